@@ -1,0 +1,254 @@
+"""`s2s models`: what the registry holds, and who holds which device."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from s2s.cli.console import PlainConsole, note, out, print_json, visible
+from s2s.cli.options import AsJson, ModelReference
+
+if TYPE_CHECKING:
+    from s2s.registry.card import Card, ScoreRecord
+    from s2s.registry.version import Version
+
+app = typer.Typer(help="The models of the registry: list, show, alias, remove; and who holds which device.")
+
+METRICS = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER", "exact": "exact match"}
+PIPED_WIDTH = 2000  # columns where standard output is no terminal, so that a row stays one line
+NUMBERS = {"parameters", "pid"}  # columns that are set flush right
+
+
+@app.command("list")
+def list_models(as_json: AsJson = False) -> None:
+    """The models of the registry: of each its newest version, what it is and what it scores.
+
+    Ends with exit code 4 where a version is damaged, after showing the others.
+
+    Examples:
+        s2s models list
+        s2s models list --json
+    """
+    from s2s.errors import ArtefactError
+    from s2s.registry.store import Registry
+
+    registry, found, damaged = Registry.default(), {}, False
+    for name in registry.names():
+        try:
+            found[name] = (registry.resolve(name), registry.aliases(name))
+        except ArtefactError as error:
+            damaged = True
+            note(f"warning: {error.message}; {error.hint}")
+    if as_json:
+        print_json([_listed(version, aliases) for version, aliases in found.values()])
+    elif found:
+        _print_models(found.values())
+        note("Next: s2s models show MODEL, s2s translate MODEL")
+    elif not damaged:
+        note(f"no models in {registry.root}. Next: s2s train numbers/attention")
+    if damaged:
+        raise typer.Exit(4)
+
+
+@app.command()
+def show(model: ModelReference, as_json: AsJson = False) -> None:
+    """The card of a model: what it is, what it was made of and how, what it scores and how that was measured.
+
+    Examples:
+        s2s models show numbers-attention
+        s2s models show numbers-attention:1 --json
+    """
+    from s2s.registry.store import Registry
+
+    registry = Registry.default()
+    version = registry.resolve(model)
+    aliases = registry.aliases(version.name)
+    if as_json:
+        files = {name: file.model_dump() for name, file in version.files.items()}
+        print_json(_listed(version, aliases) | {"files": files, "card": version.card.as_dict()})
+        return
+    names = [alias for alias, number in aliases.items() if number == version.number]
+    out.print(" ".join([version.reference, *(f"@{alias}" for alias in names)]), style="bold")
+    for label, text in _described(version):
+        if text:
+            out.print(f"  {label:11} {_line(text)}", soft_wrap=True)
+    if version.card.scores:
+        out.print("\nscores", style="bold")
+    for score in version.card.scores:
+        out.print(f"  {_line(_score(score)):17} {_line(_measured(score))}", soft_wrap=True)
+    note(f"Next: s2s translate {version.reference}")
+
+
+@app.command()
+def alias(
+    model: ModelReference,
+    name: Annotated[str, typer.Argument(metavar="ALIAS", help="A name for that version, such as best.")],
+) -> None:
+    """Give a version an alias, or move the alias to it: MODEL@ALIAS then means that version, until it is moved again.
+
+    Examples:
+        s2s models alias numbers-attention:1 best
+    """
+    from s2s.registry.store import Registry
+
+    version = Registry.default().set_alias(model, name)
+    note(f"{version.name}@{name} is {version.reference}. Next: s2s translate {version.name}@{name}")
+
+
+@app.command()
+def rm(
+    model: ModelReference,
+    force: Annotated[bool, typer.Option("--force", help="Drop the aliases that mean this version, too.")] = False,
+) -> None:
+    """Remove a version for ever: its number is never given again.
+
+    Files that no version uses any more are deleted with it, unless they were written within the last day: then a later
+    `rm` deletes them.
+
+    Examples:
+        s2s models rm numbers-attention:1
+        s2s models rm numbers-attention@best --force
+    """
+    from s2s.errors import ArtefactError
+    from s2s.registry.store import Registry
+
+    registry = Registry.default()
+    note(f"removed {registry.remove(model, force=force)}")
+    try:
+        freed = registry.gc()
+    except ArtefactError as error:  # not of what was removed: a file that it uses might be deleted
+        note(f"warning: unused files stay, because of another version: {error.message}; {error.hint}")
+    else:
+        note(f"freed {freed / 1e6:,.1f} MB; what is younger than a day is freed by a later s2s models rm")
+
+
+@app.command()
+def ps(as_json: AsJson = False) -> None:
+    """Who holds which device of this host, and since when.
+
+    Examples:
+        s2s models ps
+        s2s models ps --json
+    """
+    from s2s.registry.leases import holders
+
+    found = holders()
+    if as_json:
+        print_json([asdict(holder) for holder in found])
+    elif found:
+        columns = ("device", "user", "pid", "since", "command")
+        rows = [[one.device, one.user, str(one.pid), one.since_in_words(), one.command] for one in found]
+        _print_table(columns, rows)
+    else:
+        note("no device is held")
+
+
+def _listed(version: "Version", aliases: dict[str, int]) -> dict[str, Any]:
+    """A model in short, as JSON."""
+    card = version.card
+    return {
+        "model": version.name,
+        "version": version.number,
+        "aliases": aliases,
+        "published": version.published,
+        "in_words": card.in_words,
+        "attention": card.attention,
+        "source_language": card.source_language,
+        "target_language": card.target_language,
+        "parameters": card.parameters,
+        "score": card.scores[0].model_dump() if card.scores else None,
+    }
+
+
+def _print_models(models: Iterable[tuple["Version", dict[str, int]]]) -> None:
+    columns = ("model", "aliases", "what it is", "score", "parameters", "published")
+    rows = []
+    for version, aliases in models:
+        card = version.card
+        rows.append(
+            [
+                version.reference,
+                " ".join(f"{alias}:{number}" for alias, number in aliases.items()),
+                f"{_languages(card)}{card.in_words}",
+                _score(card.scores[0]) if card.scores else "–",
+                f"{card.parameters:,}",
+                version.published[:10],
+            ]
+        )
+    _print_table(columns, rows)
+
+
+def _languages(card: "Card") -> str:
+    return f"{card.source_language} → {card.target_language}: " if card.source_language else ""
+
+
+def _score(score: "ScoreRecord") -> str:
+    return f"{METRICS.get(score.metric, score.metric)} {score.value:.{1 if score.metric in METRICS else 2}f}"
+
+
+def _measured(score: "ScoreRecord") -> str:
+    """How a score was got: `test · beam 5, length penalty 1 · BLEU|nrefs:1|…`."""
+    return " · ".join(part for part in (score.test_set, score.settings, score.signature) if part)
+
+
+def _described(version: "Version") -> list[tuple[str, str]]:
+    """The lines of a card but for its scores: a label and a text, empty where nothing is known."""
+    from s2s.report.figures import duration
+
+    card, training = version.card, version.card.training
+    features = ", ".join(card.machine.get("features", []))
+    return [
+        ("what it is", card.in_words),
+        ("about", card.description),
+        ("attention", "yes" if card.attention else "no: one fixed vector for the whole source"),
+        ("task", f"{_languages(card)}{card.task}"),
+        ("data", f"{_pairs(card)}; corpus {card.corpus[:12]}"),
+        ("size", f"{card.parameters:,} parameters, {card.memory_bytes / 1e6:,.1f} MB"),
+        (
+            "training",
+            f"{duration(training.seconds)}, {training.epochs:g} epochs, {training.updates:,} updates (best at "
+            f"{training.best_update:,}), {training.tokens_per_second:,.0f} tokens/s, seed {training.seed}",
+        ),
+        ("computed", f"on {training.device} in {training.precision}, {training.threads} threads"),
+        (
+            "machine",
+            f"{card.machine.get('system', '')} {card.machine.get('processor', '')}, features: {features or 'none'}",
+        ),
+        ("versions", ", ".join(f"{name} {number}" for name, number in card.versions.items())),
+        ("parent", card.parent or ""),
+        ("published", version.published),
+        ("files", ", ".join(f"{name} ({file.size:,} bytes)" for name, file in version.files.items())),
+    ]
+
+
+def _pairs(card: "Card") -> str:
+    counts = ", ".join(f"{split} {count:,}" for split, count in card.pairs.items())
+    overlap = f"{card.train_test_overlap:,}" if card.train_test_overlap else "none"
+    return f"pairs: {counts}; {overlap} of the test sentences also in training"
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table in the terminal's width; where standard output is none, each row on one line, whole."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in columns:
+        number = name in NUMBERS
+        table.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=number)
+    for row in rows:
+        table.add_row(*map(_line, row))
+    if out.is_terminal:
+        out.print(table)
+        return
+    piped = PlainConsole()
+    piped.width = PIPED_WIDTH
+    with piped.capture() as drawn:
+        piped.print(table)
+    for line in drawn.get().splitlines():
+        print(line.rstrip())
+
+
+def _line(text: str) -> str:
+    """Text of others on one line, and unable to drive the terminal."""
+    return visible(" ".join(text.split()))

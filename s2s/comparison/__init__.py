@@ -1,0 +1,1 @@
+"""Comparison: several models on one test set, and what sets them apart."""

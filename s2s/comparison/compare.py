@@ -1,0 +1,222 @@
+"""Compare systems on one test set: recipes (trained where they are not yet), models of the registry, cells of earlier comparisons."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from s2s.comparison.cells import Cell, test_digest
+from s2s.comparison.differences import differences
+from s2s.data.corpus import Corpus
+from s2s.data.prepare import prepare_corpus
+from s2s.decoding.evaluation import evaluate, perplexity
+from s2s.decoding.translator import Translator
+from s2s.devices import device_named, usable_threads
+from s2s.errors import DataError, UsageError
+from s2s.files import digest_json
+from s2s.metrics.lengths import by_length
+from s2s.metrics.significance import paired_bootstrap
+from s2s.recipe.loading import builtin_recipes, load_recipe, parse_recipe
+from s2s.recipe.schema import Recipe
+from s2s.registry.leases import lease
+from s2s.registry.store import Registry, Version
+from s2s.report.figures import Comparison, Example, HeatMap, System
+from s2s.training.run import train
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TestSet:
+    """Raw sentences of a test set, what they are in words, and how many stand in training."""
+
+    sources: list[str]
+    references: list[str]
+    name: str
+    note: str
+
+    @property
+    def digest(self) -> str:
+        """What makes two test sets the same."""
+        return test_digest(self.sources, self.references)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A system as it is asked for: its recipe, and the version or cell that stands for it."""
+
+    recipe: Recipe
+    version: Version | None = None
+    cell: Cell | None = None
+
+
+def compare(
+    names: Sequence[str], overrides: Sequence[str], *, device: str, wait: bool, console: Console, notify: Notify
+) -> tuple[Comparison, list[Cell]]:
+    """Train what is missing, translate the test set of the first system with all, and put the figures side by side.
+
+    `names`: recipes (patterns allowed: `numbers/*`), models, or files of cells. Raises: UsageError where there are none,
+    DataError where systems were tested on different sentences.
+    """
+    entries = [_entry(name, overrides) for name in expanded(names)]
+    if not entries:
+        raise UsageError("nothing to compare", "name recipes, models or cells")
+    test = _test_set(next((entry.recipe for entry in entries if not entry.cell), entries[0].recipe), notify)
+    entries = [
+        entry
+        if entry.cell or entry.version
+        else Entry(
+            entry.recipe,
+            train(entry.recipe, device=device, wait=wait, console=console, notify=notify, resume_unfinished=True),
+        )
+        for entry in entries
+    ]
+    cells = []
+    with lease(device, wait=wait, command="s2s compare") as leased:
+        torch.set_num_threads(usable_threads())
+        for entry in entries:
+            cells.append(entry.cell or _evaluated(entry, test, device_named(leased), notify))
+        example = _example(entries, cells, test, device_named(leased))
+    return figures(cells, test, [example] if example else []), cells
+
+
+def expanded(names: Sequence[str]) -> list[str]:
+    """The names, with patterns replaced by the built-in recipes that match them, each once."""
+    found = []
+    for name in names:
+        matches = [known for known in builtin_recipes() if fnmatchcase(known, name)]
+        if not matches and "*" in name:
+            raise UsageError(f"no recipe matches {name}", "see s2s recipes list")
+        found += matches or [name]
+    return list(dict.fromkeys(found))
+
+
+def _entry(name: str, overrides: Sequence[str]) -> Entry:
+    """What a name stands for: a cell's file, a recipe, or a model."""
+    if name.endswith(".json"):
+        cell = Cell.read(Path(name))
+        return Entry(parse_recipe(cell.recipe, f"cell {name}"), cell=cell)
+    if name in builtin_recipes() or name.endswith(".toml") or "/" in name:
+        return Entry(load_recipe(name, overrides))
+    version = Registry.default().resolve(name)
+    recipe = parse_recipe(version.card.recipe, f"recipe of {version.reference}")
+    return Entry(_with_root(recipe, overrides), version=version)
+
+
+def _with_root(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """A model's recipe with the folder its data lie in now, where one is given."""
+    root = next((text.partition("=")[2] for text in overrides if text.startswith("data.root=")), "")
+    data = recipe.data.model_copy(update={"root": str(Path(root).resolve())})
+    return recipe.model_copy(update={"data": data})
+
+
+def _test_set(recipe: Recipe, notify: Notify) -> TestSet:
+    corpus = prepare_corpus(recipe.data, recipe.tokenizer, notify=notify)
+    split = corpus.split("test")
+    sources, references = split.texts(range(len(split)))
+    data = recipe.data
+    languages = f"{data.source_language} → {data.target_language} · " if data.source_language else ""
+    name = data.generator.name if data.kind == "generator" else recipe.name.rpartition("-")[0] or recipe.name
+    return TestSet(sources, references, name, f"{name} · {languages}test: {len(sources):,} pairs, {_overlap(corpus)}")
+
+
+def _overlap(corpus: Corpus) -> str:
+    count = corpus.ledger["splits"]["test"]["overlap"]["source"]["count"]
+    return f"{count:,} of their sources also in training" if count else "none of them in training"
+
+
+def _evaluated(entry: Entry, test: TestSet, device: torch.device, notify: Notify) -> Cell:
+    """Translate and score the test set with a model."""
+    version = entry.version
+    assert version is not None
+    notify(f"{version.reference}: translating {len(test.sources):,} lines, {entry.recipe.decoding.in_words()}")
+    translator = Translator.load(version, device)
+    found = evaluate(translator, test.sources, test.references, decoding=entry.recipe.decoding)
+    card = version.card
+    return Cell(
+        name=version.name,
+        network=entry.recipe.model.in_words(),
+        recipe=card.recipe,
+        recipe_digest=digest_json(card.recipe),
+        parameters=card.parameters,
+        updates=card.training.updates,
+        seconds=card.training.seconds,
+        tokens_per_second=card.training.tokens_per_second,
+        decoding=found.decoding.in_words(),
+        test=test.digest,
+        outputs=found.outputs,
+        scores=found.scores,
+        perplexity=perplexity(translator, test.sources, test.references),
+        versions=card.versions,
+        machine=card.machine,
+    )
+
+
+def figures(cells: Sequence[Cell], test: TestSet, examples: Sequence[Example] = ()) -> Comparison:
+    """The comparison of cells on a test set. Raises DataError where one was tested on other sentences."""
+    for cell in cells:
+        if cell.test != test.digest:
+            raise DataError(f"{cell.name} was tested on other sentences than {cells[0].name}", "compare it on its own")
+    outputs = [cell.outputs for cell in cells]
+    paired = [None, *paired_bootstrap(outputs[0], outputs[1:], test.references)] if len(cells) > 1 else [None]
+    systems = [
+        System(
+            name=cell.name,
+            network=cell.network,
+            parameters=cell.parameters,
+            scores=cell.scores,
+            perplexity=cell.perplexity,
+            updates=cell.updates,
+            seconds=cell.seconds,
+            tokens_per_second=cell.tokens_per_second,
+            difference=difference,
+        )
+        for cell, difference in zip(cells, paired, strict=True)
+    ]
+    commands = [f"s2s translate {cells[-1].name} --show-attention", f"s2s models show {cells[-1].name}"]
+    return Comparison(
+        title=" and ".join(cell.name for cell in cells),
+        task=test.note,
+        systems=systems,
+        buckets=by_length(test.sources, outputs, test.references),
+        examples=examples,
+        notes=_notes(cells),
+        commands=commands,
+    )
+
+
+def _notes(cells: Sequence[Cell]) -> list[str]:
+    """How the systems were decoded, and what sets their recipes apart."""
+    decoded = sorted({cell.decoding for cell in cells})
+    notes = [f"decoded with {' or '.join(decoded)}"]
+    if len(cells) > 1:
+        apart = differences([cell.recipe for cell in cells])
+        notes.append(f"the recipes differ in {'; '.join(apart)}" if apart else "the recipes are the same")
+    return notes
+
+
+def _example(entries: Sequence[Entry], cells: Sequence[Cell], test: TestSet, device: torch.device) -> Example | None:
+    """A sentence on which the systems part, with the heat-maps of those that attend."""
+    line = _telling_line(cells, test)
+    heatmaps = [_heatmap(entry, test.sources[line], device) for entry in entries]
+    return Example(test.sources[line], test.references[line], [cell.outputs[line] for cell in cells], heatmaps)
+
+
+def _telling_line(cells: Sequence[Cell], test: TestSet) -> int:
+    """The longest source of up to 60 characters that some system translates exactly and another does not; else the first."""
+    best = 0
+    for line, reference in enumerate(test.references):
+        right = {cell.outputs[line] == reference for cell in cells}
+        if len(right) == 2 and len(test.sources[best]) * (best > 0) < len(test.sources[line]) <= 60:
+            best = line
+    return best
+
+
+def _heatmap(entry: Entry, source: str, device: torch.device) -> HeatMap | None:
+    if entry.version is None or entry.recipe.model.decoder.context != "attention":
+        return None
+    (translation,) = Translator.load(entry.version, device).translate([source], weights=True)
+    return HeatMap(translation.weights, translation.source_pieces, translation.target_pieces)

@@ -1,0 +1,1 @@
+"""Data: sentence pairs from their sources to batches."""

@@ -1,0 +1,226 @@
+"""The corpus: prepared, tokenised sentence pairs in a folder, memory-mapped.
+
+    train.arrow, validation.arrow, test.arrow   an Arrow stream each, as `datasets` writes it
+    tokenizer.model                             the SentencePiece model of both sides
+    ledger.json                                 what was read, dropped and why
+    manifest.json                               sha256 and size of the others; written last
+
+N sentence pairs of a split. Texts are kept raw in validation and test, because scores are against raw text; those of
+train are normalised.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2s.data.ledger import Encoded
+from s2s.errors import ArtefactError
+from s2s.files import atomic_writer, digest_bytes, digest_file, read_json, safe_join, write_bytes, write_json
+
+SCHEMA = 1  # number of the corpus's and the ledger's schema; raised, too, when the same inputs give another corpus
+SPLITS = ("train", "validation", "test")
+ARROWS = tuple(f"{name}.arrow" for name in SPLITS)
+MANIFEST, LEDGER, TOKENIZER = "manifest.json", "ledger.json", "tokenizer.model"
+Rows = Sequence[int] | NDArray[np.integer[Any]]
+Ids = NDArray[np.int32]
+
+
+class _Lists:
+    """A column of lists of int32, as views of the memory-mapped file: nothing is copied."""
+
+    def __init__(self, chunks: list[Any]) -> None:
+        self._values = [chunk.values.to_numpy(zero_copy_only=True) for chunk in chunks]
+        self._offsets = [chunk.offsets.to_numpy(zero_copy_only=True) for chunk in chunks]
+        lengths = [np.diff(offsets) for offsets in self._offsets]
+        self.lengths: Ids = np.concatenate(lengths) if lengths else np.zeros(0, dtype=np.int32)
+
+    def row(self, chunk: int, index: int) -> Ids:
+        offsets = self._offsets[chunk]
+        return self._values[chunk][offsets[index] : offsets[index + 1]]
+
+
+class Split:
+    """The pairs of one split; a row is a position in it, from 0."""
+
+    def __init__(self, table: Any, files: list[str]) -> None:
+        self._table = table
+        self._files = files
+        batches = table.to_batches()
+        self._source = _Lists([batch.column("source") for batch in batches])
+        self._target = _Lists([batch.column("target") for batch in batches])
+        self._starts = np.cumsum([0] + [batch.num_rows for batch in batches])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    @property
+    def source_lengths(self) -> Ids:
+        """Pieces in each source [N], without special ones."""
+        return self._source.lengths
+
+    @property
+    def target_lengths(self) -> Ids:
+        """Pieces in each target [N], without special ones."""
+        return self._target.lengths
+
+    def pieces(self, rows: Rows) -> tuple[list[Ids], list[Ids]]:
+        """Ids of the sources and the targets of `rows`, each int32 [pieces]: read-only views, without special ones."""
+        positions = self._positions(rows)
+        return [self._source.row(*at) for at in positions], [self._target.row(*at) for at in positions]
+
+    def texts(self, rows: Rows) -> tuple[list[str], list[str]]:
+        """Sources and targets of `rows` as text."""
+        return self._values("source_text", rows), self._values("target_text", rows)
+
+    def lines(self, rows: Rows) -> list[int]:
+        """The line, from 1, at which each of `rows` stands in its file."""
+        return self._values("line", rows)
+
+    def places(self, rows: Rows) -> list[str]:
+        """`file:line` of each of `rows`, for messages."""
+        files = (self._files[index] for index in self._values("file", rows))
+        return [f"{file}:{line}" for file, line in zip(files, self.lines(rows), strict=True)]
+
+    def _positions(self, rows: Rows) -> list[tuple[int, int]]:
+        """(chunk, index in it) of each row. Raises IndexError."""
+        wanted = np.asarray(rows, dtype=np.int64)
+        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
+            raise IndexError(f"rows must be in 0 … {len(self) - 1}")
+        chunks = np.searchsorted(self._starts, wanted, side="right") - 1
+        return list(zip(chunks.tolist(), (wanted - self._starts[chunks]).tolist(), strict=True))
+
+    def _values(self, column: str, rows: Rows) -> list[Any]:
+        chunks = self._table.column(column).chunks
+        return [chunks[chunk][index].as_py() for chunk, index in self._positions(rows)]
+
+
+class Corpus:
+    """A prepared corpus, opened.
+
+    `digest` is the key of what it was made from: contents of the inputs, options, tokenizer.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any], ledger: dict[str, Any], tokenizer: bytes) -> None:
+        self.path = path
+        self.digest: str = manifest["key"]
+        self.ledger = ledger
+        self.tokenizer = tokenizer
+        self._files: dict[str, dict[str, Any]] = manifest["files"]
+        self._splits: dict[str, Split] = {}
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The corpus in a folder; sizes of its files are checked, contents only of the small ones.
+
+        Raises: UsageError where there is none, ArtefactError where it is damaged or of a newer schema.
+        """
+        manifest = read_json(path / MANIFEST)
+        schema = manifest.get("schema") if isinstance(manifest, dict) else None
+        if isinstance(schema, int) and schema > SCHEMA:
+            message = f"corpus {path}: schema {schema} is newer than this s2s reads ({SCHEMA})"
+            raise ArtefactError(message, "use a newer s2s")
+        files = manifest.get("files") if schema == SCHEMA else None
+        if not isinstance(files, dict) or not {*ARROWS, TOKENIZER, LEDGER} <= files.keys():
+            raise _damaged(path, MANIFEST, "not a corpus's manifest")
+        for name, file in files.items():
+            _check_size(path, name, file["bytes"])
+        tokenizer = (path / TOKENIZER).read_bytes()
+        if digest_bytes(tokenizer) != files[TOKENIZER]["sha256"]:
+            raise _damaged(path, TOKENIZER, "its content has changed")
+        return cls(path, manifest, read_json(path / LEDGER), tokenizer)
+
+    def verify(self) -> None:
+        """Check the content of every file. Raises ArtefactError."""
+        for name, file in self._files.items():
+            if digest_file(self.path / name) != file["sha256"]:
+                raise _damaged(self.path, name, "its content has changed")
+
+    def split(self, name: str) -> Split:
+        """`train`, `validation` or `test`, memory-mapped."""
+        if name not in self._splits:
+            self._splits[name] = _map_split(self.path / f"{name}.arrow", self.ledger["splits"][name]["files"])
+        return self._splits[name]
+
+
+def _map_split(path: Path, files: list[str]) -> Split:
+    """Map an Arrow stream: what `datasets.Dataset.from_file` does, without the seconds that importing it takes."""
+    import pyarrow as pa
+
+    try:
+        return Split(pa.ipc.open_stream(pa.memory_map(str(path))).read_all(), files)
+    except pa.ArrowInvalid as error:
+        raise _damaged(path.parent, path.name, "not an Arrow stream") from error
+
+
+def _check_size(folder: Path, name: str, size: int) -> None:
+    path = safe_join(folder, name)
+    if not path.is_file():
+        raise _damaged(folder, name, "it is missing")
+    if (found := path.stat().st_size) != size:
+        raise _damaged(folder, name, f"{found:,} bytes instead of {size:,}")
+
+
+def _damaged(folder: Path, name: str, reason: str) -> ArtefactError:
+    return ArtefactError(
+        f"corpus {folder} is damaged: {name}: {reason}", "remove the folder; s2s data prepare makes it anew"
+    )
+
+
+class SplitWriter:
+    """Writes one split, chunk by chunk, complete or not at all: a context manager."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._file = atomic_writer(folder / f"{name}.arrow")
+
+    def __enter__(self) -> Self:
+        from s2s.data.sources import datasets_library
+
+        datasets = datasets_library()
+        features = datasets.Features(
+            source=datasets.List(datasets.Value("int32")),
+            target=datasets.List(datasets.Value("int32")),
+            source_text=datasets.Value("string"),
+            target_text=datasets.Value("string"),
+            line=datasets.Value("int64"),
+            file=datasets.Value("int32"),
+        )
+        stream: BinaryIO = self._file.__enter__()
+        self._writer = datasets.arrow_writer.ArrowWriter(features=features, stream=stream)
+        return self
+
+    def write(self, encoded: list[Encoded], files: list[int]) -> None:
+        """Append pairs; `files` are the positions of their files in the ledger's list."""
+        import pyarrow as pa
+
+        pairs = [pair for pair, _, _ in encoded]
+        columns = {
+            "source": [source for _, source, _ in encoded],
+            "target": [target for _, _, target in encoded],
+            "source_text": [pair.source for pair in pairs],
+            "target_text": [pair.target for pair in pairs],
+            "line": [pair.line for pair in pairs],
+            "file": files,
+        }
+        self._writer.write_table(pa.table(columns, schema=self._writer.schema), writer_batch_size=max(1, len(files)))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._writer.finalize(close_stream=False)
+        else:
+            self._writer.close()
+        self._file.__exit__(kind, error, trace)
+
+
+def write_corpus_files(folder: Path, key: str, tokenizer: bytes, ledger: dict[str, Any]) -> None:
+    """Complete a corpus whose splits are written: tokenizer, ledger, and the manifest last."""
+    write_bytes(folder / TOKENIZER, tokenizer)
+    write_json(folder / LEDGER, ledger)
+    paths = [folder / name for name in (*ARROWS, TOKENIZER, LEDGER)]
+    files = {path.name: {"sha256": digest_file(path), "bytes": path.stat().st_size} for path in paths}
+    write_json(folder / MANIFEST, {"schema": SCHEMA, "key": key, "files": files})

@@ -1,0 +1,64 @@
+"""Folders made by one process at a time: a lock that dies with its process, a folder that appears complete or not."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from s2s.files import explained, sync_folder
+
+
+@contextlib.contextmanager
+def only_writer(folder: Path, notify: Callable[[str], None]) -> Iterator[None]:
+    """Wait until no other process makes `folder`, and keep others from it; `notify` is told who is waited for.
+
+    Raises: ResourceError where its parent cannot be written or the disk is full.
+    """
+    with explained(folder.parent, "write in"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder.parent)
+        with _lock(folder).open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                notify(f"waiting for process {lock.read()}, which is making {folder}")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder that gets the name `folder`, complete and durable, when the block ends without an exception.
+
+    To be used by the only writer; what is put into it must be durable by itself.
+    """
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    if temporary.exists():
+        shutil.rmtree(temporary)
+    temporary.mkdir()
+    try:
+        yield temporary
+        sync_folder(temporary)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync_folder(folder.parent)
+
+
+def _lock(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def _remove_leftovers(parent: Path) -> None:
+    """Remove what processes that died have left: temporary folders that nobody holds the lock of."""
+    for left in parent.glob(".*.tmp"):
+        with contextlib.suppress(OSError), _lock(parent / left.stem[1:]).open("a") as lock:  # held, or another user's
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left)

@@ -1,0 +1,1 @@
+"""Embedded data, made from a seed."""

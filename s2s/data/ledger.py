@@ -1,0 +1,91 @@
+"""The ledger of a corpus: what was read, what was dropped and why, how long it is, what stands in two splits."""
+
+from array import array
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2s.data.sources import Pair
+
+EXAMPLES = 5  # pairs shown of each count
+SHOWN_CHARACTERS = 120
+PERCENTILES = {"median": 50, "p95": 95, "p99": 99}
+
+
+class Encoded(NamedTuple):
+    """A pair and the ids of its pieces."""
+
+    pair: Pair
+    source: list[int]
+    target: list[int]
+
+
+@dataclass
+class Tally:
+    """How many pairs something happened to, and the first few of them."""
+
+    count: int = 0
+    examples: list[dict[str, str]] = field(default_factory=list)
+
+    def add(self, pair: Pair) -> None:
+        """Count a pair."""
+        self._add(f"{pair.file}:{pair.line}", source=_shortened(pair.source), target=_shortened(pair.target))
+
+    def add_line(self, where: str) -> None:
+        """Count a line that has no text, at `where` (`file:line`)."""
+        self._add(where)
+
+    def _add(self, where: str, **texts: str) -> None:
+        self.count += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append({"line": where, **texts})
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the ledger."""
+        return {"count": self.count, "examples": self.examples}
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
+
+
+class Lengths:
+    """Lengths of the pairs of a split, in pieces and in characters: four bytes each."""
+
+    def __init__(self) -> None:
+        self._lengths = {(side, unit): array("i") for side in ("source", "target") for unit in ("pieces", "characters")}
+
+    def add(self, encoded: list[Encoded]) -> None:
+        """Take the lengths of pairs."""
+        for pair, source, target in encoded:
+            self._lengths["source", "pieces"].append(len(source))
+            self._lengths["source", "characters"].append(len(pair.source))
+            self._lengths["target", "pieces"].append(len(target))
+            self._lengths["target", "characters"].append(len(pair.target))
+
+    def as_dict(self) -> dict[str, dict[str, dict[str, float]]]:
+        """For the ledger: side -> unit -> statistic -> length."""
+        sides: dict[str, dict[str, dict[str, float]]] = {"source": {}, "target": {}}
+        for (side, unit), lengths in self._lengths.items():
+            sides[side][unit] = _summary(np.array(lengths))
+        return sides
+
+
+def _summary(lengths: NDArray[Any]) -> dict[str, float]:
+    middle = {name: round(float(np.percentile(lengths, percent)), 1) for name, percent in PERCENTILES.items()}
+    return {"min": int(lengths.min()), "mean": round(float(lengths.mean()), 2), **middle, "max": int(lengths.max())}
+
+
+def overlap_warning(ledger: dict[str, Any]) -> str | None:
+    """What is to be said of test sentences that also stand in training, or None."""
+    split = ledger["splits"]["test"]
+    source, pair = split["overlap"]["source"], split["overlap"]["pair"]
+    if not source["count"]:
+        return None
+    return (
+        f"warning: {source['count']:,} of {split['kept']:,} test sentences also stand in training,"
+        f" {pair['count']:,} of them with the same translation (the first: {source['examples'][0]['line']});"
+        " s2s data inspect shows more"
+    )

@@ -1,0 +1,255 @@
+"""Preparing a corpus: read, filter, train the tokenizer, encode, and store, or find what was prepared before.
+
+The training side is read three times: to survey it (which pairs are empty, held out, occurred before), to train the
+tokenizer, and to encode; so memory grows by a few bytes a pair, however long the pairs are. N training pairs.
+"""
+
+import itertools
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2s.data.corpus import SCHEMA, SPLITS, Corpus, SplitWriter, write_corpus_files
+from s2s.data.filters import DROPPED, Fate, Overlap, fates, is_empty, length_fate, survey
+from s2s.data.folders import new_folder, only_writer
+from s2s.data.ledger import Encoded, Lengths, Tally, overlap_warning
+from s2s.data.sources import Pair, read_split, source_digests, split_given, split_options
+from s2s.errors import ArtefactError, DataError, UsageError
+from s2s.files import digest_bytes, digest_json, home
+from s2s.recipe.schema import DataOptions, TokenizerOptions
+from s2s.text.lines import normalize
+from s2s.text.tokenizer import Tokenizer, train_tokenizer
+
+PAIRS_AT_ONCE = 4000  # pairs in memory while encoding
+SECONDS_BETWEEN_NOTES = 30
+HELD_OUT = {"validation": Fate.VALIDATION, "test": Fate.TEST}
+# of the data options, where things are and what they are called: the digests of contents stand for them
+NAMES = {*SPLITS, "root", "hub", "hub_config", "generator", "source_language", "target_language"}
+Fates = NDArray[np.uint8]
+T = TypeVar("T")
+
+
+def prepare_corpus(
+    data: DataOptions,
+    tokenizer: TokenizerOptions,
+    *,
+    notify: Callable[[str], None] = lambda _: None,
+    tokenizer_model: bytes | None = None,
+) -> Corpus:
+    """The corpus of these options: the one prepared before, or a new one in `corpora/` under the home of s2s.
+
+    `tokenizer_model` is used in place of a tokenizer trained from `tokenizer`; `notify` is told of progress and
+    warnings.
+    Raises: UsageError, DataError, ResourceError; ArtefactError where `tokenizer_model` is no tokenizer.
+    """
+    inputs = {name: source_digests(data, name) for name in SPLITS}
+    key = corpus_key(data, tokenizer, inputs, tokenizer_model)
+    folder = home() / "corpora" / key[:16]
+    corpus = _prepared(folder)
+    if corpus is None:
+        with only_writer(folder, notify):
+            corpus = _prepared(folder)  # by the process that was waited for
+            if corpus is None:
+                if folder.exists():
+                    notify(f"warning: the corpus {folder} is damaged: preparing it anew")
+                    shutil.rmtree(folder)
+                with new_folder(folder) as new:
+                    _Builder(data, tokenizer, notify, new, inputs).build(key, tokenizer_model)
+                corpus = Corpus.open(folder)
+    if warning := overlap_warning(corpus.ledger):
+        notify(warning)
+    return corpus
+
+
+def corpus_key(
+    data: DataOptions,
+    tokenizer: TokenizerOptions,
+    inputs: dict[str, dict[str, str]],
+    tokenizer_model: bytes | None = None,
+) -> str:
+    """What decides a corpus: contents of the inputs in their order, options that are not names, the tokenizer."""
+    contents: dict[str, Any] = {}
+    for name in SPLITS:
+        split, digests = split_options(data, name), inputs[name]
+        in_order = [[digests[file] for file in files] for files in (split.source, split.target, split.files)]
+        contents[name] = in_order if any(in_order) else list(digests.values())
+    options = data.model_dump(mode="json", exclude=NAMES)
+    pieces = tokenizer.model_dump(mode="json") if tokenizer_model is None else digest_bytes(tokenizer_model)
+    return digest_json({"schema": SCHEMA, "contents": contents, "data": options, "tokenizer": pieces})
+
+
+def _prepared(folder: Path) -> Corpus | None:
+    """The corpus in the folder, or None where there is none or it is damaged."""
+    try:
+        return Corpus.open(folder) if folder.is_dir() else None
+    except (ArtefactError, UsageError):  # a folder without a manifest is the latter
+        return None
+
+
+def _chunks(items: Iterable[T], size: int = PAIRS_AT_ONCE) -> Iterator[list[T]]:
+    items = iter(items)
+    while chunk := list(itertools.islice(items, size)):
+        yield chunk
+
+
+class _Store:
+    """One split as it is written: its pairs, their lengths and the files they come from."""
+
+    def __init__(self, writer: SplitWriter) -> None:
+        self._writer = writer
+        self._lengths = Lengths()
+        self._files: dict[str, int] = {}
+        self.kept = 0
+
+    def add(self, encoded: list[Encoded]) -> None:
+        """Write pairs, with their texts as they are."""
+        files = [self._files.setdefault(pair.file, len(self._files)) for pair, _, _ in encoded]
+        self._writer.write(encoded, files)
+        self._lengths.add(encoded)
+        self.kept += len(encoded)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the ledger; to be asked for where pairs were kept."""
+        return {"kept": self.kept, "files": list(self._files), "lengths": self._lengths.as_dict()}
+
+
+@dataclass
+class _Builder:
+    """Builds one corpus in `folder`."""
+
+    data: DataOptions
+    options: TokenizerOptions
+    notify: Callable[[str], None]
+    folder: Path
+    inputs: dict[str, dict[str, str]]
+    invalid: dict[str, Tally] = field(default_factory=lambda: {name: Tally() for name in SPLITS})
+
+    def build(self, key: str, tokenizer_model: bytes | None) -> None:
+        pairs = read_split(self.data, "train", self.invalid["train"].add_line)
+        train = survey(map(self._normalized, self._told(pairs, "reading the training pairs")))
+        if not len(train):
+            raise self._no_pairs("train")
+        fate = fates(train, self.data)
+        tokenizer = Tokenizer(self._train_tokenizer(fate) if tokenizer_model is None else tokenizer_model)
+        splits = {"train": self._write_train(tokenizer, fate)}
+        overlap = Overlap(train, fate == Fate.KEPT)
+        for name in HELD_OUT:
+            splits[name] = self._write_whole(tokenizer, name, fate)
+            splits[name]["overlap"] = overlap.count(map(self._normalized, self._pairs(name, fate)))
+        pieces = {"pieces": tokenizer.size, "digest": tokenizer.digest, "given": tokenizer_model is not None}
+        ledger = {"schema": SCHEMA, "inputs": self.inputs, "tokenizer": pieces, "splits": splits}
+        write_corpus_files(self.folder, key, tokenizer.model, ledger)
+
+    def _train_tokenizer(self, fate: Fates) -> bytes:
+        self.notify(f"training a tokenizer of {self.options.vocabulary:,} pieces")
+        kept = (self._normalized(pair) for pair, known in self._with_fates(fate) if known == Fate.KEPT)
+        return train_tokenizer((text for pair in kept for text in (pair.source, pair.target)), self.options)
+
+    def _write_train(self, tokenizer: Tokenizer, fate: Fates) -> dict[str, Any]:
+        """Encode and store the training pairs that are kept; what their lengths decide goes into `fate` [N]."""
+        tallies = {dropped: Tally() for dropped in DROPPED}
+        with SplitWriter(self.folder, "train") as writer:
+            store = _Store(writer)
+            known_pairs = self._told(self._with_fates(fate), f"encoding {len(fate):,} training pairs")
+            for chunk in _chunks(enumerate(known_pairs)):
+                rows, pairs = [], []
+                for row, (pair, known) in chunk:
+                    if known == Fate.KEPT:
+                        rows.append(row)
+                        pairs.append(self._normalized(pair))
+                    elif known in tallies:
+                        tallies[known].add(pair)
+                encoded = self._encoded(tokenizer, pairs)
+                decided = [length_fate(len(source), len(target), self.data) for _, source, target in encoded]
+                fate[rows] = decided
+                for pair, known in zip(pairs, decided, strict=True):
+                    if known != Fate.KEPT:
+                        tallies[known].add(pair)
+                store.add([item for item, known in zip(encoded, decided, strict=True) if known == Fate.KEPT])
+        dropped = {"invalid": self.invalid["train"], **{known.name.lower(): tally for known, tally in tallies.items()}}
+        if not store.kept:
+            raise _nothing_left(dropped)
+        return {
+            "read": len(fate) + self.invalid["train"].count,
+            "held_out": {name: int(np.count_nonzero(fate == held)) for name, held in HELD_OUT.items()},
+            "dropped": {name: tally.as_dict() for name, tally in dropped.items()},
+            **store.as_dict(),
+        }
+
+    def _write_whole(self, tokenizer: Tokenizer, name: str, fate: Fates) -> dict[str, Any]:
+        """Encode and store a split whose every line counts: raw texts, and pieces of the normalised ones."""
+        empty = Tally()
+        with SplitWriter(self.folder, name) as writer:
+            store = _Store(writer)
+            for chunk in _chunks(self._pairs(name, fate, self.invalid[name].add_line)):
+                for pair in filter(is_empty, chunk):
+                    empty.add(pair)
+                encoded = self._encoded(tokenizer, [self._normalized(pair) for pair in chunk])
+                store.add([item._replace(pair=pair) for item, pair in zip(encoded, chunk, strict=True)])
+        if not store.kept:
+            raise self._no_pairs(name)
+        if empty.count:
+            first = empty.examples[0]["line"]
+            self.notify(f"warning: {name}: {empty.count:,} pairs with an empty side (the first: {first})")
+        invalid = self.invalid[name]
+        return {
+            "read": store.kept + invalid.count,
+            "dropped": {"invalid": invalid.as_dict()},
+            "empty": empty.as_dict(),
+            **store.as_dict(),
+        }
+
+    def _told(self, items: Iterable[T], doing: str) -> Iterator[T]:
+        """The items; `notify` is told what is being done now, and after every half minute with how many."""
+        self.notify(doing)
+        told = time.monotonic()
+        for count, item in enumerate(items):
+            if not count % PAIRS_AT_ONCE and time.monotonic() - told > SECONDS_BETWEEN_NOTES:
+                told = time.monotonic()
+                self.notify(f"{doing}: {count:,} done")
+            yield item
+
+    def _encoded(self, tokenizer: Tokenizer, pairs: list[Pair]) -> list[Encoded]:
+        sources = tokenizer.encode([pair.source for pair in pairs])
+        targets = tokenizer.encode([pair.target for pair in pairs])
+        return list(map(Encoded, pairs, sources, targets))
+
+    def _normalized(self, pair: Pair) -> Pair:
+        form = self.data.normalization
+        return pair._replace(source=normalize(pair.source, form), target=normalize(pair.target, form))
+
+    def _pairs(self, name: str, fate: Fates, invalid: Callable[[str], None] = lambda _: None) -> Iterator[Pair]:
+        """The pairs of validation or test: read from their own files, or those held out from train."""
+        if split_given(self.data, name):
+            yield from read_split(self.data, name, invalid)
+        else:
+            yield from (pair for pair, known in self._with_fates(fate) if known == HELD_OUT[name])
+
+    def _with_fates(self, fate: Fates) -> Iterator[tuple[Pair, Fate]]:
+        known = (Fate(value) for value in fate)
+        try:
+            yield from zip(read_split(self.data, "train"), known, strict=True)
+        except ValueError as error:
+            raise DataError(f"{self._names('train')} changed while it was read", "start again") from error
+
+    def _names(self, name: str) -> str:
+        return ", ".join(self.inputs[name])
+
+    def _no_pairs(self, name: str) -> DataError:
+        invalid = self.invalid[name].count
+        left_out = f" ({invalid:,} invalid ones left out)" if invalid else ""
+        return DataError(f"the corpus is empty: {name} has no pairs{left_out} in {self._names(name)}")
+
+
+def _nothing_left(dropped: dict[str, Tally]) -> DataError:
+    counts = ", ".join(f"{name} {tally.count:,}" for name, tally in dropped.items() if tally.count)
+    return DataError(
+        f"the corpus is empty: no training pair is left; dropped: {counts}",
+        "data.min_length, data.max_length and data.max_ratio decide which are kept; see s2s explain",
+    )

@@ -1,0 +1,1 @@
+"""Decoding: search, translation of lines, evaluation."""

@@ -1,0 +1,50 @@
+"""Evaluation: translate a test set and score it. The one way to a figure, in training, `evaluate` and `compare` alike."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from s2s.decoding.forced import forced_score
+from s2s.decoding.translator import Translation, Translator
+from s2s.metrics.scores import Score, score_corpus
+from s2s.recipe.schema import DecodingOptions
+
+METRICS = ("bleu", "chrf", "ter", "exact")
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A test set translated and scored: the translations, scores by metric, seconds of translating, how it was decoded."""
+
+    translations: list[Translation]
+    scores: dict[str, Score]
+    seconds: float
+    decoding: DecodingOptions
+
+    @property
+    def outputs(self) -> list[str]:
+        """The translated lines."""
+        return [translation.text for translation in self.translations]
+
+
+def evaluate(
+    translator: Translator,
+    sources: Sequence[str],
+    references: Sequence[str],
+    *,
+    decoding: DecodingOptions | None = None,
+    metrics: Sequence[str] = METRICS,
+) -> Evaluation:
+    """Translate raw `sources` and score against raw `references`."""
+    decoding = decoding or translator.recipe.decoding
+    begun = time.perf_counter()
+    translations = translator.translate(sources, decoding)
+    seconds = time.perf_counter() - begun
+    scores = score_corpus([translation.text for translation in translations], list(references), tuple(metrics))
+    return Evaluation(translations, scores, seconds, decoding)
+
+
+def perplexity(translator: Translator, sources: Sequence[str], references: Sequence[str]) -> float:
+    """Teacher-forced perplexity per piece of raw `references` given raw `sources`."""
+    pieces = translator.encode(sources), translator.encode(references)
+    return forced_score(translator.model, *pieces, translator.device).perplexity

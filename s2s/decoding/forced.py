@@ -1,0 +1,46 @@
+"""Forced decoding: how probable a model finds given translations."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import exp
+
+import numpy as np
+import torch
+
+from s2s.data.batches import cut_batches, pair_batch
+from s2s.models.interface import Batch, Model
+
+BATCH_TOKENS = 4096  # of the longer side, padding included
+
+
+@dataclass(frozen=True, slots=True)
+class ForcedScore:
+    """Negative log-likelihood in nats, and the pieces it is over (EOS counted)."""
+
+    nll: float
+    pieces: int
+
+    @property
+    def perplexity(self) -> float:
+        """exp(nll / pieces)."""
+        return exp(min(self.nll / max(self.pieces, 1), 700))
+
+
+def forced_score(
+    model: Model, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], device: torch.device
+) -> ForcedScore:
+    """The teacher-forced score of N target sentences given their sources, both as pieces."""
+    nll, pieces = 0.0, 0
+    with torch.inference_mode():
+        for batch in _batches(sources, targets, device):
+            sums = model.forward(batch)
+            nll += float(sums.nll)
+            pieces += int(sums.tokens)
+    return ForcedScore(nll, pieces)
+
+
+def _batches(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], device: torch.device) -> Iterator[Batch]:
+    lengths = np.array([max(len(s), len(t)) + 1 for s, t in zip(sources, targets, strict=True)])
+    order = lengths.argsort(kind="stable")
+    for rows in cut_batches(lengths[order], order, BATCH_TOKENS):
+        yield pair_batch([sources[row] for row in rows], [targets[row] for row in rows], device)

@@ -1,0 +1,112 @@
+"""Devices: which one, with which precision and threads, and what the processor can do."""
+
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from s2s.errors import ResourceError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+Precision = Literal["fp32", "bf16"]
+FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
+
+
+def usable_threads() -> int:
+    """Processors this process may use: its affinity, and the quota of its cgroup."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return count
+    return count if quota == "max" else max(1, min(count, round(int(quota) / int(period))))
+
+
+def processor_features() -> list[str]:
+    """What the processor offers of the instructions that matter to speed and rounding."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return []
+    flags = next((line.split(":", 1)[1].split() for line in lines if line.startswith(("flags", "Features"))), [])
+    return [feature for feature in FEATURES if feature in flags]
+
+
+def machine() -> dict[str, object]:
+    """The machine in words and numbers, for cards and `s2s doctor`."""
+    return {
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "features": processor_features(),
+        "threads": usable_threads(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python, s2s and the libraries that shape a result."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from s2s import __version__
+
+    found = {"python": platform.python_version(), "s2s": __version__}
+    for package in ("torch", "sentencepiece", "sacrebleu", "datasets", "numpy", "ctranslate2"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def available_devices() -> list[str]:
+    """Names of the devices torch can use, the best first."""
+    import torch
+
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())] + ["cpu"]
+
+
+def device_named(name: str) -> "torch.device":
+    """The torch device of a name: `cpu`, `cuda`, `cuda:1`. Raises UsageError, ResourceError."""
+    import torch
+
+    kind = name.partition(":")[0]
+    if kind not in {"cpu", "cuda"}:
+        raise UsageError(f"--device {name}: no such device", "one of auto, cpu, cuda, cuda:0 …")
+    full = "cuda:0" if name == "cuda" else name
+    if kind == "cuda" and full not in available_devices():
+        raise ResourceError(f"device {name} is not here", f"available: {', '.join(available_devices())}")
+    return torch.device(full)
+
+
+def device_identity(device: str) -> str:
+    """What a device is called by every process of this host: a GPU's UUID, or `cpu`."""
+    if device == "cpu":
+        return device
+    import torch
+
+    return f"gpu-{torch.cuda.get_device_properties(torch.device(device)).uuid}"
+
+
+def choose_precision(wanted: Literal["auto", "fp32", "bf16"], device: "torch.device") -> Precision:
+    """`auto` is bf16 where the device computes in it, else fp32."""
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        import torch
+
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if {"avx512_bf16", "amx_bf16"} & set(processor_features()) else "fp32"
+
+
+def keep_freed_memory() -> None:
+    """Keep freed memory in the heap (glibc): page faults otherwise cost a training step a good part of its time."""
+    import ctypes
+
+    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD, M_MMAP_MAX of malloc.h
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+    except OSError:
+        return
+    libc.mallopt(mmap_max, 0)
+    libc.mallopt(trim_threshold, 2**31 - 1)

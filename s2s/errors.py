@@ -1,0 +1,44 @@
+"""The errors that s2s raises: one family, each with an exit code and, where possible, a hint at the way out."""
+
+
+class S2SError(Exception):
+    """Something a user can understand and act on: shown as one message, without a traceback."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(S2SError):
+    """Flags, a recipe's keys and values, a name or input file that does not exist, an output that does."""
+
+    exit_code = 2
+
+
+class DataError(S2SError):
+    """Bad content of data: invalid UTF-8, unequal line counts, an empty corpus."""
+
+    exit_code = 3
+
+
+class ArtefactError(S2SError):
+    """A stored artefact that is corrupt, untrusted or of a newer schema."""
+
+    exit_code = 4
+
+
+class ResourceError(S2SError):
+    """Something missing, busy, full or not permitted: a device, memory, disk, a lock."""
+
+    exit_code = 5
+
+
+def did_you_mean(name: str, known: list[str]) -> str | None:
+    """`did you mean X?` for the nearest known names, or None where nothing is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else None

@@ -1,0 +1,186 @@
+"""Files: the one place that writes artefacts, and the reader of lines as bytes.
+
+An artefact appears complete or not at all: a temporary file beside it, flush, fsync, rename, fsync of the folder.
+"""
+
+import contextlib
+import errno
+import fcntl
+import gzip
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from s2s.errors import ArtefactError, DataError, ResourceError, UsageError
+
+
+def home() -> Path:
+    """The folder of corpora, runs and the registry: `S2S_HOME`, or the user's data folder."""
+    if folder := os.environ.get("S2S_HOME"):
+        return Path(folder).expanduser().absolute()
+    from platformdirs import user_data_path
+
+    return user_data_path("s2s")
+
+
+@contextlib.contextmanager
+def explained(path: Path | str, doing: str) -> Iterator[None]:
+    """Turn an `OSError` at `path` into a UsageError where there is no such name, or else into a ResourceError."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        kind = UsageError if error.errno in {errno.ENOENT, errno.EISDIR, errno.ENOTDIR} else ResourceError
+        raise kind(f"cannot {doing} {path}: {reason}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's entries durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def atomic_writer(path: Path) -> Iterator[BinaryIO]:
+    """A binary file that appears at `path`, complete and durable, when the block ends without an exception.
+
+    Raises: UsageError, ResourceError where the folder cannot be written.
+    """
+    with explained(path, "write"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield cast(BinaryIO, file)
+                file.flush()
+                os.fchmod(
+                    file.fileno(), 0o666 & ~_umask()
+                )  # mkstemp makes it private; a shared registry must be readable
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, atomically."""
+    with atomic_writer(path) as file:
+        file.write(content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically."""
+    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in `path`. Raises ArtefactError where it is not JSON."""
+    with explained(path, "read"):
+        content = path.read_bytes()
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise ArtefactError(f"{path} is damaged: not JSON ({error})") from error
+
+
+def digest_bytes(content: bytes) -> str:
+    """The sha256 of `content`, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def digest_json(value: Any) -> str:
+    """The sha256 of a JSON value in its canonical form (sorted keys, no spaces)."""
+    return digest_bytes(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def digest_file(path: Path) -> str:
+    """The sha256 of a file's content, in hexadecimal."""
+    with explained(path, "read"), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def safe_join(root: Path, *parts: str) -> Path:
+    """`root/parts…`, refused where it would leave `root`. Raises ArtefactError."""
+    path = root.joinpath(*parts)
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise ArtefactError(f"{Path(*parts)} leaves the folder {root}")
+    return path
+
+
+def open_input(path: str) -> BinaryIO:
+    """A file to read as bytes: `-` is standard input, a name that ends in `.gz` is unpacked.
+
+    Raises: UsageError where it does not exist or is a folder, ResourceError where it may not be read.
+    """
+    if path == "-":
+        return sys.stdin.buffer
+    with explained(path, "read"):
+        if Path(path).is_dir():
+            raise UsageError(f"cannot read {path}: it is a folder", "name a file")
+        return cast(BinaryIO, gzip.open(path, "rb") if path.endswith(".gz") else Path(path).open("rb"))
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Raise UsageError where an output is already there and `--force` was not given."""
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists", "give another name, or --force to replace it")
+
+
+def read_lines(file: BinaryIO, name: str = "input") -> Iterator[bytes]:
+    r"""The lines of a file, split at `\n` alone; an unterminated last line counts, no bytes are no lines.
+
+    A trailing carriage return and a leading byte-order mark are stripped.
+    Raises: DataError where a gzip file is damaged or ends early.
+    """
+    first = True
+    for line in _unpacked(file, name):
+        text = line.removesuffix(b"\n").removesuffix(b"\r")
+        yield text.removeprefix(b"\xef\xbb\xbf") if first else text
+        first = False
+
+
+def _unpacked(file: Iterable[bytes], name: str) -> Iterator[bytes]:
+    try:
+        yield from file
+    except (EOFError, gzip.BadGzipFile) as error:
+        raise DataError(f"{name}: the gzip file is damaged or ends early ({error})") from error
+
+
+@contextlib.contextmanager
+def only_writer(path: Path, doing: str) -> Iterator[None]:
+    """Hold the lock file `path` while the block runs; the lock dies with its process.
+
+    Raises: ResourceError naming the process that holds it, and what it is `doing`.
+    """
+    with explained(path, "lock"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise ResourceError(f"process {file.read().strip() or 'of another user'} is {doing}") from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield

@@ -1,0 +1,1 @@
+"""Metrics: text in, figures out, each with its signature."""

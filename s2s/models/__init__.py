@@ -1,0 +1,1 @@
+"""Networks: encoders, attention, decoders, and the one interface behind which they stand."""

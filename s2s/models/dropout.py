@@ -1,0 +1,44 @@
+"""Dropout whose mask is drawn as random bytes: on a CPU several times cheaper than one drawn as floats."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+LEVELS = 256  # a byte's values: the probability is rounded to a multiple of 1/256, and the scale follows the rounded one
+
+
+class Dropout(nn.Module):
+    """Zero a unit with probability p (rounded to 1/256) and scale the others by 1 / (1 − p), while training.
+
+    Srivastava et al. 2014. `forward` keeps the shape of what it is given.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.dropped = round(probability * LEVELS)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """values [...] -> [...]."""
+        return _ByteDropout.apply(values, self.dropped) if self.training and self.dropped else values
+
+
+class _ByteDropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, dropped: int) -> Tensor:
+        words = torch.empty((values.numel() + 7) // 8, dtype=torch.int64, device=values.device)
+        drawn = words.random_(-(2**63), None).view(torch.uint8)[: values.numel()].view(values.shape)
+        ctx.scale = LEVELS / (LEVELS - dropped)
+        ctx.save_for_backward(kept := drawn >= dropped)
+        return _masked(values, kept, ctx.scale)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (kept,) = ctx.saved_tensors
+        return _masked(grad, kept, ctx.scale), None
+
+
+def _masked(values: Tensor, kept: Tensor, scale: float) -> Tensor:
+    return torch.mul(values, kept).mul_(scale)

@@ -1,0 +1,30 @@
+"""From options to a network: the names that a recipe may use, and what builds them. A new architecture is a line here."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from s2s.models.interface import Decoder, Encoder
+from s2s.models.rnn import RnnEncoder, rnn_decoder
+from s2s.models.seq2seq import Seq2Seq
+from s2s.recipe.model_options import ModelOptions
+
+ENCODERS: dict[str, Callable[..., Encoder]] = {"rnn": RnnEncoder}
+DECODERS: dict[str, Callable[..., Decoder]] = {"rnn": rnn_decoder}
+
+
+def build_model(options: ModelOptions, vocabulary: int, label_smoothing: float = 0.0) -> Seq2Seq:
+    """A network with fresh weights for a joint vocabulary of that many pieces."""
+    target = _table(vocabulary, options.embedding)
+    source = target if options.tied_embeddings == "all" else _table(vocabulary, options.embedding)
+    encoder = ENCODERS[options.encoder.family](options.encoder, source, options.dropout)
+    decoder = DECODERS[options.decoder.family](options.decoder, target, encoder, options.dropout)
+    output = target if options.tied_embeddings != "none" else _table(vocabulary, decoder.width)
+    return Seq2Seq(encoder, decoder, output.weight, label_smoothing)
+
+
+def _table(vocabulary: int, width: int) -> nn.Embedding:
+    """A table [V, D] from N(0, 1/D), so that it serves input and output alike."""
+    table = nn.Embedding(vocabulary, width)
+    nn.init.normal_(table.weight, std=width**-0.5)
+    return table

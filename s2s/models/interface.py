@@ -1,0 +1,120 @@
+"""One interface for everything that translates: an encoder, a decoder, an output projection.
+
+B sentences, K hypotheses of each, S source positions, T target positions, D width, E width of the summary, V vocabulary.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+PAD, UNK, BOS, EOS = 0, 1, 2, 3  # ids of the special pieces, the same in every tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an encoder reads: ids [B, S] padded with PAD, and lengths [B]."""
+
+    ids: Tensor
+    lengths: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Sentence pairs for teacher forcing: the decoder's inputs [B, T] (BOS first) and its labels [B, T] (EOS last), PAD behind."""
+
+    source: Source
+    inputs: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What an encoder leaves for a decoder, always in source order."""
+
+    states: Tensor  # [B, S, D]
+    mask: Tensor  # [B, S] bool, True at real positions
+    summary: Tensor  # [B, E]: final states of all layers and directions
+    grid: tuple[int, int] | None = None  # (height, width) where the positions are an image's
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A decoder's answer: hidden [B, T, D] (or [B, K, D] from a step), weights [B, T, S] ([B, K, S]) where asked for."""
+
+    hidden: Tensor
+    weights: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a model: logits [B, K, V], weights [B, K, S] where asked for."""
+
+    logits: Tensor
+    weights: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LossSums:
+    """Sums over the real target tokens of a batch: the loss that is trained (scalar), the negative log-likelihood in nats
+    without label smoothing (scalar), and how many tokens there were (scalar)."""
+
+    loss: Tensor
+    nll: Tensor
+    tokens: Tensor
+
+
+class State(Protocol):
+    """All that a step needs, what it took from the memory included."""
+
+    def select(self, rows: Tensor, beams: Tensor) -> "State":
+        """The state of sentences `rows` [B'] and, among the old K hypotheses of each, `beams` [B', K'].
+
+        K' may differ from K. What belongs to a sentence is selected by rows alone and never copied per hypothesis.
+        """
+        ...
+
+
+class Encoder(nn.Module):
+    """Reads a source."""
+
+    width: int  # D of the memory's states
+    summary_width: int  # E of the memory's summary
+
+    def forward(self, source: Tensor, lengths: Tensor | None) -> Memory:
+        """The memory of ids [B, S] with lengths [B], PAD behind them."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+
+class Decoder(nn.Module):
+    """Writes a target."""
+
+    width: int  # D of the hidden vectors it returns
+
+    def forward(self, memory: Memory, inputs: Tensor, *, weights: bool = False) -> Decoded:
+        """Teacher forcing: inputs [B, T] -> hidden [B, T, D], weights [B, T, S] where asked for."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def start(self, memory: Memory, *, steps: int) -> State:
+        """The state before the first step, K = 1; what only the memory decides is computed here, once. `steps`: room in a cache."""
+        raise NotImplementedError(f"{type(self).__name__} has no start")
+
+    def step(self, inputs: Tensor, state: State, *, weights: bool = False) -> tuple[Decoded, State]:
+        """One step: inputs [B, K] -> hidden [B, K, D] and the next state. The state given is used up."""
+        raise NotImplementedError(f"{type(self).__name__} has no step")
+
+
+class Model(Protocol):
+    """One network, or an ensemble of networks that share a vocabulary."""
+
+    def forward(self, batch: Batch) -> LossSums:
+        """Teacher-forced loss of a batch; projection and loss in chunks."""
+        ...
+
+    def start(self, source: Source, *, steps: int) -> State:
+        """Encode, and the state before the first step, K = 1."""
+        ...
+
+    def step(self, tokens: Tensor, state: State, *, weights: bool = False) -> tuple[Step, State]:
+        """tokens [B, K] -> logits [B, K, V] and the next state."""
+        ...

@@ -1,0 +1,206 @@
+"""The recipe: data, tokenizer, network, training, decoding. Each field has a line that `s2s explain` prints."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from s2s.recipe.model_options import ModelOptions
+from s2s.recipe.options import Options
+
+SCHEMA = 1  # number of the recipe's schema; raised when a stored recipe would be read differently
+NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
+Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
+Limit = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]* (updates?|epochs?)$")]
+
+
+def limit_parts(limit: str) -> tuple[int, Literal["updates", "epochs"]]:
+    """`"12 epochs"` -> (12, "epochs")."""
+    count, unit = limit.split()
+    return int(count), "epochs" if unit.startswith("epoch") else "updates"
+
+
+class SplitOptions(Options):
+    """Where one split (train, validation, test) is read from."""
+
+    source: list[str] = Field([], description="kind lines: files with a source sentence a line, plain or .gz")
+    target: list[str] = Field(
+        [], description="kind lines: files with the target sentences, line by line with the source"
+    )
+    files: list[str] = Field(
+        [], description="kinds tsv, jsonl, parquet: files with both sides, tsv and jsonl plain or .gz"
+    )
+    hub_split: str = Field("", description="kind hub: the split's name there")
+
+    @property
+    def given(self) -> bool:
+        """Whether anything is named."""
+        return bool(self.source or self.target or self.files or self.hub_split)
+
+
+class GeneratorOptions(Options):
+    """Embedded data, made from a seed: the same pairs everywhere."""
+
+    name: Literal["numbers"] = Field(
+        "numbers", description="which generator: numbers, German and English numbers and dates"
+    )
+    seed: int = Field(1, ge=0, description="seed of the pairs")
+    train: int = Field(20_000, ge=1, description="training pairs")
+    validation: int = Field(500, ge=1, description="validation pairs")
+    test: int = Field(1_000, ge=1, description="test pairs")
+    min_items: int = Field(1, ge=1, le=1000, description="fewest numbers or dates in a sentence")
+    max_items: int = Field(3, ge=1, le=1000, description="most numbers or dates in a sentence")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_items > self.max_items:
+            raise ValueError("min_items is larger than max_items")
+        return self
+
+
+class DataOptions(Options):
+    """The sentence pairs: where they are, and which are kept."""
+
+    kind: Literal["lines", "tsv", "jsonl", "parquet", "hub", "generator"] = Field(
+        "lines", description="how pairs are stored: two text files, a table, a hub's data set, or an embedded generator"
+    )
+    source_language: str = Field("", max_length=32, description="language of the source, as a code: de")
+    target_language: str = Field("", max_length=32, description="language of the target, as a code: en")
+    root: str = Field(
+        "", description="folder that relative file names start from; the recipe's own folder where not given"
+    )
+    train: SplitOptions = SplitOptions()
+    validation: SplitOptions = SplitOptions()
+    test: SplitOptions = SplitOptions()
+    hold_out_validation: int = Field(
+        0, ge=0, description="training pairs held out for validation, where no validation files are given"
+    )
+    hold_out_test: int = Field(
+        0, ge=0, description="training pairs held out for testing, where no test files are given"
+    )
+    source_column: str = Field("source", description="tables: the source's column; for tsv its number, from 1")
+    target_column: str = Field("target", description="tables: the target's column; for tsv its number, from 1")
+    hub: str = Field("", description="kind hub: the data set's name there (the one thing that asks the network)")
+    hub_config: str = Field("", description="kind hub: the data set's configuration")
+    generator: GeneratorOptions = GeneratorOptions()
+    normalization: Literal["nfc", "nfkc", "none"] = Field("nfc", description="Unicode normalisation of both sides")
+    min_length: int = Field(1, ge=1, description="fewest pieces a side of a training pair may have")
+    max_length: int = Field(200, ge=1, description="most pieces a side of a training pair may have")
+    max_ratio: float = Field(
+        9.0, ge=1, description="largest ratio of the two sides' lengths in a training pair, in pieces"
+    )
+    drop_duplicates: bool = Field(True, description="drop a training pair that occurred before")
+    on_invalid: Literal["refuse", "drop"] = Field(
+        "refuse", description="invalid UTF-8: refuse the file, or drop and count the pair"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.kind == "generator":
+            return self
+        if not self.train.given:
+            raise ValueError(f"kind is {self.kind}, but train names no data")
+        if self.kind == "lines" and not (self.train.source and self.train.target):
+            raise ValueError("kind is lines, so train needs source and target")
+        if self.kind == "hub" and not self.hub:
+            raise ValueError("kind is hub, but hub names no data set")
+        for name, split, held in (
+            ("validation", self.validation, self.hold_out_validation),
+            ("test", self.test, self.hold_out_test),
+        ):
+            if split.given == bool(held):
+                raise ValueError(f"give either {name} files or hold_out_{name}, and not both")
+        return self
+
+
+class TokenizerOptions(Options):
+    """One SentencePiece model for both sides, trained from the training side of the corpus."""
+
+    vocabulary: int = Field(8000, ge=8, le=1_000_000, description="pieces, the four special ones included")
+    algorithm: Literal["unigram", "bpe", "char"] = Field("unigram", description="SentencePiece's algorithm")
+    character_coverage: float = Field(1.0, gt=0.9, le=1, description="share of characters with a piece of their own")
+    byte_fallback: Literal["auto", "on", "off"] = Field(
+        "auto", description="spell unknown characters as bytes (256 pieces); auto: from a vocabulary of 2,000 on"
+    )
+
+
+class TrainingOptions(Options):
+    """How the network is trained."""
+
+    seed: int = Field(1, ge=0, description="seed of weights, order and dropout")
+    limit: Limit = Field("10 epochs", description='when training ends: "12 epochs" or "3000 updates"')
+    batch_tokens: int = Field(
+        4096,
+        ge=1,
+        description="tokens in a batch: sentences × longest side, padding included; the same on every machine",
+    )
+    lr: float = Field(2e-3, gt=0, le=10, description="peak learning rate of AdamW")
+    warmup: int = Field(100, ge=0, description="updates in which the learning rate rises to its peak")
+    decay: Literal["linear", "none"] = Field(
+        "linear", description="how the learning rate falls after warm-up: linear (to 0 at the limit), none"
+    )
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        (0.9, 0.98), description="AdamW's decay of its two averages"
+    )
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's weight decay")
+    clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0: not clipped")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="probability spread over the whole vocabulary")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="numbers computed in; auto: bf16 where the device has it"
+    )
+    validate_every: Limit = Field("1 epoch", description='how often to validate and save: "1 epoch" or "500 updates"')
+    validation_lines: int = Field(
+        200, ge=0, description="validation pairs translated at each validation; 0: loss alone"
+    )
+    best_by: Literal["loss", "bleu"] = Field(
+        "loss", description="the validation figure that decides which checkpoint is published"
+    )
+    patience: int = Field(
+        0, ge=0, description="validations without a better figure before training stops early; 0: never"
+    )
+    keep_checkpoints: int = Field(2, ge=1, description="newest checkpoints kept, beside the best")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.best_by == "bleu" and self.validation_lines == 0:
+            raise ValueError("best_by is bleu, but validation_lines is 0")
+        return self
+
+
+class DecodingOptions(Options):
+    """How the model translates where nothing else is said."""
+
+    beam: int = Field(5, ge=1, le=1000, description="hypotheses kept for each sentence; 1: greedy")
+    length_penalty: float = Field(
+        1.0, ge=0, le=10, description="α: hypotheses are ranked by log-probability / length^α"
+    )
+    max_ratio: float = Field(
+        3.0, gt=0, description="longest output, as a multiple of the source's pieces (and 10 more)"
+    )
+    batch_tokens: int = Field(4096, ge=1, description="source tokens in a batch, padding included, times the beam")
+
+    def in_words(self) -> str:
+        """`beam 5, length penalty 1`."""
+        return f"beam {self.beam}, length penalty {self.length_penalty:g}" if self.beam > 1 else "greedy"
+
+
+class Recipe(Options):
+    """Everything about one model."""
+
+    schema_version: int = Field(SCHEMA, alias="schema", ge=1, description="number of the recipe's schema")
+    name: Name = Field(description="name under which the model is published")
+    description: str = Field("", description="what the recipe shows, in a line")
+    data: DataOptions
+    tokenizer: TokenizerOptions = TokenizerOptions()
+    model: ModelOptions = ModelOptions()
+    training: TrainingOptions = TrainingOptions()
+    decoding: DecodingOptions = DecodingOptions()
+
+    def as_dict(self) -> dict[str, object]:
+        """The recipe with every default filled in, as JSON and TOML can hold it."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` may name a model."""
+    return re.fullmatch(NAME_PATTERN, text) is not None

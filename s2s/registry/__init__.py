@@ -1,0 +1,1 @@
+"""The registry: published models under names and versions, and leases of devices."""

@@ -1,0 +1,63 @@
+"""The card of a version: what the model is, what it was made of and how, and what it scores."""
+
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt
+
+from s2s.recipe.options import Options
+
+SCHEMA = 1  # number of the card's schema; raised when a stored card would be read differently
+
+
+class ScoreRecord(Options):
+    """One figure on a test set, and how it was got."""
+
+    metric: str = Field(description="name of the metric: bleu, chrf, ter, exact, perplexity")
+    value: float
+    signature: str = Field(description="how the figure was computed, as the metric's library says it")
+    test_set: str = Field(description="what was translated: test, or a file's name")
+    settings: str = Field(description='how it was decoded: "beam 5, length penalty 1"; empty where nothing was')
+
+
+class TrainingRecord(Options):
+    """How the weights came about."""
+
+    key: str = Field(
+        description="digest of recipe, corpus and version of the training code: the same key, the same weights"
+    )
+    seed: NonNegativeInt
+    updates: NonNegativeInt
+    epochs: NonNegativeFloat
+    best_update: NonNegativeInt = Field(description="the update whose weights were published")
+    seconds: NonNegativeFloat = Field(description="seconds of training, without preparation and test")
+    tokens_per_second: NonNegativeFloat = Field(description="target pieces trained on in a second")
+    device: str
+    precision: str
+    threads: int = Field(ge=1, description="threads that computed")
+
+
+class Card(Options):
+    """All that a reader of `s2s models show` wants to know of a version."""
+
+    schema_version: int = Field(SCHEMA, alias="schema", ge=1, le=SCHEMA, description="number of the card's schema")
+    task: Literal["translation"] = "translation"
+    description: str = Field("", description="what the recipe shows, in a line")
+    in_words: str = Field(description="the network as a phrase")
+    attention: bool = Field(description="whether the decoder attends to the source, or sees one fixed vector")
+    recipe: dict[str, Any] = Field(description="the resolved recipe")
+    source_language: str = ""
+    target_language: str = ""
+    corpus: str = Field(description="digest of the corpus")
+    pairs: dict[str, NonNegativeInt] = Field({}, description="sentence pairs by split: train, validation, test")
+    train_test_overlap: NonNegativeInt = Field(description="test sentences that also stand in training")
+    parameters: NonNegativeInt = Field(description="trained numbers, shared ones once")
+    memory_bytes: NonNegativeInt = Field(description="bytes that the weights take in memory")
+    parent: str | None = Field(None, description="the version that training began from, where it began from one")
+    training: TrainingRecord
+    scores: list[ScoreRecord] = Field([], description="figures on test sets, the first of them the one to go by")
+    versions: dict[str, str] = Field(description="versions of Python, s2s and the libraries")
+    machine: dict[str, Any] = Field(description="system, processor, its features and usable threads")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The card as JSON holds it."""
+        return self.model_dump(mode="json", by_alias=True)

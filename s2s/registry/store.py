@@ -1,0 +1,272 @@
+"""The registry: versions of models in a folder that processes, users and machines share without a lock.
+
+    blobs/sha256/ab/ab12…            immutable files, stored once however many versions use them
+    models/NAME/3.json               one version: its files and its card. Written last: it exists = published
+    models/NAME/aliases/best         a version's number, replaced atomically
+
+A number is claimed by linking a finished file to its name, which fails where the name is taken. A removed version's
+file becomes a tombstone, so that a number never changes its meaning.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from uuid import uuid4
+
+from s2s.errors import ArtefactError, ResourceError, UsageError, did_you_mean
+from s2s.files import explained, home, read_json, safe_join, sync_folder, write_bytes, write_json
+from s2s.recipe.schema import is_name
+from s2s.registry.blobs import Blobs, discard
+from s2s.registry.card import Card
+from s2s.registry.reference import Reference
+from s2s.registry.version import Version, VersionRecord, tombstone
+
+GRACE_SECONDS = 24 * 60 * 60.0  # `gc` spares what is younger: a publisher may be about to name it
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
+NAME_RULE = "small letters, digits, '.', '_' and '-', up to 64 of them"
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The registry in a folder, which need not exist before something is published."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> Self:
+        """The registry in `S2S_REGISTRY`, or in the home of s2s."""
+        folder = os.environ.get("S2S_REGISTRY")
+        return cls(Path(folder).expanduser().absolute() if folder else home() / "registry")
+
+    @property
+    def blobs(self) -> Blobs:
+        """The contents of all files."""
+        return Blobs(self.root / "blobs")
+
+    def names(self) -> list[str]:
+        """Names that have a version, in alphabetical order."""
+        return sorted(name for name in self._all_names() if self.numbers(name))
+
+    def numbers(self, name: str) -> list[int]:
+        """Numbers of a model's versions, damaged ones too and removed ones not, in rising order."""
+        return [n for n in self._claimed(name) if self._file(name, n).stat().st_size and not self._removed(name, n)]
+
+    def versions(self, name: str) -> list[Version]:
+        """A model's versions, the oldest first. Raises ArtefactError where one is damaged."""
+        return [self._read(name, number) for number in self.numbers(name)]
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """A model's aliases, each with the number of its version."""
+        folder = self._folder(name) / "aliases"
+        return {alias: _alias_number(folder / alias) for alias in sorted(_entries(folder)) if is_name(alias)}
+
+    def resolve(self, reference: str) -> Version:
+        """The version that `name` (the newest), `name:3` or `name@alias` means.
+
+        Raises: UsageError (with the nearest names) where there is none, or it was removed; ArtefactError where it is
+        damaged.
+        """
+        return self._read(*self._find(Reference.parse(reference)))
+
+    def publish(self, name: str, files: Mapping[str, bytes], card: Card) -> Version:
+        """Store files and card as a model's next version; other processes may publish at the same time.
+
+        Raises: UsageError where the name is none, ResourceError where the registry cannot be written.
+        """
+        if not is_name(name):
+            raise UsageError(f"{name}: not a name for a model", NAME_RULE)
+        with self._writing():
+            stored = {file: self.blobs.store(content) for file, content in files.items()}
+            number = self._claim(name, VersionRecord.now(stored, card))
+            for content in files.values():
+                self.blobs.restore(content)
+        return self._read(name, number)
+
+    def check_writable(self) -> None:
+        """Raise ResourceError where nothing could be published, before time is spent on something to publish."""
+        probe = self.root / "models" / f".{uuid4().hex}.tmp"
+        with self._writing():
+            write_bytes(probe, b"")
+            probe.unlink()
+
+    def set_alias(self, reference: str, alias: str) -> Version:
+        """Let `alias` mean the version that `reference` means now. Raises UsageError where either is none."""
+        if not is_name(alias):
+            raise UsageError(f"{alias}: not a name for an alias", NAME_RULE)
+        version = self.resolve(reference)
+        with self._writing():
+            write_bytes(self._folder(version.name) / "aliases" / alias, f"{version.number}\n".encode())
+        return version
+
+    def remove(self, reference: str, *, force: bool = False) -> str:
+        """Remove a version, a damaged one too, and return its `name:3`; `force` drops the aliases that mean it.
+
+        Raises: UsageError where there is none, where a name alone has several, and where aliases mean it.
+        """
+        wanted = Reference.parse(reference)
+        name, number = self._find(wanted)
+        if wanted == Reference(name) and len(self.numbers(name)) > 1:
+            raise UsageError(f"model {name} has {len(self.numbers(name))} versions", f"say which: {name}:{number}")
+        aliases = [alias for alias, meant in self.aliases(name).items() if meant == number]
+        if aliases and not force:
+            names = ", ".join(f"{name}@{alias}" for alias in aliases)
+            raise UsageError(f"model {name}:{number} is what {names} means", "move the alias, or --force to drop it")
+        with self._writing():
+            for alias in aliases:
+                (self._folder(name) / "aliases" / alias).unlink(missing_ok=True)
+            write_json(self._file(name, number), tombstone())
+        return f"{name}:{number}"
+
+    def gc(self, grace_seconds: float = GRACE_SECONDS) -> int:
+        """Delete blobs that no version uses, and what writers left unfinished; the bytes freed.
+
+        What was touched within the grace period is spared.
+        Raises: ArtefactError, having deleted nothing, where a version cannot be read, because its blobs are not known.
+        """
+        before = time.time() - grace_seconds
+        versions = [version for name in self._all_names() for version in self.versions(name)]
+        used = {file.digest for version in versions for file in version.files.values()}
+        with self._writing():
+            left = [
+                path for pattern in (".*.tmp", "*/.*.tmp", "*/aliases/.*.tmp") for path in self._models.glob(pattern)
+            ]
+            return self.blobs.sweep(used, before) + sum(discard(path, before) for path in left)
+
+    @property
+    def _models(self) -> Path:
+        return self.root / "models"
+
+    def _folder(self, name: str) -> Path:
+        return safe_join(self.root, "models", name)
+
+    def _file(self, name: str, number: int) -> Path:
+        return self._folder(name) / f"{number}.json"
+
+    def _all_names(self) -> list[str]:
+        """Names that ever had a version."""
+        return [name for name in _entries(self._models) if is_name(name)]
+
+    def _claimed(self, name: str) -> list[int]:
+        """Numbers that are taken: published, removed, or about to be published."""
+        found = [re.fullmatch(r"([1-9][0-9]{0,8})\.json", entry) for entry in _entries(self._folder(name))]
+        return sorted(int(match[1]) for match in found if match)
+
+    def _removed(self, name: str, number: int) -> str | None:
+        """The day on which a version was removed, or None."""
+        try:
+            values = read_json(self._file(name, number))
+        except ArtefactError:  # damaged, but there
+            return None
+        return str(values["removed"])[:10] if isinstance(values, dict) and "removed" in values else None
+
+    def _read(self, name: str, number: int) -> Version:
+        record = VersionRecord.parse(read_json(self._file(name, number)), f"{name}:{number}")
+        return Version(name, number, record.published, record.files, record.card, self.blobs)
+
+    def _find(self, wanted: Reference) -> tuple[str, int]:
+        """Name and number of the version that a reference means."""
+        name, numbers = wanted.name, self.numbers(wanted.name)
+        if not self._claimed(name):
+            raise self._unknown(name)
+        if not numbers:
+            raise UsageError(f"model {name}: no version is left", "s2s models list shows what is there")
+        number = self._aliased(name, wanted.alias) if wanted.alias else wanted.version or numbers[-1]
+        if number not in numbers:
+            raise self._absent(wanted, number, numbers)
+        return name, number
+
+    def _aliased(self, name: str, alias: str) -> int:
+        aliases = self.aliases(name)
+        if alias not in aliases:
+            hint = did_you_mean(alias, list(aliases)) or f"s2s models alias {name} {alias} makes it"
+            raise UsageError(f"model {name} has no alias {alias}", hint)
+        return aliases[alias]
+
+    def _unknown(self, name: str) -> UsageError:
+        names = self.names()
+        hint = did_you_mean(name, names) or "s2s models list shows what is there"
+        return UsageError(
+            f"model {name}: no such model", hint if names else "none is there yet: s2s train numbers/attention"
+        )
+
+    def _absent(self, wanted: Reference, number: int, numbers: list[int]) -> UsageError:
+        there = f"versions of {wanted.name}: {', '.join(map(str, numbers))}"
+        means = f" means version {number}, which" if wanted.alias else ""
+        if number not in self._claimed(wanted.name):
+            return UsageError(f"model {wanted}{means} was never there", there)
+        day = self._removed(wanted.name, number)
+        return UsageError(
+            f"model {wanted}{means} " + (f"was removed on {day}" if day else "is not published yet"), there
+        )
+
+    def _claim(self, name: str, record: VersionRecord) -> int:
+        """Put a version's file under the next free number; whoever sees it sees it whole."""
+        finished = self._folder(name) / f".{uuid4().hex}.tmp"
+        write_json(finished, record.as_dict())
+        try:
+            number = max(self._claimed(name), default=0) + 1
+            while not take(finished, self._file(name, number)):
+                number += 1
+        finally:
+            finished.unlink(missing_ok=True)
+        sync_folder(self._folder(name))
+        return number
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Name the way out where the registry cannot be written."""
+        try:
+            with explained(self.root, "write"):
+                yield
+        except (ResourceError, UsageError) as error:
+            hint = "S2S_REGISTRY names the registry's folder: it must be writable and have room"
+            raise ResourceError(error.message, hint) from error
+
+
+def take(finished: Path, target: Path) -> bool:
+    """Give a finished file the name `target`, or a second one; False where that is taken."""
+    try:
+        os.link(finished, target)
+    except FileExistsError:
+        return finished.stat().st_nlink == 2  # a network file system may do it and lose the answer
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        return _take_without_links(finished, target)
+    return True
+
+
+def _take_without_links(finished: Path, target: Path) -> bool:
+    """Claim by an empty file, which only one can make and readers take for a number not published yet; then fill it."""
+    try:
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except FileExistsError:
+        return False
+    finished.replace(target)
+    return True
+
+
+def _alias_number(path: Path) -> int:
+    with explained(path, "read"):
+        content = path.read_bytes()[:32]
+    if not re.fullmatch(rb"[1-9][0-9]{0,8}\n?", content):
+        raise ArtefactError(f"alias {path} is damaged: it holds no version's number", "s2s models alias sets it anew")
+    return int(content)
+
+
+def _entries(folder: Path) -> list[str]:
+    """Names in a folder, none where it is not there."""
+    try:
+        return [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ResourceError(
+            f"cannot read {folder}: {error.strerror}", "S2S_REGISTRY names the registry's folder"
+        ) from error

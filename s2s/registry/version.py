@@ -1,0 +1,97 @@
+"""A version: what was published under a number, immutable; and the file that says so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from s2s.errors import ArtefactError
+from s2s.recipe.options import Options
+from s2s.registry.blobs import Blobs, StoredFile
+from s2s.registry.card import SCHEMA as CARD_SCHEMA
+from s2s.registry.card import Card
+
+SCHEMA = 1  # number of the schema of a version's file
+
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+
+
+class VersionRecord(Options):
+    """What a version's file holds. Its name and number are those of the file, so that a number can be claimed by it."""
+
+    schema_version: int = Field(SCHEMA, alias="schema", ge=1, le=SCHEMA, description="number of the file's schema")
+    published: str = Field(description="when, ISO 8601")
+    files: dict[FileName, StoredFile]
+    card: Card
+
+    @classmethod
+    def now(cls, files: dict[str, StoredFile], card: Card) -> "VersionRecord":
+        """The record of what is published now."""
+        return cls(published=now(), files=files, card=card)
+
+    @classmethod
+    def parse(cls, values: Any, reference: str) -> "VersionRecord":
+        """The record in a file's values. Raises ArtefactError where it is damaged or of a newer schema."""
+        card = values.get("card") if isinstance(values, dict) else None
+        _refuse_newer(values, SCHEMA, f"model {reference}")
+        _refuse_newer(card, CARD_SCHEMA, f"card of model {reference}")
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            hint = f"s2s models rm {reference} removes it"
+            raise ArtefactError(f"model {reference} is damaged: {key}: {first['msg'].lower()}", hint) from error
+
+    def as_dict(self) -> dict[str, Any]:
+        """The record as JSON holds it."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A published version of a model: its card, and its files by name."""
+
+    name: str
+    number: int
+    published: str
+    files: Mapping[str, StoredFile]
+    card: Card
+    blobs: Blobs
+
+    @property
+    def reference(self) -> str:
+        """`name:3`, which means this version for ever."""
+        return f"{self.name}:{self.number}"
+
+    def path(self, file: str) -> Path:
+        """Where a file's content lies, not checked. Raises ArtefactError where the version has no such file."""
+        return self.blobs.path(self._stored(file))
+
+    def read(self, file: str) -> bytes:
+        """A file's content, checked against its digest. Raises ArtefactError where it is missing or damaged."""
+        return self.blobs.read(self._stored(file), f"model {self.reference}: {file}")
+
+    def _stored(self, file: str) -> StoredFile:
+        if file not in self.files:
+            raise ArtefactError(f"model {self.reference} has no file {file}")
+        return self.files[file]
+
+
+def tombstone() -> dict[str, Any]:
+    """What the file of a version that is removed now holds."""
+    return {"schema": SCHEMA, "removed": now()}
+
+
+def now() -> str:
+    """The time in UTC to the second, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _refuse_newer(values: Any, known: int, what: str) -> None:
+    schema = values.get("schema") if isinstance(values, dict) else None
+    if isinstance(schema, int) and schema > known:
+        raise ArtefactError(f"{what}: schema {schema} is newer than this s2s reads ({known})", "use a newer s2s")

@@ -1,0 +1,1 @@
+"""Reports: figures in, pictures out (terminal, SVG, HTML)."""

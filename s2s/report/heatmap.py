@@ -1,0 +1,173 @@
+"""Heat-maps of attention: rows are target pieces, columns source pieces, shades go from 0 to the largest weight."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.style import Style
+from rich.text import Text
+
+from s2s.report.marking import printable
+from s2s.report.svg import Drawing, document, element, text, text_width, tooltip
+
+Weights = Sequence[Sequence[float]]
+
+# Viridis, as in matplotlib: its steps look equally large, and are told apart with any kind of colour vision.
+RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
+SHADES = ((0.1, "·"), (0.3, "░"), (0.55, "▒"), (0.8, "▓"))  # up to a share of the largest weight; "█" above
+LABEL = 20  # the widest label of a row, in cells of the terminal
+HEIGHT = 12  # the tallest label of a column written downwards, in lines
+HORIZONTAL = 9  # the widest label of a column written across, in cells
+SIDE = 20  # of a square in the SVG, in pixels
+
+
+def terminal_heatmap(
+    weights: Weights, source_pieces: Sequence[str], target_pieces: Sequence[str], width: int | None = None
+) -> RenderableType:
+    """A heat-map [T, S] for a rich console: colours where it has them, shaded blocks where not.
+
+    It takes at most `width` cells (None: what the console gives); columns beyond are left out, and a line says so.
+    Raises: ValueError where the weights' shape is not that of the pieces.
+    """
+    _check(weights, source_pieces, target_pieces)
+    return _Terminal(weights, _labels(source_pieces), _labels(target_pieces), width)
+
+
+def svg_heatmap(weights: Weights, source_pieces: Sequence[str], target_pieces: Sequence[str]) -> str:
+    """A heat-map [T, S] as an SVG that needs nothing else, in light and dark.
+
+    Raises: ValueError where the weights' shape is not that of the pieces.
+    """
+    return document(draw_heatmap(weights, source_pieces, target_pieces), "Attention weights")
+
+
+def draw_heatmap(weights: Weights, source_pieces: Sequence[str], target_pieces: Sequence[str]) -> Drawing:
+    """The heat-map's elements: source pieces upwards above the columns, target pieces before the rows."""
+    _check(weights, source_pieces, target_pieces)
+    sources, targets = _labels(source_pieces), _labels(target_pieces)
+    left = 12 + max(map(text_width, targets), default=0)
+    top = 12 + max(map(text_width, sources), default=0)
+    right, bottom = left + SIDE * len(sources), top + SIDE * len(targets)
+    parts = [
+        text(label, left - 6, top + SIDE * (row + 0.7), text_anchor="end", class_="piece")
+        for row, label in enumerate(targets)
+    ]
+    for column, label in enumerate(sources):
+        x = left + SIDE * (column + 0.7)
+        parts.append(text(label, 0, 0, class_="piece", transform=f"translate({x:.0f} {top - 6:.0f}) rotate(-90)"))
+    parts += _squares(weights, sources, targets, left, top)
+    parts.append(element("rect", x=left, y=top, width=right - left, height=bottom - top, class_="frame"))
+    return Drawing(right + 12, bottom + 12, "".join(parts))
+
+
+def _squares(
+    weights: Weights, sources: Sequence[str], targets: Sequence[str], left: float, top: float
+) -> Iterator[str]:
+    most = _most(weights)
+    for row, weights_of_row in enumerate(weights):
+        for column, weight in enumerate(weights_of_row):
+            if not weight >= 0.01 * most:
+                continue  # too faint to be seen (a long sentence has thousands), or not a number
+            telling = tooltip(f"{targets[row]} ← {sources[column]}: {weight:.2f}") if weight > 0.1 * most else ""
+            yield element(
+                "rect", telling, x=left + SIDE * column, y=top + SIDE * row, width=SIDE, height=SIDE,
+                fill="var(--series-1)", fill_opacity=weight / most,
+            )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Terminal:
+    weights: Weights
+    sources: list[str]
+    targets: list[str]
+    width: int | None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        coloured = console.color_system is not None and not console.no_color
+        width = min(self.width or options.max_width, options.max_width)
+        longest = max(map(cell_len, self.targets), default=0)
+        label = min(longest, LABEL, max(1, width // 3))
+        cell, across = self._cell(width - label - 1)
+        columns = min(len(self.sources), max(1, (width - label - 1) // cell))
+        margin = " " * (label + 1)
+        for line in self._header(columns, cell, across):
+            yield Text(margin + line, no_wrap=True)
+        most = _most(self.weights)
+        for name, row in zip(self.targets, self.weights, strict=True):
+            before = " " * max(0, label - cell_len(name))
+            cells = Text(f"{before}{_clipped(name, label)} ", no_wrap=True)
+            for weight in row[:columns]:
+                cells.append_text(_shade(weight / most, cell, coloured))
+            yield cells
+        yield self._legend(most, columns, coloured, margin)
+
+    def _cell(self, room: int) -> tuple[int, bool]:
+        """The width of a column, in cells, and whether the labels stand across (or downwards)."""
+        longest = max(map(cell_len, self.sources), default=1)
+        if longest <= HORIZONTAL and max(3, longest + 1) * len(self.sources) <= room:
+            return max(3, longest + 1), True
+        least = max((cell_len(letter) for name in self.sources for letter in name), default=1)
+        return max(least, min(3, room // max(1, len(self.sources)))), False
+
+    def _header(self, columns: int, cell: int, across: bool) -> Iterator[str]:
+        names = self.sources[:columns]
+        if across:
+            yield "".join(set_cell_size(name, cell) for name in names).rstrip()
+            return
+        letters = [_letters(name) for name in names]
+        height = max(map(len, letters), default=0)
+        for line in range(height):
+            stacked = (column[line - height] if line - height >= -len(column) else "" for column in letters)
+            yield "".join(set_cell_size(letter, cell) for letter in stacked).rstrip()
+
+    def _legend(self, most: float, columns: int, coloured: bool, margin: str) -> Text:
+        legend = Text(margin + "0 ", style="dim")
+        for share in (0.0, 0.2, 0.4, 0.65, 1.0):
+            legend.append_text(_shade(share, 2, coloured))
+        legend.append(f" {most:.2f}")
+        if columns < len(self.sources):
+            more = len(self.sources) - columns
+            legend.append(f"   {more} more of {len(self.sources)} source pieces do not fit this width")
+        return legend
+
+
+def _shade(share: float, cell: int, coloured: bool) -> Text:
+    share = min(share, 1.0) if share > 0 else 0.0  # what is not a number is nothing
+    if coloured:
+        place = share * (len(RAMP) - 1)
+        low = min(int(place), len(RAMP) - 2)
+        red, green, blue = (round(a + (place - low) * (b - a)) for a, b in zip(RAMP[low], RAMP[low + 1], strict=True))
+        return Text(" " * cell, Style(bgcolor=f"#{red:02x}{green:02x}{blue:02x}"))
+    shade = next((mark for limit, mark in SHADES if share < limit), "█")
+    return Text(shade.ljust(cell) if shade == "·" else shade * cell)
+
+
+def _letters(label: str) -> list[str]:
+    """The characters of a label to write downwards, marks that combine with the one before kept with it."""
+    letters: list[str] = []
+    for character in label:
+        if letters and cell_len(character) == 0:
+            letters[-1] += character
+        else:
+            letters.append(character)
+    return letters if len(letters) <= HEIGHT else [*letters[: HEIGHT - 1], "…"]
+
+
+def _clipped(label: str, width: int) -> str:
+    return label if cell_len(label) <= width else set_cell_size(label, width - 1) + "…"
+
+
+def _labels(pieces: Sequence[str]) -> list[str]:
+    return [printable(piece) for piece in pieces]
+
+
+def _most(weights: Weights) -> float:
+    """The largest weight, and never zero."""
+    return max((weight for row in weights for weight in row if math.isfinite(weight)), default=0) or 1.0
+
+
+def _check(weights: Weights, sources: Sequence[str], targets: Sequence[str]) -> None:
+    if len(weights) != len(targets) or any(len(row) != len(sources) for row in weights):
+        raise ValueError(f"weights must be [{len(targets)}, {len(sources)}], a row for each target piece")

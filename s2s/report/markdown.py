@@ -1,0 +1,48 @@
+"""A comparison as Markdown, for a RESULTS.md."""
+
+import re
+from collections.abc import Sequence
+
+from s2s.report.figures import COLUMNS, Cell, Comparison, Row, signatures, table
+from s2s.report.marking import printable
+
+
+def markdown_comparison(comparison: Comparison) -> str:
+    """Title, task, figures, BLEU by source length, notes and signatures, the text of others escaped."""
+    parts = [f"# {_escaped(comparison.title)}", _escaped(comparison.task)]
+    names = [_escaped(system.name) for system in comparison.systems]
+    figures = [[row.label, *map(_cell, row.cells)] for row in _best_marked(table(comparison))]
+    parts.append(_table(["", *names], figures, turned=len(names) > COLUMNS))
+    if comparison.buckets:
+        lengths = [
+            [bucket.label, f"{bucket.count:,}", *(f"{value:.1f}" for value in bucket.bleu)]
+            for bucket in comparison.buckets
+        ]
+        heads = ["characters", "sentences", *names]
+        parts += ["BLEU by source length:", _table(heads, lengths, turned=len(names) > COLUMNS)]
+    parts += ["\n".join(f"- {_escaped(note)}" for note in comparison.notes)] if comparison.notes else []
+    parts.append("\n".join(f"- `{signature}`" for signature in signatures(comparison)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _best_marked(rows: Sequence[Row]) -> list[Row]:
+    def bold(cell: Cell) -> Cell:
+        return Cell(f"**{cell.text}**", cell.note) if cell.best else Cell(_escaped(cell.text), cell.note)
+
+    return [Row(row.label, row.group, tuple(map(bold, row.cells))) for row in rows]
+
+
+def _cell(cell: Cell) -> str:
+    return f"{cell.text} ({cell.note.replace('  ', ', ')})" if cell.note else cell.text
+
+
+def _table(heads: list[str], rows: list[list[str]], *, turned: bool) -> str:
+    lines = [heads, *rows]
+    if turned:
+        lines = [list(column) for column in zip(*lines, strict=True)]
+    rule = ["---", *("---:" for _ in lines[0][1:])]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:]))
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\`*_|<>\[\]])", r"\\\1", printable(text))

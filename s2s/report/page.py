@@ -1,0 +1,48 @@
+"""A comparison as one HTML page that needs nothing from elsewhere, in light and dark.
+
+All text is escaped by the template; the drawings are SVG of `svg.py`, which escapes what it is given.
+"""
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from s2s import __version__
+from s2s.report.figures import COLUMNS, Comparison, Example, headline, signatures, table
+from s2s.report.heatmap import svg_heatmap
+from s2s.report.marking import marked, printable
+from s2s.report.plots import colour, svg_by_length
+
+
+def comparison_page(comparison: Comparison) -> str:
+    """The page of a comparison, as HTML to write to a file in UTF-8."""
+    environment = Environment(
+        loader=PackageLoader("s2s.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["shown"] = printable
+    names = [system.name for system in comparison.systems]
+    return environment.get_template("comparison.html").render(
+        comparison=comparison,
+        headline=headline(comparison),
+        rows=table(comparison),
+        columns=len(names) <= COLUMNS,
+        colours=[colour(place) for place in range(len(names))],
+        plot=Markup(svg_by_length(names, comparison.buckets)) if comparison.buckets else None,
+        examples=[_example(comparison, example) for example in comparison.examples],
+        signatures=signatures(comparison),
+        version=__version__,
+    )
+
+
+def _example(comparison: Comparison, example: Example) -> dict[str, object]:
+    """An example as the template wants it: outputs in marked spans, heat-maps as SVG."""
+    outputs = [
+        (system.name, marked(output, example.reference))
+        for system, output in zip(comparison.systems, example.outputs, strict=True)
+    ]
+    heatmaps = [
+        (system.name, Markup(svg_heatmap(heatmap.weights, heatmap.source, heatmap.target)))
+        for system, heatmap in zip(comparison.systems, example.heatmaps, strict=False)
+        if heatmap
+    ]
+    return {"source": example.source, "reference": example.reference, "outputs": outputs, "heatmaps": heatmaps}

@@ -1,0 +1,32 @@
+"""A comparison in one picture: BLEU by source length, and beside it what an attention looks at."""
+
+from s2s.report.figures import Comparison, HeatMap
+from s2s.report.heatmap import draw_heatmap
+from s2s.report.plots import draw_by_length
+from s2s.report.svg import Drawing, document, moved, text
+
+EDGE = 20.0
+
+
+def svg_picture(comparison: Comparison) -> str:
+    """The picture of a comparison as an SVG that needs nothing else, in light and dark, for a README."""
+    bars = draw_by_length([system.name for system in comparison.systems], comparison.buckets)
+    title = text(f"BLEU by source length · {comparison.task}", EDGE, EDGE + 14, class_="title")
+    parts = [title, moved(bars, EDGE, EDGE + 30)]
+    width, height = bars.width + 2 * EDGE, bars.height + 2 * EDGE + 30
+    if found := attended(comparison):
+        name, heatmap = found
+        drawing = draw_heatmap(heatmap.weights, heatmap.source, heatmap.target)
+        parts.append(text(f"attention of {name}", width, EDGE + 14, class_="title"))
+        parts.append(moved(drawing, width, EDGE + 30))
+        width, height = width + drawing.width + EDGE, max(height, drawing.height + 2 * EDGE + 30)
+    return document(Drawing(width, height, "".join(parts)), f"{comparison.title}: BLEU by source length, attention")
+
+
+def attended(comparison: Comparison) -> tuple[str, HeatMap] | None:
+    """The first example's heat-map of the last system that has one, with that system's name."""
+    for example in comparison.examples[:1]:
+        for system, heatmap in reversed(list(zip(comparison.systems, example.heatmaps, strict=False))):
+            if heatmap:
+                return system.name, heatmap
+    return None

@@ -1,0 +1,87 @@
+"""Bars: one of text, and the plot of BLEU by source length."""
+
+import math
+from collections.abc import Sequence
+
+from s2s.metrics.lengths import Bucket
+from s2s.report.svg import LIGHT, Drawing, document, element, moved, text, text_width, tooltip
+
+EIGHTHS = " ▏▎▍▌▋▊▉"
+WIDTH, HEIGHT = 760.0, 250.0  # of the plot with its labels, and of its bars alone, in pixels
+
+
+def bar(value: float, most: float, width: int) -> str:
+    """A bar of `value` on a scale from 0 to `most`, at most `width` characters, to an eighth of one."""
+    eighths = round(8 * width * min(max(value / most, 0), 1)) if most > 0 and math.isfinite(value) else 0
+    return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
+
+
+def svg_by_length(names: Sequence[str], buckets: Sequence[Bucket]) -> str:
+    """BLEU by source length as an SVG that needs nothing else, in light and dark: a group of bars for each bucket."""
+    return document(draw_by_length(names, buckets), f"BLEU by source length: {', '.join(names)}")
+
+
+def draw_by_length(names: Sequence[str], buckets: Sequence[Bucket]) -> Drawing:
+    """The plot's elements: legend, scale, bars, and below each group its lengths and number of sentences."""
+    legend = _legend(names)
+    left, top = 48.0, legend.height + 26
+    scale = _scale(buckets)
+    parts = [legend.body, text("BLEU", 4, top - 14, class_="muted"), *_grid(left, top, scale)]
+    group = (WIDTH - left - 8) / max(1, len(buckets))
+    for place, bucket in enumerate(buckets):
+        bars = _group(bucket, names, group, scale)
+        parts.append(moved(bars, left + group * place, top))
+    bottom = top + HEIGHT + 58
+    middle = left + (WIDTH - left) / 2
+    parts.append(text("source length in characters", middle, bottom - 4, text_anchor="middle", class_="muted"))
+    return Drawing(WIDTH, bottom + 8, "".join(parts))
+
+
+def colour(series: int) -> str:
+    """The colour of the system at this place, as CSS; the ninth has the first's again."""
+    return f"var(--series-{series % len(LIGHT)})"
+
+
+def _scale(buckets: Sequence[Bucket]) -> int:
+    """The top of the axis: the next multiple of 20 (of 10 below 50)."""
+    most = max((value for bucket in buckets for value in bucket.bleu), default=100)
+    step = 20 if most > 50 else 10
+    return max(step, step * math.ceil(most / step - 1e-9))
+
+
+def _grid(left: float, top: float, scale: int) -> list[str]:
+    parts = []
+    for value in range(0, scale + 1, 20 if scale > 50 else 10):
+        y = top + HEIGHT * (1 - value / scale)
+        parts.append(element("line", x1=left, x2=WIDTH - 8, y1=y, y2=y, class_="line"))
+        parts.append(text(str(value), left - 8, y + 4, text_anchor="end", class_="muted"))
+    return parts
+
+
+def _group(bucket: Bucket, names: Sequence[str], width: float, scale: int) -> Drawing:
+    parts = []
+    space = min(70.0, 0.76 * width / max(1, len(names)))
+    start = (width - space * len(names)) / 2
+    for series, (name, value) in enumerate(zip(names, bucket.bleu, strict=True)):
+        height = HEIGHT * value / scale
+        x, y, thick = start + space * series, HEIGHT - height, 0.88 * space
+        told = tooltip(f"{name}, {bucket.label} characters: BLEU {value:.1f}")
+        parts.append(element("rect", told, x=x, y=y, width=thick, height=height, rx=2, fill=colour(series)))
+        if space >= 34:
+            parts.append(text(f"{value:.1f}", x + thick / 2, y - 5, text_anchor="middle"))
+    count = f"{bucket.count:,} sentence{'s' if bucket.count != 1 else ''}"
+    parts.append(text(bucket.label, width / 2, HEIGHT + 18, text_anchor="middle"))
+    parts.append(text(count, width / 2, HEIGHT + 34, text_anchor="middle", class_="muted"))
+    return Drawing(width, HEIGHT + 40, "".join(parts))
+
+
+def _legend(names: Sequence[str]) -> Drawing:
+    x, y, parts = 48.0, 8.0, []
+    for series, name in enumerate(names):
+        needed = 30 + text_width(name)
+        if x > 48 and x + needed > WIDTH:
+            x, y = 48.0, y + 20
+        parts.append(element("rect", x=x, y=y, width=12, height=12, rx=2, fill=colour(series)))
+        parts.append(text(name, x + 18, y + 10))
+        x += needed
+    return Drawing(WIDTH, y + 16, "".join(parts))

@@ -1,0 +1,221 @@
+"""A comparison in the terminal: figures, BLEU by source length, an example with its heat-map, signatures.
+
+Nothing is cut off (from 40 cells on): names and sentences fold, figures keep their column, signatures their line.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from s2s.report.figures import COLUMNS, Cell, Comparison, Example, Row, System, headline, signatures, table
+from s2s.report.heatmap import terminal_heatmap
+from s2s.report.marking import marked, printable
+from s2s.report.picture import attended
+from s2s.report.plots import bar
+
+GAP = 3  # between two columns, in cells
+NAME = 18  # the widest name of a system before its line, in cells
+BAR = 24  # the longest bar, in cells
+NETWORK = 14  # the width below which the words for a network do not fold, in cells
+INDENT = (0, 0, 0, 2)
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Print the comparison in the console's width, with colours only where it has them."""
+    console.print(Text.assemble((printable(comparison.title), "bold"), "\n", printable(comparison.task)))
+    console.print()
+    columns = len(comparison.systems) <= COLUMNS
+    parts = _columns(comparison, console.width) if columns else _lines(comparison, console.width)
+    for part in parts:
+        console.print(Padding(part, INDENT, expand=False))
+        console.print()
+    for example in comparison.examples[:1]:
+        console.print(Text("example", style="bold"))
+        console.print(Padding(_example(comparison, example, _plain(console)), INDENT, expand=False))
+        console.print()
+    if found := attended(comparison):
+        name, heatmap = found
+        told = (f"attention of {printable(name)}", "bold"), "  rows: its output, columns: the source"
+        console.print(Text.assemble(*told))
+        drawn = terminal_heatmap(heatmap.weights, heatmap.source, heatmap.target)
+        console.print(Padding(drawn, INDENT, expand=False))
+        console.print()
+    if finding := headline(comparison):
+        console.print(Text(printable(finding), style="bold"))
+    for note in comparison.notes:
+        console.print(Text(printable(note)))
+    for signature in signatures(comparison):
+        console.print(Text(f"  {printable(signature)}", style="dim"), soft_wrap=True)  # on one line, to be copied
+    for number, command in enumerate(comparison.commands):
+        console.print(Text(f"{'Next:' if number == 0 else '     '} {printable(command)}"), soft_wrap=True)
+
+
+def _plain(console: Console) -> bool:
+    return console.color_system is None or console.no_color
+
+
+def _columns(comparison: Comparison, width: int) -> Iterator[RenderableType]:
+    """For few systems: a column for each."""
+    rows = table(comparison)
+    labels = max(len(row.label) for row in rows)
+    systems = len(comparison.systems)
+    share = max(1, (width - 2 - labels - GAP * systems) // systems)
+    names = [_name(system, share, "bold") for system in comparison.systems]
+    grid = _grid()
+    grid.add_column(no_wrap=True)
+    for _ in names:
+        grid.add_column(overflow="fold")
+    grid.add_row("", *names)
+    for row in rows:
+        grid.add_row(Text(row.label), *(_figure(cell, share) for cell in row.cells))
+    yield grid
+    if comparison.buckets:
+        yield Group(Text("BLEU by source length (characters, sentences)", style="bold"), _bars(comparison, width))
+
+
+def _bars(comparison: Comparison, width: int) -> Table:
+    systems = len(comparison.systems)
+    most = max((value for bucket in comparison.buckets for value in bucket.bleu), default=0)
+    labels = max(len(bucket.label) for bucket in comparison.buckets)
+    counts = max(len(f"{bucket.count:,}") for bucket in comparison.buckets)
+    room = (width - 2 - labels - counts - GAP * (systems + 1)) // systems - 6  # of a bar; 6 for its figure
+    longest = max(4, min(BAR, room))
+    grid = _grid()
+    for _ in range(2):
+        grid.add_column(justify="right", no_wrap=True)
+    for _ in range(systems):
+        grid.add_column(no_wrap=True, min_width=longest + 6)
+    grid.add_row("", "", *(_name(system, longest + 6, "dim") for system in comparison.systems))
+    for bucket in comparison.buckets:
+        bars = [_bar(value, most, longest) for value in bucket.bleu]
+        grid.add_row(Text(bucket.label), Text(f"{bucket.count:,}", style="dim"), *bars)
+    return grid
+
+
+def _bar(value: float, most: float, width: int) -> Text:
+    return Text.assemble((bar(value, most, width), "bright_blue"), f" {value:.1f}")
+
+
+def _lines(comparison: Comparison, width: int) -> Iterator[RenderableType]:
+    """For many systems: a line for each, the figures in as many tables as the width asks for."""
+    rows = sorted(table(comparison), key=lambda row: row.group != "scores")
+    name = max(6, min(NAME, width // 3))
+    for fitting in _packed(rows, width - 2 - name):
+        yield _turned(comparison, fitting, name)
+    if comparison.buckets:
+        grid = _grid(2)
+        grid.add_column(overflow="fold")
+        for _ in comparison.buckets:
+            grid.add_column(justify="right", no_wrap=True)
+        grid.add_row("", *(Text(bucket.label, style="dim") for bucket in comparison.buckets))
+        grid.add_row(Text("sentences", style="dim"), *(Text(f"{b.count:,}", style="dim") for b in comparison.buckets))
+        for place, system in enumerate(comparison.systems):
+            grid.add_row(_name(system, NAME), *(f"{bucket.bleu[place]:.1f}" for bucket in comparison.buckets))
+        yield Group(Text("BLEU by source length (characters)", style="bold"), grid)
+
+
+def _packed(rows: Sequence[Row], room: int) -> Iterator[list[Row]]:
+    """The rows in groups whose columns, turned, need at most `room` cells (or one row, where that is too wide)."""
+    group: list[Row] = []
+    for row in rows:
+        if group and sum(map(_needed, [*group, row])) > room:
+            yield group
+            group = []
+        group.append(row)
+    yield group
+
+
+def _needed(row: Row) -> int:
+    note = max(cell_len(cell.note) for cell in row.cells)
+    figures = max(cell_len(text) for text in (*row.label.split(), *(cell.text for cell in row.cells)))
+    return 2 + (min(figures, NETWORK) if row.label == "network" else figures) + (2 + note if note else 0)
+
+
+def _turned(comparison: Comparison, rows: Sequence[Row], name: int) -> Table:
+    grid = _grid(2)
+    grid.add_column(no_wrap=True)
+    heads: list[Text] = [Text("")]
+    for row in rows:
+        folds = row.label == "network"
+        grid.add_column(justify="left" if folds else "right", no_wrap=not folds, overflow="fold")
+        heads.append(Text(row.label.replace(" ", "\n"), style="dim"))
+        if any(cell.note for cell in row.cells):
+            grid.add_column(no_wrap=True)
+            heads.append(Text("to the first", style="dim"))
+    grid.add_row(*heads)
+    for place, system in enumerate(comparison.systems):
+        cells: list[Text] = [_name(system, name)]
+        for row in rows:
+            cell = row.cells[place]
+            cells.append(_value(cell))
+            cells += [_note(cell)] if any(other.note for other in row.cells) else []
+        grid.add_row(*cells)
+    return grid
+
+
+def _name(system: System, width: int, style: str = "") -> Text:
+    """A system's name, broken after its marks of punctuation where it is wider than `width`, else anywhere."""
+    lines = [""]
+    for part in re.findall(r".+?[-._/:]+|.+", printable(system.name)):
+        for piece in _pieces(part, width):
+            if cell_len(lines[-1] + piece) <= width:
+                lines[-1] += piece
+            else:
+                lines.append(piece)
+    return Text("\n".join(line for line in lines if line), style=style)
+
+
+def _pieces(part: str, width: int) -> list[str]:
+    return [part[start : start + width] for start in range(0, len(part), width)]
+
+
+def _grid(gap: int = GAP) -> Table:
+    return Table(box=None, show_header=False, show_edge=False, pad_edge=False, padding=(0, gap, 0, 0))
+
+
+def _figure(cell: Cell, width: int) -> Text:
+    """A figure with its note beside it, or below where `width` is too small for both."""
+    value, note = _value(cell), _note(cell)
+    if not note:
+        return value
+    beside = cell_len(value.plain) + 3 + cell_len(note.plain) <= width
+    return Text.assemble(value, "   " if beside else "\n", note)
+
+
+def _value(cell: Cell) -> Text:
+    return Text(printable(cell.text), style="bold" if cell.best else "")
+
+
+def _note(cell: Cell) -> Text:
+    return Text(cell.note, style="green" if cell.note.startswith("+") else "red" if cell.note.startswith("−") else "")
+
+
+def _example(comparison: Comparison, example: Example, plain: bool) -> Table:
+    grid = _grid(2)
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text("source", style="dim"), Text(printable(example.source)))
+    grid.add_row(Text("reference", style="dim"), Text(printable(example.reference)))
+    for system, output in zip(comparison.systems, example.outputs, strict=True):
+        grid.add_row(_name(system, NAME, "bold"), _marked(output, example.reference, plain))
+    if any(output != example.reference for output in example.outputs):
+        grid.add_row("", Text(f"{'‹ ›' if plain else 'red'} differs from the reference, ‹…› lacks words", style="dim"))
+    return grid
+
+
+def _marked(output: str, reference: str, plain: bool) -> Text:
+    """An output; what differs from the reference is red, or in ‹ › where there are no colours; ‹…› where words lack."""
+    text = Text()
+    for span in marked(printable(output), printable(reference)):
+        if span.kind == "missing":
+            text.append("‹…›", style="red")
+        elif span.kind == "different":
+            text.append(f"‹{span.text}›" if plain else span.text, style="bold red")
+        else:
+            text.append(span.text)
+    return text

@@ -1,0 +1,1 @@
+"""Text: the line contract, and the tokenizer."""

@@ -1,0 +1,97 @@
+"""What a training shows while it runs: a live bar on a terminal, else a plain line every 30 seconds; and the run's log."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+PLAIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Where a training stands. loss: nats per piece, as trained; tokens_per_second: target pieces; seconds: of training so far."""
+
+    update: int
+    epoch: int
+    done: float
+    loss: float
+    lr: float
+    tokens_per_second: float
+    gradient_norm: float
+    seconds: float
+    seconds_left: float
+
+    def line(self) -> str:
+        """`epoch 3  41 %  loss 1.32  lr 3.1e-03  12.5k tok/s  0:43 left`."""
+        return (
+            f"epoch {self.epoch}  {self.done:4.0%}  loss {self.loss:.3f}  lr {self.lr:.1e}  "
+            f"{self.tokens_per_second / 1000:.1f}k tok/s  {clock(self.seconds_left)} left"
+        )
+
+
+def clock(seconds: float) -> str:
+    """`1:02:03`, or `2:03`."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class TrainingProgress:
+    """Shows reports and messages on standard error, and writes them to the run's `log.txt` and `metrics.jsonl`."""
+
+    def __init__(self, name: str, folder: Path, console: Console) -> None:
+        self.name = name
+        self.folder = folder
+        self.console = console
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        self._shown = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            columns = TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), TextColumn("{task.fields[line]}", markup=False)
+            self._bar = Progress(*columns, console=self.console, refresh_per_second=4)
+            self._task = self._bar.add_task(self.name, total=1.0, line="")
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def show(self, report: Report) -> None:
+        """Show where the training stands."""
+        if self._bar:
+            self._bar.update(self._task, completed=report.done, line=report.line())
+        elif time.monotonic() - self._shown >= PLAIN_SECONDS:
+            self._shown = time.monotonic()
+            self.console.print(Text(f"{self.name}  {report.line()}"), soft_wrap=True)
+
+    def message(self, text: str) -> None:
+        """Say something that lasts: on standard error and in the log."""
+        self.console.print(Text(text), soft_wrap=True)
+        self.log(text)
+
+    def log(self, text: str) -> None:
+        """Write a line to `log.txt`."""
+        self._append("log.txt", f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}")
+
+    def record(self, kind: str, values: dict[str, Any]) -> None:
+        """Write a line to `metrics.jsonl`."""
+        self._append("metrics.jsonl", json.dumps({"kind": kind} | values))
+
+    def record_report(self, report: Report) -> None:
+        """Write where the training stands to both."""
+        self.record("training", asdict(report))
+        self.log(f"update {report.update}  {report.line()}")
+
+    def _append(self, name: str, line: str) -> None:
+        with (self.folder / name).open("a", encoding="utf-8") as file:
+            file.write(line + "\n")

@@ -1,0 +1,39 @@
+"""Validation: the loss on all validation pairs, and BLEU of translating some, by the same code as the final test."""
+
+from dataclasses import dataclass
+
+from s2s.data.corpus import Split
+from s2s.decoding.evaluation import evaluate
+from s2s.decoding.forced import forced_score
+from s2s.decoding.translator import Translator
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Loss in nats per piece without label smoothing, BLEU with its signature (None where nothing is translated), and one
+    pair with its translation."""
+
+    loss: float
+    bleu: float | None = None
+    signature: str = ""
+    sample: tuple[str, str, str] | None = None
+
+    def figure(self, best_by: str) -> float:
+        """The figure that decides which checkpoint is best; larger is better."""
+        return -self.loss if best_by == "loss" else self.bleu or 0.0
+
+
+def validate(translator: Translator, split: Split, lines: int, turn: int) -> Validation:
+    """Validate on `split`, translating its first `lines` greedily; `turn` chooses the sample."""
+    sources, targets = split.pieces(range(len(split)))
+    forced = forced_score(translator.model, sources, targets, translator.device)
+    loss = forced.nll / forced.pieces
+    if not lines:
+        return Validation(loss)
+    texts, references = split.texts(range(min(lines, len(split))))
+    greedy = translator.recipe.decoding.model_copy(update={"beam": 1})
+    evaluation = evaluate(translator, texts, references, decoding=greedy, metrics=("bleu",))
+    shown = turn % len(texts)
+    bleu = evaluation.scores["bleu"]
+    sample = (texts[shown], evaluation.outputs[shown], references[shown])
+    return Validation(loss, bleu.value, bleu.signature, sample)

@@ -1,0 +1,124 @@
+import json
+from pathlib import Path
+
+import pytest
+
+RECIPE = """
+name = "own"
+[data]
+train = { source = ["a.de"], target = ["a.en"] }
+hold_out_validation = 7
+hold_out_test = 5
+[tokenizer]
+vocabulary = 60
+algorithm = "bpe"
+"""
+
+
+@pytest.fixture
+def recipe(in_folder: Path, run) -> str:
+    """A recipe of 40 made pairs, and one with an empty side."""
+    pairs = run("data", "make", "numbers", "--count", 40, "--max-items", 2).out.splitlines()
+    for column, language in enumerate(("de", "en")):
+        texts = [pair.split("\t")[column] for pair in pairs] + ["", "odd"][column : column + 1]
+        (in_folder / f"a.{language}").write_text("".join(f"{text}\n" for text in texts))
+    (in_folder / "own.toml").write_text(RECIPE)
+    return "own.toml"
+
+
+def test_prepare_names_the_corpus_and_what_to_do_next(run, recipe: str, own_home: Path):
+    done = run("data", "prepare", recipe, "--set", "data.max_length=300")
+    (folder,) = [path for path in (own_home / "corpora").iterdir() if path.is_dir()]
+    assert (done.code, done.out) == (0, "")
+    lines = done.err.splitlines()
+    assert lines[-2] == f"corpus {folder}: train 28, validation 7, test 5 pairs"
+    assert lines[-1].startswith(f"Next: s2s data inspect {recipe} --set data.max_length=300")
+
+
+def test_inspect_shows_what_was_dropped_where(run, recipe: str):
+    done = run("data", "inspect", recipe)
+    assert done.code == 0
+    assert "train: 41 pairs read, 28 kept" in done.out
+    assert "held out for validation: 7" in done.out
+    assert "dropped, a side is empty: 1\n    a.de:41 " in done.out
+
+
+def test_inspect_of_a_folder_and_of_its_recipe_are_the_same(run, recipe: str):
+    first = json.loads(run("data", "inspect", recipe, "--json").out)
+    assert first["splits"]["train"]["kept"] == 28
+    again = run("data", "inspect", first["path"], "--json")
+    assert (json.loads(again.out), again.err) == (first, "")
+
+
+def test_inspect_finds_changed_bytes(run, recipe: str):
+    folder = Path(json.loads(run("data", "inspect", recipe, "--json").out)["path"])
+    content = bytearray((folder / "test.arrow").read_bytes())
+    content[-100] ^= 1
+    (folder / "test.arrow").write_bytes(content)
+    done = run("data", "inspect", folder)
+    assert (done.code, done.out) == (4, "")
+    assert "test.arrow" in done.err
+
+
+def test_a_folder_that_is_no_corpus_is_refused(run, in_folder: Path):
+    done = run("data", "inspect", in_folder)
+    assert done.code == 2
+    assert "not the folder of a corpus" in done.err
+
+
+def test_test_sentences_in_training_are_told_on_standard_error(run, recipe: str):
+    done = run("data", "prepare", recipe, "--set", "data.hold_out_test=0", "--set", 'data.test.source=["a.de"]',
+               "--set", 'data.test.target=["a.en"]')  # fmt: skip
+    assert done.code == 0
+    assert "33 of 41 test sentences also stand in training, 33 of them with the same translation" in done.err
+
+
+def test_invalid_utf8_is_refused_with_its_line_or_dropped(run, recipe: str, in_folder: Path):
+    lines = (in_folder / "a.de").read_bytes().split(b"\n")
+    (in_folder / "a.de").write_bytes(b"\n".join([*lines[:6], b"\xff", *lines[7:]]))
+    refused = run("data", "prepare", recipe)
+    assert refused.code == 3
+    assert "a.de:7: invalid UTF-8" in refused.err
+    assert run("data", "prepare", recipe, "--on-invalid", "drop").code == 0
+    done = run("data", "inspect", recipe, "--set", "data.on_invalid=drop", "--json")
+    assert json.loads(done.out)["splits"]["train"]["dropped"]["invalid"]["count"] == 1
+
+
+def test_unequal_files_are_refused_with_both_counts(run, recipe: str, in_folder: Path):
+    with (in_folder / "a.en").open("a") as file:
+        file.write("one more\n")
+    done = run("data", "prepare", recipe)
+    assert done.code == 3
+    assert "a.de has 41" in done.err
+    assert "a.en has 42" in done.err
+
+
+def test_made_numbers_are_the_same_for_a_seed(run):
+    first = run("data", "make", "numbers", "--count", 7, "--seed", 3)
+    assert (first.code, len(first.out.splitlines())) == (0, 7)
+    assert all(len(line.split("\t")) == 2 for line in first.out.splitlines())
+    assert run("data", "make", "numbers", "--count", 7, "--seed", 3).out == first.out
+    assert run("data", "make", "numbers", "--count", 7, "--seed", 4).out != first.out
+
+
+def test_made_numbers_have_as_many_items_as_asked_for(run):
+    done = run("data", "make", "numbers", "--count", 5, "--min-items", 4, "--max-items", 4, "--source-only")
+    assert [line.count(" ; ") for line in done.out.splitlines()] == [3] * 5
+    assert "\t" not in done.out
+
+
+def test_made_numbers_go_to_a_file_that_is_not_replaced(run, in_folder: Path):
+    done = run("data", "make", "numbers", "--count", 3, "-o", "n.tsv")
+    assert (done.code, done.out) == (0, "")
+    assert "wrote n.tsv: 3 lines" in done.err
+    content = (in_folder / "n.tsv").read_text()
+    assert len(content.splitlines()) == 3
+    assert run("data", "make", "numbers", "--count", 4, "-o", "n.tsv").code == 2
+    assert (in_folder / "n.tsv").read_text() == content
+    assert run("data", "make", "numbers", "--count", 4, "-o", "n.tsv", "--force").code == 0
+
+
+def test_fewest_items_above_most_are_refused(run):
+    done = run("data", "make", "numbers", "--min-items", 5, "--max-items", 4)
+    assert (done.code, done.out) == (2, "")
+    assert "--min-items 5 is larger than --max-items 4" in done.err

@@ -1,0 +1,85 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from s2s.devices import usable_threads, versions
+
+
+def test_a_working_machine(run, own_home):
+    found = run("doctor")
+    assert found.code == 0
+    assert f"torch {versions()['torch']}" in found.out
+    assert str(own_home) in found.out
+    assert "s2s can work here" in found.out
+    assert found.err == ""
+
+
+def test_as_json(run, own_home):
+    report = json.loads(run("doctor", "--json").out)
+    assert report["problems"] == []
+    assert report["folders"]["home"] | {"free_bytes": 0} == {
+        "path": str(own_home),
+        "exists": True,
+        "writable": True,
+        "bytes": 0,
+        "free_bytes": 0,
+    }
+    assert report["folders"]["registry"]["path"] == str(own_home / "registry")
+    assert report["folders"]["registry"]["exists"] is False
+    cpu = report["devices"][-1]
+    assert cpu["name"] == "cpu"
+    assert cpu["precision"] in {"bf16", "fp32"}
+    assert cpu["threads"] == usable_threads()
+    assert 0 < report["memory"]["free_bytes"] < report["memory"]["total_bytes"]
+
+
+def test_it_makes_nothing(run, own_home):
+    run("doctor")
+    assert list(own_home.iterdir()) == []
+
+
+def test_sizes_are_of_what_is_kept(run, own_home):
+    (own_home / "corpora").mkdir()
+    (own_home / "corpora" / "file").write_bytes(b"x" * 12_345)
+    assert json.loads(run("doctor", "--json").out)["folders"]["home"]["bytes"] == 12_345
+
+
+@pytest.mark.parametrize("variable", ["S2S_HOME", "S2S_REGISTRY", "S2S_LEASES"])
+def test_a_folder_that_cannot_be_written_is_a_problem(run, monkeypatch, variable):
+    monkeypatch.setenv(variable, "/proc/here")
+    found = run("doctor")
+    assert found.code == 5
+    assert "problem: /proc/here" in found.out
+    assert variable in found.out.split("mend: ")[1]
+    assert "can work here" not in found.out
+
+
+def test_torch_that_cannot_be_imported_is_a_problem(run, monkeypatch):
+    def broken() -> list[str]:
+        raise OSError("libtorch.so: cannot open shared object file")
+
+    monkeypatch.setattr("s2s.devices.available_devices", broken)
+    found = run("doctor", "--json")
+    assert found.code == 5
+    report = json.loads(found.out)
+    assert "libtorch.so" in report["problems"][0]["what"]
+    assert report["devices"] == []
+
+
+def test_a_package_that_is_missing_is_a_problem(run, monkeypatch):
+    import importlib.util
+
+    real = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "sacrebleu" else real(name))
+    found = run("doctor")
+    assert found.code == 5
+    assert "not installed: sacrebleu" in found.out
+
+
+def test_little_disk_is_warned_of(run, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1_500_000))
+    found = run("doctor")
+    assert found.code == 0
+    assert "only 1.5 MB of disk free" in found.out
+    assert "nothing is wrong" not in found.out

@@ -1,0 +1,160 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from s2s.data.corpus import Corpus, Split, SplitWriter, write_corpus_files
+from s2s.data.ledger import Encoded
+from s2s.data.sources import Pair
+from s2s.errors import ArtefactError, UsageError
+
+# source pieces, target pieces, source, target, line, file
+ROWS = [
+    ([5, 6, 7], [8], "drei", "one", 1, "a.de"),
+    ([], [9, 10], "", "zwei", 2, "a.de"),
+    ([11], [], "ein\u2028s", "", 3, "a.de"),
+    ([12, 13, 14, 15], [16, 17, 18], "vier", "drei", 1, "b.de"),
+    ([19], [20], "ø", "→", 2, "b.de"),
+]
+FILES = ["a.de", "b.de"]
+
+
+def encoded(rows: list[tuple]) -> list[Encoded]:
+    return [Encoded(Pair(*texts, line, file), source, target) for source, target, *texts, line, file in rows]
+
+
+def store(folder: Path, chunk: int) -> Corpus:
+    """A corpus of ROWS in each split, written `chunk` pairs at a time."""
+    for name in ("train", "validation", "test"):
+        with SplitWriter(folder, name) as writer:
+            for start in range(0, len(ROWS), chunk):
+                rows = ROWS[start : start + chunk]
+                writer.write(encoded(rows), [FILES.index(file) for *_, file in rows])
+    splits = {name: {"files": FILES} for name in ("train", "validation", "test")}
+    write_corpus_files(folder, "ab" * 32, b"a tokenizer", {"schema": 1, "splits": splits})
+    return Corpus.open(folder)
+
+
+@pytest.fixture(params=[1, 2, 3, 9], ids="{} pairs a chunk".format)
+def split(request: pytest.FixtureRequest, tmp_path: Path) -> Split:
+    return store(tmp_path, request.param).split("train")
+
+
+def test_rows_come_back_as_they_were_written(split: Split):
+    assert len(split) == 5
+    rows = [4, 0, 3, 3, 1, 2]
+    sources, targets = split.pieces(rows)
+    assert [ids.tolist() for ids in sources] == [ROWS[row][0] for row in rows]
+    assert [ids.tolist() for ids in targets] == [ROWS[row][1] for row in rows]
+    assert split.texts(rows) == ([ROWS[row][2] for row in rows], [ROWS[row][3] for row in rows])
+    assert split.lines(rows) == [2, 1, 1, 1, 2, 3]
+    assert split.places([3, 1]) == ["b.de:1", "a.de:2"]
+
+
+def test_lengths_are_those_of_the_pieces(split: Split):
+    assert split.source_lengths.tolist() == [3, 0, 1, 4, 1]
+    assert split.target_lengths.tolist() == [1, 2, 0, 3, 1]
+    assert split.source_lengths.dtype == np.int32
+
+
+def test_rows_may_be_an_array_or_none_at_all(split: Split):
+    assert split.texts(np.array([2, 0]))[1] == ["", "one"]
+    assert split.pieces([]) == ([], [])
+
+
+@pytest.mark.parametrize("row", [-1, 5])
+def test_a_row_out_of_range_is_refused(split: Split, row: int):
+    with pytest.raises(IndexError, match="0 … 4"):
+        split.pieces([0, row])
+
+
+def test_pieces_are_views_of_the_mapped_file(tmp_path: Path):
+    sources, _ = store(tmp_path, 2).split("test").pieces([0, 3])
+    assert not any(ids.flags.owndata or ids.flags.writeable for ids in sources)
+    assert sources[0].dtype == np.int32
+
+
+def test_datasets_opens_the_files_too(tmp_path: Path):
+    from s2s.data.sources import datasets_library
+
+    store(tmp_path, 2)
+    rows = datasets_library().Dataset.from_file(str(tmp_path / "train.arrow"))
+    assert rows[3]["source"] == [12, 13, 14, 15]
+    assert rows["line"][:] == [1, 2, 3, 1, 2]
+
+
+def test_an_open_corpus_has_its_key_tokenizer_and_ledger(tmp_path: Path):
+    corpus = store(tmp_path, 2)
+    assert corpus.digest == "ab" * 32
+    assert corpus.tokenizer == b"a tokenizer"
+    assert corpus.ledger["splits"]["test"]["files"] == FILES
+    assert corpus.split("test") is corpus.split("test")
+
+
+def test_a_folder_without_a_corpus_is_a_usage_error(tmp_path: Path):
+    with pytest.raises(UsageError):
+        Corpus.open(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["train.arrow", "test.arrow", "tokenizer.model", "ledger.json"])
+def test_a_missing_or_shortened_file_is_found_on_opening(tmp_path: Path, name: str):
+    store(tmp_path, 2)
+    path = tmp_path / name
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ArtefactError, match=name):
+        Corpus.open(tmp_path)
+    path.unlink()
+    with pytest.raises(ArtefactError, match=f"{name}: it is missing"):
+        Corpus.open(tmp_path)
+
+
+def test_changed_bytes_are_found_by_verify_and_in_the_tokenizer_on_opening(tmp_path: Path):
+    corpus = store(tmp_path, 2)
+    corpus.verify()
+    change_a_byte(tmp_path / "validation.arrow")
+    with pytest.raises(ArtefactError, match=r"validation\.arrow"):
+        Corpus.open(tmp_path).verify()
+    change_a_byte(tmp_path / "tokenizer.model")
+    with pytest.raises(ArtefactError, match=r"tokenizer\.model"):
+        Corpus.open(tmp_path)
+
+
+def change_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": 2}, "schema 2 is newer"),
+        ({"schema": None}, "not a corpus's manifest"),
+        ({"files": 3}, "not a corpus's manifest"),
+        ({"files": {}}, "not a corpus's manifest"),
+    ],
+)
+def test_a_manifest_that_is_newer_or_wrong_is_refused(tmp_path: Path, change: dict, message: str):
+    store(tmp_path, 2)
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **change}))
+    with pytest.raises(ArtefactError, match=message):
+        Corpus.open(tmp_path)
+
+
+def test_a_split_that_fails_while_it_is_written_leaves_no_file(tmp_path: Path):
+    with pytest.raises(KeyError), SplitWriter(tmp_path, "train") as writer:
+        writer.write(encoded(ROWS[:2]), [{"a.de": 0}[file] for *_, file in ROWS])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_manifest_that_names_a_file_elsewhere_is_refused(tmp_path: Path):
+    folder = tmp_path / "corpus"
+    store(folder, 2)
+    (tmp_path / "elsewhere").write_bytes(b"x")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["../elsewhere"] = {"sha256": "", "bytes": 1}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtefactError, match="leaves the folder"):
+        Corpus.open(folder)

@@ -1,0 +1,378 @@
+import json
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from s2s.data import prepare
+from s2s.data.corpus import Corpus
+from s2s.data.folders import only_writer
+from s2s.errors import ArtefactError, DataError, ResourceError, UsageError
+from s2s.recipe.schema import DataOptions, TokenizerOptions
+from s2s.text.tokenizer import Tokenizer, train_tokenizer
+
+WORDS = ["ein", "zwei", "drei", "vier", "fünf", "one", "two", "three", "four", "five", "und", "and"]
+TOKENIZER = TokenizerOptions(vocabulary=48, algorithm="bpe")
+
+
+@pytest.fixture(scope="module")
+def model() -> bytes:
+    return train_tokenizer([text for pair in sentences(60, 7) for text in pair], TOKENIZER)
+
+
+def sentences(count: int, seed: int) -> list[tuple[str, str]]:
+    """Different pairs of a few words."""
+    chosen = random.Random(seed)
+    return [(f"{' '.join(chosen.choices(WORDS, k=1 + row % 5))} {row}", f"and {row}") for row in range(count)]
+
+
+def write(folder: Path, name: str, pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
+    folder.mkdir(exist_ok=True)
+    for side, texts in zip(("source", "target"), zip(*pairs, strict=True), strict=True):
+        (folder / f"{name}.{side}").write_text("".join(f"{text}\n" for text in texts))
+    return {"source": [f"{name}.source"], "target": [f"{name}.target"]}
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Callable[..., DataOptions]:
+    """Options of splits with these pairs, which are written."""
+
+    def made(train: list[tuple[str, str]], **values: Any) -> DataOptions:
+        given: dict[str, Any] = {"root": str(tmp_path / "data"), "train": write(tmp_path / "data", "train", train)}
+        for seed, name in enumerate(("validation", "test"), 90):
+            pairs = values.pop(name, None) or [
+                (f"{source} x", target) for source, target in sentences(2 + seed % 2, seed)
+            ]
+            if f"hold_out_{name}" not in values:
+                given[name] = write(tmp_path / "data", name, pairs)
+        return DataOptions.model_validate({**given, **values})
+
+    return made
+
+
+def texts(corpus: Corpus, name: str) -> list[tuple[str, str]]:
+    split = corpus.split(name)
+    return list(zip(*split.texts(range(len(split))), strict=True))
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.suffix != ".lock"}
+
+
+def test_pieces_are_those_of_the_texts_in_their_order(options, model):
+    train = sentences(23, 1)
+    corpus = prepare.prepare_corpus(options(train), TOKENIZER, tokenizer_model=model)
+    assert texts(corpus, "train") == train
+    sources, targets = corpus.split("train").pieces(range(23))
+    tokenizer = Tokenizer(model)
+    assert [ids.tolist() for ids in sources] == tokenizer.encode([source for source, _ in train])
+    assert [ids.tolist() for ids in targets] == tokenizer.encode([target for _, target in train])
+    assert corpus.split("train").lines([0, 22]) == [1, 23]
+    assert corpus.tokenizer == model
+    assert (len(corpus.split("validation")), len(corpus.split("test"))) == (2, 3)
+
+
+def test_chunks_make_no_difference(options, model, monkeypatch):
+    train = [("", "x"), *sentences(11, 1), ("five " * 30, "five " * 30), *sentences(13, 2), *sentences(3, 1)]
+    data = options(train, max_length=20)
+    whole = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
+    kept, ledger = texts(whole, "train"), whole.ledger
+    shutil.rmtree(whole.path)
+    monkeypatch.setattr(prepare, "PAIRS_AT_ONCE", 4)
+    again = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
+    assert texts(again, "train") == kept
+    assert again.ledger == ledger
+
+
+def test_the_tokenizer_is_trained_from_the_training_side_alone(options):
+    train = [*sentences(60, 1), ("", "ħħħħ")]
+    corpus = prepare.prepare_corpus(options(train, test=[("жжж жжж", "and")]), TOKENIZER)
+    tokenizer = Tokenizer(corpus.tokenizer)
+    assert tokenizer.size == 48 == corpus.ledger["tokenizer"]["pieces"]
+    pieces = "".join(tokenizer.pieces(list(range(48))))
+    assert "f" in pieces
+    assert "ж" not in pieces
+    assert "ħ" not in pieces
+
+
+def test_every_filter_counts_and_shows_what_it_dropped(options, model):
+    train = sentences(9, 1)
+    train[2] = ("", "empty")
+    train[4] = train[1]
+    train[6] = ("two " * 40, "and " * 40)
+    train[7] = ("two " * 30, "and")
+    corpus = prepare.prepare_corpus(options(train, max_length=60), TOKENIZER, tokenizer_model=model)
+    ledger = corpus.ledger["splits"]["train"]
+    dropped = {name: [example["line"] for example in tally["examples"]] for name, tally in ledger["dropped"].items()}
+    assert dropped == {
+        "invalid": [],
+        "empty": ["train.source:3"],
+        "held_out_source": [],
+        "duplicate": ["train.source:5"],
+        "length": ["train.source:7"],
+        "ratio": ["train.source:8"],
+    }
+    assert (ledger["read"], ledger["kept"]) == (9, 5)
+    assert ledger["dropped"]["ratio"]["examples"][0]["target"] == "and"
+    assert len(ledger["dropped"]["length"]["examples"][0]["source"]) == 120
+    assert corpus.split("train").lines(range(5)) == [1, 2, 4, 6, 9]
+
+
+def test_only_a_few_examples_are_kept(options, model):
+    corpus = prepare.prepare_corpus(options([*sentences(3, 1), *[("a", "")] * 8]), TOKENIZER, tokenizer_model=model)
+    empty = corpus.ledger["splits"]["train"]["dropped"]["empty"]
+    assert (empty["count"], len(empty["examples"])) == (8, 5)
+
+
+def test_validation_and_test_keep_every_line(options, model):
+    odd = [("", "and"), ("two", ""), ("", ""), ("two", "two"), ("two", "two"), ("two " * 300, "and")]
+    told: list[str] = []
+    data = options(sentences(5, 1), validation=odd, test=odd)
+    corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model, notify=told.append)
+    for name in ("validation", "test"):
+        assert texts(corpus, name) == odd
+        assert corpus.ledger["splits"][name]["empty"]["count"] == 3
+        assert any(f"{name}: 3 pairs with an empty side" in message for message in told)
+    assert corpus.split("test").source_lengths[:3].tolist() == [0, corpus.split("test").source_lengths[1], 0]
+
+
+def test_texts_are_normalised_for_training_and_raw_for_scoring(options, model):
+    decomposed = unicodedata.normalize("NFD", "fünf")
+    data = options(
+        [(f"{decomposed} {row}", f"{decomposed} {row}") for row in range(5)], test=[(decomposed, decomposed)]
+    )
+    corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
+    assert texts(corpus, "train")[0] == ("fünf 0", "fünf 0")
+    assert texts(corpus, "test") == [(decomposed, decomposed)]
+    assert corpus.split("test").pieces([0])[0][0].tolist() == Tokenizer(model).encode(["fünf"])[0]
+
+
+def test_invalid_pairs_are_counted_where_they_are_dropped(options, model, tmp_path):
+    data = options(sentences(4, 1), on_invalid="drop")
+    for name in ("train", "test"):
+        path = tmp_path / "data" / f"{name}.target"
+        path.write_bytes(path.read_bytes().replace(b"and 1\n", b"\xff\n"))
+    corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
+    for name, kept in (("train", 3), ("test", 2)):
+        split = corpus.ledger["splits"][name]
+        assert split["dropped"]["invalid"] == {"count": 1, "examples": [{"line": f"{name}.source:2"}]}
+        assert (split["read"], split["kept"]) == (kept + 1, kept)
+
+
+def test_held_out_pairs_leave_training(options, model):
+    train = sentences(30, 1)
+    train[20] = (train[3][0], "another translation")
+    data = options(train, hold_out_validation=12, hold_out_test=7)
+    corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
+    splits = {name: texts(corpus, name) for name in ("train", "validation", "test")}
+    assert {name: len(pairs) for name, pairs in splits.items() if name != "train"} == {"validation": 12, "test": 7}
+    sources = [{source for source, _ in pairs} for pairs in splits.values()]
+    assert sum(map(len, sources)) == len(set.union(*sources)) == 29
+    ledger = corpus.ledger["splits"]
+    assert ledger["train"]["held_out"] == {"validation": 12, "test": 7}
+    dropped = sum(tally["count"] for tally in ledger["train"]["dropped"].values())
+    assert ledger["train"]["kept"] + dropped + 19 == 30
+    assert ledger["test"]["overlap"]["source"]["count"] == 0
+    lines = corpus.split("validation").lines(range(12))
+    assert [train[line - 1] for line in lines] == splits["validation"]
+
+
+def test_test_sentences_that_stand_in_training_are_counted_and_told(options, model):
+    train = sentences(9, 1)
+    data = options(train, test=[train[2], (train[4][0], "other"), ("four", "four"), ("", "")])
+    for _ in ("new", "used again"):
+        told: list[str] = []
+        corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model, notify=told.append)
+        overlap = corpus.ledger["splits"]["test"]["overlap"]
+        assert (overlap["source"]["count"], overlap["pair"]["count"]) == (2, 1)
+        assert overlap["source"]["examples"][1]["line"] == "test.source:2"
+        assert "2 of 4 test sentences also stand in training, 1 of them with the same translation" in told[-1]
+
+
+def test_lengths_are_counted_in_pieces_and_characters(options, model):
+    train = [("one two", "one"), ("three", "ein zwei drei"), ("five", "four")]
+    corpus = prepare.prepare_corpus(options(train), TOKENIZER, tokenizer_model=model)
+    lengths = corpus.ledger["splits"]["train"]["lengths"]
+    characters = lengths["target"]["characters"]
+    assert (characters["min"], characters["median"], characters["max"], characters["mean"]) == (3, 4, 13, 6.67)
+    assert lengths["source"]["pieces"]["max"] == corpus.split("train").source_lengths.max()
+
+
+def test_a_prepared_corpus_is_used_again(options, model, monkeypatch):
+    data = options(sentences(5, 1))
+    first = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
+    monkeypatch.setattr(prepare, "_Builder", None)
+    again = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
+    assert (again.path, again.digest) == (first.path, first.digest)
+    assert first.path.name == first.digest[:16]
+
+
+def test_the_key_is_of_contents_and_options_and_not_of_names(options, model, tmp_path):
+    data = options(sentences(5, 1))
+
+    def key(data: DataOptions, tokenizer: TokenizerOptions = TOKENIZER, given: bytes | None = None) -> str:
+        inputs = {name: prepare.source_digests(data, name) for name in prepare.SPLITS}
+        return prepare.corpus_key(data, tokenizer, inputs, given)
+
+    moved = data.model_dump() | {"root": str(tmp_path / "moved"), "source_language": "de"}
+    shutil.copytree(tmp_path / "data", tmp_path / "moved")
+    (tmp_path / "moved" / "train.source").rename(tmp_path / "moved" / "other.source")
+    moved["train"]["source"] = ["other.source"]
+    same = DataOptions.model_validate(moved)
+    assert key(same) == key(data)
+
+    swapped = data.model_dump()
+    swapped["train"] = {"source": ["train.target"], "target": ["train.source"]}
+    (tmp_path / "moved" / "test.target").write_text("something else\n" * 3)
+    keys = [
+        key(data),
+        key(same),
+        key(DataOptions.model_validate(swapped)),
+        key(data.model_copy(update={"max_length": 150})),
+        key(data.model_copy(update={"normalization": "nfkc"})),
+        key(data, TokenizerOptions(vocabulary=49)),
+        key(data, TOKENIZER, model),
+        key(data, TOKENIZER, model + b"x"),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_damaged_corpus_is_made_anew(options, model):
+    data = options(sentences(5, 1))
+    corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
+    for name in ("train.arrow", "manifest.json"):
+        (corpus.path / name).unlink()
+        told: list[str] = []
+        again = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model, notify=told.append)
+        assert len(again.split("train")) == 5
+        assert "damaged" in told[0]
+
+
+@pytest.mark.parametrize("name", ["train", "validation", "test"])
+def test_an_empty_split_is_bad_data_and_leaves_nothing(options, model, tmp_path, own_home, name):
+    data = options(sentences(5, 1))
+    for side in ("source", "target"):
+        (tmp_path / "data" / f"{name}.{side}").write_text("")
+    with pytest.raises(DataError, match=rf"empty: {name} has no pairs in {name}\.source, {name}\.target"):
+        prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
+    assert files_in(own_home / "corpora") == set()
+
+
+def test_nothing_left_after_filtering_says_what_dropped_it(options, model):
+    data = options([("", "x"), ("two " * 20, "two " * 20)], max_length=3)
+    with pytest.raises(DataError, match="empty 1, length 1"):
+        prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
+
+
+def test_a_vocabulary_that_the_text_cannot_give_is_refused_and_leaves_nothing(options, own_home):
+    with pytest.raises(UsageError):
+        prepare.prepare_corpus(options(sentences(9, 1)), TokenizerOptions(vocabulary=5000))
+    assert files_in(own_home / "corpora") == set()
+
+
+def test_a_tokenizer_that_is_none_is_refused(options):
+    with pytest.raises(ArtefactError):
+        prepare.prepare_corpus(options(sentences(9, 1)), TOKENIZER, tokenizer_model=b"nonsense")
+
+
+def test_files_that_change_while_they_are_read_are_refused(options, model, tmp_path, monkeypatch, own_home):
+    data = options(sentences(9, 1))
+    real = prepare.fates
+
+    def then_changed(*given: Any) -> Any:
+        write(tmp_path / "data", "train", sentences(8, 1))
+        return real(*given)
+
+    monkeypatch.setattr(prepare, "fates", then_changed)
+    with pytest.raises(DataError, match="changed while it was read"):
+        prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
+    assert files_in(own_home / "corpora") == set()
+
+
+def test_interrupted_preparation_leaves_nothing(options, model, monkeypatch, own_home):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare, "write_corpus_files", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prepare.prepare_corpus(options(sentences(9, 1)), TOKENIZER, tokenizer_model=model)
+    assert files_in(own_home / "corpora") == set()
+
+
+def test_a_full_disk_is_a_missing_resource_and_leaves_nothing(options, model, own_home):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    data = options(sentences(400, 1))
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, before[1]))
+        with pytest.raises(ResourceError, match="corpora"):
+            prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert files_in(own_home / "corpora") == set()
+
+
+def test_what_dead_processes_left_is_removed_and_what_others_work_on_stays(options, model, own_home):
+    dead, alive = own_home / "corpora" / ".dead.tmp", own_home / "corpora" / ".alive.tmp"
+    for folder in (dead, alive):
+        folder.mkdir(parents=True)
+        (folder / "train.arrow").touch()
+    with only_writer(own_home / "corpora" / "alive", print):
+        alive.mkdir(exist_ok=True)
+        corpus = prepare.prepare_corpus(options(sentences(9, 1)), TOKENIZER, tokenizer_model=model)
+        assert files_in(own_home / "corpora") == {corpus.path.name, ".alive.tmp"}
+
+
+def test_two_processes_prepare_one_corpus_once(options, own_home):
+    data = options(sentences(400, 1))
+    code = (
+        "import sys\n"
+        "from s2s.data.prepare import prepare_corpus\n"
+        "from s2s.recipe.schema import DataOptions, TokenizerOptions\n"
+        "data = DataOptions.model_validate_json(sys.argv[1])\n"
+        "corpus = prepare_corpus(data, TokenizerOptions(vocabulary=48), notify=lambda text: print(text, flush=True))\n"
+        "print(len(corpus.split('train')), 'torch' in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", code, data.model_dump_json()]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [process.communicate(timeout=120)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0]
+    assert all(output.endswith("400 False\n") for output in outputs)
+    assert sum("training a tokenizer" in output for output in outputs) == 1
+    assert len(files_in(own_home / "corpora")) == 1
+
+
+def test_the_second_waits_and_is_told_for_whom(tmp_path):
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from s2s.data.folders import only_writer\n"
+        "with only_writer(Path(sys.argv[1]), lambda text: print(text, flush=True)):\n"
+        "    print('mine', flush=True)\n"
+    )
+    with only_writer(tmp_path / "made", print):
+        command = [sys.executable, "-c", code, str(tmp_path / "made")]
+        other = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert other.stdout is not None
+        assert f"waiting for process {os.getpid()}" in other.stdout.readline()
+    assert other.communicate(timeout=60)[0] == "mine\n"
+
+
+def test_the_ledger_is_json_with_digests_of_the_inputs(options, model):
+    data = options(sentences(5, 1))
+    corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
+    ledger = json.loads((corpus.path / "ledger.json").read_text())
+    assert ledger == corpus.ledger
+    assert ledger["schema"] == 1
+    assert ledger["inputs"]["train"] == prepare.source_digests(data, "train")
+    assert list(ledger["inputs"]["train"]) == ["train.source", "train.target"]
+    assert ledger["tokenizer"] == {"pieces": 48, "digest": Tokenizer(model).digest, "given": True}
+    assert np.all(corpus.split("train").source_lengths > 0)

@@ -1,0 +1,65 @@
+import sys
+
+import pytest
+import sacrebleu
+
+from s2s.errors import DataError, UsageError
+from s2s.metrics.scores import score_corpus
+
+HYPOTHESES = ["the cat sat on the mat .", "A dog barks, loudly!", "nothing like it"]
+REFERENCES = ["the cat sat on a mat .", "a dog barks, loudly!", "quite another sentence"]
+
+
+def test_scores_are_sacrebleu_s_defaults_with_full_signatures():
+    scores = score_corpus(HYPOTHESES, REFERENCES)
+
+    assert list(scores) == ["bleu", "chrf", "ter", "exact"]
+    assert scores["bleu"].value == pytest.approx(sacrebleu.corpus_bleu(HYPOTHESES, [REFERENCES]).score)
+    assert scores["chrf"].value == pytest.approx(sacrebleu.corpus_chrf(HYPOTHESES, [REFERENCES]).score)
+    assert scores["ter"].value == pytest.approx(sacrebleu.corpus_ter(HYPOTHESES, [REFERENCES]).score)
+    version = sacrebleu.__version__
+    assert scores["bleu"].signature == f"BLEU|nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:{version}"
+    assert scores["chrf"].signature.startswith("chrF2|nrefs:1|case:mixed")
+    assert scores["ter"].signature.startswith("TER|nrefs:1|")
+
+
+def test_bleu_minds_case():
+    perfect = ["A dog barks loudly at night"]
+    assert score_corpus(perfect, perfect, ["bleu"])["bleu"].value == pytest.approx(100)
+    assert score_corpus(["a DOG barks loudly at night"], perfect, ["bleu"])["bleu"].value < 60
+
+
+def test_exact_is_the_share_of_identical_lines_but_for_space_at_their_ends():
+    score = score_corpus(["one ", "Two", "three", "x  y"], ["one", "two", "three", "x y"], ["exact"])["exact"]
+    assert score.value == 50
+    assert score.signature.startswith("exact|nrefs:1|case:mixed|unit:line|")
+    assert "version:s2s-" in score.signature
+
+
+def test_empty_hypotheses_count_as_wrong():
+    scores = score_corpus(["", ""], ["one two", "three"])
+    assert (scores["bleu"].value, scores["chrf"].value, scores["exact"].value) == (0, 0, 0)
+    assert scores["ter"].value == 100
+
+
+def test_unequal_counts_are_refused_with_both_counts():
+    with pytest.raises(DataError, match="2 hypotheses for 3 references"):
+        score_corpus(["a", "b"], ["a", "b", "c"])
+
+
+def test_no_lines_are_refused():
+    with pytest.raises(DataError, match="no lines"):
+        score_corpus([], [])
+
+
+def test_unknown_metric_is_refused_with_the_nearest():
+    with pytest.raises(UsageError, match="bleau") as caught:
+        score_corpus(["a"], ["a"], ["bleau"])
+    assert caught.value.hint == "did you mean bleu?"
+
+
+def test_no_warning_about_tokenised_text(capsys):
+    lines = ["it ends ."] * 200
+    assert score_corpus(lines, lines, ["bleu"])["bleu"].value == 0  # no 4-grams at all
+    assert "tokenized" not in capsys.readouterr().err
+    assert "sacrebleu" in sys.modules

@@ -1,0 +1,65 @@
+import multiprocessing
+
+import pytest
+
+from s2s.errors import DataError
+from s2s.metrics import significance
+from s2s.metrics.scores import score_corpus
+from s2s.metrics.significance import Difference, paired_bootstrap
+
+REFERENCES = [f"line {i} says {i * i} and then {i % 7} more words" for i in range(60)]
+WORSE = [line.replace("and then", "or") if i % 2 else line for i, line in enumerate(REFERENCES)]
+NEARLY = [line.replace("more", "many") if i == 3 else line for i, line in enumerate(REFERENCES)]
+
+
+def test_differences_are_to_the_baseline_in_the_order_of_the_systems():
+    worse, same = paired_bootstrap(NEARLY, [WORSE, NEARLY], REFERENCES, samples=200)
+
+    bleu = {
+        name: score_corpus(lines, REFERENCES, ["bleu"])["bleu"].value
+        for name, lines in [("nearly", NEARLY), ("worse", WORSE)]
+    }
+    assert worse.difference == pytest.approx(bleu["worse"] - bleu["nearly"])
+    assert worse.difference < -5
+    assert worse.p_value == pytest.approx(1 / 201)
+    assert worse.interval > 0
+    assert (same.difference, same.p_value) == (0, 1)
+
+
+def test_a_difference_of_one_line_is_not_significant():
+    [difference] = paired_bootstrap(NEARLY, [REFERENCES], REFERENCES, samples=200)
+    assert difference.difference > 0
+    assert difference.p_value > 0.05
+
+
+def test_the_signature_names_test_samples_and_seed_and_results_repeat():
+    [first] = paired_bootstrap(WORSE, [NEARLY], REFERENCES, samples=150)
+    [second] = paired_bootstrap(WORSE, [NEARLY], REFERENCES, samples=150)
+    assert first == second
+    assert first.signature.startswith("BLEU|nrefs:1|bs:150|seed:12345|case:mixed|")
+
+
+def test_samples_shrink_with_many_lines(monkeypatch):
+    monkeypatch.setattr(significance, "CELLS", 60 * 120)
+    [difference] = paired_bootstrap(WORSE, [NEARLY], REFERENCES, samples=1000)
+    assert "|bs:120|" in difference.signature
+
+
+def test_no_process_is_started(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(multiprocessing, "get_context", refuse)
+    assert len(paired_bootstrap(WORSE, [NEARLY, REFERENCES], REFERENCES, samples=100)) == 2
+
+
+def test_probability_is_never_shown_as_zero():
+    assert Difference(37.5, 1 / 1001, 1.1, "").probability == "p < 0.001"
+    assert Difference(0.4, 0.0344, 1.1, "").probability == "p = 0.034"
+
+
+def test_unequal_counts_and_no_lines_are_refused():
+    with pytest.raises(DataError, match="1 hypotheses for 2 references"):
+        paired_bootstrap(["a", "b"], [["a"]], ["a", "b"])
+    with pytest.raises(DataError, match="no lines"):
+        paired_bootstrap([], [[]], [])

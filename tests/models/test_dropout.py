@@ -1,0 +1,32 @@
+"""Dropout by random bytes."""
+
+import torch
+
+from s2s.models.dropout import Dropout
+
+
+def test_share_and_scale() -> None:
+    torch.manual_seed(1)
+    values = torch.ones(100, 1001, requires_grad=True)
+    dropped = Dropout(0.25)(values)
+    assert abs(dropped.eq(0).float().mean().item() - 0.25) < 0.01
+    assert dropped[dropped > 0].eq(256 / 192).all()
+    dropped.sum().backward()
+    assert values.grad is not None
+    assert torch.equal(values.grad, dropped.detach())
+
+
+def test_nothing_is_dropped_while_evaluating_or_at_zero() -> None:
+    values = torch.randn(3, 5)
+    assert Dropout(0.5).eval()(values) is values
+    assert Dropout(0.0)(values) is values
+
+
+def test_the_seed_decides_the_mask() -> None:
+    values = torch.ones(7, 9)
+    masks = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        masks.append(Dropout(0.5)(values))
+    assert torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[0], masks[2])

@@ -1,0 +1,95 @@
+import pytest
+from pydantic import ValidationError
+
+from s2s.recipe.model_options import DecoderOptions, ModelOptions
+from s2s.recipe.schema import DataOptions, GeneratorOptions, Recipe, TrainingOptions, is_name, limit_parts
+
+FILES = {"source": ["a.de"], "target": ["a.en"]}
+HELD = {"hold_out_validation": 3, "hold_out_test": 5}
+
+
+def lines(**changes):
+    return DataOptions.model_validate({"kind": "lines", "train": FILES} | HELD | changes)
+
+
+@pytest.mark.parametrize("limit", ["12 epochs", "1 epoch", "3000 updates", "1 update"])
+def test_limits(limit):
+    assert TrainingOptions(limit=limit).limit == limit
+
+
+@pytest.mark.parametrize("limit", ["0 epochs", "12", "epochs", "-1 updates", "1.5 epochs", "12 epochs ", "5 hours", ""])
+def test_limits_that_are_none(limit):
+    with pytest.raises(ValidationError):
+        TrainingOptions(limit=limit)
+
+
+def test_parts_of_a_limit():
+    assert limit_parts("12 epochs") == (12, "epochs")
+    assert limit_parts("1 update") == (1, "updates")
+
+
+@pytest.mark.parametrize("name", ["a", "numbers-attention", "0.1_b", "x" * 64])
+def test_names(name):
+    assert is_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "A", "-a", ".hidden", "a/b", "a b", "ä", "x" * 65, "a\n", "..", "a:1", "a@b"])
+def test_names_that_are_none(name):
+    assert not is_name(name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": {}}, "train names no data"),
+        ({"train": {"source": ["a.de"]}}, "train needs source and target"),
+        ({"kind": "hub", "train": {"hub_split": "train"}}, "hub names no data set"),
+        ({"hold_out_test": 0}, "either test files or hold_out_test"),
+        ({"validation": FILES}, "either validation files or hold_out_validation"),
+    ],
+)
+def test_data_that_contradicts_itself(changes, message):
+    with pytest.raises(ValidationError, match=message):
+        lines(**changes)
+
+
+def test_validation_and_test_are_files_or_held_out():
+    assert lines().hold_out_test == 5
+    assert lines(test=FILES, hold_out_test=0).test.given
+
+
+def test_a_generator_needs_no_files():
+    assert DataOptions(kind="generator").generator.name == "numbers"
+
+
+def test_items_are_ordered():
+    with pytest.raises(ValidationError, match="min_items is larger"):
+        GeneratorOptions(min_items=4, max_items=3)
+
+
+def test_best_by_bleu_needs_translations():
+    with pytest.raises(ValidationError, match="validation_lines is 0"):
+        TrainingOptions(best_by="bleu", validation_lines=0)
+
+
+def test_options_do_not_change():
+    with pytest.raises(ValidationError):
+        TrainingOptions().lr = 1.0  # type: ignore[misc]
+
+
+def test_numbers_are_finite():
+    with pytest.raises(ValidationError):
+        TrainingOptions(lr=float("nan"))
+
+
+def test_a_recipe_there_and_back():
+    recipe = Recipe(name="mine", data=lines())
+    values = recipe.as_dict()
+    assert values["schema"] == 1
+    assert Recipe.model_validate(values) == recipe
+
+
+def test_the_network_in_words():
+    assert ModelOptions().in_words() == "bidirectional GRU encoder; GRU decoder with additive attention"
+    without = ModelOptions(decoder=DecoderOptions(context="summary"))
+    assert without.in_words().endswith("a fixed context (no attention)")

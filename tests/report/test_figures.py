@@ -1,0 +1,77 @@
+from dataclasses import replace
+
+import pytest
+
+from s2s.metrics.scores import Score
+from s2s.report.figures import duration, headline, signatures, signed, table
+
+
+def row(comparison, label):
+    return next(row for row in table(comparison) if row.label == label)
+
+
+def test_figures_are_shown_with_their_units(comparison):
+    shown = {row.label: row.cells[1].text for row in table(comparison)}
+    assert shown == {
+        "network": "GRU, additive attention",
+        "parameters": "313,690",
+        "BLEU": "98.7",
+        "chrF2": "99.2",
+        "exact match": "78.7 %",
+        "perplexity": "1.84",
+        "updates": "2,460",
+        "training time": "2 min 15 s",
+        "tokens/s": "12,512",
+    }
+
+
+def test_bleu_says_the_difference_to_the_first(comparison):
+    assert [cell.note for cell in row(comparison, "BLEU").cells] == ["", "+37.5  p < 0.001"]
+
+
+def test_the_best_is_the_largest_or_for_ter_and_perplexity_the_smallest(comparison):
+    first, second = comparison.systems
+    first = replace(first, scores={**first.scores, "ter": Score("ter", 31.0, "TER|x")}, perplexity=2.0)
+    second = replace(second, scores={**second.scores, "ter": Score("ter", 2.5, "TER|x")}, perplexity=1.1)
+    changed = replace(comparison, systems=[first, second])
+    for label in ("BLEU", "TER", "perplexity"):
+        assert [cell.best for cell in row(changed, label).cells] == [False, True], label
+
+
+def test_equal_figures_have_no_best_and_ties_two(make_comparison):
+    assert not any(cell.best for cell in row(make_comparison(2), "perplexity").cells)
+    assert [cell.best for cell in row(make_comparison(5), "BLEU").cells] == [False, False, False, True, True]
+
+
+def test_unknown_figures_are_dashes_and_rows_without_any_left_out(comparison):
+    first = replace(comparison.systems[0], perplexity=None, seconds=None)
+    changed = replace(comparison, systems=[first, replace(comparison.systems[1], seconds=None)])
+    assert [cell.text for cell in row(changed, "perplexity").cells] == ["–", "1.84"]
+    assert "training time" not in [row.label for row in table(changed)]
+
+
+def test_signatures_are_listed_once_in_order(comparison):
+    found = signatures(comparison)
+    assert [signature.split("|")[0] for signature in found] == ["BLEU", "chrF2", "exact", "BLEU"]
+    assert "|bs:1000|" in found[-1]
+
+
+def test_headline_names_the_best_and_doubts_what_may_be_chance(comparison):
+    assert headline(comparison) == "numbers-attention reaches 98.7 BLEU, 37.5 above numbers-bottleneck (p < 0.001)."
+    first, second = comparison.systems
+    doubtful = replace(second, difference=replace(second.difference, p_value=0.21))
+    assert "which may be chance (p = 0.210)" in headline(replace(comparison, systems=[first, doubtful]))
+    assert headline(replace(comparison, systems=[second, first])) == "None scores above numbers-attention."
+    assert headline(replace(comparison, systems=[first])) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(47.6, "48 s"), (59.7, "1 min 00 s"), (200, "3 min 20 s"), (3599.9, "1 h 00 min"), (3_900, "1 h 05 min")],
+)
+def test_durations(seconds, shown):
+    assert duration(seconds) == shown
+
+
+def test_signed_points():
+    assert [signed(points) for points in (37.46, -0.44, -0.01)] == ["+37.5", "−0.4", "±0.0"]

@@ -1,0 +1,29 @@
+from dataclasses import replace
+
+from s2s.report.markdown import markdown_comparison
+
+
+def test_few_systems_are_columns(comparison):
+    lines = markdown_comparison(comparison).splitlines()
+    assert lines[0] == "# numbers: bottleneck and attention"
+    assert "|  | numbers-bottleneck | numbers-attention |" in lines
+    assert "| BLEU | 61.2 | **98.7** (+37.5, p < 0.001) |" in lines
+    assert "| 20–39 | 370 | 72.0 | 98.7 |" in lines
+    assert "- `BLEU|nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0`" in lines
+    assert "- decoded greedily" in lines
+
+
+def test_many_systems_are_lines(make_comparison):
+    lines = markdown_comparison(make_comparison(5)).splitlines()
+    [row] = [line for line in lines if line.startswith("| numbers-transformer |") and "GRU" in line]
+    assert "| 316,158 |" in row
+    assert "**99.2** (+38.0, p < 0.001)" in row
+    assert "| characters | 1–19 | 20–39 | 40–79 | 80– |" in lines
+
+
+def test_every_row_of_a_table_has_the_same_cells_whatever_the_text(comparison):
+    named = replace(comparison.systems[0], name="a|b", network="<b>*x*|\n")
+    lines = markdown_comparison(replace(comparison, systems=[named, comparison.systems[1]])).splitlines()
+    rows = [line.replace("\\|", "") for line in lines if line.startswith("|")]
+    assert {row.count("|") for row in rows} == {4, 5}
+    assert r"\<b\>\*x\*\|" in "\n".join(lines)
