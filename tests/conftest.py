@@ -1,8 +1,18 @@
 """Every test has a home of its own: nothing is read from, or left in, the user's."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """One processor for each worker: tiny networks compute faster in one thread, and workers keep out of each other's way."""
+    if hasattr(os, "sched_setaffinity"):
+        processors = sorted(os.sched_getaffinity(0))
+        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        os.sched_setaffinity(0, {processors[worker % len(processors)]})
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +25,53 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     for variable in ("S2S_REGISTRY", "S2S_DEBUG", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(variable, raising=False)
     return folder
+
+
+TINY = [
+    "data.generator.train=300",
+    "data.generator.validation=20",
+    "data.generator.test=30",
+    "data.generator.max_items=1",
+    "tokenizer.vocabulary=120",
+    "model.embedding=16",
+    "model.encoder.width=12",
+    "model.decoder.width=24",
+    "training.limit=12 updates",
+    "training.validate_every=4 updates",
+    "training.validation_lines=5",
+    "training.batch_tokens=400",
+    "decoding.beam=2",
+    "decoding.max_ratio=0.5",
+]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with tiny models `numbers-attention:1` and `numbers-bottleneck:1`, to be read alone."""
+    from rich.console import Console
+
+    from s2s.recipe.loading import load_recipe
+    from s2s.training.run import train
+
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("S2S_HOME", str(folder))
+        patch.setenv("S2S_LEASES", str(folder / "leases"))
+        patch.delenv("S2S_REGISTRY", raising=False)
+        for name in ("numbers/attention", "numbers/bottleneck"):
+            recipe = load_recipe(name, TINY)
+            train(recipe, device="cpu", wait=False, console=Console(quiet=True), notify=lambda _: None)
+    return folder
+
+
+@pytest.fixture
+def trained_home(trained: Path, own_home: Path) -> Path:
+    """A home of the test's own with the tiny models in it."""
+    shutil.copytree(trained, own_home, dirs_exist_ok=True)
+    return own_home
+
+
+@pytest.fixture(scope="session")
+def tiny() -> list[str]:
+    """Overrides that make `numbers/*` tiny, as in `trained`."""
+    return list(TINY)

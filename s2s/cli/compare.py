@@ -11,14 +11,22 @@ from s2s.cli.options import AsJson, Device, SetValues, Wait
 
 def compare(
     systems: Annotated[
-        list[str], typer.Argument(metavar="SYSTEM...", help="Recipes (numbers/* means several), models, or cells (.json).")
+        list[str],
+        typer.Argument(metavar="SYSTEM...", help="Recipes (numbers/* means several), models, or cells (.json)."),
     ],
     values: SetValues = None,
-    report: Annotated[Path, typer.Option("--report", metavar="FILE", help="The HTML page to write.")] = Path("report.html"),
+    report: Annotated[Path, typer.Option("--report", metavar="FILE", help="The HTML page to write.")] = Path(
+        "report.html"
+    ),
     results: Annotated[
-        Path | None, typer.Option("--results", metavar="FILE", help="Write the table as Markdown, and a cell of each system beside it.")
+        Path | None,
+        typer.Option(
+            "--results", metavar="FILE", help="Write the table as Markdown, and a cell of each system beside it."
+        ),
     ] = None,
-    picture: Annotated[Path | None, typer.Option("--picture", metavar="FILE", help="Write the picture of the result as SVG.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="Write the picture of the result as SVG.")
+    ] = None,
     device: Device = "auto",
     wait: Wait = False,
     as_json: AsJson = False,

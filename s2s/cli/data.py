@@ -44,16 +44,18 @@ def prepare(
         s2s data prepare numbers/attention
         s2s data prepare multi30k/attention --set data.root=multi30k --on-invalid drop
     """
+    from shlex import join
+
     from s2s.data.prepare import prepare_corpus
     from s2s.recipe.loading import load_recipe
 
-    invalid = [f'data.on_invalid="{on_invalid}"'] if on_invalid else []
+    invalid = [f"data.on_invalid={on_invalid}"] if on_invalid else []
     overrides = [*(values or []), *invalid]
     options = load_recipe(recipe, overrides)
     corpus = prepare_corpus(options.data, options.tokenizer, notify=note)
     kept = ", ".join(f"{name} {split['kept']:,}" for name, split in corpus.ledger["splits"].items())
     note(f"corpus {corpus.path}: {kept} pairs")
-    arguments = " ".join([recipe, *(f"--set {value}" for value in overrides)])
+    arguments = join([recipe, *(part for value in overrides for part in ("--set", value))])
     note(f"Next: s2s data inspect {arguments}, s2s train {arguments}")
 
 
@@ -147,7 +149,7 @@ def _show_tally(what: str, tally: dict[str, Any]) -> None:
 @make.command()
 def numbers(
     count: Annotated[int, typer.Option(min=1, help="Pairs.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the pairs; the recipes' is 1.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the pairs.")] = 1,
     min_items: Annotated[int, Items] = 1,
     max_items: Annotated[int, Items] = 3,
     source_only: Annotated[bool, typer.Option("--source-only", help="The German side alone.")] = False,
@@ -158,22 +160,22 @@ def numbers(
 ) -> None:
     """German numbers and dates in words with their English, as TSV: source, tab, target.
 
+    They are drawn apart from those of the recipes, which have a seed of their own; a short sentence may come twice.
+
     Examples:
         s2s data make numbers --count 5
         s2s data make numbers --count 100 --min-items 8 --max-items 8 --source-only -o long.de
     """
+    from itertools import islice
+
     from s2s.cli.translations import writing
-    from s2s.data.generators.numbers import numbers_pairs
+    from s2s.data.generators.numbers import numbers_stream
     from s2s.errors import UsageError
-    from s2s.recipe.schema import GeneratorOptions
 
     if min_items > max_items:
         raise UsageError(f"--min-items {min_items} is larger than --max-items {max_items}")
     with writing(output, [], force) as file:
-        options = GeneratorOptions(
-            seed=seed, train=count, validation=1, test=1, min_items=min_items, max_items=max_items
-        )
-        for source, target in numbers_pairs(options)["train"]:
+        for source, target in islice(numbers_stream(seed, min_items, max_items), count):
             cast(BinaryIO, file).write((source if source_only else f"{source}\t{target}").encode() + b"\n")
     if output != "-":
         note(f"wrote {output}: {count:,} lines")

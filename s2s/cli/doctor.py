@@ -54,6 +54,7 @@ def doctor(as_json: AsJson = False) -> None:
     from s2s.devices import machine, versions
 
     findings = Findings()
+    _check_packages(findings)
     report: dict[str, Any] = {
         "versions": versions(),
         "machine": machine(),
@@ -70,15 +71,19 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(5)
 
 
-def _devices(findings: Findings) -> list[dict[str, Any]]:
-    """The devices torch can use, with what `auto` chooses on each."""
+def _check_packages(findings: Findings) -> None:
+    """Whether what s2s imports, sooner or later, is there."""
     from importlib.util import find_spec
-
-    from s2s.devices import available_devices, choose_precision, device_named, usable_threads
 
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         findings.broken(f"not installed: {', '.join(missing)}", "pip install --force-reinstall s2s-toolkit")
+
+
+def _devices(findings: Findings) -> list[dict[str, Any]]:
+    """The devices torch can use, with what `auto` chooses on each."""
+    from s2s.devices import available_devices, choose_precision, device_named, usable_threads
+
     try:
         devices = [
             {"name": name, "precision": choose_precision("auto", device_named(name))} | _graphics(name)

@@ -14,13 +14,16 @@ def evaluate(
     reference: Annotated[str, typer.Argument(metavar="REF", help="Their translations, line by line.")],
     beam: Beam = None,
     length_penalty: LengthPenalty = None,
-    output: Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the translations, too.")] = None,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the translations, too.")
+    ] = None,
     force: Force = False,
     device: Device = "auto",
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Translate a test set with a model and score it: BLEU, chrF, TER, exact match, each with its signature, and perplexity.
+    """Translate a test set with a model and score it: BLEU, chrF, TER, exact match, each with its signature, and
+    perplexity.
 
     Examples:
         s2s evaluate numbers-attention test.de test.en
@@ -45,4 +48,7 @@ def evaluate(
         return
     for score in found.scores.values():
         out.print(f"{score.metric:10} {score.value:6.1f}  {score.signature}", soft_wrap=True)
-    out.print(f"{'perplexity':10} {perplexity:6.2f}  teacher-forced, per piece ({found.decoding.in_words()} for the others)", soft_wrap=True)
+    out.print(
+        f"{'perplexity':10} {perplexity:6.2f}  teacher-forced, per piece ({found.decoding.in_words()} for the others)",
+        soft_wrap=True,
+    )

@@ -18,6 +18,7 @@ app = typer.Typer(help="The models of the registry: list, show, alias, remove; a
 METRICS = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER", "exact": "exact match"}
 PIPED_WIDTH = 2000  # columns where standard output is no terminal, so that a row stays one line
 NUMBERS = {"parameters", "pid"}  # columns that are set flush right
+SHORT = 24  # characters: where a terminal is narrow, columns of longer texts fold first
 
 
 @app.command("list")
@@ -233,9 +234,9 @@ def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in columns:
-        number = name in NUMBERS
-        table.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=number)
+    for index, name in enumerate(columns):
+        short = all(len(row[index]) <= SHORT for row in rows)
+        table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold", no_wrap=short)
     for row in rows:
         table.add_row(*map(_line, row))
     if out.is_terminal:

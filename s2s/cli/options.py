@@ -5,14 +5,22 @@ from typing import Annotated
 import typer
 
 SetValues = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the recipe; may be given several times.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the recipe; may be given several times."),
 ]
-Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N; auto takes a free one.")]
+Device = Annotated[
+    str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N; auto takes a free one.")
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the device is free.")]
-Beam = Annotated[int | None, typer.Option("--beam", min=1, max=1000, help="Hypotheses kept; 1: greedy. Default: the model's.")]
+Beam = Annotated[
+    int | None, typer.Option("--beam", min=1, max=1000, help="Hypotheses kept; 1: greedy. Default: the model's.")
+]
 LengthPenalty = Annotated[
-    float | None, typer.Option("--length-penalty", min=0, max=10, help="α of log-probability / length^α. Default: the model's.")
+    float | None,
+    typer.Option("--length-penalty", min=0, max=10, help="α of log-probability / length^α. Default: the model's."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that is already there.")]
-ModelReference = Annotated[str, typer.Argument(metavar="MODEL", help="NAME, NAME:VERSION or NAME@ALIAS in the registry.")]
+ModelReference = Annotated[
+    str, typer.Argument(metavar="MODEL", help="NAME, NAME:VERSION or NAME@ALIAS in the registry.")
+]

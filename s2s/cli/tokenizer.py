@@ -40,13 +40,20 @@ def train(
         s2s tokenizer train train.de train.en --vocabulary 8000 -o tokenizer.model
         s2s tokenizer train train.de.gz --vocabulary 500 --algorithm bpe -o small.model --force
     """
+    from s2s.errors import UsageError
     from s2s.files import refuse_existing, write_bytes
     from s2s.recipe.schema import TokenizerOptions
     from s2s.text.tokenizer import train_tokenizer
 
     refuse_existing(output, force)
     texts = (text for name in files for text in _texts(name, normalization) if text.strip())
-    write_bytes(output, train_tokenizer(texts, TokenizerOptions(vocabulary=vocabulary, algorithm=algorithm)))
+    try:
+        content = train_tokenizer(texts, TokenizerOptions(vocabulary=vocabulary, algorithm=algorithm))
+    except UsageError as error:
+        raise UsageError(
+            error.message, (error.hint or "").replace("--set tokenizer.vocabulary=", "--vocabulary ")
+        ) from error
+    write_bytes(output, content)
     note(f"wrote {output}: {vocabulary:,} pieces")
     note(f"Next: s2s tokenizer encode {output} {files[0]}")
 

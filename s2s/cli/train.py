@@ -14,7 +14,9 @@ def train(
     name: Annotated[str | None, typer.Option("--name", help="Publish under this name instead of the recipe's.")] = None,
     device: Device = "auto",
     wait: Wait = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Train anew, even where this recipe is trained already.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Train anew, even where this recipe is trained already.")
+    ] = False,
 ) -> None:
     """Train a recipe: tokenizer, corpus, training, validation, test, publication. What is there already is used.
 

@@ -10,15 +10,26 @@ from s2s.cli.options import Beam, Device, Force, LengthPenalty, ModelReference, 
 
 def translate(
     model: ModelReference,
-    inputs: Annotated[list[str] | None, typer.Argument(metavar="[FILE]...", help="Plain or .gz; - is standard input.")] = None,
-    output: Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="Write here, complete or not at all.")] = "-",
+    inputs: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE]...", help="Plain or .gz; - is standard input.")
+    ] = None,
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="FILE", help="Write here, complete or not at all.")
+    ] = "-",
     beam: Beam = None,
     length_penalty: LengthPenalty = None,
-    show_attention: Annotated[bool, typer.Option("--show-attention", help="Draw attention's heat-map of every line.")] = False,
+    show_attention: Annotated[
+        bool, typer.Option("--show-attention", help="Draw attention's heat-map of every line.")
+    ] = False,
     attention: Annotated[
-        str | None, typer.Option("--attention", metavar="FILE", help="Write attention: JSON lines, or a picture of the first line (.svg).")
+        str | None,
+        typer.Option(
+            "--attention", metavar="FILE", help="Write attention: JSON lines, or a picture of the first line (.svg)."
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each line: text, score, what happened.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A line of JSON for each line: text, score, what happened.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse invalid UTF-8 instead of replacing it.")] = False,
     force: Force = False,
     device: Device = "auto",
@@ -37,7 +48,9 @@ def translate(
 
     names = inputs or ["-"]
     with writing(output, names, force) as text, writing(attention, names, force) as weights:
-        writer = TranslationWriter(text, weights, svg=(attention or "").endswith(".svg"), as_json=as_json, show=show_attention)
+        writer = TranslationWriter(
+            text, weights, svg=(attention or "").endswith(".svg"), as_json=as_json, show=show_attention
+        )
         with loaded_translator(model, device, wait, f"s2s translate {model}") as translator:
             if writer.wants_weights:
                 require_attention(translator.recipe)

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def writing(path: str | None, inputs: Sequence[str], force: bool) -> Iterator[BinaryIO | None]:
-    """An output by name: `-` is standard output; a file appears complete or not at all. Raises UsageError where it may not be."""
+    """An output by name: `-` is standard output; a file appears complete or not at all.
+
+    Raises UsageError where it may not be.
+    """
     if path is None:
         yield None
     elif path == "-":
@@ -36,7 +39,9 @@ def writing(path: str | None, inputs: Sequence[str], force: bool) -> Iterator[Bi
 class TranslationWriter:
     """Writes pairs of source and translation as they come, and flushes after each group."""
 
-    def __init__(self, text: BinaryIO | None, weights: BinaryIO | None, *, svg: bool, as_json: bool, show: bool) -> None:
+    def __init__(
+        self, text: BinaryIO | None, weights: BinaryIO | None, *, svg: bool, as_json: bool, show: bool
+    ) -> None:
         self.text = text
         self.weights = weights
         self.svg = svg

@@ -1,4 +1,6 @@
-"""Cells: what a comparison keeps of one system on one test set, so that a later one need not train or translate again."""
+"""Cells: what a comparison keeps of one system on one test set, so that a later one need not train or translate
+again.
+"""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,7 +44,9 @@ class Cell:
         if not isinstance(values, dict) or "schema" not in values:
             raise ArtefactError(f"{path} is not a cell of a comparison")
         if values["schema"] > SCHEMA:
-            raise ArtefactError(f"{path}: schema {values['schema']} is newer than this s2s reads ({SCHEMA})", "use a newer s2s")
+            raise ArtefactError(
+                f"{path}: schema {values['schema']} is newer than this s2s reads ({SCHEMA})", "use a newer s2s"
+            )
         try:
             scores = {name: Score(**score) for name, score in values.pop("scores").items()}
             return cls(**values, scores=scores)

@@ -1,4 +1,6 @@
-"""Compare systems on one test set: recipes (trained where they are not yet), models of the registry, cells of earlier comparisons."""
+"""Compare systems on one test set: recipes (trained where they are not yet), models of the registry, cells of
+earlier comparisons.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +24,8 @@ from s2s.metrics.significance import paired_bootstrap
 from s2s.recipe.loading import builtin_recipes, load_recipe, parse_recipe
 from s2s.recipe.schema import Recipe
 from s2s.registry.leases import lease
-from s2s.registry.store import Registry, Version
+from s2s.registry.store import Registry
+from s2s.registry.version import Version
 from s2s.report.figures import Comparison, Example, HeatMap, System
 from s2s.training.run import train
 
@@ -58,8 +61,8 @@ def compare(
 ) -> tuple[Comparison, list[Cell]]:
     """Train what is missing, translate the test set of the first system with all, and put the figures side by side.
 
-    `names`: recipes (patterns allowed: `numbers/*`), models, or files of cells. Raises: UsageError where there are none,
-    DataError where systems were tested on different sentences.
+    `names`: recipes (patterns allowed: `numbers/*`), models, or files of cells. Raises: UsageError where there are
+    none, DataError where systems were tested on different sentences.
     """
     entries = [_entry(name, overrides) for name in expanded(names)]
     if not entries:
@@ -74,11 +77,9 @@ def compare(
         )
         for entry in entries
     ]
-    cells = []
     with lease(device, wait=wait, command="s2s compare") as leased:
         torch.set_num_threads(usable_threads())
-        for entry in entries:
-            cells.append(entry.cell or _evaluated(entry, test, device_named(leased), notify))
+        cells = [entry.cell or _evaluated(entry, test, device_named(leased), notify) for entry in entries]
         example = _example(entries, cells, test, device_named(leased))
     return figures(cells, test, [example] if example else []), cells
 
@@ -206,7 +207,9 @@ def _example(entries: Sequence[Entry], cells: Sequence[Cell], test: TestSet, dev
 
 
 def _telling_line(cells: Sequence[Cell], test: TestSet) -> int:
-    """The longest source of up to 60 characters that some system translates exactly and another does not; else the first."""
+    """The longest source of up to 60 characters that some system translates exactly and another does not; else the
+    first.
+    """
     best = 0
     for line, reference in enumerate(test.references):
         right = {cell.outputs[line] == reference for cell in cells}

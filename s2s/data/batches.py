@@ -1,4 +1,5 @@
-"""Batches: sentences of like length together, up to a budget of tokens, in an order that is a pure function of (seed, epoch).
+"""Batches: sentences of like length together, up to a budget of tokens, in an order that is a pure function of (seed,
+epoch).
 
 N sentence pairs, B sentences in a batch, S source positions, T target positions.
 """
@@ -13,14 +14,17 @@ from torch import Tensor
 from s2s.models.interface import BOS, EOS, PAD, Batch, Source
 
 Rows = NDArray[np.int64]
+Sentences = Sequence[Sequence[int]] | Sequence[NDArray[np.int32]]  # of ids, without special ones
 
 
-def plan_batches(source: NDArray[np.int32], target: NDArray[np.int32], batch_tokens: int, seed: int, epoch: int) -> list[Rows]:
+def plan_batches(
+    source: NDArray[np.int32], target: NDArray[np.int32], batch_tokens: int, seed: int, epoch: int
+) -> list[Rows]:
     """The batches of an epoch, as rows of the corpus, in the order of training.
 
-    source, target [N]: lengths in pieces without special ones. Sentences are shuffled, sorted by length (those of equal length
-    stay shuffled), cut so that sentences × longest side fits `batch_tokens`, and the batches shuffled. A sentence longer than
-    the budget is a batch of its own.
+    source, target [N]: lengths in pieces without special ones. Sentences are shuffled, sorted by length (those of equal
+    length stay shuffled), cut so that sentences × longest side fits `batch_tokens`, and the batches shuffled. A
+    sentence longer than the budget is a batch of its own.
     """
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(len(source))
@@ -40,12 +44,12 @@ def cut_batches(lengths: NDArray[np.integer], rows: Rows, batch_tokens: int) -> 
     return [part for part in np.split(rows, cuts) if len(part)]
 
 
-def padded(sentences: Sequence[Sequence[int] | NDArray[np.int32]], device: torch.device, *, first: int | None = None, last: int | None = None) -> Tensor:
+def padded(sentences: Sentences, device: torch.device, *, first: int | None = None, last: int | None = None) -> Tensor:
     """Sentences of ids as one tensor [B, longest], PAD behind; `first` and `last` are put before and after each."""
     before, after = int(first is not None), int(last is not None)
     table = np.full((len(sentences), max(map(len, sentences)) + before + after), PAD, dtype=np.int64)
     for row, sentence in zip(table, sentences, strict=True):
-        row[before : before + len(sentence)] = sentence
+        row[before : before + len(sentence)] = np.asarray(sentence)
         if last is not None:
             row[before + len(sentence)] = last
     if first is not None:
@@ -53,17 +57,13 @@ def padded(sentences: Sequence[Sequence[int] | NDArray[np.int32]], device: torch
     return torch.from_numpy(table).to(device)
 
 
-def source_batch(sentences: Sequence[Sequence[int] | NDArray[np.int32]], device: torch.device) -> Source:
+def source_batch(sentences: Sentences, device: torch.device) -> Source:
     """What an encoder reads: each sentence's pieces and EOS."""
     lengths = torch.tensor([len(sentence) + 1 for sentence in sentences])
     return Source(ids=padded(sentences, device, last=EOS), lengths=lengths.to(device))
 
 
-def pair_batch(
-    sources: Sequence[NDArray[np.int32]] | Sequence[Sequence[int]],
-    targets: Sequence[NDArray[np.int32]] | Sequence[Sequence[int]],
-    device: torch.device,
-) -> Batch:
+def pair_batch(sources: Sentences, targets: Sentences, device: torch.device) -> Batch:
     """Sentence pairs for teacher forcing."""
     return Batch(
         source=source_batch(sources, device),

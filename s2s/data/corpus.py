@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from s2s.data.ledger import Encoded
 from s2s.errors import ArtefactError
-from s2s.files import atomic_writer, digest_bytes, digest_file, read_json, safe_join, write_bytes, write_json
+from s2s.files import atomic_writer, digest_file, read_json, safe_join, write_bytes, write_json
 
 SCHEMA = 1  # number of the corpus's and the ledger's schema; raised, too, when the same inputs give another corpus
 SPLITS = ("train", "validation", "test")
@@ -123,21 +123,16 @@ class Corpus:
         if isinstance(schema, int) and schema > SCHEMA:
             message = f"corpus {path}: schema {schema} is newer than this s2s reads ({SCHEMA})"
             raise ArtefactError(message, "use a newer s2s")
-        files = manifest.get("files") if schema == SCHEMA else None
-        if not isinstance(files, dict) or not {*ARROWS, TOKENIZER, LEDGER} <= files.keys():
-            raise _damaged(path, MANIFEST, "not a corpus's manifest")
-        for name, file in files.items():
-            _check_size(path, name, file["bytes"])
-        tokenizer = (path / TOKENIZER).read_bytes()
-        if digest_bytes(tokenizer) != files[TOKENIZER]["sha256"]:
-            raise _damaged(path, TOKENIZER, "its content has changed")
-        return cls(path, manifest, read_json(path / LEDGER), tokenizer)
+        try:
+            _check_files(path, manifest)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise _damaged(path, MANIFEST, "not a corpus's manifest") from error
+        return cls(path, manifest, read_json(path / LEDGER), (path / TOKENIZER).read_bytes())
 
     def verify(self) -> None:
         """Check the content of every file. Raises ArtefactError."""
         for name, file in self._files.items():
-            if digest_file(self.path / name) != file["sha256"]:
-                raise _damaged(self.path, name, "its content has changed")
+            _check_content(self.path, name, file["sha256"])
 
     def split(self, name: str) -> Split:
         """`train`, `validation` or `test`, memory-mapped."""
@@ -154,6 +149,24 @@ def _map_split(path: Path, files: list[str]) -> Split:
         return Split(pa.ipc.open_stream(pa.memory_map(str(path))).read_all(), files)
     except pa.ArrowInvalid as error:
         raise _damaged(path.parent, path.name, "not an Arrow stream") from error
+
+
+def _check_files(folder: Path, manifest: dict[str, Any]) -> None:
+    """Check that all files are there. Raises ArtefactError; KeyError, TypeError, AttributeError for an odd manifest."""
+    files = manifest["files"]
+    if not (manifest["schema"] == SCHEMA and isinstance(manifest["key"], str)):
+        raise TypeError("schema and key")
+    if missing := {*ARROWS, TOKENIZER, LEDGER} - files.keys():
+        raise KeyError(*missing)
+    for name, file in files.items():
+        _check_size(folder, name, file["bytes"])
+    for name in (TOKENIZER, LEDGER):
+        _check_content(folder, name, files[name]["sha256"])
+
+
+def _check_content(folder: Path, name: str, digest: str) -> None:
+    if digest_file(folder / name) != digest:
+        raise _damaged(folder, name, "its content has changed")
 
 
 def _check_size(folder: Path, name: str, size: int) -> None:

@@ -92,9 +92,9 @@ def _prepared(folder: Path) -> Corpus | None:
         return None
 
 
-def _chunks(items: Iterable[T], size: int = PAIRS_AT_ONCE) -> Iterator[list[T]]:
+def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
     items = iter(items)
-    while chunk := list(itertools.islice(items, size)):
+    while chunk := list(itertools.islice(items, PAIRS_AT_ONCE)):
         yield chunk
 
 
@@ -196,7 +196,7 @@ class _Builder:
             raise self._no_pairs(name)
         if empty.count:
             first = empty.examples[0]["line"]
-            self.notify(f"warning: {name}: {empty.count:,} pairs with an empty side (the first: {first})")
+            self.notify(f"warning: {name}: pairs with an empty side: {empty.count:,} (the first: {first})")
         invalid = self.invalid[name]
         return {
             "read": store.kept + invalid.count,

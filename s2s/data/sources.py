@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from s2s.errors import DataError, S2SError, UsageError, did_you_mean
-from s2s.files import digest_file, digest_json, home, open_input, read_json, read_lines, write_bytes
+from s2s.files import home, open_input, read_lines
 from s2s.recipe.schema import DataOptions, GeneratorOptions, SplitOptions
-from s2s.text.lines import decode_line, single_line
+from s2s.text.lines import Texts, decode_line, json_texts, single_line, tsv_texts
 
 ROWS_AT_ONCE = 1000  # rows of a table in memory
 STAY_OFFLINE = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}  # the user's own wish
@@ -33,7 +33,6 @@ class Pair(NamedTuple):
     file: str
 
 
-Texts = tuple[str, str]  # source and target
 Invalid = Callable[[str], None]  # told `file:line` of each pair that is left out because it is not valid
 
 
@@ -74,17 +73,10 @@ def source_digests(data: DataOptions, name: str) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=1)
 def _generated(options: GeneratorOptions) -> dict[str, list[Texts]]:
-    """All splits of the generator: made once, which takes a while, then kept under what decides them."""
-    from importlib.metadata import version
+    """All splits of the generator, made once."""
+    from s2s.data.generators.numbers import numbers_pairs
 
-    from s2s.data.generators import numbers
-
-    libraries = {name: version(name) for name in ("num2words", "babel")}
-    key = digest_json([options.model_dump(), libraries, digest_file(Path(numbers.__file__))])
-    kept = home() / "cache" / "generators" / f"{key}.json"
-    if not kept.is_file():
-        write_bytes(kept, json.dumps(numbers.numbers_pairs(options), ensure_ascii=False).encode())
-    return {name: [(source, target) for source, target in pairs] for name, pairs in read_json(kept).items()}
+    return numbers_pairs(options)
 
 
 def _digest_pairs(pairs: Iterable[Pair]) -> str:
@@ -114,7 +106,7 @@ def _open(data: DataOptions, name: str) -> BinaryIO:
         raise UsageError(error.message, hint) from error
 
 
-def _or_left_out(read: Callable[[], Texts], data: DataOptions, where: str, invalid: Invalid) -> Texts | None:
+def _or_left_out(read: Callable[[], Texts | None], data: DataOptions, where: str, invalid: Invalid) -> Texts | None:
     """What `read` gives; or None, and `invalid` told, where it raises DataError and such pairs are to be dropped."""
     try:
         return read()
@@ -159,6 +151,32 @@ def _aligned(data: DataOptions, source: str, target: str, invalid: Invalid) -> I
 def _decoded(sides: tuple[bytes, bytes], paths: tuple[str, str], number: int) -> tuple[str, str]:
     source, target = (decode_line(side, f"{path}:{number}", "refuse") for side, path in zip(sides, paths, strict=True))
     return source, target
+
+
+def _read_rows(data: DataOptions, split: SplitOptions, invalid: Invalid) -> Iterator[Pair]:
+    """Pairs of TSV and JSON lines, a row a line; empty lines are no rows."""
+    parse = _row_parser(data)
+    for name in split.files:
+        path = _path(data, name)
+        with _open(data, name) as file:
+            for number, line in enumerate(read_lines(file, path), 1):
+                read = functools.partial(parse, line, where=f"{path}:{number}")
+                texts = _or_left_out(read, data, f"{name}:{number}", invalid)
+                if texts is not None:
+                    yield Pair(*texts, number, name)
+
+
+def _row_parser(data: DataOptions) -> Callable[..., Texts | None]:
+    """What makes texts of a line and `where` it stands."""
+    if data.kind == "jsonl":
+        return functools.partial(json_texts, keys=(data.source_column, data.target_column))
+    names = data.source_column, data.target_column
+    if names == ("source", "target"):  # the defaults, which are names of the other kinds' columns
+        return functools.partial(tsv_texts, columns=(1, 2))
+    for key, name in zip(("source_column", "target_column"), names, strict=True):
+        if not (name.isascii() and name.isdecimal() and int(name)):
+            raise UsageError(f"data.{key}: {name!r} is not the number of a column, from 1", "tsv files have no names")
+    return functools.partial(tsv_texts, columns=(int(names[0]), int(names[1])))
 
 
 def _read_parquet(data: DataOptions, split: SplitOptions, invalid: Invalid) -> Iterator[Pair]:
@@ -256,6 +274,8 @@ def datasets_library(*, online: bool = False) -> Any:
 
 _READERS: dict[str, Callable[[DataOptions, SplitOptions, Invalid], Iterator[Pair]]] = {
     "lines": _read_lines,
+    "tsv": _read_rows,
+    "jsonl": _read_rows,
     "parquet": _read_parquet,
     "hub": _read_hub,
 }

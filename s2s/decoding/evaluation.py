@@ -1,4 +1,7 @@
-"""Evaluation: translate a test set and score it. The one way to a figure, in training, `evaluate` and `compare` alike."""
+"""Evaluation: translate a test set and score it.
+
+The one way to a figure, in training, `evaluate` and `compare` alike.
+"""
 
 import time
 from collections.abc import Sequence
@@ -14,7 +17,9 @@ METRICS = ("bleu", "chrf", "ter", "exact")
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A test set translated and scored: the translations, scores by metric, seconds of translating, how it was decoded."""
+    """A test set translated and scored: the translations, scores by metric, seconds of translating, how it was
+    decoded.
+    """
 
     translations: list[Translation]
     scores: dict[str, Score]

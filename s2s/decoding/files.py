@@ -33,7 +33,8 @@ class Counts:
         """A line for each thing that was not as it should be."""
         found = []
         if self.invalid:
-            found.append(f"{len(self.invalid):,} lines were not valid UTF-8, their bad bytes replaced; the first: {self.invalid[0]}")
+            count, first = len(self.invalid), self.invalid[0]
+            found.append(f"{count:,} lines were not valid UTF-8, their bad bytes replaced; the first: {first}")
         if self.cut:
             found.append(f"{self.cut:,} outputs were cut at the length limit (decoding.max_ratio)")
         if self.split:
@@ -54,7 +55,9 @@ def loaded_translator(model: str, device: str, wait: bool, command: str) -> Iter
 def decoding_options(translator: Translator, beam: int | None, length_penalty: float | None) -> DecodingOptions:
     """The model's own options, changed where something is given."""
     given = {"beam": beam, "length_penalty": length_penalty}
-    return translator.recipe.decoding.model_copy(update={key: value for key, value in given.items() if value is not None})
+    return translator.recipe.decoding.model_copy(
+        update={key: value for key, value in given.items() if value is not None}
+    )
 
 
 def translate_files(
@@ -66,7 +69,8 @@ def translate_files(
     weights: bool = False,
     strict: bool = False,
 ) -> Counts:
-    """Translate files one after the other; `write` gets (source, translation) pairs in order, as soon as they are there.
+    """Translate files one after the other; `write` gets (source, translation) pairs in order, as soon as they are
+    there.
 
     Invalid UTF-8 is replaced and counted. Raises: DataError for it where `strict`, and where a gzip file is damaged.
     """
@@ -74,7 +78,9 @@ def translate_files(
     for name in inputs:
         with _opened(name) as file:
             for first, lines in _windows(file, name):
-                sources = [_decoded(line, f"{name}:{first + index}", strict, counts) for index, line in enumerate(lines)]
+                sources = [
+                    _decoded(line, f"{name}:{first + index}", strict, counts) for index, line in enumerate(lines)
+                ]
                 translations = translator.translate(sources, options, weights=weights)
                 counts.lines += len(lines)
                 counts.cut += sum(translation.cut for translation in translations)
@@ -125,7 +131,9 @@ def evaluate_files(
     """
     sources, references = _texts(source), _texts(reference)
     if len(sources) != len(references):
-        raise DataError(f"{source} has {len(sources):,} lines and {reference} has {len(references):,}: they must be the same")
+        raise DataError(
+            f"{source} has {len(sources):,} lines and {reference} has {len(references):,}: they must be the same"
+        )
     if not sources:
         raise DataError(f"{source} holds no lines")
     with loaded_translator(model, device, wait, f"s2s evaluate {model}") as translator:
@@ -136,5 +144,6 @@ def evaluate_files(
 
 def _texts(name: str) -> list[str]:
     with _opened(name) as file:
-        return [decode_line(line, f"{name}:{number}", "refuse") for number, line in enumerate(read_lines(file, name), 1)]
-
+        return [
+            decode_line(line, f"{name}:{number}", "refuse") for number, line in enumerate(read_lines(file, name), 1)
+        ]

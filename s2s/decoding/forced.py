@@ -1,13 +1,13 @@
 """Forced decoding: how probable a model finds given translations."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import exp
 
 import numpy as np
 import torch
 
-from s2s.data.batches import cut_batches, pair_batch
+from s2s.data.batches import Sentences, cut_batches, pair_batch
 from s2s.models.interface import Batch, Model
 
 BATCH_TOKENS = 4096  # of the longer side, padding included
@@ -26,9 +26,7 @@ class ForcedScore:
         return exp(min(self.nll / max(self.pieces, 1), 700))
 
 
-def forced_score(
-    model: Model, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], device: torch.device
-) -> ForcedScore:
+def forced_score(model: Model, sources: Sentences, targets: Sentences, device: torch.device) -> ForcedScore:
     """The teacher-forced score of N target sentences given their sources, both as pieces."""
     nll, pieces = 0.0, 0
     with torch.inference_mode():
@@ -39,7 +37,7 @@ def forced_score(
     return ForcedScore(nll, pieces)
 
 
-def _batches(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], device: torch.device) -> Iterator[Batch]:
+def _batches(sources: Sentences, targets: Sentences, device: torch.device) -> Iterator[Batch]:
     lengths = np.array([max(len(s), len(t)) + 1 for s, t in zip(sources, targets, strict=True)])
     order = lengths.argsort(kind="stable")
     for rows in cut_batches(lengths[order], order, BATCH_TOKENS):

@@ -16,8 +16,10 @@ NEVER = (PAD, UNK, BOS)  # pieces that a translation does not contain
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """A finished translation: its pieces (EOS left out), its log-probability, its score (the log-probability / length^α, EOS
-    counted), whether it was cut at the length limit, and attention weights [L, S] (EOS's row last) where asked for."""
+    """A finished translation: its pieces (EOS left out), its log-probability, its score (the log-probability /
+    length^α, EOS counted), whether it was cut at the length limit, and attention weights [L, S] (EOS's row last)
+    where asked for.
+    """
 
     pieces: list[int]
     log_probability: float
@@ -28,7 +30,9 @@ class Hypothesis:
 
 @dataclass(slots=True)
 class Beams:
-    """The hypotheses under way: which sentence a row is, scores [B, K], pieces [B, K, L], weights [B, K, L, S] or None."""
+    """The hypotheses under way: which sentence a row is, scores [B, K], pieces [B, K, L], weights [B, K, L, S] or
+    None.
+    """
 
     sentences: Tensor
     scores: Tensor
@@ -55,8 +59,8 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """The best hypotheses of each of B sentences, best first.
 
-    Candidates are ranked by the sum of log-probabilities; a sentence is done when `beam` hypotheses have finished or its
-    length limit is reached, and its finished ones are ranked by log-probability / length^α (α = `length_penalty`).
+    Candidates are ranked by the sum of log-probabilities; a sentence is done when `beam` hypotheses have finished or
+    its length limit is reached, and its finished ones are ranked by log-probability / length^α (α = `length_penalty`).
     `max_lengths` [B]: most pieces, EOS included; an unfinished hypothesis is cut there.
     """
     found: list[list[Hypothesis]] = [[] for _ in max_lengths]
@@ -78,7 +82,8 @@ def beam_search(
 
 
 def _advance(model: Model, state: State, beams: Beams, beam: int) -> tuple[State, Tensor]:
-    """One step: each sentence's 2 × beam best continuations, best first, and the hypothesis [B, 2 × beam] each comes from.
+    """One step: each sentence's 2 × beam best continuations, best first, and the hypothesis [B, 2 × beam] each comes
+    from.
 
     Twice as many as go on, because as many as `beam` of them may end in EOS.
     """
@@ -106,7 +111,9 @@ def _collect(beams: Beams, found: list[list[Hypothesis]], limits: Tensor, beam: 
     at_limit = (limits[beams.sentences] <= length).unsqueeze(1)
     finished = ((at_eos | at_limit) & beams.scores.isfinite())[:, :beam].nonzero(as_tuple=True)
     sentences, totals, pieces = beams.sentences[finished[0]], beams.scores[finished], beams.pieces[finished][:, 1:]
-    for index, (sentence, total, written) in enumerate(zip(sentences.tolist(), totals.tolist(), pieces.tolist(), strict=True)):
+    for index, (sentence, total, written) in enumerate(
+        zip(sentences.tolist(), totals.tolist(), pieces.tolist(), strict=True)
+    ):
         cut = written[-1] != EOS
         found[sentence].append(
             Hypothesis(
@@ -127,7 +134,9 @@ def _go_on(
     length = beams.pieces.shape[2] - 1
     going = [
         row
-        for row, (sentence, limit) in enumerate(zip(beams.sentences.tolist(), limits[beams.sentences].tolist(), strict=True))
+        for row, (sentence, limit) in enumerate(
+            zip(beams.sentences.tolist(), limits[beams.sentences].tolist(), strict=True)
+        )
         if len(found[sentence]) < beam and length < limit
     ]
     rows = torch.tensor(going, dtype=torch.long, device=beams.scores.device)

@@ -6,6 +6,7 @@ B sentences in a batch, S source positions, L pieces of a translation.
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -19,7 +20,7 @@ from s2s.models.families import build_model
 from s2s.models.interface import Model
 from s2s.recipe.loading import parse_recipe
 from s2s.recipe.schema import DecodingOptions, Recipe
-from s2s.registry.store import Version
+from s2s.registry.version import Version
 from s2s.text.lines import normalize, single_line
 from s2s.text.tokenizer import Tokenizer
 
@@ -28,8 +29,9 @@ LONGEST = 400  # pieces of a source translated in one go; a longer line is split
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A translated line: its text, its score, whether it was cut at the length limit or its source was split, and, where asked
-    for, attention weights [L, S] with the pieces of both sides."""
+    """A translated line: its text, its score, whether it was cut at the length limit or its source was split, and,
+    where asked for, attention weights [L, S] with the pieces of both sides.
+    """
 
     text: str
     score: float = 0.0
@@ -68,7 +70,9 @@ class Translator:
         try:
             model.load_weights(safetensors.torch.load(version.read("weights.safetensors")))
         except (ValueError, safetensors.SafetensorError) as error:
-            raise ArtefactError(f"model {version.reference}: weights and recipe do not fit together: {error}") from error
+            raise ArtefactError(
+                f"model {version.reference}: weights and recipe do not fit together: {error}"
+            ) from error
         return cls(model.to(device).eval(), tokenizer, recipe, device)
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
@@ -147,7 +151,7 @@ def _split(pieces: list[int]) -> list[list[int]]:
     """An over-long sentence in parts of nearly equal length."""
     count = -(-len(pieces) // LONGEST)
     bounds = [len(pieces) * index // max(count, 1) for index in range(count + 1)]
-    return [pieces[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [pieces[a:b] for a, b in pairwise(bounds)]
 
 
 def require_attention(recipe: Recipe) -> None:
@@ -155,5 +159,5 @@ def require_attention(recipe: Recipe) -> None:
     if recipe.model.decoder.context != "attention":
         raise UsageError(
             f"model {recipe.name} has no attention to show: {recipe.model.in_words()}",
-            "train a recipe with model.decoder.context = \"attention\"",
+            'train a recipe with model.decoder.context = "attention"',
         )

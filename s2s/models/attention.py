@@ -27,9 +27,10 @@ class AdditiveScore(nn.Module):
 
 
 def attend(scores: Tensor, mask: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
-    """a = softmax(e), c = Σ_i a_i h_i (Bahdanau et al. 2015, equations 5 and 6).
+    """A = softmax(e), c = Σ_i a_i h_i (Bahdanau et al. 2015, equations 5 and 6).
 
-    Scores [B, K, S], mask [B, S] bool, states [B, S, D] -> context [B, K, D], weights [B, K, S], exactly 0 where mask is False.
+    Scores [B, K, S], mask [B, S] bool, states [B, S, D] -> context [B, K, D], weights [B, K, S], exactly 0 where mask
+    is False.
     """
     weights = scores.masked_fill(~mask.unsqueeze(1), -torch.inf).softmax(-1)
     return weights @ states, weights

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-LEVELS = 256  # a byte's values: the probability is rounded to a multiple of 1/256, and the scale follows the rounded one
+LEVELS = (
+    256  # a byte's values: the probability is rounded to a multiple of 1/256, and the scale follows the rounded one
+)
 
 
 class Dropout(nn.Module):
@@ -20,7 +22,7 @@ class Dropout(nn.Module):
         self.dropped = round(probability * LEVELS)
 
     def forward(self, values: Tensor) -> Tensor:
-        """values [...] -> [...]."""
+        """Values [...] -> [...]."""
         return _ByteDropout.apply(values, self.dropped) if self.training and self.dropped else values
 
 

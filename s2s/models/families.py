@@ -1,4 +1,7 @@
-"""From options to a network: the names that a recipe may use, and what builds them. A new architecture is a line here."""
+"""From options to a network: the names that a recipe may use, and what builds them.
+
+A new architecture is a line here.
+"""
 
 from collections.abc import Callable
 

@@ -1,6 +1,7 @@
 """One interface for everything that translates: an encoder, a decoder, an output projection.
 
-B sentences, K hypotheses of each, S source positions, T target positions, D width, E width of the summary, V vocabulary.
+B sentences, K hypotheses of each, S source positions, T target positions, D width, E width of the summary, V
+vocabulary.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Sentence pairs for teacher forcing: the decoder's inputs [B, T] (BOS first) and its labels [B, T] (EOS last), PAD behind."""
+    """Sentence pairs for teacher forcing: the decoder's inputs [B, T] (BOS first) and its labels [B, T] (EOS last),
+    PAD behind.
+    """
 
     source: Source
     inputs: Tensor
@@ -40,7 +43,9 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A decoder's answer: hidden [B, T, D] (or [B, K, D] from a step), weights [B, T, S] ([B, K, S]) where asked for."""
+    """A decoder's answer: hidden [B, T, D] (or [B, K, D] from a step), weights [B, T, S] ([B, K, S]) where asked
+    for.
+    """
 
     hidden: Tensor
     weights: Tensor | None = None
@@ -56,8 +61,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class LossSums:
-    """Sums over the real target tokens of a batch: the loss that is trained (scalar), the negative log-likelihood in nats
-    without label smoothing (scalar), and how many tokens there were (scalar)."""
+    """Sums over the real target tokens of a batch: the loss that is trained (scalar), the negative log-likelihood in
+    nats without label smoothing (scalar), and how many tokens there were (scalar).
+    """
 
     loss: Tensor
     nll: Tensor
@@ -96,7 +102,10 @@ class Decoder(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def start(self, memory: Memory, *, steps: int) -> State:
-        """The state before the first step, K = 1; what only the memory decides is computed here, once. `steps`: room in a cache."""
+        """The state before the first step, K = 1; what only the memory decides is computed here, once.
+
+        `steps`: room in a cache.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no start")
 
     def step(self, inputs: Tensor, state: State, *, weights: bool = False) -> tuple[Decoded, State]:
@@ -116,5 +125,5 @@ class Model(Protocol):
         ...
 
     def step(self, tokens: Tensor, state: State, *, weights: bool = False) -> tuple[Step, State]:
-        """tokens [B, K] -> logits [B, K, V] and the next state."""
+        """Tokens [B, K] -> logits [B, K, V] and the next state."""
         ...

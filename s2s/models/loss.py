@@ -15,10 +15,10 @@ CHUNK = 1024  # rows of logits at a time: about what a processor's cache holds o
 class ProjectedLoss(torch.autograd.Function):
     """Σ cross-entropy with label smoothing of softmax(hidden Wᵀ + b), and Σ negative log-likelihood.
 
-    `ProjectedLoss.apply(hidden, weight, bias, labels, smoothing)`: hidden [N, D], weight [V, D], bias [V], labels [N] ->
-    loss (scalar) and nll (scalar, no gradient), in nats. The target distribution is (1 − ε) at the label plus ε / V everywhere
-    (Szegedy et al. 2016, section 7). The gradients are computed with the loss, chunk by chunk, while the logits are there.
-    Matrix products are computed in the dtype of `hidden`.
+    `ProjectedLoss.apply(hidden, weight, bias, labels, smoothing)`: hidden [N, D], weight [V, D], bias [V], labels [N]
+    -> loss (scalar) and nll (scalar, no gradient), in nats. The target distribution is (1 − ε) at the label plus ε / V
+    everywhere (Szegedy et al. 2016, section 7). The gradients are computed with the loss, chunk by chunk, while the
+    logits are there. Matrix products are computed in the dtype of `hidden`.
     """
 
     @staticmethod

@@ -1,10 +1,10 @@
 """Recurrences over a whole sequence, with their backward passes written out.
 
-Automatic differentiation of a time loop adds to every weight's gradient once per step; here a backward loop carries only what
-the recurrence itself needs, and the gradients of the weights are one matrix product each over all steps.
+Automatic differentiation of a time loop adds to every weight's gradient once per step; here a backward loop carries
+only what the recurrence itself needs, and the gradients of the weights are one matrix product each over all steps.
 
-T steps, G independent recurrences side by side (the two directions of an encoder), B sentences, S source positions,
-H units, D width of the memory, A width of the score. Gates lie in the order reset, update, new.
+T steps, G independent recurrences side by side (the two directions of an encoder), B sentences, S source positions, H
+units, D width of the memory, A width of the score. Gates lie in the order reset, update, new.
 """
 
 from typing import Any
@@ -52,8 +52,8 @@ def gru_step_backward(
 class GruSequence(torch.autograd.Function):
     """G GRUs over T steps: `GruSequence.apply(inputs, start, weight, bias)`.
 
-    inputs [T, G, B, 3H] (the input's share of the gates), start [G, B, H], weight [G, H, 3H], bias [G, 1, 3H] -> states [T, G, B, H].
-    Matrix products are computed in the dtype of `weight`, everything else in that of `inputs`.
+    inputs [T, G, B, 3H] (the input's share of the gates), start [G, B, H], weight [G, H, 3H], bias [G, 1, 3H] -> states
+    [T, G, B, H]. Matrix products are computed in the dtype of `weight`, everything else in that of `inputs`.
     """
 
     @staticmethod
@@ -91,9 +91,12 @@ class GruSequence(torch.autograd.Function):
 
 def _over_time(left: Tensor, right: Tensor, dtype: torch.dtype) -> Tensor:
     """Σ over steps and sentences of leftᵀ right: [T, G, B, M], [T, G, B, N] -> [G, M, N]."""
-    return torch.stack([
-        torch.mm(left[:, g].flatten(0, 1).to(dtype).t(), right[:, g].flatten(0, 1).to(dtype)) for g in range(left.shape[1])
-    ])
+    return torch.stack(
+        [
+            torch.mm(left[:, g].flatten(0, 1).to(dtype).t(), right[:, g].flatten(0, 1).to(dtype))
+            for g in range(left.shape[1])
+        ]
+    )
 
 
 class AttentionGru(torch.autograd.Function):
@@ -101,13 +104,14 @@ class AttentionGru(torch.autograd.Function):
 
     e_{t,i} = v · tanh(W s_{t-1} + k_i), a_t = softmax(e_t), c_t = Σ_i a_{t,i} h_i, s_t = GRU(x_t + C c_t, s_{t-1})
 
-    `AttentionGru.apply(inputs, start, keys, memory, mask, of_context, of_state, bias, v)`:
-    inputs [T, B, 3H] (the input's share of the gates), start [B, H], keys [B, S, A], memory [B, S, D], mask [B, S] bool,
-    of_context C [D, 3H], of_state [H, A + 3H] (W and the state's share of the gates side by side), bias [A + 3H], v [A].
-    Returns states [T, B, H], contexts [T, B, D] and weights [T, B, S] (no gradient). Matrix products are computed in the
-    dtype of `of_state`. The tanh values [B, S, A] of a step are computed again on the way back instead of kept.
+    `AttentionGru.apply(inputs, start, keys, memory, mask, of_context, of_state, bias, v)`: inputs [T, B, 3H] (the
+    input's share of the gates), start [B, H], keys [B, S, A], memory [B, S, D], mask [B, S] bool, of_context C [D, 3H],
+    of_state [H, A + 3H] (W and the state's share of the gates side by side), bias [A + 3H], v [A]. Returns states [T,
+    B, H], contexts [T, B, D] and weights [T, B, S] (no gradient). Matrix products are computed in the dtype of
+    `of_state`. The tanh values [B, S, A] of a step are computed again on the way back instead of kept.
 
-    tanh x = 2 σ(2x) − 1 is used because σ is several times faster than tanh on a CPU; the constant cancels in the softmax.
+    tanh x = 2 σ(2x) − 1 is used because σ is several times faster than tanh on a CPU; the constant cancels in the
+    softmax.
     """
 
     @staticmethod
@@ -151,7 +155,9 @@ class AttentionGru(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_states: Tensor, grad_contexts: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of everything but the mask."""
-        states, contexts, weights, queries, gates, news, shares, doubled, memory, of_context, of_state, v = ctx.saved_tensors
+        states, contexts, weights, queries, gates, news, shares, doubled, memory, of_context, of_state, v = (
+            ctx.saved_tensors
+        )
         (T, B, H), A, dtype = news.shape, v.shape[0], of_state.dtype
         grad_inputs, grad_shares = news.new_empty(T, B, 3 * H), news.new_empty(T, B, A + 3 * H)
         grad_contexts = grad_contexts.clone()

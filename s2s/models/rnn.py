@@ -38,7 +38,10 @@ class GruCell(nn.Module):
 
 
 class RnnEncoder(Encoder):
-    """A bidirectional GRU (Cho et al. 2014; Schuster and Paliwal 1997). The summary is the final state of both directions."""
+    """A bidirectional GRU (Cho et al.
+
+    2014; Schuster and Paliwal 1997). The summary is the final state of both directions.
+    """
 
     def __init__(self, options: EncoderOptions, embedding: nn.Embedding, dropout: float) -> None:
         super().__init__()
@@ -68,7 +71,7 @@ class RnnEncoder(Encoder):
         return Memory(states=self.dropout(both), mask=mask, summary=self.dropout(final.flatten(1)))
 
     def _states(self, inputs: Tensor) -> Tensor:
-        """inputs [S, 2, B, 3W] -> states [S, 2, B, W]."""
+        """Inputs [S, 2, B, 3W] -> states [S, 2, B, W]."""
         start = inputs.new_zeros(*inputs.shape[1:3], self.width // 2)
         weight = self.of_state.to(matmul_dtype(inputs.device))
         with torch.autocast(inputs.device.type, enabled=False):
@@ -82,7 +85,7 @@ def _mirrored(positions: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _taken(values: Tensor, order: Tensor) -> Tensor:
-    """values [S, B, N] in the order [S, B] of positions."""
+    """Values [S, B, N] in the order [S, B] of positions."""
     S, B = order.shape
     rows = order * B + torch.arange(B, device=order.device)
     return values.reshape(S * B, -1).index_select(0, rows.flatten()).view(S, B, -1)
@@ -108,7 +111,8 @@ class RnnState:
 class RnnDecoder(Decoder):
     """A GRU that starts from the summary: s_0 = tanh(W summary). What it takes from the memory is its subclasses' part.
 
-    Read-out: tanh(W_s s_t + W_c c_t + W_y y_{t−1}) of an embedding's width (after Bahdanau et al. 2015, A.2.2, tanh for maxout).
+    Read-out: tanh(W_s s_t + W_c c_t + W_y y_{t−1}) of an embedding's width (after Bahdanau et al. 2015, A.2.2, tanh for
+    maxout).
     """
 
     def __init__(self, options: DecoderOptions, embedding: nn.Embedding, encoder: Encoder, dropout: float) -> None:
@@ -138,8 +142,9 @@ class RnnDecoder(Decoder):
         return Decoded(hidden, attention.transpose(0, 1) if weights and attention is not None else None)
 
     def run(self, gates: Tensor, first: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor | None]:
-        """From the inputs' shares of the gates [T, B, 3H] and s_0 [B, H] to states [T, B, H], contexts [T or 1, B, D] and
-        weights [T, B, S] or None."""
+        """From the inputs' shares of the gates [T, B, 3H] and s_0 [B, H] to states [T, B, H], contexts [T or 1, B,
+        D] and weights [T, B, S] or None.
+        """
         raise NotImplementedError("a decoder runs over its inputs")
 
     def context(self, hidden: Tensor, sentence: tuple[Tensor, ...]) -> tuple[Tensor, Tensor | None]:
@@ -176,7 +181,9 @@ class SummaryDecoder(RnnDecoder):
         gates = gates + self.cell.of_context(contexts).float()
         weight = self.cell.of_state.weight.t().unsqueeze(0).to(matmul_dtype(gates.device))
         with torch.autocast(gates.device.type, enabled=False):
-            states = GruSequence.apply(gates.unsqueeze(1), first.unsqueeze(0), weight, self.cell.of_state.bias.view(1, 1, -1))
+            states = GruSequence.apply(
+                gates.unsqueeze(1), first.unsqueeze(0), weight, self.cell.of_state.bias.view(1, 1, -1)
+            )
         return states.squeeze(1), contexts, None
 
     def start(self, memory: Memory, *, steps: int) -> RnnState:
@@ -209,15 +216,11 @@ class AttentionDecoder(RnnDecoder):
         of_context = self.cell.of_context.weight.t().to(dtype)
         bias = torch.cat((query.bias, recurrent.bias))
         with torch.autocast(gates.device.type, enabled=False):
-            return AttentionGru.apply(
-                gates, first, keys, states, memory.mask, of_context, of_state, bias, self.score.v
-            )
+            return AttentionGru.apply(gates, first, keys, states, memory.mask, of_context, of_state, bias, self.score.v)
 
     def start(self, memory: Memory, *, steps: int) -> RnnState:
         """The state before the first step, K = 1; attention's keys are computed here, once."""
-        return RnnState(
-            self._first(memory).unsqueeze(1), (self.score.keys(memory.states), memory.states, memory.mask)
-        )
+        return RnnState(self._first(memory).unsqueeze(1), (self.score.keys(memory.states), memory.states, memory.mask))
 
     def context(self, hidden: Tensor, sentence: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """The context [B, K, D] and weights [B, K, S]."""

@@ -13,7 +13,7 @@ from s2s.models.loss import ProjectedLoss
 class Seq2Seq(nn.Module):
     """Encoder, decoder and projection to the vocabulary: the `Model` of the interface."""
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, weight: nn.Parameter, label_smoothing: float = 0.0) -> None:
+    def __init__(self, encoder: Encoder, decoder: Decoder, weight: Tensor, label_smoothing: float = 0.0) -> None:
         """`weight` [V, D] projects hidden vectors to logits; it may be an embedding's own table."""
         super().__init__()
         self.encoder = encoder
@@ -35,7 +35,7 @@ class Seq2Seq(nn.Module):
         return self.decoder.start(self.encoder(source.ids, source.lengths), steps=steps)
 
     def step(self, tokens: Tensor, state: State, *, weights: bool = False) -> tuple[Step, State]:
-        """tokens [B, K] -> logits [B, K, V] and the next state."""
+        """Logits [B, K, V] and the next state, from tokens [B, K]."""
         decoded, state = self.decoder.step(tokens, state, weights=weights)
         logits = nn.functional.linear(decoded.hidden, self.weight, self.bias)
         return Step(logits.float(), decoded.weights), state

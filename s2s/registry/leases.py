@@ -27,6 +27,7 @@ TRIES = 5  # to lock a file, in case it is only being looked at
 PAUSE_SECONDS = 0.02
 LONGEST = 4096  # bytes of a file that are read, and characters of it that are shown
 SHOWN = 160
+NAMED = 4  # holders that a message names
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +200,7 @@ def _busy(folder: Path, slots: Sequence[Slot]) -> str:
     """Who holds the slots, as the beginning of a message."""
     found = [_holder(folder, slot.file) for slot in slots]
     words = [holder.in_words() for holder in found if holder]
+    words = [*words[:NAMED], f"{len(words) - NAMED} more"] if len(words) > NAMED else words
     names = {slot.device for slot in slots}
     what = f"device {slots[0].device} is" if len(names) == 1 else f"all {len(slots)} GPUs are"
     return f"{what} held by {'; '.join(words) or 'another process'}"

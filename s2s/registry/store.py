@@ -112,7 +112,9 @@ class Registry:
         wanted = Reference.parse(reference)
         name, number = self._find(wanted)
         if wanted == Reference(name) and len(self.numbers(name)) > 1:
-            raise UsageError(f"model {name} has {len(self.numbers(name))} versions", f"say which: {name}:{number}")
+            raise UsageError(
+                f"model {name} has {len(self.numbers(name))} versions", f"say which: s2s models rm {name}:{number}"
+            )
         aliases = [alias for alias, meant in self.aliases(name).items() if meant == number]
         if aliases and not force:
             names = ", ".join(f"{name}@{alias}" for alias in aliases)

@@ -1,15 +1,166 @@
-"""temporary"""
+r"""Lines: how bytes become text, line by line, and how input is read ahead.
+
+The line contract: input is split at `\n` alone, an unterminated last line counts, no bytes are no lines; a trailing
+carriage return and a leading byte-order mark are stripped (`files.read_lines`). A row of a table is a line too: TSV is
+split at tabs, quotes and backslashes being text like any other; JSON lines are an object each. An empty line is no row.
+"""
+
+import io
+import itertools
+import json
+import select
+import time
 import unicodedata
-from s2s.errors import DataError
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, BinaryIO, Literal, cast
+
+from s2s.errors import DataError, did_you_mean
 from s2s.files import read_lines
-def decode_line(line, where, on_invalid):
-    try: return line.decode()
-    except UnicodeDecodeError as e:
-        if on_invalid == "refuse": raise DataError(f"{where}: invalid UTF-8") from e
-        return line.decode(errors="replace")
-def normalize(text, form): return text if form == "none" else unicodedata.normalize(form.upper(), text)
-def single_line(t): return t.replace("\n", " ").replace("\r", " ")
-def read_ahead(file, window, name):
-    import itertools
-    it = read_lines(file, name)
-    while g := list(itertools.islice(it, window)): yield g
+
+PAUSE = 0.05  # seconds without input after which what is there is passed on
+CHUNK = 1 << 16  # bytes
+
+Texts = tuple[str, str]  # source and target
+
+
+def decode_line(line: bytes, where: str, on_invalid: Literal["refuse", "replace"]) -> str:
+    """The text of a line; `replace` puts U+FFFD for bytes that are not UTF-8.
+
+    Raises: DataError naming `where` (`file:line`) and the first bad byte, unless they are replaced.
+    """
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        if on_invalid == "replace":
+            return line.decode(errors="replace")
+        raise DataError(
+            f"{where}: invalid UTF-8: byte {line[error.start]:#04x}, byte {error.start + 1} of the line"
+        ) from error
+
+
+def normalize(text: str, form: Literal["nfc", "nfkc", "none"]) -> str:
+    """The text in a Unicode normal form."""
+    if form == "none":
+        return text
+    return unicodedata.normalize("NFC" if form == "nfc" else "NFKC", text)
+
+
+def single_line(text: str) -> str:
+    r"""The text with each line break (`\n`, `\r`, `\r\n`) as a space; U+2028 and friends stay."""
+    return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ")
+
+
+def read_ahead(file: BinaryIO, window: int, name: str) -> Iterator[list[bytes]]:
+    """The lines of a file in groups of `window`, the last one smaller.
+
+    Of a pipe or terminal, a group is smaller too where the input pauses: who waits for an answer gets it. Files that
+    can be sought never pause, so that their groups are the same each time.
+    Memory: a group and CHUNK bytes. Raises: DataError where a gzip file is damaged or ends early.
+    """
+    if file.seekable():
+        lines = read_lines(file, name)
+        while group := list(itertools.islice(lines, window)):
+            yield group
+        return
+    pipe = _Pipe(file)
+    lines = read_lines(cast(BinaryIO, pipe), name)
+    while group := list(itertools.islice(lines, 1)):
+        while len(group) < window and not pipe.pauses():
+            group += itertools.islice(lines, 1)
+        yield group
+
+
+class _Pipe:
+    """The lines of a file that cannot be sought, as they come; knows whether the next one is there."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = cast(io.BufferedReader, file)
+        self._lines: deque[bytes] = deque()
+        self._begun: list[bytes] = []  # parts of a line that has not ended
+        self._ended = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self._wait(None):
+            yield self._lines.popleft()
+
+    def pauses(self) -> bool:
+        """Whether no line is there, none comes within PAUSE, and more may come later."""
+        return not self._wait(PAUSE) and not self._ended
+
+    def _wait(self, seconds: float | None) -> bool:
+        """Whether there is a line, once there is one, the input has ended or time is up."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not self._lines and not self._ended:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not select.select([self._file], [], [], left)[0]:
+                break
+            self._add(self._file.read1(CHUNK))
+        return bool(self._lines)
+
+    def _add(self, chunk: bytes) -> None:
+        *ended, begun = chunk.split(b"\n")
+        for part in ended:
+            self._lines.append(b"".join([*self._begun, part]))
+            self._begun = []
+        if begun:
+            self._begun.append(begun)
+        if not chunk:
+            self._ended = True
+            if self._begun:
+                self._lines.append(b"".join(self._begun))
+
+
+def tsv_texts(line: bytes, columns: tuple[int, int], where: str) -> Texts | None:
+    """The source and target of a row of tab-separated values, in the columns of these numbers, from 1.
+
+    None for an empty line. Raises: DataError naming `where`.
+    """
+    if not line:
+        return None
+    cells = line.split(b"\t")
+    if len(cells) < max(columns):
+        raise DataError(f"{where}: expected {max(columns)} columns separated by tabs, found {len(cells)}")
+    source, target = (decode_line(cells[column - 1], where, "refuse") for column in columns)
+    return source, target
+
+
+def json_texts(line: bytes, keys: tuple[str, str], where: str) -> Texts | None:
+    """The source and target under these keys of a JSON object; `translation.de` is `de` of the object `translation`.
+
+    Line breaks in them become spaces. None for a line of white space. Raises: DataError naming `where`.
+    """
+    text = decode_line(line, where, "refuse")
+    if not text.strip():
+        return None
+    try:
+        row = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: not JSON: {error.msg}, character {error.colno}") from error
+    except (ValueError, RecursionError) as error:  # a number of too many digits, too deep
+        raise DataError(f"{where}: not JSON that can be read: {error}") from error
+    source, target = (_json_text(row, key, where) for key in keys)
+    return source, target
+
+
+def _json_text(row: Any, key: str, where: str) -> str:
+    value = row
+    for part in [key] if isinstance(row, dict) and key in row else key.split("."):
+        if not isinstance(value, dict):
+            raise DataError(f"{where}: expected an object with the key {part}, found {_kind(value)}")
+        if part not in value:
+            known = did_you_mean(part, list(value)) or f"its keys: {', '.join(value)}"
+            raise DataError(f"{where}: no key {part}", f"{known} (data.source_column, data.target_column)")
+        value = value[part]
+    if not isinstance(value, str):
+        raise DataError(f"{where}: expected text under {key}, found {_kind(value)}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:  # JSON can spell half of a character: "\\ud800"
+        raise DataError(f"{where}: half of a surrogate pair under {key}") from error
+    return single_line(value)
+
+
+def _kind(value: Any) -> str:
+    kinds = {bool: "true or false", int: "a number", float: "a number", type(None): "null", list: "a list", str: "text"}
+    return kinds.get(type(value), "an object")

@@ -1,7 +1,7 @@
 """Checkpoints: everything training needs to go on, written so that one is either complete or not there.
 
-A checkpoint is a folder named by its update. Its manifest, with the sha256 of each file, is written last: a folder without a
-valid one does not count.
+A checkpoint is a folder named by its update. Its manifest, with the sha256 of each file, is written last: a folder
+without a valid one does not count.
 """
 
 import shutil

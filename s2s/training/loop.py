@@ -25,8 +25,11 @@ SHOW_SECONDS = 0.25  # between two looks at the loss, which on a GPU wait for it
 
 @dataclass(slots=True)
 class Position:
-    """Where a training stands, as a checkpoint keeps it: updates done, epoch (from 0) and batches of it done, the update last
-    validated, the best figure and its update, validations since without a better one, target pieces and seconds of training."""
+    """Where a training stands, as a checkpoint keeps it.
+
+    Updates done, epoch (from 0) and batches of it done, the update last validated, the best figure and its update,
+    validations since without a better one, target pieces and seconds of training.
+    """
 
     update: int = 0
     epoch: int = 0
@@ -41,7 +44,7 @@ class Position:
 
 @dataclass(slots=True)
 class Window:
-    """What has been trained since the last record: when it began, when it was last shown, sums of loss and tokens by update."""
+    """What has been trained since the last record: when it began, when it was shown, sums of loss and tokens."""
 
     begun: float
     shown: float = 0.0
@@ -62,7 +65,7 @@ class Trainer:
         folder: Path,
         progress: TrainingProgress,
     ) -> None:
-        """`network` is the one that `translator` translates with; `precision` is what its matrix products are computed in."""
+        """`network` is the one `translator` translates with; `precision` is what matrix products are computed in."""
         self.options = translator.recipe.training
         self.translator = translator
         self.network = network
@@ -207,8 +210,10 @@ class Trainer:
         bleu = f"  BLEU {validation.bleu:.1f}" if validation.bleu is not None else ""
         sample = f"   {validation.sample[0]} → {validation.sample[1]}" if validation.sample else ""
         mark = " ▲" if better else ""
-        self.progress.message(f"  validation  update {self.position.update}  loss {validation.loss:.3f}{bleu}{mark}{sample}")
+        standing = f"  validation  update {self.position.update}  loss {validation.loss:.3f}"
+        self.progress.message(f"{standing}{bleu}{mark}{sample}")
         self.progress.record("validation", {"update": self.position.update, "better": better} | asdict(validation))
+
 
 def random_state() -> dict[str, Any]:
     """The states of torch's random generators, as JSON can hold them."""

@@ -1,4 +1,4 @@
-"""What a training shows while it runs: a live bar on a terminal, else a plain line every 30 seconds; and the run's log."""
+"""What a training shows while it runs: a live bar on a terminal, else a line every 30 seconds; and the run's log."""
 
 import json
 import time
@@ -16,7 +16,7 @@ PLAIN_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Where a training stands. loss: nats per piece, as trained; tokens_per_second: target pieces; seconds: of training so far."""
+    """Where a training stands. loss: nats per piece, as trained; tokens_per_second: target pieces; seconds: so far."""
 
     update: int
     epoch: int
@@ -56,13 +56,15 @@ class TrainingProgress:
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
-            columns = TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), TextColumn("{task.fields[line]}", markup=False)
-            self._bar = Progress(*columns, console=self.console, refresh_per_second=4)
+            name, line = (TextColumn(f"{{task.{part}}}", markup=False) for part in ("description", "fields[line]"))
+            self._bar = Progress(name, BarColumn(bar_width=24), line, console=self.console, refresh_per_second=4)
             self._task = self._bar.add_task(self.name, total=1.0, line="")
             self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bar:
             self._bar.stop()
 

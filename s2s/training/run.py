@@ -1,9 +1,11 @@
 """A run: from a recipe to a published model, and all that is missing on the way.
 
-    recipe.toml      the resolved recipe
-    run.json         key, corpus, device, precision and threads, frozen when the run begins; what became of it
-    log.txt          what was said; metrics.jsonl: the same as figures
-    checkpoints/     see `checkpoint.py`
+A run's folder holds
+
+- `recipe.toml`: the resolved recipe
+- `run.json`: key, corpus, device, precision and threads, frozen when the run begins, and what became of it
+- `log.txt`: what was said; `metrics.jsonl`: the same as figures
+- `checkpoints/`: see `checkpoint.py`
 """
 
 import json
@@ -11,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import safetensors.torch
 import tomli_w
@@ -31,7 +33,8 @@ from s2s.recipe.loading import load_recipe
 from s2s.recipe.schema import Recipe
 from s2s.registry.card import Card, ScoreRecord, TrainingRecord
 from s2s.registry.leases import lease
-from s2s.registry.store import Registry, Version
+from s2s.registry.store import Registry
+from s2s.registry.version import Version
 from s2s.text.tokenizer import Tokenizer
 from s2s.training.checkpoint import load_checkpoint
 from s2s.training.loop import Position, Trainer
@@ -96,7 +99,8 @@ def train(
 ) -> Version:
     """Train a recipe, tokenizer and corpus included, and publish the model; what is there already is used.
 
-    Raises: ResourceError where an unfinished run of the same key is there (it names `s2s resume`), unless that is to be resumed.
+    Raises: ResourceError where an unfinished run of the same key is there (it names `s2s resume`), unless that is to
+    be resumed.
     """
     Registry.default().check_writable()
     corpus = prepare_corpus(recipe.data, recipe.tokenizer, notify=notify)
@@ -182,7 +186,8 @@ def _carry_out(folder: Path, recipe: Recipe, corpus: Corpus, console: Console) -
         tokenizer, device = Tokenizer(corpus.tokenizer), device_named(record.device)
         network = build_model(recipe.model, tokenizer.size, recipe.training.label_smoothing).to(device)
         translator = Translator(network, tokenizer, recipe, device)
-        progress.message(f"{recipe.name}: {recipe.model.in_words()}; {parameters(network):,} parameters; run {folder.name}")
+        progress.message(f"{recipe.name}: {recipe.model.in_words()}; {parameters(network):,} parameters")
+        progress.message(f"run {folder.name}; {device}, {record.precision}, {record.threads} threads")
         trainer = Trainer(corpus, translator, network, record.precision, folder, progress)
         trainer.resume()
         position = trainer.run()
@@ -240,8 +245,8 @@ def score_records(evaluation: Evaluation, perplexity: float) -> list[ScoreRecord
         ScoreRecord(metric=name, value=score.value, signature=score.signature, test_set="test", settings=settings)
         for name, score in evaluation.scores.items()
     ]
-    forced = ScoreRecord(metric="perplexity", value=perplexity, signature="teacher-forced|unit:piece", test_set="test", settings="")
-    return [*records, forced]
+    how = "teacher-forced|unit:piece"
+    return [*records, ScoreRecord(metric="perplexity", value=perplexity, signature=how, test_set="test", settings="")]
 
 
 def _card(

@@ -10,8 +10,11 @@ from s2s.decoding.translator import Translator
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Loss in nats per piece without label smoothing, BLEU with its signature (None where nothing is translated), and one
-    pair with its translation."""
+    """What a validation found.
+
+    Loss in nats per piece without label smoothing, BLEU with its signature (None where nothing is translated), and one
+    sample: source, translation, reference.
+    """
 
     loss: float
     bleu: float | None = None

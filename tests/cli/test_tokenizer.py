@@ -23,6 +23,12 @@ def test_training_writes_a_file_and_does_not_replace_it(run, model: str, in_fold
     assert (in_folder / model).read_bytes() != content
 
 
+def test_a_vocabulary_that_the_text_cannot_give_is_refused_with_the_flag_to_set(run, model: str):
+    done = run("tokenizer", "train", "n.de", "--vocabulary", 1999, "-o", "large.model")
+    assert done.code == 2
+    assert "hint: --vocabulary " in done.err
+
+
 @pytest.mark.parametrize("ids", [[], ["--ids"]])
 def test_decoding_gives_back_what_was_encoded_line_by_line(run, model: str, in_folder: Path, ids: list[str]):
     lines = ["einundzwanzig", "", "12. März 2001 ; zwei"]

@@ -52,6 +52,8 @@ def test_padded_tensors() -> None:
     assert batch.labels.tolist() == [[9, EOS, PAD], [10, 11, EOS]]
 
 
-@pytest.mark.parametrize(("first", "last", "expected"), [(None, None, [[4, 5], [6, 0]]), (2, 3, [[2, 4, 5, 3], [2, 6, 3, 0]])])
+@pytest.mark.parametrize(
+    ("first", "last", "expected"), [(None, None, [[4, 5], [6, 0]]), (2, 3, [[2, 4, 5, 3], [2, 6, 3, 0]])]
+)
 def test_padded_puts_pieces_around(first: int | None, last: int | None, expected: list[list[int]]) -> None:
     assert padded([[4, 5], [6]], torch.device("cpu"), first=first, last=last).tolist() == expected

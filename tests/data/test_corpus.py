@@ -8,6 +8,7 @@ from s2s.data.corpus import Corpus, Split, SplitWriter, write_corpus_files
 from s2s.data.ledger import Encoded
 from s2s.data.sources import Pair
 from s2s.errors import ArtefactError, UsageError
+from s2s.text.tokenizer import Tokenizer
 
 # source pieces, target pieces, source, target, line, file
 ROWS = [
@@ -109,14 +110,19 @@ def test_a_missing_or_shortened_file_is_found_on_opening(tmp_path: Path, name: s
         Corpus.open(tmp_path)
 
 
-def test_changed_bytes_are_found_by_verify_and_in_the_tokenizer_on_opening(tmp_path: Path):
+def test_changed_bytes_are_found_by_verify(tmp_path: Path):
     corpus = store(tmp_path, 2)
     corpus.verify()
     change_a_byte(tmp_path / "validation.arrow")
     with pytest.raises(ArtefactError, match=r"validation\.arrow"):
         Corpus.open(tmp_path).verify()
-    change_a_byte(tmp_path / "tokenizer.model")
-    with pytest.raises(ArtefactError, match=r"tokenizer\.model"):
+
+
+@pytest.mark.parametrize("name", ["tokenizer.model", "ledger.json"])
+def test_changed_bytes_of_the_small_files_are_found_on_opening(tmp_path: Path, name: str):
+    store(tmp_path, 2)
+    change_a_byte(tmp_path / name)
+    with pytest.raises(ArtefactError, match=name):
         Corpus.open(tmp_path)
 
 
@@ -132,6 +138,8 @@ def change_a_byte(path: Path) -> None:
         ({"schema": 2}, "schema 2 is newer"),
         ({"schema": None}, "not a corpus's manifest"),
         ({"files": 3}, "not a corpus's manifest"),
+        ({"files": {"train.arrow": 3}}, "not a corpus's manifest"),
+        ({"key": None}, "not a corpus's manifest"),
         ({"files": {}}, "not a corpus's manifest"),
     ],
 )
@@ -158,3 +166,17 @@ def test_a_manifest_that_names_a_file_elsewhere_is_refused(tmp_path: Path):
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ArtefactError, match="leaves the folder"):
         Corpus.open(folder)
+
+
+def test_a_corpus_of_schema_1_is_read():
+    corpus = Corpus.open(Path(__file__).parent / "frozen" / "corpus-1")
+    corpus.verify()
+    train, test = corpus.split("train"), corpus.split("test")
+    assert train.texts([0, 2]) == (["ein Hund", "drei Katzen"], ["a dog", "three cats"])
+    assert train.places([2]) == ["train.de:5"]
+    tokenizer = Tokenizer(corpus.tokenizer)
+    sources, targets = train.pieces([1])
+    assert tokenizer.decode([*sources, *targets]) == ["zwei Hunde", "two dogs"]
+    assert (len(test), test.source_lengths[1]) == (2, 0)
+    assert corpus.ledger["splits"]["train"]["dropped"]["duplicate"]["examples"][0]["line"] == "train.de:4"
+    assert corpus.ledger["splits"]["test"]["overlap"]["source"]["count"] == 1

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
 
 from s2s.data import prepare
@@ -89,6 +90,8 @@ def test_chunks_make_no_difference(options, model, monkeypatch):
     shutil.rmtree(whole.path)
     monkeypatch.setattr(prepare, "PAIRS_AT_ONCE", 4)
     again = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
+    with (again.path / "train.arrow").open("rb") as file:
+        assert len(list(pyarrow.ipc.open_stream(file))) == 7  # and an eighth chunk of which nothing is kept
     assert texts(again, "train") == kept
     assert again.ledger == ledger
 
@@ -141,7 +144,7 @@ def test_validation_and_test_keep_every_line(options, model):
     for name in ("validation", "test"):
         assert texts(corpus, name) == odd
         assert corpus.ledger["splits"][name]["empty"]["count"] == 3
-        assert any(f"{name}: 3 pairs with an empty side" in message for message in told)
+        assert any(f"{name}: pairs with an empty side: 3" in message for message in told)
     assert corpus.split("test").source_lengths[:3].tolist() == [0, corpus.split("test").source_lengths[1], 0]
 
 

@@ -129,6 +129,13 @@ def test_tsv_takes_the_first_two_columns_by_default(tmp_path: Path):
     assert read(data) == [("eins", "one", 1), ("zwei", "two", 2)]
 
 
+@pytest.mark.parametrize("column", ["0", "en", "²", "-1", ""])
+def test_tsv_columns_are_numbers_from_1(tmp_path: Path, column: str):
+    train = write(tmp_path, "a.tsv", b"eins\tone\n")
+    with pytest.raises(UsageError, match=r"data\.target_column"):
+        read(options(tmp_path, "tsv", train, source_column="1", target_column=column))
+
+
 def test_json_lines_take_columns_by_name(tmp_path: Path):
     rows = [{"de": "eins", "en": "one", "x": 1}, {"en": "two\nlines", "de": "zw\u2028ei"}]
     train = write(tmp_path, "a.jsonl", "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode())

@@ -20,7 +20,9 @@ contexts = pytest.mark.parametrize("context", ["summary", "attention"])
 
 def network(context: str, vocabulary: int, seed: int = 1) -> Seq2Seq:
     torch.manual_seed(seed)
-    options = ModelOptions(embedding=6, encoder=EncoderOptions(width=4), decoder=DecoderOptions(width=9, context=context))
+    options = ModelOptions(
+        embedding=6, encoder=EncoderOptions(width=4), decoder=DecoderOptions(width=9, context=context)
+    )
     model = build_model(options, vocabulary).eval()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.7)
@@ -32,14 +34,18 @@ def source(vocabulary: int) -> Source:
     return Source(ids.masked_fill(torch.arange(S) >= LENGTHS.unsqueeze(1), 0), LENGTHS)
 
 
-def search(model: Seq2Seq, given: Source, beam: int, limit: int, alpha: float = 1.0, weights: bool = False) -> list[list[Hypothesis]]:
+def search(
+    model: Seq2Seq, given: Source, beam: int, limit: int, alpha: float = 1.0, weights: bool = False
+) -> list[list[Hypothesis]]:
     limits = [limit] * len(given.ids)
     with torch.inference_mode():
         return beam_search(model, given, beam=beam, length_penalty=alpha, max_lengths=limits, weights=weights)
 
 
 def log_probability(model: Seq2Seq, given: Source, row: int, pieces: list[int]) -> float:
-    """Of one target under teacher forcing, with the pieces that a translation never holds masked as the search masks them."""
+    """Of one target under teacher forcing, with the pieces that a translation never holds masked as the search masks
+    them.
+    """
     state, total, last = model.start(Source(given.ids[row : row + 1], given.lengths[row : row + 1]), steps=9), 0.0, BOS
     for piece in pieces:
         step, state = model.step(torch.tensor([[last]]), state)
@@ -54,7 +60,11 @@ def log_probability(model: Seq2Seq, given: Source, row: int, pieces: list[int]) 
 def test_a_beam_of_one_is_greedy(context: str) -> None:
     model, given = network(context, 13), source(13)
     for row, (best,) in enumerate(search(model, given, beam=1, limit=8)):
-        state, last, pieces = model.start(Source(given.ids[row : row + 1], given.lengths[row : row + 1]), steps=9), BOS, []
+        state, last, pieces = (
+            model.start(Source(given.ids[row : row + 1], given.lengths[row : row + 1]), steps=9),
+            BOS,
+            [],
+        )
         while last != EOS and len(pieces) < 8:
             step, state = model.step(torch.tensor([[last]]), state)
             step.logits[..., NEVER] = -torch.inf
@@ -68,14 +78,14 @@ def test_a_beam_of_one_is_greedy(context: str) -> None:
 def test_a_wide_beam_is_exhaustive_search(context: str) -> None:
     vocabulary, limit = 7, 3  # pieces 4, 5, 6 and EOS
     model, given = network(context, vocabulary), source(vocabulary)
-    everything = [
-        [*head, EOS] for length in range(limit) for head in itertools.product([4, 5, 6], repeat=length)
-    ] + [list(body) for body in itertools.product([4, 5, 6], repeat=limit)]
+    everything = [[*head, EOS] for length in range(limit) for head in itertools.product([4, 5, 6], repeat=length)] + [
+        list(body) for body in itertools.product([4, 5, 6], repeat=limit)
+    ]
     for alpha in (0.0, 1.0):
         for row, found in enumerate(search(model, given, beam=len(everything), limit=limit, alpha=alpha)):
             scored = {tuple(p): log_probability(model, given, row, p) / len(p) ** alpha for p in everything}
             ranked = sorted(scored, key=lambda p: scored[p], reverse=True)
-            assert [tuple([*h.pieces, *([] if h.cut else [EOS])]) for h in found] == ranked
+            assert [(*h.pieces, *([] if h.cut else [EOS])) for h in found] == ranked
             for hypothesis, pieces in zip(found, ranked, strict=True):
                 assert math.isclose(hypothesis.score, scored[pieces], rel_tol=1e-4, abs_tol=1e-5)
 

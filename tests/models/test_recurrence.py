@@ -96,7 +96,12 @@ def test_no_gradient_reaches_padding() -> None:
 
 def test_bf16_products_stay_near_float32() -> None:
     torch.manual_seed(5)
-    inputs, start, weight, bias = torch.randn(T, G, B, 3 * H), torch.randn(G, B, H), torch.randn(G, H, 3 * H), torch.zeros(G, 1, 3 * H)
+    inputs, start, weight, bias = (
+        torch.randn(T, G, B, 3 * H),
+        torch.randn(G, B, H),
+        torch.randn(G, H, 3 * H),
+        torch.zeros(G, 1, 3 * H),
+    )
     full = GruSequence.apply(inputs, start, weight, bias)
     half = GruSequence.apply(inputs, start, weight.bfloat16(), bias)
     assert half.dtype == torch.float32

@@ -42,7 +42,10 @@ contexts = pytest.mark.parametrize("context", ["summary", "attention"])
 def test_encoder_is_torchs_bidirectional_gru_with_copied_weights() -> None:
     torch.manual_seed(4)
     embedding = nn.Embedding(V, 6)
-    encoder, gru = RnnEncoder(EncoderOptions(width=4), embedding, 0.0), nn.GRU(6, 4, bidirectional=True, batch_first=True)
+    encoder, gru = (
+        RnnEncoder(EncoderOptions(width=4), embedding, 0.0),
+        nn.GRU(6, 4, bidirectional=True, batch_first=True),
+    )
     nn.init.normal_(encoder.bias)
     for direction, suffix in enumerate(["", "_reverse"]):
         getattr(gru, f"weight_ih_l0{suffix}").data = encoder.of_input.weight.data.chunk(2)[direction]
@@ -51,7 +54,9 @@ def test_encoder_is_torchs_bidirectional_gru_with_copied_weights() -> None:
         getattr(gru, f"bias_hh_l0{suffix}").data = encoder.bias.data[direction, 0]
     given = source()
     memory = encoder(given.ids, given.lengths)
-    packed = nn.utils.rnn.pack_padded_sequence(embedding(given.ids), given.lengths, batch_first=True, enforce_sorted=False)
+    packed = nn.utils.rnn.pack_padded_sequence(
+        embedding(given.ids), given.lengths, batch_first=True, enforce_sorted=False
+    )
     states, final = gru(packed)
     states, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True)
     for row, length in enumerate(LENGTHS):

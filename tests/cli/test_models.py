@@ -1,0 +1,197 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from s2s.cli.console import out
+from s2s.registry.card import Card
+from s2s.registry.leases import lease
+from s2s.registry.store import Registry
+
+FROZEN = Path(__file__).parents[1] / "registry" / "frozen" / "version-1.json"
+HEAVY = {"torch", "datasets", "sacrebleu", "sentencepiece", "matplotlib", "pyarrow"}
+LOOK = """
+import json, sys
+from s2s.cli import main
+for line in ("list", "show plain", "alias plain best", "rm plain --force", "ps"):
+    assert main(["models", *line.split()]) == 0
+print(json.dumps(list(sys.modules)))
+"""
+
+
+@pytest.fixture
+def card() -> Card:
+    return Card.model_validate(json.loads(FROZEN.read_text())["card"])
+
+
+@pytest.fixture
+def registry(card) -> Registry:
+    """Two versions of one model, the first with an alias, and one of another."""
+    found = Registry.default()
+    found.publish("numbers-attention", {"weights.safetensors": b"first"}, card)
+    found.publish("numbers-attention", {"weights.safetensors": b"second"}, card)
+    found.set_alias("numbers-attention:1", "best")
+    plain = {
+        "attention": False,
+        "in_words": "GRU with a fixed context",
+        "parameters": 9,
+        "scores": [],
+        "source_language": "",
+    }
+    found.publish("plain", {}, card.model_copy(update=plain))
+    return found
+
+
+def test_a_list_is_a_line_for_each_model_where_it_is_piped(run, registry):
+    head, first, second = run("models", "list").out.splitlines()
+    assert head.split() == ["model", "aliases", "what", "it", "is", "score", "parameters", "published"]
+    what = "de → en: bidirectional GRU encoder; GRU decoder with additive attention"
+    day = registry.resolve("plain").published[:10]
+    assert " ".join(first.split()) == f"numbers-attention:2 best:1 {what} BLEU 98.7 412,345 {day}"
+    assert second.split()[:6] == ["plain:1", "GRU", "with", "a", "fixed", "context"]
+    assert head == head.rstrip()
+
+
+def test_a_list_fits_the_terminal(run, registry, monkeypatch):
+    monkeypatch.setattr(out, "_force_terminal", True)
+    monkeypatch.setattr(out, "width", 80)
+    lines = run("models", "list").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith("numbers-attention:2  best:1") for line in lines)
+    for part in ("de → en:", "bidirectional", "attention", "BLEU 98.7", "412,345"):
+        assert any(part in line for line in lines)
+
+
+def test_a_list_as_json(run, registry):
+    first, second = json.loads(run("models", "list", "--json").out)
+    assert first["model"] == "numbers-attention"
+    assert first["version"] == 2
+    assert first["aliases"] == {"best": 1}
+    assert first["score"]["signature"].startswith("BLEU|")
+    assert second["attention"] is False
+    assert second["score"] is None
+
+
+def test_an_empty_list_names_the_next_command(run):
+    found = run("models", "list")
+    assert (found.code, found.out) == (0, "")
+    assert "s2s train numbers/attention" in found.err
+    assert json.loads(run("models", "list", "--json").out) == []
+
+
+def test_a_damaged_version_hides_no_other(run, registry):
+    (registry.root / "models" / "plain" / "1.json").write_text("{")
+    found = run("models", "list")
+    assert found.code == 4
+    assert "numbers-attention:2" in found.out
+    assert "plain" not in found.out
+    assert "plain" in found.err
+
+
+def test_show_says_what_it_is_and_how_each_score_was_got(run, registry):
+    lines = run("models", "show", "numbers-attention@best").out.splitlines()
+    assert lines[0] == "numbers-attention:1 @best"
+    text = " ".join("\n".join(lines).split())
+    for part in (
+        "attention yes",
+        "de → en: translation",
+        "train 20,000, validation 500, test 1,000; 7 of the test sentences also in training; corpus 5e5e5e5e5e5e",
+        "412,345 parameters",
+        "1 min 15 s, 12 epochs, 3,120 updates (best at 2,860), 12,500 tokens/s, seed 1",
+        "on cpu in bf16, 2 threads",
+        "avx2, amx_bf16",
+        "torch 2.13.0",
+        "BLEU 98.7 test · beam 5, length penalty 1 · BLEU|nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0",
+        "perplexity 1.03 test · teacher-forced|unit:piece",
+    ):
+        assert part in text
+
+
+def test_show_of_a_model_without_attention_or_scores(run, registry):
+    found = run("models", "show", "plain")
+    assert "no: one fixed vector" in found.out
+    assert "scores" not in found.out
+
+
+def test_show_as_json_holds_the_whole_card(run, registry, card):
+    found = json.loads(run("models", "show", "numbers-attention:1", "--json").out)
+    assert found["card"] == card.as_dict()
+    assert (found["model"], found["version"], found["files"]["weights.safetensors"]["size"]) == (
+        "numbers-attention",
+        1,
+        5,
+    )
+
+
+def test_a_card_of_others_cannot_drive_the_terminal(run, registry, card):
+    hostile = card.model_copy(
+        update={"in_words": "[red]x[/red] \x1b[2J :smile:\nparameters 7", "description": "\x1b]0;a\x07"}
+    )
+    registry.publish("hostile", {}, hostile)
+    for arguments in (("list",), ("show", "hostile")):
+        found = run("models", *arguments)
+        assert found.code == 0
+        assert "\x1b" not in found.out + found.err
+        assert r"[red]x[/red] \x1b[2J :smile: parameters 7" in found.out
+
+
+def test_an_unknown_model_is_told_with_the_nearest_names(run, registry):
+    found = run("models", "show", "numbers-atention")
+    assert (found.code, found.out) == (2, "")
+    assert found.err == "s2s: error: model numbers-atention: no such model\nhint: did you mean numbers-attention?\n"
+
+
+def test_an_alias_can_move(run, registry):
+    found = run("models", "alias", "numbers-attention", "best")
+    assert found.code == 0
+    assert "s2s translate numbers-attention@best" in found.err
+    assert registry.resolve("numbers-attention@best").number == 2
+    assert run("models", "alias", "numbers-attention", "../x").code == 2
+
+
+def test_removing_frees_what_is_old_and_spares_aliases(run, registry):
+    for path in registry.root.rglob("*"):
+        os.utime(path, (10**9, 10**9))
+    refused = run("models", "rm", "numbers-attention:1")
+    assert refused.code == 2
+    assert "--force" in refused.err
+    found = run("models", "rm", "numbers-attention:1", "--force")
+    assert found.code == 0
+    assert "removed numbers-attention:1" in found.err
+    assert registry.aliases("numbers-attention") == {}
+    assert [path.read_bytes() for path in registry.root.glob("blobs/sha256/??/*")] == [b"second"]
+    assert run("models", "show", "numbers-attention:1").code == 2
+
+
+def test_removing_keeps_all_files_where_a_version_cannot_be_read(run, registry):
+    for path in registry.root.rglob("*"):
+        os.utime(path, (10**9, 10**9))
+    (registry.root / "models" / "plain" / "1.json").write_text("{")
+    found = run("models", "rm", "numbers-attention:2")
+    assert found.code == 0
+    assert "removed numbers-attention:2" in found.err
+    assert "plain" in found.err
+    assert len(list(registry.root.glob("blobs/sha256/??/*"))) == 2
+
+
+def test_who_holds_what(run):
+    assert "no device is held" in run("models", "ps").err
+    assert json.loads(run("models", "ps", "--json").out) == []
+    with lease("cpu", wait=False, command="s2s train [b]numbers[/b]"):
+        head, line = run("models", "ps").out.splitlines()
+        (holder,) = json.loads(run("models", "ps", "--json").out)
+    assert head.split() == ["device", "user", "pid", "since", "command"]
+    assert line.split()[0] == "cpu"
+    assert str(os.getpid()) in line
+    assert line.endswith("s2s train [b]numbers[/b]")
+    assert holder["command"] == "s2s train [b]numbers[/b]"
+
+
+def test_no_command_imports_what_is_slow(registry):
+    done = subprocess.run([sys.executable, "-c", LOOK], stdout=subprocess.PIPE, text=True, check=True)
+    modules = json.loads(done.stdout.splitlines()[-1])
+    assert "s2s.registry.leases" in modules
+    assert HEAVY.isdisjoint(modules)
