@@ -74,7 +74,7 @@ def device_named(name: str) -> "torch.device":
     if kind not in {"cpu", "cuda"}:
         raise UsageError(f"--device {name}: no such device", "one of auto, cpu, cuda, cuda:0 …")
     full = "cuda:0" if name == "cuda" else name
-    if kind == "cuda" and full not in available_devices():
+    if full not in available_devices():
         raise ResourceError(f"device {name} is not here", f"available: {', '.join(available_devices())}")
     return torch.device(full)
 
@@ -97,6 +97,15 @@ def choose_precision(wanted: Literal["auto", "fp32", "bf16"], device: "torch.dev
 
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if {"avx512_bf16", "amx_bf16"} & set(processor_features()) else "fp32"
+
+
+def wait_without_spinning() -> None:
+    """Let threads that wait for each other sleep soon; to be called before torch is imported.
+
+    OpenMP's threads otherwise spin for milliseconds, and where another process holds one of the processors, each of the
+    thousands of small products of a recurrent network waits as long: on two busy processors that cost a factor of 40.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "100")
 
 
 def keep_freed_memory() -> None:

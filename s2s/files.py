@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -161,7 +162,7 @@ def read_lines(file: BinaryIO, name: str = "input") -> Iterator[bytes]:
 def _unpacked(file: Iterable[bytes], name: str) -> Iterator[bytes]:
     try:
         yield from file
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{name}: the gzip file is damaged or ends early ({error})") from error
 
 

@@ -8,7 +8,7 @@ import pytest
 
 
 def pytest_configure() -> None:
-    """One processor for each worker: tiny networks compute faster in one thread, and workers keep out of each other's way."""
+    """One processor for each worker: tiny networks are faster in one thread, and workers do not meet."""
     if hasattr(os, "sched_setaffinity"):
         processors = sorted(os.sched_getaffinity(0))
         worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))

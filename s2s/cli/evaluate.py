@@ -37,7 +37,7 @@ def evaluate(
     if output:
         refuse_existing(Path(output), force)
     found, perplexity = evaluate_files(
-        model, source, reference, beam=beam, length_penalty=length_penalty, device=device, wait=wait
+        model, source, reference, beam=beam, length_penalty=length_penalty, device=device, wait=wait, notify=note
     )
     if output:
         write_bytes(Path(output), "".join(f"{line}\n" for line in found.outputs).encode())

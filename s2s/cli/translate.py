@@ -51,7 +51,7 @@ def translate(
         writer = TranslationWriter(
             text, weights, svg=(attention or "").endswith(".svg"), as_json=as_json, show=show_attention
         )
-        with loaded_translator(model, device, wait, f"s2s translate {model}") as translator:
+        with loaded_translator(model, device, wait, f"s2s translate {model}", note) as translator:
             if writer.wants_weights:
                 require_attention(translator.recipe)
             options = decoding_options(translator, beam, length_penalty)

@@ -77,7 +77,7 @@ def compare(
         )
         for entry in entries
     ]
-    with lease(device, wait=wait, command="s2s compare") as leased:
+    with lease(device, wait=wait, command="s2s compare", notify=notify) as leased:
         torch.set_num_threads(usable_threads())
         cells = [entry.cell or _evaluated(entry, test, device_named(leased), notify) for entry in entries]
         example = _example(entries, cells, test, device_named(leased))

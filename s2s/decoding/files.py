@@ -43,10 +43,12 @@ class Counts:
 
 
 @contextmanager
-def loaded_translator(model: str, device: str, wait: bool, command: str) -> Iterator[Translator]:
+def loaded_translator(
+    model: str, device: str, wait: bool, command: str, notify: Callable[[str], None]
+) -> Iterator[Translator]:
     """The translator of a model in the registry, on a leased device."""
     version = Registry.default().resolve(model)
-    with lease(device, wait=wait, command=command) as name:
+    with lease(device, wait=wait, command=command, notify=notify) as name:
         torch.set_num_threads(usable_threads())
         keep_freed_memory()
         yield Translator.load(version, device_named(name))
@@ -124,6 +126,7 @@ def evaluate_files(
     length_penalty: float | None,
     device: str,
     wait: bool,
+    notify: Callable[[str], None],
 ) -> tuple[Evaluation, float]:
     """Translate and score a test set in two files: the evaluation, and the teacher-forced perplexity.
 
@@ -136,7 +139,7 @@ def evaluate_files(
         )
     if not sources:
         raise DataError(f"{source} holds no lines")
-    with loaded_translator(model, device, wait, f"s2s evaluate {model}") as translator:
+    with loaded_translator(model, device, wait, f"s2s evaluate {model}", notify) as translator:
         options = decoding_options(translator, beam, length_penalty)
         found = evaluate(translator, sources, references, decoding=options)
         return found, perplexity(translator, sources, references)

@@ -66,8 +66,8 @@ def read_ahead(file: BinaryIO, window: int, name: str) -> Iterator[list[bytes]]:
     pipe = _Pipe(file)
     lines = read_lines(cast(BinaryIO, pipe), name)
     while group := list(itertools.islice(lines, 1)):
-        while len(group) < window and not pipe.pauses():
-            group += itertools.islice(lines, 1)
+        while len(group) < window and not pipe.pauses() and (following := list(itertools.islice(lines, 1))):
+            group += following
         yield group
 
 
@@ -85,8 +85,8 @@ class _Pipe:
             yield self._lines.popleft()
 
     def pauses(self) -> bool:
-        """Whether no line is there, none comes within PAUSE, and more may come later."""
-        return not self._wait(PAUSE) and not self._ended
+        """Whether no line is there and none comes within PAUSE."""
+        return not self._wait(PAUSE)
 
     def _wait(self, seconds: float | None) -> bool:
         """Whether there is a line, once there is one, the input has ended or time is up."""

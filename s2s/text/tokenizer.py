@@ -80,14 +80,14 @@ class Tokenizer:
         return [self._processor.id_to_piece(piece) for piece in ids]
 
 
-def train_tokenizer(texts: Iterable[str], options: "TokenizerOptions", *, threads: int = 2) -> bytes:
-    """The model of a tokenizer trained from texts: the same bytes for the same texts, options and threads.
+def train_tokenizer(texts: Iterable[str], options: "TokenizerOptions") -> bytes:
+    """The model of a tokenizer trained from texts: the same bytes for the same texts and options.
 
     SentencePiece cannot be interrupted, so it works in a child process, which dies with this one.
     Raises: UsageError where the text gives fewer pieces than wanted or needs more, DataError where there is no text,
     ResourceError where the child is killed.
     """
-    arguments = json.dumps([sys.path, _trainer_options(options, threads)])
+    arguments = json.dumps([sys.path, _trainer_options(options)])
     with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
         child = subprocess.Popen(
             [sys.executable, "-c", CHILD, arguments], stdin=subprocess.PIPE, stdout=answer, stderr=log
@@ -112,7 +112,7 @@ def train_tokenizer(texts: Iterable[str], options: "TokenizerOptions", *, thread
     return content
 
 
-def _trainer_options(options: "TokenizerOptions", threads: int) -> dict[str, Any]:
+def _trainer_options(options: "TokenizerOptions") -> dict[str, Any]:
     return {
         "vocab_size": options.vocabulary,
         "model_type": options.algorithm,
@@ -126,7 +126,7 @@ def _trainer_options(options: "TokenizerOptions", threads: int) -> dict[str, Any
         "unk_id": UNK,
         "bos_id": BOS,
         "eos_id": EOS,
-        "num_threads": threads,
+        "num_threads": 1,  # fixed, as sums differ with it; a second one costs more than it brings
         "minloglevel": 2,
     }
 

@@ -111,12 +111,12 @@ def train(
     if not fresh and (unfinished := unfinished_run(recipe.name, key)):
         if resume_unfinished:
             notify(f"going on with run {unfinished.name}")
-            return _go_on(unfinished, recipe, corpus, wait, console)
+            return _go_on(unfinished, recipe, corpus, wait, console, notify)
         raise ResourceError(
             f"run {unfinished.name} of this recipe is not finished",
             f"s2s resume {unfinished.name} goes on with it; --fresh starts anew",
         )
-    with lease(device, wait=wait, command=f"s2s train {recipe.name}") as name:
+    with lease(device, wait=wait, command=f"s2s train {recipe.name}", notify=notify) as name:
         return _carry_out(_begin(recipe, corpus, key, name), recipe, corpus, console)
 
 
@@ -130,11 +130,12 @@ def resume(name: str, *, wait: bool, console: Console, notify: Notify) -> Versio
     corpus = prepare_corpus(recipe.data, recipe.tokenizer, notify=notify)
     if corpus.digest != record.corpus:
         raise ArtefactError(f"run {folder.name}: the data have changed since it began", "s2s train starts a new run")
-    return _go_on(folder, recipe, corpus, wait, console)
+    return _go_on(folder, recipe, corpus, wait, console, notify)
 
 
-def _go_on(folder: Path, recipe: Recipe, corpus: Corpus, wait: bool, console: Console) -> Version:
-    with lease(RunRecord.read(folder).device, wait=wait, command=f"s2s resume {folder.name}"):
+def _go_on(folder: Path, recipe: Recipe, corpus: Corpus, wait: bool, console: Console, notify: Notify) -> Version:
+    device = RunRecord.read(folder).device
+    with lease(device, wait=wait, command=f"s2s resume {folder.name}", notify=notify):
         return _carry_out(folder, recipe, corpus, console)
 
 

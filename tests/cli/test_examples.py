@@ -64,7 +64,7 @@ def make_files(folder: Path) -> None:
             write(folder / f"{name}.{side}", sentences(3, number + 2, 20))
         (folder / "multi30k").mkdir(exist_ok=True)
         for name, count in (("train", 90), ("val", 5), ("test_2016_flickr", 7)):
-            write(folder / "multi30k" / f"{name}.{side}.gz", sentences(count, number + 4 + 2 * count, 30))
+            write(folder / "multi30k" / f"{name}.{side}.gz", sentences(count, number + 4 + 2 * count, 400))
 
 
 class Workshop:
@@ -94,7 +94,7 @@ class Workshop:
             capture_output=True,
             text=True,
             check=False,
-            timeout=900,
+            timeout=300,
         )
 
 

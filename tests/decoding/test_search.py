@@ -51,7 +51,7 @@ def log_probability(model: Seq2Seq, given: Source, row: int, pieces: list[int]) 
         step, state = model.step(torch.tensor([[last]]), state)
         logits = step.logits[0, 0].clone()
         logits[list(NEVER)] = -torch.inf
-        total += float(logits.log_softmax(0)[piece])
+        total += logits.log_softmax(0)[piece].item()
         last = piece
     return total
 

@@ -21,7 +21,9 @@ from s2s.training.checkpoint import (
 
 
 def checkpoint(value: float) -> Checkpoint:
-    return Checkpoint({"w": torch.full((2, 3), value)}, {"0.step": torch.tensor(value)}, {"position": {"update": value}})
+    return Checkpoint(
+        {"w": torch.full((2, 3), value)}, {"0.step": torch.tensor(value)}, {"position": {"update": value}}
+    )
 
 
 def test_it_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 A sentence is one or several items joined by ` ; `. An item is a number from 1 to 10¹² in words, each with a probability
 in proportion to 1/number (uniform in the logarithm), or a day of 1900 to 2099, with or without its weekday:
 
-    einundzwanzig ; 12. März 1999                   twenty-one ; March 12, 1999
-    eine Million zwei ; Donnerstag, 22. Januar 2087    one million and two ; Thursday, January 22, 2087
+    einundzwanzig ; 12. März 1999                    twenty-one ; March 12, 1999
+    eine Million zwei ; Mittwoch, 22. Januar 2087    one million and two ; Wednesday, January 22, 2087
 
 Everything is drawn as integers, so that a seed gives the same sentences on every machine.
 """

@@ -1,0 +1,105 @@
+"""`s2s train`, `resume`, `evaluate` and `compare` as a user runs them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def settings(tiny: list[str]) -> list[str]:
+    return [part for setting in tiny for part in ("--set", setting)]
+
+
+def test_train_ends_by_naming_the_model_and_the_next_command(
+    run: Callable, tiny: list[str], trained_home: Path
+) -> None:
+    done = run("train", "numbers/attention", *settings(tiny), "--name", "mine")
+    assert done.code == 0
+    assert done.out == ""
+    assert "model mine:1. Next: s2s translate mine" in done.err
+    assert "validation" in done.err
+    again = run("train", "numbers/attention", *settings(tiny), "--name", "mine")
+    assert again.code == 0
+    assert "mine:1" in again.err
+    assert run("models", "show", "mine:2").code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["numbers/atention"], 2, "did you mean numbers/attention"),
+        (["numbers/attention", "--set", "training.batch_token=3"], 2, "did you mean batch_tokens"),
+        (["numbers/attention", "--set", "tokenizer.vocabulary=20000"], 2, "tokenizer.vocabulary"),
+        (["numbers/attention", "--name", "Not A Name"], 2, "name"),
+        (["multi30k/attention", "--set", "data.root=nowhere"], 2, "data.root"),
+        (["nowhere.toml"], 2, "nowhere.toml"),
+    ],
+)
+def test_bad_recipes_leave_nothing_behind(
+    arguments: list[str], code: int, message: str, run: Callable, own_home: Path, in_folder: Path
+) -> None:
+    small = ["--set", "data.generator.train=200"] if "numbers" in arguments[0] else []
+    done = run("train", *arguments, *small)
+    assert done.code == code
+    assert message in done.err
+    assert not (own_home / "runs").exists()
+
+
+def test_two_files_of_ones_own(run: Callable, in_folder: Path) -> None:
+    make = ["data", "make", "numbers", "--count", "400", "--seed", "3", "-o", "pairs.tsv"]
+    assert run(*make).code == 0
+    rows = [line.split("\t") for line in (in_folder / "pairs.tsv").read_text().splitlines()]
+    for side, name in enumerate(("a.de", "a.en")):
+        (in_folder / name).write_text("".join(f"{row[side]}\n" for row in rows))
+    assert run("init", "--source", "a.de", "--target", "a.en", "--name", "mine", "-o", "mine.toml").code == 0
+    small = [
+        "training.limit=2 updates",
+        "training.validate_every=1 updates",
+        "model.embedding=8",
+        "decoding.max_ratio=0.2",
+    ]
+    small += ["model.encoder.width=8", "model.decoder.width=8"]
+    done = run("train", "mine.toml", *settings(small))
+    assert done.code == 0, done.err
+    assert run("translate", "mine", "a.de", "-o", "out.en", "--beam", "1").code == 0
+    assert (in_folder / "out.en").read_text().count("\n") == 400
+
+
+def test_unequal_files_are_refused_with_both_counts(run: Callable, in_folder: Path) -> None:
+    (in_folder / "a.de").write_text("eins\nzwei\n")
+    (in_folder / "a.en").write_text("one\n")
+    done = run("evaluate", "numbers-attention", "a.de", "a.en")
+    assert done.code == 3
+    assert "2 lines" in done.err
+    assert "1" in done.err
+
+
+def test_evaluate_prints_scores_with_signatures(run: Callable, in_folder: Path, trained_home: Path) -> None:
+    (in_folder / "a.de").write_text("drei\nvier\n")
+    (in_folder / "a.en").write_text("three\nfour\n")
+    done = run("evaluate", "numbers-attention", "a.de", "a.en", "--json", "-o", "out.en")
+    assert done.code == 0
+    found = json.loads(done.out)
+    assert found["scores"].keys() == {"bleu", "chrf", "ter", "exact"}
+    assert found["scores"]["bleu"]["signature"].startswith("BLEU|nrefs:1|case:mixed")
+    assert found["perplexity"] > 1
+    assert (in_folder / "out.en").read_text().count("\n") == 2
+    assert "BLEU|nrefs:1" in run("evaluate", "numbers-attention", "a.de", "a.en").out
+
+
+def test_compare_prints_figures_and_writes_page_table_cells_and_picture(
+    run: Callable, in_folder: Path, trained_home: Path, tiny: list[str]
+) -> None:
+    done = run("compare", "numbers/*", *settings(tiny), "--results", "RESULTS.md", "--picture", "result.svg")
+    assert done.code == 0, done.err
+    for shown in ("numbers-bottleneck", "numbers-attention", "BLEU", "perplexity", "BLEU|nrefs:1|case:mixed"):
+        assert shown in done.out
+    page = (in_folder / "report.html").read_text()
+    assert "numbers-attention" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert (in_folder / "cells" / "numbers-attention.json").exists()
+    assert (in_folder / "result.svg").read_text().startswith("<svg")
+    as_json = json.loads(run("compare", "numbers-bottleneck", "numbers-attention", "--json").out)
+    assert [system["name"] for system in as_json["systems"]] == ["numbers-bottleneck", "numbers-attention"]
+    assert all("signature" in system["scores"]["bleu"] for system in as_json["systems"])

@@ -1,0 +1,79 @@
+"""Comparisons: of recipes, models and cells, on one test set."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from s2s.comparison import compare as module
+from s2s.comparison.cells import Cell
+from s2s.comparison.compare import compare, expanded
+from s2s.comparison.results import write_results
+from s2s.errors import ArtefactError, DataError, UsageError
+from s2s.report.figures import Comparison
+
+QUIET = {"device": "cpu", "wait": False, "console": Console(quiet=True), "notify": lambda _: None}
+
+
+def run(names: Sequence[str], overrides: Sequence[str] = ()) -> tuple[Comparison, list[Cell]]:
+    return compare(names, overrides, **QUIET)
+
+
+def test_patterns_name_recipes_once() -> None:
+    assert expanded(["numbers/b*", "numbers/bottleneck", "mine"]) == ["numbers/bottleneck", "mine"]
+    with pytest.raises(UsageError, match="no recipe matches"):
+        expanded(["nothing/*"])
+
+
+def test_recipes_and_models_give_the_same_figures(trained_home: Path, tiny: list[str]) -> None:
+    of_recipes, cells = run(["numbers/bottleneck", "numbers/attention"], tiny)
+    of_models, _ = run(["numbers-bottleneck:1", "numbers-attention"])
+    assert of_recipes == of_models
+    first, second = of_recipes.systems
+    assert first.difference is None
+    assert second.difference is not None
+    gain = second.scores["bleu"].value - first.scores["bleu"].value
+    assert second.difference.difference == pytest.approx(gain)
+    assert sum(bucket.count for bucket in of_recipes.buckets) == 30
+    assert "30 pairs, none of them in training" in of_recipes.task
+    assert "model.decoder.context: summary | attention" in " ".join(of_recipes.notes)
+    assert [cell.name for cell in cells] == ["numbers-bottleneck", "numbers-attention"]
+    (example,) = of_recipes.examples
+    assert example.heatmaps[0] is None
+    assert example.heatmaps[1] is not None
+
+
+def test_cells_stand_for_their_systems(trained_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    comparison, cells = run(["numbers-bottleneck", "numbers-attention"])
+    table, *files = write_results(tmp_path / "RESULTS.md", comparison, cells)
+    assert "numbers-attention" in table.read_text()
+    assert [file.relative_to(tmp_path).as_posix() for file in files] == [
+        "cells/numbers-bottleneck.json",
+        "cells/numbers-attention.json",
+    ]
+    assert Cell.read(files[0]) == cells[0]
+    monkeypatch.setattr(module, "evaluate", lambda *_, **__: pytest.fail("translated again"))
+    again, _ = run([str(file) for file in files])
+    assert again.systems == comparison.systems
+    assert again.buckets == comparison.buckets
+
+
+def test_cells_of_another_test_set_are_refused(trained_home: Path, tmp_path: Path) -> None:
+    comparison, cells = run(["numbers-bottleneck"])
+    _, file = write_results(tmp_path / "RESULTS.md", comparison, cells)
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"test": "0" * 64}))
+    with pytest.raises(DataError, match="other sentences"):
+        run(["numbers-attention", str(file)])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("[]", "not a cell"), ('{"schema": 1}', "not a cell"), ('{"schema": 99}', "newer"), ("{", "not JSON")],
+)
+def test_what_is_no_cell_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "cell.json"
+    file.write_text(content)
+    with pytest.raises(ArtefactError, match=message):
+        Cell.read(file)

@@ -1,0 +1,80 @@
+"""The translator: raw lines in, raw lines out, whatever they are."""
+
+import pytest
+import torch
+
+from s2s.decoding import translator as module
+from s2s.decoding.translator import Translator, require_attention
+from s2s.errors import ArtefactError, UsageError
+from s2s.registry.store import Registry
+
+
+def load(name: str) -> Translator:
+    return Translator.load(Registry.default().resolve(name), torch.device("cpu"))
+
+
+LINES = [
+    "einundzwanzig",
+    "",
+    "12. März 1999",
+    " \t ",
+    "neunhundertachtundachtzig ; 3. Mai 2020",
+    "x\u2028y",
+    "<s> ▁ \ufffd",
+]
+
+
+@pytest.mark.usefixtures("trained_home")
+class TestTranslator:
+    def test_line_i_belongs_to_line_i(self) -> None:
+        translator = load("numbers-attention")
+        together = [found.text for found in translator.translate(LINES)]
+        alone = [translator.translate([line])[0].text for line in LINES]
+        assert together == alone
+        assert [together[1], together[3]] == ["", ""]
+        assert all("\n" not in text for text in together)
+
+    def test_blank_lines_do_not_run_the_model(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        translator = load("numbers-attention")
+        monkeypatch.setattr(module, "beam_search", lambda *_, **__: pytest.fail("the model was run"))
+        assert [found.text for found in translator.translate(["", "  ", "\t"])] == ["", "", ""]
+
+    def test_a_line_that_is_too_long_is_split_and_joined(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "LONGEST", 12)
+        translator = load("numbers-attention")
+        long, short = translator.translate(["dreihundertachtundachtzig Millionen " * 3, "drei"])
+        assert long.split
+        assert not short.split
+        assert long.text.count("\n") == 0
+
+    def test_parts_are_nearly_equal(self) -> None:
+        parts = module._split(list(range(2 * module.LONGEST + 1)))
+        assert [len(part) for part in parts] == [267, 267, 267]
+        assert [piece for part in parts for piece in part] == list(range(801))
+        assert module._split([]) == []
+
+    def test_weights_come_with_the_pieces_they_are_of(self) -> None:
+        (found,) = load("numbers-attention").translate(["einundzwanzig"], weights=True)
+        assert len(found.weights) == len(found.target_pieces) > 0
+        assert all(len(row) == len(found.source_pieces) for row in found.weights)
+        assert all(sum(row) == pytest.approx(1, abs=1e-4) for row in found.weights)
+        assert found.source_pieces[-1] == "</s>"
+        assert "".join(found.source_pieces[:-1]).replace("▁", "") == "einundzwanzig"
+
+    def test_without_attention_there_are_no_weights(self) -> None:
+        translator = load("numbers-bottleneck")
+        (found,) = translator.translate(["einundzwanzig"], weights=True)
+        assert found.weights == ()
+        with pytest.raises(UsageError, match="no attention"):
+            require_attention(translator.recipe)
+
+    def test_weights_that_do_not_fit_the_recipe_are_refused(self) -> None:
+        attention, bottleneck = (
+            Registry.default().resolve(name) for name in ("numbers-attention", "numbers-bottleneck")
+        )
+        files = {name: attention.read(name) for name in attention.files}
+        mixed = Registry.default().publish(
+            "mixed", files | {"weights.safetensors": bottleneck.read("weights.safetensors")}, attention.card
+        )
+        with pytest.raises(ArtefactError, match="mixed:1: weights and recipe do not fit together"):
+            Translator.load(mixed, torch.device("cpu"))
