@@ -30,8 +30,8 @@ test-slow: $(VENV)/.installed-test ## the tests that train for minutes
 faults: $(VENV)/.installed-test ## the tests that break things
 	$(BIN)/python -m pytest tests/faults
 
-bench: $(VENV)/.installed-test ## speed, beside JoeyNMT where JOEYNMT names its folder
-	JOEYNMT="$(JOEYNMT)" $(BIN)/python -m pytest -s -m 'slow or not slow' tests/bench
+bench: install ## speed, beside JoeyNMT where JOEYNMT names its folder (and WORK where it may be set up)
+	$(BIN)/python tests/bench/training_speed.py $(if $(JOEYNMT),--joeynmt $(JOEYNMT))
 
 lint: $(VENV)/.installed-lint ## style, types and the layers of imports
 	$(BIN)/ruff check .

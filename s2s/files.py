@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -167,10 +167,11 @@ def _unpacked(file: Iterable[bytes], name: str) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def only_writer(path: Path, doing: str) -> Iterator[None]:
+def only_writer(path: Path, doing: str, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
     """Hold the lock file `path` while the block runs; the lock dies with its process.
 
-    Raises: ResourceError naming the process that holds it, and what it is `doing`.
+    Where another process holds it, that one and what it is `doing` are told to `waiting`, and waited for.
+    Raises: ResourceError that says the same, where there is no `waiting`.
     """
     with explained(path, "lock"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +181,11 @@ def only_writer(path: Path, doing: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            raise ResourceError(f"process {file.read().strip() or 'of another user'} is {doing}") from error
+            busy = f"process {file.read().strip() or 'of another user'} is {doing}"
+            if waiting is None:
+                raise ResourceError(busy) from error
+            waiting(f"{busy}: waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()

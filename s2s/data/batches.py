@@ -14,7 +14,7 @@ from torch import Tensor
 from s2s.models.interface import BOS, EOS, PAD, Batch, Source
 
 Rows = NDArray[np.int64]
-Sentences = Sequence[Sequence[int]] | Sequence[NDArray[np.int32]]  # of ids, without special ones
+Sentences = Sequence[Sequence[int] | NDArray[np.int32]]  # of ids, without special ones
 
 
 def plan_batches(

@@ -2,11 +2,11 @@
 
 import contextlib
 import fcntl
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from s2s import files
 from s2s.files import explained, sync_folder
 
 
@@ -19,17 +19,8 @@ def only_writer(folder: Path, notify: Callable[[str], None]) -> Iterator[None]:
     with explained(folder.parent, "write in"):
         folder.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder.parent)
-        with _lock(folder).open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                notify(f"waiting for process {lock.read()}, which is making {folder}")
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
-            yield
+    with files.only_writer(_lock(folder), f"making {folder}", notify):
+        yield
 
 
 @contextlib.contextmanager

@@ -10,8 +10,9 @@ from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
-import safetensors.torch
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
 
 from s2s.data.batches import cut_batches, source_batch
 from s2s.decoding.search import Hypothesis, beam_search
@@ -68,8 +69,8 @@ class Translator:
         tokenizer = Tokenizer(version.read("tokenizer.model"))
         model = build_model(recipe.model, tokenizer.size)
         try:
-            model.load_weights(safetensors.torch.load(version.read("weights.safetensors")))
-        except (ValueError, safetensors.SafetensorError) as error:
+            model.load_weights(load_tensors(version.read("weights.safetensors")))
+        except (ValueError, SafetensorError) as error:
             raise ArtefactError(
                 f"model {version.reference}: weights and recipe do not fit together: {error}"
             ) from error

@@ -29,6 +29,7 @@ class Dropout(nn.Module):
 class _ByteDropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, dropped: int) -> Tensor:
+        """Values [...] -> [...]."""
         words = torch.empty((values.numel() + 7) // 8, dtype=torch.int64, device=values.device)
         drawn = words.random_(-(2**63), None).view(torch.uint8)[: values.numel()].view(values.shape)
         ctx.scale = LEVELS / (LEVELS - dropped)

@@ -4,6 +4,7 @@ B sentences, K hypotheses of each, S source positions, T target positions, D wid
 vocabulary.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,43 +82,43 @@ class State(Protocol):
         ...
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """Reads a source."""
 
     width: int  # D of the memory's states
     summary_width: int  # E of the memory's summary
 
+    @abstractmethod
     def forward(self, source: Tensor, lengths: Tensor | None) -> Memory:
         """The memory of ids [B, S] with lengths [B], PAD behind them."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward")
 
 
-class Decoder(nn.Module):
+class Decoder(nn.Module, ABC):
     """Writes a target."""
 
     width: int  # D of the hidden vectors it returns
 
+    @abstractmethod
     def forward(self, memory: Memory, inputs: Tensor, *, weights: bool = False) -> Decoded:
         """Teacher forcing: inputs [B, T] -> hidden [B, T, D], weights [B, T, S] where asked for."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward")
 
+    @abstractmethod
     def start(self, memory: Memory, *, steps: int) -> State:
         """The state before the first step, K = 1; what only the memory decides is computed here, once.
 
         `steps`: room in a cache.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no start")
 
+    @abstractmethod
     def step(self, inputs: Tensor, state: State, *, weights: bool = False) -> tuple[Decoded, State]:
         """One step: inputs [B, K] -> hidden [B, K, D] and the next state. The state given is used up."""
-        raise NotImplementedError(f"{type(self).__name__} has no step")
 
 
 class Model(Protocol):
     """One network, or an ensemble of networks that share a vocabulary."""
 
     def forward(self, batch: Batch) -> LossSums:
-        """Teacher-forced loss of a batch; projection and loss in chunks."""
+        """Teacher-forced loss of a batch [B, S] -> [B, T]; projection and loss in chunks."""
         ...
 
     def start(self, source: Source, *, steps: int) -> State:

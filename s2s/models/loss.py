@@ -25,7 +25,7 @@ class ProjectedLoss(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, smoothing: float
     ) -> tuple[Tensor, Tensor]:
-        """Loss and nll, scalars."""
+        """Loss and nll, scalars, of hidden vectors [N, D]."""
         learns = hidden.requires_grad or weight.requires_grad
         loss = torch.zeros((), device=hidden.device)
         nll = torch.zeros((), device=hidden.device)

@@ -4,6 +4,7 @@ B sentences, K hypotheses of each, S source positions, T target positions, E wid
 W units of an encoder's direction, H units of the decoder, D = 2W width of the memory, A width of the score.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 
 import torch
@@ -129,9 +130,9 @@ class RnnDecoder(Decoder):
         self.dropout = Dropout(dropout)
 
     @staticmethod
+    @abstractmethod
     def context_width(encoder: Encoder) -> int:
         """The width of the context."""
-        raise NotImplementedError("a decoder says what its context is")
 
     def forward(self, memory: Memory, inputs: Tensor, *, weights: bool = False) -> Decoded:
         """Teacher forcing: inputs [B, T] -> hidden [B, T, E], weights [B, T, S] where asked for and there are any."""
@@ -141,15 +142,15 @@ class RnnDecoder(Decoder):
         hidden = self._read_out(states, contexts, embedded).transpose(0, 1)
         return Decoded(hidden, attention.transpose(0, 1) if weights and attention is not None else None)
 
+    @abstractmethod
     def run(self, gates: Tensor, first: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor | None]:
         """From the inputs' shares of the gates [T, B, 3H] and s_0 [B, H] to states [T, B, H], contexts [T or 1, B,
         D] and weights [T, B, S] or None.
         """
-        raise NotImplementedError("a decoder runs over its inputs")
 
+    @abstractmethod
     def context(self, hidden: Tensor, sentence: tuple[Tensor, ...]) -> tuple[Tensor, Tensor | None]:
         """One step's context [B, K or 1, D] and weights [B, K, S] or None, from states [B, K, H]."""
-        raise NotImplementedError("a decoder takes a context at every step")
 
     def step(self, inputs: Tensor, state: RnnState, *, weights: bool = False) -> tuple[Decoded, RnnState]:  # type: ignore[override]
         """One step: inputs [B, K] -> hidden [B, K, E] and the next state."""

@@ -23,7 +23,7 @@ class Seq2Seq(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, batch: Batch) -> LossSums:
-        """Teacher-forced loss of B sentences; projection and loss in chunks, padding left out."""
+        """Teacher-forced loss of sources [B, S] and targets [B, T]; in chunks, padding left out."""
         memory = self.encoder(batch.source.ids, batch.source.lengths)
         hidden = self.decoder(memory, batch.inputs).hidden
         real = batch.labels != PAD

@@ -66,8 +66,8 @@ def read_ahead(file: BinaryIO, window: int, name: str) -> Iterator[list[bytes]]:
     pipe = _Pipe(file)
     lines = read_lines(cast(BinaryIO, pipe), name)
     while group := list(itertools.islice(lines, 1)):
-        while len(group) < window and not pipe.pauses() and (following := list(itertools.islice(lines, 1))):
-            group += following
+        while len(group) < window and not pipe.pauses():
+            group += itertools.islice(lines, 1)
         yield group
 
 
@@ -85,7 +85,7 @@ class _Pipe:
             yield self._lines.popleft()
 
     def pauses(self) -> bool:
-        """Whether no line is there and none comes within PAUSE."""
+        """Whether no line is there and none comes within PAUSE, or ever."""
         return not self._wait(PAUSE)
 
     def _wait(self, seconds: float | None) -> bool:

@@ -72,8 +72,8 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """The text of each row of pieces; PAD, BOS and EOS are left out, UNK becomes `⁇`."""
-        rows = [[piece for piece in row if piece not in {PAD, BOS, EOS}] for row in ids]
-        return self._processor.decode(rows, num_threads=1) if rows else []
+        rows = [list(row) for row in ids]
+        return self._processor.decode(rows, num_threads=1) if rows else []  # of no rows it makes one text
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """The pieces as they are written, `▁` standing for a space."""

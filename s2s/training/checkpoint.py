@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from s2s.errors import ArtefactError
@@ -33,7 +34,7 @@ def save_checkpoint(folder: Path, update: int, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint below `folder` and return its own folder."""
     path = folder / f"{update:08d}"
     shutil.rmtree(path, ignore_errors=True)  # what an interrupted save, or a run that was set back, has left
-    parts = {MODEL: safetensors.torch.save(checkpoint.model), OPTIMIZER: safetensors.torch.save(checkpoint.optimizer)}
+    parts = {MODEL: save_tensors(checkpoint.model), OPTIMIZER: save_tensors(checkpoint.optimizer)}
     for name, content in parts.items():
         write_bytes(path / name, content)
     write_json(path / STATE, checkpoint.state)
@@ -50,7 +51,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     for name, digest in manifest["files"].items():
         if digest_file(path / name) != digest:
             raise ArtefactError(f"checkpoint {path}: {name} is damaged")
-    model, optimizer = (safetensors.torch.load((path / name).read_bytes()) for name in (MODEL, OPTIMIZER))
+    model, optimizer = (load_tensors((path / name).read_bytes()) for name in (MODEL, OPTIMIZER))
     return Checkpoint(model, optimizer, read_json(path / STATE))
 
 

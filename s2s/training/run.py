@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-import safetensors.torch
 import tomli_w
 import torch
 from rich.console import Console
+from safetensors.torch import save as save_tensors
 
 from s2s.data.corpus import Corpus
 from s2s.data.prepare import prepare_corpus
@@ -220,7 +220,7 @@ def _publish(
     card = _card(record, corpus, translator.recipe, network, position, scores)
     weights = {name: value.float().cpu() for name, value in network.weights().items()}
     files = {
-        "weights.safetensors": safetensors.torch.save(weights),
+        "weights.safetensors": save_tensors(weights),
         "tokenizer.model": translator.tokenizer.model,
         "recipe.json": json.dumps(portable(translator.recipe).as_dict(), ensure_ascii=False, indent=2).encode(),
     }

@@ -223,7 +223,7 @@ from s2s.text.tokenizer import train_tokenizer
 
 def texts():
     number = 0
-    while number < 40_000 or sys.argv[1] == "feeding":
+    while number < 150_000 or sys.argv[1] == "feeding":
         number += 1
         yield f"{number * 2654435761 % 2**32:x} {number * 40503 % 65536:o}"
         if number == 20_000:
