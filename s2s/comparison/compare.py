@@ -177,7 +177,6 @@ def figures(cells: Sequence[Cell], test: TestSet, examples: Sequence[Example] = 
         )
         for cell, difference in zip(cells, paired, strict=True)
     ]
-    commands = [f"s2s translate {cells[-1].name} --show-attention", f"s2s models show {cells[-1].name}"]
     return Comparison(
         title=" and ".join(cell.name for cell in cells),
         task=test.note,
@@ -185,8 +184,16 @@ def figures(cells: Sequence[Cell], test: TestSet, examples: Sequence[Example] = 
         buckets=by_length(test.sources, outputs, test.references),
         examples=examples,
         notes=_notes(cells),
-        commands=commands,
+        commands=_commands(cells),
     )
+
+
+def _commands(cells: Sequence[Cell]) -> list[str]:
+    """What to try next: the best system, with its attention where it has some."""
+    best = max(cells, key=lambda cell: cell.scores["bleu"].value)
+    attends = parse_recipe(best.recipe, best.name).model.decoder.context == "attention"
+    shown = " --show-attention" if attends else ""
+    return [f"s2s translate {best.name}{shown}", f"s2s models show {best.name}"]
 
 
 def _notes(cells: Sequence[Cell]) -> list[str]:

@@ -108,7 +108,7 @@ def train_tokenizer(texts: Iterable[str], options: "TokenizerOptions") -> bytes:
             raise _failure(code, log.read().decode(errors="replace"))
     size = Tokenizer(content).size
     if size != options.vocabulary:  # the algorithm char takes what it finds
-        raise _wrong_size(size, options, "its characters and special pieces are {}")
+        raise _wrong_size(size, options, "the text gives {} characters and special pieces")
     return content
 
 

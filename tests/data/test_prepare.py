@@ -365,7 +365,7 @@ def test_the_second_waits_and_is_told_for_whom(tmp_path):
         command = [sys.executable, "-c", code, str(tmp_path / "made")]
         other = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert other.stdout is not None
-        assert f"waiting for process {os.getpid()}" in other.stdout.readline()
+        assert f"process {os.getpid()} is making" in other.stdout.readline()
     assert other.communicate(timeout=60)[0] == "mine\n"
 
 

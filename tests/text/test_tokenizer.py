@@ -129,6 +129,12 @@ def test_no_text_is_left_out_for_its_length_or_its_characters():
     assert UNK not in trained.encode(["Ü Ä"])[0]
 
 
+def children(process: int) -> list[int]:
+    """The processes that a process started and has not seen end; none where there is no /proc to tell."""
+    path = Path(f"/proc/{process}/task/{process}/children")
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
+
+
 def suggested(texts: list[str], wrong: TokenizerOptions, message: str) -> TokenizerOptions:
     """The options with the vocabulary that the error says would do."""
     with pytest.raises(UsageError, match=message) as caught:
@@ -173,8 +179,10 @@ def test_an_error_in_the_texts_comes_through():
         yield from TEXTS
         raise DataError("a.de:3: invalid UTF-8")
 
+    before = children(os.getpid())
     with pytest.raises(DataError, match=r"a\.de:3"):
         train_tokenizer(texts(), options(40))
+    assert children(os.getpid()) == before
 
 
 def test_a_child_that_is_killed_or_fails_is_reported(monkeypatch: pytest.MonkeyPatch):
@@ -232,10 +240,6 @@ def texts():
 
 train_tokenizer(texts(), TokenizerOptions(vocabulary=1000))
 """
-
-
-def children(process: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def gone(process: int) -> bool:
