@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-LIMIT = "6 epochs"
+LIMIT = "700 updates"
 LEAST_BLEU = 90.0  # of attention
 LEAST_GAP = 20.0  # above the bottleneck
 
