@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,12 @@ import pytest
 
 def pytest_configure() -> None:
     """One processor for each worker: tiny networks are faster in one thread, and workers do not meet."""
-    if hasattr(os, "sched_setaffinity"):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background: commands would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker and hasattr(os, "sched_setaffinity"):
         processors = sorted(os.sched_getaffinity(0))
-        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-        os.sched_setaffinity(0, {processors[worker % len(processors)]})
+        os.sched_setaffinity(0, {processors[int(worker.removeprefix("gw")) % len(processors)]})
 
 
 @pytest.fixture(autouse=True)

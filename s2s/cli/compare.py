@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from s2s.cli.console import err, note, out, print_json
-from s2s.cli.options import AsJson, Device, SetValues, Wait
+from s2s.cli.options import AsJson, Device, Force, SetValues, Wait
 
 
 def compare(
@@ -15,9 +15,10 @@ def compare(
         typer.Argument(metavar="SYSTEM...", help="Recipes (numbers/* means several), models, or cells (.json)."),
     ],
     values: SetValues = None,
-    report: Annotated[Path, typer.Option("--report", metavar="FILE", help="The HTML page to write.")] = Path(
-        "report.html"
-    ),
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="The HTML page to write. Default: report.html, replaced."),
+    ] = None,
     results: Annotated[
         Path | None,
         typer.Option(
@@ -27,6 +28,7 @@ def compare(
     picture: Annotated[
         Path | None, typer.Option("--picture", metavar="FILE", help="Write the picture of the result as SVG.")
     ] = None,
+    force: Force = False,
     device: Device = "auto",
     wait: Wait = False,
     as_json: AsJson = False,
@@ -43,18 +45,22 @@ def compare(
     from s2s.comparison.compare import compare as run
     from s2s.comparison.results import as_json as figures_as_json
     from s2s.comparison.results import write_results
-    from s2s.files import write_bytes
+    from s2s.files import refuse_existing, write_bytes
     from s2s.report.page import comparison_page
     from s2s.report.picture import svg_picture
     from s2s.report.terminal import print_comparison
 
+    for output in (report, results, picture):
+        if output:
+            refuse_existing(output, force)
     comparison, cells = run(systems, values or [], device=device, wait=wait, console=err, notify=note)
     if as_json:
         print_json(figures_as_json(comparison))
     else:
         print_comparison(comparison, out)
-    write_bytes(report, comparison_page(comparison).encode())
-    written = [report]
+    page = report or Path("report.html")
+    write_bytes(page, comparison_page(comparison).encode())
+    written = [page]
     if results:
         written += write_results(results, comparison, cells)
     if picture:

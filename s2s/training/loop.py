@@ -20,6 +20,7 @@ from s2s.training.progress import Report, TrainingProgress
 from s2s.training.validation import Validation, validate
 
 LOG_EVERY = 50  # updates between two lines of metrics.jsonl
+SHOWN = 48  # characters of a sample
 SHOW_SECONDS = 0.25  # between two looks at the loss, which on a GPU wait for it
 
 
@@ -208,11 +209,16 @@ class Trainer:
 
     def _tell(self, validation: Validation, better: bool) -> None:
         bleu = f"  BLEU {validation.bleu:.1f}" if validation.bleu is not None else ""
-        sample = f"   {validation.sample[0]} → {validation.sample[1]}" if validation.sample else ""
+        sample = f"   {_begun(validation.sample[0])} → {_begun(validation.sample[1])}" if validation.sample else ""
         mark = " ▲" if better else ""
         standing = f"  validation  update {self.position.update}  loss {validation.loss:.3f}"
         self.progress.message(f"{standing}{bleu}{mark}{sample}")
         self.progress.record("validation", {"update": self.position.update, "better": better} | asdict(validation))
+
+
+def _begun(text: str) -> str:
+    """A sentence, or the beginning of a long one."""
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
 def random_state() -> dict[str, Any]:

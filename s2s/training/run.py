@@ -191,7 +191,11 @@ def _carry_out(folder: Path, recipe: Recipe, corpus: Corpus, console: Console) -
         progress.message(f"run {folder.name}; {device}, {record.precision}, {record.threads} threads")
         trainer = Trainer(corpus, translator, network, record.precision, folder, progress)
         trainer.resume()
-        position = trainer.run()
+        try:
+            position = trainer.run()
+        except KeyboardInterrupt:
+            progress.message(f"stopped; s2s resume {folder.name} goes on from the last checkpoint")
+            raise
         best = load_checkpoint(folder / "checkpoints" / f"{position.best_update:08d}")
         network.load_weights(best.model)
         network.eval()

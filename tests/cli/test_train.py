@@ -100,6 +100,9 @@ def test_compare_prints_figures_and_writes_page_table_cells_and_picture(
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert (in_folder / "cells" / "numbers-attention.json").exists()
     assert (in_folder / "result.svg").read_text().startswith("<svg")
+    refused = run("compare", "numbers/*", *settings(tiny), "--results", "RESULTS.md")
+    assert refused.code == 2
+    assert "RESULTS.md exists" in refused.err
     as_json = json.loads(run("compare", "numbers-bottleneck", "numbers-attention", "--json").out)
     assert [system["name"] for system in as_json["systems"]] == ["numbers-bottleneck", "numbers-attention"]
     assert all("signature" in system["scores"]["bleu"] for system in as_json["systems"])
