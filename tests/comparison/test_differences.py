@@ -6,7 +6,9 @@ from s2s.recipe.loading import load_recipe
 
 def test_one_line_for_each_key_that_differs() -> None:
     names = ("numbers/bottleneck", "numbers/attention")
-    recipes = [load_recipe(name, ["training.lr=1e-3"] if i else []).as_dict() for i, name in enumerate(names)]
+    recipes = [
+        load_recipe(name, [f"training.lr={rate}"]).as_dict() for name, rate in zip(names, (0.004, 0.001), strict=True)
+    ]
     assert differences(recipes) == ["model.decoder.context: summary | attention", "training.lr: 0.004 | 0.001"]
     assert differences(recipes[:1] * 2) == []
 
