@@ -16,7 +16,7 @@ from s2s.data.corpus import Corpus
 from s2s.data.prepare import prepare_corpus
 from s2s.decoding.evaluation import evaluate, perplexity
 from s2s.decoding.translator import Translator
-from s2s.devices import device_named, usable_threads
+from s2s.devices import device_named, threads_for
 from s2s.errors import DataError, UsageError
 from s2s.files import digest_json
 from s2s.metrics.lengths import by_length
@@ -78,7 +78,6 @@ def compare(
         for entry in entries
     ]
     with lease(device, wait=wait, command="s2s compare", notify=notify) as leased:
-        torch.set_num_threads(usable_threads())
         cells = [entry.cell or _evaluated(entry, test, device_named(leased), notify) for entry in entries]
         example = _example(entries, cells, test, device_named(leased))
     return figures(cells, test, [example] if example else []), cells
@@ -134,6 +133,7 @@ def _evaluated(entry: Entry, test: TestSet, device: torch.device, notify: Notify
     version = entry.version
     assert version is not None
     notify(f"{version.reference}: translating {len(test.sources):,} lines, {entry.recipe.decoding.in_words()}")
+    torch.set_num_threads(threads_for(version.card.parameters))
     translator = Translator.load(version, device)
     found = evaluate(translator, test.sources, test.references, decoding=entry.recipe.decoding)
     card = version.card

@@ -9,7 +9,7 @@ import torch
 
 from s2s.decoding.evaluation import Evaluation, evaluate, perplexity
 from s2s.decoding.translator import Translation, Translator
-from s2s.devices import device_named, keep_freed_memory, usable_threads
+from s2s.devices import device_named, keep_freed_memory, threads_for
 from s2s.errors import DataError
 from s2s.files import open_input, read_lines
 from s2s.recipe.schema import DecodingOptions
@@ -49,8 +49,8 @@ def loaded_translator(
     """The translator of a model in the registry, on a leased device."""
     version = Registry.default().resolve(model)
     with lease(device, wait=wait, command=command, notify=notify) as name:
-        torch.set_num_threads(usable_threads())
         keep_freed_memory()
+        torch.set_num_threads(threads_for(version.card.parameters))
         yield Translator.load(version, device_named(name))
 
 

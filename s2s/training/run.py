@@ -24,7 +24,7 @@ from s2s.data.corpus import Corpus
 from s2s.data.prepare import prepare_corpus
 from s2s.decoding.evaluation import Evaluation, evaluate, perplexity
 from s2s.decoding.translator import Translator
-from s2s.devices import Precision, choose_precision, device_named, keep_freed_memory, machine, usable_threads, versions
+from s2s.devices import Precision, choose_precision, device_named, keep_freed_memory, machine, threads_for, versions
 from s2s.errors import ArtefactError, ResourceError, UsageError, did_you_mean
 from s2s.files import digest_json, home, only_writer, read_json, write_bytes, write_json
 from s2s.models.families import build_model
@@ -168,7 +168,8 @@ def _begin(recipe: Recipe, corpus: Corpus, key: str, device: str) -> Path:
         count += 1
     precision = choose_precision(recipe.training.precision, device_named(device))
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    record = RunRecord(key, recipe.name, corpus.digest, device, precision, usable_threads(), created)
+    threads = threads_for(parameters(build_model(recipe.model, recipe.tokenizer.vocabulary)))
+    record = RunRecord(key, recipe.name, corpus.digest, device, precision, threads, created)
     write_bytes(folder / "recipe.toml", tomli_w.dumps(recipe.as_dict()).encode())
     record.write(folder)
     return folder

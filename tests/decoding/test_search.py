@@ -135,4 +135,4 @@ def test_forward_counts_real_pieces_alone() -> None:
         step, state = model.step(inputs[:, t : t + 1], state)
         chosen = step.logits[:, 0].log_softmax(1).gather(1, labels[:, t : t + 1]).squeeze(1)
         expected -= float(chosen[labels[:, t] != 0].sum())
-    assert math.isclose(float(sums.nll), expected, rel_tol=1e-5)
+    assert math.isclose(sums.nll.item(), expected, rel_tol=1e-5)
