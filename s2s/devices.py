@@ -109,8 +109,8 @@ def wait_without_spinning() -> None:
     """Let threads that wait for each other sleep soon; to be called before torch is imported.
 
     OpenMP's threads otherwise spin for milliseconds, and where another process holds one of the processors, each of the
-    thousands of small products of a recurrent network waits as long. Some tens of microseconds bridge most waits between
-    two products on a machine that is quiet.
+    thousands of small products of a recurrent network waits as long. Some tens of microseconds bridge most of the
+    waits on a machine that is quiet.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
