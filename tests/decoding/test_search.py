@@ -134,5 +134,5 @@ def test_forward_counts_real_pieces_alone() -> None:
     for t in range(3):
         step, state = model.step(inputs[:, t : t + 1], state)
         chosen = step.logits[:, 0].log_softmax(1).gather(1, labels[:, t : t + 1]).squeeze(1)
-        expected -= float(chosen[labels[:, t] != 0].sum())
+        expected -= chosen[labels[:, t] != 0].sum().item()
     assert math.isclose(sums.nll.item(), expected, rel_tol=1e-5)
