@@ -141,7 +141,9 @@ def open_input(path: str) -> BinaryIO:
 
 
 def refuse_existing(path: Path, force: bool) -> None:
-    """Raise UsageError where an output is already there and `--force` was not given."""
+    """Raise UsageError where an output is a folder, or is already there and `--force` was not given."""
+    if path.is_dir():
+        raise UsageError(f"cannot write {path}: it is a folder", "name a file")
     if path.exists() and not force:
         raise UsageError(f"{path} exists", "give another name, or --force to replace it")
 

@@ -29,8 +29,6 @@ def writing(path: str | None, inputs: Sequence[str], force: bool) -> Iterator[Bi
         output = Path(path)
         if any(name != "-" and Path(name).exists() and output.exists() and output.samefile(name) for name in inputs):
             raise UsageError(f"{path} is an input as well as the output", "give the output another name")
-        if output.is_dir():
-            raise UsageError(f"cannot write {path}: it is a folder", "name a file")
         refuse_existing(output, force)
         with atomic_writer(output) as file:
             yield file

@@ -103,6 +103,9 @@ def test_compare_prints_figures_and_writes_page_table_cells_and_picture(
     refused = run("compare", "numbers/*", *settings(tiny), "--results", "RESULTS.md")
     assert refused.code == 2
     assert "RESULTS.md exists" in refused.err
+    folder = run("compare", "numbers/*", *settings(tiny), "--results", ".", "--force")
+    assert folder.code == 2
+    assert "it is a folder" in folder.err
     as_json = json.loads(run("compare", "numbers-bottleneck", "numbers-attention", "--json").out)
     assert [system["name"] for system in as_json["systems"]] == ["numbers-bottleneck", "numbers-attention"]
     assert all("signature" in system["scores"]["bleu"] for system in as_json["systems"])
