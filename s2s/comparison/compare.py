@@ -191,7 +191,7 @@ def figures(cells: Sequence[Cell], test: TestSet, examples: Sequence[Example] = 
 def _commands(cells: Sequence[Cell]) -> list[str]:
     """What to try next: the best system, with its attention where it has some."""
     best = max(cells, key=lambda cell: cell.scores["bleu"].value)
-    attends = parse_recipe(best.recipe, best.name).model.decoder.context == "attention"
+    attends = parse_recipe(best.recipe, best.name).model.attends
     shown = " --show-attention" if attends else ""
     return [f"s2s translate {best.name}{shown}", f"s2s models show {best.name}"]
 
@@ -226,7 +226,7 @@ def _telling_line(cells: Sequence[Cell], test: TestSet) -> int:
 
 
 def _heatmap(entry: Entry, source: str, device: torch.device) -> HeatMap | None:
-    if entry.version is None or entry.recipe.model.decoder.context != "attention":
+    if entry.version is None or not entry.recipe.model.attends:
         return None
     (translation,) = Translator.load(entry.version, device).translate([source], weights=True)
     return HeatMap(translation.weights, translation.source_pieces, translation.target_pieces)

@@ -157,7 +157,7 @@ def _split(pieces: list[int]) -> list[list[int]]:
 
 def require_attention(recipe: Recipe) -> None:
     """Raise UsageError where a model has no attention to show."""
-    if recipe.model.decoder.context != "attention":
+    if not recipe.model.attends:
         raise UsageError(
             f"model {recipe.name} has no attention to show: {recipe.model.in_words()}",
             'train a recipe with model.decoder.context = "attention"',

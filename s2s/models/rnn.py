@@ -14,7 +14,7 @@ from s2s.models.attention import AdditiveScore, attend
 from s2s.models.dropout import Dropout
 from s2s.models.interface import Decoded, Decoder, Encoder, Memory
 from s2s.models.recurrence import AttentionGru, GruSequence, gru_step
-from s2s.recipe.model_options import DecoderOptions, EncoderOptions
+from s2s.recipe.model_options import RnnDecoderOptions, RnnEncoderOptions
 
 
 def matmul_dtype(device: torch.device) -> torch.dtype:
@@ -44,7 +44,7 @@ class RnnEncoder(Encoder):
     2014; Schuster and Paliwal 1997). The summary is the final state of both directions.
     """
 
-    def __init__(self, options: EncoderOptions, embedding: nn.Embedding, dropout: float) -> None:
+    def __init__(self, options: RnnEncoderOptions, embedding: nn.Embedding, dropout: float) -> None:
         super().__init__()
         W = options.width
         self.width = self.summary_width = 2 * W
@@ -116,7 +116,7 @@ class RnnDecoder(Decoder):
     maxout).
     """
 
-    def __init__(self, options: DecoderOptions, embedding: nn.Embedding, encoder: Encoder, dropout: float) -> None:
+    def __init__(self, options: RnnDecoderOptions, embedding: nn.Embedding, encoder: Encoder, dropout: float) -> None:
         super().__init__()
         H, E = options.width, embedding.embedding_dim
         context = self.context_width(encoder)
@@ -199,7 +199,7 @@ class SummaryDecoder(RnnDecoder):
 class AttentionDecoder(RnnDecoder):
     """Attention with the previous state: c_t enters g (Bahdanau et al. 2015, equations 4–8)."""
 
-    def __init__(self, options: DecoderOptions, embedding: nn.Embedding, encoder: Encoder, dropout: float) -> None:
+    def __init__(self, options: RnnDecoderOptions, embedding: nn.Embedding, encoder: Encoder, dropout: float) -> None:
         super().__init__(options, embedding, encoder, dropout)
         self.score = AdditiveScore(options.width, encoder.width, options.attention_width or options.width)
 
@@ -232,6 +232,6 @@ class AttentionDecoder(RnnDecoder):
 CONTEXTS: dict[str, type[RnnDecoder]] = {"summary": SummaryDecoder, "attention": AttentionDecoder}
 
 
-def rnn_decoder(options: DecoderOptions, embedding: nn.Embedding, encoder: Encoder, dropout: float) -> RnnDecoder:
+def rnn_decoder(options: RnnDecoderOptions, embedding: nn.Embedding, encoder: Encoder, dropout: float) -> RnnDecoder:
     """The recurrent decoder with the context that the options name."""
     return CONTEXTS[options.context](options, embedding, encoder, dropout)

@@ -1,57 +1,243 @@
 """Options of the network: which encoder, which decoder, how wide."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from s2s.recipe.options import Options
 
+CELLS = {"rnn": "tanh RNN", "gru": "GRU", "lstm": "LSTM"}  # names in words
+SIZES: dict[str, dict[str, Any]] = {  # of an embedding E: a Transformer's blocks; recurrent layers of E units a direction
+    "tiny": {"embedding": 128, "transformer": {"layers": 2, "heads": 4}, "rnn": {"layers": 1}},
+    "small": {"embedding": 256, "transformer": {"layers": 3, "heads": 4}, "rnn": {"layers": 1}},
+    "base": {"embedding": 512, "transformer": {"layers": 6, "heads": 8}, "rnn": {"layers": 2}},
+    "big": {"embedding": 1024, "transformer": {"layers": 6, "heads": 16}, "rnn": {"layers": 4}},
+}
 
-class EncoderOptions(Options):
-    """The encoder: reads the source and leaves a memory."""
-
-    family: Literal["rnn"] = Field("rnn", description="kind of encoder: rnn, a bidirectional recurrent network")
-    cell: Literal["gru"] = Field("gru", description="recurrent cell")
-    width: int = Field(256, ge=1, le=16384, description="units in each direction")
+Probability = Annotated[float, Field(ge=0, lt=1)]
+Width = Annotated[int, Field(ge=1, le=16384)]
+Layers = Annotated[int, Field(ge=1, le=128)]
 
 
-class DecoderOptions(Options):
-    """The decoder: writes the target from the memory."""
+class RecurrentOptions(Options):
+    """What recurrent encoders and decoders share."""
 
-    family: Literal["rnn"] = Field("rnn", description="kind of decoder: rnn, a recurrent network")
-    cell: Literal["gru"] = Field("gru", description="recurrent cell")
-    width: int = Field(512, ge=1, le=16384, description="units")
-    context: Literal["summary", "attention"] = Field(
+    family: Literal["rnn"] = Field("rnn", description="rnn: a recurrent network")
+    cell: Literal["rnn", "gru", "lstm"] = Field("gru", description="recurrent cell; rnn is the plain one, with tanh")
+    layers: Layers = Field(1, description="layers, one upon the other")
+    variational: bool = Field(
+        False, description="drop the same units at every position of a sentence (Gal and Ghahramani 2016)"
+    )
+
+
+class RnnEncoderOptions(RecurrentOptions):
+    """A recurrent encoder."""
+
+    width: Width = Field(256, description="units in each direction")
+    bidirectional: bool = Field(True, description="read the source in both directions")
+    reverse_source: bool = Field(False, description="read the source from its end (Sutskever et al. 2014)")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.bidirectional and self.reverse_source:
+            raise ValueError("reverse_source says nothing where bidirectional is true, which reads both ways")
+        return self
+
+    def memory_width(self, embedding: int) -> int:
+        """Width of the memory's states."""
+        return self.width * (2 if self.bidirectional else 1)
+
+    def in_words(self) -> str:
+        """`bidirectional GRU encoder`."""
+        way = "bidirectional" if self.bidirectional else "backward" if self.reverse_source else "forward"
+        return f"{_layers(self.layers)}{way} {CELLS[self.cell]} encoder"
+
+
+class RnnDecoderOptions(RecurrentOptions):
+    """A recurrent decoder."""
+
+    width: Width = Field(512, description="units")
+    context: Literal["summary", "summary_at_start", "attention"] = Field(
         "attention",
         description="what the decoder takes from the memory: summary, the same fixed vector at every step; "
+        "summary_at_start, that vector as its first state alone (Sutskever et al. 2014); "
         "attention, a weighted sum of the states, weighted anew at every step",
     )
-    score: Literal["additive"] = Field(
-        "additive", description="how attention rates a position: additive, v · tanh(W s + U h) (Bahdanau et al. 2015)"
+    score: Literal["additive", "dot", "general", "scaled_dot"] = Field(
+        "additive",
+        description="how attention rates a position: additive, v · tanh(W s + U h) (Bahdanau et al. 2015); dot, s · h; "
+        "general, s · W h (Luong et al. 2015); scaled_dot, W s · U h / √A (Vaswani et al. 2017)",
     )
-    query: Literal["previous"] = Field(
-        "previous", description="the state that attention asks with: previous, s_(t-1) (Bahdanau et al. 2015)"
+    query: Literal["previous", "current"] = Field(
+        "previous",
+        description="the state that attention asks with: previous, s_(t-1), before the step (Bahdanau et al. 2015); "
+        "current, s_t, after it, with an attentional state that is fed back to the next step (Luong et al. 2015)",
     )
-    attention_width: int | None = Field(
-        None, ge=1, le=16384, description="units inside the additive score; the decoder's width where not given"
+    attention_width: Width | None = Field(
+        None, description="A, units inside the additive and scaled_dot scores; the decoder's width where not given"
     )
+
+    @property
+    def attends(self) -> bool:
+        """Whether there are weights to look at."""
+        return self.context == "attention"
+
+    def in_words(self) -> str:
+        """`GRU decoder with additive attention`."""
+        decoder = f"{_layers(self.layers)}{CELLS[self.cell]} decoder"
+        if self.context == "summary":
+            return f"{decoder} with a fixed context (no attention)"
+        if self.context == "summary_at_start":
+            return f"{decoder} with a fixed context in its first state alone (no attention)"
+        fed = " and input feeding" if self.query == "current" else ""
+        return f"{decoder} with {self.score.replace('_', ' ')} attention{fed}"
+
+
+class BlockOptions(Options):
+    """What Transformer encoders and decoders share; they are as wide as the embeddings (Vaswani et al. 2017)."""
+
+    family: Literal["transformer"] = Field(description="transformer: blocks of attention and feed-forward layers")
+    layers: Layers = Field(6, description="blocks")
+    heads: int = Field(8, ge=1, le=1024, description="attention heads; they divide the width of the embeddings")
+    feed_forward: int | None = Field(
+        None, ge=1, le=262144, description="units inside a feed-forward layer; four times the embedding where not given"
+    )
+    positions: Literal["sinusoidal", "learned", "rotary"] = Field(
+        "sinusoidal",
+        description="how a position is told: sinusoidal, added sines (Vaswani et al. 2017); learned, an added table; "
+        "rotary, queries and keys turned by an angle (Su et al. 2021)",
+    )
+    max_positions: int = Field(
+        1024, ge=1, le=1_000_000, description="rows of the table of learned positions; those behind share the last row"
+    )
+    norm: Literal["pre", "post"] = Field(
+        "pre", description="where a block normalises: pre, before its layers, and once at the end; post, after each sum"
+    )
+    norm_kind: Literal["layer", "rms"] = Field(
+        "layer", description="layer, LayerNorm (Ba et al. 2016); rms, RMSNorm (Zhang and Sennrich 2019)"
+    )
+    activation: Literal["relu", "gelu", "swiglu"] = Field(
+        "relu", description="inside the feed-forward layers; swiglu is gated, with a third matrix (Shazeer 2020)"
+    )
+    attention_bias: bool = Field(True, description="biases in the attention layers")
+    attention_dropout: Probability = Field(0.0, description="probability of dropping an attention weight")
+    activation_dropout: Probability = Field(0.0, description="probability of dropping a unit inside feed-forward")
+
+
+class TransformerEncoderOptions(BlockOptions):
+    """A Transformer encoder."""
+
+    def memory_width(self, embedding: int) -> int:
+        """Width of the memory's states."""
+        return embedding
+
+    def in_words(self) -> str:
+        """`6-layer Transformer encoder`."""
+        return f"{_layers(self.layers)}Transformer encoder"
+
+
+class TransformerDecoderOptions(BlockOptions):
+    """A Transformer decoder."""
+
+    attention_layer: int = Field(
+        -1, description="cross-attention layer whose weights are shown: 1 is the first, -1 the last"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not 1 <= abs(self.attention_layer) <= self.layers:
+            raise ValueError(f"attention_layer is not one of the {self.layers} layers")
+        return self
+
+    @property
+    def attends(self) -> bool:
+        """Whether there are weights to look at."""
+        return True
+
+    def in_words(self) -> str:
+        """`6-layer Transformer decoder`."""
+        return f"{_layers(self.layers)}Transformer decoder"
+
+
+def _layers(count: int) -> str:
+    return f"{count}-layer " if count > 1 else ""
+
+
+def _family(value: Any) -> Any:
+    return value.get("family", "rnn") if isinstance(value, dict) else getattr(value, "family", None)
+
+
+_UNKNOWN = {"custom_error_type": "family", "custom_error_message": "family: expected rnn or transformer"}
+EncoderOptions = Annotated[
+    Annotated[RnnEncoderOptions, Tag("rnn")] | Annotated[TransformerEncoderOptions, Tag("transformer")],
+    Discriminator(_family, **_UNKNOWN),
+]
+DecoderOptions = Annotated[
+    Annotated[RnnDecoderOptions, Tag("rnn")] | Annotated[TransformerDecoderOptions, Tag("transformer")],
+    Discriminator(_family, **_UNKNOWN),
+]
 
 
 class ModelOptions(Options):
     """The network."""
 
-    embedding: int = Field(256, ge=1, le=16384, description="width of token embeddings and of the read-out")
+    size: Literal["tiny", "small", "base", "big"] | None = Field(
+        None, description="fills what is not given: embeddings of 128, 256, 512, 1024, and widths and layers in proportion"
+    )
+    embedding: Width = Field(256, description="width of token embeddings, of the read-out, and of a Transformer")
     tied_embeddings: Literal["none", "target", "all"] = Field(
         "all", description="which tables are one: target (target input and output), all (source too), none"
     )
-    dropout: float = Field(
-        0.0, ge=0, lt=1, description="probability of dropping a unit of embeddings, memory and read-out"
+    output_bias: bool = Field(True, description="a bias for each piece of the output")
+    dropout: Probability = Field(
+        0.0,
+        description="probability of dropping a unit: of embeddings, between layers, of memory and read-out; "
+        "in a Transformer of what a layer adds",
     )
-    encoder: EncoderOptions = EncoderOptions()
-    decoder: DecoderOptions = DecoderOptions()
+    encoder: EncoderOptions = RnnEncoderOptions()
+    decoder: DecoderOptions = RnnDecoderOptions()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sized(cls, values: Any) -> Any:
+        """What a size stands for, under what is given."""
+        size = SIZES.get(str(values.get("size"))) if isinstance(values, dict) else None
+        if size is None:
+            return values
+        embedding = values.get("embedding", size["embedding"])
+        filled = {"embedding": embedding, **values}
+        for side, width in (("encoder", embedding), ("decoder", 2 * embedding)):
+            given = values.get(side, {})
+            if isinstance(given, dict) and given.get("family", "rnn") in size:
+                family = given.get("family", "rnn")
+                filled[side] = size[family] | ({"width": width} if family == "rnn" else {}) | given
+        return filled
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for side, options in (("encoder", self.encoder), ("decoder", self.decoder)):
+            if isinstance(options, BlockOptions):
+                _check_heads(side, options, self.embedding)
+        memory = self.encoder.memory_width(self.embedding)
+        decoder = self.decoder
+        if isinstance(decoder, RnnDecoderOptions) and decoder.attends and decoder.score == "dot" and decoder.width != memory:
+            raise ValueError(f"score dot needs a decoder as wide as the memory: {decoder.width} is not {memory}")
+        return self
+
+    @property
+    def attends(self) -> bool:
+        """Whether the decoder has attention weights to look at."""
+        return self.decoder.attends
 
     def in_words(self) -> str:
         """The network as a phrase: `bidirectional GRU encoder; GRU decoder with additive attention`."""
-        decoder = self.decoder
-        context = f"{decoder.score} attention" if decoder.context == "attention" else "a fixed context (no attention)"
-        return f"bidirectional {self.encoder.cell.upper()} encoder; {decoder.cell.upper()} decoder with {context}"
+        return f"{self.encoder.in_words()}; {self.decoder.in_words()}"
+
+
+def _check_heads(side: str, options: BlockOptions, embedding: int) -> None:
+    if embedding % options.heads:
+        raise ValueError(f"{side}.heads ({options.heads}) do not divide the embedding ({embedding})")
+    if options.positions == "rotary" and embedding // options.heads % 2:
+        raise ValueError(f"{side}: rotary positions need heads of an even width, not {embedding // options.heads}")
+    if options.positions == "sinusoidal" and embedding % 2:
+        raise ValueError(f"{side}: sinusoidal positions need an embedding of an even width, not {embedding}")

@@ -273,7 +273,7 @@ def _card(
     return Card(
         description=recipe.description,
         in_words=recipe.model.in_words(),
-        attention=recipe.model.decoder.context == "attention",
+        attention=recipe.model.attends,
         recipe=portable(recipe).as_dict(),
         source_language=recipe.data.source_language,
         target_language=recipe.data.target_language,

@@ -11,7 +11,7 @@ from s2s.decoding.search import NEVER, Hypothesis, beam_search
 from s2s.models.families import build_model
 from s2s.models.interface import BOS, EOS, Batch, Source
 from s2s.models.seq2seq import Seq2Seq
-from s2s.recipe.model_options import DecoderOptions, EncoderOptions, ModelOptions
+from s2s.recipe.model_options import ModelOptions, RnnDecoderOptions, RnnEncoderOptions
 
 B, S = 3, 5
 LENGTHS = torch.tensor([5, 2, 4])
@@ -21,7 +21,7 @@ contexts = pytest.mark.parametrize("context", ["summary", "attention"])
 def network(context: str, vocabulary: int, seed: int = 1) -> Seq2Seq:
     torch.manual_seed(seed)
     options = ModelOptions(
-        embedding=6, encoder=EncoderOptions(width=4), decoder=DecoderOptions(width=9, context=context)
+        embedding=6, encoder=RnnEncoderOptions(width=4), decoder=RnnDecoderOptions(width=9, context=context)
     )
     model = build_model(options, vocabulary).eval()
     for parameter in model.parameters():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from s2s.models.families import build_model
-from s2s.recipe.model_options import DecoderOptions, EncoderOptions, ModelOptions
+from s2s.recipe.model_options import ModelOptions, RnnDecoderOptions, RnnEncoderOptions
 
 V, E, W, H, A = 19, 6, 4, 9, 10
 
@@ -13,8 +13,8 @@ def parameters(tied: str, context: str) -> int:
     options = ModelOptions(
         embedding=E,
         tied_embeddings=tied,
-        encoder=EncoderOptions(width=W),
-        decoder=DecoderOptions(width=H, context=context, attention_width=A),
+        encoder=RnnEncoderOptions(width=W),
+        decoder=RnnDecoderOptions(width=H, context=context, attention_width=A),
     )
     return sum(parameter.numel() for parameter in build_model(options, V).parameters())
 
@@ -31,7 +31,7 @@ def test_parameters_are_those_of_the_equations(tied: str, tables: int, context: 
 
 
 def test_weights_come_back_and_wrong_ones_are_refused() -> None:
-    options = ModelOptions(embedding=E, encoder=EncoderOptions(width=W), decoder=DecoderOptions(width=H))
+    options = ModelOptions(embedding=E, encoder=RnnEncoderOptions(width=W), decoder=RnnDecoderOptions(width=H))
     first, second = build_model(options, V), build_model(options, V)
     second.load_weights({name: value.clone() for name, value in first.weights().items()})
     for name, value in first.weights().items():

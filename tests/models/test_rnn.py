@@ -8,7 +8,7 @@ from s2s.models.families import build_model
 from s2s.models.interface import Batch, Source
 from s2s.models.rnn import RnnEncoder
 from s2s.models.seq2seq import Seq2Seq
-from s2s.recipe.model_options import DecoderOptions, EncoderOptions, ModelOptions
+from s2s.recipe.model_options import ModelOptions, RnnDecoderOptions, RnnEncoderOptions
 
 B, S, T, V = 3, 5, 7, 17
 LENGTHS = torch.tensor([5, 2, 4])
@@ -18,8 +18,8 @@ def network(context: str) -> Seq2Seq:
     torch.manual_seed(1)
     options = ModelOptions(
         embedding=6,
-        encoder=EncoderOptions(width=4),
-        decoder=DecoderOptions(width=9, context=context, attention_width=10),
+        encoder=RnnEncoderOptions(width=4),
+        decoder=RnnDecoderOptions(width=9, context=context, attention_width=10),
     )
     model = build_model(options, V).eval()
     for parameter in model.parameters():
@@ -43,7 +43,7 @@ def test_encoder_is_torchs_bidirectional_gru_with_copied_weights() -> None:
     torch.manual_seed(4)
     embedding = nn.Embedding(V, 6)
     encoder, gru = (
-        RnnEncoder(EncoderOptions(width=4), embedding, 0.0),
+        RnnEncoder(RnnEncoderOptions(width=4), embedding, 0.0),
         nn.GRU(6, 4, bidirectional=True, batch_first=True),
     )
     nn.init.normal_(encoder.bias)

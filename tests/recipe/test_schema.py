@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from s2s.recipe.model_options import DecoderOptions, ModelOptions
+from s2s.recipe.model_options import ModelOptions, RnnDecoderOptions
 from s2s.recipe.schema import DataOptions, GeneratorOptions, Recipe, TrainingOptions, is_name, limit_parts
 
 FILES = {"source": ["a.de"], "target": ["a.en"]}
@@ -91,5 +91,5 @@ def test_a_recipe_there_and_back():
 
 def test_the_network_in_words():
     assert ModelOptions().in_words() == "bidirectional GRU encoder; GRU decoder with additive attention"
-    without = ModelOptions(decoder=DecoderOptions(context="summary"))
+    without = ModelOptions(decoder=RnnDecoderOptions(context="summary"))
     assert without.in_words().endswith("a fixed context (no attention)")
