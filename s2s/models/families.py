@@ -8,12 +8,22 @@ from collections.abc import Callable
 from torch import nn
 
 from s2s.models.interface import Decoder, Encoder
-from s2s.models.rnn import RnnEncoder, rnn_decoder
+from s2s.models.rnn import RnnEncoder
+from s2s.models.rnn_attention import CurrentQueryDecoder, PreviousQueryDecoder
+from s2s.models.rnn_decoder import FixedContextDecoder, RnnDecoder
 from s2s.models.seq2seq import Seq2Seq
-from s2s.recipe.model_options import ModelOptions
+from s2s.recipe.model_options import ModelOptions, RnnDecoderOptions
+
+
+def _rnn_decoder(options: RnnDecoderOptions, embedding: nn.Embedding, encoder: Encoder, dropout: float) -> RnnDecoder:
+    if not options.attends:
+        return FixedContextDecoder(options, embedding, encoder, dropout)
+    kind = PreviousQueryDecoder if options.query == "previous" else CurrentQueryDecoder
+    return kind(options, embedding, encoder, dropout)
+
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {"rnn": RnnEncoder}
-DECODERS: dict[str, Callable[..., Decoder]] = {"rnn": rnn_decoder}
+DECODERS: dict[str, Callable[..., Decoder]] = {"rnn": _rnn_decoder}
 
 
 def build_model(options: ModelOptions, vocabulary: int, label_smoothing: float = 0.0) -> Seq2Seq:
@@ -23,7 +33,7 @@ def build_model(options: ModelOptions, vocabulary: int, label_smoothing: float =
     encoder = ENCODERS[options.encoder.family](options.encoder, source, options.dropout)
     decoder = DECODERS[options.decoder.family](options.decoder, target, encoder, options.dropout)
     output = target if options.tied_embeddings != "none" else _table(vocabulary, decoder.width)
-    return Seq2Seq(encoder, decoder, output.weight, label_smoothing)
+    return Seq2Seq(encoder, decoder, output.weight, bias=options.output_bias, label_smoothing=label_smoothing)
 
 
 def _table(vocabulary: int, width: int) -> nn.Embedding:

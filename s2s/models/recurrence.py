@@ -4,89 +4,69 @@ Automatic differentiation of a time loop adds to every weight's gradient once pe
 only what the recurrence itself needs, and the gradients of the weights are one matrix product each over all steps.
 
 T steps, G independent recurrences side by side (the two directions of an encoder), B sentences, S source positions, H
-units, D width of the memory, A width of the score. Gates lie in the order reset, update, new.
+units, P × H numbers of a state, N × H of a cell's gates, D width of the memory, A width of the score.
 """
 
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
-sigmoid_backward = torch.ops.aten.sigmoid_backward
-tanh_backward = torch.ops.aten.tanh_backward
+from s2s.models.cells import CellStep, GruStep
 
 
-def gru_step(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """One step of a GRU (Cho et al. 2014, with the reset gate behind the matrix product, as torch.nn.GRU has it).
+def matmul_dtype(values: Tensor) -> torch.dtype:
+    """What matrix products with `values` are computed in: autocast's dtype inside such a region, else their own."""
+    kind = values.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else values.dtype
 
-    r = σ(x_r + h_r), z = σ(x_z + h_z), n = tanh(x_n + r ⊙ h_n), s' = (1 − z) ⊙ n + z ⊙ s
-    from_input [..., 3H] and from_state [..., 3H] are the gates' two shares, state is [..., H].
-    Returns r and z in one [..., 2H], n [..., H] and s' [..., H].
+
+def recurrence(kind: type[CellStep], inputs: Tensor, start: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """G recurrences of a cell over T steps, its matrix products in the dtype of autocast.
+
+    inputs [T, G, B, N × H] (the input's share of the gates), start [G, B, P × H], weight [G, H, N × H], bias
+    [G, 1, N × H] -> states [T, G, B, P × H].
     """
-    H = state.shape[-1]
-    gates = torch.sigmoid(from_input[..., : 2 * H] + from_state[..., : 2 * H])
-    new = torch.addcmul(from_input[..., 2 * H :], gates[..., :H], from_state[..., 2 * H :]).tanh_()
-    return gates, new, torch.lerp(new, state, gates[..., H:])
+    weight = weight.to(matmul_dtype(inputs))
+    with torch.autocast(inputs.device.type, enabled=False):
+        return _Recurrence.apply(kind, inputs, start, weight, bias)
 
 
-def gru_step_backward(
-    grad: Tensor, gates: Tensor, new: Tensor, state: Tensor, state_new: Tensor, grad_input: Tensor, grad_state: Tensor
-) -> Tensor:
-    """Backward of `gru_step`: grad [..., H] of s'; `state_new` [..., H] is h_n.
-
-    Fills grad_input and grad_state [..., 3H] and returns the direct share of the gradient of s [..., H].
-    """
-    H = state.shape[-1]
-    reset, update = gates[..., :H], gates[..., H:]
-    pre_new = tanh_backward(grad * (1 - update), new)
-    grad_gates = torch.cat((pre_new * state_new, grad * (state - new)), dim=-1)
-    grad_gates = sigmoid_backward(grad_gates, gates)
-    grad_input[..., : 2 * H] = grad_gates
-    grad_input[..., 2 * H :] = pre_new
-    grad_state[..., : 2 * H] = grad_gates
-    torch.mul(pre_new, reset, out=grad_state[..., 2 * H :])
-    return grad * update
-
-
-class GruSequence(torch.autograd.Function):
-    """G GRUs over T steps: `GruSequence.apply(inputs, start, weight, bias)`.
-
-    inputs [T, G, B, 3H] (the input's share of the gates), start [G, B, H], weight [G, H, 3H], bias [G, 1, 3H] -> states
-    [T, G, B, H]. Matrix products are computed in the dtype of `weight`, everything else in that of `inputs`.
-    """
-
+class _Recurrence(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, inputs: Tensor, start: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """States [T, G, B, H]."""
-        T, G, B, wide = inputs.shape
-        H = wide // 3
-        states = inputs.new_empty(T + 1, G, B, H)
+    def forward(ctx: Any, kind: type[CellStep], inputs: Tensor, start: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """States [T, G, B, P × H]."""
+        T, G, B, _ = inputs.shape
+        H = weight.shape[1]
+        states = inputs.new_empty(T + 1, G, B, kind.parts * H)
         states[0] = start
-        gates, news, shares = (inputs.new_empty(T, G, B, n) for n in (2 * H, H, H))
+        ctx.kept = []
         for t in range(T):
-            from_state = torch.bmm(states[t].to(weight.dtype), weight).to(inputs.dtype).add_(bias)
-            shares[t] = from_state[..., 2 * H :]
-            gates[t], news[t], states[t + 1] = gru_step(inputs[t], from_state, states[t])
-        ctx.save_for_backward(states, gates, news, shares, weight)
+            from_state = torch.bmm(states[t, ..., :H].to(weight.dtype), weight).to(inputs.dtype).add_(bias)
+            states[t + 1], kept = kind.forward(inputs[t], from_state, states[t])
+            ctx.kept.append(kept)
+        ctx.kind = kind
+        ctx.save_for_backward(states, weight)
         return states[1:]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_states: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, grad_states: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of inputs, start, weight, bias."""
-        states, gates, news, shares, weight = ctx.saved_tensors
-        T, _, _, H = news.shape
-        grad_inputs = news.new_empty(*news.shape[:3], 3 * H)
-        grad_shares = torch.empty_like(grad_inputs)
+        states, weight = ctx.saved_tensors
+        kind, H = ctx.kind, weight.shape[1]
+        grad_inputs = states.new_empty(*grad_states.shape[:3], kind.gates * H)
+        grad_shares = grad_inputs if kind.shared else torch.empty_like(grad_inputs)
         back = weight.transpose(1, 2)
         grad = torch.zeros_like(states[0])
-        for t in reversed(range(T)):
+        for t in reversed(range(len(grad_states))):
             grad = grad + grad_states[t]
-            direct = gru_step_backward(grad, gates[t], news[t], states[t], shares[t], grad_inputs[t], grad_shares[t])
-            grad = torch.bmm(grad_shares[t].to(weight.dtype), back).to(direct.dtype).add_(direct)
-        grad_weight = _over_time(states[:-1], grad_shares, weight.dtype)
-        return grad_inputs, grad, grad_weight, grad_shares.sum((0, 2)).unsqueeze(1)
+            direct = kind.backward(grad, ctx.kept[t], states[t], grad_inputs[t], grad_shares[t])
+            direct[..., :H] += torch.bmm(grad_shares[t].to(weight.dtype), back).to(grad.dtype)
+            grad = direct
+        grad_weight = _over_time(states[:-1, ..., :H], grad_shares, weight.dtype)
+        return None, grad_inputs, grad, grad_weight, grad_shares.sum((0, 2)).unsqueeze(1)
 
 
 def _over_time(left: Tensor, right: Tensor, dtype: torch.dtype) -> Tensor:
@@ -116,7 +96,7 @@ class AttentionGru(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         inputs: Tensor,
         start: Tensor,
         keys: Tensor,
@@ -131,7 +111,7 @@ class AttentionGru(torch.autograd.Function):
         T, B, _ = inputs.shape
         H, A = start.shape[1], v.shape[0]
         states, contexts = inputs.new_empty(T + 1, B, H), inputs.new_empty(T, B, memory.shape[2])
-        gates, news, shares = (inputs.new_empty(T, B, n) for n in (2 * H, H, H))
+        ctx.kept = []
         queries, weights = inputs.new_empty(T, B, A), inputs.new_empty(T, B, memory.shape[1])
         doubled, v2, padding = keys * 2, v * 2, ~mask
         squashed = torch.empty_like(keys)
@@ -139,15 +119,13 @@ class AttentionGru(torch.autograd.Function):
         for t in range(T):
             from_state = torch.mm(states[t].to(of_state.dtype), of_state).to(inputs.dtype).add_(bias)
             torch.mul(from_state[:, :A], 2, out=queries[t])
-            shares[t] = from_state[:, A + 2 * H :]
             torch.add(doubled, queries[t].unsqueeze(1), out=squashed).sigmoid_()
             weights[t] = torch.matmul(squashed, v2).masked_fill_(padding, -torch.inf).softmax(1)
             torch.bmm(weights[t].unsqueeze(1), memory, out=contexts[t].unsqueeze(1))
             from_context = torch.mm(contexts[t].to(of_context.dtype), of_context)
-            gates[t], news[t], states[t + 1] = gru_step(inputs[t] + from_context, from_state[:, A:], states[t])
-        ctx.save_for_backward(
-            states, contexts, weights, queries, gates, news, shares, doubled, memory, of_context, of_state, v
-        )
+            states[t + 1], kept = GruStep.forward(inputs[t] + from_context, from_state[:, A:], states[t])
+            ctx.kept.append(kept)
+        ctx.save_for_backward(states, contexts, weights, queries, doubled, memory, of_context, of_state, v)
         ctx.mark_non_differentiable(weights)
         return states[1:], contexts, weights
 
@@ -155,20 +133,16 @@ class AttentionGru(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_states: Tensor, grad_contexts: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of everything but the mask."""
-        states, contexts, weights, queries, gates, news, shares, doubled, memory, of_context, of_state, v = (
-            ctx.saved_tensors
-        )
-        (T, B, H), A, dtype = news.shape, v.shape[0], of_state.dtype
-        grad_inputs, grad_shares = news.new_empty(T, B, 3 * H), news.new_empty(T, B, A + 3 * H)
+        states, contexts, weights, queries, doubled, memory, of_context, of_state, v = ctx.saved_tensors
+        (T, B, H), A, dtype = grad_states.shape, v.shape[0], of_state.dtype
+        grad_inputs, grad_shares = states.new_empty(T, B, 3 * H), states.new_empty(T, B, A + 3 * H)
         grad_contexts = grad_contexts.clone()
         grad_slopes, grad_v = torch.zeros_like(doubled), torch.zeros_like(v)
         squashed, slope = torch.empty_like(doubled), torch.empty_like(doubled)
         grad = torch.zeros_like(states[0])
         for t in reversed(range(T)):
             grad = grad + grad_states[t]
-            direct = gru_step_backward(
-                grad, gates[t], news[t], states[t], shares[t], grad_inputs[t], grad_shares[t, :, A:]
-            )
+            direct = GruStep.backward(grad, ctx.kept[t], states[t], grad_inputs[t], grad_shares[t, :, A:])
             grad_contexts[t] += torch.mm(grad_inputs[t].to(dtype), of_context.t())
             grad_weights = torch.bmm(memory, grad_contexts[t].unsqueeze(2)).squeeze(2)
             grad_scores = torch._softmax_backward_data(grad_weights, weights[t], 1, grad_weights.dtype)

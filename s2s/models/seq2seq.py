@@ -13,13 +13,15 @@ from s2s.models.loss import ProjectedLoss
 class Seq2Seq(nn.Module):
     """Encoder, decoder and projection to the vocabulary: the `Model` of the interface."""
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, weight: Tensor, label_smoothing: float = 0.0) -> None:
-        """`weight` [V, D] projects hidden vectors to logits; it may be an embedding's own table."""
+    def __init__(
+        self, encoder: Encoder, decoder: Decoder, weight: Tensor, *, bias: bool = True, label_smoothing: float = 0.0
+    ) -> None:
+        """`weight` [V, D] projects hidden vectors to logits, with a bias [V]; it may be an embedding's own table."""
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.weight = weight
-        self.bias = nn.Parameter(torch.zeros(len(weight)))
+        self.bias = nn.Parameter(torch.zeros(len(weight))) if bias else None
         self.label_smoothing = label_smoothing
 
     def forward(self, batch: Batch) -> LossSums:
@@ -27,7 +29,8 @@ class Seq2Seq(nn.Module):
         memory = self.encoder(batch.source.ids, batch.source.lengths)
         hidden = self.decoder(memory, batch.inputs).hidden
         real = batch.labels != PAD
-        loss, nll = ProjectedLoss.apply(hidden[real], self.weight, self.bias, batch.labels[real], self.label_smoothing)
+        bias = hidden.new_zeros(len(self.weight)) if self.bias is None else self.bias
+        loss, nll = ProjectedLoss.apply(hidden[real], self.weight, bias, batch.labels[real], self.label_smoothing)
         return LossSums(loss=loss, nll=nll, tokens=real.sum())
 
     def start(self, source: Source, *, steps: int) -> State:

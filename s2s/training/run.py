@@ -41,7 +41,7 @@ from s2s.training.loop import Position, Trainer
 from s2s.training.progress import TrainingProgress, clock
 
 SCHEMA = 1
-CODE = 1  # version of the training code: raised when the same recipe would be trained to other weights
+CODE = 2  # version of the training code: raised when the same recipe would be trained to other weights
 
 Notify = Callable[[str], None]
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from s2s.models.attention import AdditiveScore, attend
+from s2s.models.attention import AdditiveScore, DotScore, GeneralScore, ScaledDotScore, Score, attend
 
 B, K, S, Q, D, A = 3, 2, 5, 4, 7, 6
 
@@ -18,6 +18,35 @@ def test_additive_score_is_the_equation() -> None:
             for s in range(S):
                 expected = score.v @ torch.tanh(W @ query[i, k] + U @ states[i, s] + b)
                 torch.testing.assert_close(scores[i, k, s], expected)
+
+
+def scored(score: Score, query: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+    return score(query, score.keys(states))
+
+
+def test_dot_score_is_the_equation() -> None:
+    torch.manual_seed(3)
+    query, states = torch.randn(B, K, D), torch.randn(B, S, D)
+    expected = [[[sum(query[i, k] * states[i, s]) for s in range(S)] for k in range(K)] for i in range(B)]
+    torch.testing.assert_close(scored(DotScore(), query, states), torch.tensor(expected))
+
+
+def test_general_score_is_the_equation() -> None:
+    torch.manual_seed(4)
+    score = GeneralScore(Q, D)
+    query, states = torch.randn(B, K, Q), torch.randn(B, S, D)
+    W = score.of_memory.weight
+    expected = [[[(query[i, k] @ (W @ states[i, s])).item() for s in range(S)] for k in range(K)] for i in range(B)]
+    torch.testing.assert_close(scored(score, query, states), torch.tensor(expected))
+
+
+def test_scaled_dot_score_is_the_equation() -> None:
+    torch.manual_seed(5)
+    score = ScaledDotScore(Q, D, A)
+    query, states = torch.randn(B, K, Q), torch.randn(B, S, D)
+    asked, keys = query @ score.of_query.weight.t(), states @ score.of_memory.weight.t()
+    expected = [[[asked[i, k] @ keys[i, s] / A**0.5 for s in range(S)] for k in range(K)] for i in range(B)]
+    torch.testing.assert_close(scored(score, query, states), torch.tensor(expected))
 
 
 def test_attend_weighs_real_positions_alone() -> None:

@@ -30,3 +30,16 @@ def test_the_seed_decides_the_mask() -> None:
         masks.append(Dropout(0.5)(values))
     assert torch.equal(masks[0], masks[1])
     assert not torch.equal(masks[0], masks[2])
+
+
+def test_variational_dropout_is_the_same_at_every_step() -> None:
+    torch.manual_seed(3)
+    values = torch.ones(5, 7, 11, requires_grad=True)
+    dropped = Dropout(0.5, variational=True)(values)
+    assert torch.equal(dropped, dropped[:1].expand_as(dropped))
+    assert dropped[0].eq(0).any()
+    assert dropped[0].eq(2).any()
+    assert not torch.equal(dropped[0, 0], dropped[0, 1])
+    dropped.sum().backward()
+    assert values.grad is not None
+    assert torch.equal(values.grad, dropped.detach())

@@ -1,0 +1,167 @@
+"""Recurrent cells: the equations of one step, forwards and backwards, and the weights of a step.
+
+H units. A state is one tensor [..., H], or [..., 2H] for an LSTM (h and c side by side); its first H numbers are the
+cell's output h. A step is given the gates' share of the input and of the output before, gates side by side.
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+sigmoid_backward = torch.ops.aten.sigmoid_backward
+tanh_backward = torch.ops.aten.tanh_backward
+
+
+class CellStep(ABC):
+    """One step of a cell: `gates` × H numbers decide, `parts` × H numbers are the state."""
+
+    gates: ClassVar[int]
+    parts: ClassVar[int]
+    shared: ClassVar[bool]  # whether the two shares of the gates are just added, so that their gradients are the same
+
+    @staticmethod
+    @abstractmethod
+    def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The next state [..., parts × H] and what `backward` needs, from shares [..., gates × H] and the state."""
+
+    @staticmethod
+    @abstractmethod
+    def backward(
+        grad: Tensor, kept: tuple[Tensor, ...], state: Tensor, grad_input: Tensor, grad_state: Tensor
+    ) -> Tensor:
+        """Fill grad_input and grad_state [..., gates × H], from the gradient of the next state.
+
+        `grad_state` is `grad_input` itself where `shared`. Returns the gradient of the state before that does not go
+        through `from_state`.
+        """
+
+
+class TanhStep(CellStep):
+    """h' = tanh(x + u)    Elman 1990, with tanh."""
+
+    gates, parts, shared = 1, 1, True
+
+    @staticmethod
+    def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The next state."""
+        new = torch.add(from_input, from_state).tanh_()
+        return new, (new,)
+
+    @staticmethod
+    def backward(
+        grad: Tensor, kept: tuple[Tensor, ...], state: Tensor, grad_input: Tensor, grad_state: Tensor
+    ) -> Tensor:
+        """Nothing goes round the matrix product."""
+        grad_input.copy_(tanh_backward(grad, kept[0]))
+        return torch.zeros_like(grad)
+
+
+class GruStep(CellStep):
+    """r = σ(x_r + u_r), z = σ(x_z + u_z), n = tanh(x_n + r ⊙ u_n), h' = (1 − z) ⊙ n + z ⊙ h.
+
+    Cho et al. 2014, with the reset gate behind the matrix product and the gates in the order r, z, n, as torch.nn.GRU.
+    """
+
+    gates, parts, shared = 3, 1, False
+
+    @staticmethod
+    def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The next state."""
+        H = state.shape[-1]
+        gates = torch.sigmoid(from_input[..., : 2 * H] + from_state[..., : 2 * H])
+        share = from_state[..., 2 * H :]
+        new = torch.addcmul(from_input[..., 2 * H :], gates[..., :H], share).tanh_()
+        return torch.lerp(new, state, gates[..., H:]), (gates, new, share)
+
+    @staticmethod
+    def backward(
+        grad: Tensor, kept: tuple[Tensor, ...], state: Tensor, grad_input: Tensor, grad_state: Tensor
+    ) -> Tensor:
+        """The update gate hands a part of the gradient on as it is."""
+        gates, new, share = kept
+        H = state.shape[-1]
+        reset, update = gates[..., :H], gates[..., H:]
+        pre_new = tanh_backward(grad * (1 - update), new)
+        grad_gates = torch.cat((pre_new * share, grad * (state - new)), dim=-1)
+        grad_gates = sigmoid_backward(grad_gates, gates)
+        grad_input[..., : 2 * H] = grad_gates
+        grad_input[..., 2 * H :] = pre_new
+        grad_state[..., : 2 * H] = grad_gates
+        torch.mul(pre_new, reset, out=grad_state[..., 2 * H :])
+        return grad * update
+
+
+class LstmStep(CellStep):
+    """i, f, o = σ(…), g = tanh(…) of x + u; c' = f ⊙ c + i ⊙ g, h' = o ⊙ tanh(c'); gates in the order i, f, g, o.
+
+    Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000, as torch.nn.LSTM has it.
+    """
+
+    gates, parts, shared = 4, 2, True
+
+    @staticmethod
+    def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The next state."""
+        H = state.shape[-1] // 2
+        summed = from_input + from_state
+        taken, new, given = (
+            summed[..., : 2 * H].sigmoid(),
+            summed[..., 2 * H : 3 * H].tanh(),
+            summed[..., 3 * H :].sigmoid(),
+        )
+        cell = torch.addcmul(taken[..., H:] * state[..., H:], taken[..., :H], new)
+        squashed = cell.tanh()
+        return torch.cat((given * squashed, cell), dim=-1), (taken, new, given, squashed)
+
+    @staticmethod
+    def backward(
+        grad: Tensor, kept: tuple[Tensor, ...], state: Tensor, grad_input: Tensor, grad_state: Tensor
+    ) -> Tensor:
+        """The forget gate hands a part of c's gradient on as it is."""
+        taken, new, given, squashed = kept
+        H = new.shape[-1]
+        grad_output = grad[..., :H]
+        grad_cell = grad[..., H:] + tanh_backward(grad_output * given, squashed)
+        grad_taken = torch.cat((grad_cell * new, grad_cell * state[..., H:]), dim=-1)
+        grad_input[..., : 2 * H] = sigmoid_backward(grad_taken, taken)
+        grad_input[..., 2 * H : 3 * H] = tanh_backward(grad_cell * taken[..., :H], new)
+        grad_input[..., 3 * H :] = sigmoid_backward(grad_output * squashed, given)
+        direct = torch.zeros_like(grad)
+        torch.mul(grad_cell, taken[..., H:], out=direct[..., H:])
+        return direct
+
+
+CELL_STEPS: dict[str, type[CellStep]] = {"rnn": TanhStep, "gru": GruStep, "lstm": LstmStep}
+
+
+class Cell(nn.Module):
+    """The weights of a step: the shares in its gates of an input, of a context (where there is one), of its output."""
+
+    def __init__(self, name: str, input_width: int, context_width: int, width: int) -> None:
+        super().__init__()
+        self.kind = CELL_STEPS[name]
+        self.width = width
+        self.of_input = nn.Linear(input_width, self.kind.gates * width)
+        self.of_context = nn.Linear(context_width, self.kind.gates * width, bias=False) if context_width else None
+        self.of_state = nn.Linear(width, self.kind.gates * width)
+        initialise(self.kind, self.of_state.weight.data.t(), self.of_state.bias.data)
+
+    def forward(self, from_input: Tensor, state: Tensor) -> Tensor:
+        """The next state from the share [..., gates × H] of input and context, and the state [..., parts × H]."""
+        from_state = self.of_state(state[..., : self.width]).to(state.dtype)
+        return self.kind.forward(from_input.to(state.dtype), from_state, state)[0]
+
+
+def initialise(kind: type[CellStep], weight: Tensor, bias: Tensor) -> None:
+    """Fill the share of the state: weight [H, gates × H] orthogonal by gates (Saxe et al. 2014), bias 0.
+
+    An LSTM's forget gate has bias 1 (Jozefowicz et al. 2015, section 2.2), so that it remembers to begin with.
+    """
+    H = weight.shape[0]
+    for gate in weight.split(H, dim=1):
+        nn.init.orthogonal_(gate)
+    bias.zero_()
+    if kind is LstmStep:
+        bias[..., H : 2 * H] = 1
