@@ -19,9 +19,12 @@ def explain(
 ) -> None:
     """What the keys of a recipe mean: the values each takes, its default, and what it is for.
 
+    The tables model.encoder and model.decoder have other keys in each family of networks.
+
     Examples:
         s2s explain
         s2s explain training
+        s2s explain model.encoder
         s2s explain model.decoder.context
         s2s explain lr --json
     """
@@ -45,11 +48,11 @@ def _show(keys: "list[Key]") -> None:
     from s2s.recipe.keys import section_titles
 
     titles = section_titles()
-    table = None
+    section = None
     for key in keys:
-        if key.key.rpartition(".")[0] != table:
-            table = key.key.rpartition(".")[0]
-            out.print(Text(f"{table or 'recipe'}: {titles[table]}", style="underline"), soft_wrap=True)
+        if key.section != section:
+            section = key.section
+            out.print(Text(f"{section or 'recipe'}: {titles[section]}", style="underline"), soft_wrap=True)
             out.print()
         line = Text.assemble((key.key, "bold"), f" = {_default(key)}", (f"   {key.values}", "dim"))
         out.print(line, soft_wrap=True)

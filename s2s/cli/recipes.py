@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from s2s.cli.console import note, out, print_json
-from s2s.cli.options import AsJson, Force
+from s2s.cli.options import AsJson, Force, SetValues
 
 app = typer.Typer(help="The recipes that come with s2s, to train as they are or to copy and change.")
 
@@ -34,23 +34,25 @@ def list_recipes(as_json: AsJson = False) -> None:
 @app.command()
 def show(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe's name, or a file.")],
+    values: SetValues = None,
     as_json: AsJson = False,
 ) -> None:
     """A recipe as TOML, with what it extends and every default filled in.
 
     Examples:
         s2s recipes show numbers/attention
+        s2s recipes show numbers/attention --set model.encoder.family=transformer
         s2s recipes show numbers/bottleneck --json
     """
     import tomli_w
 
-    from s2s.recipe.loading import load_recipe
+    from s2s.recipe.loading import recipe_to_keep
 
-    values = load_recipe(recipe).as_dict()
+    shown = recipe_to_keep(recipe, values or [])
     if as_json:
-        print_json(values)
+        print_json(shown)
     else:
-        print(tomli_w.dumps(values), end="")
+        print(tomli_w.dumps(shown), end="")
 
 
 @app.command()

@@ -76,7 +76,7 @@ def draft_recipe(
 ) -> str:
     """A commented recipe (TOML) for the files `source, target`, with the keys that are commonly changed."""
     source, target = files
-    explained = {key.key: key.description for key in recipe_keys()}
+    explained = {key.key: key.description for key in recipe_keys() if key.family in {None, "rnn"}}
     description = f"{PurePath(source).name} to {PurePath(target).name}: {measured.lines:,} lines"
     head = {"schema": SCHEMA, "name": name, "description": description}
     parts = [HEADER + tomli_w.dumps(head)]

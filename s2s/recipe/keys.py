@@ -1,4 +1,7 @@
-"""The keys of a recipe in words: what each may hold, its default and what it is for. Made from the schema itself."""
+"""The keys of a recipe in words: what each may hold, its default and what it is for. Made from the schema itself.
+
+A table that has a family (`model.encoder`, `model.decoder`) is there once for each family.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,25 +16,38 @@ BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiv
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key: its full name, the values it takes, its default (None: it has none), and its description."""
+    """One key: its full name, the family whose table it stands in (None: a table without), the values it takes,
+    its default (None: it has none), and its description.
+    """
 
     key: str
+    family: str | None
     values: str
     default: Any
     required: bool
     description: str
 
+    @property
+    def table(self) -> str:
+        """The table it stands in: `model.encoder`."""
+        return self.key.rpartition(".")[0]
+
+    @property
+    def section(self) -> str:
+        """The table with its family: `model.encoder, family rnn`."""
+        return _section(self.table, self.family)
+
 
 def recipe_keys() -> list[Key]:
     """Every key of a recipe in the schema's order, a table's own keys before those of tables inside it."""
     schema = Recipe.model_json_schema(by_alias=True)
-    return list(_keys(schema, schema["$defs"], ""))
+    return list(_keys(schema, schema["$defs"], "", None))
 
 
 def section_titles() -> dict[str, str]:
-    """What each table of a recipe is about: `training` -> `How the network is trained.`"""
+    """What each section is about: `training` -> `How the network is trained.`"""
     schema = Recipe.model_json_schema(by_alias=True)
-    return dict(_titles(schema, schema["$defs"], ""))
+    return dict(_titles(schema, schema["$defs"], "", None))
 
 
 def keys_named(name: str) -> list[Key]:
@@ -45,20 +61,20 @@ def keys_named(name: str) -> list[Key]:
     if found:
         return found
     last = {key.key.rpartition(".")[2] for key in keys}
-    known = [key.key for key in keys] + [table for table in section_titles() if table]
-    hint = did_you_mean(name, known) or did_you_mean(name.rpartition(".")[2], sorted(last))
+    known = dict.fromkeys([*(key.key for key in keys), *(key.table for key in keys if key.table)])
+    hint = did_you_mean(name, list(known)) or did_you_mean(name.rpartition(".")[2], sorted(last))
     raise UsageError(f"{name}: no such key in a recipe", hint or "s2s explain lists every key")
 
 
-def _keys(node: dict[str, Any], tables: dict[str, Any], prefix: str) -> Iterator[Key]:
-    for name, field in sorted(
-        node["properties"].items(), key=lambda item: "$ref" in item[1]
-    ):  # its own keys, then its tables
-        if "$ref" in field:
-            yield from _keys(_table(field, tables), tables, f"{prefix}{name}.")
-        else:
+def _keys(node: dict[str, Any], tables: dict[str, Any], prefix: str, family: str | None) -> Iterator[Key]:
+    fields = [(name, field, _inner(field, tables)) for name, field in node["properties"].items()]
+    for name, field, inner in sorted(fields, key=lambda one: bool(one[2])):  # its own keys, then its tables
+        for inner_family, table in inner:
+            yield from _keys(table, tables, f"{prefix}{name}.", inner_family)
+        if not inner:
             yield Key(
                 key=prefix + name,
+                family=family,
                 values=_values(field),
                 default=field.get("default"),
                 required=name in node.get("required", []),
@@ -66,16 +82,21 @@ def _keys(node: dict[str, Any], tables: dict[str, Any], prefix: str) -> Iterator
             )
 
 
-def _titles(node: dict[str, Any], tables: dict[str, Any], name: str) -> Iterator[tuple[str, str]]:
-    yield name, node["description"].split("\n")[0]
+def _titles(node: dict[str, Any], tables: dict[str, Any], name: str, family: str | None) -> Iterator[tuple[str, str]]:
+    yield _section(name, family), node["description"].split("\n")[0]
     for inner, field in node["properties"].items():
-        if "$ref" in field:
-            yield from _titles(_table(field, tables), tables, f"{name}.{inner}".removeprefix("."))
+        for inner_family, table in _inner(field, tables):
+            yield from _titles(table, tables, f"{name}.{inner}".removeprefix("."), inner_family)
 
 
-def _table(field: dict[str, Any], tables: dict[str, Any]) -> dict[str, Any]:
-    table: dict[str, Any] = tables[field["$ref"].rpartition("/")[2]]
-    return table
+def _section(table: str, family: str | None) -> str:
+    return f"{table}, family {family}" if family else table
+
+
+def _inner(field: dict[str, Any], tables: dict[str, Any]) -> list[tuple[str | None, dict[str, Any]]]:
+    """The table that a field is, one for each family, with the family; nothing where it is a value."""
+    found = [tables[one["$ref"].rpartition("/")[2]] for one in field.get("oneOf", [field]) if "$ref" in one]
+    return [(table["properties"].get("family", {}).get("const"), table) for table in found]
 
 
 def _values(field: dict[str, Any]) -> str:

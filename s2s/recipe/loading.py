@@ -1,15 +1,19 @@
 """Recipes as files: TOML with `extends`, values from `--set key=value`, errors that name file, key and nearest key."""
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from s2s.errors import ArtefactError, S2SError, UsageError, did_you_mean
+from s2s.errors import ArtefactError, UsageError, did_you_mean
 from s2s.files import explained
+from s2s.recipe.model_options import family_of
+from s2s.recipe.problems import refusal
 from s2s.recipe.schema import SCHEMA, Recipe
+
+Override = tuple[list[str], Any]  # `training.lr=1e-3` as (["training", "lr"], 0.001)
 
 
 def builtin_folder() -> Path:
@@ -47,15 +51,27 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises: UsageError for an unknown key, a value out of range, fields that contradict each other.
     """
     path = find_recipe(reference)
-    values = _read(path)
     given = [_override(text) for text in overrides]
-    for keys, value in given:
-        _put(values, keys, value)
+    values = _overridden(_read(path), given)
     data = values.get("data")
     if isinstance(data, dict):
         base = Path.cwd() if any(keys == ["data", "root"] for keys, _ in given) else path.parent
         data["root"] = str((base / str(data.get("root", ""))).resolve())
     return parse_recipe(values, f"recipe {reference}")
+
+
+def recipe_to_keep(reference: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The recipe of a name or file as one would put it in a file: every default filled in, but `data.root` only
+    where files are read from a folder that the recipe or an override names.
+
+    Raises: as load_recipe.
+    """
+    recipe = load_recipe(reference, overrides)
+    said = _overridden(_read(find_recipe(reference)), [_override(text) for text in overrides])["data"].get("root")
+    values = recipe.as_dict()
+    if not said or recipe.data.kind in {"generator", "hub"}:
+        values["data"] = recipe.data.model_dump(mode="json", exclude={"root"}, exclude_none=True)
+    return values
 
 
 def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
@@ -66,18 +82,7 @@ def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise _explained(error, where) from error
-
-
-def all_keys(model: type[BaseModel] = Recipe, prefix: str = "") -> Iterator[str]:
-    """Every key of a recipe: `data.kind`, `training.lr`, …."""
-    for name, field in model.model_fields.items():
-        key = f"{prefix}{field.alias or name}"
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from all_keys(inner, f"{key}.")
-        else:
-            yield key
+        raise refusal(error, where) from error
 
 
 def recipe_files(path: Path) -> list[Path]:
@@ -89,7 +94,7 @@ def _read(path: Path) -> dict[str, Any]:
     """The values in a file, laid over those of the file it extends."""
     merged: dict[str, Any] = {}
     for _, values in reversed(_layers(path)):
-        merged = _merged(merged, values)
+        merged = _merged(_without_other_families(merged, values), values)
     return merged
 
 
@@ -135,7 +140,20 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _override(text: str) -> tuple[list[str], Any]:
+def _without_other_families(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`base` without the tables of the network that `over` has of another family, to which their keys mean nothing."""
+    old, new = base.get("model"), over.get("model")
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return base
+    changed = {
+        name
+        for name, table in new.items()
+        if isinstance(table, dict) and "family" in table and family_of(table) != family_of(old.get(name, table))
+    }
+    return base | {"model": {name: value for name, value in old.items() if name not in changed}}
+
+
+def _override(text: str) -> Override:
     """`training.lr=1e-3` -> (["training", "lr"], 0.001): a TOML value, or else a string."""
     key, equals, value = text.partition("=")
     if not equals or not key:
@@ -146,44 +164,21 @@ def _override(text: str) -> tuple[list[str], Any]:
         return key.split("."), value
 
 
+def _overridden(values: dict[str, Any], overrides: list[Override]) -> dict[str, Any]:
+    """The values with overrides in their order, but for families: they come first, since they decide what is kept."""
+    families: dict[str, Any] = {}
+    for keys, value in overrides:
+        if keys[-1] == "family":
+            _put(families, keys, value)
+    values = _without_other_families(values, families)
+    for keys, value in overrides:
+        _put(values, keys, value)
+    return values
+
+
 def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
     for key in keys[:-1]:
         values = values.setdefault(key, {})
         if not isinstance(values, dict):
             raise UsageError(f"--set {'.'.join(keys)}: {key} holds a value, not a table")
     values[keys[-1]] = value
-
-
-def _explained(error: ValidationError, where: str) -> S2SError:
-    """The first thing that is wrong, as one message."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        hint = _nearest(key)
-        return UsageError(f"{where}: {key}: no such key" + (f"; {hint}" if hint else ""), "s2s explain lists every key")
-    expected = first["msg"].removeprefix("Value error, ")
-    found = "" if first["type"] == "missing" or isinstance(first["input"], dict) else f" (found {first['input']!r})"
-    return UsageError(f"{where}: {key or 'recipe'}: {expected[:1].lower() + expected[1:]}{found}", _describe(key))
-
-
-def _nearest(key: str) -> str | None:
-    """did-you-mean among the keys of the same table first, then among all."""
-    table, _, name = key.rpartition(".")
-    keys = list(all_keys())
-    siblings = sorted(
-        {known[len(table) + 1 if table else 0 :].split(".")[0] for known in keys if known.startswith(table)}
-    )
-    return did_you_mean(name, siblings) or did_you_mean(key, keys)
-
-
-def _describe(key: str) -> str | None:
-    model: type[BaseModel] = Recipe
-    description = None
-    for part in key.split("."):
-        field = next((f for name, f in model.model_fields.items() if part in {name, f.alias}), None)
-        if field is None:
-            break
-        description = field.description
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            model = field.annotation
-    return f"{key}: {description}" if description else None

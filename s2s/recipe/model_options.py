@@ -7,7 +7,8 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from s2s.recipe.options import Options
 
 CELLS = {"rnn": "tanh RNN", "gru": "GRU", "lstm": "LSTM"}  # names in words
-SIZES: dict[str, dict[str, Any]] = {  # of an embedding E: a Transformer's blocks; recurrent layers of E units a direction
+# of an embedding E: a Transformer's blocks; recurrent layers of E units a direction
+SIZES: dict[str, dict[str, Any]] = {
     "tiny": {"embedding": 128, "transformer": {"layers": 2, "heads": 4}, "rnn": {"layers": 1}},
     "small": {"embedding": 256, "transformer": {"layers": 3, "heads": 4}, "rnn": {"layers": 1}},
     "base": {"embedding": 512, "transformer": {"layers": 6, "heads": 8}, "rnn": {"layers": 2}},
@@ -163,18 +164,19 @@ def _layers(count: int) -> str:
     return f"{count}-layer " if count > 1 else ""
 
 
-def _family(value: Any) -> Any:
-    return value.get("family", "rnn") if isinstance(value, dict) else getattr(value, "family", None)
+def family_of(table: Any) -> Any:
+    """The family that an encoder's or decoder's values name, or else the default; None where they are no table."""
+    return table.get("family", "rnn") if isinstance(table, dict) else getattr(table, "family", None)
 
 
-_UNKNOWN = {"custom_error_type": "family", "custom_error_message": "family: expected rnn or transformer"}
+_UNKNOWN = {"custom_error_type": "family", "custom_error_message": "expected rnn or transformer"}
 EncoderOptions = Annotated[
     Annotated[RnnEncoderOptions, Tag("rnn")] | Annotated[TransformerEncoderOptions, Tag("transformer")],
-    Discriminator(_family, **_UNKNOWN),
+    Discriminator(family_of, **_UNKNOWN),
 ]
 DecoderOptions = Annotated[
     Annotated[RnnDecoderOptions, Tag("rnn")] | Annotated[TransformerDecoderOptions, Tag("transformer")],
-    Discriminator(_family, **_UNKNOWN),
+    Discriminator(family_of, **_UNKNOWN),
 ]
 
 
@@ -182,7 +184,8 @@ class ModelOptions(Options):
     """The network."""
 
     size: Literal["tiny", "small", "base", "big"] | None = Field(
-        None, description="fills what is not given: embeddings of 128, 256, 512, 1024, and widths and layers in proportion"
+        None,
+        description="fills what is not given: embeddings of 128, 256, 512, 1024, and widths and layers in proportion",
     )
     embedding: Width = Field(256, description="width of token embeddings, of the read-out, and of a Transformer")
     tied_embeddings: Literal["none", "target", "all"] = Field(
@@ -208,8 +211,8 @@ class ModelOptions(Options):
         filled = {"embedding": embedding, **values}
         for side, width in (("encoder", embedding), ("decoder", 2 * embedding)):
             given = values.get(side, {})
-            if isinstance(given, dict) and given.get("family", "rnn") in size:
-                family = given.get("family", "rnn")
+            family = family_of(given)
+            if isinstance(given, dict) and family in ("rnn", "transformer"):
                 filled[side] = size[family] | ({"width": width} if family == "rnn" else {}) | given
         return filled
 
@@ -218,10 +221,8 @@ class ModelOptions(Options):
         for side, options in (("encoder", self.encoder), ("decoder", self.decoder)):
             if isinstance(options, BlockOptions):
                 _check_heads(side, options, self.embedding)
-        memory = self.encoder.memory_width(self.embedding)
-        decoder = self.decoder
-        if isinstance(decoder, RnnDecoderOptions) and decoder.attends and decoder.score == "dot" and decoder.width != memory:
-            raise ValueError(f"score dot needs a decoder as wide as the memory: {decoder.width} is not {memory}")
+        if isinstance(self.decoder, RnnDecoderOptions):
+            _check_score(self.decoder, self.encoder.memory_width(self.embedding))
         return self
 
     @property
@@ -241,3 +242,8 @@ def _check_heads(side: str, options: BlockOptions, embedding: int) -> None:
         raise ValueError(f"{side}: rotary positions need heads of an even width, not {embedding // options.heads}")
     if options.positions == "sinusoidal" and embedding % 2:
         raise ValueError(f"{side}: sinusoidal positions need an embedding of an even width, not {embedding}")
+
+
+def _check_score(decoder: RnnDecoderOptions, memory: int) -> None:
+    if decoder.attends and decoder.score == "dot" and decoder.width != memory:
+        raise ValueError(f"score dot needs a decoder as wide as the memory: {decoder.width} is not {memory}")

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from s2s.recipe.loading import all_keys
+from s2s.recipe.keys import recipe_keys
 
 
 def test_everything_is_listed_once(run):
@@ -10,7 +10,9 @@ def test_everything_is_listed_once(run):
     assert [line.split(" = ")[0] for line in lines if " = " in line and not line.startswith(" ")] == [
         one["key"] for one in json.loads(run("explain", "--json").out)
     ]
-    assert {one["key"] for one in json.loads(run("explain", "--json").out)} == set(all_keys())
+    listed = [(one["key"], one["family"]) for one in json.loads(run("explain", "--json").out)]
+    assert listed == [(key.key, key.family) for key in recipe_keys()]
+    assert len(listed) == len(set(listed))
 
 
 def test_a_key_with_its_values_default_and_description(run):
@@ -21,8 +23,28 @@ def test_a_key_with_its_values_default_and_description(run):
 
 
 def test_a_table_is_all_its_keys(run):
-    keys = {one["key"] for one in json.loads(run("explain", "model", "--json").out)}
-    assert keys == {key for key in all_keys() if key.startswith("model.")}
+    keys = [one["key"] for one in json.loads(run("explain", "model", "--json").out)]
+    assert keys == [key.key for key in recipe_keys() if key.key.startswith("model.")]
+
+
+def test_a_table_that_has_a_family_is_shown_for_each(run):
+    found = run("explain", "model.encoder.layers")
+    assert found.out == (
+        "model.encoder, family rnn: A recurrent encoder.\n\n"
+        "model.encoder.layers = 1   integer ≥ 1, ≤ 128\n    layers, one upon the other\n\n"
+        "model.encoder, family transformer: A Transformer encoder.\n\n"
+        "model.encoder.layers = 6   integer ≥ 1, ≤ 128\n    blocks\n\n"
+    )
+    titles = [line for line in run("explain", "model.encoder").out.splitlines() if line.startswith("model.encoder, ")]
+    assert len(titles) == 2
+
+
+def test_a_key_of_one_family_says_which(run):
+    (found,) = json.loads(run("explain", "model.decoder.context", "--json").out)
+    assert found["family"] == "rnn"
+    assert "model.decoder, family rnn: A recurrent decoder.\n" in run("explain", "model.decoder.context").out
+    families = {one["family"] for one in json.loads(run("explain", "training", "--json").out)}
+    assert families == {None}
 
 
 def test_the_last_name_is_enough(run):

@@ -1,7 +1,6 @@
 import pytest
 from pydantic import ValidationError
 
-from s2s.recipe.model_options import ModelOptions, RnnDecoderOptions
 from s2s.recipe.schema import DataOptions, GeneratorOptions, Recipe, TrainingOptions, is_name, limit_parts
 
 FILES = {"source": ["a.de"], "target": ["a.en"]}
@@ -87,9 +86,3 @@ def test_a_recipe_there_and_back():
     values = recipe.as_dict()
     assert values["schema"] == 1
     assert Recipe.model_validate(values) == recipe
-
-
-def test_the_network_in_words():
-    assert ModelOptions().in_words() == "bidirectional GRU encoder; GRU decoder with additive attention"
-    without = ModelOptions(decoder=RnnDecoderOptions(context="summary"))
-    assert without.in_words().endswith("a fixed context (no attention)")
