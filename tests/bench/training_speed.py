@@ -13,26 +13,62 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-SHAPE = {
+import torch
+
+from s2s.devices import choose_precision
+
+BATCH_TOKENS = 4096
+COMMON = {
     "model.embedding": 256,
-    "model.encoder.width": 256,
-    "model.decoder.width": 512,
-    "model.dropout": 0.2,
-    "training.batch_tokens": 4096,
+    "training.batch_tokens": BATCH_TOKENS,
+    "training.label_smoothing": 0.1,
     "training.validation_lines": 0,
     "decoding.beam": 1,
     "decoding.max_ratio": 0.1,
 }
+GRU = {"model.encoder.width": 256, "model.decoder.width": 512, "model.decoder.attention_width": 512}
+BLOCKS = {
+    f"model.{side}.{key}": value
+    for side in ("encoder", "decoder")
+    for key, value in {"family": "transformer", "layers": 3, "heads": 4, "feed_forward": 1024}.items()
+}
 EMBEDDED = {"tokenizer.vocabulary": 1000}
 LOGGED = 50  # updates between two figures of s2s; JoeyNMT's are 10 apart
+JOEYNMT_UPDATES = 30
 
 
-def s2s_speed(recipe: str, settings: dict[str, object], updates: int) -> float:
-    """Median target tokens a second of the recipe in the benchmark's shape."""
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A network that is measured: its recipe and settings, its words, and the shape of JoeyNMT it is held against."""
+
+    recipe: str
+    settings: dict[str, Any]
+    words: str
+    joeynmt: str
+
+
+SHAPES = {
+    "Transformer": Shape(
+        "attention",
+        BLOCKS | {"model.dropout": 0.1},
+        "3+3 layers of 256, 4 heads, 1,024 in feed-forward, dropout 0.1",
+        "T",
+    ),
+    "attention": Shape(
+        "attention", GRU | {"model.dropout": 0.2}, "GRU 256 a direction / 512, additive, dropout 0.2", "A"
+    ),
+    "bottleneck": Shape("bottleneck", GRU | {"model.dropout": 0.2}, "the same without attention", "A"),
+}
+
+
+def s2s_speed(recipe: str, settings: dict[str, Any], updates: int) -> float:
+    """Median target tokens a second of the recipe with these settings."""
     limit = {"training.limit": f"{updates} updates", "training.validate_every": f"{updates} updates"}
-    values = [part for key, value in {**SHAPE, **settings, **limit}.items() for part in ("--set", f"{key}={value}")]
+    values = [part for key, value in {**COMMON, **settings, **limit}.items() for part in ("--set", f"{key}={value}")]
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"S2S_HOME": folder, "S2S_LEASES": f"{folder}/leases"}
         subprocess.run(
@@ -43,10 +79,46 @@ def s2s_speed(recipe: str, settings: dict[str, object], updates: int) -> float:
     return statistics.median(row["tokens_per_second"] for row in rows if row["kind"] == "training")
 
 
-def joeynmt_speed(folder: Path, updates: int) -> float:
-    """Median target tokens a second that JoeyNMT logs: bidirectional GRU 256, GRU 512, additive attention (shape A)."""
-    done = subprocess.run(["bash", folder / "run.sh", "A", str(updates)], check=True, capture_output=True, text=True)
+def joeynmt_speed(folder: Path, shape: str) -> float:
+    """Median target tokens a second that JoeyNMT logs, of its shape T (Transformer) or A (GRU with attention)."""
+    command = ["bash", str(folder / "run.sh"), shape, str(JOEYNMT_UPDATES)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(done.stdout)
+
+
+def precisions() -> list[str]:
+    """fp32, and what `auto` chooses on this machine where that is another."""
+    return list(dict.fromkeys(["fp32", choose_precision("auto", torch.device("cpu"))]))
+
+
+def turn(names: list[str], settings: dict[str, Any], folder: str, joeynmt: Path | None) -> dict[str, float]:
+    """One speed of each side: `attention fp32`, `JoeyNMT A`, …."""
+    speeds = {
+        f"{name} {precision}": s2s_speed(
+            f"{folder}/{SHAPES[name].recipe}",
+            SHAPES[name].settings | settings | {"training.precision": precision},
+            2 * LOGGED,
+        )
+        for name in names
+        for precision in precisions()
+    }
+    if joeynmt:
+        for shape in dict.fromkeys(SHAPES[name].joeynmt for name in names):
+            speeds[f"JoeyNMT {shape}"] = joeynmt_speed(joeynmt, shape)
+    return speeds
+
+
+def report(turns: list[dict[str, float]]) -> None:
+    """Medians over the turns, and of the ratios within a turn."""
+    for key in turns[0]:
+        found = [speeds[key] for speeds in turns]
+        line = f"{key:18} {statistics.median(found):8,.0f}   ({', '.join(f'{speed:,.0f}' for speed in found)})"
+        shape = SHAPES.get(key.split()[0])
+        rival = f"JoeyNMT {shape.joeynmt}" if shape else ""
+        if rival in turns[0]:
+            ratio = statistics.median(speeds[key] / speeds[rival] for speeds in turns)
+            line += f"   {ratio:.1f} times {rival}"
+        print(line)
 
 
 def main() -> None:
@@ -54,25 +126,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--joeynmt", type=Path, help="folder with JoeyNMT's setup.sh and run.sh")
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--networks", nargs="+", choices=SHAPES, default=list(SHAPES))
     options = parser.parse_args()
     joeynmt: Path | None = options.joeynmt and options.joeynmt.resolve()
-    recipes = {name: f"{'multi30k' if joeynmt else 'numbers'}/{name}" for name in ("attention", "bottleneck")}
     settings = {"data.root": str(joeynmt.parents[1] / "data" / "multi30k")} if joeynmt else EMBEDDED
     if joeynmt:
-        subprocess.run(["bash", joeynmt / "setup.sh"], check=True, stdout=subprocess.DEVNULL)
-    speeds: dict[str, list[float]] = {name: [] for name in (*recipes, *(["JoeyNMT"] if joeynmt else []))}
-    for _ in range(options.turns):
-        for name, recipe in recipes.items():
-            speeds[name].append(s2s_speed(recipe, settings, 2 * LOGGED))
-        if joeynmt:
-            speeds["JoeyNMT"].append(joeynmt_speed(joeynmt, 30))
-    print("GRU 256 a direction / 512, batches of 4,096 tokens, dropout 0.2, target tokens a second, the whole loop")
-    for name, found in speeds.items():
-        line = f"{name:12} {statistics.median(found):8,.0f}   ({', '.join(f'{speed:,.0f}' for speed in found)})"
-        if joeynmt and name != "JoeyNMT":
-            ratio = statistics.median(ours / theirs for ours, theirs in zip(found, speeds["JoeyNMT"], strict=True))
-            line += f"   {ratio:.1f} times JoeyNMT with attention"
-        print(line)
+        subprocess.run(["bash", str(joeynmt / "setup.sh")], check=True, stdout=subprocess.DEVNULL)
+    folder = "multi30k" if joeynmt else "numbers"
+    print(f"{folder}: target tokens a second of the whole loop; batches of {BATCH_TOKENS:,} tokens")
+    for name in options.networks:
+        print(f"  {name}: {SHAPES[name].words}")
+    if joeynmt:
+        print(
+            "  JoeyNMT T, A: the same Transformer and GRU with attention, its current state's query and input feeding"
+        )
+    report([turn(options.networks, settings, folder, joeynmt) for _ in range(options.turns)])
 
 
 if __name__ == "__main__":

@@ -222,7 +222,7 @@ def test_every_weight_learns_in_either_precision(chosen: ModelOptions) -> None:
         half = model(batch)
     half.loss.backward()
     assert all(value.grad is not None and value.grad.isfinite().all() for value in model.parameters())
-    assert abs(float(half.loss / plain.loss) - 1) < 0.5
+    assert abs((half.loss / plain.loss).item() - 1) < 0.5
 
 
 def test_the_cover_has_every_pair() -> None:
