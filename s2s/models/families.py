@@ -12,6 +12,7 @@ from s2s.models.rnn import RnnEncoder
 from s2s.models.rnn_attention import CurrentQueryDecoder, PreviousQueryDecoder
 from s2s.models.rnn_decoder import FixedContextDecoder, RnnDecoder
 from s2s.models.seq2seq import Seq2Seq
+from s2s.models.transformer import TransformerDecoder, TransformerEncoder
 from s2s.recipe.model_options import ModelOptions, RnnDecoderOptions
 
 
@@ -22,8 +23,8 @@ def _rnn_decoder(options: RnnDecoderOptions, embedding: nn.Embedding, encoder: E
     return kind(options, embedding, encoder, dropout)
 
 
-ENCODERS: dict[str, Callable[..., Encoder]] = {"rnn": RnnEncoder}
-DECODERS: dict[str, Callable[..., Decoder]] = {"rnn": _rnn_decoder}
+ENCODERS: dict[str, Callable[..., Encoder]] = {"rnn": RnnEncoder, "transformer": TransformerEncoder}
+DECODERS: dict[str, Callable[..., Decoder]] = {"rnn": _rnn_decoder, "transformer": TransformerDecoder}
 
 
 def build_model(options: ModelOptions, vocabulary: int, label_smoothing: float = 0.0) -> Seq2Seq:

@@ -1,0 +1,252 @@
+"""Transformer encoder and decoder (Vaswani et al. 2017), as wide as the embeddings they read.
+
+B sentences, K hypotheses of each, S source positions, T target positions, D width, E width of the memory, L blocks,
+H heads, d = D / H width of a head.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from s2s.models.autocast import autocast_kind
+from s2s.models.blocks import NORMS, CrossAttention, FeedForward, SelfAttention
+from s2s.models.dropout import Dropout
+from s2s.models.interface import Decoded, Decoder, Encoder, Memory
+from s2s.models.positions import LearnedPositions, Positions, RotaryPositions, SinusoidalPositions
+from s2s.recipe.model_options import BlockOptions, TransformerDecoderOptions, TransformerEncoderOptions
+
+
+class Entrance(nn.Module):
+    """What the first block reads: √D · embedding, plus what positions add    Vaswani et al. 2017, sections 3.4, 3.5."""
+
+    def __init__(self, options: BlockOptions, width: int, dropout: float) -> None:
+        super().__init__()
+        self.positions = _positions(options, width)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, embedded: Tensor, added: Tensor | None) -> Tensor:
+        """Embeddings [B, T, D] -> [B, T, D]. `added` [T, D], or [1, D] where all stand at one position."""
+        scale = embedded.shape[-1] ** 0.5
+        return self.dropout(embedded * scale if added is None else torch.add(added, embedded, alpha=scale))
+
+
+def _positions(options: BlockOptions, width: int) -> Positions:
+    if options.positions == "learned":
+        return LearnedPositions(options.max_positions, width)
+    return SinusoidalPositions(width) if options.positions == "sinusoidal" else RotaryPositions(width // options.heads)
+
+
+def _entered(entrance: Entrance, embedded: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The stream [B, T, D] of whole sentences' embeddings [B, T, D], and how positions turn queries and keys."""
+    T = embedded.shape[1]
+    return entrance(embedded, entrance.positions.added(T, embedded)), entrance.positions.turns(T, embedded)
+
+
+def _final_norm(options: BlockOptions, width: int) -> nn.Module:
+    """One norm behind the last block where blocks normalise before their layers; else nothing."""
+    return NORMS[options.norm_kind](width) if options.norm == "pre" else nn.Identity()
+
+
+def _for_products(values: Tensor) -> Tensor:
+    """Values in the dtype of matrix products inside an autocast region: converted once, however many read them."""
+    kind = autocast_kind(values)
+    return values.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else values
+
+
+def _for_scores(mask: Tensor) -> Tensor | None:
+    """A mask [B, S] as attention takes it, [B, 1, 1, S]; None where nothing is padding and a look costs little."""
+    return None if mask.device.type == "cpu" and bool(mask.all()) else mask[:, None, None]
+
+
+class EncoderBlock(nn.Module):
+    """Self-attention and feed-forward."""
+
+    def __init__(self, width: int, options: BlockOptions, dropout: float) -> None:
+        super().__init__()
+        self.attention = SelfAttention(width, options, dropout)
+        self.feed_forward = FeedForward(width, options, dropout)
+
+    def forward(self, stream: Tensor, turns: Tensor | None, mask: Tensor | None) -> Tensor:
+        """The stream [B, S, D] after this block. `turns` [2, S, d / 2], `mask` [B, 1, 1, S]."""
+        return self.feed_forward(self.attention(stream, turns, mask))
+
+
+class TransformerEncoder(Encoder):
+    """A stack of blocks. The summary is the mean of the states at real positions."""
+
+    def __init__(self, options: TransformerEncoderOptions, embedding: nn.Embedding, dropout: float) -> None:
+        super().__init__()
+        D = embedding.embedding_dim
+        self.width = self.summary_width = D
+        self.embedding = embedding
+        self.entrance = Entrance(options, D, dropout)
+        self.blocks = nn.ModuleList(EncoderBlock(D, options, dropout) for _ in range(options.layers))
+        self.norm = _final_norm(options, D)
+
+    def forward(self, source: Tensor, lengths: Tensor | None) -> Memory:
+        """The memory of ids [B, S] with lengths [B], each at least 1, PAD behind them."""
+        B, S = source.shape
+        lengths = source.new_full((B,), S) if lengths is None else lengths
+        mask = torch.arange(S, device=source.device) < lengths.unsqueeze(1)
+        stream, turns = _entered(self.entrance, self.embedding(source))
+        for_scores = _for_scores(mask)
+        for block in self.blocks:
+            stream = block(stream, turns, for_scores)
+        states = self.norm(stream)
+        return Memory(states=states, mask=mask, summary=_mean(states, mask))
+
+
+def _mean(states: Tensor, mask: Tensor) -> Tensor:
+    """The mean [B, D] of states [B, S, D] where the mask [B, S] is True."""
+    return (states * mask.unsqueeze(2)).sum(1) / mask.sum(1, keepdim=True)
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerState:
+    """What a step needs.
+
+    Of a sentence: keys and values of the memory [B, H, S, d] in each block, mask [B, 1, 1, S] or None. Of a hypothesis:
+    `cache` [B, K, steps, 2, H, d] in each block, keys and values of the `written` positions so far. Of a position:
+    what it adds to an embedding [steps, D] and how it turns queries and keys [2, steps, d / 2], or None.
+    """
+
+    memory: tuple[tuple[Tensor, Tensor], ...]
+    mask: Tensor | None
+    cache: tuple[Tensor, ...]
+    added: Tensor | None
+    turns: Tensor | None
+    written: int = 0
+
+    def select(self, rows: Tensor, beams: Tensor) -> "TransformerState":
+        """Sentences `rows` [B'] and of each the hypotheses `beams` [B', K']."""
+        B, K = self.cache[0].shape[:2]
+        selected = self
+        if not torch.equal(rows, torch.arange(B, device=rows.device)):
+            memory = tuple((keys.index_select(0, rows), values.index_select(0, rows)) for keys, values in self.memory)
+            mask = None if self.mask is None else self.mask.index_select(0, rows)
+            selected = replace(selected, memory=memory, mask=mask)
+        order = (rows.unsqueeze(1) * K + beams).flatten()
+        if beams.shape != (B, K) or not torch.equal(order, torch.arange(B * K, device=rows.device)):
+            cache = tuple(self._reordered(part, order).unflatten(0, beams.shape) for part in self.cache)
+            selected = replace(selected, cache=cache)
+        return selected
+
+    def _reordered(self, cache: Tensor, order: Tensor) -> Tensor:
+        """A cache [B · K, steps, ...] in the order [B' · K'] of hypotheses; what is not yet written is not copied."""
+        new = cache.new_empty(len(order), *cache.shape[2:])
+        torch.index_select(cache.flatten(0, 1)[:, : self.written], 0, order, out=new[:, : self.written])
+        return new
+
+
+class DecoderBlock(nn.Module):
+    """Self-attention, attention to the memory, and feed-forward."""
+
+    def __init__(self, width: int, memory_width: int, options: BlockOptions, dropout: float) -> None:
+        super().__init__()
+        self.self_attention = SelfAttention(width, options, dropout)
+        self.cross_attention = CrossAttention(width, memory_width, options, dropout)
+        self.feed_forward = FeedForward(width, options, dropout)
+
+    def forward(
+        self, stream: Tensor, turns: Tensor | None, states: Tensor, mask: Tensor | None, *, weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """The stream [B, T, D] after this block, and its weights [B, H, T, S] where asked for.
+
+        `turns` [2, T, d / 2], `states` [B, S, E], `mask` [B, 1, 1, S].
+        """
+        stream = self.self_attention(stream, turns, causal=True)
+        keys, values = self.cross_attention.keys_values(states)
+        stream, attention = self.cross_attention(stream, keys, values, mask, weights=weights)
+        return self.feed_forward(stream), attention
+
+    def step(
+        self,
+        stream: Tensor,
+        turns: Tensor | None,
+        cache: Tensor,
+        position: int,
+        memory: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+        *,
+        weights: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The stream [B, K, D] of one position after this block, and its weights [B, H, K, S] where asked for.
+
+        `turns` [2, 1, d / 2], `cache` [B, K, steps, 2, H, d], `memory` two of [B, H, S, d], `mask` [B, 1, 1, S].
+        """
+        stream = self.self_attention.step(stream, turns, cache, position)
+        stream, attention = self.cross_attention(stream, *memory, mask, weights=weights)
+        return self.feed_forward(stream), attention
+
+
+class TransformerDecoder(Decoder):
+    """A stack of blocks in which no position sees those behind it."""
+
+    def __init__(
+        self, options: TransformerDecoderOptions, embedding: nn.Embedding, encoder: Encoder, dropout: float
+    ) -> None:
+        super().__init__()
+        self.width = D = embedding.embedding_dim
+        self.embedding = embedding
+        self.entrance = Entrance(options, D, dropout)
+        self.blocks = nn.ModuleList(DecoderBlock(D, encoder.width, options, dropout) for _ in range(options.layers))
+        self.norm = _final_norm(options, D)
+        self.shown = range(options.layers)[options.attention_layer - (options.attention_layer > 0)]
+
+    def forward(self, memory: Memory, inputs: Tensor, *, weights: bool = False) -> Decoded:
+        """Teacher forcing: inputs [B, T] -> hidden [B, T, D], weights [B, T, S] where asked for."""
+        hidden, attention = self._run(memory, inputs, [self.shown] if weights else [])
+        return Decoded(hidden, attention[0].float().mean(1) if weights else None)
+
+    def all_weights(self, memory: Memory, inputs: Tensor) -> Tensor:
+        """Weights [B, L, H, T, S] of every block and head in teacher forcing, from inputs [B, T]."""
+        return torch.stack(self._run(memory, inputs, range(len(self.blocks)))[1], dim=1).float()
+
+    def _run(self, memory: Memory, inputs: Tensor, shown: Collection[int]) -> tuple[Tensor, list[Tensor]]:
+        """Hidden [B, T, D], and the weights [B, H, T, S] of the blocks that are shown."""
+        stream, turns = _entered(self.entrance, self.embedding(inputs))
+        states, mask = _for_products(memory.states), _for_scores(memory.mask)
+        maps = []
+        for index, block in enumerate(self._stack()):
+            stream, attention = block(stream, turns, states, mask, weights=index in shown)
+            maps += [] if attention is None else [attention]
+        return _for_products(self.norm(stream)), maps
+
+    def _stack(self) -> Iterator[DecoderBlock]:
+        return cast("Iterator[DecoderBlock]", iter(self.blocks))
+
+    @torch.no_grad()
+    def start(self, memory: Memory, *, steps: int) -> TransformerState:
+        """The state before the first step, K = 1, with room for that many steps. Steps keep no gradients."""
+        states = _for_products(memory.states)
+        sentence = tuple(
+            (keys.contiguous(), values.contiguous())
+            for keys, values in (block.cross_attention.keys_values(states) for block in self._stack())
+        )
+        keys = sentence[0][0]
+        B, H, _, d = keys.shape
+        return TransformerState(
+            memory=sentence,
+            mask=_for_scores(memory.mask),
+            cache=tuple(keys.new_empty(B, 1, steps, 2, H, d) for _ in self.blocks),
+            added=self.entrance.positions.added(steps, self.embedding.weight),
+            turns=self.entrance.positions.turns(steps, self.embedding.weight),
+        )
+
+    @torch.no_grad()
+    def step(  # type: ignore[override]
+        self, inputs: Tensor, state: TransformerState, *, weights: bool = False
+    ) -> tuple[Decoded, TransformerState]:
+        """One step: inputs [B, K] -> hidden [B, K, D] and the next state, which shares the cache of the one given."""
+        position = slice(state.written, state.written + 1)
+        stream = self.entrance(self.embedding(inputs), None if state.added is None else state.added[position])
+        turns = None if state.turns is None else state.turns[:, position]
+        shown = None
+        for index, block in enumerate(self._stack()):
+            cache, memory, asked = state.cache[index], state.memory[index], weights and index == self.shown
+            stream, attention = block.step(stream, turns, cache, state.written, memory, state.mask, weights=asked)
+            shown = shown if attention is None else attention.float().mean(1)
+        return Decoded(_for_products(self.norm(stream)), shown), replace(state, written=state.written + 1)
