@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("s2s.cli.doctor", "Check this machine: versions, devices, folders, what to mend"),
     "tokenizer": ("s2s.cli.tokenizer", "Train a tokenizer, turn text into pieces and back"),
     "data": ("s2s.cli.data", "Prepare, inspect and make sentence pairs"),
+    "plan": ("s2s.cli.plan", "Say how large a recipe's network is, before it is trained"),
     "train": ("s2s.cli.train", "Train a recipe into a model in the registry"),
     "resume": ("s2s.cli.resume", "Go on with a training run that was stopped"),
     "translate": ("s2s.cli.translate", "Translate lines of text with a model"),

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from s2s.models.autocast import autocast_kind
 from s2s.models.cells import CellStep, GruStep
 
 
 def matmul_dtype(values: Tensor) -> torch.dtype:
     """What matrix products with `values` are computed in: autocast's dtype inside such a region, else their own."""
-    kind = values.device.type
+    kind = autocast_kind(values)
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else values.dtype
 
 
@@ -29,7 +30,7 @@ def recurrence(kind: type[CellStep], inputs: Tensor, start: Tensor, weight: Tens
     [G, 1, N × H] -> states [T, G, B, P × H].
     """
     weight = weight.to(matmul_dtype(inputs))
-    with torch.autocast(inputs.device.type, enabled=False):
+    with torch.autocast(autocast_kind(inputs), enabled=False):
         return _Recurrence.apply(kind, inputs, start, weight, bias)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from s2s.models.attention import SCORES, AdditiveScore, attend
+from s2s.models.autocast import autocast_kind
 from s2s.models.cells import GruStep
 from s2s.models.interface import Decoded, Encoder, Memory
 from s2s.models.recurrence import AttentionGru, matmul_dtype
@@ -64,7 +65,7 @@ class PreviousQueryDecoder(AttentionDecoder):
         of_state = torch.cat((score.of_query.weight, cell.of_state.weight)).t().to(dtype)
         of_context = cell.of_context.weight.t().to(dtype)
         bias = torch.cat((score.of_query.bias, cell.of_state.bias))
-        with torch.autocast(gates.device.type, enabled=False):
+        with torch.autocast(autocast_kind(gates), enabled=False):
             return AttentionGru.apply(gates, state, keys, states, memory.mask, of_context, of_state, bias, score.v)
 
     def _first_layer(self, gates: Tensor, state: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:

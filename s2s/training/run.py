@@ -29,6 +29,7 @@ from s2s.errors import ArtefactError, ResourceError, UsageError, did_you_mean
 from s2s.files import digest_json, home, only_writer, read_json, write_bytes, write_json
 from s2s.models.families import build_model
 from s2s.models.seq2seq import Seq2Seq
+from s2s.models.size import parameters, shapes_of
 from s2s.recipe.loading import load_recipe
 from s2s.recipe.schema import Recipe
 from s2s.registry.card import Card, ScoreRecord, TrainingRecord
@@ -168,7 +169,7 @@ def _begin(recipe: Recipe, corpus: Corpus, key: str, device: str) -> Path:
         count += 1
     precision = choose_precision(recipe.training.precision, device_named(device))
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    threads = threads_for(parameters(build_model(recipe.model, recipe.tokenizer.vocabulary)))
+    threads = threads_for(parameters(shapes_of(recipe)))
     record = RunRecord(key, recipe.name, corpus.digest, device, precision, threads, created)
     write_bytes(folder / "recipe.toml", tomli_w.dumps(recipe.as_dict()).encode())
     record.write(folder)
@@ -201,11 +202,6 @@ def _carry_out(folder: Path, recipe: Recipe, corpus: Corpus, console: Console) -
         network.load_weights(best.model)
         network.eval()
         return _publish(folder, record, corpus, translator, network, position, progress)
-
-
-def parameters(network: torch.nn.Module) -> int:
-    """Trained numbers of a network, shared ones once."""
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _publish(

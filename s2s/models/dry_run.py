@@ -1,0 +1,131 @@
+"""Running a network without its numbers: what it computes and keeps, counted on the meta device.
+
+A tensor on the meta device has a shape and no memory. `DryRun` watches the operations on such tensors, counts the FLOPs
+of matrix products and adds up the bytes that the tensors would take. What depends on numbers that are not there is
+answered as for a batch without padding.
+"""
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+aten = torch.ops.aten
+
+PRODUCTS = {aten.mm, aten.addmm, aten.bmm, aten.baddbmm, aten.mv, aten.addmv, aten.dot}  # of their last two arguments
+LOWERED = {  # what autocast computes in bfloat16
+    *(torch.matmul, torch.mm, torch.bmm, torch.addmm, torch.baddbmm, Tensor.matmul, Tensor.mm, Tensor.bmm),
+    *(Tensor.__matmul__, Tensor.__rmatmul__, F.linear, F.scaled_dot_product_attention, F.conv2d),
+}
+UNFILLED: dict[Any, Callable[..., Any]] = {  # random weights: neither drawn nor made orthogonal, which imports slowly
+    aten.normal_.default: lambda values, *settings, **more: values,
+    aten.linalg_qr.default: lambda values, *settings: (values, values),
+}
+
+
+class DryRun(TorchDispatchMode):
+    """Counts while it is entered: `flops`, `bytes` of the tensors made meanwhile that are still there, their `peak`.
+
+    A product of [n, m] and [m, p] has 2 n m p FLOPs, a multiplication and an addition each. Whatever goes element by
+    element is left out, as is usual (Kaplan et al. 2020, section 2.1).
+    """
+
+    def __init__(self, outside: Iterable[Tensor] = ()) -> None:
+        """`outside`: tensors whose bytes are not counted."""
+        super().__init__()
+        self.flops = self.bytes = self.peak = 0
+        self._known = {_key(tensor) for tensor in outside}
+        self._ranges: set[int] = set()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: torch would import its compiler to keep it out of here."""
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """One operation: its result, counted."""
+        result = self._result(func, args, kwargs or {})
+        for value in result if isinstance(result, (tuple, list)) else (result,):
+            if isinstance(value, Tensor):
+                self._count(value)
+        if func.overloadpacket is aten.arange:
+            self._ranges.add(_key(result))
+        return result
+
+    def _result(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        packet = func.overloadpacket
+        if packet in PRODUCTS:
+            return self._product(args[-2], args[-1], kwargs.get("out"))
+        if func in UNFILLED:
+            return UNFILLED[func](*args, **kwargs)
+        if func is aten.equal.default:  # known of ranges alone: rows that are all rows, in their order
+            return args[0].shape == args[1].shape and {_key(args[0]), _key(args[1])} <= self._ranges
+        if func is aten.index.Tensor and args[1][0] is not None and args[1][0].dtype == torch.bool:
+            mask = args[1][0]  # true everywhere, as nothing is padding
+            return args[0].new_empty(mask.numel(), *args[0].shape[mask.dim() :])
+        result = func(*args, **kwargs)
+        if packet in flop_registry:  # fused attention, convolutions
+            self.flops += flop_registry[packet](*args, **kwargs, out_val=result)
+        return result
+
+    def _product(self, left: Tensor, right: Tensor, out: Tensor | None) -> Tensor:
+        """Left [..., n, m] times right [..., m, p] or [m]: of the result there is only the shape."""
+        columns = right.shape[-1:] if right.dim() > 1 else right.shape[:0]
+        self.flops += 2 * left.numel() * columns.numel()
+        if out is not None:
+            return out
+        return left.new_empty(left.shape[:-1] + columns)
+
+    def _count(self, tensor: Tensor) -> None:
+        storage, key = tensor.untyped_storage(), _key(tensor)
+        if key in self._known:
+            return
+        self._known.add(key)
+        self.bytes += storage.nbytes()
+        self.peak = max(self.peak, self.bytes)
+        weakref.finalize(storage, self._freed, key, storage.nbytes()).atexit = False
+
+    def _freed(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self._ranges.discard(key)
+        self.bytes -= size
+
+
+class DryAutocast(TorchFunctionMode):
+    """What torch.autocast does to matrix products, for shapes alone, of which autocast itself knows nothing.
+
+    Inside regions of `torch.autocast("cpu")` their factors are converted to its dtype, weights once.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._weights: dict[int, Tensor] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """One call, of factors converted where autocast would."""
+        kwargs = kwargs or {}
+        if func in LOWERED and "out" not in kwargs and torch.is_autocast_enabled("cpu"):
+            args = [self._lowered(value) for value in args]
+            kwargs = {name: self._lowered(value) for name, value in kwargs.items()}
+        return func(*args, **kwargs)
+
+    def _lowered(self, value: Any) -> Any:
+        if not isinstance(value, Tensor) or value.dtype != torch.float32:
+            return value
+        dtype = torch.get_autocast_dtype("cpu")
+        if not (value.is_leaf and value.requires_grad):
+            return value.to(dtype)
+        if id(value) not in self._weights:
+            self._weights[id(value)] = value.to(dtype)
+        return self._weights[id(value)]
+
+
+def _key(tensor: Tensor) -> int:
+    """The same number for all views of the same memory."""
+    return tensor.untyped_storage()._cdata
