@@ -91,6 +91,13 @@ def test_precision(monkeypatch, wanted, features, precision):
     assert devices.choose_precision(wanted, torch.device("cpu")) == precision
 
 
+def test_a_small_network_computes_in_fp32_unless_told_otherwise(monkeypatch):
+    monkeypatch.setattr(devices, "processor_features", lambda: ["avx512_bf16"])
+    found = [devices.choose_precision("auto", torch.device("cpu"), size) for size in (999_999, 1_000_000)]
+    assert found == ["fp32", "bf16"]
+    assert devices.choose_precision("bf16", torch.device("cpu"), 5) == "bf16"
+
+
 @pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "fp32")])
 def test_precision_of_a_graphics_card(monkeypatch, supported, precision):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)

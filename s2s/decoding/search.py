@@ -59,9 +59,10 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """The best hypotheses of each of B sentences, best first.
 
-    Candidates are ranked by the sum of log-probabilities; a sentence is done when `beam` hypotheses have finished or
-    its length limit is reached, and its finished ones are ranked by log-probability / length^α (α = `length_penalty`).
-    `max_lengths` [B]: most pieces, EOS included; an unfinished hypothesis is cut there.
+    Candidates are ranked by the sum of log-probabilities, finished hypotheses by log-probability / length^α (α =
+    `length_penalty`). A sentence is done when `beam` hypotheses have finished and none under way is, at the length that
+    it has, ranked above them all: a model that is sure of itself would else end with scraps that finished before its
+    first choice did. `max_lengths` [B]: most pieces, EOS included; an unfinished hypothesis is cut there.
     """
     found: list[list[Hypothesis]] = [[] for _ in max_lengths]
     device = source.ids.device
@@ -77,7 +78,7 @@ def beam_search(
     while len(beams.sentences):
         state, origins = _advance(model, state, beams, beam)
         _collect(beams, found, limits, beam, length_penalty)
-        state = _go_on(beams, state, origins, found, limits, beam)
+        state = _go_on(beams, state, origins, found, limits, beam, length_penalty)
     return [sorted(hypotheses, key=lambda h: h.score, reverse=True)[:beam] for hypotheses in found]
 
 
@@ -128,16 +129,22 @@ def _collect(beams: Beams, found: list[list[Hypothesis]], limits: Tensor, beam: 
 
 
 def _go_on(
-    beams: Beams, state: State, origins: Tensor, found: list[list[Hypothesis]], limits: Tensor, beam: int
+    beams: Beams,
+    state: State,
+    origins: Tensor,
+    found: list[list[Hypothesis]],
+    limits: Tensor,
+    beam: int,
+    length_penalty: float,
 ) -> State:
     """Leave the sentences that are done, and keep the `beam` best unfinished hypotheses of the others."""
     length = beams.pieces.shape[2] - 1
+    ranked = beams.scores.amax(1) / length**length_penalty
+    standing = zip(beams.sentences.tolist(), limits[beams.sentences].tolist(), ranked.tolist(), strict=True)
     going = [
         row
-        for row, (sentence, limit) in enumerate(
-            zip(beams.sentences.tolist(), limits[beams.sentences].tolist(), strict=True)
-        )
-        if len(found[sentence]) < beam and length < limit
+        for row, (sentence, limit, best) in enumerate(standing)
+        if length < limit and (len(found[sentence]) < beam or best > max(h.score for h in found[sentence]))
     ]
     rows = torch.tensor(going, dtype=torch.long, device=beams.scores.device)
     kept = beams.scores[rows].topk(min(beam, beams.scores.shape[1]), dim=1).indices

@@ -38,7 +38,7 @@ class _ByteDropout(torch.autograd.Function):
         words = torch.empty((shape.numel() + 7) // 8, dtype=torch.int64, device=values.device)
         drawn = words.random_(-(2**63), None).view(torch.uint8)[: shape.numel()].view(shape)
         ctx.scale = LEVELS / (LEVELS - dropped)
-        ctx.save_for_backward(kept := drawn >= dropped)
+        ctx.save_for_backward(kept := drawn.ge_(dropped))  # as bytes: quicker to multiply with than bools
         return _masked(values, kept, ctx.scale)
 
     @staticmethod

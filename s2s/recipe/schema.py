@@ -146,7 +146,7 @@ class TrainingOptions(Options):
     clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0: not clipped")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="probability spread over the whole vocabulary")
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="numbers computed in; auto: bf16 where the device has it"
+        "auto", description="numbers computed in; auto: bf16 where the device has it, for a million parameters and more"
     )
     validate_every: Limit = Field("1 epoch", description='how often to validate and save: "1 epoch" or "500 updates"')
     validation_lines: int = Field(

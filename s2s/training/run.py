@@ -167,10 +167,10 @@ def _begin(recipe: Recipe, corpus: Corpus, key: str, device: str) -> Path:
     base, count = f"{recipe.name}-{key[:8]}", 1
     while (folder := runs_folder() / (base if count == 1 else f"{base}-{count}")).exists():
         count += 1
-    precision = choose_precision(recipe.training.precision, device_named(device))
+    size = parameters(shapes_of(recipe))
+    precision = choose_precision(recipe.training.precision, device_named(device), size)
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    threads = threads_for(parameters(shapes_of(recipe)))
-    record = RunRecord(key, recipe.name, corpus.digest, device, precision, threads, created)
+    record = RunRecord(key, recipe.name, corpus.digest, device, precision, threads_for(size), created)
     write_bytes(folder / "recipe.toml", tomli_w.dumps(recipe.as_dict()).encode())
     record.write(folder)
     return folder

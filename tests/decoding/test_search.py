@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 
 from s2s.decoding.search import NEVER, Hypothesis, beam_search
 from s2s.models.families import build_model
-from s2s.models.interface import BOS, EOS, Batch, Source
+from s2s.models.interface import BOS, EOS, Batch, LossSums, Source, Step
 from s2s.models.seq2seq import Seq2Seq
 from s2s.recipe.model_options import ModelOptions, RnnDecoderOptions, RnnEncoderOptions
 
@@ -101,6 +102,40 @@ def test_the_score_is_the_forced_one_and_neighbours_change_nothing(context: str)
         assert math.isclose(best.score, best.log_probability / len(pieces), rel_tol=1e-6)
         alone = search(model, Source(given.ids[row : row + 1, :length], given.lengths[row : row + 1]), beam=3, limit=6)
         assert [h.pieces for h in alone[0]] == [h.pieces for h in together[row]]
+
+
+class Sure:
+    """A model that goes on for 9 pieces and then ends, almost surely; whatever else it begins, it ends at once."""
+
+    @dataclass(frozen=True)
+    class State:
+        lost: torch.Tensor  # [B, K] bool: whether a hypothesis has left the way
+        steps: int
+
+        def select(self, rows: torch.Tensor, beams: torch.Tensor) -> "Sure.State":
+            return Sure.State(self.lost[rows.unsqueeze(1), beams], self.steps)
+
+    way = 5
+
+    def forward(self, batch: Batch) -> LossSums:
+        raise NotImplementedError
+
+    def start(self, source: Source, *, steps: int) -> State:
+        return Sure.State(torch.zeros(len(source.ids), 1, dtype=torch.bool), 0)
+
+    def step(self, tokens: torch.Tensor, state: State, *, weights: bool = False) -> tuple[Step, State]:  # type: ignore[override]
+        lost = state.lost | ((tokens != self.way) & (tokens != BOS))
+        logits = torch.zeros(*tokens.shape, 13)
+        logits[..., self.way if state.steps < 9 else EOS] = 10.0
+        logits[lost] = torch.nn.functional.one_hot(torch.tensor(EOS), 13) * 10.0
+        return Step(logits), Sure.State(lost, state.steps + 1)
+
+
+@pytest.mark.parametrize("beam", [1, 2, 5])
+def test_scraps_that_finish_early_do_not_push_out_the_first_choice(beam: int) -> None:
+    for hypotheses in beam_search(Sure(), source(13), beam=beam, length_penalty=1.0, max_lengths=[40] * B):
+        assert hypotheses[0].pieces == [Sure.way] * 9
+        assert len(hypotheses) == beam
 
 
 def test_limits_are_each_sentences_own() -> None:
