@@ -2,7 +2,7 @@
 again.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +17,8 @@ SCHEMA = 1
 class Cell:
     """One system on one test set: what it is, how it was trained and decoded, its outputs and scores.
 
-    seconds: of training; tokens_per_second: target pieces, in training; test: digest of the test set's sentences.
+    seconds: of training; tokens_per_second: target pieces, in training; test: digest of the test set's sentences;
+    right_values: where the test asks for values, how many of each line are right in forced decoding.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Cell:
     perplexity: float
     versions: dict[str, str]
     machine: dict[str, Any]
+    right_values: list[int] = field(default_factory=list)
     schema: int = SCHEMA
 
     @classmethod

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from s2s.comparison.answers import answers_by_length, asks, right_values
 from s2s.comparison.cells import Cell, test_digest
 from s2s.comparison.differences import differences
 from s2s.data.corpus import Corpus
@@ -19,7 +20,7 @@ from s2s.decoding.translator import Translator
 from s2s.devices import device_named, threads_for
 from s2s.errors import DataError, UsageError
 from s2s.files import digest_json
-from s2s.metrics.lengths import by_length
+from s2s.metrics.lengths import bleu_by_length
 from s2s.metrics.significance import paired_bootstrap
 from s2s.recipe.loading import builtin_recipes, load_recipe, parse_recipe
 from s2s.recipe.schema import Recipe
@@ -61,7 +62,8 @@ def compare(
 ) -> tuple[Comparison, list[Cell]]:
     """Train what is missing, translate the test set of the first system with all, and put the figures side by side.
 
-    `names`: recipes (patterns allowed: `numbers/*`), models, or files of cells. Raises: UsageError where there are
+    `names`: recipes (patterns allowed: `numbers/*`; the systems are then in the order of their BLEU, the lowest first),
+    models, or files of cells. Raises: UsageError where there are
     none, DataError where systems were tested on different sentences.
     """
     entries = [_entry(name, overrides) for name in expanded(names)]
@@ -79,8 +81,16 @@ def compare(
     ]
     with lease(device, wait=wait, command="s2s compare", notify=notify) as leased:
         cells = [entry.cell or _evaluated(entry, test, device_named(leased), notify) for entry in entries]
+        if any("*" in name for name in names):  # nobody has said in which order
+            entries, cells = _as_ladder(entries, cells)
         example = _example(entries, cells, test, device_named(leased))
     return figures(cells, test, [example] if example else []), cells
+
+
+def _as_ladder(entries: list[Entry], cells: list[Cell]) -> tuple[list[Entry], list[Cell]]:
+    """Systems in the order of their BLEU, the lowest first."""
+    order = sorted(range(len(cells)), key=lambda index: cells[index].scores["bleu"].value)
+    return [entries[index] for index in order], [cells[index] for index in order]
 
 
 def expanded(names: Sequence[str]) -> list[str]:
@@ -153,6 +163,7 @@ def _evaluated(entry: Entry, test: TestSet, device: torch.device, notify: Notify
         perplexity=perplexity(translator, test.sources, test.references),
         versions=card.versions,
         machine=card.machine,
+        right_values=right_values(translator, test.sources, test.references) if asks(entry.recipe) else [],
     )
 
 
@@ -181,7 +192,11 @@ def figures(cells: Sequence[Cell], test: TestSet, examples: Sequence[Example] = 
         title=" and ".join(cell.name for cell in cells),
         task=test.note,
         systems=systems,
-        buckets=by_length(test.sources, outputs, test.references),
+        by_length=(
+            answers_by_length(test.sources, test.references, cells)
+            if all(cell.right_values for cell in cells)
+            else [bleu_by_length(test.sources, outputs, test.references)]
+        ),
         examples=examples,
         notes=_notes(cells),
         commands=_commands(cells),
@@ -201,7 +216,7 @@ def _notes(cells: Sequence[Cell]) -> list[str]:
     decoded = sorted({cell.decoding for cell in cells})
     notes = [f"decoded with {' or '.join(decoded)}"]
     if len(cells) > 1:
-        apart = differences([cell.recipe for cell in cells])
+        apart = differences([parse_recipe(cell.recipe, cell.name).as_dict() for cell in cells])
         notes.append(f"the recipes differ in {'; '.join(apart)}" if apart else "the recipes are the same")
     return notes
 

@@ -75,8 +75,9 @@ def source_digests(data: DataOptions, name: str) -> dict[str, str]:
 def _generated(options: GeneratorOptions) -> dict[str, list[Texts]]:
     """All splits of the generator, made once."""
     from s2s.data.generators.numbers import numbers_pairs
+    from s2s.data.generators.recall import recall_pairs
 
-    return numbers_pairs(options)
+    return {"numbers": numbers_pairs, "recall": recall_pairs}[options.name](options)
 
 
 def _digest_pairs(pairs: Iterable[Pair]) -> str:

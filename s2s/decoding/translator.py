@@ -25,7 +25,9 @@ from s2s.registry.version import Version
 from s2s.text.lines import normalize, single_line
 from s2s.text.tokenizer import Tokenizer
 
-LONGEST = 400  # pieces of a source translated in one go; a longer line is split and re-joined
+LONGEST = (
+    400  # pieces of a source translated in one go, if training saw none longer; a longer line is split and re-joined
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,10 @@ class Translator:
     ) -> list[Translation]:
         """Each line's best translation, in order; a blank line's is empty and does not run the model."""
         options = options or self.recipe.decoding
-        parts = [(number, part) for number, pieces in enumerate(self._pieces(lines)) for part in _split(pieces)]
+        longest = max(LONGEST, self.recipe.data.max_length)
+        parts = [
+            (number, part) for number, pieces in enumerate(self._pieces(lines)) for part in _split(pieces, longest)
+        ]
         hypotheses = self._search([part for _, part in parts], options, weights)
         answers: list[list[tuple[list[int], Hypothesis]]] = [[] for _ in lines]
         for (number, part), hypothesis in zip(parts, hypotheses, strict=True):
@@ -148,9 +153,9 @@ class Translator:
         )
 
 
-def _split(pieces: list[int]) -> list[list[int]]:
+def _split(pieces: list[int], longest: int) -> list[list[int]]:
     """An over-long sentence in parts of nearly equal length."""
-    count = -(-len(pieces) // LONGEST)
+    count = -(-len(pieces) // longest)
     bounds = [len(pieces) * index // max(count, 1) for index in range(count + 1)]
     return [pieces[a:b] for a, b in pairwise(bounds)]
 

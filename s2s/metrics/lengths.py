@@ -1,4 +1,4 @@
-"""BLEU by the length of the source sentence: where a summary of fixed size shows."""
+"""Figures by the length of the source sentence: where a summary of fixed size shows."""
 
 import statistics
 from bisect import bisect_right
@@ -13,25 +13,36 @@ SPARSE = 0.05  # a usual bucket with a smaller share of the lines says little: b
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The lines whose source has `low` to `high` characters (no upper bound: None), and each system's BLEU on them."""
+    """The lines whose source is `low` to `high` long (no upper bound: None), and each system's figure on them."""
 
     low: int
     high: int | None
     count: int
-    bleu: tuple[float, ...]
+    values: tuple[float, ...]
 
     @property
     def label(self) -> str:
-        """`20–39`, or `80–` where there is no upper bound."""
+        """`20–39`, `80–` where there is no upper bound, `1,000` where both are the same."""
+        if self.low == self.high:
+            return f"{self.low:,}"
         return f"{self.low}–{'' if self.high is None else self.high}"
 
 
-def by_length(
+@dataclass(frozen=True, slots=True)
+class ByLength:
+    """A figure by source length: what it is (`BLEU`), what lengths are counted in (`characters`), the buckets."""
+
+    figure: str
+    unit: str
+    buckets: Sequence[Bucket]
+
+
+def bleu_by_length(
     sources: Sequence[str],
     systems: Sequence[Sequence[str]],
     references: Sequence[str],
     bounds: Sequence[int] | None = None,
-) -> list[Bucket]:
+) -> ByLength:
     """Corpus BLEU of each system's N hypotheses in buckets by source length; buckets without lines are left out.
 
     `bounds` are the least lengths of the buckets, in characters and ascending; without them, they suit the lengths.
@@ -47,11 +58,12 @@ def by_length(
     for line, length in enumerate(lengths):
         members[bisect_right(edges, length) - 1].append(line)
     highs = [*(edge - 1 for edge in edges[1:]), None]
-    return [
+    buckets = [
         Bucket(low, high, len(lines), tuple(_bleu(system, references, lines) for system in systems))
         for low, high, lines in zip(edges, highs, members, strict=True)
         if lines
     ]
+    return ByLength("BLEU", "characters", buckets)
 
 
 def choose_bounds(lengths: Sequence[int]) -> list[int]:

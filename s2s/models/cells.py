@@ -45,7 +45,7 @@ class TanhStep(CellStep):
 
     @staticmethod
     def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The next state."""
+        """The next state [..., H] from shares [..., H] and the state [..., H]."""
         new = torch.add(from_input, from_state).tanh_()
         return new, (new,)
 
@@ -68,7 +68,7 @@ class GruStep(CellStep):
 
     @staticmethod
     def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The next state."""
+        """The next state [..., H] from shares [..., 3H] and the state [..., H]."""
         H = state.shape[-1]
         gates = torch.sigmoid(from_input[..., : 2 * H] + from_state[..., : 2 * H])
         share = from_state[..., 2 * H :]
@@ -103,7 +103,7 @@ class LstmStep(CellStep):
 
     @staticmethod
     def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The next state."""
+        """The next state [..., 2H] from shares [..., 4H] and the state [..., 2H]."""
         H = state.shape[-1] // 2
         summed = from_input + from_state
         taken, new, given = (

@@ -26,7 +26,8 @@ def builtin_folder() -> Path:
 def builtin_recipes() -> dict[str, Path]:
     """`numbers/attention` -> its file, in alphabetical order."""
     folder = builtin_folder()
-    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.glob("*/*.toml"))}
+    found = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.glob("*/*.toml")}
+    return dict(sorted(found.items()))
 
 
 def find_recipe(reference: str) -> Path:

@@ -41,20 +41,26 @@ class SplitOptions(Options):
 class GeneratorOptions(Options):
     """Embedded data, made from a seed: the same pairs everywhere."""
 
-    name: Literal["numbers"] = Field(
-        "numbers", description="which generator: numbers, German and English numbers and dates"
+    name: Literal["numbers", "recall"] = Field(
+        "numbers",
+        description="which generator: numbers, German and English numbers and dates; "
+        "recall, the values of four keys among up to 500",
     )
     seed: int = Field(1, ge=0, description="seed of the pairs")
     train: int = Field(20_000, ge=1, description="training pairs")
     validation: int = Field(500, ge=1, description="validation pairs")
     test: int = Field(1_000, ge=1, description="test pairs")
-    min_items: int = Field(1, ge=1, le=1000, description="fewest numbers or dates in a sentence")
-    max_items: int = Field(3, ge=1, le=1000, description="most numbers or dates in a sentence")
+    min_items: int = Field(
+        1, ge=1, le=1000, description="fewest items in a sentence: numbers or dates; keys with their values"
+    )
+    max_items: int = Field(3, ge=1, le=1000, description="most items in a sentence")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.min_items > self.max_items:
             raise ValueError("min_items is larger than max_items")
+        if self.name == "recall" and self.max_items > 500:
+            raise ValueError("recall has 500 keys, and max_items is larger")
         return self
 
 
@@ -117,7 +123,7 @@ class TokenizerOptions(Options):
     """One SentencePiece model for both sides, trained from the training side of the corpus."""
 
     vocabulary: int = Field(8000, ge=8, le=1_000_000, description="pieces, the four special ones included")
-    algorithm: Literal["unigram", "bpe", "char"] = Field("unigram", description="SentencePiece's algorithm")
+    algorithm: Literal["unigram", "bpe", "char", "word"] = Field("unigram", description="SentencePiece's algorithm")
     character_coverage: float = Field(1.0, gt=0.9, le=1, description="share of characters with a piece of their own")
     byte_fallback: Literal["auto", "on", "off"] = Field(
         "auto", description="spell unknown characters as bytes (256 pieces); auto: from a vocabulary of 2,000 on"

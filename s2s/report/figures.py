@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
-from s2s.metrics.lengths import Bucket
+from s2s.metrics.lengths import ByLength
 from s2s.metrics.scores import Score
 from s2s.metrics.significance import Difference
 
@@ -53,7 +54,7 @@ class Comparison:
     title: str
     task: str  # "numbers · de → en · test: 1,000 pairs, none of them in training"
     systems: Sequence[System]
-    buckets: Sequence[Bucket] = ()
+    by_length: Sequence[ByLength] = ()
     examples: Sequence[Example] = ()
     notes: Sequence[str] = ()  # how it was decoded, on what machine, what to be wary of
     commands: Sequence[str] = ()  # to try next
@@ -84,6 +85,7 @@ def table(comparison: Comparison) -> list[Row]:
         Row("network", "network", tuple(Cell(system.network) for system in systems)),
         _row("parameters", "network", [system.parameters for system in systems], _count),
         _scores(systems, "BLEU", "bleu", "{:.1f}", max),
+        *_steps(systems),
         _scores(systems, "chrF2", "chrf", "{:.1f}", max),
         _scores(systems, "TER", "ter", "{:.1f}", min),
         _scores(systems, "exact match", "exact", "{:.1f} %", max),
@@ -154,6 +156,14 @@ def _row(
     known = [(value, text) for value, text in zip(values, texts, strict=True) if value is not None]
     winner = best([value for value, _ in known]) if best and len({text for _, text in known}) > 1 else None
     return Row(label, group, tuple(Cell(text, best=winner is not None and text == show(winner)) for text in texts))
+
+
+def _steps(systems: Sequence[System]) -> list[Row]:
+    """Of more than two systems, the gain of each in BLEU over the one before it."""
+    bleu = [system.scores["bleu"].value for system in systems if "bleu" in system.scores]
+    if len(systems) < 3 or len(bleu) < len(systems):
+        return []
+    return [Row("gain", "scores", (Cell(MISSING), *(Cell(signed(b - a)) for a, b in pairwise(bleu))))]
 
 
 def _scores(systems: Sequence[System], label: str, metric: str, form: str, best: Callable[[list[float]], float]) -> Row:

@@ -8,18 +8,18 @@ from s2s.report.marking import printable
 
 
 def markdown_comparison(comparison: Comparison) -> str:
-    """Title, task, figures, BLEU by source length, notes and signatures, the text of others escaped."""
+    """Title, task, figures, figures by source length, notes and signatures, the text of others escaped."""
     parts = [f"# {_escaped(comparison.title)}", _escaped(comparison.task)]
     names = [_escaped(system.name) for system in comparison.systems]
     figures = [[row.label, *map(_cell, row.cells)] for row in _best_marked(table(comparison))]
     parts.append(_table(["", *names], figures, turned=len(names) > COLUMNS))
-    if comparison.buckets:
+    for figure in comparison.by_length:
         lengths = [
-            [bucket.label, f"{bucket.count:,}", *(f"{value:.1f}" for value in bucket.bleu)]
-            for bucket in comparison.buckets
+            [bucket.label, f"{bucket.count:,}", *(f"{value:.1f}" for value in bucket.values)]
+            for bucket in figure.buckets
         ]
-        heads = ["characters", "sentences", *names]
-        parts += ["BLEU by source length:", _table(heads, lengths, turned=len(names) > COLUMNS)]
+        heads = [figure.unit, "sentences", *names]
+        parts += [f"{figure.figure} by source length:", _table(heads, lengths, turned=len(names) > COLUMNS)]
     parts += ["\n".join(f"- {_escaped(note)}" for note in comparison.notes)] if comparison.notes else []
     parts.append("\n".join(f"- `{signature}`" for signature in signatures(comparison)))
     return "\n\n".join(parts) + "\n"

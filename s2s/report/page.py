@@ -27,7 +27,7 @@ def comparison_page(comparison: Comparison) -> str:
         rows=table(comparison),
         columns=len(names) <= COLUMNS,
         colours=[colour(place) for place in range(len(names))],
-        plot=Markup(svg_by_length(names, comparison.buckets)) if comparison.buckets else None,
+        plots=[(figure, Markup(svg_by_length(names, figure))) for figure in comparison.by_length],
         examples=[_example(comparison, example) for example in comparison.examples],
         signatures=signatures(comparison),
         version=__version__,

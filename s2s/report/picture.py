@@ -1,4 +1,4 @@
-"""A comparison in one picture: BLEU by source length, and beside it what an attention looks at."""
+"""A comparison in one picture: a figure by source length, and beside it what an attention looks at."""
 
 from s2s.report.figures import Comparison, HeatMap
 from s2s.report.heatmap import draw_heatmap
@@ -10,8 +10,9 @@ EDGE = 20.0
 
 def svg_picture(comparison: Comparison) -> str:
     """The picture of a comparison as an SVG that needs nothing else, in light and dark, for a README."""
-    bars = draw_by_length([system.name for system in comparison.systems], comparison.buckets)
-    title = text(f"BLEU by source length · {comparison.task}", EDGE, EDGE + 14, class_="title")
+    figure = comparison.by_length[0]
+    bars = draw_by_length([system.name for system in comparison.systems], figure)
+    title = text(f"{figure.figure} by source length · {comparison.task}", EDGE, EDGE + 14, class_="title")
     parts = [title, moved(bars, EDGE, EDGE + 30)]
     width, height = bars.width + 2 * EDGE, bars.height + 2 * EDGE + 30
     if found := attended(comparison):
@@ -20,7 +21,9 @@ def svg_picture(comparison: Comparison) -> str:
         parts.append(text(f"attention of {name}", width, EDGE + 14, class_="title"))
         parts.append(moved(drawing, width, EDGE + 30))
         width, height = width + drawing.width + EDGE, max(height, drawing.height + 2 * EDGE + 30)
-    return document(Drawing(width, height, "".join(parts)), f"{comparison.title}: BLEU by source length, attention")
+    return document(
+        Drawing(width, height, "".join(parts)), f"{comparison.title}: {figure.figure} by source length, attention"
+    )
 
 
 def attended(comparison: Comparison) -> tuple[str, HeatMap] | None:

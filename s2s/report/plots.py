@@ -1,9 +1,9 @@
-"""Bars: one of text, and the plot of BLEU by source length."""
+"""Bars: one of text, and the plot of a figure by source length."""
 
 import math
 from collections.abc import Sequence
 
-from s2s.metrics.lengths import Bucket
+from s2s.metrics.lengths import Bucket, ByLength
 from s2s.report.svg import LIGHT, Drawing, document, element, moved, text, text_width, tooltip
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -16,24 +16,24 @@ def bar(value: float, most: float, width: int) -> str:
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
 
 
-def svg_by_length(names: Sequence[str], buckets: Sequence[Bucket]) -> str:
-    """BLEU by source length as an SVG that needs nothing else, in light and dark: a group of bars for each bucket."""
-    return document(draw_by_length(names, buckets), f"BLEU by source length: {', '.join(names)}")
+def svg_by_length(names: Sequence[str], figure: ByLength) -> str:
+    """A figure by source length as an SVG that needs nothing else, in light and dark: bars for each bucket."""
+    return document(draw_by_length(names, figure), f"{figure.figure} by source length: {', '.join(names)}")
 
 
-def draw_by_length(names: Sequence[str], buckets: Sequence[Bucket]) -> Drawing:
+def draw_by_length(names: Sequence[str], figure: ByLength) -> Drawing:
     """The plot's elements: legend, scale, bars, and below each group its lengths and number of sentences."""
     legend = _legend(names)
     left, top = 48.0, legend.height + 26
-    scale = _scale(buckets)
-    parts = [legend.body, text("BLEU", 4, top - 14, class_="muted"), *_grid(left, top, scale)]
-    group = (WIDTH - left - 8) / max(1, len(buckets))
-    for place, bucket in enumerate(buckets):
-        bars = _group(bucket, names, group, scale)
+    scale = _scale(figure.buckets)
+    parts = [legend.body, text(figure.figure, 4, top - 14, class_="muted"), *_grid(left, top, scale)]
+    group = (WIDTH - left - 8) / max(1, len(figure.buckets))
+    for place, bucket in enumerate(figure.buckets):
+        bars = _group(figure, bucket, names, group, scale)
         parts.append(moved(bars, left + group * place, top))
     bottom = top + HEIGHT + 58
     middle = left + (WIDTH - left) / 2
-    parts.append(text("source length in characters", middle, bottom - 4, text_anchor="middle", class_="muted"))
+    parts.append(text(f"source length in {figure.unit}", middle, bottom - 4, text_anchor="middle", class_="muted"))
     return Drawing(WIDTH, bottom + 8, "".join(parts))
 
 
@@ -44,7 +44,7 @@ def colour(series: int) -> str:
 
 def _scale(buckets: Sequence[Bucket]) -> int:
     """The top of the axis: the next multiple of 20 (of 10 below 50)."""
-    most = max((value for bucket in buckets for value in bucket.bleu), default=100)
+    most = max((value for bucket in buckets for value in bucket.values), default=100)
     step = 20 if most > 50 else 10
     return max(step, step * math.ceil(most / step - 1e-9))
 
@@ -58,14 +58,14 @@ def _grid(left: float, top: float, scale: int) -> list[str]:
     return parts
 
 
-def _group(bucket: Bucket, names: Sequence[str], width: float, scale: int) -> Drawing:
+def _group(figure: ByLength, bucket: Bucket, names: Sequence[str], width: float, scale: int) -> Drawing:
     parts = []
     space = min(70.0, 0.76 * width / max(1, len(names)))
     start = (width - space * len(names)) / 2
-    for series, (name, value) in enumerate(zip(names, bucket.bleu, strict=True)):
+    for series, (name, value) in enumerate(zip(names, bucket.values, strict=True)):
         height = HEIGHT * value / scale
         x, y, thick = start + space * series, HEIGHT - height, 0.88 * space
-        told = tooltip(f"{name}, {bucket.label} characters: BLEU {value:.1f}")
+        told = tooltip(f"{name}, {bucket.label} {figure.unit}: {figure.figure} {value:.1f}")
         parts.append(element("rect", told, x=x, y=y, width=thick, height=height, rx=2, fill=colour(series)))
         if space >= 34:
             parts.append(text(f"{value:.1f}", x + thick / 2, y - 5, text_anchor="middle"))

@@ -1,4 +1,4 @@
-"""A comparison in the terminal: figures, BLEU by source length, an example with its heat-map, signatures.
+"""A comparison in the terminal: figures, those by source length, an example with its heat-map, signatures.
 
 Nothing is cut off (from 40 cells on): names and sentences fold, figures keep their column, signatures their line.
 """
@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from s2s.metrics.lengths import ByLength
 from s2s.report.figures import COLUMNS, Cell, Comparison, Example, Row, System, headline, signatures, table
 from s2s.report.heatmap import terminal_heatmap
 from s2s.report.marking import marked, printable
@@ -74,15 +75,16 @@ def _columns(comparison: Comparison, width: int) -> Iterator[RenderableType]:
     for row in rows:
         grid.add_row(Text(row.label), *(_figure(cell, share) for cell in row.cells))
     yield grid
-    if comparison.buckets:
-        yield Group(Text("BLEU by source length (characters, sentences)", style="bold"), _bars(comparison, width))
+    for figure in comparison.by_length:
+        title = Text(f"{figure.figure} by source length ({figure.unit}, sentences)", style="bold")
+        yield Group(title, _bars(comparison, figure, width))
 
 
-def _bars(comparison: Comparison, width: int) -> Table:
+def _bars(comparison: Comparison, figure: ByLength, width: int) -> Table:
     systems = len(comparison.systems)
-    most = max((value for bucket in comparison.buckets for value in bucket.bleu), default=0)
-    labels = max(len(bucket.label) for bucket in comparison.buckets)
-    counts = max(len(f"{bucket.count:,}") for bucket in comparison.buckets)
+    most = max((value for bucket in figure.buckets for value in bucket.values), default=0)
+    labels = max(len(bucket.label) for bucket in figure.buckets)
+    counts = max(len(f"{bucket.count:,}") for bucket in figure.buckets)
     room = (width - 2 - labels - counts - GAP * (systems + 1)) // systems - 6  # of a bar; 6 for its figure
     longest = max(4, min(BAR, room))
     grid = _grid()
@@ -91,8 +93,8 @@ def _bars(comparison: Comparison, width: int) -> Table:
     for _ in range(systems):
         grid.add_column(no_wrap=True, min_width=longest + 6)
     grid.add_row("", "", *(_name(system, longest + 6, "dim") for system in comparison.systems))
-    for bucket in comparison.buckets:
-        bars = [_bar(value, most, longest) for value in bucket.bleu]
+    for bucket in figure.buckets:
+        bars = [_bar(value, most, longest) for value in bucket.values]
         grid.add_row(Text(bucket.label), Text(f"{bucket.count:,}", style="dim"), *bars)
     return grid
 
@@ -107,16 +109,22 @@ def _lines(comparison: Comparison, width: int) -> Iterator[RenderableType]:
     name = max(6, min(NAME, width // 3))
     for fitting in _packed(rows, width - 2 - name):
         yield _turned(comparison, fitting, name)
-    if comparison.buckets:
-        grid = _grid(2)
-        grid.add_column(overflow="fold")
-        for _ in comparison.buckets:
-            grid.add_column(justify="right", no_wrap=True)
-        grid.add_row("", *(Text(bucket.label, style="dim") for bucket in comparison.buckets))
-        grid.add_row(Text("sentences", style="dim"), *(Text(f"{b.count:,}", style="dim") for b in comparison.buckets))
-        for place, system in enumerate(comparison.systems):
-            grid.add_row(_name(system, NAME), *(f"{bucket.bleu[place]:.1f}" for bucket in comparison.buckets))
-        yield Group(Text("BLEU by source length (characters)", style="bold"), grid)
+    for figure in comparison.by_length:
+        yield Group(
+            Text(f"{figure.figure} by source length ({figure.unit})", style="bold"), _figures(comparison, figure)
+        )
+
+
+def _figures(comparison: Comparison, figure: ByLength) -> Table:
+    grid = _grid(2)
+    grid.add_column(overflow="fold")
+    for _ in figure.buckets:
+        grid.add_column(justify="right", no_wrap=True)
+    grid.add_row("", *(Text(bucket.label, style="dim") for bucket in figure.buckets))
+    grid.add_row(Text("sentences", style="dim"), *(Text(f"{b.count:,}", style="dim") for b in figure.buckets))
+    for place, system in enumerate(comparison.systems):
+        grid.add_row(_name(system, NAME), *(f"{bucket.values[place]:.1f}" for bucket in figure.buckets))
+    return grid
 
 
 def _packed(rows: Sequence[Row], room: int) -> Iterator[list[Row]]:

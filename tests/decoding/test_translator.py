@@ -42,16 +42,25 @@ class TestTranslator:
     def test_a_line_that_is_too_long_is_split_and_joined(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "LONGEST", 12)
         translator = load("numbers-attention")
+        data = translator.recipe.data.model_copy(update={"max_length": 12})
+        translator.recipe = translator.recipe.model_copy(update={"data": data})
         long, short = translator.translate(["dreihundertachtundachtzig Millionen " * 3, "drei"])
         assert long.split
         assert not short.split
         assert long.text.count("\n") == 0
 
+    def test_no_line_is_too_long_that_training_could_have_seen(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "LONGEST", 12)
+        translator = load("numbers-attention")
+        assert translator.recipe.data.max_length == 200
+        (long,) = translator.translate(["dreihundertachtundachtzig Millionen " * 3])
+        assert not long.split
+
     def test_parts_are_nearly_equal(self) -> None:
-        parts = module._split(list(range(2 * module.LONGEST + 1)))
+        parts = module._split(list(range(801)), 400)
         assert [len(part) for part in parts] == [267, 267, 267]
         assert [piece for part in parts for piece in part] == list(range(801))
-        assert module._split([]) == []
+        assert module._split([], 400) == []
 
     def test_weights_come_with_the_pieces_they_are_of(self) -> None:
         (found,) = load("numbers-attention").translate(["einundzwanzig"], weights=True)

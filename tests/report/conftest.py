@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from s2s.metrics.lengths import Bucket
+from s2s.metrics.lengths import Bucket, ByLength
 from s2s.metrics.scores import Score
 from s2s.metrics.significance import Difference
 from s2s.report.figures import Comparison, Example, HeatMap, System
@@ -52,7 +52,7 @@ def made_comparison(systems, source=None, outputs=None):
         "numbers: bottleneck and attention",
         "numbers · de → en · test: 1,000 pairs, none of them in training",
         made,
-        buckets,
+        [ByLength("BLEU", "characters", buckets)],
         [example],
         ["decoded greedily"],
         ["s2s translate numbers-attention", "s2s models show numbers-attention"],

@@ -97,6 +97,6 @@ def test_control_characters_are_made_visible(make_comparison):
 
 
 def test_parts_without_figures_are_left_out(comparison):
-    page = comparison_page(replace(comparison, buckets=[], examples=[], notes=[], commands=[]))
+    page = comparison_page(replace(comparison, by_length=[], examples=[], notes=[], commands=[]))
     assert "<svg" not in page
     assert "<h2>" not in page

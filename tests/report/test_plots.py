@@ -2,11 +2,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from s2s.metrics.lengths import Bucket
+from s2s.metrics.lengths import Bucket, ByLength
 from s2s.report.plots import bar, svg_by_length
 
 SVG = "{http://www.w3.org/2000/svg}"
 BUCKETS = [Bucket(1, 19, 204, (94.4, 100.0)), Bucket(20, None, 1, (45.0, 98.5))]
+
+
+def of(*buckets: Bucket) -> ByLength:
+    return ByLength("BLEU", "characters", buckets)
 
 
 @pytest.mark.parametrize(
@@ -26,14 +30,14 @@ def bars(svg):
 
 
 def test_heights_are_proportional_and_each_system_has_its_colour():
-    found = bars(svg_by_length(["weak", "strong"], BUCKETS))
+    found = bars(svg_by_length(["weak", "strong"], of(*BUCKETS)))
     heights = [float(rect.get("height")) for rect in found]
     assert [round(height / heights[1], 3) for height in heights] == [0.944, 1.0, 0.45, 0.985]
     assert [rect.get("fill") for rect in found] == ["var(--series-0)", "var(--series-1)"] * 2
 
 
 def test_axes_legend_and_counts_are_labelled():
-    root = ElementTree.fromstring(svg_by_length(["weak", "strong"], BUCKETS))
+    root = ElementTree.fromstring(svg_by_length(["weak", "strong"], of(*BUCKETS)))
     texts = [text.text for text in root.iter(f"{SVG}text")]
     for expected in ("weak", "strong", "BLEU", "source length in characters", "1–19", "20–", "204 sentences",
                      "1 sentence", "94.4", "100"):  # fmt: skip
@@ -41,7 +45,7 @@ def test_axes_legend_and_counts_are_labelled():
 
 
 def test_the_scale_fits_low_scores():
-    svg = svg_by_length(["a"], [Bucket(1, None, 5, (13.2,))])
+    svg = svg_by_length(["a"], of(Bucket(1, None, 5, (13.2,))))
     texts = [text.text for text in ElementTree.fromstring(svg).iter(f"{SVG}text")]
     assert "20" in texts
     assert "100" not in texts
@@ -49,13 +53,15 @@ def test_the_scale_fits_low_scores():
 
 def test_many_systems_stay_inside_the_picture():
     names = [f"system-{number}-with-a-long-name" for number in range(11)]
-    svg = svg_by_length(names, [Bucket(1, 9, 3, tuple(float(n) for n in range(11))), Bucket(10, None, 3, (50.0,) * 11)])
+    svg = svg_by_length(
+        names, of(Bucket(1, 9, 3, tuple(float(n) for n in range(11))), Bucket(10, None, 3, (50.0,) * 11))
+    )
     root = ElementTree.fromstring(svg)
     assert len(bars(svg)) == 22
     assert all(float(text.get("x")) + 6 * len(text.text) <= 790 for text in root.iter(f"{SVG}text"))
 
 
 def test_names_are_escaped():
-    svg = svg_by_length(['<img src="x">'], [Bucket(1, None, 5, (13.2,))])
+    svg = svg_by_length(['<img src="x">'], of(Bucket(1, None, 5, (13.2,))))
     assert "<img" not in svg
     assert ElementTree.fromstring(svg).get("aria-label") == 'BLEU by source length: <img src="x">'

@@ -55,7 +55,7 @@ def test_in_a_narrow_terminal_nothing_is_lost(make_comparison, width):
 
 def test_more_than_three_systems_become_lines(make_comparison):
     text = printed(make_comparison(4))
-    assert re.search(r"numbers-attention +98\.7 +\+37\.5  p < 0\.001 +99\.2 +78\.7 % +1\.84", text)
+    assert re.search(r"numbers-attention +98\.7 +\+37\.5  p < 0\.001 +\+37\.5 +99\.2 +78\.7 % +1\.84", text)
     assert re.search(r"sentences +204 +370 +264 +162", text)
 
 
@@ -92,7 +92,7 @@ def test_without_lengths_examples_and_scores_it_still_prints(make_comparison):
     bare = replace(
         comparison,
         systems=[replace(system, scores={}, difference=None) for system in comparison.systems],
-        buckets=[], examples=[], notes=[], commands=[],
+        by_length=[], examples=[], notes=[], commands=[],
     )  # fmt: skip
     text = printed(bare)
     assert "parameters" in text

@@ -1,0 +1,58 @@
+"""Answers of recall, counted by hand."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from s2s.comparison.answers import answers_by_length
+from s2s.comparison.cells import Cell
+from s2s.comparison.compare import compare
+
+TINY = [
+    "data.generator.train=600",
+    "data.generator.validation=10",
+    "data.generator.test=10",
+    "data.generator.max_items=40",
+    "training.limit=3 updates",
+    "training.batch_tokens=300",
+]
+
+
+def cell(outputs: Sequence[str], right: Sequence[int]) -> Cell:
+    return Cell(
+        name="x", network="", recipe={}, recipe_digest="", parameters=1, updates=1, seconds=1.0, tokens_per_second=1.0,
+        decoding="", test="", outputs=list(outputs), scores={}, perplexity=1.0, versions={}, machine={},
+        right_values=list(right),
+    )  # fmt: skip
+
+
+def test_shares_are_those_counted_by_hand() -> None:
+    sources = ["k1 v1 k2 v2 ? k2 k1", "k3 v3 ? k3", "k4 v4 k5 v5 ? k4 k5"]
+    references = ["k2 v2 k1 v1", "k3 v3", "k4 v4 k5 v5"]
+    good = cell(references, [2, 1, 2])
+    bad = cell(["k2 v2 k1 v9", "k3 v3", "k4 v8 k5 v5"], [1, 1, 0])
+    values, answers = answers_by_length(sources, references, [good, bad])
+    assert [(bucket.label, bucket.count, bucket.values) for bucket in values.buckets] == [
+        ("4", 1, (100.0, 100.0)),
+        ("7", 2, (100.0, 25.0)),
+    ]
+    assert [bucket.values for bucket in answers.buckets] == [(100.0, 100.0), (100.0, 0.0)]
+    assert values.unit == "tokens"
+
+
+def test_a_comparison_of_recall_shows_answers_instead_of_bleu_by_length() -> None:
+    comparison, cells = compare(
+        ["recall/attention", "recall/bottleneck"],
+        TINY,
+        device="cpu",
+        wait=False,
+        console=Console(quiet=True),
+        notify=lambda _: None,
+    )
+    assert [figure.figure for figure in comparison.by_length] == [
+        "% of values right, keys given",
+        "% of answers right as a whole",
+    ]
+    assert [bucket.label for bucket in comparison.by_length[0].buckets] == ["10", "29", "99", "299", "999"]
+    assert all(len(cell.right_values) == 10 for cell in cells)
+    assert all(0 <= value <= 100 for bucket in comparison.by_length[0].buckets for value in bucket.values)
