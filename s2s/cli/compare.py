@@ -12,7 +12,9 @@ from s2s.cli.options import AsJson, Device, Force, SetValues, Wait
 def compare(
     systems: Annotated[
         list[str],
-        typer.Argument(metavar="SYSTEM...", help="Recipes (numbers/* means several), models, or cells (.json)."),
+        typer.Argument(
+            metavar="SYSTEM...", help="Recipes (numbers/*: all of them, by BLEU), models, or cells (.json)."
+        ),
     ],
     values: SetValues = None,
     report: Annotated[

@@ -28,6 +28,15 @@ def test_patterns_name_recipes_once() -> None:
         expanded(["nothing/*"])
 
 
+def test_systems_that_a_pattern_names_are_in_the_order_of_their_bleu(trained_home: Path, tiny: list[str]) -> None:
+    comparison, cells = run(["numbers/attention*", "numbers/bottleneck"], tiny)
+    found = [system.scores["bleu"].value for system in comparison.systems]
+    assert found == sorted(found)
+    assert [cell.name for cell in cells] == [system.name for system in comparison.systems]
+    as_asked, _ = run(["numbers/attention", "numbers/bottleneck"], tiny)
+    assert [system.name for system in as_asked.systems] == ["numbers-attention", "numbers-bottleneck"]
+
+
 def test_recipes_and_models_give_the_same_figures(trained_home: Path, tiny: list[str]) -> None:
     of_recipes, cells = run(["numbers/bottleneck", "numbers/attention"], tiny)
     of_models, _ = run(["numbers-bottleneck:1", "numbers-attention"])

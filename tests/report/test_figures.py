@@ -50,6 +50,14 @@ def test_unknown_figures_are_dashes_and_rows_without_any_left_out(comparison):
     assert "training time" not in [row.label for row in table(changed)]
 
 
+def test_more_than_two_systems_have_their_gain_over_the_one_before(make_comparison, comparison):
+    four = make_comparison(4)
+    assert [cell.text for cell in row(four, "gain").cells] == ["–", "+37.5", "−0.2", "+0.7"]
+    assert "gain" not in [row.label for row in table(comparison)]
+    unscored = replace(four, systems=[replace(four.systems[0], scores={}), *four.systems[1:]])
+    assert "gain" not in [row.label for row in table(unscored)]
+
+
 def test_signatures_are_listed_once_in_order(comparison):
     found = signatures(comparison)
     assert [signature.split("|")[0] for signature in found] == ["BLEU", "chrF2", "exact", "BLEU"]
