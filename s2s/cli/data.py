@@ -17,14 +17,6 @@ app = typer.Typer(help="Prepare a recipe's corpus, see what was kept and dropped
 make = typer.Typer(help="Make sentence pairs from a seed: the same everywhere.")
 app.add_typer(make, name="make")
 
-REASONS = {  # the ledger's names of what drops a pair
-    "invalid": "not valid UTF-8, or not a row with both columns",
-    "empty": "a side is empty",
-    "held_out_source": "the source stands in a held-out pair",
-    "duplicate": "the pair occurred before",
-    "length": "too short or too long (data.min_length, data.max_length)",
-    "ratio": "one side too much longer (data.max_ratio)",
-}
 OnInvalid = Annotated[
     Literal["refuse", "drop"] | None,
     typer.Option("--on-invalid", help="Invalid UTF-8: refuse the file, or drop and count the pair."),
@@ -129,6 +121,8 @@ def _show_dropped(name: str, split: dict[str, Any]) -> None:
     for other, count in split.get("held_out", {}).items():
         if count:
             out.print(f"  held out for {other}: {count:,}", soft_wrap=True)
+    from s2s.data.ledger import REASONS
+
     for reason, tally in split["dropped"].items():
         _show_tally(f"dropped, {REASONS[reason]}", tally)
     if name != "train":

@@ -27,7 +27,7 @@ from s2s.recipe.schema import Recipe
 from s2s.registry.leases import lease
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
-from s2s.report.figures import Comparison, Example, HeatMap, System
+from s2s.report.figures import COLUMNS, Comparison, Example, HeatMap, System
 from s2s.training.run import train
 
 Notify = Callable[[str], None]
@@ -189,7 +189,7 @@ def figures(cells: Sequence[Cell], test: TestSet, examples: Sequence[Example] = 
         for cell, difference in zip(cells, paired, strict=True)
     ]
     return Comparison(
-        title=" and ".join(cell.name for cell in cells),
+        title=" and ".join(cell.name for cell in cells) if len(cells) <= COLUMNS else f"{len(cells)} systems",
         task=test.note,
         systems=systems,
         by_length=(
@@ -217,6 +217,8 @@ def _notes(cells: Sequence[Cell]) -> list[str]:
     notes = [f"decoded with {' or '.join(decoded)}"]
     if len(cells) > 1:
         apart = differences([parse_recipe(cell.recipe, cell.name).as_dict() for cell in cells])
+        if len(cells) > COLUMNS:  # values of many would be a thicket
+            apart = [line.partition(":")[0] for line in apart]
         notes.append(f"the recipes differ in {'; '.join(apart)}" if apart else "the recipes are the same")
     return notes
 

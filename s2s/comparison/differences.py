@@ -7,15 +7,24 @@ IGNORED = ("name", "description", "data.root")  # what a recipe is called, and w
 
 
 def differences(recipes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line for each key that is not the same in all recipes: `model.decoder.context: summary | attention`."""
+    """A line for each key that is not the same in all recipes: `model.decoder.context: summary | attention`.
+
+    Where tables are of different families, the keys that only some of them have are left out: the family says it.
+    """
     flat = [dict(_flattened(recipe)) for recipe in recipes]
     keys = sorted({key for values in flat for key in values})
-    lines = []
-    for key in keys:
-        values = [values.get(key, "–") for values in flat]
-        if key not in IGNORED and any(value != values[0] for value in values):
-            lines.append(f"{key}: {' | '.join(str(value) for value in values)}")
-    return lines
+    apart = {key for key in keys if key not in IGNORED and any(values.get(key) != flat[0].get(key) for values in flat)}
+    told = [key for key in keys if key in apart and not (_missing(key, flat) and _family(key) in apart)]
+    return [f"{key}: {' | '.join(str(values.get(key, '–')) for values in flat)}" for key in told]
+
+
+def _missing(key: str, recipes: Sequence[Mapping[str, Any]]) -> bool:
+    return any(key not in values for values in recipes)
+
+
+def _family(key: str) -> str:
+    """The key that says of which family a key's table is."""
+    return f"{key.rpartition('.')[0]}.family"
 
 
 def _flattened(recipe: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

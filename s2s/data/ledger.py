@@ -11,6 +11,14 @@ from s2s.data.sources import Pair
 
 EXAMPLES = 5  # pairs shown of each count
 SHOWN_CHARACTERS = 120
+REASONS = {  # the ledger's names of what drops a pair
+    "invalid": "not valid UTF-8, or not a row with both columns",
+    "empty": "a side is empty",
+    "held_out_source": "the source stands in a held-out pair",
+    "duplicate": "the pair occurred before",
+    "length": "too short or too long (data.min_length, data.max_length)",
+    "ratio": "one side too much longer (data.max_ratio)",
+}
 PERCENTILES = {"median": 50, "p95": 95, "p99": 99}
 
 
@@ -76,6 +84,16 @@ class Lengths:
 def _summary(lengths: NDArray[Any]) -> dict[str, float]:
     middle = {name: round(float(np.percentile(lengths, percent)), 1) for name, percent in PERCENTILES.items()}
     return {"min": int(lengths.min()), "mean": round(float(lengths.mean()), 2), **middle, "max": int(lengths.max())}
+
+
+def dropped_warning(ledger: dict[str, Any]) -> str | None:
+    """What is to be said of training pairs that were left out, or None."""
+    split = ledger["splits"]["train"]
+    counts = {REASONS[reason]: tally["count"] for reason, tally in split["dropped"].items() if tally["count"]}
+    if not counts:
+        return None
+    why = "; ".join(f"{count:,}: {reason}" for reason, count in counts.items())
+    return f"left out {sum(counts.values()):,} of {split['read']:,} training pairs ({why}); s2s data inspect shows more"
 
 
 def overlap_warning(ledger: dict[str, Any]) -> str | None:

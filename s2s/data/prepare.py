@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from s2s.data.corpus import SCHEMA, SPLITS, Corpus, SplitWriter, write_corpus_files
 from s2s.data.filters import DROPPED, Fate, Overlap, fates, is_empty, length_fate, survey
 from s2s.data.folders import new_folder, only_writer
-from s2s.data.ledger import Encoded, Lengths, Tally, overlap_warning
+from s2s.data.ledger import Encoded, Lengths, Tally, dropped_warning, overlap_warning
 from s2s.data.sources import Pair, read_split, source_digests, split_given, split_options
 from s2s.errors import ArtefactError, DataError, UsageError
 from s2s.files import digest_bytes, digest_json, home
@@ -62,8 +62,9 @@ def prepare_corpus(
                 with new_folder(folder) as new:
                     _Builder(data, tokenizer, notify, new, inputs).build(key, tokenizer_model)
                 corpus = Corpus.open(folder)
-    if warning := overlap_warning(corpus.ledger):
-        notify(warning)
+    for warning in (dropped_warning(corpus.ledger), overlap_warning(corpus.ledger)):
+        if warning:
+            notify(warning)
     return corpus
 
 

@@ -15,3 +15,10 @@ def test_one_line_for_each_key_that_differs() -> None:
 
 def test_a_key_that_only_one_has() -> None:
     assert differences([{"a": {"b": 1}}, {"a": {"b": 1, "c": 2}}]) == ["a.c: – | 2"]
+
+
+def test_keys_of_another_family_are_told_by_the_family():
+    rnn, blocks = {"family": "rnn", "cell": "gru", "layers": 1}, {"family": "transformer", "heads": 4, "layers": 2}
+    recipes = [{"model": {"encoder": rnn}}, {"model": {"encoder": blocks}}]
+    assert differences(recipes) == ["model.encoder.family: rnn | transformer", "model.encoder.layers: 1 | 2"]
+    assert differences([{"a": {"family": "rnn", "b": 1}}, {"a": {"family": "rnn"}}]) == ["a.b: 1 | –"]

@@ -379,3 +379,21 @@ def test_the_ledger_is_json_with_digests_of_the_inputs(options, model):
     assert list(ledger["inputs"]["train"]) == ["train.source", "train.target"]
     assert ledger["tokenizer"] == {"pieces": 48, "digest": Tokenizer(model).digest, "given": True}
     assert np.all(corpus.split("train").source_lengths > 0)
+
+
+def test_pairs_that_are_left_out_are_spoken_of_each_time(
+    options: Callable[..., DataOptions], model: bytes, own_home: Path
+) -> None:
+    pairs = sentences(20, 1)
+    twice = [*pairs, pairs[3], ("", "and"), ("eins " * 30, "and")]
+    for _ in range(2):
+        said: list[str] = []
+        prepare.prepare_corpus(options(twice, max_ratio=12), TOKENIZER, notify=said.append, tokenizer_model=model)
+        (line,) = [text for text in said if "left out" in text]
+        assert line.startswith(
+            "left out 3 of 23 training pairs (1: a side is empty; 1: the pair occurred before; 1: one "
+        )
+        assert "data.max_ratio" in line
+    said.clear()
+    prepare.prepare_corpus(options(pairs, max_ratio=12), TOKENIZER, notify=said.append, tokenizer_model=model)
+    assert not [text for text in said if "left out" in text]
