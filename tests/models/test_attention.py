@@ -45,7 +45,7 @@ def test_scaled_dot_score_is_the_equation() -> None:
     score = ScaledDotScore(Q, D, A)
     query, states = torch.randn(B, K, Q), torch.randn(B, S, D)
     asked, keys = query @ score.of_query.weight.t(), states @ score.of_memory.weight.t()
-    expected = [[[asked[i, k] @ keys[i, s] / A**0.5 for s in range(S)] for k in range(K)] for i in range(B)]
+    expected = [[[(asked[i, k] @ keys[i, s]).item() / A**0.5 for s in range(S)] for k in range(K)] for i in range(B)]
     torch.testing.assert_close(scored(score, query, states), torch.tensor(expected))
 
 
