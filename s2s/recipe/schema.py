@@ -187,7 +187,7 @@ class DecodingOptions(Options):
 
     def in_words(self) -> str:
         """`beam 5, length penalty 1`."""
-        return f"beam {self.beam}, length penalty {self.length_penalty:g}" if self.beam > 1 else "greedy"
+        return f"beam {self.beam}, length penalty {self.length_penalty:g}" if self.beam > 1 else "greedy search"
 
 
 class Recipe(Options):

@@ -37,7 +37,7 @@ BLOCKS = {
     for key, value in {"family": "transformer", "layers": 3, "heads": 4, "feed_forward": 1024}.items()
 }
 EMBEDDED = {"tokenizer.vocabulary": 1000}
-LOGGED = 50  # updates between two figures of s2s; JoeyNMT's are 10 apart
+LOGGED = 50  # updates that a figure of s2s is over; those of JoeyNMT are over 10
 JOEYNMT_UPDATES = 30
 
 
@@ -97,7 +97,7 @@ def turn(names: list[str], settings: dict[str, Any], folder: str, joeynmt: Path 
         f"{name} {precision}": s2s_speed(
             f"{folder}/{SHAPES[name].recipe}",
             SHAPES[name].settings | settings | {"training.precision": precision},
-            2 * LOGGED,
+            LOGGED,
         )
         for name in names
         for precision in precisions()
