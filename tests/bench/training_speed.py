@@ -92,19 +92,21 @@ def precisions() -> list[str]:
 
 
 def turn(names: list[str], settings: dict[str, Any], folder: str, joeynmt: Path | None) -> dict[str, float]:
-    """One speed of each side: `attention fp32`, `JoeyNMT A`, …."""
-    speeds = {
-        f"{name} {precision}": s2s_speed(
-            f"{folder}/{SHAPES[name].recipe}",
-            SHAPES[name].settings | settings | {"training.precision": precision},
-            LOGGED,
-        )
-        for name in names
-        for precision in precisions()
-    }
+    """One speed of each side: `attention fp32`, `JoeyNMT A`, …; each is told as soon as it is there."""
+    speeds: dict[str, float] = {}
+
+    def note(key: str, speed: float) -> None:
+        speeds[key] = speed
+        print(f"{key}: {speed:,.0f}", file=sys.stderr, flush=True)
+
+    for name in names:
+        shape = SHAPES[name]
+        for precision in precisions():
+            chosen = shape.settings | settings | {"training.precision": precision}
+            note(f"{name} {precision}", s2s_speed(f"{folder}/{shape.recipe}", chosen, LOGGED))
     if joeynmt:
-        for shape in dict.fromkeys(SHAPES[name].joeynmt for name in names):
-            speeds[f"JoeyNMT {shape}"] = joeynmt_speed(joeynmt, shape)
+        for rival in dict.fromkeys(SHAPES[name].joeynmt for name in names):
+            note(f"JoeyNMT {rival}", joeynmt_speed(joeynmt, rival))
     return speeds
 
 

@@ -246,3 +246,23 @@ def test_the_generator_gives_all_splits(tmp_path: Path):
     other = options(tmp_path, "generator", {}, generator={**generator, "seed": 4})
     assert source_digests(data, "train") != source_digests(other, "train")
     assert source_digests(data, "train") == source_digests(data, "train")
+
+
+def test_a_hubs_data_set_is_read_through_datasets(tmp_path: Path) -> None:
+    """A folder stands for the hub: `load_dataset` takes one by the same name."""
+    hub = tmp_path / "set"
+    hub.mkdir()
+    for name, word in (("train", "ein"), ("validation", "zwei"), ("test", "drei")):
+        rows = [{"de": f"{word} {row}", "en": f"{word}!"} for row in range(3)]
+        (hub / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    splits = {name: {"hub_split": name} for name in ("train", "validation", "test")}
+    data = DataOptions(kind="hub", hub=str(hub), source_column="de", target_column="en", **splits)
+    assert [(pair.source, pair.target, pair.line) for pair in read_split(data, "validation")] == [
+        ("zwei 0", "zwei!", 1),
+        ("zwei 1", "zwei!", 2),
+        ("zwei 2", "zwei!", 3),
+    ]
+    assert list(source_digests(data, "train").values()) != list(source_digests(data, "test").values())
+    missing = data.model_copy(update={"hub": str(tmp_path / "nothing")})
+    with pytest.raises(UsageError, match="from the hub"):
+        list(read_split(missing, "train"))
