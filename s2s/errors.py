@@ -36,6 +36,19 @@ class ResourceError(S2SError):
     exit_code = 5
 
 
+class StoppedError(S2SError):
+    """Ended by a signal, with all that can be saved being saved. Exit code 128 and the signal's number.
+
+    `told`: other processes have said so already.
+    """
+
+    def __init__(self, signal: int, message: str = "", hint: str | None = None, *, told: bool = False) -> None:
+        super().__init__(message or {2: "interrupted", 1: "the terminal was closed"}.get(signal, "terminated"), hint)
+        self.signal = signal
+        self.told = told
+        self.exit_code = 128 + signal
+
+
 def did_you_mean(name: str, known: list[str]) -> str | None:
     """`did you mean X?` for the nearest known names, or None where nothing is near."""
     from difflib import get_close_matches

@@ -12,12 +12,16 @@ import json
 import os
 import sys
 import tempfile
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
 from s2s.errors import ArtefactError, DataError, ResourceError, UsageError
+
+TRIES = 5  # to take a lock, in case it is only being looked at
+PAUSE_SECONDS = 0.02
 
 
 def home() -> Path:
@@ -51,6 +55,14 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, each durable."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in reversed(missing):
+        sync_folder(path.parent)
+
+
 @contextlib.contextmanager
 def atomic_writer(path: Path) -> Iterator[BinaryIO]:
     """A binary file that appears at `path`, complete and durable, when the block ends without an exception.
@@ -58,7 +70,7 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
     Raises: UsageError, ResourceError where the folder cannot be written.
     """
     with explained(path, "write"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         temporary = Path(name)
         try:
@@ -179,16 +191,42 @@ def only_writer(path: Path, doing: str, waiting: Callable[[str], None] | None = 
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            busy = f"process {file.read().strip() or 'of another user'} is {doing}"
+        if not _locked(file):
+            busy = f"process {_named(file)} is {doing}"
             if waiting is None:
-                raise ResourceError(busy) from error
+                raise ResourceError(busy)
             waiting(f"{busy}: waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
+
+
+def writer(path: Path) -> str | None:
+    """The number of the process that holds the lock file `path` as `only_writer` does; None where none does."""
+    if not path.is_file():
+        return None
+    with explained(path, "read"), path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _named(file)
+        return None
+
+
+def _locked(file: TextIO) -> bool:
+    """Whether the lock was free and is taken now."""
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(PAUSE_SECONDS)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
+
+
+def _named(file: TextIO) -> str:
+    """The process that a lock file names."""
+    file.seek(0)
+    return file.read(32).strip() or "of another user"

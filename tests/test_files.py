@@ -1,9 +1,12 @@
+import fcntl
 import gzip
 import io
 import os
 import stat
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -177,3 +180,21 @@ def test_home_is_else_in_the_users_data_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("S2S_HOME")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert files.home() == tmp_path / "s2s"
+
+
+def test_who_writes_is_told_while_it_does(tmp_path):
+    lock = tmp_path / "lock"
+    assert files.writer(lock) is None
+    with files.only_writer(lock, "at work"):
+        assert files.writer(lock) == str(os.getpid())
+    assert files.writer(lock) is None
+
+
+def test_a_look_at_a_lock_does_not_keep_a_writer_away(tmp_path):
+    lock = tmp_path / "lock"
+    lock.touch()
+    with lock.open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Thread(target=lambda: (time.sleep(files.PAUSE_SECONDS), fcntl.flock(looking, fcntl.LOCK_UN))).start()
+        with files.only_writer(lock, "at work"):
+            assert files.writer(lock) == str(os.getpid())

@@ -1,11 +1,14 @@
 """The command line: `s2s COMMAND …`. Commands are imported when they are used; `main` alone handles errors."""
 
+import contextlib
 import functools
 import importlib
 import io
 import os
+import signal
 import sys
 import traceback
+from collections.abc import Iterator
 from typing import Annotated, Any, cast
 
 import typer
@@ -13,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from s2s import __version__
 from s2s.devices import wait_without_spinning
-from s2s.errors import UsageError, did_you_mean
+from s2s.errors import DataError, StoppedError, UsageError, did_you_mean
 
 Command = TyperCommand | TyperGroup
 
@@ -28,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("s2s.cli.plan", "Say how large a recipe's network is, before it is trained"),
     "train": ("s2s.cli.train", "Train a recipe into a model in the registry"),
     "resume": ("s2s.cli.resume", "Go on with a training run that was stopped"),
+    "runs": ("s2s.cli.runs", "List, show, plot and remove trainings"),
     "translate": ("s2s.cli.translate", "Translate lines of text with a model"),
     "evaluate": ("s2s.cli.evaluate", "Translate a test set with a model and score it"),
     "compare": ("s2s.cli.compare", "Train what is missing and compare recipes or models"),
@@ -160,17 +164,36 @@ def main(arguments: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name that is not UTF-8 is shown, not a crash
     try:
-        code = _run([argument for argument in given if argument != "--debug"])
+        with terminable():
+            code = _run([argument for argument in given if argument != "--debug"])
         _flush()
         return code
+    except StoppedError as stopped:
+        return _stopped(stopped)
     except (KeyboardInterrupt, typer.Abort):
-        print("s2s: interrupted", file=sys.stderr)
-        return 130
+        return _stopped(StoppedError(signal.SIGINT))
     except BrokenPipeError:
         _forget_output()
         return 141
     except Exception as error:
         return _failed(error, debug)
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise StoppedError, so that what is open is closed and temporary files go."""
+
+    def stop(number: int, _: object) -> None:
+        raise StoppedError(number)
+
+    answered = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    for number in answered:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in answered:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _run(arguments: list[str]) -> int:
@@ -183,12 +206,25 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
+def _stopped(stopped: StoppedError) -> int:
+    """Say what ended the command, and its exit code."""
+    if stopped.told or not _is_first():
+        return stopped.exit_code
+    with contextlib.suppress(OSError):  # a terminal that was closed
+        print(f"s2s: {stopped.message}", file=sys.stderr)
+        if stopped.hint:
+            print(f"hint: {stopped.hint}", file=sys.stderr)
+    return stopped.exit_code
+
+
 def _failed(error: Exception, debug: bool) -> int:
     """Show an error, and say its exit code."""
     from s2s.cli.console import complain
     from s2s.cli.failures import as_s2s_error
 
     shown = as_s2s_error(error)
+    if not _is_first() and (isinstance(shown, (UsageError, DataError)) or "Connection closed by peer" in str(error)):
+        return shown.exit_code  # the first process says it
     try:
         if debug:
             traceback.print_exception(error)
@@ -197,6 +233,11 @@ def _failed(error: Exception, debug: bool) -> int:
     except OSError:
         _forget_output()
     return shown.exit_code
+
+
+def _is_first() -> bool:
+    """Whether this process is the first, or the only one, of those that torchrun has started."""
+    return os.environ.get("RANK", "0") == "0" or "TORCHELASTIC_RUN_ID" not in os.environ
 
 
 def _flush() -> None:

@@ -5,6 +5,7 @@ import os
 
 import typer
 
+from s2s.devices import out_of_memory
 from s2s.errors import ResourceError, S2SError, UsageError, did_you_mean
 
 BUSY_OR_FULL = {
@@ -33,15 +34,6 @@ def as_s2s_error(error: Exception) -> S2SError:
         )
     return S2SError(
         f"{type(error).__name__}: {error}".removesuffix(": "), "run again with --debug to see where it happened"
-    )
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out: Python's own, a GPU's (torch's error, told by its name), or torch's on the processor."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
     )
 
 

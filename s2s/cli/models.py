@@ -1,13 +1,14 @@
 """`s2s models`: what the registry holds, and who holds which device."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from s2s.cli.console import PlainConsole, note, out, print_json, visible
+from s2s.cli.console import note, out, print_json
 from s2s.cli.options import AsJson, ModelReference
+from s2s.cli.tables import one_line, print_table
 
 if TYPE_CHECKING:
     from s2s.registry.card import Card, ScoreRecord
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The models of the registry: list, show, alias, remove; and who holds which device.")
 
 METRICS = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER", "exact": "exact match"}
-PIPED_WIDTH = 2000  # columns where standard output is no terminal, so that a row stays one line
 NUMBERS = {"parameters", "pid"}  # columns that are set flush right
-SHORT = 24  # characters: where a terminal is narrow, columns of longer texts fold first
 
 
 @app.command("list")
@@ -73,11 +72,11 @@ def show(model: ModelReference, as_json: AsJson = False) -> None:
     out.print(" ".join([version.reference, *(f"@{alias}" for alias in names)]), style="bold")
     for label, text in _described(version):
         if text:
-            out.print(f"  {label:11} {_line(text)}", soft_wrap=True)
+            out.print(f"  {label:11} {one_line(text)}", soft_wrap=True)
     if version.card.scores:
         out.print("\nscores", style="bold")
     for score in version.card.scores:
-        out.print(f"  {_line(_score(score)):17} {_line(_measured(score))}", soft_wrap=True)
+        out.print(f"  {one_line(_score(score)):17} {one_line(_measured(score))}", soft_wrap=True)
     note(f"Next: s2s translate {version.reference}")
 
 
@@ -140,7 +139,7 @@ def ps(as_json: AsJson = False) -> None:
     elif found:
         columns = ("device", "user", "pid", "since", "command")
         rows = [[one.device, one.user, str(one.pid), one.since_in_words(), one.command] for one in found]
-        _print_table(columns, rows)
+        print_table(columns, rows, NUMBERS)
     else:
         note("no device is held")
 
@@ -177,7 +176,7 @@ def _print_models(models: Iterable[tuple["Version", dict[str, int]]]) -> None:
                 version.published[:10],
             ]
         )
-    _print_table(columns, rows)
+    print_table(columns, rows, NUMBERS)
 
 
 def _languages(card: "Card") -> str:
@@ -211,7 +210,14 @@ def _described(version: "Version") -> list[tuple[str, str]]:
             f"{duration(training.seconds)}, {training.epochs:g} epochs, {training.updates:,} updates (best at "
             f"{training.best_update:,}), {training.tokens_per_second:,.0f} tokens/s, seed {training.seed}",
         ),
-        ("computed", f"on {training.device} in {training.precision}, {training.threads} threads"),
+        (
+            "computed",
+            f"on {training.device} in {training.precision}, {training.threads} threads"
+            + (f" in each of {training.processes} processes" if training.processes > 1 else ""),
+        ),
+        ("averaged", f"the mean of updates {', '.join(map(str, training.averaged))}" if training.averaged else ""),
+        ("skipped", f"{training.skipped:,} updates, whose loss was not finite" if training.skipped else ""),
+        ("not exact", "; ".join(training.changes)),
         (
             "machine",
             f"{card.machine.get('system', '')} {card.machine.get('processor', '')}, features: {features or 'none'}",
@@ -227,29 +233,3 @@ def _pairs(card: "Card") -> str:
     counts = ", ".join(f"{split} {count:,}" for split, count in card.pairs.items())
     overlap = f"{card.train_test_overlap:,}" if card.train_test_overlap else "none"
     return f"pairs: {counts}; {overlap} of the test sentences also in training"
-
-
-def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table in the terminal's width; where standard output is none, each row on one line, whole."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for index, name in enumerate(columns):
-        short = all(len(row[index]) <= SHORT for row in rows)
-        table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold", no_wrap=short)
-    for row in rows:
-        table.add_row(*map(_line, row))
-    if out.is_terminal:
-        out.print(table)
-        return
-    piped = PlainConsole()
-    piped.width = PIPED_WIDTH
-    with piped.capture() as drawn:
-        piped.print(table)
-    for line in drawn.get().splitlines():
-        print(line.rstrip())
-
-
-def _line(text: str) -> str:
-    """Text of others on one line, and unable to drive the terminal."""
-    return visible(" ".join(text.split()))

@@ -12,6 +12,9 @@ Device = Annotated[
     str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N; auto takes a free one.")
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the device is free.")]
+Tensorboard = Annotated[
+    bool, typer.Option("--tensorboard", help="Write figures for TensorBoard into the run's folder, too.")
+]
 Beam = Annotated[
     int | None, typer.Option("--beam", min=1, max=1000, help="Hypotheses kept; 1: greedy. Default: the model's.")
 ]

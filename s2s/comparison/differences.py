@@ -1,7 +1,9 @@
 """What sets two recipes apart: the keys whose values differ."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from s2s.recipe.flat import flattened
 
 IGNORED = ("name", "description", "data.root")  # what a recipe is called, and where its data lie
 
@@ -11,7 +13,7 @@ def differences(recipes: Sequence[Mapping[str, Any]]) -> list[str]:
 
     Where tables are of different families, the keys that only some of them have are left out: the family says it.
     """
-    flat = [dict(_flattened(recipe)) for recipe in recipes]
+    flat = [flattened(recipe) for recipe in recipes]
     keys = sorted({key for values in flat for key in values})
     apart = {key for key in keys if key not in IGNORED and any(values.get(key) != flat[0].get(key) for values in flat)}
     told = [key for key in keys if key in apart and not (_missing(key, flat) and _family(key) in apart)]
@@ -25,11 +27,3 @@ def _missing(key: str, recipes: Sequence[Mapping[str, Any]]) -> bool:
 def _family(key: str) -> str:
     """The key that says of which family a key's table is."""
     return f"{key.rpartition('.')[0]}.family"
-
-
-def _flattened(recipe: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in recipe.items():
-        if isinstance(value, Mapping):
-            yield from _flattened(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -101,8 +101,8 @@ def _inner(field: dict[str, Any], tables: dict[str, Any]) -> list[tuple[str | No
 
 def _values(field: dict[str, Any]) -> str:
     """What a field may hold: `integer ≥ 1, ≤ 16384`, `linear | none`, `list of text`."""
-    if "anyOf" in field:  # a value, or none at all
-        return _values(field["anyOf"][0])
+    if "anyOf" in field:  # one kind of value or another; none at all is not said
+        return " | ".join(_values(one) for one in field["anyOf"] if one.get("type") != "null")
     if choices := field.get("enum", [field["const"]] if "const" in field else None):
         return " | ".join(map(str, choices))
     if field["type"] == "array":

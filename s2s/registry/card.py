@@ -28,12 +28,18 @@ class TrainingRecord(Options):
     seed: NonNegativeInt
     updates: NonNegativeInt
     epochs: NonNegativeFloat
-    best_update: NonNegativeInt = Field(description="the update whose weights were published")
+    best_update: NonNegativeInt = Field(description="the best update; its weights were published, or the mean below")
+    averaged: list[NonNegativeInt] = Field([], description="the updates whose weights' mean was published, if any")
     seconds: NonNegativeFloat = Field(description="seconds of training, without preparation and test")
     tokens_per_second: NonNegativeFloat = Field(description="target pieces trained on in a second")
     device: str
     precision: str
-    threads: int = Field(ge=1, description="threads that computed")
+    threads: int = Field(ge=1, description="threads that computed, in each process")
+    processes: int = Field(1, ge=1, description="processes that trained together")
+    skipped: NonNegativeInt = Field(0, description="updates skipped, because loss or gradient were not finite")
+    changes: list[str] = Field(
+        [], description="what changed while it was trained; where something did, training is not exactly repeatable"
+    )
 
 
 class Card(Options):

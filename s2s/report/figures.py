@@ -136,6 +136,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def counted(count: int, thing: str) -> str:
+    """`1 update`, `1,200 updates`."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def _count(value: float) -> str:
     return f"{round(value):,}"
 

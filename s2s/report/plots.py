@@ -23,10 +23,10 @@ def svg_by_length(names: Sequence[str], figure: ByLength) -> str:
 
 def draw_by_length(names: Sequence[str], figure: ByLength) -> Drawing:
     """The plot's elements: legend, scale, bars, and below each group its lengths and number of sentences."""
-    legend = _legend(names)
-    left, top = 48.0, legend.height + 26
+    key = legend(names)
+    left, top = 48.0, key.height + 26
     scale = _scale(figure.buckets)
-    parts = [legend.body, text(figure.figure, 4, top - 14, class_="muted"), *_grid(left, top, scale)]
+    parts = [key.body, text(figure.figure, 4, top - 14, class_="muted"), *_grid(left, top, scale)]
     group = (WIDTH - left - 8) / max(1, len(figure.buckets))
     for place, bucket in enumerate(figure.buckets):
         bars = _group(figure, bucket, names, group, scale)
@@ -40,6 +40,19 @@ def draw_by_length(names: Sequence[str], figure: ByLength) -> Drawing:
 def colour(series: int) -> str:
     """The colour of the system at this place, as CSS; the ninth has the first's again."""
     return f"var(--series-{series % len(LIGHT)})"
+
+
+def legend(names: Sequence[str]) -> Drawing:
+    """Each name with its colour, in as many lines as they need."""
+    x, y, parts = 48.0, 8.0, []
+    for series, name in enumerate(names):
+        needed = 30 + text_width(name)
+        if x > 48 and x + needed > WIDTH:
+            x, y = 48.0, y + 20
+        parts.append(element("rect", x=x, y=y, width=12, height=12, rx=2, fill=colour(series)))
+        parts.append(text(name, x + 18, y + 10))
+        x += needed
+    return Drawing(WIDTH, y + 16, "".join(parts))
 
 
 def _scale(buckets: Sequence[Bucket]) -> int:
@@ -73,15 +86,3 @@ def _group(figure: ByLength, bucket: Bucket, names: Sequence[str], width: float,
     parts.append(text(bucket.label, width / 2, HEIGHT + 18, text_anchor="middle"))
     parts.append(text(count, width / 2, HEIGHT + 34, text_anchor="middle", class_="muted"))
     return Drawing(width, HEIGHT + 40, "".join(parts))
-
-
-def _legend(names: Sequence[str]) -> Drawing:
-    x, y, parts = 48.0, 8.0, []
-    for series, name in enumerate(names):
-        needed = 30 + text_width(name)
-        if x > 48 and x + needed > WIDTH:
-            x, y = 48.0, y + 20
-        parts.append(element("rect", x=x, y=y, width=12, height=12, rx=2, fill=colour(series)))
-        parts.append(text(name, x + 18, y + 10))
-        x += needed
-    return Drawing(WIDTH, y + 16, "".join(parts))

@@ -70,6 +70,18 @@ class Tokenizer:
         """The pieces of each text, without BOS and EOS. The texts are normalised by who calls."""
         return self._processor.encode(list(texts), num_threads=1)
 
+    def sample(self, texts: Sequence[str], alpha: float, seed: int) -> list[list[int]]:
+        """A segmentation of each text drawn at random (Kudo 2018, section 3), the same ones for the same seed.
+
+        alpha: for unigram, how much likelier a good segmentation is; for bpe, the probability of skipping a merge
+        (Provilkov et al. 2020).
+        """
+        from sentencepiece import set_random_generator_seed
+
+        set_random_generator_seed(seed)
+        # in this thread: others would draw from generators of their own
+        return self._processor.encode(list(texts), enable_sampling=True, alpha=alpha, nbest_size=-1, num_threads=1)
+
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """The text of each row of pieces; PAD, BOS and EOS are left out, UNK becomes `⁇`."""
         rows = [list(row) for row in ids]

@@ -5,7 +5,7 @@ without a valid one does not count.
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,54 +15,79 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from s2s.errors import ArtefactError
-from s2s.files import digest_bytes, digest_file, read_json, write_bytes, write_json
+from s2s.files import digest_bytes, digest_file, read_json, sync_folder, write_bytes, write_json
+from s2s.training.records import MANIFEST, complete_checkpoints
 
 SCHEMA = 1
-MODEL, OPTIMIZER, STATE, MANIFEST = "model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"
+MODEL, OPTIMIZER, AVERAGE = "model.safetensors", "optimizer.safetensors", "average.safetensors"
+STATE = "state.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Weights, the optimizer's and the random generators' tensors, and the state of training as JSON."""
+    """Weights, the optimizer's tensors, the state of training as JSON, and the moving average where there is one."""
 
     model: dict[str, Tensor]
     optimizer: dict[str, Tensor]
     state: dict[str, Any]
+    average: dict[str, Tensor] | None = None
+
+    @property
+    def trained(self) -> dict[str, Tensor]:
+        """The weights to be used: the moving average, or else the last ones."""
+        return self.model if self.average is None else self.average
+
+
+def checkpoint_path(folder: Path, update: int) -> Path:
+    """The folder of an update's checkpoint below `folder`."""
+    return folder / f"{update:08d}"
 
 
 def save_checkpoint(folder: Path, update: int, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint below `folder` and return its own folder."""
-    path = folder / f"{update:08d}"
-    shutil.rmtree(path, ignore_errors=True)  # what an interrupted save, or a run that was set back, has left
+    """Write a checkpoint below `folder` and return its own folder; where that fails, nothing of it stays.
+
+    Raises: ResourceError where it cannot be written.
+    """
+    path = checkpoint_path(folder, update)
+    _remove(path)  # what an interrupted save, or a run that was set back, has left
     parts = {MODEL: save_tensors(checkpoint.model), OPTIMIZER: save_tensors(checkpoint.optimizer)}
-    for name, content in parts.items():
-        write_bytes(path / name, content)
-    write_json(path / STATE, checkpoint.state)
-    digests = {name: digest_bytes(content) for name, content in parts.items()} | {STATE: digest_file(path / STATE)}
-    write_json(path / MANIFEST, {"schema": SCHEMA, "files": digests})
+    if checkpoint.average is not None:
+        parts[AVERAGE] = save_tensors(checkpoint.average)
+    try:
+        for name, content in parts.items():
+            write_bytes(path / name, content)
+        write_json(path / STATE, checkpoint.state)
+        digests = {name: digest_bytes(content) for name, content in parts.items()} | {STATE: digest_file(path / STATE)}
+        write_json(path / MANIFEST, {"schema": SCHEMA, "files": digests})
+    except BaseException:
+        _remove(path)
+        raise
     return path
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint in `path`. Raises ArtefactError where it is damaged or of a newer schema."""
     manifest = read_json(path / MANIFEST)
-    if manifest["schema"] > SCHEMA:
-        raise ArtefactError(f"checkpoint {path}: schema {manifest['schema']} is newer than this s2s reads ({SCHEMA})")
-    for name, digest in manifest["files"].items():
-        if digest_file(path / name) != digest:
+    try:
+        schema, files = manifest["schema"], dict(manifest["files"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(f"checkpoint {path}: {MANIFEST} is damaged") from error
+    if schema > SCHEMA:
+        raise ArtefactError(f"checkpoint {path}: schema {schema} is newer than this s2s reads ({SCHEMA})")
+    for name, digest in files.items():
+        if not (path / name).is_file() or digest_file(path / name) != digest:
             raise ArtefactError(f"checkpoint {path}: {name} is damaged")
-    model, optimizer = (load_tensors((path / name).read_bytes()) for name in (MODEL, OPTIMIZER))
-    return Checkpoint(model, optimizer, read_json(path / STATE))
+    tensors = {name: load_tensors((path / name).read_bytes()) for name in (MODEL, OPTIMIZER, AVERAGE) if name in files}
+    return Checkpoint(tensors[MODEL], tensors[OPTIMIZER], read_json(path / STATE), tensors.get(AVERAGE))
 
 
-def complete_checkpoints(folder: Path) -> list[Path]:
-    """The folders of the checkpoints whose manifest is there, the oldest first."""
-    return sorted(path.parent for path in folder.glob(f"[0-9]*/{MANIFEST}"))
+def load_latest(folders: Sequence[Path], notify: Callable[[str], None]) -> Checkpoint | None:
+    """The newest checkpoint below any of the folders that is whole; says which were damaged and passed over.
 
-
-def load_latest(folder: Path, notify: Callable[[str], None]) -> Checkpoint | None:
-    """The newest checkpoint that is whole; says which were damaged and passed over. None where there is none."""
-    for path in reversed(complete_checkpoints(folder)):
+    None where there is none.
+    """
+    found = [path for folder in folders for path in complete_checkpoints(folder)]
+    for path in sorted(found, key=lambda path: int(path.name), reverse=True):
         try:
             return load_checkpoint(path)
         except ArtefactError as error:
@@ -70,13 +95,25 @@ def load_latest(folder: Path, notify: Callable[[str], None]) -> Checkpoint | Non
     return None
 
 
-def prune_checkpoints(folder: Path, keep: int, best: int) -> None:
-    """Remove all but the newest `keep` and the one of update `best`, once the newest can be read back."""
+def prune_checkpoints(folder: Path, newest: int, kept: Collection[int]) -> None:
+    """Remove all but the `newest` ones and those of the updates to be `kept`, once the last can be read back."""
     paths = complete_checkpoints(folder)
-    if len(paths) <= keep:
-        return
-    load_checkpoint(paths[-1])
-    for path in paths[:-keep]:
-        if int(path.name) != best:
-            (path / MANIFEST).unlink()  # first, so that a half-removed checkpoint does not count
-            shutil.rmtree(path)
+    dropped = [path for path in paths[:-newest] if int(path.name) not in kept]
+    if dropped:
+        load_checkpoint(paths[-1])
+    for path in dropped:
+        _remove(path)
+
+
+def drop_checkpoints(folder: Path) -> None:
+    """Remove all checkpoints below a folder, half-written ones, too."""
+    for path in folder.glob("[0-9]*"):
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """The manifest first, so that a checkpoint that is half removed does not count."""
+    (path / MANIFEST).unlink(missing_ok=True)
+    if path.exists():
+        sync_folder(path)
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,61 +1,46 @@
 """The training loop: batches, updates, validations and checkpoints, until the limit or until nothing gets better."""
 
 import time
-from dataclasses import asdict, dataclass, field
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from s2s.data.batches import Rows, pair_batch, plan_batches
+from s2s.data.batches import Rows, Sentences, plan_batches
 from s2s.data.corpus import Corpus
 from s2s.decoding.translator import Translator
-from s2s.devices import Precision
+from s2s.devices import Precision, peak_memory
+from s2s.errors import S2SError, StoppedError
 from s2s.models.seq2seq import Seq2Seq
 from s2s.recipe.schema import limit_parts
-from s2s.training.checkpoint import Checkpoint, load_latest, prune_checkpoints, save_checkpoint
-from s2s.training.optimizer import build_optimizer, learning_rate, optimizer_tensors, restore_optimizer
+from s2s.training.averages import MovingAverage, Weights, mean_of
+from s2s.training.checkpoint import (
+    Checkpoint,
+    checkpoint_path,
+    drop_checkpoints,
+    load_checkpoint,
+    load_latest,
+    prune_checkpoints,
+    save_checkpoint,
+)
+from s2s.training.distributed import World
+from s2s.training.optimizer import learning_rate, optimizer_tensors, restore_optimizer
+from s2s.training.position import Position, Window
 from s2s.training.progress import Report, TrainingProgress
+from s2s.training.randomness import random_state, restore_random
+from s2s.training.signals import StopSignals
+from s2s.training.update import Outcome, Updater
 from s2s.training.validation import Validation, validate
 
-LOG_EVERY = 50  # updates between two lines of metrics.jsonl
 SHOWN = 48  # characters of a sample
-SHOW_SECONDS = 0.25  # between two looks at the loss, which on a GPU wait for it
-
-
-@dataclass(slots=True)
-class Position:
-    """Where a training stands, as a checkpoint keeps it.
-
-    Updates done, epoch (from 0) and batches of it done, the update last validated, the best figure and its update,
-    validations since without a better one, target pieces and seconds of training.
-    """
-
-    update: int = 0
-    epoch: int = 0
-    batch: int = 0
-    best: float = -float("inf")
-    best_update: int = 0
-    worse: int = 0
-    validated: int = -1
-    pieces: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(slots=True)
-class Window:
-    """What has been trained since the last record: when it began, when it was shown, sums of loss and tokens."""
-
-    begun: float
-    shown: float = 0.0
-    losses: list[Tensor] = field(default_factory=list)
-    tokens: list[Tensor] = field(default_factory=list)
-    norm: Tensor | None = None
+SHOW_SECONDS = 0.25  # between two looks at where the training stands
+SKIPS = 5  # updates in a row without a finite loss and gradient, after which training goes back to a checkpoint
+RETURNS = 3  # times that it does, at half the learning rate each, before it gives up
 
 
 class Trainer:
-    """Trains one model on one corpus, in a run's folder."""
+    """Trains one model on one corpus, in a run's folder. Public: `position`."""
 
     def __init__(
         self,
@@ -65,176 +50,314 @@ class Trainer:
         precision: Precision,
         folder: Path,
         progress: TrainingProgress,
+        *,
+        stop: StopSignals,
+        world: World | None = None,
+        micro_batch_tokens: int = 0,
     ) -> None:
-        """`network` is the one `translator` translates with; `precision` is what matrix products are computed in."""
+        """`network` is the one `translator` translates with; `precision` is what matrix products are computed in.
+
+        `stop` says when a signal has asked to end, `world` which of several processes this is.
+        """
         self.options = translator.recipe.training
         self.translator = translator
         self.network = network
         self.device = translator.device
-        self.precision = precision
-        self.checkpoints = folder / "checkpoints"
+        self.checkpoints, self.stopped = folder / "checkpoints", folder / "stopped"
         self.progress = progress
+        self.stop = stop
+        self.world = world or World()
         self.train, self.validation = corpus.split("train"), corpus.split("validation")
-        self.optimizer = build_optimizer(network, self.options)
-        self.position = Position()
+        self.updater = Updater(network, self.options, self.device, precision, self.world)
+        self.updater.micro_batch_tokens = micro_batch_tokens
+        self.average = MovingAverage(network, self.options.ema) if self.options.ema else None
+        self.position = Position(micro_batch_tokens=micro_batch_tokens)
         self.window = Window(time.perf_counter())
         self.limit, self.limit_unit = limit_parts(self.options.limit)
         self.interval, self.interval_unit = limit_parts(self.options.validate_every)
+        self._warned = False
+        self._plan: tuple[int, list[Rows]] = (-1, [])
 
     def resume(self) -> None:
         """Go back to the newest whole checkpoint, where there is one."""
-        checkpoint = load_latest(self.checkpoints, self.progress.message)
-        if checkpoint is None:
-            return
-        self.network.load_weights(checkpoint.model)
-        restore_optimizer(self.optimizer, checkpoint.optimizer)
-        self.position = Position(**checkpoint.state["position"])
-        restore_random(checkpoint.state["random"])
+        checkpoint = load_latest([self.checkpoints, self.stopped], self.progress.message)
+        if checkpoint is not None:
+            self._restore(checkpoint)
 
     def run(self) -> Position:
-        """Train from where the position stands to the end, and leave the best checkpoint in the run's folder."""
-        self.network.train()
-        while not self._finished():
-            self._epoch()
-        if self.position.validated < self.position.update:
-            self._validate_and_save()
+        """Train from where the position stands to the end, and leave the checkpoints in the run's folder.
+
+        Raises: StoppedError after a signal, when what has been trained is saved; S2SError where the training diverges.
+        """
+        with self.stop.held():
+            try:
+                self._train()
+            except StoppedError:
+                self._save_stopped()
+                raise
         return self.position
 
-    def _epoch(self) -> None:
-        """The rest of the epoch under way."""
-        batches = plan_batches(
-            self.train.source_lengths,
-            self.train.target_lengths,
-            self.options.batch_tokens,
-            self.options.seed,
-            self.position.epoch,
-        )
-        for rows in batches[self.position.batch :]:
-            self._update(rows, self._done(len(batches)))
-            self._report(self._done(len(batches)))
-            if self.interval_unit == "updates" and self.position.update % self.interval == 0:
+    def final_weights(self) -> Weights:
+        """What is to be published: the best checkpoint's weights, or the mean of those to be averaged."""
+        updates = self.averaged_updates() or [self.position.best_update]
+        return mean_of([load_checkpoint(checkpoint_path(self.checkpoints, update)).trained for update in updates])
+
+    def averaged_updates(self) -> list[int]:
+        """The updates whose checkpoints are to be averaged; none where that is not asked for."""
+        which, _, count = self.options.averaging.partition(":")
+        if which == "none":
+            return []
+        figures = self.position.figures
+        if which == "best":
+            figures = sorted(figures, key=lambda one: one[1])
+        return sorted(update for update, _ in figures[-int(count) :])
+
+    def _train(self) -> None:
+        self.network.train()
+        if self._due():
+            self._validate_and_save()  # a stop has cut it short
+        while not self._finished():
+            self._update()
+            self._check_stop()
+            if self._due():
                 self._validate_and_save()
-            if self._finished():
-                return
-        self.position.epoch += 1
-        self.position.batch = 0
-        if self.interval_unit == "epochs" and self.position.epoch % self.interval == 0:
+        if self.position.validated < self.position.update:
             self._validate_and_save()
 
-    def _done(self, batches: int) -> float:
-        """The share of the limit that is reached, 0 to 1."""
-        if self.limit_unit == "updates":
-            return self.position.update / self.limit
-        return (self.position.epoch + self.position.batch / batches) / self.limit
+    def _due(self) -> bool:
+        """Whether the position is one to be validated and saved, and has not been."""
+        position = self.position
+        if position.update in {position.validated, 0}:
+            return False
+        if self.interval_unit == "updates":
+            return position.update % self.interval == 0
+        return position.batch == 0 and position.epoch % self.interval == 0
 
     def _finished(self) -> bool:
-        reached = self.position.update if self.limit_unit == "updates" else self.position.epoch
-        return reached >= self.limit or 0 < self.options.patience <= self.position.worse
+        over = self._done() >= 1 or 0 < self.options.patience <= self.position.worse
+        return bool(self.world.largest(int(over))) if self.limit_unit == "minutes" else over
 
-    def _update(self, rows: Rows, done: float) -> None:
-        """One step of the optimizer on one batch."""
-        batch = pair_batch(*self.train.pieces(rows), self.device)
-        rate = learning_rate(self.options, self.position.update, done)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            sums = self.network(batch)
-        self.optimizer.zero_grad(set_to_none=True)
-        (sums.loss / sums.tokens).backward()
-        largest = self.options.clip_norm or float("inf")
-        self.window.norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), largest, foreach=True)
-        self.optimizer.step()
-        self.window.losses.append(sums.loss.detach())
-        self.window.tokens.append(sums.tokens)
-        self.position.update += 1
-        self.position.batch += 1
+    def _done(self) -> float:
+        """The share of the limit that is reached, 0 to 1 and, in tokens and minutes, a little more."""
+        position = self.position
+        match self.limit_unit:
+            case "updates":
+                return position.update / self.limit
+            case "tokens":
+                return position.pieces / self.limit
+            case "minutes":
+                return self._seconds() / 60 / self.limit
+            case "epochs":
+                return (position.epoch + position.batch / len(self._batches())) / self.limit
 
-    def _report(self, done: float) -> None:
+    def _seconds(self) -> float:
+        return self.position.seconds + time.perf_counter() - self.window.begun
+
+    def _check_stop(self) -> None:
+        if number := self.world.largest(self.stop.received or 0):
+            raise StoppedError(number)
+
+    def _batches(self) -> list[Rows]:
+        """The batches of the epoch under way."""
+        if self._plan[0] != self.position.epoch:
+            lengths = self.train.source_lengths, self.train.target_lengths
+            planned = plan_batches(*lengths, self.options.batch_tokens, self.options.seed, self.position.epoch)
+            self._plan = self.position.epoch, planned
+        return self._plan[1]
+
+    def _update(self) -> None:
+        """One step on the next batch."""
+        position, batches = self.position, self._batches()
+        rows = batches[position.batch]
+        rate = position.lr_factor * learning_rate(self.options, position.update, min(1.0, self._done()))
+        outcome = self.updater.update(*self._sentences(rows), rate)
+        position.update += 1
+        position.batch += 1
+        position.pieces += outcome.tokens
+        if position.batch == len(batches):
+            position.epoch, position.batch = position.epoch + 1, 0
+        self.window.add(outcome, rate)
+        self._note_memory()
+        if not outcome.taken:
+            self._skipped(rows, outcome)
+            return
+        position.skipped_in_a_row = 0
+        if self.average:
+            self.average.add(position.update)
+        self._report()
+
+    def _sentences(self, rows: Rows) -> tuple[Sentences, Sentences]:
+        """Sources and targets of a batch as pieces: those of the corpus, or sampled anew."""
+        alpha = self.options.subword_sampling
+        if not alpha:
+            return self.train.pieces(rows)
+        sources, targets = self.train.texts(rows)
+        place = [self.options.seed, self.position.epoch, self.position.batch]
+        seed = int(np.random.SeedSequence(place).generate_state(1)[0])
+        pieces = self.translator.tokenizer.sample([*sources, *targets], alpha, seed)
+        return pieces[: len(sources)], pieces[len(sources) :]
+
+    def _note_memory(self) -> None:
+        """Keep what memory has made of the micro-batches: a run that is resumed goes on with them."""
+        position, now = self.position, self.updater.micro_batch_tokens
+        if now != position.micro_batch_tokens:
+            position.micro_batch_tokens, position.splits = now, position.splits + 1
+            self.progress.message(
+                f"out of memory in update {position.update}: computed again, from now on {now:,} tokens at once"
+            )
+            self.progress.record("out of memory", {"update": position.update, "micro_batch_tokens": now})
+
+    def _skipped(self, rows: Rows, outcome: Outcome) -> None:
+        """Count an update that was not taken; after several in a row, go back."""
+        position = self.position
+        position.skipped += 1
+        position.skipped_in_a_row += 1
+        what = f"loss {outcome.loss:g}, gradient's norm {outcome.norm:g}"
+        self.progress.message(f"update {position.update} skipped: {what}; log.txt names its lines")
+        self.progress.log(f"lines of the skipped update: {', '.join(self.train.places(rows))}")
+        record = {"update": position.update, "loss": str(outcome.loss), "gradient_norm": str(outcome.norm)}
+        self.progress.record("skipped", record)
+        if position.skipped_in_a_row >= SKIPS:
+            self._go_back()
+
+    def _go_back(self) -> None:
+        """To the last good checkpoint, at half the learning rate."""
+        returns, factor, skipped = self.position.returns + 1, self.position.lr_factor / 2, self.position.skipped
+        checkpoint = load_latest([self.checkpoints], self.progress.message)
+        why = f"the loss or its gradient was not finite in {SKIPS} updates in a row"
+        if checkpoint is None or returns > RETURNS:
+            tried = f", after {RETURNS} returns to a checkpoint, too" if checkpoint else " before the first checkpoint"
+            hint = "lower training.lr, lengthen training.warmup, or look at the lines that log.txt names"
+            raise S2SError(f"the training diverges: {why}{tried}", hint)
+        self._restore(checkpoint)
+        self.position.returns, self.position.lr_factor, self.position.skipped = returns, factor, skipped
+        self.progress.message(f"{why}: back to update {self.position.update}, at {factor:g} of the learning rate")
+
+    def _report(self) -> None:
         """Show where the training stands, now and then; record it every so many updates."""
-        record = self.position.update % LOG_EVERY == 0
+        record = self.position.update % self.options.log_every == 0
         if not record and time.perf_counter() - self.window.shown < SHOW_SECONDS:
             return
         self.window.shown = time.perf_counter()
-        report = self._standing(done)
+        report = self._standing(of_all=record)
         self.progress.show(report)
         if record:
             self.progress.record_report(report)
             self._close_window()
 
-    def _standing(self, done: float) -> Report:
-        elapsed = time.perf_counter() - self.window.begun
-        seconds = self.position.seconds + elapsed
-        tokens = float(torch.stack(self.window.tokens).sum())
+    def _standing(self, *, of_all: bool) -> Report:
+        """Where the training stands; the loss `of_all` processes, or of this one's share."""
+        window, done, seconds = self.window, min(1.0, self._done()), self._seconds()
+        sums = window.loss, float(window.share)
+        loss, share = map(self.world.total, sums) if of_all else sums
         return Report(
             update=self.position.update,
             epoch=self.position.epoch + 1,
             done=done,
-            loss=float(torch.stack(self.window.losses).sum()) / tokens,
-            lr=self.optimizer.param_groups[0]["lr"],
-            tokens_per_second=tokens / elapsed,
-            gradient_norm=float(self.window.norm) if self.window.norm is not None else 0.0,
+            tokens=self.position.pieces,
+            loss=loss / max(share, 1.0),
+            lr=window.rate,
+            tokens_per_second=window.tokens / max(time.perf_counter() - window.begun, 1e-9),
+            gradient_norm=window.norm,
+            memory=peak_memory(self.device),
             seconds=seconds,
             seconds_left=seconds * (1 - done) / done,
         )
 
     def _close_window(self) -> None:
-        """Add the window to the position, and begin another."""
+        """Add the window's time to the position, and begin another."""
         if self.window.tokens:
-            self.position.pieces += int(torch.stack(self.window.tokens).sum())
-            self.position.seconds += time.perf_counter() - self.window.begun
+            self.position.seconds = self._seconds()
         self.window = Window(time.perf_counter())
 
     def _validate_and_save(self) -> None:
         self._close_window()
-        self.network.eval()
-        validation = validate(self.translator, self.validation, self.options.validation_lines, self.position.update)
-        self.network.train()
+        validation = self._validated()
         better = self._remember(validation)
         self._tell(validation, better)
-        state = {"position": asdict(self.position), "random": random_state()}
-        tensors = optimizer_tensors(self.optimizer)
-        save_checkpoint(self.checkpoints, self.position.update, Checkpoint(self.network.weights(), tensors, state))
-        prune_checkpoints(self.checkpoints, self.options.keep_checkpoints, self.position.best_update)
+        self._save(self.checkpoints)
+        self.world.first(self._tidy)
+        self.window = Window(time.perf_counter())
+
+    def _validated(self) -> Validation:
+        """What the first process finds, in all of them. Raises StoppedError where a signal came meanwhile."""
+        found = self.world.first(self._validate)
+        if isinstance(found, int):
+            raise StoppedError(found)
+        return found
+
+    def _validate(self) -> Validation | int:
+        """A validation, or the signal that has cut it short."""
+        self.network.eval()
+        try:
+            with self.stop.released(), self.average.in_place() if self.average else nullcontext():
+                lines, turn = self.options.validation_lines, self.position.update
+                return validate(self.translator, self.validation, lines, turn)
+        except StoppedError as stopped:
+            return stopped.signal
+        finally:
+            self.network.train()
+
+    def _save(self, folder: Path) -> None:
+        state = {"position": asdict(self.position), "random": self.world.gather(random_state())}
+        tensors = optimizer_tensors(self.updater.optimizer)
+        average = self.average.weights if self.average else None
+        checkpoint = Checkpoint(self.network.weights(), tensors, state, average)
+        self.world.first(lambda: save_checkpoint(folder, self.position.update, checkpoint))
+
+    def _tidy(self) -> None:
+        """Remove the checkpoints that the newest makes superfluous."""
+        kept = {self.position.best_update, *self.averaged_updates()}
+        prune_checkpoints(self.checkpoints, self.options.keep_checkpoints, kept)
+        drop_checkpoints(self.stopped)
+
+    def _save_stopped(self) -> None:
+        """Keep what has been trained since the last scheduled checkpoint; it counts for going on alone."""
+        self._close_window()
+        if self.position.validated < self.position.update:
+            self._save(self.stopped)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self.network.load_weights(checkpoint.model)
+        if self.average and checkpoint.average:
+            self.average.load(checkpoint.average)
+        restore_optimizer(self.updater.optimizer, checkpoint.optimizer)
+        self.position = Position(**checkpoint.state["position"])
+        self.updater.micro_batch_tokens = self.position.micro_batch_tokens
+        restore_random(checkpoint.state["random"], self.world.rank)
         self.window = Window(time.perf_counter())
 
     def _remember(self, validation: Validation) -> bool:
         """Note a validation in the position; whether it is the best so far."""
         position, figure = self.position, validation.figure(self.options.best_by)
         position.validated = position.update
-        if figure <= position.best:
-            position.worse += 1
-            return False
-        position.best, position.best_update, position.worse = figure, position.update, 0
-        return True
+        position.figures = [*position.figures, (position.update, figure)]
+        if figure > position.best:
+            position.best, position.best_update, position.worse = figure, position.update, 0
+            return True
+        position.worse += 1
+        if self.options.decay == "plateau" and position.worse % self.options.plateau_patience == 0:
+            position.lr_factor /= 2
+            self.progress.message(f"nothing got better: the learning rate is halved, to {position.lr_factor:g} of it")
+        return False
 
     def _tell(self, validation: Validation, better: bool) -> None:
-        bleu = f"  BLEU {validation.bleu:.1f}" if validation.bleu is not None else ""
+        scores = f"  BLEU {validation.bleu:.1f}" if validation.bleu is not None else ""
+        if self.options.best_by == "chrf":
+            scores += f"  chrF {validation.chrf:.1f}"
         sample = f"   {_begun(validation.sample[0])} → {_begun(validation.sample[1])}" if validation.sample else ""
         mark = " ▲" if better else ""
         standing = f"  validation  update {self.position.update}  loss {validation.loss:.3f}"
-        self.progress.message(f"{standing}{bleu}{mark}{sample}")
+        self.progress.message(f"{standing}{scores}{mark}{sample}")
+        if validation.bleu == 0 and self._done() > 0.5 and not self._warned:
+            self._warned = True
+            self.progress.message(
+                "warning: BLEU is exactly 0 in the second half of the training: no four words in a row are right; "
+                "are source and target files each other's translations, line by line?"
+            )
         self.progress.record("validation", {"update": self.position.update, "better": better} | asdict(validation))
 
 
 def _begun(text: str) -> str:
     """A sentence, or the beginning of a long one."""
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
-
-
-def random_state() -> dict[str, Any]:
-    """The states of torch's random generators, as JSON can hold them."""
-    state = {"cpu": torch.get_rng_state().numpy().tobytes().hex()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state().numpy().tobytes().hex()
-    return state
-
-
-def restore_random(state: dict[str, Any]) -> None:
-    """Put back what `random_state` gave."""
-    torch.set_rng_state(_as_tensor(state["cpu"]))
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(_as_tensor(state["cuda"]))
-
-
-def _as_tensor(text: str) -> Tensor:
-    return torch.frombuffer(bytearray.fromhex(text), dtype=torch.uint8)

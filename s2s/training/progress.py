@@ -11,20 +11,26 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from s2s.errors import ResourceError
+
 PLAIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Where a training stands. loss: nats per piece, as trained; tokens_per_second: target pieces; seconds: so far."""
+    """Where a training stands. tokens: target pieces so far; loss: nats per piece, as trained; tokens_per_second:
+    target pieces; memory: bytes at their peak; seconds: so far.
+    """
 
     update: int
     epoch: int
     done: float
+    tokens: int
     loss: float
     lr: float
     tokens_per_second: float
     gradient_norm: float
+    memory: int
     seconds: float
     seconds_left: float
 
@@ -44,12 +50,16 @@ def clock(seconds: float) -> str:
 
 
 class TrainingProgress:
-    """Shows reports and messages on standard error, and writes them to the run's `log.txt` and `metrics.jsonl`."""
+    """Shows reports and messages on standard error, and writes them to the run's `log.txt` and `metrics.jsonl`.
 
-    def __init__(self, name: str, folder: Path, console: Console) -> None:
+    Without a folder nothing is written. `tensorboard`: figures go to the run's folder `tensorboard/`, too.
+    """
+
+    def __init__(self, name: str, folder: Path | None, console: Console, tensorboard: bool = False) -> None:
         self.name = name
         self.folder = folder
         self.console = console
+        self._board = _board(folder / "tensorboard") if folder and tensorboard else None
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._shown = time.monotonic()
@@ -67,6 +77,8 @@ class TrainingProgress:
     ) -> None:
         if self._bar:
             self._bar.stop()
+        if self._board:
+            self._board.close()
 
     def show(self, report: Report) -> None:
         """Show where the training stands."""
@@ -88,6 +100,10 @@ class TrainingProgress:
     def record(self, kind: str, values: dict[str, Any]) -> None:
         """Write a line to `metrics.jsonl`."""
         self._append("metrics.jsonl", json.dumps({"kind": kind} | values))
+        if self._board:
+            for name, value in values.items():
+                if isinstance(value, (int, float)) and name != "update":
+                    self._board.add_scalar(f"{kind}/{name}", value, values["update"])
 
     def record_report(self, report: Report) -> None:
         """Write where the training stands to both."""
@@ -95,5 +111,16 @@ class TrainingProgress:
         self.log(f"update {report.update}  {report.line()}")
 
     def _append(self, name: str, line: str) -> None:
-        with (self.folder / name).open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        if self.folder:
+            with (self.folder / name).open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+
+def _board(folder: Path) -> Any:
+    """A writer of TensorBoard's files. Raises ResourceError where tensorboard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        hint = "pip install 's2s-toolkit[tensorboard]'"
+        raise ResourceError("--tensorboard: tensorboard is not installed", hint) from error
+    return SummaryWriter(str(folder))

@@ -12,18 +12,19 @@ from s2s.decoding.translator import Translator
 class Validation:
     """What a validation found.
 
-    Loss in nats per piece without label smoothing, BLEU with its signature (None where nothing is translated), and one
-    sample: source, translation, reference.
+    Loss in nats per piece without label smoothing, BLEU with its signature and chrF (None where nothing is translated),
+    and one sample: source, translation, reference.
     """
 
     loss: float
     bleu: float | None = None
+    chrf: float | None = None
     signature: str = ""
     sample: tuple[str, str, str] | None = None
 
     def figure(self, best_by: str) -> float:
         """The figure that decides which checkpoint is best; larger is better."""
-        return -self.loss if best_by == "loss" else self.bleu or 0.0
+        return -self.loss if best_by == "loss" else {"bleu": self.bleu, "chrf": self.chrf}[best_by] or 0.0
 
 
 def validate(translator: Translator, split: Split, lines: int, turn: int) -> Validation:
@@ -35,8 +36,8 @@ def validate(translator: Translator, split: Split, lines: int, turn: int) -> Val
         return Validation(loss)
     texts, references = split.texts(range(min(lines, len(split))))
     greedy = translator.recipe.decoding.model_copy(update={"beam": 1})
-    evaluation = evaluate(translator, texts, references, decoding=greedy, metrics=("bleu",))
+    evaluation = evaluate(translator, texts, references, decoding=greedy, metrics=("bleu", "chrf"))
     shown = turn % len(texts)
-    bleu = evaluation.scores["bleu"]
+    bleu, chrf = evaluation.scores["bleu"], evaluation.scores["chrf"]
     sample = (texts[shown], evaluation.outputs[shown], references[shown])
-    return Validation(loss, bleu.value, bleu.signature, sample)
+    return Validation(loss, bleu.value, chrf.value, bleu.signature, sample)

@@ -100,13 +100,16 @@ class Workshop:
 
 @pytest.fixture(scope="module")
 def prepared(trained: Path, tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What examples name, made once: files, a tokenizer, two versions of a model with an alias, a run to resume."""
+    """What examples name, made once: files, a tokenizer, two versions of a model with an alias, a run to
+    resume and one that is finished.
+    """
     workshop = Workshop(tmp_path_factory.mktemp("prepared"), tiny)
     work, home = workshop.folder / "work", workshop.folder / "home"
     shutil.copytree(trained, home)
     unfinished = next((home / "runs").glob("numbers-attention-*")).rename(home / "runs" / "numbers-attention-1a2b3c4d")
     record = json.loads((unfinished / "run.json").read_text())
     (unfinished / "run.json").write_text(json.dumps(record | {"published": None}))
+    next((home / "runs").glob("numbers-bottleneck-*")).rename(home / "runs" / "numbers-bottleneck-5e6f7a8b")
     work.mkdir()
     make_files(work)
     for line in (

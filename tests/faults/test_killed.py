@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from s2s.registry.store import Registry
-from s2s.training.run import runs_folder
+from s2s.training.records import runs_folder
 
 
 def wait_for_checkpoint(process: subprocess.Popen[bytes]) -> None:

@@ -7,17 +7,16 @@ import torch
 
 from s2s.errors import ArtefactError
 from s2s.training.checkpoint import (
-    MANIFEST,
     MODEL,
     OPTIMIZER,
     STATE,
     Checkpoint,
-    complete_checkpoints,
     load_checkpoint,
     load_latest,
     prune_checkpoints,
     save_checkpoint,
 )
+from s2s.training.records import MANIFEST, complete_checkpoints
 
 
 def checkpoint(value: float) -> Checkpoint:

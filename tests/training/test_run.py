@@ -12,7 +12,8 @@ from s2s.recipe.loading import load_recipe
 from s2s.registry.store import Registry
 from s2s.training import run as module
 from s2s.training.loop import Trainer
-from s2s.training.run import find_run, resume, run_key, runs_folder, train, unfinished_run
+from s2s.training.records import find_run, runs_folder, unfinished_run
+from s2s.training.run import resume, run_key, train
 
 QUIET = {"wait": False, "console": Console(quiet=True), "notify": lambda _: None}
 
