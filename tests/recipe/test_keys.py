@@ -46,7 +46,7 @@ def test_only_tables_of_the_network_have_families():
     [
         ("training.lr", "number > 0, ≤ 10", 2e-3),
         ("training.warmup", "integer ≥ 0", 100),
-        ("training.decay", "linear | none", "linear"),
+        ("training.decay", "linear | cosine | inverse_sqrt | plateau | none", "linear"),
         ("training.betas", "list of 2: number ≥ 0, < 1", [0.9, 0.98]),
         ("data.train.source", "list of text", []),
         ("data.drop_duplicates", "true or false", True),
@@ -62,7 +62,7 @@ def test_values_and_defaults(key, values, default):
 
 
 def test_a_pattern_is_shown():
-    assert FIRST["training.limit"].values.endswith("[1-9][0-9]* (updates?|epochs?)")
+    assert FIRST["training.validate_every"].values.endswith("[1-9][0-9]* (updates?|epochs?)")
 
 
 def test_only_names_have_no_default_that_of_the_model_and_of_a_family():

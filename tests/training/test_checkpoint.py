@@ -41,7 +41,7 @@ def test_a_damaged_byte_is_found_and_the_one_before_used(tmp_path: Path, name: s
     content[len(content) // 2] ^= 0xFF
     (newest / name).write_bytes(content)
     said: list[str] = []
-    found = load_latest(tmp_path, said.append)
+    found = load_latest([tmp_path], said.append)
     assert found is not None
     assert found.state["position"]["update"] == 1.0
     assert len(said) == 1
@@ -59,7 +59,7 @@ def test_one_without_a_manifest_does_not_count(tmp_path: Path) -> None:
 def test_the_newest_and_the_best_are_kept(tmp_path: Path) -> None:
     for update in (1, 2, 3, 4, 5):
         save_checkpoint(tmp_path, update, checkpoint(update))
-    prune_checkpoints(tmp_path, keep=2, best=2)
+    prune_checkpoints(tmp_path, newest=2, kept={2})
     assert [int(path.name) for path in complete_checkpoints(tmp_path)] == [2, 4, 5]
 
 
@@ -68,5 +68,5 @@ def test_nothing_is_pruned_for_a_checkpoint_that_cannot_be_read(tmp_path: Path) 
         newest = save_checkpoint(tmp_path, update, checkpoint(update))
     (newest / MODEL).write_bytes(b"damaged")
     with pytest.raises(ArtefactError):
-        prune_checkpoints(tmp_path, keep=1, best=3)
+        prune_checkpoints(tmp_path, newest=1, kept={3})
     assert len(complete_checkpoints(tmp_path)) == 3
