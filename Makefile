@@ -31,6 +31,7 @@ faults: $(VENV)/.installed-test ## the tests that break things
 	$(BIN)/python -m pytest tests/faults
 
 bench: install ## speed, beside JoeyNMT where JOEYNMT names its folder (and WORK where it may be set up)
+	$(BIN)/python tests/bench/loop_overhead.py
 	$(BIN)/python tests/bench/training_speed.py $(if $(JOEYNMT),--joeynmt $(JOEYNMT))
 
 lint: $(VENV)/.installed-lint ## style, types and the layers of imports

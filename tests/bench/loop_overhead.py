@@ -1,0 +1,107 @@
+"""What the training loop costs beside the training itself: logging, checkpoints and progress on, validation off.
+
+    python tests/bench/loop_overhead.py
+
+Both sides make the same updates of `numbers/attention` in turns; the bare loop is the least that trains: batches,
+forward, backward, clipping, the optimizer's step.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from unittest import mock
+
+import torch
+from rich.console import Console
+
+from s2s.data.batches import pair_batch, plan_batches
+from s2s.data.corpus import Corpus
+from s2s.data.prepare import prepare_corpus
+from s2s.decoding.translator import Translator
+from s2s.devices import keep_freed_memory, wait_without_spinning
+from s2s.models.families import build_model
+from s2s.models.seq2seq import Seq2Seq
+from s2s.recipe.loading import load_recipe
+from s2s.recipe.schema import Recipe
+from s2s.text.tokenizer import Tokenizer
+from s2s.training import loop
+from s2s.training.loop import Trainer
+from s2s.training.optimizer import build_optimizer
+from s2s.training.progress import TrainingProgress
+from s2s.training.signals import StopSignals
+from s2s.training.validation import Validation
+
+SAVED_EVERY = 100  # updates
+
+
+def prepared(updates: int) -> tuple[Recipe, Corpus]:
+    """The recipe for so many updates, and its corpus."""
+    limits = [f"training.limit={updates} updates", f"training.validate_every={SAVED_EVERY} updates"]
+    recipe = load_recipe("numbers/attention", limits)
+    return recipe, prepare_corpus(recipe.data, recipe.tokenizer)
+
+
+def network_of(recipe: Recipe, corpus: Corpus) -> Seq2Seq:
+    """The untrained network, the same each time."""
+    torch.manual_seed(recipe.training.seed)
+    return build_model(recipe.model, Tokenizer(corpus.tokenizer).size, recipe.training.label_smoothing)
+
+
+def bare_seconds(recipe: Recipe, corpus: Corpus, updates: int) -> float:
+    """Seconds of a loop that only trains."""
+    network, options, train = network_of(recipe, corpus).train(), recipe.training, corpus.split("train")
+    optimizer, device = build_optimizer(network, options), torch.device("cpu")
+    begun, done, epoch = time.perf_counter(), 0, 0
+    while done < updates:
+        for rows in plan_batches(train.source_lengths, train.target_lengths, options.batch_tokens, options.seed, epoch)[
+            : updates - done
+        ]:
+            sums = network(pair_batch(*train.pieces(rows), device))
+            optimizer.zero_grad(set_to_none=True)
+            (sums.loss / sums.tokens).backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), options.clip_norm, foreach=True)
+            optimizer.step()
+            done += 1
+        epoch += 1
+    return time.perf_counter() - begun
+
+
+def whole_seconds(recipe: Recipe, corpus: Corpus) -> float:
+    """Seconds of s2s's own loop, in a run's folder, with a validation that finds nothing and takes no time."""
+    network, device = network_of(recipe, corpus), torch.device("cpu")
+    translator = Translator(network, Tokenizer(corpus.tokenizer), recipe, device)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        TrainingProgress(recipe.name, Path(folder), Console(quiet=True)) as progress,
+        StopSignals() as stop,
+        mock.patch.object(loop, "validate", return_value=Validation(0.0)),
+    ):
+        trainer = Trainer(corpus, translator, network, "fp32", Path(folder), progress, stop=stop)
+        begun = time.perf_counter()
+        trainer.run()
+        return time.perf_counter() - begun
+
+
+def main() -> None:
+    """Print both sides' seconds, turn by turn, and the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--updates", type=int, default=200)
+    options = parser.parse_args()
+    wait_without_spinning()
+    keep_freed_memory()
+    torch.set_num_threads(1)
+    recipe, corpus = prepared(options.updates)
+    bare_seconds(recipe, corpus, 20)  # warm
+    ratios = []
+    for _ in range(options.turns):
+        bare, whole = bare_seconds(recipe, corpus, options.updates), whole_seconds(recipe, corpus)
+        ratios.append(whole / bare)
+        print(f"bare {bare:.2f} s, whole {whole:.2f} s: {ratios[-1] - 1:+.1%}")
+    print(f"logging, checkpoints and progress cost {statistics.median(ratios) - 1:+.1%} (median of {options.turns})")
+
+
+if __name__ == "__main__":
+    main()
