@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from typing import Annotated, Any, cast
@@ -19,6 +20,7 @@ from s2s.devices import wait_without_spinning
 from s2s.errors import DataError, StoppedError, UsageError, did_you_mean
 
 Command = TyperCommand | TyperGroup
+PEER_SECONDS = 3.0  # that a process lives on after one beside it has failed: the exit code is that of who ends first
 
 # Each command: its module, which holds a function of its name or a typer `app`, and its line in `s2s --help`.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -223,8 +225,11 @@ def _failed(error: Exception, debug: bool) -> int:
     from s2s.cli.failures import as_s2s_error
 
     shown = as_s2s_error(error)
-    if not _is_first() and (isinstance(shown, (UsageError, DataError)) or "Connection closed by peer" in str(error)):
+    if not _is_first() and isinstance(shown, (UsageError, DataError)):
         return shown.exit_code  # the first process says it
+    if "Connection closed by peer" in str(error):
+        time.sleep(PEER_SECONDS)
+        return shown.exit_code
     try:
         if debug:
             traceback.print_exception(error)

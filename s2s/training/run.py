@@ -10,6 +10,7 @@ A run's folder holds
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -143,16 +144,11 @@ def train(
         tokenizer = parent.read("tokenizer.model") if parent else None
         corpus = here.corpus(recipe, tokenizer)
         key = run_key(recipe, corpus, parent)
-        there = here.world.first(lambda: None if fresh else _there(recipe.name, key))
+        there = None if fresh else here.world.first(lambda: _there(recipe.name, key, resume_unfinished))
         if isinstance(there, Version):
-            notify(f"{there.reference} is this recipe, trained on {there.published[:10]}; --fresh trains it anew")
+            here.notify(f"{there.reference} is this recipe, trained on {there.published[:10]}; --fresh trains it anew")
             return there
         if there:
-            if not resume_unfinished:
-                raise ResourceError(
-                    f"run {there.name} of this recipe is not finished",
-                    f"s2s resume {there.name} goes on with it; --fresh starts anew",
-                )
             here.notify(f"going on with run {there.name}")
             return _go_on(there, recipe, corpus, here)
         with here.leased(device, f"s2s train {recipe.name}") as name:
@@ -186,9 +182,20 @@ def resume(
         return _go_on(folder, recipe, corpus, here, allowed)
 
 
-def _there(name: str, key: str) -> Version | Path | None:
-    """What is there of a key: the published version, or the folder of a run that is not finished."""
-    return published_with(Registry.default(), name, key) or unfinished_run(name, key)
+def _there(name: str, key: str, resume_unfinished: bool) -> Version | Path | None:
+    """What is there of a key: the published version, or the folder of a run that is to be gone on with.
+
+    Raises: ResourceError where a run is not finished and not to be gone on with.
+    """
+    if version := published_with(Registry.default(), name, key):
+        return version
+    unfinished = unfinished_run(name, key)
+    if unfinished and not resume_unfinished:
+        raise ResourceError(
+            f"run {unfinished.name} of this recipe is not finished",
+            f"s2s resume {unfinished.name} goes on with it; --fresh starts anew",
+        )
+    return unfinished
 
 
 def _go_on(folder: Path, recipe: Recipe, corpus: Corpus, here: Here, allowed: Sequence[str] = ()) -> Version:
@@ -280,6 +287,8 @@ def _carry_out(folder: Path, recipe: Recipe, corpus: Corpus, here: Here) -> Vers
 def _network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> Seq2Seq:
     """The network before its first update: drawn from the seed, or the parent's."""
     torch.set_num_threads(record.threads)
+    if record.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without which cuBLAS may add up in any order
     torch.use_deterministic_algorithms(record.deterministic)
     keep_freed_memory()
     torch.manual_seed(recipe.training.seed)
