@@ -3,6 +3,7 @@
 import time
 from contextlib import nullcontext
 from dataclasses import asdict
+from math import inf, isfinite
 from pathlib import Path
 
 import numpy as np
@@ -332,8 +333,9 @@ class Trainer:
         position, figure = self.position, validation.figure(self.options.best_by)
         position.validated = position.update
         position.figures = [*position.figures, (position.update, figure)]
-        if figure > position.best:
-            position.best, position.best_update, position.worse = figure, position.update, 0
+        if figure > position.best or not position.best_update:  # the first one counts, though it be infinite
+            position.best = figure if isfinite(figure) else -inf
+            position.best_update, position.worse = position.update, 0
             return True
         position.worse += 1
         if self.options.decay == "plateau" and position.worse % self.options.plateau_patience == 0:
