@@ -187,7 +187,7 @@ def test_closed_standard_output_is_no_crash(shell):
     assert shell("s2s --version >&-") == (0, "", "")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_signals(tmp_path, number, code):
     (tmp_path / "waiting_command.py").write_text(
         "import sys, time\n\ndef wait():\n    print('waiting', flush=True)\n    time.sleep(60)\n"
