@@ -84,7 +84,8 @@ class Here:
         def prepared() -> Corpus:
             return prepare_corpus(recipe.data, recipe.tokenizer, notify=self.notify, tokenizer_model=tokenizer)
 
-        self.world.first(lambda: prepared().digest)
+        if self.world.size > 1:
+            self.world.first(lambda: prepared().digest)
         return prepared()
 
     @contextlib.contextmanager
