@@ -28,7 +28,7 @@ test-slow: $(VENV)/.installed-test ## the tests that train for minutes
 	$(BIN)/python -m pytest -m slow
 
 faults: $(VENV)/.installed-test ## the tests that break things
-	$(BIN)/python -m pytest tests/faults
+	$(BIN)/python -m pytest tests/faults -m "not slow"
 
 bench: install ## speed, beside JoeyNMT where JOEYNMT names its folder (and WORK where it may be set up)
 	$(BIN)/python tests/bench/loop_overhead.py

@@ -175,8 +175,8 @@ class TrainingOptions(Options):
         0.0,
         ge=0,
         le=1,
-        description="α of sampled segmentation (unigram; the probability of skipping a merge for bpe), anew each time "
-        "a sentence is trained on; 0: always the best one",
+        description="α of segmentations that are drawn anew each time a sentence is trained on (unigram alone): "
+        "the smaller, the wilder, but 0: always the best one",
     )
     ema: float = Field(
         0.0,
@@ -243,6 +243,15 @@ class Recipe(Options):
     model: ModelOptions = ModelOptions()
     training: TrainingOptions = TrainingOptions()
     decoding: DecodingOptions = DecodingOptions()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.training.subword_sampling and self.tokenizer.algorithm != "unigram":
+            raise ValueError(
+                f"training.subword_sampling draws segmentations of a unigram model, "
+                f"and tokenizer.algorithm is {self.tokenizer.algorithm}"
+            )
+        return self
 
     def as_dict(self) -> dict[str, object]:
         """The recipe with every default filled in, as JSON and TOML can hold it."""

@@ -24,6 +24,7 @@ from s2s.files import digest_bytes
 
 if TYPE_CHECKING:  # the child starts sooner without it
     from s2s.recipe.schema import TokenizerOptions
+    from s2s.text.sampling import SubwordSampler
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
 MOST_TEXTS = (
@@ -70,17 +71,11 @@ class Tokenizer:
         """The pieces of each text, without BOS and EOS. The texts are normalised by who calls."""
         return self._processor.encode(list(texts), num_threads=1)
 
-    def sample(self, texts: Sequence[str], alpha: float, seed: int) -> list[list[int]]:
-        """A segmentation of each text drawn at random (Kudo 2018, section 3), the same ones for the same seed.
+    def sampler(self, alpha: float) -> "SubwordSampler":
+        """What draws segmentations at random; of a unigram model alone."""
+        from s2s.text.sampling import SubwordSampler
 
-        alpha: for unigram, how much likelier a good segmentation is; for bpe, the probability of skipping a merge
-        (Provilkov et al. 2020).
-        """
-        from sentencepiece import set_random_generator_seed
-
-        set_random_generator_seed(seed)
-        # in this thread: others would draw from generators of their own
-        return self._processor.encode(list(texts), enable_sampling=True, alpha=alpha, nbest_size=-1, num_threads=1)
+        return SubwordSampler(self._processor, alpha)
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """The text of each row of pieces; PAD, BOS and EOS are left out, UNK becomes `⁇`."""

@@ -71,6 +71,8 @@ class Trainer:
         self.train, self.validation = corpus.split("train"), corpus.split("validation")
         self.updater = Updater(network, self.options, self.device, precision, self.world)
         self.updater.micro_batch_tokens = micro_batch_tokens
+        alpha = self.options.subword_sampling
+        self.sampler = translator.tokenizer.sampler(alpha) if alpha else None
         self.average = MovingAverage(network, self.options.ema) if self.options.ema else None
         self.position = Position(micro_batch_tokens=micro_batch_tokens)
         self.window = Window(time.perf_counter())
@@ -189,13 +191,12 @@ class Trainer:
 
     def _sentences(self, rows: Rows) -> tuple[Sentences, Sentences]:
         """Sources and targets of a batch as pieces: those of the corpus, or sampled anew."""
-        alpha = self.options.subword_sampling
-        if not alpha:
+        if self.sampler is None:
             return self.train.pieces(rows)
         sources, targets = self.train.texts(rows)
         place = [self.options.seed, self.position.epoch, self.position.batch]
         seed = int(np.random.SeedSequence(place).generate_state(1)[0])
-        pieces = self.translator.tokenizer.sample([*sources, *targets], alpha, seed)
+        pieces = self.sampler.sample([*sources, *targets], seed)
         return pieces[: len(sources)], pieces[len(sources) :]
 
     def _note_memory(self) -> None:

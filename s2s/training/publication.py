@@ -13,6 +13,7 @@ from s2s.devices import machine, versions
 from s2s.models.seq2seq import Seq2Seq
 from s2s.models.size import parameters
 from s2s.recipe.schema import Recipe
+from s2s.registry.blobs import StoredFile
 from s2s.registry.card import Card, ScoreRecord, TrainingRecord
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
@@ -35,21 +36,18 @@ def publish(
 
     `averaged`: the updates whose mean the network's weights are; none where they are those of one.
     """
-    test = corpus.split("test")
-    sources, references = test.texts(range(len(test)))
-    evaluation = evaluate(translator, sources, references)
-    scores = score_records(evaluation, perplexity(translator, sources, references))
-    training = _training(record, translator.recipe, position, averaged)
-    card = _card(record, corpus, translator.recipe, network, training, scores)
-    weights = {name: value.float().cpu() for name, value in network.weights().items()}
-    files = {
-        "weights.safetensors": save_tensors(weights),
-        "tokenizer.model": translator.tokenizer.model,
-        "recipe.json": json.dumps(portable(translator.recipe).as_dict(), ensure_ascii=False, indent=2).encode(),
-    }
-    version = Registry.default().publish(record.name, files, card)
+    weights = save_tensors({name: value.float().cpu() for name, value in network.weights().items()})
+    version = _published_before(record, weights)
+    if version is None:
+        files = {
+            "weights.safetensors": weights,
+            "tokenizer.model": translator.tokenizer.model,
+            "recipe.json": json.dumps(portable(translator.recipe).as_dict(), ensure_ascii=False, indent=2).encode(),
+        }
+        card = _card(record, corpus, translator, network, _training(record, translator.recipe, position, averaged))
+        version = Registry.default().publish(record.name, files, card)
     replace(record, published=str(version.reference)).write(folder)
-    bleu = evaluation.scores["bleu"]
+    bleu = next(score for score in version.card.scores if score.metric == "bleu")
     best = f"mean of {len(averaged)} checkpoints" if averaged else f"best at {position.best_update:,}"
     skipped = f", {position.skipped:,} skipped" if position.skipped else ""
     progress.message(
@@ -57,6 +55,18 @@ def publish(
         f"{position.update:,} updates in {clock(position.seconds)}{skipped}, {best}"
     )
     return version
+
+
+def _published_before(record: RunRecord, weights: bytes) -> Version | None:
+    """The version that this run had published already when it was killed before noting it."""
+    registry, stored = Registry.default(), StoredFile.of(weights)
+    if record.name not in registry.names():
+        return None
+    for version in registry.versions(record.name):
+        same = version.card.training.key == record.key and version.files["weights.safetensors"] == stored
+        if same and version.published >= record.created:
+            return version
+    return None
 
 
 def portable(recipe: Recipe) -> Recipe:
@@ -95,13 +105,12 @@ def _training(record: RunRecord, recipe: Recipe, position: Position, averaged: l
 
 
 def _card(
-    record: RunRecord,
-    corpus: Corpus,
-    recipe: Recipe,
-    network: Seq2Seq,
-    training: TrainingRecord,
-    scores: list[ScoreRecord],
+    record: RunRecord, corpus: Corpus, translator: Translator, network: Seq2Seq, training: TrainingRecord
 ) -> Card:
+    """The card, with the scores of the test."""
+    recipe, test = translator.recipe, corpus.split("test")
+    sources, references = test.texts(range(len(test)))
+    evaluation = evaluate(translator, sources, references)
     return Card(
         description=recipe.description,
         in_words=recipe.model.in_words(),
@@ -116,7 +125,7 @@ def _card(
         memory_bytes=sum(value.nbytes for value in network.weights().values()),
         parent=record.parent,
         training=training,
-        scores=scores,
+        scores=score_records(evaluation, perplexity(translator, sources, references)),
         versions=versions(),
         machine=machine(),
     )

@@ -1,16 +1,106 @@
 """A training that is killed leaves nothing half-written, and ends as if it had not been."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from trials import Trial, check_whole, digest
 
 from s2s.registry.store import Registry
 from s2s.training.records import runs_folder
+
+PARTS = 16  # of the operations that a training is killed at
+KILLS = 5  # of each training that is killed at random moments
+VARIANTS = [
+    (),
+    ("training.precision=bf16",),
+    ("training.limit=2 epochs", "training.validate_every=1 epochs", "training.ema=0.9"),
+    ("training.limit=2500 tokens", "training.averaging=last:2", "training.precision=bf16"),
+    ("training.subword_sampling=0.2", "training.word_dropout=0.1", "training.micro_batch_tokens=150"),
+]
+
+Count = Callable[[str], None]
+sampled = pytest.mark.parametrize(
+    "part", [pytest.param(part, marks=[pytest.mark.faults] if part else []) for part in range(PARTS)]
+)
+
+
+def go_on(trial: Trial, expected: str, count: Count) -> None:
+    """Resume what was killed: it ends in the weights of a training that never was."""
+    check_whole(trial.home)
+    code = trial.exit_code()
+    assert code == 0, trial.said()
+    count("resumes")
+    if digest(trial.home) != expected:
+        count("mismatches")
+    assert digest(trial.home) == expected
+    assert Registry(trial.home / "registry").numbers("again") == [1]
+    check_whole(trial.home)
+
+
+@sampled
+def test_killed_at_each_file_operation(
+    part: int, new_home: Callable[[], Path], trained: Path, tiny: list[str], count: Count
+) -> None:
+    number, expected = part, digest(trained, "numbers-attention")
+    while True:
+        home = new_home()
+        if Trial(home, tuple(tiny), kill_at=number).exit_code() == 0:
+            break
+        count("kills")
+        go_on(Trial(home, tuple(tiny)), expected, count)
+        number += PARTS
+    assert number > 100  # operations of a training with three saves
+
+
+@pytest.mark.parametrize(
+    ("variant", "seed"),
+    [
+        pytest.param(variant, seed, marks=[pytest.mark.faults] if seed else [], id=f"{number}-{seed}")
+        for number, variant in enumerate(VARIANTS)
+        for seed in range(2)
+    ],
+)
+def test_killed_at_random_moments(
+    variant: tuple[str, ...], seed: int, tmp_path: Path, tiny: list[str], count: Count
+) -> None:
+    settings, draw, kills = (*tiny, "training.limit=24 updates", *variant), random.Random(seed), 0
+    whole = Trial(tmp_path / "whole", settings)
+    whole.home.mkdir()
+    begun = time.monotonic()
+    assert whole.exit_code() == 0, whole.said()
+    seconds, expected = time.monotonic() - begun, digest(whole.home)
+    for attempt in range(20 * KILLS):
+        trial = Trial(tmp_path / f"killed-{attempt}", settings)
+        trial.home.mkdir()
+        while kills < KILLS:
+            process = trial.start()
+            process.join(draw.uniform(0.1, seconds))
+            process.kill()
+            process.join()
+            if process.exitcode == 0:
+                break
+            assert process.exitcode == -signal.SIGKILL, trial.said()
+            check_whole(trial.home)
+            kills += 1
+            count("kills")
+        if not digest_or_none(trial.home):
+            go_on(trial, expected, count)
+        assert digest(trial.home) == expected
+        if kills == KILLS:
+            return
+    pytest.fail("the training always ended before it was killed")
+
+
+def digest_or_none(home: Path) -> str | None:
+    """The digest of what is published, if anything is."""
+    return digest(home) if "again" in Registry(home / "registry").names() else None
 
 
 def wait_for_checkpoint(process: subprocess.Popen[bytes]) -> None:
@@ -21,7 +111,9 @@ def wait_for_checkpoint(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
-def test_killed_and_resumed_is_as_never_killed(blow: signal.Signals, trained_home: Path, tiny: list[str]) -> None:
+def test_a_command_killed_and_resumed_is_as_never_killed(
+    blow: signal.Signals, trained_home: Path, tiny: list[str]
+) -> None:
     settings = [part for setting in tiny for part in ("--set", setting)]
     command = [sys.executable, "-m", "s2s"]
     started = [*command, "train", "numbers/attention", "--name", "again", *settings]

@@ -6,7 +6,9 @@ from s2s.registry.card import Card
 
 def test_the_frozen_card_is_read_and_written_unchanged(frozen):
     card = Card.model_validate(frozen["card"])
-    assert card.model_dump(mode="json", by_alias=True, exclude_unset=True) == frozen["card"]  # what came later has its default
+    assert (
+        card.model_dump(mode="json", by_alias=True, exclude_unset=True) == frozen["card"]
+    )  # later fields have defaults
     assert card.attention
     assert card.training.best_update == 2860
     assert card.scores[1].metric == "exact"

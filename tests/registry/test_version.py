@@ -7,7 +7,7 @@ from s2s.registry.version import Version, VersionRecord
 
 def test_the_frozen_record_is_read_and_written_unchanged(frozen):
     record = VersionRecord.parse(frozen, "a:1")
-    assert record.model_dump(mode="json", by_alias=True, exclude_unset=True) == frozen  # what came later has its default
+    assert record.model_dump(mode="json", by_alias=True, exclude_unset=True) == frozen  # later fields have defaults
     assert record.published == "2026-03-01T12:30:05+00:00"
 
 
