@@ -121,9 +121,9 @@ class Trainer:
             self._validate_and_save()  # a stop has cut it short
         while not self._finished():
             self._update()
-            self._check_stop()
             if self._due():
                 self._validate_and_save()
+            self._check_stop()
         if self.position.validated < self.position.update:
             self._validate_and_save()
 
@@ -233,6 +233,7 @@ class Trainer:
             raise S2SError(f"the training diverges: {why}{tried}", hint)
         self._restore(checkpoint)
         self.position.returns, self.position.lr_factor, self.position.skipped = returns, factor, skipped
+        self.position.skipped_in_a_row = 0
         self.progress.message(f"{why}: back to update {self.position.update}, at {factor:g} of the learning rate")
 
     def _report(self) -> None:

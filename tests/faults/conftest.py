@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from trials import context
 
-KINDS = ("kills", "resumes", "mismatches")
+KINDS = ("kills", "power failures", "resumes", "mismatches")
 
 
 @pytest.fixture(scope="session", autouse=True)

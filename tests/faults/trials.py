@@ -1,22 +1,31 @@
 """Commands of s2s in processes of their own that can be killed: forked from one that has imported everything."""
 
+import contextlib
+import functools
+import itertools
 import multiprocessing
 import os
 import pickle
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
+import pytest
 from watching import Operation, watched
 
 from s2s.cli import main
 from s2s.registry.blobs import Blobs
 from s2s.registry.store import Registry
+from s2s.training import loop, run, update
 from s2s.training.checkpoint import load_checkpoint
 from s2s.training.records import complete_checkpoints
+
+PHASES = {"loading": (run, "prepare_corpus"), "training": (update, "pair_batch"), "validating": (loop, "validate")}
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(["datasets", "sacrebleu", "s2s.cli.train", "s2s.training.run", "torch._dynamo"])
@@ -27,14 +36,19 @@ class Trial:
     """A home, the settings of a tiny model `again`, and what is to go wrong there.
 
     `kill_at`, `fail_at`: the operation, counted from 0, before or in which the process is killed, or finds the disk
-    full. `record`: the file that is to hold all operations.
+    full. `signals`: what it is sent `during` loading, training, validating or saving, the n-th time. `record`: the
+    file that is to hold all operations. `errors`: the file for what it says, if not one in the home.
     """
 
     home: Path
     settings: tuple[str, ...]
     kill_at: int = -1
     fail_at: int = -1
+    signals: tuple[signal.Signals, ...] = ()
+    during: str = ""
+    nth: int = 1
     record: Path | None = None
+    errors: Path | None = None
     seen: list[Operation] = field(default_factory=list)
 
     def start(self) -> BaseProcess:
@@ -52,7 +66,12 @@ class Trial:
 
     def said(self) -> str:
         """What the last process said."""
-        return (self.home / "said").read_text()
+        return (self.errors or self.home / "said").read_text()
+
+    def send(self) -> None:
+        """Send the signals to this process."""
+        for number in self.signals:
+            os.kill(os.getpid(), number)
 
     def before(self, operation: Operation) -> None:
         """What happens before an operation."""
@@ -63,6 +82,9 @@ class Trial:
                 os.write(operation.handle, operation.content[: len(operation.content) // 2])
             os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(60)
+        saves = [one for one in self.seen if one.kind == "write" and "optimizer" in one.path]
+        if self.during == "saving" and saves == [operation]:
+            self.send()
         if number == self.fail_at:
             raise OSError(28, os.strerror(28), operation.path)
 
@@ -77,13 +99,33 @@ def command(trial: Trial) -> list[str]:
 
 def _carry_out(trial: Trial) -> None:
     os.environ |= {"S2S_HOME": str(trial.home), "S2S_LEASES": str(trial.home / "leases"), "COLUMNS": "200"}
-    with (trial.home / "said").open("w") as said:
+    with (trial.errors or trial.home / "said").open("w") as said:
         os.dup2(said.fileno(), 2)
-    with watched(trial.home, trial.before):
+    with watched(trial.home, trial.before), signalled(trial):
         code = main(command(trial))
     if trial.record:
         trial.record.write_bytes(pickle.dumps(trial.seen))
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def signalled(trial: Trial) -> Iterator[None]:
+    """Send the trial's signals when the function is called that does what they are to come during."""
+    if trial.during not in PHASES:
+        yield
+        return
+    module, name = PHASES[trial.during]
+    real, calls = getattr(module, name), itertools.count(1)
+
+    @functools.wraps(real)
+    def hit(*arguments: Any, **more: Any) -> Any:
+        if next(calls) == trial.nth:
+            trial.send()
+        return real(*arguments, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, name, hit)
+        yield
 
 
 def digest(home: Path, name: str = "again") -> str:

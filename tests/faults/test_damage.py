@@ -1,0 +1,67 @@
+"""A checkpoint that is damaged is passed over, said, and the one before it is used."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from trials import Trial, digest
+
+from s2s.training.checkpoint import MANIFEST
+from s2s.training.records import complete_checkpoints
+
+FILES = ["model.safetensors", "optimizer.safetensors", "average.safetensors", "state.json", MANIFEST]
+
+
+def flip(path: Path, place: int) -> None:
+    """Change one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.fixture(scope="module")
+def settings(tiny: list[str]) -> tuple[str, ...]:
+    return (*tiny, "training.ema=0.9", "training.limit=16 updates")
+
+
+@pytest.fixture(scope="module")
+def expected(settings: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The digest of the weights of a training that nothing has happened to."""
+    whole = Trial(tmp_path_factory.mktemp("whole"), settings)
+    assert whole.exit_code() == 0, whole.said()
+    return digest(whole.home)
+
+
+@pytest.mark.parametrize("place", [0, 31, -1])
+@pytest.mark.parametrize("name", FILES)
+def test_a_flipped_bit(
+    name: str, place: int, new_home: Callable[[], Path], settings: tuple[str, ...], expected: str
+) -> None:
+    home = new_home()
+    stopped = Trial(home, settings, signals=(signal.SIGTERM,), during="validating", nth=3)
+    assert stopped.exit_code() == 143, stopped.said()
+    (folder,) = (home / "runs").glob("again-*")
+    (last,) = complete_checkpoints(folder / "stopped")
+    flip(last / name, place)
+    trial = Trial(home, settings)
+    assert trial.exit_code() == 0, trial.said()
+    assert "using the one before" in trial.said()
+    assert f"{last}: {name} is damaged" in trial.said() or name == MANIFEST  # then it may name another file
+    assert digest(home) == expected
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_cut_short_or_lost(
+    name: str, new_home: Callable[[], Path], settings: tuple[str, ...], expected: str
+) -> None:
+    home = new_home()
+    assert Trial(home, settings, signals=(signal.SIGTERM,), during="validating", nth=3).exit_code() == 143
+    (folder,) = (home / "runs").glob("again-*")
+    (stopped,) = complete_checkpoints(folder / "stopped")
+    (last, *_) = reversed(complete_checkpoints(folder / "checkpoints"))
+    (stopped / name).write_bytes((stopped / name).read_bytes()[:100])
+    (last / name).unlink()
+    trial = Trial(home, settings)
+    assert trial.exit_code() == 0, trial.said()
+    assert digest(home) == expected

@@ -1,0 +1,80 @@
+"""A disk that is full, or may not be written: said clearly, and the training goes on to the same weights afterwards."""
+
+import pickle
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from trials import Trial, check_whole, digest
+
+PARTS = 12  # of the operations in which the disk is full
+
+sampled = pytest.mark.parametrize(
+    "part", [pytest.param(part, marks=[pytest.mark.faults] if part else []) for part in range(PARTS)]
+)
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """`mounted("size=1m")`: a file system of its own in memory; again, to mount it with other options."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+
+    def mount(options: str) -> Path:
+        again = "remount," if folder.is_mount() else ""
+        command = ["mount", "-t", "tmpfs", "-o", f"{again}{options}", "tmpfs", str(folder)]
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("this user may not mount")
+        return folder
+
+    yield mount
+    if folder.is_mount():
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize(
+    "part", [pytest.param(part, marks=[pytest.mark.faults] if part else []) for part in range(PARTS)]
+)
+def test_full_in_each_file_operation(
+    part: int, new_home: Callable[[], Path], trained: Path, tiny: list[str], tmp_path: Path
+) -> None:
+    record = tmp_path / "operations"
+    assert Trial(new_home(), tuple(tiny), record=record).exit_code() == 0
+    operations = pickle.loads(record.read_bytes())
+    numbers = [number for number, operation in enumerate(operations) if operation.kind != "remove"]
+    for number in numbers[part::PARTS]:
+        full = Trial(new_home(), tuple(tiny), fail_at=number)
+        assert full.exit_code() == 5, operations[number]
+        assert "no space left on device" in full.said().lower()
+        check_whole(full.home)
+        trial = Trial(full.home, tuple(tiny))
+        if trial.exit_code():
+            assert "is finished: again:1" in trial.said()
+        assert digest(trial.home) == digest(trained, "numbers-attention")
+
+
+@pytest.mark.parametrize("room", [1, 40, 80, 160])
+def test_a_full_file_system(room: int, mounted: Callable[[str], Path], trained: Path, tiny: list[str]) -> None:
+    home = mounted("size=8m")
+    shutil.copytree(trained / "corpora", home / "corpora")
+    used = shutil.disk_usage(home).used // 1024
+    mounted(f"size={used + room}k")
+    full = Trial(home, tuple(tiny), errors=home.with_name("said"))
+    assert full.exit_code() == 5
+    assert "no space left on device" in full.said().lower()
+    mounted("size=8m")
+    check_whole(home)
+    assert full.exit_code() == 0, full.said()
+    assert digest(home) == digest(trained, "numbers-attention")
+
+
+def test_a_file_system_that_may_only_be_read(mounted: Callable[[str], Path], trained: Path, tiny: list[str]) -> None:
+    home = mounted("size=8m")
+    shutil.copytree(trained / "corpora", home / "corpora")
+    mounted("ro")
+    trial = Trial(home, tuple(tiny), errors=home.with_name("said"))
+    assert trial.exit_code() == 5
+    assert "read-only file system" in trial.said().lower()
+    assert "Traceback" not in trial.said()

@@ -1,0 +1,92 @@
+"""A loss that is not finite: the step is skipped, counted, its lines named; then back; then an end that is explained."""
+
+import contextlib
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from s2s.data.corpus import Corpus
+from s2s.errors import S2SError
+from s2s.models.interface import Batch, LossSums
+from s2s.models.seq2seq import Seq2Seq
+from s2s.recipe.loading import load_recipe
+from s2s.registry.store import Registry
+from s2s.training.loop import SKIPS
+from s2s.training.records import runs_folder
+from s2s.training.run import resume, train
+
+QUIET = {"wait": False, "console": Console(quiet=True), "notify": lambda _: None}
+
+
+@contextlib.contextmanager
+def poisoned(where: Callable[[Batch], bool]) -> Iterator[None]:
+    """The loss of batches `where` that is true, in training, is infinite."""
+    forward = Seq2Seq.forward
+
+    def infinite(self: Seq2Seq, batch: Batch) -> LossSums:
+        sums = forward(self, batch)
+        return replace(sums, loss=sums.loss * float("inf")) if self.training and where(batch) else sums
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Seq2Seq, "forward", infinite)
+        yield
+
+
+def calls_between(first: int, last: int) -> Callable[[Batch], bool]:
+    """True in the calls of these numbers, from 1."""
+    calls = itertools.count(1)
+    return lambda _: first <= next(calls) <= last
+
+
+def records(kind: str) -> list[dict[str, object]]:
+    """The records of a kind in the metrics of the run `again`."""
+    (folder,) = runs_folder().glob("again-*")
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["kind"] == kind]
+
+
+def test_a_poisoned_line_is_skipped_counted_and_named(trained_home: Path, tiny: list[str]) -> None:
+    (folder,) = (path for path in (trained_home / "corpora").iterdir() if path.is_dir())
+    split = Corpus.open(folder).split("train")
+    ((line,), _), (place,) = split.pieces([17]), split.places([17])
+
+    def holds_the_line(batch: Batch) -> bool:
+        return any(row[: len(line)].tolist() == list(line) for row in batch.source.ids)
+
+    with poisoned(holds_the_line):
+        version = train(load_recipe("numbers/attention", [*tiny, "name=again"]), device="cpu", **QUIET)
+    skipped = records("skipped")
+    assert version.card.training.skipped == len(skipped) > 0
+    (run,) = runs_folder().glob("again-*")
+    named = [text for text in (run / "log.txt").read_text().splitlines() if "lines of the skipped update" in text]
+    assert len(named) == len(skipped)
+    assert all(f"{place}," in f"{text}," for text in named)
+
+
+def test_after_several_it_goes_back_at_half_the_learning_rate(trained_home: Path, tiny: list[str]) -> None:
+    settings = [*tiny, "name=again", "training.log_every=1", "training.decay=none", "training.warmup=0"]
+    with poisoned(calls_between(6, 10)):
+        version = train(load_recipe("numbers/attention", settings), device="cpu", **QUIET)
+    assert [record["update"] for record in records("skipped")] == [6, 7, 8, 9, 10]
+    told = [(record["update"], record["lr"]) for record in records("training")]
+    rate = told[0][1]
+    assert told == [(update, rate) for update in range(1, 6)] + [(update, rate / 2) for update in range(9, 13)]
+    assert version.card.training.skipped == 5
+    assert version.card.training.updates == 12
+
+
+def test_it_ends_with_an_explanation_and_can_be_gone_on_with(trained_home: Path, tiny: list[str]) -> None:
+    with poisoned(calls_between(7, 1000)), pytest.raises(S2SError, match="the training diverges") as ended:
+        train(load_recipe("numbers/attention", [*tiny, "name=again"]), device="cpu", **QUIET)
+    assert len(records("skipped")) == 4 * SKIPS
+    (folder,) = runs_folder().glob("again-*")
+    assert f"s2s resume {folder.name}" in (ended.value.hint or "")
+    assert "training.lr" in (ended.value.hint or "")
+    version = resume(folder.name, **QUIET)
+    whole = Registry.default().resolve("numbers-attention:1")
+    assert version.files["weights.safetensors"] == whole.files["weights.safetensors"]
