@@ -50,7 +50,7 @@ from s2s.training.loop import Trainer
 from s2s.training.memory import micro_batch_that_fits
 from s2s.training.optimizer import freeze
 from s2s.training.position import Position
-from s2s.training.progress import TrainingProgress
+from s2s.training.progress import TrainingProgress, board_writer
 from s2s.training.publication import publish
 from s2s.training.records import LOCK, RECIPE, RunRecord, find_run, runs_folder, unfinished_run
 from s2s.training.signals import StopSignals
@@ -72,9 +72,14 @@ class Here:
 
     @classmethod
     def of(cls, wait: bool, console: Console, notify: Notify, tensorboard: bool) -> "Here":
-        """As asked for; of several processes only the first speaks."""
+        """As asked for; of several processes only the first speaks.
+
+        Raises: ResourceError where TensorBoard's files are wanted and cannot be written.
+        """
         world = World.current()
         if world.main:
+            if tensorboard:
+                board_writer()
             return cls(world, wait, console, notify, tensorboard)
         return cls(world, wait, Console(quiet=True), lambda _: None)
 
@@ -215,11 +220,15 @@ def _go_on(folder: Path, recipe: Recipe, corpus: Corpus, here: Here, allowed: Se
 def _begin(
     recipe: Recipe, corpus: Corpus, key: str, device: str, here: Here, parent: Version | None, deterministic: bool
 ) -> Path:
-    """Make a new run's folder, with what is frozen for its whole life."""
+    """Make a new run's folder, with what is frozen for its whole life; nothing where the recipe cannot be trained."""
     base, count = f"{recipe.name}-{key[:8]}", 1
     while (folder := runs_folder() / (base if count == 1 else f"{base}-{count}")).exists():
         count += 1
-    size = parameters(shapes_of(recipe))
+    shapes = shapes_of(recipe)
+    if parent:
+        load_parent(shapes, parent)
+    freeze(shapes, recipe.training.freeze)
+    size = parameters(shapes)
     precision = choose_precision(recipe.training.precision, device_named(device), size)
     micro = recipe.training.micro_batch_tokens
     record = RunRecord(
