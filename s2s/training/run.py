@@ -105,14 +105,15 @@ class Here:
             yield name
 
 
-def run_key(recipe: Recipe, corpus: Corpus, parent: Version | None = None) -> str:
+def run_key(recipe: Recipe, corpus: Corpus, parent: Version | None = None, changes: Sequence[str] | None = None) -> str:
     """What makes two runs the same: recipe (its data by their contents), corpus, the weights that training begins
-    from, version of the training code.
+    from, version of the training code, what was changed on the way.
     """
     values = recipe.as_dict()
     del values["data"], values["description"]
     begun = {"from": parent.files["weights.safetensors"].digest} if parent else {}
-    return digest_json({"recipe": values, "corpus": corpus.digest, "code": CODE} | begun)
+    changed = {"changes": list(changes)} if changes else {}
+    return digest_json({"recipe": values, "corpus": corpus.digest, "code": CODE} | begun | changed)
 
 
 def published_with(registry: Registry, name: str, key: str) -> Version | None:
@@ -212,7 +213,8 @@ def _go_on(folder: Path, recipe: Recipe, corpus: Corpus, here: Here, allowed: Se
         here.notify("the limit is in minutes: the run ends elsewhere than if it had not been stopped")
     with here.leased(record.device, f"s2s resume {folder.name}"):
         if checked.recipe != (record.recipe or checked.recipe) or checked.corpus != record.corpus:
-            checked = replace(checked, key=run_key(recipe, corpus))
+            parent = parent_of(record.parent) if record.parent else None
+            checked = replace(checked, key=run_key(recipe, corpus, parent, checked.changes))
         here.world.first(lambda: checked.write(folder))
         return _carry_out(folder, recipe, corpus, here)
 
