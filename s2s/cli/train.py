@@ -9,6 +9,7 @@ from s2s.cli.options import AsJson, Device, SetValues, Tensorboard, Wait
 
 if TYPE_CHECKING:
     from s2s.recipe.schema import Recipe
+    from s2s.registry.version import Version
     from s2s.training.preflight import Preflight
 
 SHOWN = 48  # characters of a line and of its translation
@@ -49,14 +50,16 @@ def train(
     from s2s.training.distributed import World, launch
 
     world = World.current()
-    if processes > 1 and not world.launched:
+    if processes > 1 and not world.launched and not check:
         launch(processes)
         return
     loaded = load_recipe(recipe, [*(values or []), *([f'name="{name}"'] if name else [])])
-    if check:
-        _check(loaded, recipe, device, wait, as_json)
-        return
     from s2s.registry.store import Registry
+
+    parent = Registry.default().resolve(begin_from) if begin_from else None
+    if check:
+        _check(loaded, parent, recipe, device, wait, as_json)
+        return
     from s2s.training.run import train as run
 
     version = run(
@@ -66,7 +69,7 @@ def train(
         fresh=fresh,
         console=err,
         notify=note,
-        parent=Registry.default().resolve(begin_from) if begin_from else None,
+        parent=parent,
         deterministic=deterministic,
         tensorboard=tensorboard,
     )
@@ -76,23 +79,27 @@ def train(
         note(f"model {version.reference}. Next: s2s translate {version.name}, s2s models show {version.name}")
 
 
-def _check(recipe: "Recipe", reference: str, device: str, wait: bool, as_json: bool) -> None:
+def _check(recipe: "Recipe", parent: "Version | None", reference: str, device: str, wait: bool, as_json: bool) -> None:
     """Say what a training will take, on standard output."""
     from dataclasses import asdict
 
     from s2s.data.prepare import prepare_corpus
     from s2s.registry.leases import lease
+    from s2s.training.finetuning import inherit
     from s2s.training.preflight import check
 
-    corpus = prepare_corpus(recipe.data, recipe.tokenizer, notify=note)
+    recipe = inherit(recipe, parent) if parent else recipe
+    tokenizer = parent.read("tokenizer.model") if parent else None
+    corpus = prepare_corpus(recipe.data, recipe.tokenizer, notify=note, tokenizer_model=tokenizer)
     with lease(device, wait=wait, command=f"s2s train {recipe.name} --check", notify=note) as leased:
-        found = check(recipe, corpus, leased)
+        found = check(recipe, corpus, leased, parent)
     if as_json:
         print_json(asdict(found))
         return
-    for label, text in _in_words(recipe, found):
+    lines = [("as it begins", f"{_begun(source)} → {_begun(output)}") for source, output in found.lines]
+    for label, text in [*_in_words(recipe, found), *lines]:
         out.print(f"{label:20} {text}", soft_wrap=True)
-    note(f"it fits. Next: s2s train {reference}")
+    note(f"it fits. Next: s2s train {reference}{f' --from {parent.reference}' if parent else ''}")
 
 
 def _in_words(recipe: "Recipe", found: "Preflight") -> list[tuple[str, str]]:
@@ -115,7 +122,6 @@ def _in_words(recipe: "Recipe", found: "Preflight") -> list[tuple[str, str]]:
             f"{_size(found.disk_free)} are free",
         ),
         ("checkpoint", "written and read back"),
-        *(("untrained", f"{_begun(source)} → {_begun(output)}") for source, output in found.lines),
     ]
 
 

@@ -108,7 +108,7 @@ def launch(processes: int) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the processes speak for themselves
+    logging.disable(logging.ERROR)  # of the launcher, whose loggers have levels of their own: the processes speak
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

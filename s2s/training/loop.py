@@ -356,8 +356,8 @@ class Trainer:
         if validation.bleu == 0 and self._done() > 0.5 and not self._warned:
             self._warned = True
             self.progress.message(
-                "warning: BLEU is exactly 0 in the second half of the training: no four words in a row are right; "
-                "are source and target files each other's translations, line by line?"
+                "warning: BLEU is exactly 0 in the second half of the training: not one word is right, or no "
+                "translation has four words; are source and target files each other's translations, line by line?"
             )
         self.progress.record("validation", {"update": self.position.update, "better": better} | asdict(validation))
 

@@ -26,9 +26,11 @@ from s2s.files import make_folder
 from s2s.models.families import build_model
 from s2s.models.size import parameters
 from s2s.recipe.schema import Recipe
+from s2s.registry.version import Version
 from s2s.text.tokenizer import Tokenizer
 from s2s.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from s2s.training.distributed import World
+from s2s.training.finetuning import load_parent
 from s2s.training.memory import does_not_fit, memory_needed, micro_batch_that_fits
 from s2s.training.optimizer import freeze, optimizer_tensors
 from s2s.training.records import runs_folder
@@ -42,7 +44,7 @@ TIMED = 5  # batches, spread over an epoch, whose speed stands for all
 class Preflight:
     """What a training will take: bytes of memory, as estimated and at the peak of the trial; bytes of disk; seconds of
     an epoch, without validation; tokens computed at once (0: all of a batch); three lines and their translations by
-    the untrained network.
+    the network as it begins.
     """
 
     device: str
@@ -61,10 +63,11 @@ class Preflight:
     lines: list[tuple[str, str]]
 
 
-def check(recipe: Recipe, corpus: Corpus, device_name: str) -> Preflight:
+def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | None = None) -> Preflight:
     """Try the worst batches, a checkpoint and a translation; nothing of it stays.
 
-    Raises: ResourceError where memory or disk do not suffice, before they are filled.
+    Raises: ResourceError where memory or disk do not suffice, before they are filled; UsageError where the recipe does
+    not fit the parent.
     """
     device, train = device_named(device_name), corpus.split("train")
     torch.manual_seed(recipe.training.seed)
@@ -79,6 +82,8 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str) -> Preflight:
     needed = memory_needed(recipe, train, micro or recipe.training.batch_tokens, precision)
     if needed > free:
         raise does_not_fit(needed, free)
+    if parent:
+        load_parent(network, parent)
     freeze(network, recipe.training.freeze)
     updater = Updater(network.to(device).train(), recipe.training, device, precision, World())
     updater.micro_batch_tokens = micro
@@ -87,7 +92,8 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str) -> Preflight:
         updater.update(*train.pieces(rows), 0.0)
     peak = peak_memory(device)
     seconds = _epoch_seconds(updater, train, planned)
-    saved = _save_and_read(Checkpoint(network.weights(), optimizer_tensors(updater.optimizer), {}))
+    average = network.weights() if recipe.training.ema else None
+    saved = _save_and_read(Checkpoint(network.weights(), optimizer_tensors(updater.optimizer), {}, average))
     _, _, averaged = recipe.training.averaging.partition(":")
     disk = saved * (recipe.training.keep_checkpoints + 2 + int(averaged or 0)) + 4 * size
     make_folder(runs_folder())

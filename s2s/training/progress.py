@@ -59,7 +59,7 @@ class TrainingProgress:
         self.name = name
         self.folder = folder
         self.console = console
-        self._board = _board(folder / "tensorboard") if folder and tensorboard else None
+        self._board = board_writer()(str(folder / "tensorboard")) if folder and tensorboard else None
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._shown = time.monotonic()
@@ -116,11 +116,11 @@ class TrainingProgress:
                 file.write(line + "\n")
 
 
-def _board(folder: Path) -> Any:
-    """A writer of TensorBoard's files. Raises ResourceError where tensorboard is not installed."""
+def board_writer() -> Any:
+    """The class that writes TensorBoard's files. Raises ResourceError where tensorboard is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         hint = "pip install 's2s-toolkit[tensorboard]'"
         raise ResourceError("--tensorboard: tensorboard is not installed", hint) from error
-    return SummaryWriter(str(folder))
+    return SummaryWriter

@@ -146,8 +146,11 @@ def run_folders() -> list[Path]:
 def unfinished_run(name: str, key: str) -> Path | None:
     """The newest folder of a run under that key that has published nothing."""
     folders = sorted(runs_folder().glob(f"{name}-{key[:8]}*/{RECORD}"), key=lambda path: path.stat().st_mtime)
-    open_ones = [path.parent for path in folders if RunRecord.read(path.parent).published is None]
-    return open_ones[-1] if open_ones else None
+    for folder in (path.parent for path in reversed(folders)):
+        record = RunRecord.read(folder)
+        if record.published is None and record.key == key:  # a change that was allowed has given it another
+            return folder
+    return None
 
 
 def find_run(name: str) -> Path:

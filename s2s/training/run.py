@@ -50,7 +50,7 @@ from s2s.training.loop import Trainer
 from s2s.training.memory import micro_batch_that_fits
 from s2s.training.optimizer import freeze
 from s2s.training.position import Position
-from s2s.training.progress import TrainingProgress
+from s2s.training.progress import TrainingProgress, board_writer
 from s2s.training.publication import publish
 from s2s.training.records import LOCK, RECIPE, RunRecord, find_run, runs_folder, unfinished_run
 from s2s.training.signals import StopSignals
@@ -72,9 +72,14 @@ class Here:
 
     @classmethod
     def of(cls, wait: bool, console: Console, notify: Notify, tensorboard: bool) -> "Here":
-        """As asked for; of several processes only the first speaks."""
+        """As asked for; of several processes only the first speaks.
+
+        Raises: ResourceError where TensorBoard's files are wanted and cannot be written.
+        """
         world = World.current()
         if world.main:
+            if tensorboard:
+                board_writer()
             return cls(world, wait, console, notify, tensorboard)
         return cls(world, wait, Console(quiet=True), lambda _: None)
 
@@ -101,14 +106,15 @@ class Here:
             yield name
 
 
-def run_key(recipe: Recipe, corpus: Corpus, parent: Version | None = None) -> str:
+def run_key(recipe: Recipe, corpus: Corpus, parent: Version | None = None, changes: Sequence[str] | None = None) -> str:
     """What makes two runs the same: recipe (its data by their contents), corpus, the weights that training begins
-    from, version of the training code.
+    from, version of the training code, what was changed on the way.
     """
     values = recipe.as_dict()
     del values["data"], values["description"]
     begun = {"from": parent.files["weights.safetensors"].digest} if parent else {}
-    return digest_json({"recipe": values, "corpus": corpus.digest, "code": CODE} | begun)
+    changed = {"changes": list(changes)} if changes else {}
+    return digest_json({"recipe": values, "corpus": corpus.digest, "code": CODE} | begun | changed)
 
 
 def published_with(registry: Registry, name: str, key: str) -> Version | None:
@@ -208,7 +214,8 @@ def _go_on(folder: Path, recipe: Recipe, corpus: Corpus, here: Here, allowed: Se
         here.notify("the limit is in minutes: the run ends elsewhere than if it had not been stopped")
     with here.leased(record.device, f"s2s resume {folder.name}"):
         if checked.recipe != (record.recipe or checked.recipe) or checked.corpus != record.corpus:
-            checked = replace(checked, key=run_key(recipe, corpus))
+            parent = parent_of(record.parent) if record.parent else None
+            checked = replace(checked, key=run_key(recipe, corpus, parent, checked.changes))
         here.world.first(lambda: checked.write(folder))
         return _carry_out(folder, recipe, corpus, here)
 
@@ -216,11 +223,15 @@ def _go_on(folder: Path, recipe: Recipe, corpus: Corpus, here: Here, allowed: Se
 def _begin(
     recipe: Recipe, corpus: Corpus, key: str, device: str, here: Here, parent: Version | None, deterministic: bool
 ) -> Path:
-    """Make a new run's folder, with what is frozen for its whole life."""
+    """Make a new run's folder, with what is frozen for its whole life; nothing where the recipe cannot be trained."""
     base, count = f"{recipe.name}-{key[:8]}", 1
     while (folder := runs_folder() / (base if count == 1 else f"{base}-{count}")).exists():
         count += 1
-    size = parameters(shapes_of(recipe))
+    shapes = shapes_of(recipe)
+    if parent:
+        load_parent(shapes, parent)
+    freeze(shapes, recipe.training.freeze)
+    size = parameters(shapes)
     precision = choose_precision(recipe.training.precision, device_named(device), size)
     micro = recipe.training.micro_batch_tokens
     record = RunRecord(

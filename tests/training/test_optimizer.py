@@ -1,10 +1,24 @@
-"""Learning rate and the optimizer's state."""
+"""Learning rate, frozen parameters, and the optimizer's state."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
+from safetensors.torch import load as load_tensors
 
+from s2s.errors import UsageError
+from s2s.models.families import build_model
+from s2s.recipe.loading import load_recipe
 from s2s.recipe.schema import TrainingOptions
+from s2s.registry.version import Version
 from s2s.training.optimizer import build_optimizer, learning_rate, optimizer_tensors, restore_optimizer
+from s2s.training.records import read_run, runs_folder
+from s2s.training.run import resume
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
@@ -40,3 +54,87 @@ def test_the_state_comes_back() -> None:
 def test_vectors_do_not_decay() -> None:
     groups = build_optimizer(torch.nn.Linear(3, 5), TrainingOptions(weight_decay=0.1)).param_groups
     assert [(group["weight_decay"], [p.dim() for p in group["params"]]) for group in groups] == [(0.1, [2]), (0.0, [1])]
+
+
+def options(**values: Any) -> TrainingOptions:
+    return TrainingOptions(lr=0.4, warmup=4, **values)
+
+
+def test_the_cosine_is_half_a_wave() -> None:
+    for update in range(20):
+        done = update / 20
+        expected = 0.4 * min(1, (update + 1) / 4) * 0.5 * (1 + math.cos(math.pi * done))
+        assert learning_rate(options(decay="cosine"), update, done) == pytest.approx(expected)
+    assert learning_rate(options(decay="cosine"), 20, 1.0) == pytest.approx(0)
+
+
+def test_the_inverse_root_is_that_of_the_transformer() -> None:
+    for update in range(20):
+        number = update + 1
+        expected = 0.4 * 4**0.5 * min(number**-0.5, number * 4**-1.5)  # Vaswani et al. 2017, scaled to peak at lr
+        assert learning_rate(options(decay="inverse_sqrt"), update, 0.9) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("decay", ["none", "plateau"])
+def test_these_stay_after_warm_up(decay: str) -> None:
+    found = [learning_rate(options(decay=decay), update, update / 9) for update in range(9)]
+    assert found == pytest.approx([0.1, 0.2, 0.3] + [0.4] * 6)
+
+
+def rates(folder: Path) -> list[float]:
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [line["lr"] for line in lines if line["kind"] == "training"]
+
+
+def test_a_training_follows_its_schedule(tiny_train: Callable[..., Version]) -> None:
+    tiny_train("training.decay=linear", "training.warmup=3", "training.lr=0.012", "training.log_every=1")
+    (folder,) = runs_folder().glob("again-*")
+    expected = [0.012 * min(1, (update + 1) / 3) * (1 - update / 12) for update in range(12)]
+    assert rates(folder) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_on_a_plateau_the_rate_is_halved(
+    resumed: bool, tiny_train: Callable[..., Version], interrupted_run: Callable[..., Path]
+) -> None:
+    settings = ["decay=plateau", "plateau_patience=2", "warmup=0", "lr=1e-12", "log_every=1"]
+    settings = [f"training.{setting}" for setting in [*settings, "validate_every=2 updates"]]
+    if resumed:
+        resume(interrupted_run(*settings, after=8).name, wait=False, console=Console(quiet=True), notify=str)
+    else:
+        tiny_train(*settings)
+    (folder,) = runs_folder().glob("again-*")
+    losses = [line["loss"] for line in read_run(folder).metrics.validation]
+    assert len(losses) == 6
+    assert set(losses) == {losses[0]}  # so small a rate moves nothing
+    lines = read_run(folder).metrics.training
+    assert [line["lr"] for line in lines] == pytest.approx([1e-12] * 6 + [5e-13] * 4 + [2.5e-13] * 2, rel=1e-6, abs=0)
+    assert "nothing got better: the learning rate is halved, to 0.5 of it" in (folder / "log.txt").read_text()
+
+
+def test_what_is_frozen_stays_as_it_was(tiny_train: Callable[..., Version], tiny: list[str]) -> None:
+    version = tiny_train('training.freeze=["encoder.*", "*.bias"]')
+    recipe = load_recipe("numbers/attention", tiny)
+    torch.manual_seed(recipe.training.seed)
+    begun = build_model(recipe.model, recipe.tokenizer.vocabulary).weights()
+    trained = load_tensors(version.read("weights.safetensors"))
+    same = {name for name, value in trained.items() if torch.equal(value, begun[name])}
+    assert same == {name for name in begun if name.startswith("encoder.") or name.endswith(".bias")}
+    assert 0 < len(same) < len(begun)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "message", "hint"),
+    [
+        ('["encoder.*", "decodr.*"]', "no parameter matches decodr.*", "encoder*, decoder*"),
+        ('["*"]', "every parameter is frozen", ""),
+    ],
+)
+def test_what_cannot_be_frozen_is_refused_before_there_is_a_run(
+    patterns: str, message: str, hint: str, tiny_train: Callable[..., Version]
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        tiny_train(f"training.freeze={patterns}")
+    assert message in refused.value.message
+    assert hint in (refused.value.hint or "")
+    assert not list(runs_folder().glob("again-*"))

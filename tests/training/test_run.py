@@ -11,29 +11,10 @@ from s2s.errors import ArtefactError, ResourceError, UsageError
 from s2s.recipe.loading import load_recipe
 from s2s.registry.store import Registry
 from s2s.training import run as module
-from s2s.training.loop import Trainer
 from s2s.training.records import find_run, runs_folder, unfinished_run
 from s2s.training.run import resume, run_key, train
 
 QUIET = {"wait": False, "console": Console(quiet=True), "notify": lambda _: None}
-
-
-@pytest.fixture
-def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """`interrupted(6)`: training is interrupted after six updates, once."""
-
-    def after(updates: int) -> None:
-        update = Trainer._update
-
-        def stop(self: Trainer, *arguments: object) -> None:
-            update(self, *arguments)  # type: ignore[arg-type]
-            if self.position.update == updates:
-                monkeypatch.setattr(Trainer, "_update", update)
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(Trainer, "_update", stop)
-
-    return after
 
 
 def test_a_run_leaves_its_records(trained: Path) -> None:

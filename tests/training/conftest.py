@@ -1,0 +1,58 @@
+"""Trainings of tiny networks, whole and interrupted."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from s2s.recipe.loading import load_recipe
+from s2s.registry.version import Version
+from s2s.training.loop import Trainer
+from s2s.training.records import runs_folder
+from s2s.training.run import train
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """`interrupted(6)`: training is interrupted after six updates, once."""
+
+    def after(updates: int) -> None:
+        update = Trainer._update
+
+        def stop(self: Trainer, *arguments: object) -> None:
+            update(self, *arguments)  # type: ignore[arg-type]
+            if self.position.update == updates:
+                monkeypatch.setattr(Trainer, "_update", update)
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Trainer, "_update", stop)
+
+    return after
+
+
+@pytest.fixture
+def tiny_train(trained_home: Path, tiny: list[str]) -> Callable[..., Version]:
+    """`tiny_train("training.ema=0.9", name="averaged")`: the tiny `numbers/attention` with other values."""
+
+    def call(*settings: str, name: str = "again", **arguments: Any) -> Version:
+        recipe = load_recipe("numbers/attention", [*tiny, f"name={name}", *settings])
+        how = {"device": "cpu", "wait": False, "console": Console(quiet=True), "notify": lambda _: None} | arguments
+        return train(recipe, **how)
+
+    return call
+
+
+@pytest.fixture
+def interrupted_run(tiny_train: Callable[..., Version], interrupted: Callable[[int], None]) -> Callable[..., Path]:
+    """`interrupted_run("training.ema=0.9", after=6)`: the folder of a run that was interrupted."""
+
+    def call(*settings: str, after: int = 6, name: str = "again", **arguments: Any) -> Path:
+        interrupted(after)
+        with pytest.raises(KeyboardInterrupt):
+            tiny_train(*settings, name=name, **arguments)
+        (folder,) = runs_folder().glob(f"{name}-*")
+        return folder
+
+    return call

@@ -1,0 +1,128 @@
+"""Several processes train one model, as one would; signals and refusals are answered once."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import s2s
+from s2s.data.batches import plan_batches
+from s2s.data.corpus import Corpus
+from s2s.recipe.loading import load_recipe
+from s2s.registry.store import Registry
+from s2s.training.distributed import World
+from s2s.training.records import RunRecord, read_run, runs_folder
+from s2s.training.run import train
+
+SETTINGS = [
+    "training.batch_tokens=60",
+    "training.limit=40 updates",
+    "training.validate_every=8 updates",
+    "training.log_every=1",
+]
+COMMAND = [sys.executable, "-m", "s2s"]
+
+
+def started(tiny: list[str], *settings: str, name: str, home: Path) -> "subprocess.Popen[str]":
+    """`s2s train … --processes 2`, in a process group of its own."""
+    given = [part for setting in [*tiny, *SETTINGS, *settings] for part in ("--set", setting)]
+    command = [*COMMAND, "train", "numbers/attention", *given, "--name", name, "--processes", "2"]
+    return subprocess.Popen(command, env=environment(home), stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def environment(home: Path) -> dict[str, str]:
+    here = {"PYTHONPATH": str(Path(s2s.__file__).parents[1]), "S2S_HOME": str(home), "S2S_LEASES": str(home / "leases")}
+    return os.environ | here
+
+
+@pytest.fixture(scope="module")
+def trained_by_two(trained: Path, tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A home in which two processes have trained `two:1`, and what they said."""
+    home = tmp_path_factory.mktemp("two")
+    shutil.copytree(trained, home, dirs_exist_ok=True)
+    with started(tiny, name="two", home=home) as process:
+        _, said = process.communicate(timeout=100)
+    assert process.returncode == 0, said
+    return home, said
+
+
+@pytest.fixture
+def said(trained_by_two: tuple[Path, str], own_home: Path) -> str:
+    """What two processes said, in a home with their model."""
+    home, text = trained_by_two
+    shutil.copytree(home, own_home, dirs_exist_ok=True)
+    return text
+
+
+def run_of(name: str) -> Path:
+    (folder,) = runs_folder().glob(f"{name}-*")
+    return folder
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_every_sentence_is_one_processs(count: int, size: int) -> None:
+    shares = [list(World(rank, size).share(count)) for rank in range(size)]
+    assert sorted(row for share in shares for row in share) == list(range(count))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_two_processes_train_what_one_trains(said: str, own_home: Path, tiny: list[str]) -> None:
+    assert said.count("model two:1. Next:") == 1
+    assert said.count("  validation  update 8 ") == 1
+    recipe = load_recipe("numbers/attention", [*tiny, *SETTINGS, "name=one"])
+    train(recipe, device="cpu", wait=False, console=Console(quiet=True), notify=lambda _: None)
+    one, two = read_run(run_of("one")), read_run(run_of("two"))
+    assert len(two.metrics.training) == 40
+    for wanted, found in zip(one.metrics.training, two.metrics.training, strict=True):
+        assert found["loss"] == pytest.approx(wanted["loss"], abs=1e-4)
+        assert found["gradient_norm"] == pytest.approx(wanted["gradient_norm"], abs=1e-3)
+        assert found["tokens"] == wanted["tokens"]
+    assert (two.record.processes, one.record.processes) == (2, 1)
+    assert Registry.default().resolve("two").card.training.processes == 2
+
+    pairs = Corpus.open(next(path for path in (own_home / "corpora").iterdir() if path.is_dir())).split("train")
+    planned = plan_batches(pairs.source_lengths, pairs.target_lengths, 60, recipe.training.seed, 0)[:40]
+    assert min(map(len, planned)) == 1  # so that one process had nothing to do, and one more than the other
+    assert max(map(len, planned)) >= 3
+
+
+def test_a_signal_to_all_is_answered_once_and_the_run_goes_on_exactly(
+    said: str, own_home: Path, tiny: list[str]
+) -> None:
+    with started(tiny, name="again", home=own_home) as process:
+        while not list(runs_folder().glob("again-*/checkpoints/*/manifest.json")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=100)
+    assert process.returncode == 130, said
+    folder = run_of("again")
+    assert said.count(f"hint: s2s resume {folder.name} goes on from there") == 1, said
+    assert said.count("interrupted at update ") == 1
+    assert "death signal" not in said  # as the launcher calls it
+    assert "Traceback" not in said
+    assert RunRecord.read(folder).published is None
+    done = subprocess.run(
+        [*COMMAND, "resume", folder.name], env=environment(own_home), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    again, whole = (Registry.default().resolve(name) for name in ("again", "two"))
+    assert again.files["weights.safetensors"] == whole.files["weights.safetensors"]
+    assert again.card.training.changes == []
+    assert again.card.training.processes == 2
+
+
+def test_a_refusal_is_said_once(own_home: Path, tiny: list[str]) -> None:
+    with started(tiny, "tokenizer.vocabulary=20000", name="never", home=own_home) as process:
+        _, said = process.communicate(timeout=100)
+    assert process.returncode == 2
+    assert said.count("tokenizer.vocabulary is 20000") == 1
+    assert "Traceback" not in said
+    assert not list(runs_folder().glob("never-*"))
