@@ -1,0 +1,40 @@
+"""README's command lines are run as they stand, in their order."""
+
+import json
+from pathlib import Path
+
+from workshop import Workshop, make_files
+
+README = Path(__file__).parents[2] / "README.md"
+RESUMED = "mine-3f2a91c0"
+
+
+def command_lines() -> list[str]:
+    """The lines of README's blocks that begin with `s2s`, without their remarks."""
+    lines = [line.strip().partition(" #")[0].strip() for line in README.read_text().splitlines() if line[:4] == "    "]
+    return [line for line in lines if line.startswith("s2s ")]
+
+
+def stop_a_run(folder: Path) -> None:
+    """Make of the finished run of `mine` the unfinished one that README names."""
+    run = next((folder / "home" / "runs").glob("mine-*")).rename(folder / "home" / "runs" / RESUMED)
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"published": None}))
+
+
+def test_readme(tmp_path: Path, tiny: list[str]) -> None:
+    any_encoder = [setting for setting in tiny if not setting.startswith("model.encoder")]
+    workshop, work = Workshop(tmp_path, any_encoder), tmp_path / "work"
+    work.mkdir()
+    make_files(work)
+    lines = command_lines()
+    assert len(lines) > 8
+    for line in lines:
+        if RESUMED in line:
+            stop_a_run(tmp_path)
+        done = workshop.run(line)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        if line.startswith("s2s init"):
+            (work / "new.toml").write_text((work / "mine.toml").read_text().replace('name = "mine"', 'name = "new"'))
+    assert len((work / "output.en").read_text().splitlines()) == len((work / "input.de").read_text().splitlines())
