@@ -7,6 +7,7 @@ from s2s.data.corpus import Corpus
 from s2s.devices import processor_features, versions
 from s2s.errors import UsageError, did_you_mean
 from s2s.recipe.flat import flattened
+from s2s.recipe.loading import parse_recipe
 from s2s.recipe.schema import Recipe
 from s2s.training.records import RunRecord
 
@@ -22,9 +23,8 @@ def check_unchanged(
     `allowed`: names of what may have changed: keys of the recipe, tables of keys, corpus, tokenizer, processes.
     Raises: UsageError with the differences in words where something else has changed.
     """
-    given = _said(
-        record.recipe or recipe.as_dict(), record.corpus, record.tokenizer or _digest(corpus), record.processes
-    )
+    begun = parse_recipe(record.recipe, f"recipe of run {record.name}") if record.recipe else recipe
+    given = _said(begun.as_dict(), record.corpus, record.tokenizer or _digest(corpus), record.processes)
     found = _said(recipe.as_dict(), corpus.digest, _digest(corpus), processes)
     changed = {name: f"{name}: {given.get(name, '–')} → {found.get(name, '–')}" for name in _differing(given, found)}
     _check_names(allowed, {*given, *found})

@@ -189,3 +189,12 @@ def test_an_older_record_without_these_is_no_change(interrupted_run: Callable[..
     (folder / "run.json").write_text(json.dumps(record))
     version = resume(folder.name, **QUIET)
     assert version.card.training.changes == []
+
+
+def test_a_key_that_came_later_has_its_default(interrupted_run: Callable[..., Path]) -> None:
+    folder = interrupted_run()
+    recipe = json.loads((folder / "run.json").read_text())["recipe"]
+    del recipe["training"]["ema"]
+    edit_record(folder, recipe=recipe)
+    edit(folder, "ema = 0.0\n", "")
+    assert resume(folder.name, **QUIET).card.training.changes == []

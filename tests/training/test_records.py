@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from s2s.errors import ArtefactError, UsageError
+from s2s.recipe.loading import parse_recipe
 from s2s.training.records import (
     RunRecord,
     find_run,
@@ -154,3 +155,27 @@ def test_a_run_elsewhere_is_found_by_its_path(folder: Path, tmp_path: Path, monk
     monkeypatch.chdir(tmp_path / "moved")
     assert find_run(".") == tmp_path / "moved"
     assert read_run(find_run(".")).name == "moved"
+
+
+def test_the_frozen_record_is_read_and_written_unchanged(tmp_path: Path) -> None:
+    frozen = Path(__file__).parent / "frozen" / "run-1.json"
+    shutil.copy(frozen, tmp_path / "run.json")
+    record = RunRecord.read(tmp_path)
+    assert (record.name, record.published, record.parent) == ("numbers-tuned", "numbers-tuned:1", "numbers-attention:3")
+    assert (record.device, record.precision, record.threads, record.processes) == ("cpu", "fp32", 2, 2)
+    assert (record.micro_batch_tokens, record.deterministic, record.code) == (200, True, 2)
+    assert (record.versions["s2s"], record.features) == ("0.1.0", ["avx2", "avx512f"])
+    assert record.changes == ["training.lr: 0.01 → 0.015"]
+    assert record.tokenizer.startswith("07b8f9ad")
+    assert parse_recipe(record.recipe, "frozen").training.limit == "12 updates"
+    record.write(tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text()) == json.loads(frozen.read_text())
+
+
+def test_what_an_older_record_lacks_is_empty(tmp_path: Path) -> None:
+    first = ["key", "name", "corpus", "device", "precision", "threads", "created", "published", "schema"]
+    frozen = json.loads((Path(__file__).parent / "frozen" / "run-1.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({name: frozen[name] for name in first}))
+    record = RunRecord.read(tmp_path)
+    assert (record.recipe, record.processes, record.micro_batch_tokens, record.parent) == ({}, 1, 0, None)
+    assert (record.code, record.versions, record.changes) == (0, {}, [])
