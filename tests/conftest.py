@@ -10,8 +10,9 @@ import pytest
 
 def pytest_configure() -> None:
     """One processor for each worker: tiny networks are faster in one thread, and workers do not meet."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background: commands would inherit it
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
+        if signal.getsignal(number) is signal.SIG_IGN:  # in the background, or after nohup: commands would inherit it
+            signal.signal(number, handler)
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker and hasattr(os, "sched_setaffinity"):
         processors = sorted(os.sched_getaffinity(0))

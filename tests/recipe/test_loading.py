@@ -245,3 +245,8 @@ def laid_over(base: dict, over: dict) -> dict:
 def test_recipes_of_stored_results_mean_the_networks_that_they_meant(cell):
     stored = json.loads(cell.read_text())
     assert parse_recipe(stored["recipe"], cell.stem).model.in_words() == stored["network"]
+
+
+def test_segmentations_are_drawn_of_a_unigram_model_alone() -> None:
+    with pytest.raises(UsageError, match="draws segmentations of a unigram model, and tokenizer.algorithm is bpe"):
+        load_recipe("numbers/attention", ["training.subword_sampling=0.2", "tokenizer.algorithm=bpe"])
