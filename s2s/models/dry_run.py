@@ -6,7 +6,7 @@ answered as for a batch without padding.
 """
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -16,16 +16,14 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from s2s.models.result_shapes import RESULTS
+
 aten = torch.ops.aten
 
 PRODUCTS = {aten.mm, aten.addmm, aten.bmm, aten.baddbmm, aten.mv, aten.addmv, aten.dot}  # of their last two arguments
 LOWERED = {  # what autocast computes in bfloat16
     *(torch.matmul, torch.mm, torch.bmm, torch.addmm, torch.baddbmm, Tensor.matmul, Tensor.mm, Tensor.bmm),
     *(Tensor.__matmul__, Tensor.__rmatmul__, F.linear, F.scaled_dot_product_attention, F.conv2d),
-}
-UNFILLED: dict[Any, Callable[..., Any]] = {  # random weights: neither drawn nor made orthogonal, which imports slowly
-    aten.normal_.default: lambda values, *settings, **more: values,
-    aten.linalg_qr.default: lambda values, *settings: (values, values),
 }
 
 
@@ -62,8 +60,8 @@ class DryRun(TorchDispatchMode):
         packet = func.overloadpacket
         if packet in PRODUCTS:
             return self._product(args[-2], args[-1], kwargs.get("out"))
-        if func in UNFILLED:
-            return UNFILLED[func](*args, **kwargs)
+        if func in RESULTS:
+            return RESULTS[func](*args, **kwargs)
         if func is aten.equal.default:  # known of ranges alone: rows that are all rows, in their order
             return args[0].shape == args[1].shape and {_key(args[0]), _key(args[1])} <= self._ranges
         if func is aten.index.Tensor and args[1][0] is not None and args[1][0].dtype == torch.bool:
