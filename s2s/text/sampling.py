@@ -6,12 +6,14 @@ resumed would not be the one that was begun.
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 MOST = 32  # segmentations of a word that are drawn from
+REMEMBERED = 2**14  # words; in a language that writes no spaces, whole sentences
 WORD = re.compile("[^ ]+")  # no piece goes beyond a word
 
 Segmentations = tuple[list[list[int]], NDArray[np.float64]]  # and up to each the sum of the probabilities
@@ -25,7 +27,7 @@ class SubwordSampler:
         self._processor = processor
         self._alpha = alpha
         self._scores = np.array([processor.get_score(piece) for piece in range(processor.vocab_size())])
-        self._known: dict[str, Segmentations] = {}
+        self._remembered = lru_cache(REMEMBERED)(self._segmentations)
 
     def sample(self, texts: Sequence[str], seed: int) -> list[list[int]]:
         """The pieces of each text, without BOS and EOS."""
@@ -34,9 +36,7 @@ class SubwordSampler:
         return [[piece for word in row for piece in self._drawn(word, next(draws))] for row in words]
 
     def _drawn(self, word: str, draw: float) -> list[int]:
-        if word not in self._known:
-            self._known[word] = self._segmentations(word)
-        candidates, sums = self._known[word]
+        candidates, sums = self._remembered(word)
         return candidates[int(np.searchsorted(sums, draw, side="right"))]
 
     def _segmentations(self, word: str) -> Segmentations:

@@ -11,10 +11,6 @@ from trials import Trial, check_whole, digest
 
 PARTS = 12  # of the operations in which the disk is full
 
-sampled = pytest.mark.parametrize(
-    "part", [pytest.param(part, marks=[pytest.mark.faults] if part else []) for part in range(PARTS)]
-)
-
 
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:

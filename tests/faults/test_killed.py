@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trials import Trial, check_whole, digest
+from trials import Trial, check_whole, digest, in_parts
 
 from s2s.registry.store import Registry
 from s2s.training.records import runs_folder
@@ -26,9 +26,6 @@ VARIANTS = [
 ]
 
 Count = Callable[[str], None]
-sampled = pytest.mark.parametrize(
-    "part", [pytest.param(part, marks=[pytest.mark.faults] if part else []) for part in range(PARTS)]
-)
 
 
 def go_on(trial: Trial, expected: str, count: Count) -> None:
@@ -44,7 +41,7 @@ def go_on(trial: Trial, expected: str, count: Count) -> None:
     check_whole(trial.home)
 
 
-@sampled
+@in_parts(PARTS)
 def test_killed_at_each_file_operation(
     part: int, new_home: Callable[[], Path], trained: Path, tiny: list[str], count: Count
 ) -> None:

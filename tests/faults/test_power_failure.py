@@ -10,9 +10,6 @@ from trials import Trial, check_whole, digest
 
 PARTS = 12  # of the states that the disk goes through
 Count = Callable[[str], None]
-sampled = pytest.mark.parametrize(
-    "part", [pytest.param(part, marks=[pytest.mark.faults] if part else []) for part in range(PARTS)]
-)
 
 
 @pytest.mark.parametrize("names", [False, True], ids=["nothing unsynced", "unsynced names"])

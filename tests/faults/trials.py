@@ -31,6 +31,12 @@ context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(["datasets", "sacrebleu", "s2s.cli.train", "s2s.training.run", "torch._dynamo"])
 
 
+def in_parts(parts: int) -> pytest.MarkDecorator:
+    """A sweep in so many parts: the first one is run by `make test`, the others by `make faults` alone."""
+    found = [pytest.param(part, marks=[pytest.mark.faults] if part else []) for part in range(parts)]
+    return pytest.mark.parametrize("part", found)
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """A home, the settings of a tiny model `again`, and what is to go wrong there.

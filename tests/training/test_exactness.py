@@ -32,6 +32,17 @@ def edit_record(folder: Path, **values: object) -> None:
     (folder / "run.json").write_text(json.dumps(record | values))
 
 
+@pytest.fixture
+def changed_run(interrupted_run: Callable[..., Path], interrupted: Callable[[int], None]) -> Path:
+    """The folder of a run whose learning rate was changed on the way, and which stopped again."""
+    folder = interrupted_run("training.lr=0.01", after=5)
+    edit(folder, "lr = 0.01", "lr = 0.02")
+    interrupted(9)
+    with pytest.raises(KeyboardInterrupt):
+        resume(folder.name, **QUIET, allowed=["training.lr"])
+    return folder
+
+
 def corpus_of(folder: Path) -> Corpus:
     """The corpus that the run was begun with."""
     record = RunRecord.read(folder)
@@ -63,30 +74,18 @@ def test_a_changed_key_is_allowed_by_its_name_or_its_table(allowed: str, interru
 
 
 def test_a_model_that_was_changed_on_the_way_stands_for_neither_recipe(
-    interrupted_run: Callable[..., Path], tiny_train: Callable[..., Version], interrupted: Callable[[int], None]
+    changed_run: Path, tiny_train: Callable[..., Version]
 ) -> None:
-    folder = interrupted_run("training.lr=0.01", after=5)
-    edit(folder, "lr = 0.01", "lr = 0.02")
-    interrupted(9)
-    with pytest.raises(KeyboardInterrupt):
-        resume(folder.name, **QUIET, allowed=["training.lr"])
     first = tiny_train("training.lr=0.01")  # which is not the run that is still unfinished
-    changed = resume(folder.name, **QUIET)
+    changed = resume(changed_run.name, **QUIET)
     second = tiny_train("training.lr=0.02")
     assert [first.number, changed.number, second.number] == [1, 2, 3]
     assert len({one.card.training.key for one in (first, changed, second)}) == 3
 
 
-def test_a_change_stays_noted_when_the_run_stops_again(
-    interrupted_run: Callable[..., Path], interrupted: Callable[[int], None]
-) -> None:
-    folder = interrupted_run("training.lr=0.01", after=5)
-    edit(folder, "lr = 0.01", "lr = 0.02")
-    interrupted(9)
-    with pytest.raises(KeyboardInterrupt):
-        resume(folder.name, **QUIET, allowed=["training.lr"])
+def test_a_change_stays_noted_when_the_run_stops_again(changed_run: Path) -> None:
     said: list[str] = []
-    version = resume(folder.name, **QUIET | {"notify": said.append})  # what was allowed is the run's own from then on
+    version = resume(changed_run.name, **QUIET | {"notify": said.append})  # what was allowed is the run's own now
     assert version.card.training.changes == ["training.lr: 0.01 → 0.02"]
     assert not any("warning" in line for line in said)
 
