@@ -1,5 +1,6 @@
 """Devices: which one, with which precision and threads, and what the processor can do."""
 
+import contextlib
 import os
 import platform
 import sys
@@ -67,10 +68,23 @@ def versions() -> dict[str, str]:
 
 
 def available_devices() -> list[str]:
-    """Names of the devices torch can use, the best first."""
+    """Names of the devices torch can use, the best first. Imports no torch where the system has no GPU's driver."""
+    if not _has_driver():
+        return ["cpu"]
     import torch
 
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())] + ["cpu"]
+
+
+def _has_driver() -> bool:
+    """Whether the library of a GPU's driver can be loaded: CUDA's, or ROCm's."""
+    import ctypes
+
+    for name in ("libcuda.so.1", "libamdhip64.so"):
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(name)
+            return True
+    return False
 
 
 def device_named(name: str) -> "torch.device":

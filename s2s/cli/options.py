@@ -1,6 +1,6 @@
 """Options that several commands share."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,3 +27,12 @@ Force = Annotated[bool, typer.Option("--force", help="Replace an output that is 
 ModelReference = Annotated[
     str, typer.Argument(metavar="MODEL", help="NAME, NAME:VERSION or NAME@ALIAS in the registry.")
 ]
+EngineChoice = Annotated[
+    Literal["auto", "pytorch", "ctranslate2"],
+    typer.Option("--engine", help="What computes; auto: CTranslate2 where it can, else PyTorch."),
+]
+Precision = Annotated[
+    Literal["auto", "fp32", "bf16", "int8", "int8_bf16"],
+    typer.Option("--precision", help="What it computes in; auto: int8 with CTranslate2, else bf16 where it is fast."),
+]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say which engine was chosen, and why.")]

@@ -5,13 +5,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from s2s.cli.console import err
 from s2s.errors import UsageError
 from s2s.files import atomic_writer, refuse_existing
 
 if TYPE_CHECKING:
+    from s2s.decoding.files import Lines
     from s2s.decoding.translator import Translation
 
 
@@ -35,54 +36,82 @@ def writing(path: str | None, inputs: Sequence[str], force: bool) -> Iterator[Bi
 
 
 class TranslationWriter:
-    """Writes pairs of source and translation as they come, and flushes after each group."""
+    """Writes lines' translations as they come, and flushes after each group."""
 
     def __init__(
-        self, text: BinaryIO | None, weights: BinaryIO | None, *, svg: bool, as_json: bool, show: bool
+        self,
+        text: BinaryIO | None,
+        attention: BinaryIO | None,
+        *,
+        svg: bool,
+        as_json: bool,
+        weights: bool,
+        show: bool,
+        nbest: bool,
     ) -> None:
         self.text = text
-        self.weights = weights
+        self.attention = attention
         self.svg = svg
         self.as_json = as_json
+        self.weights = weights
         self.show = show
+        self.nbest = nbest
+        self.number = 0
         self.drawn = False
 
-    @property
-    def wants_weights(self) -> bool:
-        """Whether attention is asked for."""
-        return self.show or self.weights is not None
-
-    def write(self, pairs: Sequence[tuple[str, "Translation"]]) -> None:
-        """Write a group of pairs, in order."""
-        for source, translation in pairs:
-            self._write_text(translation)
-            if self.show and translation.weights:
-                self._draw(translation)
-            if self.weights:
-                self._write_weights(self.weights, source, translation)
+    def write(self, lines: "Lines") -> None:
+        """Write the translations of a group of lines, in order."""
+        for source, found in lines:
+            self.number += 1
+            if self.text:
+                self.text.write(self._written(source, found).encode() + b"\n")
+            if self.show and found[0].weights:
+                if self.text:
+                    self.text.flush()
+                self._draw(found[0])
+            if self.attention:
+                self._write_attention(self.attention, source, found[0])
         if self.text:
             self.text.flush()
 
-    def _write_text(self, translation: "Translation") -> None:
-        line = json.dumps(translation.as_json(), ensure_ascii=False) if self.as_json else translation.text
-        if self.text:
-            self.text.write(line.encode() + b"\n")
-        if self.text and self.show:
-            self.text.flush()
+    def _written(self, source: str, found: "list[Translation]") -> str:
+        """What is written of a line: its translation, or all of them, a line each."""
+        if self.as_json:
+            return json.dumps(self._values(source, found), ensure_ascii=False)
+        if self.nbest:
+            return "\n".join(f"{self.number}\t{one.score:.4f}\t{one.text}" for one in found)
+        return found[0].text
 
-    def _write_weights(self, file: BinaryIO, source: str, translation: "Translation") -> None:
+    def _values(self, source: str, found: "list[Translation]") -> dict[str, Any]:
+        """What `--json` says of a line."""
+        from s2s.decoding.findings import findings
+
+        values: dict[str, Any] = _values(found[0]) | {"warnings": findings(source, found[0])}
+        if self.nbest:
+            values["nbest"] = [_values(one) for one in found]
+        if self.weights and found[0].weights:
+            values |= {"source_tokens": found[0].source_pieces, "weights": found[0].weights}
+        return values
+
+    def _write_attention(self, file: BinaryIO, source: str, translation: "Translation") -> None:
         from s2s.report.heatmap import svg_heatmap
 
         if not self.svg:
-            values = {"source_text": source, "target_text": translation.text} | translation.attention()
+            values: dict[str, Any] = {"source_text": source, "target_text": translation.text}
+            if translation.weights:
+                pieces = {"source": translation.source_pieces, "target": translation.pieces}
+                values |= pieces | {"weights": translation.weights}
             file.write(json.dumps(values, ensure_ascii=False).encode() + b"\n")
         elif not self.drawn and translation.weights:
             self.drawn = True
-            picture = svg_heatmap(translation.weights, translation.source_pieces, translation.target_pieces)
-            file.write(picture.encode())
+            file.write(svg_heatmap(translation.weights, translation.source_pieces, translation.pieces).encode())
 
     def _draw(self, translation: "Translation") -> None:
         from s2s.report.heatmap import terminal_heatmap
 
-        picture = terminal_heatmap(translation.weights, translation.source_pieces, translation.target_pieces, err.width)
+        picture = terminal_heatmap(translation.weights, translation.source_pieces, translation.pieces, err.width)
         err.print(picture)
+
+
+def _values(translation: "Translation") -> dict[str, Any]:
+    return {"text": translation.text, "score": round(translation.score, 6), "tokens": translation.pieces}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from s2s.comparison.cells import Cell
 from s2s.data.generators.recall import answer_positions
 from s2s.decoding.forced import forced_choices
+from s2s.decoding.pytorch import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.metrics.lengths import Bucket, ByLength
 from s2s.recipe.schema import Recipe
@@ -15,10 +16,10 @@ def asks(recipe: Recipe) -> bool:
     return recipe.data.kind == "generator" and recipe.data.generator.name == "recall"
 
 
-def right_values(translator: Translator, sources: Sequence[str], references: Sequence[str]) -> list[int]:
+def right_values(translator: Translator[PyTorchEngine], sources: Sequence[str], references: Sequence[str]) -> list[int]:
     """How many values of each reference are the model's choice, what stands before them given."""
     targets = translator.encode(references)
-    choices = forced_choices(translator.model, translator.encode(sources), targets, translator.device)
+    choices = forced_choices(translator.engine.model, translator.encode(sources), targets, translator.engine.device)
     return [
         sum(bool(chosen[position] == target[position]) for position in answer_positions(reference))
         for chosen, target, reference in zip(choices, targets, references, strict=True)

@@ -16,7 +16,7 @@ from s2s.comparison.differences import differences
 from s2s.data.corpus import Corpus
 from s2s.data.prepare import prepare_corpus
 from s2s.decoding.evaluation import evaluate, perplexity
-from s2s.decoding.translator import Translator
+from s2s.decoding.loading import reference_translator
 from s2s.devices import device_named, threads_for
 from s2s.errors import DataError, UsageError
 from s2s.files import digest_json
@@ -144,7 +144,7 @@ def _evaluated(entry: Entry, test: TestSet, device: torch.device, notify: Notify
     assert version is not None
     notify(f"{version.reference}: translating {len(test.sources):,} lines, {entry.recipe.decoding.in_words()}")
     torch.set_num_threads(threads_for(version.card.parameters))
-    translator = Translator.load(version, device)
+    translator = reference_translator(version, device)
     found = evaluate(translator, test.sources, test.references, decoding=entry.recipe.decoding)
     card = version.card
     return Cell(
@@ -245,5 +245,5 @@ def _telling_line(cells: Sequence[Cell], test: TestSet) -> int:
 def _heatmap(entry: Entry, source: str, device: torch.device) -> HeatMap | None:
     if entry.version is None or not entry.recipe.model.attends:
         return None
-    (translation,) = Translator.load(entry.version, device).translate([source], weights=True)
-    return HeatMap(translation.weights, translation.source_pieces, translation.target_pieces)
+    (translation,) = reference_translator(entry.version, device).translate([source], weights=True)
+    return HeatMap(translation.weights, translation.source_pieces, translation.pieces)

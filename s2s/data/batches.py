@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from s2s.data.cutting import Rows, cut_batches
 from s2s.models.interface import BOS, EOS, PAD, Batch, Source
 
-Rows = NDArray[np.int64]
 Sentences = Sequence[Sequence[int] | NDArray[np.int32]]  # of ids, without special ones
 
 
@@ -31,17 +31,6 @@ def plan_batches(
     order = order[np.lexsort((source[order], np.maximum(source, target)[order]))]
     batches = cut_batches(np.maximum(source, target)[order] + 1, order, batch_tokens)
     return [batches[index] for index in random.permutation(len(batches))]
-
-
-def cut_batches(lengths: NDArray[np.integer], rows: Rows, batch_tokens: int) -> list[Rows]:
-    """Cut `rows` [N] with `lengths` [N], in the order given, where sentences × longest would pass `batch_tokens`."""
-    cuts, first, longest = [], 0, 0
-    for index, length in enumerate(lengths.tolist()):
-        longest = max(longest, length)
-        if (index + 1 - first) * longest > batch_tokens and index > first:
-            cuts.append(index)
-            first, longest = index, length
-    return [part for part in np.split(rows, cuts) if len(part)]
 
 
 def padded(sentences: Sentences, device: torch.device, *, first: int | None = None, last: int | None = None) -> Tensor:

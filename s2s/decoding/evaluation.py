@@ -7,8 +7,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from s2s.decoding.files import read_texts
 from s2s.decoding.forced import forced_score
+from s2s.decoding.hypothesis import Engine
+from s2s.decoding.pytorch import PyTorchEngine
 from s2s.decoding.translator import Translation, Translator
+from s2s.errors import DataError
 from s2s.metrics.scores import Score, score_corpus
 from s2s.recipe.schema import DecodingOptions
 
@@ -33,7 +37,7 @@ class Evaluation:
 
 
 def evaluate(
-    translator: Translator,
+    translator: Translator[Engine],
     sources: Sequence[str],
     references: Sequence[str],
     *,
@@ -49,7 +53,19 @@ def evaluate(
     return Evaluation(translations, scores, seconds, decoding)
 
 
-def perplexity(translator: Translator, sources: Sequence[str], references: Sequence[str]) -> float:
+def perplexity(translator: Translator[PyTorchEngine], sources: Sequence[str], references: Sequence[str]) -> float:
     """Teacher-forced perplexity per piece of raw `references` given raw `sources`."""
     pieces = translator.encode(sources), translator.encode(references)
-    return forced_score(translator.model, *pieces, translator.device).perplexity
+    return forced_score(translator.engine.model, *pieces, translator.engine.device).perplexity
+
+
+def read_test_set(source: str, reference: str) -> tuple[list[str], list[str]]:
+    """Sources and references in two files. Raises DataError where their numbers of lines differ, or are 0."""
+    sources, references = read_texts(source), read_texts(reference)
+    if len(sources) != len(references):
+        raise DataError(
+            f"{source} has {len(sources):,} lines and {reference} has {len(references):,}: they must be the same"
+        )
+    if not sources:
+        raise DataError(f"{source} holds no lines")
+    return sources, references

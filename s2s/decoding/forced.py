@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from s2s.data.batches import Rows, Sentences, cut_batches, pair_batch
+from s2s.data.batches import Sentences, pair_batch
+from s2s.data.cutting import Rows, cut_batches
 from s2s.models.interface import Batch, Model
 
 BATCH_TOKENS = 4096  # of the longer side, padding included

@@ -1,82 +1,53 @@
-"""The translator: a model and its tokenizer, raw lines in, raw lines out, in order.
+"""The translator: an engine and a tokenizer, raw lines in, raw lines out, in order. Free of torch.
 
-B sentences in a batch, S source positions, L pieces of a translation.
+S source positions, L pieces of a translation.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Self
+from typing import Generic, TypeVar
 
-import numpy as np
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-
-from s2s.data.batches import cut_batches, source_batch
-from s2s.decoding.search import Hypothesis, beam_search
-from s2s.errors import ArtefactError, UsageError
-from s2s.models.families import build_model
-from s2s.models.interface import Model
-from s2s.recipe.loading import parse_recipe
+from s2s.decoding.hypothesis import Engine, Hypothesis, Request
+from s2s.errors import UsageError
 from s2s.recipe.schema import DecodingOptions, Recipe
-from s2s.registry.version import Version
 from s2s.text.lines import normalize, single_line
 from s2s.text.tokenizer import Tokenizer
 
 LONGEST = (
     400  # pieces of a source translated in one go, if training saw none longer; a longer line is split and re-joined
 )
+Engine_co = TypeVar("Engine_co", bound=Engine, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A translated line: its text, its score, whether it was cut at the length limit or its source was split, and,
-    where asked for, attention weights [L, S] with the pieces of both sides.
+    """A translated line: its text, its score, its pieces (`</s>` last, unless it was cut at the length limit), whether
+    it was cut or its source was split, how many pieces its source has and how many of those the tokenizer had no
+    better ones for, and, where asked for, attention weights [L, S] with the source's pieces.
     """
 
     text: str
     score: float = 0.0
+    pieces: tuple[str, ...] = ()
     cut: bool = False
     split: bool = False
+    source_length: int = 0
+    unknown: int = 0
     source_pieces: tuple[str, ...] = ()
-    target_pieces: tuple[str, ...] = ()
     weights: tuple[tuple[float, ...], ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        """What `--json` prints of it."""
-        return {"text": self.text, "score": self.score, "cut": self.cut, "split": self.split} | self.attention()
 
-    def attention(self) -> dict[str, Any]:
-        """Pieces and weights, where they were asked for."""
-        if not self.weights:
-            return {}
-        return {"source": self.source_pieces, "target": self.target_pieces, "weights": self.weights}
+Translations = Callable[[], list[list[Translation]]]
 
 
-class Translator:
-    """Translates raw lines with a model: normalises, tokenises, searches, puts text together again."""
+class Translator(Generic[Engine_co]):
+    """Translates raw lines: normalises, tokenises, searches, puts text together again."""
 
-    def __init__(self, model: Model, tokenizer: Tokenizer, recipe: Recipe, device: torch.device) -> None:
-        self.model = model
+    def __init__(self, engine: Engine_co, tokenizer: Tokenizer, recipe: Recipe) -> None:
+        self.engine = engine
         self.tokenizer = tokenizer
         self.recipe = recipe
-        self.device = device
-
-    @classmethod
-    def load(cls, version: Version, device: torch.device) -> Self:
-        """The translator of a published model. Raises ArtefactError where its files do not fit together."""
-        recipe = parse_recipe(json.loads(version.read("recipe.json")), f"recipe of {version.reference}")
-        tokenizer = Tokenizer(version.read("tokenizer.model"))
-        model = build_model(recipe.model, tokenizer.size)
-        try:
-            model.load_weights(load_tensors(version.read("weights.safetensors")))
-        except (ValueError, SafetensorError) as error:
-            raise ArtefactError(
-                f"model {version.reference}: weights and recipe do not fit together: {error}"
-            ) from error
-        return cls(model.to(device).eval(), tokenizer, recipe, device)
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """The pieces of raw lines."""
@@ -87,70 +58,88 @@ class Translator:
         self, lines: Sequence[str], options: DecodingOptions | None = None, *, weights: bool = False
     ) -> list[Translation]:
         """Each line's best translation, in order; a blank line's is empty and does not run the model."""
-        options = options or self.recipe.decoding
-        longest = max(LONGEST, self.recipe.data.max_length)
-        parts = [
-            (number, part) for number, pieces in enumerate(self._pieces(lines)) for part in _split(pieces, longest)
-        ]
-        hypotheses = self._search([part for _, part in parts], options, weights)
-        answers: list[list[tuple[list[int], Hypothesis]]] = [[] for _ in lines]
-        for (number, part), hypothesis in zip(parts, hypotheses, strict=True):
-            answers[number].append((part, hypothesis))
-        return [self._joined(answer, weights) for answer in answers]
+        return [best for best, *_ in self.begin(lines, options, weights=weights)()]
 
-    def _pieces(self, lines: Sequence[str]) -> list[list[int]]:
-        """The pieces of each line, none for a blank one."""
-        return [[] if not line.strip() else pieces for line, pieces in zip(lines, self.encode(lines), strict=True)]
+    def begin(
+        self,
+        lines: Sequence[str],
+        options: DecodingOptions | None = None,
+        *,
+        nbest: int = 1,
+        weights: bool = False,
+        beginnings: Sequence[str] = (),
+        first: int = 0,
+    ) -> Translations:
+        """Begin to translate; what is returned waits for the end, and gives each line's `nbest` translations, or fewer.
 
-    @torch.inference_mode()
-    def _search(self, sentences: list[list[int]], options: DecodingOptions, weights: bool) -> list[Hypothesis]:
-        """The best hypothesis of each sentence; searched in batches of like length, the longest first."""
-        best: dict[int, Hypothesis] = {}
-        for rows in self._batches(sentences, options):
-            batch = [sentences[row] for row in rows]
-            limits = [int(options.max_ratio * len(sentence)) + 10 for sentence in batch]
-            found = beam_search(
-                self.model,
-                source_batch(batch, self.device),
-                beam=options.beam,
-                length_penalty=options.length_penalty,
-                max_lengths=limits,
+        beginnings: text that each line's translations begin with; first: number of the first line, by which samples
+        are told apart.
+        """
+        parts = self._parts(lines)
+        heads = self.encode(beginnings) if beginnings else []
+        answer = self.engine.begin(
+            Request(
+                sentences=[part for _, _, part in parts],
+                options=options or self.recipe.decoding,
+                nbest=nbest,
                 weights=weights,
+                beginnings=[heads[line] if index == 0 else [] for line, index, _ in parts] if heads else [],
+                numbers=[(first + line, index) for line, index, _ in parts],
             )
-            best.update(zip(rows.tolist(), (hypotheses[0] for hypotheses in found), strict=True))
-        return [best[row] for row in range(len(sentences))]
+        )
 
-    def _batches(self, sentences: list[list[int]], options: DecodingOptions) -> Iterator[np.ndarray[Any, Any]]:
-        lengths = np.array([len(sentence) + 1 for sentence in sentences], dtype=np.int64)
-        order = (-lengths).argsort(kind="stable")
-        return iter(cut_batches(lengths[order], order, max(1, options.batch_tokens // options.beam)))
+        def translations() -> list[list[Translation]]:
+            answers: list[list[tuple[list[int], list[Hypothesis]]]] = [[] for _ in lines]
+            for (line, _, part), hypotheses in zip(parts, answer(), strict=True):
+                answers[line].append((part, hypotheses))
+            return [self._nbest(answered) for answered in answers]
 
-    def _joined(self, parts: list[tuple[list[int], Hypothesis]], weights: bool) -> Translation:
-        """One line's translation from those of its parts."""
+        return translations
+
+    def _parts(self, lines: Sequence[str]) -> list[tuple[int, int, list[int]]]:
+        """The pieces of all lines that are not blank, over-long ones in parts: (line, number of the part, pieces)."""
+        longest = max(LONGEST, self.recipe.data.max_length)
+        return [
+            (number, index, part)
+            for number, (line, pieces) in enumerate(zip(lines, self.encode(lines), strict=True))
+            if line.strip()
+            for index, part in enumerate(_split(pieces, longest))
+        ]
+
+    def _nbest(self, parts: list[tuple[list[int], list[Hypothesis]]]) -> list[Translation]:
+        """One line's translations, the best first, from those of its parts."""
         if not parts:
-            return Translation("")
-        text = " ".join(self.tokenizer.decode([hypothesis.pieces for _, hypothesis in parts]))
-        translation = Translation(
-            text=single_line(text),
-            score=sum(hypothesis.score for _, hypothesis in parts) / len(parts),
-            cut=any(hypothesis.cut for _, hypothesis in parts),
-            split=len(parts) > 1,
-        )
-        return self._with_weights(translation, *parts[0]) if weights and len(parts) == 1 else translation
+            return [Translation("")]
+        count = max(len(hypotheses) for _, hypotheses in parts)
+        source = [piece for part, _ in parts for piece in part]
+        ranked = [[found[min(rank, len(found) - 1)] for _, found in parts] for rank in range(count)]
+        texts = self.tokenizer.decode([hypothesis.pieces for found in ranked for hypothesis in found])
+        return [
+            self._joined(source, found, texts[rank * len(parts) : (rank + 1) * len(parts)])
+            for rank, found in enumerate(ranked)
+        ]
 
-    def _with_weights(self, translation: Translation, source: list[int], hypothesis: Hypothesis) -> Translation:
-        if hypothesis.weights is None or not hypothesis.weights.numel():
-            return translation
-        target = [*self.tokenizer.pieces(hypothesis.pieces), *([] if hypothesis.cut else ["</s>"])]
-        rows = hypothesis.weights[:, : len(source) + 1].tolist()
+    def _joined(self, source: list[int], found: list[Hypothesis], texts: list[str]) -> Translation:
+        """One translation from those of a line's parts."""
+        shown = found[0].weights if len(found) == 1 else None
+        pieces = [piece for hypothesis in found for piece in self._written(hypothesis)]
         return Translation(
-            translation.text,
-            translation.score,
-            translation.cut,
-            source_pieces=(*self.tokenizer.pieces(source), "</s>"),
-            target_pieces=tuple(target),
-            weights=tuple(tuple(round(weight, 6) for weight in row) for row in rows),
+            text=single_line(" ".join(texts)),
+            score=sum(hypothesis.score for hypothesis in found) / len(found),
+            pieces=tuple(pieces),
+            cut=any(hypothesis.cut for hypothesis in found),
+            split=len(found) > 1,
+            source_length=len(source),
+            unknown=self.tokenizer.unknown(source),
+            source_pieces=() if shown is None else (*self.tokenizer.pieces(source), "</s>"),
+            weights=()
+            if shown is None
+            else tuple(tuple(round(weight, 6) for weight in row) for row in shown[:, : len(source) + 1].tolist()),
         )
+
+    def _written(self, hypothesis: Hypothesis) -> list[str]:
+        """The pieces as they are written, `</s>` at the end."""
+        return [*self.tokenizer.pieces(hypothesis.pieces), *([] if hypothesis.cut else ["</s>"])]
 
 
 def _split(pieces: list[int], longest: int) -> list[list[int]]:

@@ -54,8 +54,8 @@ def single_line(text: str) -> str:
 def read_ahead(file: BinaryIO, window: int, name: str) -> Iterator[list[bytes]]:
     """The lines of a file in groups of `window`, the last one smaller.
 
-    Of a pipe or terminal, a group is smaller too where the input pauses: who waits for an answer gets it. Files that
-    can be sought never pause, so that their groups are the same each time.
+    Of a pipe or terminal, a group is smaller too where the input pauses, and an empty one follows: who waits for an
+    answer gets it. Files that can be sought never pause, so that their groups are the same each time.
     Memory: a group and CHUNK bytes. Raises: DataError where a gzip file is damaged or ends early.
     """
     if file.seekable():
@@ -69,6 +69,8 @@ def read_ahead(file: BinaryIO, window: int, name: str) -> Iterator[list[bytes]]:
         while len(group) < window and not pipe.pauses():
             group += itertools.islice(lines, 1)
         yield group
+        if len(group) < window or pipe.pauses():
+            yield []
 
 
 class _Pipe:

@@ -66,6 +66,8 @@ class Tokenizer:
         self.model = model
         self.digest = digest_bytes(model)
         self.size: int = self._processor.vocab_size()
+        self._pieces: list[str] = [self._processor.id_to_piece(piece) for piece in range(self.size)]
+        self._makeshift = {UNK, *(piece for piece in range(self.size) if self._processor.is_byte(piece))}
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The pieces of each text, without BOS and EOS. The texts are normalised by who calls."""
@@ -82,9 +84,13 @@ class Tokenizer:
         rows = [list(row) for row in ids]
         return self._processor.decode(rows, num_threads=1) if rows else []  # of no rows it makes one text
 
+    def unknown(self, ids: Sequence[int]) -> int:
+        """How many pieces stand for what the tokenizer knows no better: UNK, and bytes."""
+        return sum(piece in self._makeshift for piece in ids)
+
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """The pieces as they are written, `▁` standing for a space."""
-        return [self._processor.id_to_piece(piece) for piece in ids]
+        return [self._pieces[piece] for piece in ids]
 
 
 def train_tokenizer(texts: Iterable[str], options: "TokenizerOptions") -> bytes:

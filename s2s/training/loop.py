@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from s2s.data.batches import Rows, Sentences, plan_batches
+from s2s.data.batches import Sentences, plan_batches
 from s2s.data.corpus import Corpus
+from s2s.data.cutting import Rows
+from s2s.decoding.pytorch import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices import Precision, peak_memory
 from s2s.errors import S2SError, StoppedError
@@ -46,7 +48,7 @@ class Trainer:
     def __init__(
         self,
         corpus: Corpus,
-        translator: Translator,
+        translator: Translator[PyTorchEngine],
         network: Seq2Seq,
         precision: Precision,
         folder: Path,
@@ -63,7 +65,7 @@ class Trainer:
         self.options = translator.recipe.training
         self.translator = translator
         self.network = network
-        self.device = translator.device
+        self.device = translator.engine.device
         self.checkpoints, self.stopped = folder / "checkpoints", folder / "stopped"
         self.progress = progress
         self.stop = stop

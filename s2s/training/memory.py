@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from s2s.data.batches import cut_batches
 from s2s.data.corpus import Corpus, Split
+from s2s.data.cutting import cut_batches
 from s2s.devices import Precision, device_named, free_memory
 from s2s.errors import ResourceError
 from s2s.models.size import Shape, shapes_of, training_cost, training_memory

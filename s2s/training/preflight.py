@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from s2s.data.batches import Rows, plan_batches
+from s2s.data.batches import plan_batches
 from s2s.data.corpus import Corpus, Split
+from s2s.data.cutting import Rows
+from s2s.decoding.pytorch import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices import (
     Precision,
@@ -104,7 +106,7 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
             "free some space, set S2S_HOME to another disk, or lower training.keep_checkpoints",
         )
     sources, _ = corpus.split("validation").texts(range(min(3, len(corpus.split("validation")))))
-    translator = Translator(network.eval(), Tokenizer(corpus.tokenizer), recipe, device)
+    translator = Translator(PyTorchEngine(network.eval(), device), Tokenizer(corpus.tokenizer), recipe)
     outputs = [translation.text for translation in translator.translate(sources)]
     return Preflight(
         device=device_name,

@@ -8,6 +8,7 @@ from safetensors.torch import save as save_tensors
 
 from s2s.data.corpus import Corpus
 from s2s.decoding.evaluation import Evaluation, evaluate, perplexity
+from s2s.decoding.pytorch import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices import machine, versions
 from s2s.models.seq2seq import Seq2Seq
@@ -26,7 +27,7 @@ def publish(
     folder: Path,
     record: RunRecord,
     corpus: Corpus,
-    translator: Translator,
+    translator: Translator[PyTorchEngine],
     network: Seq2Seq,
     position: Position,
     averaged: list[int],
@@ -105,7 +106,7 @@ def _training(record: RunRecord, recipe: Recipe, position: Position, averaged: l
 
 
 def _card(
-    record: RunRecord, corpus: Corpus, translator: Translator, network: Seq2Seq, training: TrainingRecord
+    record: RunRecord, corpus: Corpus, translator: Translator[PyTorchEngine], network: Seq2Seq, training: TrainingRecord
 ) -> Card:
     """The card, with the scores of the test."""
     recipe, test = translator.recipe, corpus.split("test")

@@ -22,6 +22,7 @@ from rich.console import Console
 
 from s2s.data.corpus import Corpus
 from s2s.data.prepare import prepare_corpus
+from s2s.decoding.pytorch import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices import (
     available_devices,
@@ -271,7 +272,7 @@ def _carry_out(folder: Path, recipe: Recipe, corpus: Corpus, here: Here) -> Vers
         network = _network(record, recipe, corpus)
         gpu = world.size > 1 and record.device != "cpu"
         device = device_named(f"cuda:{world.local_rank}" if gpu else record.device)
-        translator = Translator(network.to(device), Tokenizer(corpus.tokenizer), recipe, device)
+        translator = Translator(PyTorchEngine(network.to(device), device), Tokenizer(corpus.tokenizer), recipe)
         progress.message(f"{recipe.name}: {recipe.model.in_words()}; {parameters(network):,} parameters")
         processes = f", {world.size} processes" if world.size > 1 else ""
         progress.message(f"run {folder.name}; {device}, {record.precision}, {record.threads} threads{processes}")

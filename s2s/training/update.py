@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from s2s.data.batches import Rows, Sentences, cut_batches, pair_batch
+from s2s.data.batches import Sentences, pair_batch
+from s2s.data.cutting import Rows, cut_batches
 from s2s.devices import Precision, out_of_memory
 from s2s.errors import ResourceError
 from s2s.models.interface import EOS, UNK, Batch

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from s2s.data.corpus import Split
 from s2s.decoding.evaluation import evaluate
 from s2s.decoding.forced import forced_score
+from s2s.decoding.pytorch import PyTorchEngine
 from s2s.decoding.translator import Translator
 
 
@@ -27,10 +28,10 @@ class Validation:
         return -self.loss if best_by == "loss" else {"bleu": self.bleu, "chrf": self.chrf}[best_by] or 0.0
 
 
-def validate(translator: Translator, split: Split, lines: int, turn: int) -> Validation:
+def validate(translator: Translator[PyTorchEngine], split: Split, lines: int, turn: int) -> Validation:
     """Validate on `split`, translating its first `lines` greedily; `turn` chooses the sample."""
     sources, targets = split.pieces(range(len(split)))
-    forced = forced_score(translator.model, sources, targets, translator.device)
+    forced = forced_score(translator.engine.model, sources, targets, translator.engine.device)
     loss = forced.nll / forced.pieces
     if not lines:
         return Validation(loss)

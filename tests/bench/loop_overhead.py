@@ -19,6 +19,7 @@ from rich.console import Console
 from s2s.data.batches import pair_batch, plan_batches
 from s2s.data.corpus import Corpus
 from s2s.data.prepare import prepare_corpus
+from s2s.decoding.pytorch import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices import keep_freed_memory, wait_without_spinning
 from s2s.models.families import build_model
@@ -71,7 +72,7 @@ def bare_seconds(recipe: Recipe, corpus: Corpus, updates: int) -> float:
 def whole_seconds(recipe: Recipe, corpus: Corpus) -> float:
     """Seconds of s2s's own loop, in a run's folder, with a validation that finds nothing and takes no time."""
     network, device = network_of(recipe, corpus), torch.device("cpu")
-    translator = Translator(network, Tokenizer(corpus.tokenizer), recipe, device)
+    translator = Translator(PyTorchEngine(network, device), Tokenizer(corpus.tokenizer), recipe)
     with (
         tempfile.TemporaryDirectory() as folder,
         TrainingProgress(recipe.name, Path(folder), Console(quiet=True)) as progress,

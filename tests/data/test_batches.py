@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from s2s.data.batches import cut_batches, padded, pair_batch, plan_batches
+from s2s.data.batches import padded, pair_batch, plan_batches
+from s2s.data.cutting import cut_batches
 from s2s.models.interface import BOS, EOS, PAD
 
 

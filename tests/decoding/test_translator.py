@@ -64,7 +64,7 @@ class TestTranslator:
 
     def test_weights_come_with_the_pieces_they_are_of(self) -> None:
         (found,) = load("numbers-attention").translate(["einundzwanzig"], weights=True)
-        assert len(found.weights) == len(found.target_pieces) > 0
+        assert len(found.weights) == len(found.pieces) > 0
         assert all(len(row) == len(found.source_pieces) for row in found.weights)
         assert all(sum(row) == pytest.approx(1, abs=1e-4) for row in found.weights)
         assert found.source_pieces[-1] == "</s>"

@@ -10,8 +10,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from s2s.data.batches import cut_batches, pair_batch
+from s2s.data.batches import pair_batch
 from s2s.data.corpus import Corpus
+from s2s.data.cutting import cut_batches
 from s2s.decoding.forced import forced_score
 from s2s.decoding.translator import Translator
 from s2s.errors import ResourceError

@@ -1,0 +1,75 @@
+"""What translations must hold to: pieces that none contains, lengths, a given beginning, no n-gram twice.
+
+B sentences still searched, K hypotheses of each, V vocabulary, L pieces written so far, P pieces of a beginning.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from s2s.decoding.hypothesis import Request
+from s2s.models.interface import EOS, PAD
+
+NEVER = slice(0, EOS)  # PAD, UNK and BOS, which no translation contains
+
+
+@dataclass(frozen=True, slots=True)
+class Constraints:
+    """Of each sentence of a batch: the most pieces [B] (EOS counted), the fewest [B] (EOS not counted), the beginning
+    [B, P] with PAD behind it; of all: the n of the n-grams that may not come twice in a translation (0: any may).
+    """
+
+    most: Tensor
+    fewest: Tensor
+    beginning: Tensor
+    ngram: int = 0
+
+    @classmethod
+    def of(cls, request: Request, rows: Sequence[int], device: torch.device) -> Self:
+        """Those of the sentences `rows` of a request."""
+        options, beginnings = request.options, [request.beginnings[row] if request.beginnings else [] for row in rows]
+        lengths = [len(request.sentences[row]) for row in rows]
+        beginning = torch.full((len(rows), max(map(len, beginnings))), PAD)
+        for index, pieces in enumerate(beginnings):
+            beginning[index, : len(pieces)] = torch.tensor(pieces, dtype=torch.long)
+        most = [options.most(length) + len(pieces) for length, pieces in zip(lengths, beginnings, strict=True)]
+        return cls(
+            most=torch.tensor(most, device=device),
+            fewest=torch.tensor([options.fewest(length) for length in lengths], device=device),
+            beginning=beginning.to(device),
+            ngram=options.no_repeat_ngram,
+        )
+
+    def mask(self, logits: Tensor, sentences: Tensor, pieces: Tensor) -> None:
+        """Put −∞ at what may not be written next.
+
+        Logits [B', K, V] of the sentences [B'], of which pieces [B', K, L + 1] are written, BOS before them. Of a
+        beginning the next piece alone is left, whatever else is asked for; where nothing would be left, EOS is.
+        """
+        written = pieces.shape[2] - 1
+        logits[..., NEVER] = -torch.inf
+        logits[..., EOS].masked_fill_((self.fewest[sentences] > written).unsqueeze(1), -torch.inf)
+        if 0 < self.ngram <= written:
+            self._mask_repetitions(logits, pieces[:, :, 1:])
+        if written < self.beginning.shape[1]:
+            self._keep_beginning(logits, self.beginning[sentences, written])
+
+    def _mask_repetitions(self, logits: Tensor, written: Tensor) -> None:
+        """Mask pieces that would end an n-gram which is among those written [B', K, L]."""
+        n = self.ngram
+        ngrams = written.unfold(2, n, 1)  # [B', K, L − n + 1, n]
+        begun = written[:, :, written.shape[2] - n + 1 :].unsqueeze(2)
+        again = (ngrams[..., : n - 1] == begun).all(-1)
+        ends = ngrams[..., -1].masked_fill(~again, 0)  # PAD, which is masked anyway
+        logits.scatter_(2, ends, -torch.inf)
+        nothing = logits.amax(2) == -torch.inf
+        logits[..., EOS].masked_fill_(nothing, 0.0)
+
+    def _keep_beginning(self, logits: Tensor, following: Tensor) -> None:
+        """Leave the piece that follows [B'] in a beginning; PAD: the beginning is over."""
+        rows = (following != PAD).nonzero().squeeze(1)
+        logits[rows] = -torch.inf
+        logits[rows, :, following[rows]] = 0.0

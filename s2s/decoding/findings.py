@@ -1,0 +1,82 @@
+"""What a user should know of translations: outputs that were cut, repeat themselves, are empty, copy their source …"""
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+
+from s2s.decoding.translator import Translation
+
+TIMES = 4  # that pieces in a row come one after the other before they count as a loop
+LONGEST_LOOP = 8  # pieces in a row
+SHORTEST = 8  # pieces of all repetitions together; "ha ha ha ha" is said
+COPIED_WORDS = 3  # a copied name is right
+UNKNOWN = 1 / 3  # of a source's pieces
+
+FINDINGS = {
+    "cut": "were cut at the length limit (--max-ratio)",
+    "loop": "repeat themselves (--no-repeat-ngram)",
+    "empty": "are empty",
+    "copy": "are copies of their source",
+    "unknown": "are of a source with many characters that the tokenizer has no pieces for",
+    "split": "are of an over-long line, which was split, translated in parts and joined again",
+}
+
+
+def findings(source: str, translation: Translation) -> list[str]:
+    """The names, in FINDINGS, of what is odd about a translation; nothing is where the source is blank."""
+    if not source.strip():
+        return []
+    odd = {
+        "cut": translation.cut,
+        "loop": loops(translation.pieces) and not loops(source.split()),
+        "empty": not translation.text.strip(),
+        "copy": translation.text.strip() == source.strip() and len(source.split()) >= COPIED_WORDS,
+        "unknown": translation.unknown > UNKNOWN * translation.source_length,
+        "split": translation.split,
+    }
+    return [name for name, is_so in odd.items() if is_so]
+
+
+def loops(pieces: Sequence[Hashable]) -> bool:
+    """Whether the same few pieces come several times one after the other."""
+    for width in range(1, LONGEST_LOOP + 1):
+        repeated = 0
+        for index in range(width, len(pieces)):
+            repeated = repeated + 1 if pieces[index] == pieces[index - width] else 0
+            if repeated >= max((TIMES - 1) * width, SHORTEST - width):
+                return True
+    return False
+
+
+@dataclass(slots=True)
+class Findings:
+    """How many lines were translated, how many translations are odd and why, and which lines were not UTF-8."""
+
+    lines: int = 0
+    odd: Counter[str] = field(default_factory=Counter)
+    invalid: int = 0
+    first_invalid: str = ""
+
+    def add(self, source: str, translation: Translation) -> None:
+        """Count a line."""
+        self.lines += 1
+        self.odd.update(findings(source, translation))
+
+    def add_invalid(self, where: str) -> None:
+        """Count a line whose bad bytes were replaced."""
+        self.invalid += 1
+        self.first_invalid = self.first_invalid or where
+
+    def warnings(self) -> list[str]:
+        """A line for each thing that was not as it should be."""
+        replaced = f"not valid UTF-8, the bad bytes replaced; the first: {self.first_invalid}"
+        invalid = (
+            [f"{_lines(self.invalid)} {'was' if self.invalid == 1 else 'were'} {replaced}"] if self.invalid else []
+        )
+        return invalid + [
+            f"{self.odd[name]:,} of {_lines(self.lines)} {words}" for name, words in FINDINGS.items() if self.odd[name]
+        ]
+
+
+def _lines(count: int) -> str:
+    return f"{count:,} line{'s' * (count != 1)}"

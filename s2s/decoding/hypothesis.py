@@ -1,0 +1,74 @@
+"""What an engine is asked for and what it answers, whichever engine it is. Free of torch.
+
+B sentences, L pieces of a translation (EOS counted in weights alone), S source positions.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2s.data.cutting import cut_batches
+from s2s.recipe.schema import DecodingOptions
+from s2s.text.tokenizer import EOS
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A finished translation: its pieces (EOS left out), its log-probability, its score (the log-probability /
+    length^α, EOS counted), whether it was cut at the length limit, and attention weights [L, S] (EOS's row last)
+    where asked for.
+    """
+
+    pieces: list[int]
+    log_probability: float
+    score: float
+    cut: bool
+    weights: NDArray[np.float32] | None = None
+
+    @classmethod
+    def of(cls, written: list[int], total: float, alpha: float, weights: NDArray[np.float32] | None) -> Self:
+        """From the pieces as they were written, EOS last where it ended, and their log-probability."""
+        cut = written[-1] != EOS
+        return cls(written if cut else written[:-1], total, total / len(written) ** alpha, cut, weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """B sentences in pieces, none of them empty, and what is wanted of them.
+
+    beginnings: pieces that each translation begins with; numbers: (line, part) of each sentence, from which, with the
+    seed, its samples are drawn. Either may be left out.
+    """
+
+    sentences: list[list[int]]
+    options: DecodingOptions
+    nbest: int = 1
+    weights: bool = False
+    beginnings: list[list[int]] = field(default_factory=list)
+    numbers: list[tuple[int, int]] = field(default_factory=list)
+
+    def batches(self) -> Iterator[list[int]]:
+        """Sentences of like length to be searched together, by their places; the longest first."""
+        hypotheses = self.nbest if self.options.sample else self.options.beam
+        lengths = np.array([len(sentence) + 1 for sentence in self.sentences], dtype=np.int64)
+        order = (-lengths).argsort(kind="stable")
+        for rows in cut_batches(lengths[order], order, max(1, self.options.batch_tokens // hypotheses)):
+            yield rows.tolist()
+
+
+Answer = Callable[[], list[list[Hypothesis]]]
+
+
+class Engine(Protocol):
+    """What searches: PyTorch with any network, or CTranslate2."""
+
+    def begin(self, request: Request) -> Answer:
+        """Begin a search; the answer waits for its end, and gives the `nbest` hypotheses of each sentence."""
+        ...
+
+    def in_words(self) -> str:
+        """The engine and what it computes in: `PyTorch, fp32`."""
+        ...

@@ -1,0 +1,160 @@
+"""From names of models to a translator: which engine, in which precision, on which device."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
+
+from s2s.decoding.hypothesis import Engine
+from s2s.decoding.translator import Translator, require_attention
+from s2s.errors import UsageError
+from s2s.recipe.loading import parse_recipe
+from s2s.recipe.problems import refusal
+from s2s.recipe.schema import DecodingOptions, Recipe
+from s2s.registry.leases import lease
+from s2s.registry.store import Registry
+from s2s.registry.version import Version
+from s2s.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    import torch
+
+    from s2s.decoding.pytorch import PyTorchEngine
+
+EngineName = Literal["auto", "pytorch", "ctranslate2"]
+PRECISIONS = {"pytorch": ("fp32", "bf16"), "ctranslate2": ("fp32", "int8", "int8_bf16", "bf16")}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a user asks for: models that translate together, engine, precision, device, changes of decoding options,
+    and what not every engine or model has: weights of attention, given beginnings.
+    """
+
+    models: Sequence[str]
+    command: str
+    engine: EngineName = "auto"
+    precision: str = "auto"
+    device: str = "auto"
+    wait: bool = False
+    decoding: Mapping[str, Any] | None = None
+    nbest: int = 1
+    weights: bool = False
+    beginnings: bool = False
+
+
+@contextmanager
+def loaded_translator(
+    wish: Wish, notify: Callable[[str], None], detail: Callable[[str], None] = lambda _: None
+) -> Iterator[Translator[Engine]]:
+    """The translator of published models on a leased device; its recipe's decoding options are those asked for.
+
+    `detail` is told what was chosen and why.
+    Raises: UsageError where models, options or engine do not go together.
+    """
+    versions = [Registry.default().resolve(model) for model in wish.models]
+    recipe = _changed(_stored_recipe(versions[0]), wish.decoding or {})
+    if wish.nbest > recipe.decoding.beam and not recipe.decoding.sample:
+        raise UsageError(f"--nbest {wish.nbest} of a beam of {recipe.decoding.beam}", f"--beam {wish.nbest}")
+    if wish.weights:
+        for version in versions:
+            require_attention(_stored_recipe(version))
+    if len({version.files["tokenizer.model"].digest for version in versions}) > 1:
+        names = " and ".join(version.reference for version in versions)
+        raise UsageError(f"{names} do not share a vocabulary", "train one --from the other, or from the same corpus")
+    tokenizer = Tokenizer(versions[0].read("tokenizer.model"))
+    with lease(wish.device, wait=wish.wait, command=wish.command, notify=notify) as device:
+        reason = _why_not_ctranslate(wish, recipe, device)
+        if wish.engine == "ctranslate2" and reason:
+            raise UsageError(f"--engine ctranslate2: {reason}", "--engine pytorch does it")
+        engine: Engine
+        if wish.engine == "pytorch" or reason:
+            if wish.engine == "auto":
+                detail(f"not CTranslate2: {reason}")
+            engine = _pytorch(versions, device, wish.precision)
+        else:
+            engine = _ctranslate(versions[0], tokenizer, device, wish.precision)
+        detail(f"{engine.in_words()}, {device}; {recipe.decoding.in_words()}")
+        yield Translator(engine, tokenizer, recipe)
+
+
+def reference_translator(version: Version, device: "torch.device") -> "Translator[PyTorchEngine]":
+    """A published model as it was tested: PyTorch in fp32, with its own decoding options."""
+    from s2s.decoding.pytorch import PyTorchEngine, load_network
+
+    engine = PyTorchEngine(load_network(version).to(device), device)
+    return Translator(engine, Tokenizer(version.read("tokenizer.model")), _stored_recipe(version))
+
+
+def _stored_recipe(version: Version) -> Recipe:
+    return parse_recipe(json.loads(version.read("recipe.json")), f"recipe of {version.reference}")
+
+
+def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """The recipe with other decoding options. Raises UsageError where they contradict each other."""
+    given = {key: value for key, value in changes.items() if value is not None}
+    try:
+        decoding = DecodingOptions.model_validate(recipe.decoding.model_dump() | given)
+    except ValidationError as error:
+        raise refusal(error, f"decoding options of {recipe.name}") from error
+    return recipe.model_copy(update={"decoding": decoding})
+
+
+def _why_not_ctranslate(wish: Wish, recipe: Recipe, device: str) -> str | None:
+    """Why CTranslate2 cannot do what is wished as it is meant, or None where it can."""
+    from s2s.decoding.conversion import inexpressible, longest_output, longest_source
+
+    options = recipe.decoding
+    reasons = {
+        f"{len(wish.models)} models together": len(wish.models) > 1,
+        "samples are to be drawn": options.sample,
+        "beginnings are given": wish.beginnings,
+        "the search is to be exact": options.stopping == "exact" and options.beam > 1,
+        "there is a shortest output": options.min_ratio > 0,
+        "outputs may be longer than its table of positions": options.most(longest_source(recipe))
+        > longest_output(recipe),
+        f"it has no precision {wish.precision}": wish.precision not in ("auto", *PRECISIONS["ctranslate2"]),
+    }
+    said = next((reason for reason, is_so in reasons.items() if is_so), None)
+    return said or inexpressible(recipe) or _unsupported(wish.precision, device)
+
+
+def _unsupported(precision: str, device: str) -> str | None:
+    """Why CTranslate2 cannot compute in a precision on a device."""
+    import ctranslate2
+
+    from s2s.decoding.conversion import COMPUTE_TYPES
+
+    kind, _, index = device.partition(":")
+    supported = ctranslate2.get_supported_compute_types(kind, int(index or 0))
+    wanted = COMPUTE_TYPES["int8" if precision == "auto" else precision]
+    return None if wanted in supported else f"it cannot compute in {precision} here"
+
+
+def _ctranslate(version: Version, tokenizer: Tokenizer, device: str, precision: str) -> Engine:
+    from s2s.decoding.conversion import COMPUTE_TYPES, converted
+    from s2s.decoding.ctranslate import CTranslateEngine
+
+    chosen = "int8" if precision == "auto" else precision
+    return CTranslateEngine(converted(version, chosen), tokenizer, device, chosen, COMPUTE_TYPES[chosen])
+
+
+def _pytorch(versions: Sequence[Version], device: str, precision: str) -> Engine:
+    import torch
+
+    from s2s.decoding.pytorch import PyTorchEngine, load_network
+    from s2s.devices import choose_precision, device_named, keep_freed_memory, threads_for
+    from s2s.models.ensemble import Ensemble
+
+    if precision not in ("auto", *PRECISIONS["pytorch"]):
+        raise UsageError(f"--precision {precision}: PyTorch has fp32 and bf16")
+    size = sum(version.card.parameters for version in versions)
+    keep_freed_memory()
+    torch.set_num_threads(threads_for(size))
+    place = device_named(device)
+    networks = [load_network(version).to(place) for version in versions]
+    chosen = choose_precision(precision, place, size)  # type: ignore[arg-type]
+    return PyTorchEngine(networks[0] if len(networks) == 1 else Ensemble(networks), place, chosen)

@@ -1,0 +1,91 @@
+"""Sampling: pieces drawn at random from the model's distribution, which may be sharpened and cut off before.
+
+B sentences still sampled, K samples of each, S source positions, V vocabulary, L pieces written so far.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from s2s.decoding.constraints import Constraints
+from s2s.decoding.hypothesis import Hypothesis
+from s2s.models.interface import BOS, EOS, Model, Source
+from s2s.recipe.schema import DecodingOptions
+
+
+def random_numbers(seed: int, sentences: Sequence[tuple[int, int]], samples: int, steps: int) -> Tensor:
+    """Uniform numbers [B, K, steps] in [0, 1), of each sentence its own, however sentences are put into batches."""
+    drawn = [np.random.default_rng((seed, *sentence)).random((samples, steps)) for sentence in sentences]
+    return torch.from_numpy(np.stack(drawn))
+
+
+def sample(
+    model: Model,
+    source: Source,
+    options: DecodingOptions,
+    constraints: Constraints,
+    uniform: Tensor,
+    *,
+    weights: bool = False,
+) -> list[list[Hypothesis]]:
+    """K samples of each of B sentences, in the order they were drawn; `uniform` [B, K, steps] decides them.
+
+    Their log-probabilities are those of the model, at temperature 1 and with nothing cut off.
+    """
+    device, (B, K, steps) = source.ids.device, uniform.shape
+    uniform = uniform.to(device)
+    found: dict[tuple[int, int], Hypothesis] = {}
+    sentences = torch.arange(B, device=device)
+    state = model.start(source, steps=steps).select(sentences, torch.zeros(B, K, dtype=torch.long, device=device))
+    pieces = torch.full((B, K, 1), BOS, device=device)
+    totals = torch.zeros(B, K, device=device)
+    attention = torch.zeros(B, K, 0, source.ids.shape[1], device=device)
+    while len(sentences):
+        step, state = model.step(pieces[:, :, -1], state, weights=weights)
+        constraints.mask(step.logits, sentences, pieces)
+        log_probabilities = step.logits.log_softmax(2)
+        chosen = drawn(sharpened(log_probabilities, options), uniform[sentences, :, pieces.shape[2] - 1])
+        totals = totals + log_probabilities.gather(2, chosen.unsqueeze(2)).squeeze(2)
+        pieces = torch.cat((pieces, chosen.unsqueeze(2)), dim=2)
+        if step.weights is not None:
+            attention = torch.cat((attention, step.weights.unsqueeze(2)), dim=2)
+        at_limit = (constraints.most[sentences] < pieces.shape[2]).unsqueeze(1)
+        for row, sample_number in ((chosen == EOS) | at_limit).nonzero().tolist():
+            shown = attention[row, sample_number].cpu().numpy() if step.weights is not None else None
+            written, total = pieces[row, sample_number, 1:].tolist(), float(totals[row, sample_number])
+            place = (int(sentences[row]), sample_number)
+            found.setdefault(place, Hypothesis.of(written, total, options.length_penalty, shown))
+        going = [
+            row for row, sentence in enumerate(sentences.tolist()) if any((sentence, k) not in found for k in range(K))
+        ]
+        rows = torch.tensor(going, dtype=torch.long, device=device)
+        state = state.select(rows, torch.arange(K, device=device).expand(len(rows), K))
+        sentences, pieces, totals, attention = sentences[rows], pieces[rows], totals[rows], attention[rows]
+    return [[found[sentence, k] for k in range(K)] for sentence in range(B)]
+
+
+def sharpened(log_probabilities: Tensor, options: DecodingOptions) -> Tensor:
+    """Log-probabilities [..., V], not normalised, at a temperature and with what is improbable at −∞.
+
+    top_k keeps the k most probable pieces (Fan et al. 2018, section 5.4), top_p the fewest that have at least that
+    probability together (Holtzman et al. 2020, section 3.1).
+    """
+    scores = log_probabilities / options.temperature
+    if options.top_k:
+        least = scores.topk(min(options.top_k, scores.shape[-1]), dim=-1).values[..., -1:]
+        scores = scores.masked_fill(scores < least, -torch.inf)
+    if options.top_p < 1:
+        probabilities, order = scores.softmax(-1).sort(dim=-1, descending=True)
+        before = probabilities.cumsum(-1) - probabilities
+        beyond = torch.zeros_like(before, dtype=torch.bool).scatter(-1, order, before >= options.top_p)
+        scores = scores.masked_fill(beyond, -torch.inf)
+    return scores
+
+
+def drawn(scores: Tensor, uniform: Tensor) -> Tensor:
+    """The pieces [...] that uniform numbers [...] choose by inverting the distribution of scores [..., V]."""
+    below = scores.double().softmax(-1).cumsum(-1)
+    chosen = torch.searchsorted(below, (uniform * below[..., -1]).unsqueeze(-1), right=True)
+    return chosen.squeeze(-1).clamp(max=scores.shape[-1] - 1)

@@ -1,0 +1,57 @@
+"""An ensemble: several networks that share a vocabulary, and write together what they find probable on average.
+
+B sentences, K hypotheses of each, S source positions, T target positions, V vocabulary, M members.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+
+import torch
+from torch import Tensor
+
+from s2s.models.interface import PAD, Batch, LossSums, Model, Source, State, Step
+
+
+@dataclass(frozen=True, slots=True)
+class EnsembleState:
+    """The members' states."""
+
+    members: tuple[State, ...]
+
+    def select(self, rows: Tensor, beams: Tensor) -> "EnsembleState":
+        """Sentences `rows` [B'] and of each the hypotheses `beams` [B', K']."""
+        return EnsembleState(tuple(state.select(rows, beams) for state in self.members))
+
+
+class Ensemble:
+    """p(y | …) = 1/M Σ_m p_m(y | …), the arithmetic mean of probabilities; weights are averaged alike."""
+
+    def __init__(self, members: Sequence[Model]) -> None:
+        self.members = tuple(members)
+
+    def forward(self, batch: Batch) -> LossSums:
+        """The negative log-likelihood, as loss too, of sources [B, S] and targets [B, T], step by step."""
+        state: State = self.start(batch.source, steps=batch.inputs.shape[1])
+        nll = torch.zeros((), device=batch.inputs.device)
+        for inputs, labels in zip(batch.inputs.split(1, dim=1), batch.labels.split(1, dim=1), strict=True):
+            step, state = self.step(inputs, state)
+            chosen = step.logits[:, 0].log_softmax(1).gather(1, labels)
+            nll -= chosen[labels != PAD].sum()
+        return LossSums(loss=nll, nll=nll, tokens=(batch.labels != PAD).sum())
+
+    def start(self, source: Source, *, steps: int) -> EnsembleState:
+        """Each member encodes."""
+        return EnsembleState(tuple(member.start(source, steps=steps) for member in self.members))
+
+    def step(self, tokens: Tensor, state: State, *, weights: bool = False) -> tuple[Step, EnsembleState]:
+        """Logarithms of averaged probabilities [B, K, V], and weights where every member has them."""
+        assert isinstance(state, EnsembleState)
+        answers = [
+            member.step(tokens, own, weights=weights) for member, own in zip(self.members, state.members, strict=True)
+        ]
+        steps = [step for step, _ in answers]
+        logits = torch.stack([step.logits.log_softmax(-1) for step in steps]).logsumexp(0) - log(len(steps))
+        shown = [step.weights for step in steps if step.weights is not None]
+        mean = torch.stack(shown).mean(0) if len(shown) == len(steps) else None
+        return Step(logits, mean), EnsembleState(tuple(following for _, following in answers))

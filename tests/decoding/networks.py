@@ -1,0 +1,54 @@
+"""Small random networks and a source, for tests of searches."""
+
+import torch
+from torch import nn
+
+from s2s.decoding.constraints import Constraints
+from s2s.models.families import build_model
+from s2s.models.interface import Source
+from s2s.models.seq2seq import Seq2Seq
+from s2s.recipe.model_options import (
+    ModelOptions,
+    RnnDecoderOptions,
+    RnnEncoderOptions,
+    TransformerDecoderOptions,
+    TransformerEncoderOptions,
+)
+
+B, S = 3, 5
+LENGTHS = torch.tensor([5, 2, 4])
+FAMILIES = {
+    "summary": (RnnEncoderOptions(width=4), RnnDecoderOptions(width=9, context="summary")),
+    "attention": (RnnEncoderOptions(width=4), RnnDecoderOptions(width=9, context="attention")),
+    "luong": (
+        RnnEncoderOptions(width=4, cell="lstm"),
+        RnnDecoderOptions(width=9, cell="lstm", layers=2, score="general", query="current"),
+    ),
+    "transformer": (
+        TransformerEncoderOptions(family="transformer", layers=1, heads=3),
+        TransformerDecoderOptions(family="transformer", layers=2, heads=3),
+    ),
+}
+
+
+def network(family: str, vocabulary: int, seed: int = 1) -> Seq2Seq:
+    """A network that prefers some pieces clearly, but is sure of none."""
+    torch.manual_seed(seed)
+    encoder, decoder = FAMILIES[family]
+    model = build_model(ModelOptions(embedding=6, encoder=encoder, decoder=decoder), vocabulary).eval()
+    for name, parameter in model.named_parameters():
+        if ".norm." not in name:
+            nn.init.normal_(parameter, std=0.7)
+    return model
+
+
+def source(vocabulary: int) -> Source:
+    """B sentences, padded to S pieces."""
+    ids = torch.randint(4, vocabulary, (B, S), generator=torch.Generator().manual_seed(2))
+    return Source(ids.masked_fill(torch.arange(S) >= LENGTHS.unsqueeze(1), 0), LENGTHS)
+
+
+def constraints(most: list[int], **given: object) -> Constraints:
+    """The most pieces of each sentence, and what else is given."""
+    nothing = {"fewest": torch.zeros(len(most)), "beginning": torch.zeros(len(most), 0, dtype=torch.long)}
+    return Constraints(most=torch.tensor(most), **(nothing | given))  # type: ignore[arg-type]

@@ -1,0 +1,114 @@
+"""Sampling: how often a piece is drawn, what is cut off, and that a line's samples are its own."""
+
+import math
+
+import pytest
+import torch
+from networks import B, constraints, network, source
+
+from s2s.decoding.hypothesis import Hypothesis
+from s2s.decoding.sampling import drawn, random_numbers, sample, sharpened
+from s2s.models.interface import BOS, EOS, Source
+from s2s.models.seq2seq import Seq2Seq
+from s2s.recipe.schema import DecodingOptions
+
+V = 7  # pieces 4, 5, 6 and EOS
+
+
+def sampled(
+    model: Seq2Seq, given: Source, count: int, most: int, seed: int = 1, **options: object
+) -> list[list[Hypothesis]]:
+    rows = [(row, 0) for row in range(len(given.ids))]
+    settings = DecodingOptions(sample=True, seed=seed, **options)  # type: ignore[arg-type]
+    uniform = random_numbers(settings.seed, rows, count, most)
+    with torch.inference_mode():
+        return sample(model, given, settings, constraints([most] * len(given.ids)), uniform, weights=True)
+
+
+def chi_squared(counts: list[int], probabilities: list[float]) -> float:
+    total = sum(counts)
+    return sum((count - total * p) ** 2 / (total * p) for count, p in zip(counts, probabilities, strict=True))
+
+
+@pytest.mark.parametrize("family", ["summary", "transformer"])
+def test_translations_are_drawn_as_often_as_they_are_probable(family: str) -> None:
+    """χ² over all translations of two pieces at most, at a level of 0.1 %."""
+    model, given = network(family, V), source(V)
+    found = sampled(model, given, 4000, 2)
+    written = [(EOS,), *[(piece, last) for piece in (4, 5, 6) for last in (EOS, 4, 5, 6)]]
+    for row in range(B):
+        one = Source(given.ids[row : row + 1], given.lengths[row : row + 1])
+        probabilities, counts = [], []
+        for pieces in written:
+            state, last, total = model.start(one, steps=3), BOS, 0.0
+            for piece in pieces:
+                step, state = model.step(torch.tensor([[last]]), state)
+                step.logits[..., :EOS] = -torch.inf
+                total += step.logits[0, 0].log_softmax(0)[piece].item()
+                last = piece
+            probabilities.append(math.exp(total))
+            counts.append(sum((*h.pieces, *([] if h.cut else [EOS])) == pieces for h in found[row]))
+            for hypothesis in found[row]:
+                if (*hypothesis.pieces, *([] if hypothesis.cut else [EOS])) == pieces:
+                    assert math.isclose(hypothesis.log_probability, total, rel_tol=1e-3, abs_tol=1e-4)
+        assert math.isclose(sum(probabilities), 1, rel_tol=1e-4)
+        assert sum(counts) == 4000
+        expected = [4000 * p for p in probabilities]
+        many = [index for index, mean in enumerate(expected) if mean >= 5]
+        rest = 1 - sum(probabilities[index] for index in many)
+        pooled = [counts[index] for index in many], [probabilities[index] for index in many]
+        if rest > 1e-6:
+            pooled = [*pooled[0], 4000 - sum(pooled[0])], [*pooled[1], rest]
+        assert chi_squared(*pooled) < 34.5  # of 13 kinds, so 12 degrees of freedom at most: 32.9 at 0.1 %
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({}, [0.5, 0.25, 0.125, 0.125]),
+        ({"temperature": 0.5}, [0.25 / 0.34375, 0.0625 / 0.34375, 0.015625 / 0.34375, 0.015625 / 0.34375]),
+        ({"top_k": 2}, [2 / 3, 1 / 3, 0, 0]),
+        ({"top_k": 9}, [0.5, 0.25, 0.125, 0.125]),
+        ({"top_p": 0.5}, [1, 0, 0, 0]),
+        ({"top_p": 0.6}, [2 / 3, 1 / 3, 0, 0]),
+        ({"top_p": 1e-9}, [1, 0, 0, 0]),
+        ({"top_k": 2, "top_p": 0.6}, [1, 0, 0, 0]),  # of what top_k leaves, 2 / 3
+    ],
+)
+def test_what_is_left_to_draw_from(options: dict[str, float], kept: list[float]) -> None:
+    scores = torch.tensor([[0.125, 0.5, 0.25, 0.125]]).log()
+    left = sharpened(scores, DecodingOptions(**options)).softmax(-1)[0]  # type: ignore[arg-type]
+    ranked = [left[1], left[2], *sorted((left[0], left[3]), reverse=True)]
+    assert [float(p) for p in ranked] == pytest.approx(kept, abs=1e-6)
+
+
+def test_a_number_chooses_the_piece_whose_share_it_falls_into() -> None:
+    scores = torch.tensor([-torch.inf, 0.25, -torch.inf, 0.75, -torch.inf]).abs().log().expand(6, 5).clone()
+    scores[:, [0, 2, 4]] = -torch.inf
+    uniform = torch.tensor([0.0, 0.2499, 0.2501, 0.5, 0.9999, 1 - 2**-53], dtype=torch.float64)
+    assert drawn(scores, uniform).tolist() == [1, 1, 3, 3, 3, 3]
+
+
+def test_samples_of_a_line_do_not_depend_on_its_neighbours_and_change_with_the_seed() -> None:
+    model, given = network("attention", 13), source(13)
+    together = sampled(model, given, 4, 6)
+    for row, length in enumerate(given.lengths.tolist()):
+        one = Source(given.ids[row : row + 1, :length], given.lengths[row : row + 1])
+        uniform = random_numbers(1, [(row, 0)], 4, 6)
+        with torch.inference_mode():
+            (alone,) = sample(model, one, DecodingOptions(sample=True), constraints([6]), uniform)
+        assert [h.pieces for h in alone] == [h.pieces for h in together[row]]
+    other = sampled(model, given, 4, 6, seed=2)
+    assert [[h.pieces for h in found] for found in other] != [[h.pieces for h in found] for found in together]
+    assert len({tuple(h.pieces) for h in together[0]}) > 1
+
+
+def test_weights_are_of_the_pieces_that_were_drawn() -> None:
+    model, given = network("attention", 13), source(13)
+    for row, found in enumerate(sampled(model, given, 3, 6)):
+        for hypothesis in found:
+            pieces = [*hypothesis.pieces, *([] if hypothesis.cut else [EOS])]
+            memory = model.encoder(given.ids[row : row + 1], given.lengths[row : row + 1])
+            forced = model.decoder(memory, torch.tensor([[BOS, *pieces[:-1]]]), weights=True)
+            assert hypothesis.weights is not None
+            torch.testing.assert_close(torch.from_numpy(hypothesis.weights), forced.weights[0])

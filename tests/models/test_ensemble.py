@@ -1,0 +1,54 @@
+"""Ensembles: averaged probabilities, step by step."""
+
+import pytest
+import torch
+from networks import FAMILIES, B, S, network, source
+
+from s2s.models.ensemble import Ensemble
+from s2s.models.interface import BOS, EOS, Batch
+
+V = 13
+LABELS = torch.tensor([[5, 6, EOS], [7, EOS, 0], [EOS, 0, 0]])
+INPUTS = torch.tensor([[BOS, 5, 6], [BOS, 7, 0], [BOS, 0, 0]])
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_a_model_with_itself_is_the_model(family: str) -> None:
+    model, given = network(family, V), source(V)
+    ensemble = Ensemble([model, model, model])
+    alone, together = model.start(given, steps=4), ensemble.start(given, steps=4)
+    tokens = torch.full((B, 1), BOS)
+    rows, beams = torch.tensor([2, 0, 1]), torch.zeros(3, 2, dtype=torch.long)
+    for _ in range(3):
+        one, alone = model.step(tokens, alone, weights=True)
+        all_, following = ensemble.step(tokens, together, weights=True)
+        torch.testing.assert_close(all_.logits, one.logits.log_softmax(-1))
+        assert (one.weights is None) == (all_.weights is None)
+        if one.weights is not None:
+            torch.testing.assert_close(all_.weights, one.weights)
+        alone, together = alone.select(rows, beams), following.select(rows, beams)
+        tokens = one.logits.argmax(-1)[rows].expand(3, 2)
+        beams = torch.tensor([[0, 1]] * 3)
+    batch = Batch(given, INPUTS, LABELS)
+    with torch.inference_mode():
+        torch.testing.assert_close(ensemble.forward(batch).nll, model.forward(batch).nll)
+        assert int(ensemble.forward(batch).tokens) == 6
+
+
+def test_probabilities_are_averaged() -> None:
+    models, given = [network("attention", V, seed) for seed in (1, 2)], source(V)
+    tokens = torch.full((B, 1), BOS)
+    steps = [model.step(tokens, model.start(given, steps=1), weights=True)[0] for model in models]
+    mean = torch.stack([step.logits.softmax(-1) for step in steps]).mean(0)
+    ensemble = Ensemble(models)
+    step, _ = ensemble.step(tokens, ensemble.start(given, steps=1), weights=True)
+    torch.testing.assert_close(step.logits.exp(), mean)
+    assert step.weights is not None
+    assert step.weights.shape == (B, 1, S)
+    torch.testing.assert_close(step.weights.sum(-1), torch.ones(B, 1))
+
+
+def test_weights_are_shown_where_every_member_has_them() -> None:
+    ensemble, given = Ensemble([network("attention", V), network("summary", V)]), source(V)
+    step, _ = ensemble.step(torch.full((B, 1), BOS), ensemble.start(given, steps=1), weights=True)
+    assert step.weights is None
