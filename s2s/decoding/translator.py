@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
 from s2s.data.batches import cut_batches, source_batch
+from s2s.decoding.conversion import LONGEST
 from s2s.decoding.search import Hypothesis, beam_search
 from s2s.errors import ArtefactError, UsageError
 from s2s.models.families import build_model
@@ -24,10 +25,6 @@ from s2s.recipe.schema import DecodingOptions, Recipe
 from s2s.registry.version import Version
 from s2s.text.lines import normalize, single_line
 from s2s.text.tokenizer import Tokenizer
-
-LONGEST = (
-    400  # pieces of a source translated in one go, if training saw none longer; a longer line is split and re-joined
-)
 
 
 @dataclass(frozen=True, slots=True)
