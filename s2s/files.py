@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -31,6 +32,15 @@ def home() -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("s2s")
+
+
+def cache() -> Path:
+    """The folder of what can be made again: `S2S_CACHE`, or the user's cache folder."""
+    if folder := os.environ.get("S2S_CACHE"):
+        return Path(folder).expanduser().absolute()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("s2s")
 
 
 @contextlib.contextmanager
@@ -86,6 +96,34 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A new folder to put files in, which appears at `path`, they complete and durable, when the block ends without an
+    exception.
+
+    Raises: UsageError, ResourceError where it cannot be written, or a folder that is not empty is there by then.
+    """
+    with explained(path, "write"):
+        make_folder(path.parent)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+        try:
+            yield temporary
+            for file in temporary.iterdir():
+                _sync_file(file)
+            temporary.chmod(0o777 & ~_umask())  # mkdtemp makes it private
+            sync_folder(temporary)
+            temporary.rename(path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        sync_folder(path.parent)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _umask() -> int:

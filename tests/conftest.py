@@ -1,11 +1,17 @@
 """Every test has a home of its own: nothing is read from, or left in, the user's."""
 
+import json
 import os
+import random
 import shutil
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from s2s.registry.card import Card
 
 
 def pytest_configure() -> None:
@@ -25,6 +31,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("S2S_HOME", str(folder))
     monkeypatch.setenv("S2S_LEASES", str(folder / "leases"))
+    monkeypatch.setenv("S2S_CACHE", str(folder / "cache"))
     monkeypatch.setenv("COLUMNS", "80")
     for variable in ("S2S_REGISTRY", "S2S_DEBUG", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(variable, raising=False)
@@ -61,6 +68,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("S2S_HOME", str(folder))
         patch.setenv("S2S_LEASES", str(folder / "leases"))
+        patch.setenv("S2S_CACHE", str(folder / "cache"))
         patch.delenv("S2S_REGISTRY", raising=False)
         for name in ("numbers/attention", "numbers/bottleneck"):
             recipe = load_recipe(name, TINY)
@@ -79,3 +87,43 @@ def trained_home(trained: Path, own_home: Path) -> Path:
 def tiny() -> list[str]:
     """Overrides that make `numbers/*` tiny, as in `trained`."""
     return list(TINY)
+
+
+@pytest.fixture(scope="session")
+def transformer() -> dict[str, bytes]:
+    """The files of a version of a tiny Transformer that was never trained."""
+    import torch
+    from safetensors.torch import save
+
+    from s2s.models.families import build_model
+    from s2s.recipe.schema import Recipe
+    from s2s.text.tokenizer import train_tokenizer
+
+    blocks = {"family": "transformer", "layers": 1, "heads": 2}
+    recipe = Recipe.model_validate(
+        {
+            "name": "numbers-transformer",
+            "data": {"kind": "generator"},
+            "tokenizer": {"vocabulary": 60},
+            "model": {"embedding": 12, "encoder": blocks, "decoder": blocks},
+        }
+    )
+    letters = random.Random(1)
+    tokenizer = train_tokenizer(("".join(letters.choices("abcdefgh ", k=20)) for _ in range(400)), recipe.tokenizer)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        network = build_model(recipe.model, 60)
+    return {
+        "weights.safetensors": save(network.weights()),
+        "tokenizer.model": tokenizer,
+        "recipe.json": json.dumps(recipe.as_dict()).encode(),
+    }
+
+
+@pytest.fixture(scope="session")
+def card() -> "Card":
+    """A card, as a version has one."""
+    from s2s.registry.card import Card
+
+    frozen = Path(__file__).parent / "registry" / "frozen" / "version-1.json"
+    return Card.model_validate(json.loads(frozen.read_text())["card"])

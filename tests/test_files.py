@@ -198,3 +198,42 @@ def test_a_look_at_a_lock_does_not_keep_a_writer_away(tmp_path):
         threading.Thread(target=lambda: (time.sleep(files.PAUSE_SECONDS), fcntl.flock(looking, fcntl.LOCK_UN))).start()
         with files.only_writer(lock, "at work"):
             assert files.writer(lock) == str(os.getpid())
+
+
+class TestAtomicFolder:
+    def test_it_appears_when_it_is_complete(self, tmp_path):
+        path = tmp_path / "new" / "folder"
+        before = os.umask(0o027)
+        try:
+            with files.atomic_folder(path) as unfinished:
+                (unfinished / "file").write_bytes(b"all of it")
+                assert not path.exists()
+        finally:
+            os.umask(before)
+        assert (path / "file").read_bytes() == b"all of it"
+        assert list(path.parent.iterdir()) == [path]
+        assert stat.S_IMODE(path.stat().st_mode) == 0o750
+
+    def test_an_error_leaves_nothing(self, tmp_path):
+        with pytest.raises(ZeroDivisionError), files.atomic_folder(tmp_path / "folder") as unfinished:
+            (unfinished / "file").write_bytes(b"%d" % (1 // 0))
+        assert list(tmp_path.iterdir()) == []
+
+    def test_what_another_process_has_put_there_stays(self, tmp_path):
+        path = tmp_path / "folder"
+        with pytest.raises(ResourceError, match="cannot write"), files.atomic_folder(path):
+            files.write_bytes(path / "file", b"another's")
+        assert (path / "file").read_bytes() == b"another's"
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_a_place_that_cannot_be_written(self):
+        with pytest.raises((UsageError, ResourceError), match="/proc/here"), files.atomic_folder(Path("/proc/here/x")):
+            pass
+
+
+def test_the_cache_is_the_users_unless_one_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("S2S_CACHE", str(tmp_path / "named"))
+    assert files.cache() == tmp_path / "named"
+    monkeypatch.delenv("S2S_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert files.cache() == tmp_path / "xdg" / "s2s"

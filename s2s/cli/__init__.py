@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "translate": ("s2s.cli.translate", "Translate lines of text with a model"),
     "evaluate": ("s2s.cli.evaluate", "Translate a test set with a model and score it"),
     "compare": ("s2s.cli.compare", "Train what is missing and compare recipes or models"),
-    "models": ("s2s.cli.models", "List, show, alias and remove models; see who holds a device"),
+    "models": ("s2s.cli.models", "List, show, alias, remove, export models; who holds a device"),
 }
 
 

@@ -11,6 +11,7 @@ from s2s.cli.options import AsJson
 
 NEEDED = (
     "babel",
+    "ctranslate2",
     "datasets",
     "jinja2",
     "num2words",
@@ -130,7 +131,7 @@ def _memory(findings: Findings) -> dict[str, int]:
 
 def _folders(findings: Findings) -> dict[str, dict[str, Any]]:
     """Where things are kept."""
-    from s2s.files import home
+    from s2s.files import cache, home
     from s2s.registry.leases import lease_folder
     from s2s.registry.store import Registry
 
@@ -138,6 +139,7 @@ def _folders(findings: Findings) -> dict[str, dict[str, Any]]:
         "home": _folder(home(), "S2S_HOME", findings),
         "registry": _folder(Registry.default().root, "S2S_REGISTRY", findings),
         "leases": _folder(lease_folder(), "S2S_LEASES", findings),
+        "cache": _folder(cache(), "S2S_CACHE", findings),
     }
 
 

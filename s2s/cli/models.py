@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from s2s.registry.card import Card, ScoreRecord
     from s2s.registry.version import Version
 
-app = typer.Typer(help="The models of the registry: list, show, alias, remove; and who holds which device.")
+app = typer.Typer(help="The models of the registry: list, show, alias, remove, export; and who holds which device.")
 
 METRICS = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER", "exact": "exact match"}
 NUMBERS = {"parameters", "pid"}  # columns that are set flush right
@@ -121,6 +122,31 @@ def rm(
         note(f"warning: unused files stay, because of another version: {error.message}; {error.hint}")
     else:
         note(f"freed {freed / 1e6:,.1f} MB; what is younger than a day is freed by a later s2s models rm")
+
+
+@app.command()
+def export(
+    model: ModelReference,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder; it appears complete or not at all.")],
+    form: Annotated[Literal["ctranslate2"], typer.Option("--format", help="What is to read it.")],
+    precision: Annotated[
+        Literal["fp32", "int8", "int8_bf16", "bf16"],
+        typer.Option("--precision", help="Numbers stored; int8 takes a quarter of fp32's room."),
+    ] = "fp32",
+) -> None:
+    """Write a Transformer as a folder that CTranslate2 reads without s2s, its SentencePiece model with it.
+
+    Examples:
+        s2s models export numbers-transformer numbers-ct2 --format ctranslate2
+        s2s models export numbers-transformer small --format ctranslate2 --precision int8
+    """
+    from s2s.decoding.conversion import export as written
+    from s2s.registry.store import Registry
+
+    version = Registry.default().resolve(model)
+    written(version, folder, precision)
+    note(f"wrote {folder}: {version.reference} in {precision}, and tokenizer.model, whose pieces it reads and writes")
+    note(f'In Python: ctranslate2.Translator("{folder}")')
 
 
 @app.command()

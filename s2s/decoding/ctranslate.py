@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from s2s.decoding.hypothesis import Answer, Hypothesis, Request
 from s2s.devices import usable_threads
@@ -33,7 +34,10 @@ class CTranslateEngine:
 
     def begin(self, request: Request) -> Answer:
         """The search begins at once, in threads of its own."""
-        batches = [(rows, self._begun(request, rows)) for rows in request.batches()]
+        groups = list(request.batches())
+        if request.weights and request.options.beam > 1:  # in a batch, the first row is that of another sentence
+            groups = [[row] for rows in groups for row in rows]
+        batches = [(rows, self._begun(request, rows)) for rows in groups]
 
         def answer() -> list[list[Hypothesis]]:
             found = {row: result for rows, results in batches for row, result in zip(rows, results, strict=True)}
@@ -69,6 +73,11 @@ class CTranslateEngine:
         for index, (tokens, score) in enumerate(zip(result.hypotheses, result.scores, strict=True)):
             written, weights = [self._ids[token] for token in tokens], None
             if request.weights:
-                weights = np.array(result.attention[index], dtype=np.float32)
+                weights = _with_eos(np.array(result.attention[index], dtype=np.float32))
             found.append(Hypothesis.of(written, score * len(written) ** alpha, alpha, weights))
         return found
+
+
+def _with_eos(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Weights [L, S] from those [L, S − 1] without the column of the source's EOS, each row of which sums to 1."""
+    return np.column_stack((weights, np.clip(1 - weights.sum(1), 0, 1)))

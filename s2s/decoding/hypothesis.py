@@ -11,8 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s.data.cutting import cut_batches
-from s2s.recipe.schema import DecodingOptions
+from s2s.recipe.schema import DecodingOptions, Recipe
 from s2s.text.tokenizer import EOS
+
+LONGEST = 400  # pieces of a source translated in one go, if training saw none longer
+
+
+def longest_source(recipe: Recipe) -> int:
+    """Most pieces, EOS left out, of what an engine is given; a longer line is split, and its parts joined again."""
+    return max(LONGEST, recipe.data.max_length)
 
 
 @dataclass(frozen=True, slots=True)

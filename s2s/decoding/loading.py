@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from s2s.decoding.hypothesis import Engine
+from s2s.decoding.hypothesis import Engine, longest_source
 from s2s.decoding.translator import Translator, require_attention
 from s2s.errors import UsageError
 from s2s.recipe.loading import parse_recipe
@@ -56,7 +56,8 @@ def loaded_translator(
     Raises: UsageError where models, options or engine do not go together.
     """
     versions = [Registry.default().resolve(model) for model in wish.models]
-    recipe = _changed(_stored_recipe(versions[0]), wish.decoding or {})
+    stored = _stored_recipe(versions[0])
+    recipe = _changed(stored, wish.decoding or {})
     if wish.nbest > recipe.decoding.beam and not recipe.decoding.sample:
         raise UsageError(f"--nbest {wish.nbest} of a beam of {recipe.decoding.beam}", f"--beam {wish.nbest}")
     if wish.weights:
@@ -67,7 +68,7 @@ def loaded_translator(
         raise UsageError(f"{names} do not share a vocabulary", "train one --from the other, or from the same corpus")
     tokenizer = Tokenizer(versions[0].read("tokenizer.model"))
     with lease(wish.device, wait=wish.wait, command=wish.command, notify=notify) as device:
-        reason = _why_not_ctranslate(wish, recipe, device)
+        reason = _why_not_ctranslate(wish, stored, recipe.decoding, device)
         if wish.engine == "ctranslate2" and reason:
             raise UsageError(f"--engine ctranslate2: {reason}", "--engine pytorch does it")
         engine: Engine
@@ -103,23 +104,22 @@ def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     return recipe.model_copy(update={"decoding": decoding})
 
 
-def _why_not_ctranslate(wish: Wish, recipe: Recipe, device: str) -> str | None:
+def _why_not_ctranslate(wish: Wish, stored: Recipe, options: DecodingOptions, device: str) -> str | None:
     """Why CTranslate2 cannot do what is wished as it is meant, or None where it can."""
-    from s2s.decoding.conversion import inexpressible, longest_output, longest_source
+    from s2s.decoding.conversion import inexpressible, longest_output
 
-    options = recipe.decoding
     reasons = {
         f"{len(wish.models)} models together": len(wish.models) > 1,
         "samples are to be drawn": options.sample,
         "beginnings are given": wish.beginnings,
         "the search is to be exact": options.stopping == "exact" and options.beam > 1,
         "there is a shortest output": options.min_ratio > 0,
-        "outputs may be longer than its table of positions": options.most(longest_source(recipe))
-        > longest_output(recipe),
+        "outputs may be longer than its table of positions": options.most(longest_source(stored))
+        > longest_output(stored),
         f"it has no precision {wish.precision}": wish.precision not in ("auto", *PRECISIONS["ctranslate2"]),
     }
     said = next((reason for reason, is_so in reasons.items() if is_so), None)
-    return said or inexpressible(recipe) or _unsupported(wish.precision, device)
+    return said or inexpressible(stored) or _unsupported(wish.precision, device)
 
 
 def _unsupported(precision: str, device: str) -> str | None:

@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Generic, TypeVar
 
-from s2s.decoding.hypothesis import Engine, Hypothesis, Request
+from s2s.decoding.hypothesis import Engine, Hypothesis, Request, longest_source
 from s2s.errors import UsageError
 from s2s.recipe.schema import DecodingOptions, Recipe
 from s2s.text.lines import normalize, single_line
 from s2s.text.tokenizer import Tokenizer
 
-LONGEST = (
-    400  # pieces of a source translated in one go, if training saw none longer; a longer line is split and re-joined
-)
 Engine_co = TypeVar("Engine_co", bound=Engine, covariant=True)
 
 
@@ -98,7 +95,7 @@ class Translator(Generic[Engine_co]):
 
     def _parts(self, lines: Sequence[str]) -> list[tuple[int, int, list[int]]]:
         """The pieces of all lines that are not blank, over-long ones in parts: (line, number of the part, pieces)."""
-        longest = max(LONGEST, self.recipe.data.max_length)
+        longest = longest_source(self.recipe)
         return [
             (number, index, part)
             for number, (line, pieces) in enumerate(zip(lines, self.encode(lines), strict=True))

@@ -9,6 +9,8 @@ import pytest
 from workshop import Workshop, make_files
 
 from s2s.cli import COMMANDS, examples_of, load_command
+from s2s.registry.card import Card
+from s2s.registry.store import Registry
 
 
 def examples(command, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -24,13 +26,20 @@ EXAMPLES = [found for name in COMMANDS for found in examples(load_command(name),
 
 
 @pytest.fixture(scope="module")
-def prepared(trained: Path, tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What examples name, made once: files, a tokenizer, two versions of a model with an alias, a run to
-    resume and one that is finished.
+def prepared(
+    trained: Path,
+    transformer: dict[str, bytes],
+    card: Card,
+    tiny: list[str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """What examples name, made once: files, a tokenizer, two versions of a model with an alias, a Transformer, a run
+    to resume and one that is finished.
     """
     workshop = Workshop(tmp_path_factory.mktemp("prepared"), tiny)
     work, home = workshop.folder / "work", workshop.folder / "home"
     shutil.copytree(trained, home)
+    Registry(home / "registry").publish("numbers-transformer", transformer, card)
     unfinished = next((home / "runs").glob("numbers-attention-*")).rename(home / "runs" / "numbers-attention-1a2b3c4d")
     record = json.loads((unfinished / "run.json").read_text())
     (unfinished / "run.json").write_text(json.dumps(record | {"published": None}))

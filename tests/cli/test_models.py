@@ -2,16 +2,15 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
+import ctranslate2
 import pytest
+from sentencepiece import SentencePieceProcessor
 
 from s2s.cli.console import out
-from s2s.registry.card import Card
 from s2s.registry.leases import lease
 from s2s.registry.store import Registry
 
-FROZEN = Path(__file__).parents[1] / "registry" / "frozen" / "version-1.json"
 HEAVY = {"torch", "datasets", "sacrebleu", "sentencepiece", "matplotlib", "pyarrow"}
 LOOK = """
 import json, sys
@@ -20,11 +19,6 @@ for line in ("list", "show plain", "alias plain best", "rm plain --force", "ps")
     assert main(["models", *line.split()]) == 0
 print(json.dumps(list(sys.modules)))
 """
-
-
-@pytest.fixture
-def card() -> Card:
-    return Card.model_validate(json.loads(FROZEN.read_text())["card"])
 
 
 @pytest.fixture
@@ -175,6 +169,50 @@ def test_removing_keeps_all_files_where_a_version_cannot_be_read(run, registry):
     assert "removed numbers-attention:2" in found.err
     assert "plain" in found.err
     assert len(list(registry.root.glob("blobs/sha256/??/*"))) == 2
+
+
+@pytest.mark.usefixtures("registry")
+class TestExport:
+    @pytest.fixture
+    def published(self, registry, transformer, card):
+        return registry.publish("numbers-transformer", transformer, card)
+
+    @pytest.mark.parametrize("precision", ["fp32", "int8"])
+    def test_a_folder_that_ctranslate2_reads(self, run, published, in_folder, transformer, precision):
+        line = ("models", "export", "numbers-transformer", "out", "--format", "ctranslate2", "--precision", precision)
+        found = run(*line)
+        assert (found.code, found.out) == (0, "")
+        assert "wrote out: numbers-transformer:1" in found.err
+        assert 'ctranslate2.Translator("out")' in found.err
+        names = {path.name for path in (in_folder / "out").iterdir()}
+        assert names == {"model.bin", "config.json", "shared_vocabulary.json", "tokenizer.model"}
+        assert (in_folder / "out" / "tokenizer.model").read_bytes() == transformer["tokenizer.model"]
+        pieces = SentencePieceProcessor(model_file="out/tokenizer.model").encode("abc deg", out_type=str)
+        assert ctranslate2.Translator("out").translate_batch([pieces], max_decoding_length=7)[0].hypotheses[0]
+        assert list(in_folder.iterdir()) == [in_folder / "out"]
+
+    def test_fp32_unless_told_otherwise(self, run, published, in_folder):
+        run("models", "export", "numbers-transformer", "out", "--format", "ctranslate2")
+        assert ctranslate2.Translator("out").compute_type == "float32"
+
+    def test_what_is_there_stays(self, run, published, in_folder):
+        (in_folder / "out").mkdir()
+        found = run("models", "export", "numbers-transformer", "out", "--format", "ctranslate2")
+        assert found.code == 2
+        assert "out exists" in found.err
+        assert list((in_folder / "out").iterdir()) == []
+
+    @pytest.mark.usefixtures("trained_home")
+    def test_a_model_that_cannot_be_expressed(self, run, in_folder):
+        found = run("models", "export", "numbers-attention:1", "out", "--format", "ctranslate2")
+        assert found.code == 2
+        assert "numbers-attention:1: its encoder is no Transformer" in found.err
+        assert list(in_folder.iterdir()) == []
+
+    def test_a_folder_that_cannot_be_written(self, run, published):
+        found = run("models", "export", "numbers-transformer", "/proc/here/out", "--format", "ctranslate2")
+        assert found.code in {2, 5}
+        assert "/proc/here/out" in found.err
 
 
 def test_who_holds_what(run):

@@ -69,6 +69,7 @@ class Workshop:
             "PYTHONPATH": str(Path(s2s.__file__).parents[1]),
             "S2S_HOME": str(self.folder / "home"),
             "S2S_LEASES": str(self.folder / "leases"),
+            "S2S_CACHE": str(self.folder / "cache"),
         }
         return subprocess.run(
             ["bash", "-o", "pipefail", "-c", line],

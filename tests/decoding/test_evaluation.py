@@ -8,7 +8,7 @@ import torch
 from s2s.data.corpus import Corpus
 from s2s.decoding.evaluation import evaluate, perplexity
 from s2s.decoding.forced import forced_score
-from s2s.decoding.translator import Translator
+from s2s.decoding.loading import reference_translator
 from s2s.files import home
 from s2s.metrics.scores import score_corpus
 from s2s.registry.store import Registry
@@ -17,7 +17,7 @@ from s2s.registry.store import Registry
 @pytest.mark.usefixtures("trained_home")
 def test_a_published_model_scores_what_its_card_says() -> None:
     version = Registry.default().resolve("numbers-attention")
-    translator = Translator.load(version, torch.device("cpu"))
+    translator = reference_translator(version, torch.device("cpu"))
     test = Corpus.open(home() / "corpora" / version.card.corpus[:16]).split("test")
     sources, references = test.texts(range(len(test)))
     found = evaluate(translator, sources, references)
@@ -30,11 +30,12 @@ def test_a_published_model_scores_what_its_card_says() -> None:
 
 @pytest.mark.usefixtures("trained_home")
 def test_forced_scores_do_not_depend_on_batches() -> None:
-    translator = Translator.load(Registry.default().resolve("numbers-bottleneck"), torch.device("cpu"))
+    translator = reference_translator(Registry.default().resolve("numbers-bottleneck"), torch.device("cpu"))
     sources, targets = translator.encode(["drei", "", "vierzig"]), translator.encode(["three", "x", "forty and more"])
-    together = forced_score(translator.model, sources, targets, torch.device("cpu"))
+    together = forced_score(translator.engine.model, sources, targets, torch.device("cpu"))
     alone = [
-        forced_score(translator.model, [s], [t], torch.device("cpu")) for s, t in zip(sources, targets, strict=True)
+        forced_score(translator.engine.model, [s], [t], torch.device("cpu"))
+        for s, t in zip(sources, targets, strict=True)
     ]
     assert together.pieces == sum(score.pieces for score in alone) == sum(len(target) + 1 for target in targets)
     assert math.isclose(together.nll, sum(score.nll for score in alone), rel_tol=1e-4)

@@ -3,14 +3,17 @@
 import pytest
 import torch
 
+from s2s.decoding import hypothesis, pytorch
 from s2s.decoding import translator as module
+from s2s.decoding.loading import reference_translator
+from s2s.decoding.pytorch import PyTorchEngine
 from s2s.decoding.translator import Translator, require_attention
 from s2s.errors import ArtefactError, UsageError
 from s2s.registry.store import Registry
 
 
-def load(name: str) -> Translator:
-    return Translator.load(Registry.default().resolve(name), torch.device("cpu"))
+def load(name: str) -> Translator[PyTorchEngine]:
+    return reference_translator(Registry.default().resolve(name), torch.device("cpu"))
 
 
 LINES = [
@@ -36,11 +39,11 @@ class TestTranslator:
 
     def test_blank_lines_do_not_run_the_model(self, monkeypatch: pytest.MonkeyPatch) -> None:
         translator = load("numbers-attention")
-        monkeypatch.setattr(module, "beam_search", lambda *_, **__: pytest.fail("the model was run"))
+        monkeypatch.setattr(pytorch, "BeamSearch", lambda *_, **__: pytest.fail("the model was run"))
         assert [found.text for found in translator.translate(["", "  ", "\t"])] == ["", "", ""]
 
     def test_a_line_that_is_too_long_is_split_and_joined(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "LONGEST", 12)
+        monkeypatch.setattr(hypothesis, "LONGEST", 12)
         translator = load("numbers-attention")
         data = translator.recipe.data.model_copy(update={"max_length": 12})
         translator.recipe = translator.recipe.model_copy(update={"data": data})
@@ -50,7 +53,7 @@ class TestTranslator:
         assert long.text.count("\n") == 0
 
     def test_no_line_is_too_long_that_training_could_have_seen(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "LONGEST", 12)
+        monkeypatch.setattr(hypothesis, "LONGEST", 12)
         translator = load("numbers-attention")
         assert translator.recipe.data.max_length == 200
         (long,) = translator.translate(["dreihundertachtundachtzig Millionen " * 3])
@@ -86,4 +89,4 @@ class TestTranslator:
             "mixed", files | {"weights.safetensors": bottleneck.read("weights.safetensors")}, attention.card
         )
         with pytest.raises(ArtefactError, match="mixed:1: weights and recipe do not fit together"):
-            Translator.load(mixed, torch.device("cpu"))
+            reference_translator(mixed, torch.device("cpu"))

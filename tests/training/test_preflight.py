@@ -10,7 +10,7 @@ import pytest
 
 from s2s.cli import main
 from s2s.data.corpus import Corpus
-from s2s.decoding.translator import Translator
+from s2s.decoding.loading import reference_translator
 from s2s.devices import device_named
 from s2s.errors import ResourceError
 from s2s.models.families import build_model
@@ -141,7 +141,7 @@ def test_from_a_model_it_begins_with_that_model(checked: Callable) -> None:
     code, out, _ = checked("--from", "numbers-attention", "--set", "data.generator.seed=2", "--json")
     assert code == 0
     lines = json.loads(out)["lines"]
-    translator = Translator.load(Registry.default().resolve("numbers-attention"), device_named("cpu"))
+    translator = reference_translator(Registry.default().resolve("numbers-attention"), device_named("cpu"))
     assert [one.text for one in translator.translate([source for source, _ in lines])] == [text for _, text in lines]
 
 

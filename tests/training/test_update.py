@@ -14,7 +14,7 @@ from s2s.data.batches import pair_batch
 from s2s.data.corpus import Corpus
 from s2s.data.cutting import cut_batches
 from s2s.decoding.forced import forced_score
-from s2s.decoding.translator import Translator
+from s2s.decoding.loading import reference_translator
 from s2s.errors import ResourceError
 from s2s.models.families import build_model
 from s2s.models.interface import BOS, EOS, PAD, UNK, Batch
@@ -269,11 +269,11 @@ def test_word_dropout_replaces_a_share_of_the_pieces_that_are_read(rate: float) 
 
 def test_pieces_are_dropped_in_training_alone(tiny_train: Callable[..., Version]) -> None:
     version = tiny_train("training.word_dropout=0.7", "training.limit=4 updates")
-    translator = Translator.load(version, CPU)
+    translator = reference_translator(version, CPU)
     (folder,) = runs_folder().glob("again-*")
     corpus = Corpus.open(next(path for path in (folder.parents[1] / "corpora").iterdir() if path.is_dir()))
     split = corpus.split("validation")
-    forced = forced_score(translator.model, *split.pieces(range(len(split))), CPU)
+    forced = forced_score(translator.engine.model, *split.pieces(range(len(split))), CPU)
     (line,) = read_run(folder).metrics.validation
     assert line["loss"] == pytest.approx(forced.nll / forced.pieces, rel=1e-5)
     plain = tiny_train("training.limit=4 updates", name="plain")
