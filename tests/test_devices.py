@@ -56,6 +56,7 @@ def test_the_processor_is_always_there_and_the_last_choice():
 
 
 def test_graphics_cards_come_first(monkeypatch):
+    monkeypatch.setattr(devices, "_has_driver", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert devices.available_devices() == ["cuda:0", "cuda:1", "cpu"]
     assert devices.device_named("cuda") == torch.device("cuda:0")
@@ -70,6 +71,7 @@ def test_a_device_that_does_not_exist(name):
 
 @pytest.mark.parametrize("name", ["cuda:2", "cuda:99", "cuda:x"])
 def test_a_device_that_is_not_here(monkeypatch, name):
+    monkeypatch.setattr(devices, "_has_driver", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(ResourceError) as caught:
         devices.device_named(name)

@@ -22,8 +22,11 @@ def translate(
         Literal["first", "exact"] | None,
         typer.Option(
             "--stopping",
-            help="first: when as many have finished as the beam is wide; exact: when nothing better can come.",
+            help="first: when patience × beam hypotheses have finished; exact: when nothing better can come.",
         ),
+    ] = None,
+    patience: Annotated[
+        float | None, typer.Option("--patience", min=1, max=100, help="Finished hypotheses to wait for, over the beam.")
     ] = None,
     min_ratio: Annotated[
         float | None, typer.Option("--min-ratio", min=0, help="Shortest output, as a multiple of the source's pieces.")
@@ -110,6 +113,7 @@ def translate(
             "beam": beam,
             "length_penalty": length_penalty,
             "stopping": stopping,
+            "patience": patience,
             "min_ratio": min_ratio,
             "max_ratio": max_ratio,
             "no_repeat_ngram": no_repeat_ngram,

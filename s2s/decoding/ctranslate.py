@@ -41,9 +41,22 @@ class CTranslateEngine:
 
         def answer() -> list[list[Hypothesis]]:
             found = {row: result for rows, results in batches for row, result in zip(rows, results, strict=True)}
-            return [self._hypotheses(found[row].result(), request) for row in range(len(found))]
+            return [
+                self._hypotheses(self._within(found[row].result(), request, row), request) for row in range(len(found))
+            ]
 
         return answer
+
+    def _within(self, result: Any, request: Request, row: int) -> Any:
+        """The result, or that of another search where it is longer than its sentence's own limit allows.
+
+        A batch has one limit, that of its longest sentence.
+        """
+        most = request.options.most(len(request.sentences[row]))
+        if all(len(tokens) <= most for tokens in result.hypotheses):
+            return result
+        (alone,) = self._begun(request, [row])
+        return alone.result()
 
     def in_words(self) -> str:
         """`CTranslate2, int8`."""
@@ -55,6 +68,7 @@ class CTranslateEngine:
         return self._translator.translate_batch(
             [[pieces[piece] for piece in request.sentences[row]] for row in rows],
             beam_size=options.beam,
+            patience=options.patience,
             num_hypotheses=request.nbest,
             length_penalty=options.length_penalty,
             no_repeat_ngram_size=options.no_repeat_ngram,

@@ -45,8 +45,9 @@ class BeamSearch:
     """The search of one batch of B sentences.
 
     Candidates are ranked by the sum of log-probabilities, finished hypotheses by log-probability / length^α. A sentence
-    is done when `beam` hypotheses have finished (stopping "first"), or when nothing under way could still come among
-    the `nbest` finished (stopping "exact"), and in any case at its length limit, where what is unfinished is cut.
+    is done when beam × patience hypotheses have finished (stopping "first"; Kasai et al. 2022), or when nothing under
+    way could still come among the `nbest` finished ("exact"), and in any case at its length limit, where what is
+    unfinished is cut.
     """
 
     def __init__(self, options: DecodingOptions, constraints: Constraints, *, nbest: int = 1) -> None:
@@ -120,7 +121,7 @@ class BeamSearch:
         if length >= limit or best == -torch.inf:
             return True
         if self.options.stopping == "first" or self.options.beam == 1:
-            return len(found) >= self.options.beam
+            return len(found) >= self.options.awaited
         highest = best / limit**self.options.length_penalty  # that it could reach, were all that follows certain
         return sum(hypothesis.score >= highest for hypothesis in found) >= self.nbest
 

@@ -224,8 +224,15 @@ class DecodingOptions(Options):
     )
     stopping: Literal["first", "exact"] = Field(
         "first",
-        description="when a beam search ends: first, when as many hypotheses as the beam is wide have finished; "
+        description="when a beam search ends: first, when patience × beam hypotheses have finished; "
         "exact, when nothing under way could become better than what has finished",
+    )
+    patience: float = Field(
+        2.0,
+        ge=1,
+        le=100,
+        description="stopping first: finished hypotheses to wait for, as a multiple of the beam (Kasai et al. 2022); "
+        "with 1, a model that is sure of itself may end with scraps that finish before its first choice does",
     )
     min_ratio: float = Field(0.0, ge=0, description="shortest output, as a multiple of the source's pieces")
     max_ratio: float = Field(
@@ -260,9 +267,8 @@ class DecodingOptions(Options):
         return int(self.min_ratio * source)
 
     def in_words(self) -> str:
-        """`beam 5, length penalty 1`, and what else is not as it is by default."""
+        """`beam 5, length penalty 1, patience 2`, and what else is not as it is by default."""
         more = {
-            "exact stopping": self.stopping == "exact" and self.beam > 1 and not self.sample,
             f"at least {self.min_ratio:g} of the source's length": self.min_ratio,
             f"no {self.no_repeat_ngram} pieces twice": self.no_repeat_ngram,
         }
@@ -272,7 +278,15 @@ class DecodingOptions(Options):
         if self.sample:
             cut = f", top k {self.top_k}" * bool(self.top_k) + f", top p {self.top_p:g}" * (self.top_p < 1)
             return f"sampling at temperature {self.temperature:g}{cut}, seed {self.seed}"
-        return f"beam {self.beam}, length penalty {self.length_penalty:g}" if self.beam > 1 else "greedy search"
+        if self.beam == 1:
+            return "greedy search"
+        stopping = "exact stopping" if self.stopping == "exact" else f"patience {self.patience:g}"
+        return f"beam {self.beam}, length penalty {self.length_penalty:g}, {stopping}"
+
+    @property
+    def awaited(self) -> int:
+        """Finished hypotheses that end a search whose stopping is first."""
+        return 1 if self.beam == 1 else int(self.beam * self.patience + 0.5)
 
 
 class Recipe(Options):

@@ -16,7 +16,9 @@ class ScoreRecord(Options):
     value: float
     signature: str = Field(description="how the figure was computed, as the metric's library says it")
     test_set: str = Field(description="what was translated: test, or a file's name")
-    settings: str = Field(description='how it was decoded: "beam 5, length penalty 1"; empty where nothing was')
+    settings: str = Field(
+        description='how it was decoded: "beam 5, length penalty 1, patience 2"; empty where nothing was'
+    )
 
 
 class TrainingRecord(Options):

@@ -102,7 +102,14 @@ def test_json_lines(in_folder: Path, run: Callable) -> None:
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert len(rows) == 2
     assert rows[0]["score"] < 0
-    assert rows[1] == {"text": "", "score": 0.0, "cut": False, "split": False}
+    assert rows[0]["tokens"]
+    assert "weights" not in rows[0]
+    assert rows[1] == {"text": "", "score": 0.0, "tokens": [], "warnings": []}
+    done = run("translate", "numbers-attention", "in.de", "--json", "--weights", "--nbest", 2)
+    row = json.loads(done.out.splitlines()[0])
+    assert [len(weights) for weights in row["weights"]] == [len(row["source_tokens"])] * len(row["tokens"])
+    assert row["nbest"][0]["text"] == row["text"]
+    assert row["nbest"][0]["score"] > row["nbest"][1]["score"]
 
 
 def test_output_is_flushed_when_the_input_pauses() -> None:

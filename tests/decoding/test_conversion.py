@@ -23,11 +23,10 @@ from s2s.decoding.conversion import (
     export,
     inexpressible,
     longest_output,
-    longest_source,
     sinusoidal_rows,
 )
-from s2s.decoding.search import NEVER
-from s2s.decoding.translator import Translator
+from s2s.decoding.hypothesis import longest_source
+from s2s.decoding.loading import reference_translator
 from s2s.errors import ArtefactError, ResourceError, UsageError
 from s2s.models.families import build_model
 from s2s.models.positions import SinusoidalPositions
@@ -158,7 +157,7 @@ class TestConvert:
             np.testing.assert_allclose(1 - given.sum(1), weights[: len(given), -1].numpy(), atol=1e-5)
 
     def test_beam_search_ranks_by_the_networks_own_scores(self, pair: Pair) -> None:
-        sources, never = sentences(SOURCES), pair.tokenizer.pieces(NEVER)
+        sources, never = sentences(SOURCES), pair.tokenizer.pieces(range(EOS))
         answers = pair.converted.translate_batch(
             [pair.tokenizer.pieces(source) for source in sources],
             beam_size=3,
@@ -171,7 +170,7 @@ class TestConvert:
         for source, answer in zip(sources, answers, strict=True):
             found = pair.ids(answer.hypotheses[0])
             logits, _ = pair.forced(source, found)
-            logits[:, NEVER] = -torch.inf
+            logits[:, :EOS] = -torch.inf
             wanted = logits.log_softmax(-1)[torch.arange(len(found)), torch.tensor(found)].mean()
             assert answer.scores[0] == pytest.approx(wanted.item(), abs=1e-5)
 
@@ -360,7 +359,7 @@ class TestExport:
             min_decoding_length=0,
             suppress_sequences=[["<pad>"], ["<unk>"], ["<s>"]],
         )[0]
-        ours = Translator.load(version, torch.device("cpu"))
+        ours = reference_translator(version, torch.device("cpu"))
         greedy = ours.recipe.decoding.model_copy(update={"beam": 1})
         assert processor.decode(answer.hypotheses[0]) == ours.translate([line], greedy)[0].text
 

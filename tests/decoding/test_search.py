@@ -26,11 +26,12 @@ def search(
     *,
     alpha: float = 1.0,
     stopping: str = "first",
+    patience: float = 1.0,
     nbest: int | None = None,
     weights: bool = False,
     **held: object,
 ) -> list[list[Hypothesis]]:
-    options = DecodingOptions(beam=beam, length_penalty=alpha, stopping=stopping)  # type: ignore[arg-type]
+    options = DecodingOptions(beam=beam, length_penalty=alpha, stopping=stopping, patience=patience)  # type: ignore[arg-type]
     limits = [most] * len(given.ids) if isinstance(most, int) else most
     with torch.inference_mode():
         found = BeamSearch(options, constraints(limits, **held), nbest=nbest or beam)
@@ -132,10 +133,11 @@ def test_an_exact_search_waits_for_the_first_choice_whatever_scraps_finish_early
         assert len(hypotheses) == beam
 
 
-def test_the_first_finished_end_a_search_that_is_not_exact() -> None:
-    for hypotheses in search(Sure(), source(13), 5, 40):
-        assert len(hypotheses) == 5
-        assert all(len(found.pieces) < 9 for found in hypotheses)
+def test_impatience_ends_with_scraps() -> None:
+    for patience, waits in ((1.0, False), (20.0, True)):
+        for hypotheses in search(Sure(), source(13), 5, 40, patience=patience):
+            assert len(hypotheses) == 5
+            assert (hypotheses[0].pieces == [Sure.way] * 9) is waits
 
 
 def test_limits_are_each_sentences_own() -> None:

@@ -4,15 +4,17 @@ from typing import Any
 
 import pytest
 import torch
+from networks import constraints
 from torch import Tensor, nn
 
-from s2s.decoding.search import beam_search
+from s2s.decoding.search import BeamSearch
 from s2s.models.blocks import CrossAttention, FeedForward, SelfAttention
 from s2s.models.families import build_model
 from s2s.models.interface import BOS, EOS, PAD, UNK, Batch, Memory, Source
 from s2s.models.seq2seq import Seq2Seq
 from s2s.models.transformer import TransformerDecoder, TransformerEncoder
 from s2s.recipe.model_options import ModelOptions
+from s2s.recipe.schema import DecodingOptions
 
 B, S, T, V, D, F = 3, 5, 7, 17, 12, 10
 LENGTHS = torch.tensor([5, 2, 4])
@@ -241,7 +243,7 @@ def test_a_search_scores_as_forced_decoding_does(mix: str) -> None:
     with torch.inference_mode():
         assert model.bias is not None
         model.bias[[PAD, UNK, BOS]] = -100.0  # which the search never writes
-        found = beam_search(model, given, beam=3, length_penalty=1.0, max_lengths=[9, 8, 9], weights=True)
+        found = BeamSearch(DecodingOptions(beam=3), constraints([9, 8, 9]), nbest=3).run(model, given, weights=True)
         for row, hypotheses in enumerate(found):
             assert len(hypotheses) == 3
             for hypothesis in hypotheses:

@@ -86,7 +86,8 @@ def test_every_section_has_a_title():
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("training.lr", 1), ("decoding", 4), ("max_ratio", 2), ("model.decoder", 9 + 13), ("layers", 4)]
+    ("name", "count"),
+    [("training.lr", 1), ("decoding", 13), ("max_ratio", 2), ("model.decoder", 9 + 13), ("layers", 4)],
 )
 def test_keys_by_name_by_table_and_by_last_name(name, count):
     assert len(keys_named(name)) == count

@@ -1,0 +1,81 @@
+"""The CTranslate2 engine beside the PyTorch one: the same pieces, scores and weights, whatever is asked for."""
+
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from s2s.decoding.hypothesis import Hypothesis, Request
+from s2s.decoding.loading import Wish, loaded_translator
+from s2s.registry.card import Card
+from s2s.registry.store import Registry
+
+Search = Callable[..., list[list[Hypothesis]]]
+LETTERS = random.Random(2)
+LINES = ["".join(LETTERS.choices("abcdefgh ", k=LETTERS.randrange(1, 25))).strip() or "a" for _ in range(40)]
+
+
+@pytest.fixture
+def published(transformer: dict[str, bytes], card: Card) -> None:
+    Registry.default().publish("numbers-transformer", transformer, card)
+
+
+@pytest.fixture
+def searched(published: None) -> Search:
+    """What an engine, in fp32, makes of LINES."""
+
+    def search(engine: str, *, nbest: int = 1, weights: bool = False, **options: object) -> list[list[Hypothesis]]:
+        wish = Wish(["numbers-transformer"], "test", engine=engine, precision="fp32", decoding=options)  # type: ignore[arg-type]
+        with loaded_translator(wish, print) as translator:
+            assert engine in translator.engine.in_words().lower()
+            pieces = translator.encode(LINES)
+            request = Request(pieces, translator.recipe.decoding, nbest=nbest, weights=weights)
+            return translator.engine.begin(request)()
+
+    return search
+
+
+@pytest.mark.parametrize(
+    ("nbest", "options"),
+    [
+        (1, {"beam": 1, "max_ratio": 1.0}),
+        (5, {"beam": 5, "max_ratio": 1.0}),
+        (2, {"beam": 3, "max_ratio": 1.0, "patience": 1.0, "length_penalty": 0.5}),
+        (1, {"beam": 4, "max_ratio": 1.0, "length_penalty": 0.0}),
+        (3, {"beam": 3, "max_ratio": 2.0, "no_repeat_ngram": 2}),
+        (2, {"beam": 2, "max_ratio": 1.0, "batch_tokens": 1}),
+    ],
+)
+def test_both_engines_find_the_same(searched: Search, nbest: int, options: dict[str, object]) -> None:
+    # each sentence by itself: in a batch, a search that comes to its limit may go on to that of the longest
+    alone = options | {"batch_tokens": 1}
+    for one, other in zip(
+        searched("pytorch", nbest=nbest, **options), searched("ctranslate2", nbest=nbest, **alone), strict=True
+    ):
+        assert [h.pieces for h in one] == [h.pieces for h in other]
+        assert [h.cut for h in one] == [h.cut for h in other]
+        assert [h.score for h in one] == pytest.approx([h.score for h in other], abs=1e-4)
+        assert [h.log_probability for h in one] == pytest.approx([h.log_probability for h in other], abs=1e-3)
+
+
+def test_limits_are_each_sentences_own_in_a_batch_too(searched: Search) -> None:
+    one, other = (searched(engine, beam=1, max_ratio=1.0) for engine in ("pytorch", "ctranslate2"))
+    assert sum(h.cut for (h,) in one) > 30  # of lines of different lengths
+    assert [h.pieces for (h,) in one] == [h.pieces for (h,) in other]
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_attention_means_the_same(searched: Search, beam: int) -> None:
+    options = {"beam": beam, "max_ratio": 0.5, "length_penalty": 0.0}
+    pairs = zip(*(searched(engine, weights=True, **options) for engine in ("pytorch", "ctranslate2")), strict=True)
+    compared = 0
+    for (one,), (other,) in pairs:
+        assert one.weights is not None
+        assert other.weights is not None
+        if one.pieces == other.pieces:
+            columns = other.weights.shape[1]
+            np.testing.assert_allclose(one.weights[:, :columns], other.weights, atol=1e-4)
+            assert not one.weights[:, columns:].any()
+            compared += 1
+    assert compared > 25

@@ -1,0 +1,87 @@
+"""Which engine is chosen, and why; models that do not go together."""
+
+import subprocess
+import sys
+
+import pytest
+
+from s2s.decoding.loading import Wish, loaded_translator
+from s2s.errors import UsageError
+from s2s.registry.card import Card
+from s2s.registry.store import Registry
+
+
+@pytest.fixture(autouse=True)
+def published(trained_home: object, transformer: dict[str, bytes], card: Card) -> None:
+    Registry.default().publish("numbers-transformer", transformer, card)
+
+
+def chosen(*models: str, **wish: object) -> tuple[str, list[str]]:
+    """The engine in words, and what `-v` says."""
+    said: list[str] = []
+    with loaded_translator(Wish(models, "test", **wish), print, said.append) as translator:  # type: ignore[arg-type]
+        return translator.engine.in_words(), said
+
+
+def test_transformers_go_to_ctranslate_and_others_to_pytorch() -> None:
+    assert chosen("numbers-transformer")[0] == "CTranslate2, int8"
+    engine, said = chosen("numbers-attention")
+    assert engine == "PyTorch, fp32"
+    assert said[0] == "not CTranslate2: its encoder is no Transformer"
+    assert said[1].startswith("PyTorch, fp32, cpu; beam 2")
+
+
+@pytest.mark.parametrize(
+    ("wish", "reason"),
+    [
+        ({"decoding": {"sample": True}}, "samples"),
+        ({"decoding": {"stopping": "exact"}}, "exact"),
+        ({"decoding": {"min_ratio": 0.5}}, "shortest"),
+        ({"decoding": {"max_ratio": 50.0}}, "table of positions"),
+        ({"beginnings": True}, "beginnings"),
+    ],
+)
+def test_what_ctranslate_cannot_do_as_it_is_meant_falls_back(wish: dict[str, object], reason: str) -> None:
+    engine, said = chosen("numbers-transformer", **wish)
+    assert engine == "PyTorch, fp32"
+    assert reason in said[0]
+    with pytest.raises(UsageError, match=reason):
+        chosen("numbers-transformer", engine="ctranslate2", **wish)
+
+
+def test_ensembles() -> None:
+    engine, said = chosen("numbers-attention", "numbers-attention")
+    assert engine == "PyTorch, fp32"
+    assert "2 models" in said[0]
+    with pytest.raises(UsageError, match="do not share a vocabulary"):
+        chosen("numbers-attention", "numbers-transformer")
+
+
+def test_precisions() -> None:
+    assert chosen("numbers-transformer", precision="fp32")[0] == "CTranslate2, fp32"
+    assert chosen("numbers-attention", precision="bf16")[0] == "PyTorch, bf16"
+    assert chosen("numbers-transformer", engine="pytorch", precision="bf16")[0] == "PyTorch, bf16"
+    with pytest.raises(UsageError, match="int8"):
+        chosen("numbers-attention", precision="int8")
+
+
+def test_options_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(UsageError, match="min_ratio"):
+        chosen("numbers-attention", decoding={"min_ratio": 4.0})
+    with pytest.raises(UsageError, match="nbest 3 of a beam of 2"):
+        chosen("numbers-attention", nbest=3)
+    with pytest.raises(UsageError, match="no attention"):
+        chosen("numbers-bottleneck", weights=True)
+
+
+def test_a_conversion_that_is_there_is_loaded_without_torch() -> None:
+    chosen("numbers-transformer")
+    code = (
+        "import sys\n"
+        "from s2s.cli import main\n"
+        "assert main(['translate', 'numbers-transformer']) == 0\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=b"abc\n", capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.count(b"\n") == 1
