@@ -28,6 +28,7 @@ class CTranslateEngine:
             compute_type=compute_type,
             inter_threads=usable_threads() if kind == "cpu" else 1,
             intra_threads=1,
+            max_queued_batches=-1,  # whoever begins a search goes on at once
         )
         self._pieces = tokenizer.pieces(range(tokenizer.size))
         self._ids = {piece: number for number, piece in enumerate(self._pieces)}

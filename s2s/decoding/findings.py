@@ -40,10 +40,10 @@ def findings(source: str, translation: Translation) -> list[str]:
 def loops(pieces: Sequence[Hashable]) -> bool:
     """Whether the same few pieces come several times one after the other."""
     for width in range(1, LONGEST_LOOP + 1):
-        repeated = 0
-        for index in range(width, len(pieces)):
-            repeated = repeated + 1 if pieces[index] == pieces[index - width] else 0
-            if repeated >= max((TIMES - 1) * width, SHORTEST - width):
+        enough, repeated = max((TIMES - 1) * width, SHORTEST - width), 0
+        for one, other in zip(pieces, pieces[width:], strict=False):
+            repeated = repeated + 1 if one == other else 0
+            if repeated >= enough:
                 return True
     return False
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from s2s.decoding.hypothesis import Engine, Hypothesis, Request, longest_source
 from s2s.errors import UsageError
 from s2s.recipe.schema import DecodingOptions, Recipe
@@ -36,6 +39,7 @@ class Translation:
 
 
 Translations = Callable[[], list[list[Translation]]]
+_Part = tuple[list[int], list[tuple[Hypothesis, str]]]  # of a line: pieces, and what was found for them
 
 
 class Translator(Generic[Engine_co]):
@@ -86,12 +90,17 @@ class Translator(Generic[Engine_co]):
         )
 
         def translations() -> list[list[Translation]]:
-            answers: list[list[tuple[list[int], list[Hypothesis]]]] = [[] for _ in lines]
-            for (line, _, part), hypotheses in zip(parts, answer(), strict=True):
-                answers[line].append((part, hypotheses))
-            return [self._nbest(answered) for answered in answers]
+            answers: list[list[_Part]] = [[] for _ in lines]
+            for (line, _, pieces), hypotheses in zip(parts, self._with_texts(answer()), strict=True):
+                answers[line].append((pieces, hypotheses))
+            return [self._ranked(answered) for answered in answers]
 
         return translations
+
+    def _with_texts(self, answers: list[list[Hypothesis]]) -> list[list[tuple[Hypothesis, str]]]:
+        """Hypotheses with their texts; decoded together, as a call costs more than most sentences do."""
+        texts = iter(self.tokenizer.decode([hypothesis.pieces for found in answers for hypothesis in found]))
+        return [[(hypothesis, next(texts)) for hypothesis in found] for found in answers]
 
     def _parts(self, lines: Sequence[str]) -> list[tuple[int, int, list[int]]]:
         """The pieces of all lines that are not blank, over-long ones in parts: (line, number of the part, pieces)."""
@@ -103,40 +112,36 @@ class Translator(Generic[Engine_co]):
             for index, part in enumerate(_split(pieces, longest))
         ]
 
-    def _nbest(self, parts: list[tuple[list[int], list[Hypothesis]]]) -> list[Translation]:
+    def _ranked(self, parts: list[_Part]) -> list[Translation]:
         """One line's translations, the best first, from those of its parts."""
         if not parts:
             return [Translation("")]
-        count = max(len(hypotheses) for _, hypotheses in parts)
-        source = [piece for part, _ in parts for piece in part]
-        ranked = [[found[min(rank, len(found) - 1)] for _, found in parts] for rank in range(count)]
-        texts = self.tokenizer.decode([hypothesis.pieces for found in ranked for hypothesis in found])
-        return [
-            self._joined(source, found, texts[rank * len(parts) : (rank + 1) * len(parts)])
-            for rank, found in enumerate(ranked)
-        ]
+        source = [piece for pieces, _ in parts for piece in pieces]
+        count = max(len(found) for _, found in parts)
+        return [self._joined(source, [found[min(rank, len(found) - 1)] for _, found in parts]) for rank in range(count)]
 
-    def _joined(self, source: list[int], found: list[Hypothesis], texts: list[str]) -> Translation:
+    def _joined(self, source: list[int], found: list[tuple[Hypothesis, str]]) -> Translation:
         """One translation from those of a line's parts."""
-        shown = found[0].weights if len(found) == 1 else None
-        pieces = [piece for hypothesis in found for piece in self._written(hypothesis)]
+        shown = found[0][0].weights if len(found) == 1 else None
         return Translation(
-            text=single_line(" ".join(texts)),
-            score=sum(hypothesis.score for hypothesis in found) / len(found),
-            pieces=tuple(pieces),
-            cut=any(hypothesis.cut for hypothesis in found),
+            text=single_line(" ".join(text for _, text in found)),
+            score=sum(hypothesis.score for hypothesis, _ in found) / len(found),
+            pieces=tuple(piece for hypothesis, _ in found for piece in self._written(hypothesis)),
+            cut=any(hypothesis.cut for hypothesis, _ in found),
             split=len(found) > 1,
             source_length=len(source),
             unknown=self.tokenizer.unknown(source),
             source_pieces=() if shown is None else (*self.tokenizer.pieces(source), "</s>"),
-            weights=()
-            if shown is None
-            else tuple(tuple(round(weight, 6) for weight in row) for row in shown[:, : len(source) + 1].tolist()),
+            weights=() if shown is None else _rounded(shown[:, : len(source) + 1]),
         )
 
     def _written(self, hypothesis: Hypothesis) -> list[str]:
         """The pieces as they are written, `</s>` at the end."""
         return [*self.tokenizer.pieces(hypothesis.pieces), *([] if hypothesis.cut else ["</s>"])]
+
+
+def _rounded(weights: NDArray[np.float32]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(round(weight, 6) for weight in row) for row in weights.tolist())
 
 
 def _split(pieces: list[int], longest: int) -> list[list[int]]:

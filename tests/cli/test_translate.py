@@ -2,12 +2,16 @@
 
 import gzip
 import json
+import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 pytestmark = pytest.mark.usefixtures("trained_home")
 
@@ -130,3 +134,124 @@ def test_a_reader_that_goes_away_is_141(shell: Callable) -> None:
     done = shell("yes drei | head -20000 | s2s translate numbers-attention --beam 1 | head -1")
     assert done.code == 141
     assert done.err == ""
+
+
+def test_nbest_and_samples_are_numbered_lines(in_folder: Path, run: Callable) -> None:
+    (in_folder / "in.de").write_text("drei\n\nvierzig\n")
+    done = run("translate", "numbers-attention", "in.de", "--nbest", 2)
+    rows = [line.split("\t") for line in done.out.splitlines()]
+    assert [row[0] for row in rows] == ["1", "1", "2", "3", "3"]
+    assert float(rows[0][1]) > float(rows[1][1])
+    best = run("translate", "numbers-attention", "in.de").out.splitlines()
+    assert [rows[0][2], rows[2][2], rows[3][2]] == best
+    assert run("translate", "numbers-attention", "in.de", "--nbest", 3).code == 2
+    drawn = [
+        run("translate", "numbers-attention", "in.de", "--sample", "--nbest", 4, "--seed", seed) for seed in (1, 1, 2)
+    ]
+    assert [one.code for one in drawn] == [0, 0, 0]
+    assert drawn[0].out == drawn[1].out != drawn[2].out
+    assert len(drawn[0].out.splitlines()) == 4 + 1 + 4
+
+
+def test_prefixes_line_by_line(in_folder: Path, run: Callable) -> None:
+    (in_folder / "in.de").write_text("drei\nvierzig\nneun\n")
+    (in_folder / "heads").write_text("seven\n\nforty\n")
+    free, done = (
+        run("translate", "numbers-attention", "in.de"),
+        run("translate", "numbers-attention", "in.de", "--prefix", "heads"),
+    )
+    lines = done.out.splitlines()
+    assert lines[0].startswith("seven")
+    assert lines[1] == free.out.splitlines()[1]
+    assert lines[2].startswith("forty")
+    for text, said in (("seven\n", "fewer lines"), ("a\nb\nc\nd\n", "more lines")):
+        (in_folder / "heads").write_text(text)
+        wrong = run("translate", "numbers-attention", "in.de", "--prefix", "heads", "-o", "new.en")
+        assert wrong.code == 3
+        assert said in wrong.err
+        assert not (in_folder / "new.en").exists()
+
+
+def test_an_ensemble_of_a_model_with_itself_is_the_model(in_folder: Path, run: Callable) -> None:
+    (in_folder / "in.de").write_text("drei\nvierzig\n12. Mai 2001\n")
+    alone = run("translate", "numbers-attention", "in.de")
+    both = run("translate", "numbers-attention", "in.de", "--ensemble", "numbers-attention:1", "-v")
+    assert both.out == alone.out
+    assert "2 models" in both.err
+    assert run("translate", "numbers-attention", "in.de", "--ensemble", "numbers-bottleneck").code == 0
+
+
+def test_odd_translations_are_counted_and_strict_makes_them_an_error(in_folder: Path, run: Callable) -> None:
+    (in_folder / "in.de").write_text("drei\n" * 5)
+    done = run("translate", "numbers-attention", "in.de", "--max-ratio", "0.1", "--no-repeat-ngram", 1)
+    assert done.code == 0
+    cut = run("translate", "numbers-attention", "in.de", "--min-ratio", 3, "--max-ratio", 3, "-o", "out.en", "--strict")
+    assert "5 of 5 lines were cut at the length limit" in cut.err
+    assert cut.code == 3
+    assert (in_folder / "out.en").read_text().count("\n") == 5  # written all the same
+
+
+ANY_LINES = st.lists(
+    st.one_of(
+        st.binary(max_size=20),
+        st.text(max_size=20).map(str.encode),
+        st.sampled_from(
+            [b"", b"  ", b"\xef\xbb\xbfdrei", b"drei\r", b"\0", "\u2028x\x85".encode(), b"\xff\xfe", b"</s>"]
+        ),
+    ),
+    max_size=6,
+)
+
+
+@given(lines=ANY_LINES, ended=st.booleans())
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_as_many_lines_come_out_whatever_bytes_go_in(
+    lines: list[bytes], ended: bool, in_folder: Path, run: Callable
+) -> None:
+    content = b"\n".join(lines) + b"\n" * ended
+    (in_folder / "any").write_bytes(content)
+    done = run("translate", "numbers-attention", "any", "-o", "out", "--force", "--beam", 1)
+    assert done.code == 0
+    written = (in_folder / "out").read_bytes()
+    expected = content.count(b"\n") + (not content.endswith(b"\n") and content != b"")
+    assert written.count(b"\n") == expected
+    assert not written or written.endswith(b"\n")
+    written.decode()
+    for line, text in zip(content.split(b"\n"), written.split(b"\n"), strict=False):
+        assert line.removeprefix(b"\xef\xbb\xbf").decode(errors="replace").strip() or not text
+
+
+def test_a_line_of_very_many_words_is_one_line(in_folder: Path, run: Callable) -> None:
+    (in_folder / "in.de").write_text("drei\n" + "drei " * 100_000 + "\nvier\n")
+    done = run("translate", "numbers-attention", "in.de", "-o", "out.en", "--beam", 1, "--max-ratio", 0.01)
+    assert done.code == 0
+    assert (in_folder / "out.en").read_text().count("\n") == 3
+    assert "over-long" in done.err
+
+
+def test_a_conversation_at_a_terminal(own_home: Path) -> None:
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "s2s", "translate", "numbers-attention", "--show-attention"])
+    seen = b""
+    for said in (b"drei\n", b"\n", b"vierzig\n", b"\x04"):
+        seen += read_until(terminal, b"de> ")
+        os.write(terminal, said)
+    seen += read_until(terminal, None)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    text = seen.decode()
+    assert text.count("de> ") == 4
+    assert "</s>" in text  # the heat-map
+    assert "Traceback" not in text
+
+
+def read_until(terminal: int, end: bytes | None) -> bytes:
+    """What a terminal shows until `end`, or until it is closed."""
+    seen = b""
+    while end is None or not seen.rstrip(b" ").endswith(end.rstrip(b" ")):
+        try:
+            seen += os.read(terminal, 1024)
+        except OSError:  # closed by the other side
+            break
+    return seen
