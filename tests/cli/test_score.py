@@ -110,6 +110,7 @@ def test_the_summary_is_evaluates_perplexity_and_bits_per_byte(pairs: Path, run:
 def test_files_pipes_and_gz_give_the_same(pairs: Path, run: Callable, shell: Callable) -> None:
     (pairs / "s.de.gz").write_bytes(gzip.compress((pairs / "s.de").read_bytes()))
     (pairs / "crlf.en").write_bytes(b"\xef\xbb\xbf" + (pairs / "t.en").read_bytes().replace(b"\n", b"\r\n")[:-1])
+    (pairs / "-").write_text("a file that nobody means\n")
     expected = run("score", "numbers-attention", "s.de", "t.en").out
     assert run("score", "numbers-attention", "s.de.gz", "crlf.en").out == expected
     for line in (

@@ -146,7 +146,10 @@ def test_unequal_counts_are_both_named(
         scored(scorer, *map(str, names))
 
 
-def test_what_is_wrong_at_a_files_end_is_found_before_anything_is_scored(scorer: Scorer, tmp_path: Path) -> None:
+def test_what_is_wrong_at_a_files_end_is_found_before_anything_is_scored(
+    scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "WINDOW", 2)
     source = write(tmp_path / "s", SOURCES)
     (tmp_path / "t").write_bytes(b"one\n" * 5 + b"\xff\n")
     with pytest.raises(DataError, match="t:6: invalid UTF-8"):
