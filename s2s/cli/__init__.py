@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("s2s.cli.resume", "Go on with a training run that was stopped"),
     "runs": ("s2s.cli.runs", "List, show, plot and remove trainings"),
     "translate": ("s2s.cli.translate", "Translate lines of text with a model"),
+    "score": ("s2s.cli.score", "Say how probable a model finds given translations"),
     "evaluate": ("s2s.cli.evaluate", "Translate a test set with a model and score it"),
     "compare": ("s2s.cli.compare", "Train what is missing and compare recipes or models"),
     "models": ("s2s.cli.models", "List, show, alias, remove, export models; who holds a device"),

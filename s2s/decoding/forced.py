@@ -1,4 +1,7 @@
-"""Forced decoding: how probable a model finds given translations."""
+"""Forced decoding: how probable a model finds given translations.
+
+B sentence pairs in a batch, S source pieces, T target pieces (both without EOS), V vocabulary.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,10 +10,11 @@ from math import exp
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from s2s.data.batches import Sentences, pair_batch
 from s2s.data.cutting import Rows, cut_batches
-from s2s.models.interface import Batch, Model
+from s2s.models.interface import Batch, Model, Step
 
 BATCH_TOKENS = 4096  # of the longer side, padding included
 
@@ -39,6 +43,49 @@ def forced_score(model: Model, sources: Sentences, targets: Sentences, device: t
     return ForcedScore(nll, pieces)
 
 
+@dataclass(frozen=True, slots=True)
+class ForcedSentence:
+    """Natural logarithms of the probabilities [T + 1] of a target's pieces and of EOS, and attention weights
+    [T + 1, S + 1] where they were asked for and the model has any.
+    """
+
+    log_probabilities: NDArray[np.float32]
+    weights: NDArray[np.float32] | None = None
+
+
+def forced_sentences(
+    model: Model, sources: Sentences, targets: Sentences, device: torch.device, *, weights: bool = False
+) -> Iterator[tuple[int, ForcedSentence]]:
+    """Each of N targets given its source, both as pieces, with its number: batch by batch, not in order.
+
+    Probabilities are of the whole softmax, PAD, UNK and BOS included, which a search leaves out. Memory: of one batch,
+    if who asks keeps no weights.
+    """
+    for rows, batch in _batches(sources, targets, device):
+        chosen, attention = _forced_batch(model, batch, weights)
+        for index, row in enumerate(rows.tolist()):
+            written, read = len(targets[row]) + 1, len(sources[row]) + 1
+            shown = None if attention is None else attention[index, :written, :read]
+            yield row, ForcedSentence(chosen[index, :written], shown)
+
+
+@torch.inference_mode()
+def _forced_batch(model: Model, batch: Batch, weights: bool) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Log-probabilities of labels [B, T + 1], and weights [B, T + 1, S + 1] or None; what is behind a label is not
+    meant.
+    """
+    chosen: list[Tensor] = []
+    attention = None
+    for t, step in enumerate(_steps(model, batch, weights=weights)):
+        logits, labels = step.logits[:, 0], batch.labels[:, t : t + 1]
+        chosen.append(logits.gather(1, labels).squeeze(1) - logits.logsumexp(1))
+        if step.weights is not None:
+            if attention is None:  # one block: thousands of small tensors kept would leave the heap in fragments
+                attention = step.weights.new_empty((*batch.labels.shape, step.weights.shape[2]), dtype=torch.float32)
+            attention[:, t] = step.weights[:, 0]
+    return torch.stack(chosen, 1).cpu().numpy(), None if attention is None else attention.cpu().numpy()
+
+
 def forced_choices(
     model: Model, sources: Sentences, targets: Sentences, device: torch.device
 ) -> list[NDArray[np.int64]]:
@@ -46,12 +93,17 @@ def forced_choices(
     chosen: dict[int, NDArray[np.int64]] = {}
     with torch.inference_mode():
         for rows, batch in _batches(sources, targets, device):
-            state, steps = model.start(batch.source, steps=batch.inputs.shape[1]), []
-            for tokens in batch.inputs.split(1, dim=1):
-                step, state = model.step(tokens, state)
-                steps.append(step.logits[:, 0].argmax(-1))
+            steps = [step.logits[:, 0].argmax(-1) for step in _steps(model, batch)]
             chosen.update(zip(rows.tolist(), torch.stack(steps, 1).cpu().numpy(), strict=True))
     return [chosen[row][: len(target) + 1] for row, target in enumerate(targets)]
+
+
+def _steps(model: Model, batch: Batch, *, weights: bool = False) -> Iterator[Step]:
+    """A model's steps over the inputs of a batch: logits [B, 1, V], weights [B, 1, S + 1] where asked for."""
+    state = model.start(batch.source, steps=batch.inputs.shape[1])
+    for tokens in batch.inputs.split(1, dim=1):
+        step, state = model.step(tokens, state, weights=weights)
+        yield step
 
 
 def _batches(sources: Sentences, targets: Sentences, device: torch.device) -> Iterator[tuple[Rows, Batch]]:

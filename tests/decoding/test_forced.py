@@ -1,32 +1,178 @@
-"""Forced decoding: choices and likelihoods against a loop over single sentences."""
+"""Forced decoding: choices and likelihoods against a loop over single sentences, for each family and for ensembles."""
 
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
 import torch
+from networks import constraints
 from torch import nn
 
-from s2s.decoding.forced import forced_choices, forced_score
+from s2s.decoding import forced
+from s2s.decoding.constraints import NEVER
+from s2s.decoding.forced import ForcedSentence, forced_choices, forced_score, forced_sentences
+from s2s.decoding.search import BeamSearch
 from s2s.models.families import build_model
-from s2s.models.interface import BOS, EOS
+from s2s.models.interface import BOS, EOS, Batch, LossSums, Source, State, Step
+from s2s.models.seq2seq import Seq2Seq
 from s2s.recipe.model_options import ModelOptions
+from s2s.recipe.schema import DecodingOptions
 
 CPU = torch.device("cpu")
-SOURCES = [[5, 6, 7, 8], [9], [10, 11, 12]]
-TARGETS = [[8, 7], [9, 9, 9, 9, 9], []]
+V = 13
+SOURCES = [[5, 6, 7, 8], [9], [10, 11, 12], []]
+TARGETS = [[8, 7], [9, 9, 9, 9, 9], [], [4, 6, 5]]
+BLOCKS = {"family": "transformer", "layers": 2, "heads": 2}
+FAMILIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "fixed vector": ({"width": 6}, {"width": 9, "context": "summary"}),
+    "fixed vector at the start": ({"width": 6, "cell": "lstm"}, {"width": 9, "context": "summary_at_start"}),
+    "attention before the step": ({"width": 6}, {"width": 9, "context": "attention"}),
+    "attention after it": ({"width": 6}, {"width": 9, "context": "attention", "query": "current", "cell": "lstm"}),
+    "transformer": (BLOCKS, BLOCKS),
+    "transformer decoder": ({"width": 6}, BLOCKS),
+}
+ATTENDING = ["attention before the step", "attention after it", "transformer", "transformer decoder"]
 
 
-def test_choices_and_likelihood_are_those_of_single_sentences() -> None:
-    torch.manual_seed(1)
-    blocks = {"family": "transformer", "layers": 1, "heads": 2}
-    model = build_model(ModelOptions(embedding=8, encoder={"width": 6}, decoder=blocks), 13).eval()
+def network(family: str, seed: int = 1) -> Seq2Seq:
+    torch.manual_seed(seed)
+    encoder, decoder = FAMILIES[family]
+    model = build_model(ModelOptions(embedding=8, encoder=encoder, decoder=decoder), V).eval()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.5)
-    choices, nll = forced_choices(model, SOURCES, TARGETS, CPU), 0.0
-    for source, target, chosen in zip(SOURCES, TARGETS, choices, strict=True):
-        ids = torch.tensor([[*source, EOS]])
-        memory = model.encoder(ids, torch.tensor([len(source) + 1]))
-        hidden = model.decoder(memory, torch.tensor([[BOS, *target]])).hidden[0]
-        logits = nn.functional.linear(hidden, model.weight, model.bias)
+    return model
+
+
+def sentences(model: Any, sources: list[list[int]], targets: list[list[int]], **given: bool) -> list[ForcedSentence]:
+    found = dict(forced_sentences(model, sources, targets, CPU, **given))
+    assert sorted(found) == list(range(len(sources)))
+    return [found[row] for row in range(len(sources))]
+
+
+@torch.inference_mode()
+def naive(model: Seq2Seq, source: list[int], target: list[int]) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Logits [T + 1, V] and weights [T + 1, S + 1] of one pair, by the decoder's teacher forcing."""
+    memory = model.encoder(torch.tensor([[*source, EOS]]), torch.tensor([len(source) + 1]))
+    decoded = model.decoder(memory, torch.tensor([[BOS, *target]]), weights=True)
+    logits = nn.functional.linear(decoded.hidden[0], model.weight, model.bias)
+    return logits, None if decoded.weights is None else decoded.weights[0]
+
+
+families = pytest.mark.parametrize("family", FAMILIES)
+attending = pytest.mark.parametrize("family", ATTENDING)
+
+
+@families
+def test_probabilities_choices_and_sums_are_those_of_single_sentences(family: str) -> None:
+    model, total = network(family), 0.0
+    found, choices = sentences(model, SOURCES, TARGETS), forced_choices(model, SOURCES, TARGETS, CPU)
+    for source, target, sentence, chosen in zip(SOURCES, TARGETS, found, choices, strict=True):
+        logits, _ = naive(model, source, target)
+        for t, piece in enumerate([*target, EOS]):
+            probability = logits[t, piece].exp() / logits[t].exp().sum()
+            assert sentence.log_probabilities[t] == pytest.approx(float(probability.log()), abs=1e-5)
+        assert sentence.log_probabilities.shape == (len(target) + 1,)
         assert chosen.tolist() == logits.argmax(-1).tolist()
-        nll -= logits.log_softmax(-1).gather(1, torch.tensor([*target, EOS]).unsqueeze(1)).sum().item()
+        total -= float(sentence.log_probabilities.sum())
     score = forced_score(model, SOURCES, TARGETS, CPU)
-    assert score.pieces == 10
-    torch.testing.assert_close(score.nll, nll, rtol=1e-5, atol=0)
+    assert score.pieces == 14
+    assert score.nll == pytest.approx(total, rel=1e-5)
+
+
+@families
+def test_neighbours_and_batches_change_nothing(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = network(family)
+    together = sentences(model, SOURCES, TARGETS)
+    alone = [sentences(model, [s], [t])[0] for s, t in zip(SOURCES, TARGETS, strict=True)]
+    monkeypatch.setattr(forced, "BATCH_TOKENS", 10)
+    cut = sentences(model, SOURCES, TARGETS)
+    for one, two, three in zip(together, alone, cut, strict=True):
+        np.testing.assert_allclose(one.log_probabilities, two.log_probabilities, atol=1e-5)
+        np.testing.assert_allclose(one.log_probabilities, three.log_probabilities, atol=1e-5)
+
+
+@attending
+def test_weights_are_the_decoders(family: str) -> None:
+    model = network(family)
+    for source, target, sentence in zip(
+        SOURCES, TARGETS, sentences(model, SOURCES, TARGETS, weights=True), strict=True
+    ):
+        _, expected = naive(model, source, target)
+        assert sentence.weights is not None
+        assert expected is not None
+        assert sentence.weights.shape == (len(target) + 1, len(source) + 1)
+        np.testing.assert_allclose(sentence.weights, expected.numpy(), atol=1e-5)
+        np.testing.assert_allclose(sentence.weights.sum(1), 1, atol=1e-5)
+
+
+@families
+def test_there_are_weights_where_they_are_asked_for_and_the_model_has_any(family: str) -> None:
+    model = network(family)
+    assert all(sentence.weights is None for sentence in sentences(model, SOURCES, TARGETS))
+    shown = [sentence.weights is not None for sentence in sentences(model, SOURCES, TARGETS, weights=True)]
+    assert shown == [family in ATTENDING] * len(SOURCES)
+
+
+@families
+def test_a_translation_has_the_score_that_the_search_gave_it(family: str) -> None:
+    model = network(family)
+    assert model.bias is not None
+    model.bias.data[NEVER] = -100.0  # which the search leaves out
+    lengths = torch.tensor([len(source) + 1 for source in SOURCES])
+    ids = torch.tensor([[*source, EOS, 0, 0, 0, 0][:5] for source in SOURCES])
+    with torch.inference_mode():
+        found = BeamSearch(DecodingOptions(beam=3), constraints([9, 8, 7, 9])).run(model, Source(ids, lengths))
+    for source, hypotheses in zip(SOURCES, found, strict=True):
+        for hypothesis in hypotheses:
+            (sentence,) = sentences(model, [source], [hypothesis.pieces])
+            values = sentence.log_probabilities[: len(hypothesis.pieces) + (not hypothesis.cut)]
+            assert float(values.sum()) == pytest.approx(hypothesis.log_probability, abs=1e-4)
+
+
+class Pair:
+    """Two networks as one `Model`: the mean of their probabilities, and of their weights. It has no more than the
+    interface asks for.
+    """
+
+    @dataclass(frozen=True)
+    class State:
+        parts: tuple[Any, Any]
+
+        def select(self, rows: torch.Tensor, beams: torch.Tensor) -> State:
+            raise NotImplementedError
+
+    def __init__(self, *models: Seq2Seq) -> None:
+        self.models = models
+
+    def forward(self, batch: Batch) -> LossSums:
+        raise NotImplementedError
+
+    def start(self, source: Source, *, steps: int) -> "Pair.State":
+        first, second = (model.start(source, steps=steps) for model in self.models)
+        return Pair.State((first, second))
+
+    def step(self, tokens: torch.Tensor, state: "Pair.State", *, weights: bool = False) -> tuple[Step, "Pair.State"]:
+        steps, states = zip(
+            *(model.step(tokens, part, weights=weights) for model, part in zip(self.models, state.parts, strict=True)),
+            strict=True,
+        )
+        mean = sum(step.logits.softmax(-1) for step in steps) / 2
+        attention = sum(step.weights for step in steps) / 2 if weights else None
+        return Step(mean.log(), attention), Pair.State(states)
+
+
+def test_an_ensemble_is_scored_through_the_interface_alone() -> None:
+    models = network("attention before the step"), network("transformer", seed=2)
+    one, two = (sentences(model, SOURCES, TARGETS, weights=True) for model in models)
+    for first, second, both in zip(one, two, sentences(Pair(*models), SOURCES, TARGETS, weights=True), strict=True):
+        expected = np.logaddexp(first.log_probabilities, second.log_probabilities) - np.log(2)
+        np.testing.assert_allclose(both.log_probabilities, expected, atol=1e-5)
+        assert first.weights is not None
+        assert second.weights is not None
+        np.testing.assert_allclose(both.weights, (first.weights + second.weights) / 2, atol=1e-5)
+
+
+def test_who_reads_the_sentences_keeps_gradients() -> None:
+    for _ in forced_sentences(network("transformer"), SOURCES, TARGETS, CPU):
+        assert not torch.is_inference_mode_enabled()

@@ -1,0 +1,202 @@
+"""Scoring: how probable a model finds given translations, as raw lines of two files; and which words attention joins.
+
+N line pairs, S source pieces, T target pieces (both without EOS).
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from s2s.decoding.forced import ForcedScore, forced_sentences
+from s2s.decoding.loading import Wish, loaded_translator
+from s2s.decoding.pytorch import PyTorchEngine
+from s2s.errors import DataError, UsageError
+from s2s.files import open_input, read_lines
+from s2s.models.interface import Model
+from s2s.recipe.schema import Recipe
+from s2s.text.lines import decode_line, normalize, read_ahead
+from s2s.text.tokenizer import Tokenizer
+
+WINDOW = 2048  # line pairs read ahead, within which they are sorted by length
+SPACE = "▁"  # what a piece that begins a word begins with
+
+Links = tuple[tuple[int, int], ...]  # (source word, target word), from 0
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredLine:
+    """A target line given its source line: its pieces and `</s>`, the log-probability of each in nats, bytes of the
+    raw line in UTF-8, and, where asked for, each target word's source word.
+    """
+
+    pieces: tuple[str, ...]
+    log_probabilities: tuple[float, ...]
+    size: int
+    links: Links = ()
+
+    @property
+    def log_probability(self) -> float:
+        """Of the whole line, EOS counted, in nats."""
+        return math.fsum(self.log_probabilities)
+
+    def as_text(self, tokens: bool) -> str:
+        """The log-probability; with `tokens` a tab, and each piece followed by its own, with single spaces between."""
+        total = f"{self.log_probability:z.4f}"
+        if not tokens:
+            return total
+        each = (f"{piece} {value:z.4f}" for piece, value in zip(self.pieces, self.log_probabilities, strict=True))
+        return f"{total}\t{' '.join(each)}"
+
+    def as_json(self, tokens: bool) -> dict[str, Any]:
+        """What `--json` prints of it."""
+        line = {"log_probability": round(self.log_probability, 6), "pieces": len(self.pieces), "bytes": self.size}
+        if not tokens:
+            return line
+        each = zip(self.pieces, self.log_probabilities, strict=True)
+        return line | {"tokens": [{"piece": piece, "log_probability": round(value, 6)} for piece, value in each]}
+
+    def as_pharaoh(self) -> str:
+        """Its alignment in the Pharaoh format: `0-0 2-1`, source word - target word."""
+        return " ".join(f"{source}-{target}" for source, target in self.links)
+
+
+@dataclass(slots=True)
+class Totals:
+    """Sums over scored lines: log-probability in nats, pieces with EOS, UTF-8 bytes of the target lines."""
+
+    lines: int = 0
+    pieces: int = 0
+    size: int = 0
+    log_probability: float = 0.0
+
+    def add(self, lines: Sequence[ScoredLine]) -> None:
+        """Count these lines, too."""
+        self.lines += len(lines)
+        self.pieces += sum(len(line.pieces) for line in lines)
+        self.size += sum(line.size for line in lines)
+        self.log_probability += math.fsum(line.log_probability for line in lines)
+
+    def in_words(self) -> str:
+        """The sums, perplexity per piece and bits per byte, on one line; a figure that has no meaning is left out."""
+        words = f"{self.lines:,} lines"
+        if not self.lines:
+            return words
+        perplexity = ForcedScore(-self.log_probability, self.pieces).perplexity
+        words += f", {self.pieces:,} pieces: log-probability {self.log_probability:z.4f}, perplexity {perplexity:.4f}"
+        return words + (f", {-self.log_probability / math.log(2) / self.size:.4f} bits per byte" if self.size else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """A model that is asked for probabilities, and what makes pieces of text for it."""
+
+    model: Model
+    tokenizer: Tokenizer
+    recipe: Recipe
+    device: torch.device
+
+    def score(self, sources: Sequence[str], targets: Sequence[str], *, weights: bool = False) -> list[ScoredLine]:
+        """N raw target lines given their raw source lines, in order; with `weights`, which words attention joins.
+
+        An empty target is EOS alone, an empty source what the encoder makes of EOS alone.
+        """
+        read, written = self._pieces(sources), self._pieces(targets)
+        scored: dict[int, ScoredLine] = {}
+        for row, forced in forced_sentences(self.model, read, written, self.device, weights=weights):
+            pieces = self.tokenizer.pieces(written[row])
+            links: Links = ()
+            if forced.weights is not None:
+                links = word_links(forced.weights, self.tokenizer.pieces(read[row]), pieces)
+            scored[row] = ScoredLine(
+                (*pieces, "</s>"), tuple(forced.log_probabilities.tolist()), len(targets[row].encode()), links
+            )
+        return [scored[row] for row in range(len(targets))]
+
+    def _pieces(self, lines: Sequence[str]) -> list[list[int]]:
+        return self.tokenizer.encode([normalize(line, self.recipe.data.normalization) for line in lines])
+
+
+@contextmanager
+def loaded_scorer(model: str, device: str, wait: bool, notify: Callable[[str], None]) -> Iterator[Scorer]:
+    """The scorer of a model in the registry, on a leased device."""
+    wish = Wish([model], f"s2s score {model}", "pytorch", "fp32", device, wait)
+    with loaded_translator(wish, notify) as translator:
+        engine = translator.engine
+        assert isinstance(engine, PyTorchEngine)
+        yield Scorer(engine.model, translator.tokenizer, translator.recipe, engine.device)
+
+
+def word_links(weights: NDArray[np.float32], source_pieces: Sequence[str], target_pieces: Sequence[str]) -> Links:
+    """Each target word with the source word that got most of the weights [T + 1, S + 1], summed over its pieces.
+
+    What EOS got or gave does not count. No links where a side has no words.
+    """
+    read, written = _word_starts(source_pieces), _word_starts(target_pieces)
+    if not read or not written:
+        return ()
+    by_source_word = np.add.reduceat(weights[: len(target_pieces), : len(source_pieces)], read, axis=1)
+    best = np.add.reduceat(by_source_word, written, axis=0).argmax(1)
+    return tuple(zip(best.tolist(), range(len(written)), strict=True))
+
+
+def _word_starts(pieces: Sequence[str]) -> list[int]:
+    """Where words begin among pieces: at the first, and behind spaces, however many."""
+    neighbours = enumerate(pairwise(("", *pieces)))
+    return [at for at, (before, piece) in neighbours if at == 0 or (piece[:1] == SPACE and before.strip(SPACE))]
+
+
+def score_files(
+    scorer: Scorer, source: str, target: str, write: Callable[[Sequence[ScoredLine]], None], *, weights: bool = False
+) -> Totals:
+    """Score the lines of `target` given those of `source`; `write` gets them in order, as soon as they are there.
+
+    Files that can be read twice are read once before, so that what is wrong at their end costs no time.
+    Raises: UsageError where both are standard input; DataError where they differ in their number of lines, hold invalid
+    UTF-8, or a gzip file is damaged.
+    """
+    if source == target == "-":
+        raise UsageError("source and target cannot both be standard input", "give one of them as a file")
+    if "-" not in {source, target} and Path(source).is_file() and Path(target).is_file():
+        for _ in _pairs(source, target):
+            pass
+    totals = Totals()
+    for sources, targets in _pairs(source, target):
+        lines = scorer.score(sources, targets, weights=weights)
+        totals.add(lines)
+        write(lines)
+    return totals
+
+
+def _pairs(source: str, target: str) -> Iterator[tuple[list[str], list[str]]]:
+    """Groups of line pairs: as many as WINDOW, fewer where a side is a pipe that pauses."""
+    with open_input(source) as sources, open_input(target) as targets:
+        sides = [(source, sources), (target, targets)]
+        swapped = sources.seekable()  # the side that may pause leads; the other one is there, or is waited for
+        (leader, leading), (follower, following) = reversed(sides) if swapped else sides
+        groups = (group for group in read_ahead(leading, WINDOW, leader) if group)
+        others, done = read_lines(following, follower), 0
+        for group in chain(groups, [[]]):
+            beside = list(islice(others, len(group) or 1))
+            if len(group) != len(beside):
+                counts = done + len(group) + sum(map(len, groups)), done + len(beside) + sum(1 for _ in others)
+                raise _unequal(source, target, counts[::-1] if swapped else counts)
+            texts = _decoded(group, leader, done), _decoded(beside, follower, done)
+            yield texts[::-1] if swapped else texts
+            done += len(group)
+
+
+def _unequal(source: str, target: str, counts: tuple[int, ...]) -> DataError:
+    of_source, of_target = counts
+    return DataError(f"{source} has {of_source:,} lines and {target} has {of_target:,}: they must be the same")
+
+
+def _decoded(lines: Sequence[bytes], name: str, done: int) -> list[str]:
+    return [decode_line(line, f"{name}:{number}", "refuse") for number, line in enumerate(lines, done + 1)]

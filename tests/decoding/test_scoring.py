@@ -1,0 +1,161 @@
+"""Scoring raw lines of two files: words, figures, and groups of pairs however they come."""
+
+import gzip
+import math
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from s2s.decoding import scoring
+from s2s.decoding.scoring import ScoredLine, Scorer, Totals, loaded_scorer, score_files, word_links
+from s2s.errors import DataError, UsageError
+
+SOURCES = ["einundzwanzig", "", "12. März 1999", " \t ", "neunhundertachtundachtzig ; 3. Mai 2020", "x\u2028y"]
+TARGETS = ["twenty-one", "three", "", "  ", "nine hundred and eighty-eight ; 3 May 2020", "x\u2028y <s> ▁"]
+
+
+@pytest.fixture
+def scorer(trained_home: Path) -> Iterator[Scorer]:
+    with loaded_scorer("numbers-attention", "cpu", False, lambda _: None) as found:
+        yield found
+
+
+# words
+
+
+def test_a_words_source_is_that_with_most_weight_over_all_pieces() -> None:
+    source, target = ["▁ein", "und", "▁", "zwan", "zig", "▁x"], ["▁twen", "ty", "▁", "one"]
+    of_source, of_target = [0, 0, 1, 1, 1, 2], [0, 0, 1, 1]
+    for seed in range(20):
+        weights = np.random.default_rng(seed).dirichlet(np.full(7, 0.3), size=5).astype(np.float32)
+        weights[-1], weights[:, -1] = 99, 99  # of EOS, which is no word
+        sums = [[0.0] * 3 for _ in range(2)]
+        for t, word in enumerate(of_target):
+            for s, read in enumerate(of_source):
+                sums[word][read] += float(weights[t, s])
+        assert word_links(weights, source, target) == tuple((row.index(max(row)), j) for j, row in enumerate(sums))
+
+
+def test_an_empty_side_has_no_links() -> None:
+    one = np.ones((1, 1), dtype=np.float32)
+    assert word_links(one, [], []) == ()
+    assert word_links(one.repeat(2, 0), [], ["▁x"]) == ()
+    assert word_links(one.repeat(2, 1), ["▁x"], []) == ()
+
+
+def test_words_are_those_between_spaces(scorer: Scorer) -> None:
+    texts = ["zwei drei", "  a  b ", "vierzig ; 3. Mai", "▁a", "a▁▁b", "a ▁ ", "a\tb c", "x\u2028y z"]
+    for text, line in zip(texts, scorer.score(["drei vier"] * len(texts), texts, weights=True), strict=True):
+        words = [word for word in text.replace("▁", " ").split(" ") if word]
+        assert [target for _, target in line.links] == list(range(len(words)))
+        assert {source for source, _ in line.links} <= {0, 1}
+
+
+# lines
+
+
+def test_pieces_and_their_figures_can_be_read_back() -> None:
+    pieces = ("▁a", "\t", "\u2028", "▁", "<unk>", "</s>")
+    line = ScoredLine(pieces, (-0.25, -1e-7, -2.0, -3.5, -10.0, -0.0), 9)
+    total, _, tokens = line.as_text(tokens=True).partition("\t")
+    fields = tokens.split(" ")
+    assert tuple(fields[::2]) == pieces
+    assert fields[1::2] == ["-0.2500", "0.0000", "-2.0000", "-3.5000", "-10.0000", "0.0000"]
+    assert total == line.as_text(tokens=False) == "-15.7500"
+
+
+def test_figures_by_hand() -> None:
+    totals = Totals()
+    assert totals.in_words() == "0 lines"
+    totals.add([ScoredLine(("▁a", "</s>"), (-math.log(2), -math.log(4)), 3), ScoredLine(("</s>",), (-math.log(8),), 0)])
+    bits = math.log(2 * 4 * 8)
+    assert totals.in_words() == (
+        f"2 lines, 3 pieces: log-probability {-bits:.4f}, perplexity 4.0000, 2.0000 bits per byte"
+    )
+    nothing = Totals()
+    nothing.add([ScoredLine(("</s>",), (-1.0,), 0)])
+    assert "bits" not in nothing.in_words()
+
+
+def test_each_line_is_scored_for_itself(scorer: Scorer) -> None:
+    together = scorer.score(SOURCES, TARGETS, weights=True)
+    for source, target, line in zip(SOURCES, TARGETS, together, strict=True):
+        (alone,) = scorer.score([source], [target], weights=True)
+        assert (line.pieces, line.size, line.links) == (alone.pieces, len(target.encode()), alone.links)
+        assert line.log_probabilities == pytest.approx(alone.log_probabilities, abs=1e-5)
+        assert line.pieces[-1] == "</s>"
+    assert [len(line.pieces) for line in together][2:4] == [1, 1]
+    assert all(-math.inf < line.log_probability < 0 for line in together)
+    assert scorer.score([], []) == []
+
+
+def test_a_long_pair_costs_time_alone(scorer: Scorer) -> None:
+    source, target = "drei hundert " * 600, "three hundred " * 800
+    line, short = scorer.score([source, "vier"], [target, "four"], weights=True)
+    assert len(line.pieces) > 2000
+    assert len(line.links) == 1600
+    assert math.isfinite(line.log_probability)
+    assert short.log_probability == pytest.approx(scorer.score(["vier"], ["four"])[0].log_probability, abs=1e-5)
+
+
+# files
+
+
+def write(path: Path, lines: list[str]) -> str:
+    text = "".join(f"{line}\n" for line in lines).encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return str(path)
+
+
+def scored(scorer: Scorer, source: str, target: str) -> tuple[list[ScoredLine], Totals]:
+    found: list[ScoredLine] = []
+    return found, score_files(scorer, source, target, found.extend)
+
+
+def test_windows_and_packing_change_nothing(scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = write(tmp_path / "s", SOURCES), write(tmp_path / "t.gz", TARGETS)
+    whole, totals = scored(scorer, source, target)
+    monkeypatch.setattr(scoring, "WINDOW", 2)
+    parts, same = scored(scorer, source, target)
+    assert (totals.lines, totals.pieces, totals.size) == (same.lines, same.pieces, same.size)
+    assert totals.size == sum(len(target.encode()) for target in TARGETS)
+    for one, two in zip(whole, parts, strict=True):
+        assert one.pieces == two.pieces
+        assert one.log_probability == pytest.approx(two.log_probability, abs=1e-4)
+
+
+@pytest.mark.parametrize("piped", [(), ("s",), ("t",), ("s", "t")])
+@pytest.mark.parametrize("lengths", [(5, 7), (7, 5), (6, 7), (4, 0), (0, 4)])
+def test_unequal_counts_are_both_named(
+    scorer: Scorer, lengths: tuple[int, int], piped: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "WINDOW", 3)
+    names = []
+    for side, length in zip("st", lengths, strict=True):
+        names.append(path := tmp_path / side)
+        if side in piped:
+            os.mkfifo(path)
+            threading.Thread(target=path.write_text, args=("drei\n" * length,), daemon=True).start()
+        else:
+            write(path, ["drei"] * length)
+    with pytest.raises(DataError, match=f"s has {lengths[0]} lines and .*t has {lengths[1]}:"):
+        scored(scorer, *map(str, names))
+
+
+def test_what_is_wrong_at_a_files_end_is_found_before_anything_is_scored(
+    scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "WINDOW", 2)
+    source = write(tmp_path / "s", SOURCES)
+    (tmp_path / "t").write_bytes(b"one\n" * 5 + b"\xff\n")
+    with pytest.raises(DataError, match="t:6: invalid UTF-8"):
+        score_files(scorer, source, str(tmp_path / "t"), lambda _: pytest.fail("scored"))
+
+
+def test_standard_input_is_one_side_at_most(scorer: Scorer) -> None:
+    with pytest.raises(UsageError, match="standard input"):
+        scored(scorer, "-", "-")
