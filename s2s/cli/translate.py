@@ -92,7 +92,7 @@ def translate(
         s2s translate numbers-attention input.de -o output.en
         echo einundzwanzig | s2s translate numbers-attention
         echo "12. März 1999" | s2s translate numbers-attention --show-attention
-        s2s translate numbers-attention input.de --nbest 3 --json
+        s2s translate numbers-attention input.de --beam 5 --nbest 3
         s2s translate numbers-attention input.de --sample --temperature 0.7 --seed 3
     """
     from s2s.cli.conversation import at_a_terminal, converse

@@ -6,7 +6,6 @@ split at tabs, quotes and backslashes being text like any other; JSON lines are 
 """
 
 import io
-import itertools
 import json
 import select
 import time
@@ -20,6 +19,7 @@ from s2s.files import read_lines
 
 PAUSE = 0.05  # seconds without input after which what is there is passed on
 CHUNK = 1 << 16  # bytes
+GROUP = 1 << 22  # bytes
 
 Texts = tuple[str, str]  # source and target
 
@@ -52,24 +52,26 @@ def single_line(text: str) -> str:
 
 
 def read_ahead(file: BinaryIO, window: int, name: str) -> Iterator[list[bytes]]:
-    """The lines of a file in groups of `window`, the last one smaller.
+    """The lines of a file in groups of `window`, fewer where they have more than GROUP bytes together, or at the end.
 
     Of a pipe or terminal, a group is smaller too where the input pauses, and an empty one follows: who waits for an
     answer gets it. Files that can be sought never pause, so that their groups are the same each time.
     Memory: a group and CHUNK bytes. Raises: DataError where a gzip file is damaged or ends early.
     """
-    if file.seekable():
-        lines = read_lines(file, name)
-        while group := list(itertools.islice(lines, window)):
-            yield group
-        return
-    pipe = _Pipe(file)
-    lines = read_lines(cast(BinaryIO, pipe), name)
-    while group := list(itertools.islice(lines, 1)):
-        while len(group) < window and not pipe.pauses():
-            group += itertools.islice(lines, 1)
+    pipe = None if file.seekable() else _Pipe(file)
+    lines = read_lines(cast(BinaryIO, pipe) if pipe else file, name)
+    for first in lines:
+        group, size, paused = [first], len(first), False
+        while len(group) < window and size < GROUP:
+            if paused := pipe is not None and pipe.pauses():
+                break
+            following = next(lines, None)
+            if following is None:
+                break
+            group.append(following)
+            size += len(following)
         yield group
-        if len(group) < window or pipe.pauses():
+        if pipe and (paused or pipe.pauses()):
             yield []
 
 

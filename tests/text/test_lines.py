@@ -84,6 +84,12 @@ def test_a_group_of_a_pipe_is_no_larger_than_the_window():
         assert list(groups) == [[b"e"], []]
 
 
+def test_a_group_of_long_lines_is_smaller(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lines, "GROUP", 10)
+    groups = list(read_ahead(io.BytesIO(b"a\n" * 12 + b"b" * 30 + b"\nc\nd\n"), 8, "x"))
+    assert groups == [[b"a"] * 8, [b"a"] * 4 + [b"b" * 30], [b"c", b"d"]]
+
+
 def test_lines_longer_than_what_is_read_at_once_stay_whole():
     content = b"a\n" + b"long" * lines.CHUNK + b"\n" + b"b" * (lines.CHUNK + 3)
     with pipe() as (file, write, end):

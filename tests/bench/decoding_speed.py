@@ -1,0 +1,223 @@
+"""Decoding speed, text to text after loading: `s2s translate` in turns with CTranslate2's own best and with JoeyNMT.
+
+    python tests/bench/decoding_speed.py                      s2s and CTranslate2, on embedded data
+    python tests/bench/decoding_speed.py --joeynmt FOLDER     all three on Multi30k, which lies beside that folder
+
+FOLDER holds `setup.sh`, `run.sh` and `decode.sh`, which set JoeyNMT up, train it and let it translate; `WORK` names
+where its models are kept between runs. Those of s2s are kept in `S2S_HOME`.
+"""
+
+import argparse
+import gzip
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from s2s.devices import usable_threads, wait_without_spinning
+
+wait_without_spinning()
+
+from s2s.decoding.ctranslate import CTranslateEngine  # noqa: E402
+from s2s.decoding.files import Stream, translate_files  # noqa: E402
+from s2s.decoding.loading import Wish, loaded_translator  # noqa: E402
+from s2s.decoding.translator import Translator  # noqa: E402
+from s2s.registry.store import Registry  # noqa: E402
+
+TIMES = 10  # that the test set is repeated for the engine that is fastest
+JOEYNMT_UPDATES = 500
+BATCHES = (16, 32, 64, 128)  # sentences, among which CTranslate2's own best is looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds, lines and words of translating."""
+
+    seconds: float
+    lines: int
+    words: int
+
+    @property
+    def speed(self) -> float:
+        """Words a second."""
+        return self.words / self.seconds
+
+    @property
+    def length(self) -> float:
+        """Words a line."""
+        return self.words / self.lines
+
+
+def translated(translator: Translator[Any], source: Path) -> Timing:
+    """A file through `translate_files`, as `s2s translate` does it."""
+    words = 0
+
+    def write(lines: Any) -> None:
+        nonlocal words
+        words += sum(len(found[0].text.encode().split()) for _, found in lines)
+
+    begun = time.perf_counter()
+    findings = translate_files(translator, [str(source)], write, Stream())
+    return Timing(time.perf_counter() - begun, findings.lines, words)
+
+
+def own_best(
+    engine: CTranslateEngine, folder: Path, tokens: list[list[str]], options: dict[str, Any]
+) -> Callable[[Sequence[list[str]]], float]:
+    """What times `translate_batch`, tokens to tokens, with the threads and the batch that are fastest here."""
+    import ctranslate2
+
+    def timed(translator: Any, batch: int, given: Sequence[list[str]]) -> float:
+        begun = time.perf_counter()
+        translator.translate_batch(given, max_batch_size=batch, **options)
+        return time.perf_counter() - begun
+
+    found = []
+    for inter, intra in {(1, usable_threads()), (usable_threads(), 1)}:
+        translator = ctranslate2.Translator(str(folder), compute_type="int8", inter_threads=inter, intra_threads=intra)
+        translator.translate_batch(tokens[:50], **options)
+        for batch in BATCHES:
+            seconds = timed(translator, batch, tokens)
+            print(
+                f"  CTranslate2 alone, {inter} x {intra} threads, batches of {batch}: {seconds:.2f} s", file=sys.stderr
+            )
+            found.append((seconds, batch, inter, translator))
+    _, batch, _, translator = min(found, key=lambda one: one[:3])
+    return lambda given: timed(translator, batch, given)
+
+
+def joeynmt(folder: Path, shape: str) -> Timing:
+    """JoeyNMT's own time of generation."""
+    work = Path(os.environ["WORK"])
+    if not list((work / f"joey_{shape}").glob("best.ckpt")):
+        subprocess.run(
+            ["bash", str(folder / "run.sh"), shape, str(JOEYNMT_UPDATES)], check=True, stdout=subprocess.DEVNULL
+        )
+    done = subprocess.run(["bash", str(folder / "decode.sh"), shape], check=True, capture_output=True, text=True)
+    found = re.match(r"([0-9.]+) s, ([0-9.]+) words", done.stdout)
+    assert found, done.stdout
+    lines = len((work / f"joey_{shape}.out.test").read_text().splitlines())
+    return Timing(float(found[1]), lines, round(float(found[2]) * lines))
+
+
+def train(recipe: str, *settings: str) -> None:
+    """Train what is not there; in a process of its own."""
+    values = [part for setting in settings for part in ("--set", setting)]
+    subprocess.run([sys.executable, "-m", "s2s", "train", recipe, *values], check=True, stdout=subprocess.DEVNULL)
+
+
+def show(name: str, timings: list[Timing], beside: list[Timing] | None = None, rival: str = "") -> None:
+    """Median speed and length; and the median of the ratios within a turn."""
+    line = (
+        f"{name:36} {statistics.median(t.speed for t in timings):8,.0f} words/s  {timings[0].length:5.1f} words a line"
+    )
+    if beside:
+        ratio = statistics.median(t.speed / other.speed for t, other in zip(timings, beside, strict=True))
+        line += f"   {ratio:.2f} times {rival}"
+    print(line)
+
+
+def main() -> None:
+    """Print each side's speeds, and their ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--joeynmt", type=Path, help="folder with JoeyNMT's setup.sh, run.sh and decode.sh")
+    parser.add_argument("--turns", type=int, default=3)
+    options = parser.parse_args()
+    rival: Path | None = options.joeynmt and options.joeynmt.resolve()
+    folder = Path(tempfile.mkdtemp())
+    os.environ.setdefault("S2S_HOME", str(folder / "home"))
+    if rival:
+        data = rival.parents[1] / "data" / "multi30k"
+        train("multi30k/transformer", f"data.root={data}", "training.limit=5 epochs")
+        train("multi30k/attention", f"data.root={data}", "training.limit=3 epochs")
+        lines = gzip.decompress((data / "test_2016_flickr.de.gz").read_bytes())
+        reference = gzip.decompress((data / "test_2016_flickr.en.gz").read_bytes())
+        print(f"references: {len(reference.split()) / len(reference.splitlines()):.1f} words a line")
+    else:
+        train("numbers/transformer")
+        made = [
+            sys.executable,
+            "-m",
+            "s2s",
+            "data",
+            "make",
+            "numbers",
+            "--source-only",
+            "--count",
+            "1000",
+            "--seed",
+            "7",
+        ]
+        lines = subprocess.run(made, check=True, capture_output=True).stdout
+    once, often = folder / "once", folder / "often"
+    once.write_bytes(lines)
+    often.write_bytes(lines * TIMES)
+    measure("multi30k" if rival else "numbers", once, often, rival, options.turns)
+
+
+def measure(name: str, once: Path, often: Path, rival: Path | None, turns: int) -> None:
+    """All sides in turns: the engine that is fastest on a longer file, so that its time is long enough."""
+    from s2s.decoding.conversion import converted
+
+    transformer, changes = f"{name}-transformer", {"beam": 5}
+    found: dict[str, list[Timing]] = {}
+    with (
+        loaded_translator(Wish([transformer], "bench", "ctranslate2", decoding=changes), print) as fast,
+        loaded_translator(
+            Wish([transformer], "bench", "pytorch", decoding=changes, device="cpu", wait=True), print
+        ) as slow,
+    ):
+        assert isinstance(fast.engine, CTranslateEngine)
+        pieces = [fast.tokenizer.pieces(ids) for ids in fast.encode(once.read_text().splitlines())]
+        same = {
+            "beam_size": 5,
+            "patience": fast.recipe.decoding.patience,
+            "max_decoding_length": 256,
+            "max_input_length": 0,
+        }
+        alone = own_best(fast.engine, converted(Registry.default().resolve(transformer), "int8"), pieces, same)
+        sides: dict[str, Callable[[], Timing]] = {
+            "s2s, CTranslate2 int8": lambda: translated(fast, often),
+            "s2s, CTranslate2 int8, once": lambda: translated(fast, once),
+            f"s2s, {slow.engine.in_words()}": lambda: translated(slow, once),
+        }
+        if rival:
+            sides["JoeyNMT, Transformer"] = lambda: joeynmt(rival, "T")
+        for _ in range(turns):
+            for side, timed in sides.items():
+                found.setdefault(side, []).append(timed())
+            words = found["s2s, CTranslate2 int8"][-1].words
+            found.setdefault("CTranslate2 alone, its best", []).append(
+                Timing(alone(pieces * TIMES), len(pieces) * TIMES, words)
+            )
+    if rival:
+        with loaded_translator(Wish([f"{name}-attention"], "bench", decoding=changes), print) as recurrent:
+            for _ in range(turns):
+                found.setdefault("s2s, GRU with attention", []).append(translated(recurrent, once))
+                found.setdefault("JoeyNMT, GRU with attention", []).append(joeynmt(rival, "A"))
+    report(found)
+
+
+def report(found: dict[str, list[Timing]]) -> None:
+    """Each side, beside what it is held against."""
+    against = {
+        "s2s, CTranslate2 int8": "CTranslate2 alone, its best",
+        "s2s, CTranslate2 int8, once": "JoeyNMT, Transformer",
+        "s2s, PyTorch, fp32": "JoeyNMT, Transformer",
+        "s2s, PyTorch, bf16": "JoeyNMT, Transformer",
+        "s2s, GRU with attention": "JoeyNMT, GRU with attention",
+    }
+    for name, timings in found.items():
+        rival = against.get(name, "")
+        show(name, timings, found.get(rival), rival)
+
+
+if __name__ == "__main__":
+    main()
