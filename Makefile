@@ -33,6 +33,8 @@ faults: $(VENV)/.installed-test ## the tests that break things
 bench: install ## speed, beside JoeyNMT where JOEYNMT names its folder (and WORK where it may be set up)
 	$(BIN)/python tests/bench/loop_overhead.py
 	$(BIN)/python tests/bench/training_speed.py $(if $(JOEYNMT),--joeynmt $(JOEYNMT))
+	$(BIN)/python tests/bench/decoding_speed.py $(if $(JOEYNMT),--joeynmt $(JOEYNMT))
+	$(BIN)/python tests/bench/streaming.py
 
 lint: $(VENV)/.installed-lint ## style, types and the layers of imports
 	$(BIN)/ruff check .

@@ -28,7 +28,7 @@ class CTranslateEngine:
             compute_type=compute_type,
             inter_threads=usable_threads() if kind == "cpu" else 1,
             intra_threads=1,
-            max_queued_batches=-1,  # whoever begins a search goes on at once
+            max_queued_batches=2 * usable_threads(),  # whoever is interrupted waits for what has begun
         )
         self._pieces = tokenizer.pieces(range(tokenizer.size))
         self._ids = {piece: number for number, piece in enumerate(self._pieces)}
