@@ -1,10 +1,25 @@
 """`s2s translate`: lines of text through a model."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from s2s.cli.console import note
+from s2s.cli.decoding_options import (
+    Ensemble,
+    MaxRatio,
+    MinRatio,
+    NBest,
+    NoRepeatNgram,
+    Patience,
+    Prefix,
+    Sample,
+    Seed,
+    Stopping,
+    Temperature,
+    TopK,
+    TopP,
+)
 from s2s.cli.options import Beam, Device, EngineChoice, Force, LengthPenalty, ModelReference, Precision, Verbose, Wait
 
 
@@ -18,47 +33,19 @@ def translate(
     ] = "-",
     beam: Beam = None,
     length_penalty: LengthPenalty = None,
-    stopping: Annotated[
-        Literal["first", "exact"] | None,
-        typer.Option(
-            "--stopping",
-            help="first: when patience × beam hypotheses have finished; exact: when nothing better can come.",
-        ),
-    ] = None,
-    patience: Annotated[
-        float | None, typer.Option("--patience", min=1, max=100, help="Finished hypotheses to wait for, over the beam.")
-    ] = None,
-    min_ratio: Annotated[
-        float | None, typer.Option("--min-ratio", min=0, help="Shortest output, as a multiple of the source's pieces.")
-    ] = None,
-    max_ratio: Annotated[
-        float | None, typer.Option("--max-ratio", help="Longest output, as a multiple of the source's pieces, and 10.")
-    ] = None,
-    no_repeat_ngram: Annotated[
-        int | None, typer.Option("--no-repeat-ngram", metavar="N", min=0, max=100, help="No N pieces come twice.")
-    ] = None,
-    sample: Annotated[bool | None, typer.Option("--sample", help="Draw at random instead of searching.")] = None,
-    temperature: Annotated[
-        float | None, typer.Option("--temperature", help="Of samples: below 1 sharper, above 1 flatter.")
-    ] = None,
-    top_k: Annotated[int | None, typer.Option("--top-k", min=0, help="Draw from the K most probable pieces.")] = None,
-    top_p: Annotated[
-        float | None, typer.Option("--top-p", max=1, help="Draw from the fewest pieces with that probability.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of samples.")] = None,
-    nbest: Annotated[
-        int | None,
-        typer.Option(
-            "--nbest", metavar="N", min=1, help="N translations of each line: its number, score and text, with tabs."
-        ),
-    ] = None,
-    prefix: Annotated[
-        str | None, typer.Option("--prefix", metavar="FILE", help="What each translation begins with, line by line.")
-    ] = None,
-    ensemble: Annotated[
-        list[str] | None,
-        typer.Option("--ensemble", metavar="MODEL", help="Another model that takes part; may be given several times."),
-    ] = None,
+    stopping: Stopping = None,
+    patience: Patience = None,
+    min_ratio: MinRatio = None,
+    max_ratio: MaxRatio = None,
+    no_repeat_ngram: NoRepeatNgram = None,
+    sample: Sample = None,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    seed: Seed = None,
+    nbest: NBest = None,
+    prefix: Prefix = None,
+    ensemble: Ensemble = None,
     show_attention: Annotated[
         bool, typer.Option("--show-attention", help="Draw attention's heat-map of every line.")
     ] = False,
@@ -100,8 +87,22 @@ def translate(
     from s2s.decoding.files import Stream, translate_files
     from s2s.decoding.loading import Wish, loaded_translator
 
-    names = inputs or ["-"]
-    asks = at_a_terminal() and not inputs and output == "-" and not as_json and attention is None
+    names, read = inputs or ["-"], [*(inputs or []), *([prefix] if prefix else [])]
+    changes = {
+        "beam": beam,
+        "length_penalty": length_penalty,
+        "stopping": stopping,
+        "patience": patience,
+        "min_ratio": min_ratio,
+        "max_ratio": max_ratio,
+        "no_repeat_ngram": no_repeat_ngram,
+        "sample": sample,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "seed": seed,
+    }
+    stream = Stream(nbest or 1, show_attention or weights or attention is not None, strict, prefix)
     wish = Wish(
         models=[model, *(ensemble or [])],
         command=f"s2s translate {model}",
@@ -109,41 +110,24 @@ def translate(
         precision=precision,
         device=device,
         wait=wait,
-        decoding={
-            "beam": beam,
-            "length_penalty": length_penalty,
-            "stopping": stopping,
-            "patience": patience,
-            "min_ratio": min_ratio,
-            "max_ratio": max_ratio,
-            "no_repeat_ngram": no_repeat_ngram,
-            "sample": sample,
-            "temperature": temperature,
-            "top_k": top_k,
-            "top_p": top_p,
-            "seed": seed,
-        },
-        nbest=nbest or 1,
-        weights=show_attention or attention is not None or weights,
+        decoding=changes,
+        nbest=stream.nbest,
+        weights=stream.weights,
         beginnings=prefix is not None,
     )
-    read = [*names, *([prefix] if prefix else [])]
-    with writing(output, read, force) as text, writing(attention, read, force) as drawn:
+    with (
+        writing(output, read, force) as text,
+        writing(attention, read, force) as drawn,
+        loaded_translator(wish, note, note if verbose else lambda _: None) as translator,
+    ):
+        if at_a_terminal() and not (inputs or as_json or attention) and output == "-":
+            converse(translator, stream, show=show_attention)
+            return
+        svg = attention is not None and attention.endswith(".svg")
         writer = TranslationWriter(
-            text,
-            drawn,
-            svg=(attention or "").endswith(".svg"),
-            as_json=as_json,
-            weights=weights,
-            show=show_attention,
-            nbest=nbest is not None,
+            text, drawn, svg=svg, as_json=as_json, weights=weights, show=show_attention, nbest=nbest is not None
         )
-        with loaded_translator(wish, note, note if verbose else lambda _: None) as translator:
-            stream = Stream(nbest or 1, wish.weights, strict, prefix)
-            if asks:
-                converse(translator, stream, show=show_attention)
-                return
-            findings = translate_files(translator, names, writer.write, stream)
+        findings = translate_files(translator, names, writer.write, stream)
     for warning in findings.warnings():
         note(f"warning: {warning}")
     if output != "-":

@@ -49,6 +49,9 @@ class TranslationWriter:
         show: bool,
         nbest: bool,
     ) -> None:
+        """`svg`: attention is a picture of the first line's, instead of JSON lines; `weights`: JSON has them; `show`:
+        they are drawn on the terminal; `nbest`: all translations of a line are written.
+        """
         self.text = text
         self.attention = attention
         self.svg = svg
