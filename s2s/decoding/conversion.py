@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from s2s.decoding.hypothesis import longest_source
 from s2s.errors import ArtefactError, ResourceError, S2SError, UsageError
-from s2s.files import atomic_folder, cache, digest_json, explained, read_json, write_bytes, write_json
+from s2s.files import atomic_folder, cache, digest_file, digest_json, explained, read_json, write_bytes, write_json
 from s2s.recipe.loading import parse_recipe
 from s2s.recipe.model_options import BlockOptions, TransformerDecoderOptions, TransformerEncoderOptions
 from s2s.recipe.schema import Recipe
@@ -36,7 +36,7 @@ TABLES = {  # embeddings that are stored, for each choice of `tied_embeddings`; 
 MOST_PIECES = 16_384  # of an output, however large `decoding.max_ratio` is: each has a row [D] in the file
 SPARE = 8  # rows of positions beyond those of the pieces: EOS, and what CTranslate2 rounds lengths up to on a GPU
 FILES = ("weights.safetensors", "tokenizer.model", "recipe.json")  # of a version: all that a conversion is made from
-RECORD = "sizes.json"  # in the cache: bytes of each file
+RECORD = "digests.json"  # in the cache: sha256 of each file
 
 Array = npt.NDArray[np.float32]
 
@@ -69,7 +69,7 @@ def converted(version: Version, compute: str) -> Path:
         _discard(folder)
         with atomic_folder(folder) as unfinished:
             _write(version, recipe, unfinished, compute)
-            write_json(unfinished / RECORD, {path.name: path.stat().st_size for path in unfinished.iterdir()})
+            write_json(unfinished / RECORD, {path.name: digest_file(path) for path in unfinished.iterdir()})
     except (ResourceError, UsageError) as error:
         if not _whole(folder):  # or else another process was quicker
             hint = "S2S_CACHE names the cache's folder: it must be writable and have room"
@@ -102,13 +102,16 @@ def _key(version: Version, compute: str) -> str:
 
 
 def _whole(folder: Path) -> bool:
-    """Whether the files of a conversion in the cache are there, each of its size."""
+    """Whether the files of a conversion in the cache are there, and as they were written."""
     try:
-        sizes = read_json(folder / RECORD)
+        digests = read_json(folder / RECORD)
+        return (
+            isinstance(digests, dict)
+            and bool(digests)
+            and all(digest_file(folder / name) == digests[name] for name in digests)
+        )
     except S2SError:
         return False
-    paths = {name: folder / name for name in sizes} if isinstance(sizes, dict) else {}
-    return bool(paths) and all(path.is_file() and path.stat().st_size == sizes[name] for name, path in paths.items())
 
 
 def _discard(folder: Path) -> None:
