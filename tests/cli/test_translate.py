@@ -4,14 +4,20 @@ import gzip
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from s2s.decoding import files
+from s2s.registry.card import Card
+from s2s.registry.store import Registry
 
 pytestmark = pytest.mark.usefixtures("trained_home")
 
@@ -116,8 +122,19 @@ def test_json_lines(in_folder: Path, run: Callable) -> None:
     assert row["nbest"][0]["score"] > row["nbest"][1]["score"]
 
 
-def test_output_is_flushed_when_the_input_pauses() -> None:
-    command = [sys.executable, "-m", "s2s", "translate", "numbers-attention"]
+@pytest.fixture
+def published(transformer: dict[str, bytes], card: Card) -> None:
+    """`numbers-transformer`, which CTranslate2 translates with."""
+    Registry.default().publish("numbers-transformer", transformer, card)
+
+
+both_engines = pytest.mark.parametrize("model", ["numbers-attention", "numbers-transformer"])
+
+
+@both_engines
+@pytest.mark.usefixtures("published")
+def test_output_is_flushed_when_the_input_pauses(model: str) -> None:
+    command = [sys.executable, "-m", "s2s", "translate", model]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -130,10 +147,38 @@ def test_output_is_flushed_when_the_input_pauses() -> None:
     assert process.returncode == 0
 
 
-def test_a_reader_that_goes_away_is_141(shell: Callable) -> None:
-    done = shell("yes drei | head -20000 | s2s translate numbers-attention --beam 1 | head -1")
+@both_engines
+@pytest.mark.usefixtures("published")
+def test_a_reader_that_goes_away_is_141(model: str, shell: Callable) -> None:
+    done = shell(f"yes drei | head -20000 | s2s translate {model} --beam 1 --max-ratio 0.1 | head -1")
     assert done.code == 141
     assert done.err == ""
+
+
+@both_engines
+@pytest.mark.usefixtures("published")
+def test_terminated_it_ends_soon_and_leaves_nothing(model: str, in_folder: Path) -> None:
+    (in_folder / "in.de").write_text("drei vier fünf sechs\n" * 50_000)
+    command = [sys.executable, "-m", "s2s", "translate", model, "in.de", "-o", "out.en"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 60
+        while not list(in_folder.glob(".out.en.*")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1.5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143
+    assert [path.name for path in in_folder.iterdir()] == ["in.de"]
+
+
+@pytest.mark.usefixtures("published")
+def test_windows_of_a_pipe_come_out_in_order(monkeypatch: pytest.MonkeyPatch, in_folder: Path, run: Callable) -> None:
+    monkeypatch.setattr(files, "WINDOW", 3)
+    lines = [f"{'ab ' * (number % 5)}{chr(97 + number % 8)}" for number in range(20)]
+    (in_folder / "in.de").write_text("".join(f"{line}\n" for line in lines))
+    together = run("translate", "numbers-transformer", "in.de", "--precision", "fp32").out.splitlines()
+    for line, text in zip(lines, together, strict=True):
+        (in_folder / "one.de").write_text(f"{line}\n")
+        assert run("translate", "numbers-transformer", "one.de", "--precision", "fp32").out == f"{text}\n"
 
 
 def test_nbest_and_samples_are_numbered_lines(in_folder: Path, run: Callable) -> None:
