@@ -38,7 +38,7 @@ class PyTorchEngine:
         """`PyTorch, fp32`."""
         return f"PyTorch, {self.precision}"
 
-    @torch.inference_mode()
+    @torch.no_grad()  # in inference mode, autocast would convert the weights anew at every step
     def _searched(self, request: Request) -> list[list[Hypothesis]]:
         """The hypotheses of each sentence; in batches of like length, the longest first."""
         found: dict[int, list[Hypothesis]] = {}
