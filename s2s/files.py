@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
@@ -183,6 +183,8 @@ def open_input(path: str) -> BinaryIO:
     Raises: UsageError where it does not exist or is a folder, ResourceError where it may not be read.
     """
     if path == "-":
+        if sys.stdin is None:
+            raise ResourceError("cannot read standard input: it is closed")
         return sys.stdin.buffer
     with explained(path, "read"):
         if Path(path).is_dir():
@@ -190,10 +192,18 @@ def open_input(path: str) -> BinaryIO:
         return cast(BinaryIO, gzip.open(path, "rb") if path.endswith(".gz") else Path(path).open("rb"))
 
 
+def refuse_twice(names: Sequence[str]) -> None:
+    """Raise UsageError where several inputs are standard input."""
+    if names.count("-") > 1:
+        raise UsageError("standard input can be read once", "give the other input as a file")
+
+
 def refuse_existing(path: Path, force: bool) -> None:
     """Raise UsageError where an output is a folder, or is already there and `--force` was not given."""
     if path.is_dir():
         raise UsageError(f"cannot write {path}: it is a folder", "name a file")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"cannot write {path}: it is a device or a pipe, and would be replaced", "name a file")
     if path.exists() and not force:
         raise UsageError(f"{path} exists", "give another name, or --force to replace it")
 
@@ -202,7 +212,7 @@ def read_lines(file: BinaryIO, name: str = "input") -> Iterator[bytes]:
     r"""The lines of a file, split at `\n` alone; an unterminated last line counts, no bytes are no lines.
 
     A trailing carriage return and a leading byte-order mark are stripped.
-    Raises: DataError where a gzip file is damaged or ends early.
+    Raises: DataError where a gzip file is damaged or ends early, ResourceError where it cannot be read.
     """
     first = True
     for line in _unpacked(file, name):
@@ -216,6 +226,8 @@ def _unpacked(file: Iterable[bytes], name: str) -> Iterator[bytes]:
         yield from file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{name}: the gzip file is damaged or ends early ({error})") from error
+    except OSError as error:
+        raise ResourceError(f"cannot read {name}: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager

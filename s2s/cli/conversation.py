@@ -39,6 +39,6 @@ def converse(translator: "Translator[Any]", stream: "Stream", *, show: bool) -> 
             score = f"{translation.score:8.4f}  " if len(found) > 1 else ""
             out.print(score + visible(translation.text), soft_wrap=True)
         for name in findings(text, found[0]):
-            note(f"warning: {name}: such translations {FINDINGS[name]}")
+            note(f"warning: translation {FINDINGS[name]}")
         if show and found[0].weights:
             out.print(terminal_heatmap(found[0].weights, found[0].source_pieces, found[0].pieces, out.width))

@@ -34,7 +34,7 @@ Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of samples
 NBest = Annotated[
     int | None,
     typer.Option(
-        "--nbest", metavar="N", min=1, help="N translations of each line: its number, score, text, with tabs."
+        "--nbest", metavar="N", min=1, max=1000, help="N translations of each line: its number, score, text, with tabs."
     ),
 ]
 Prefix = Annotated[

@@ -1,11 +1,14 @@
 """`s2s evaluate`: translate a test set and score it."""
 
-from typing import Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 from s2s.cli.console import note, out, print_json
 from s2s.cli.options import AsJson, Beam, Device, Force, LengthPenalty, ModelReference, Precision, Wait
+
+if TYPE_CHECKING:
+    from s2s.decoding.evaluation import Evaluation
 
 
 def evaluate(
@@ -33,32 +36,37 @@ def evaluate(
         s2s evaluate numbers-attention test.de test.en
         s2s evaluate numbers-attention test.de test.en --beam 1 --json
     """
-    from pathlib import Path
-
+    from s2s.cli.translations import writing
     from s2s.decoding import evaluation
     from s2s.decoding.loading import Wish, loaded_translator
     from s2s.decoding.pytorch import PyTorchEngine
     from s2s.decoding.translator import Translator
-    from s2s.files import refuse_existing, write_bytes
+    from s2s.errors import UsageError
 
-    if output:
-        refuse_existing(Path(output), force)
+    if output == "-":
+        raise UsageError("-o -: the scores go to standard output", "name a file")
     sources, references = evaluation.read_test_set(source, reference)
     changes = {"beam": beam, "length_penalty": length_penalty}
     wish = Wish([model], f"s2s evaluate {model}", engine, precision, device, wait, changes)
-    with loaded_translator(wish, note) as translator:
+    with writing(output, [source, reference], force) as file, loaded_translator(wish, note) as translator:
         found = evaluation.evaluate(translator, sources, references)
         perplexity = None
         if isinstance(translator.engine, PyTorchEngine):
             known = cast(Translator[PyTorchEngine], translator)
             perplexity = evaluation.perplexity(known, sources, references)
         how = f"{found.decoding.in_words()}; {translator.engine.in_words()}"
+        _print_scores(found, perplexity, how, model if as_json else None)
+        if file:
+            file.write("".join(f"{line}\n" for line in found.outputs).encode())
     if output:
-        write_bytes(Path(output), "".join(f"{line}\n" for line in found.outputs).encode())
         note(f"wrote {output}")
+
+
+def _print_scores(found: "Evaluation", perplexity: float | None, how: str, json_of: str | None) -> None:
+    """The scores, each with its signature; as JSON where they are those of a model `json_of`."""
     scores = {name: {"value": score.value, "signature": score.signature} for name, score in found.scores.items()}
-    if as_json:
-        print_json({"model": model, "decoding": how, "scores": scores, "perplexity": perplexity})
+    if json_of:
+        print_json({"model": json_of, "decoding": how, "scores": scores, "perplexity": perplexity})
         return
     for score in found.scores.values():
         out.print(f"{score.metric:10} {score.value:6.1f}  {score.signature}", soft_wrap=True)

@@ -30,7 +30,9 @@ def as_s2s_error(error: Exception) -> S2SError:
         return _resource(error)
     if out_of_memory(error):
         return ResourceError(
-            "out of memory", "make batches smaller (training.batch_tokens, decoding.batch_tokens), or free memory"
+            "out of memory",
+            "make batches smaller (training.batch_tokens, decoding.batch_tokens), "
+            "keep fewer hypotheses (--beam, --nbest), or free memory",
         )
     return S2SError(
         f"{type(error).__name__}: {error}".removesuffix(": "), "run again with --debug to see where it happened"

@@ -146,7 +146,7 @@ def export(
     version = Registry.default().resolve(model)
     written(version, folder, precision)
     note(f"wrote {folder}: {version.reference} in {precision}, and tokenizer.model, whose pieces it reads and writes")
-    note(f'In Python: ctranslate2.Translator("{folder}")')
+    note(f"In Python: ctranslate2.Translator({str(folder)!r})")
 
 
 @app.command()

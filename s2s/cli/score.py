@@ -57,14 +57,14 @@ def score(
     """
     import json
 
-    from s2s.cli.translations import writing
-    from s2s.decoding.scoring import loaded_scorer, score_files
+    from s2s.cli.line_progress import LineProgress
+    from s2s.cli.translations import refuse_one_place, writing
+    from s2s.decoding.loading import loaded_reference
+    from s2s.decoding.scoring import score_files
     from s2s.decoding.translator import require_attention
-    from s2s.errors import UsageError
 
-    if alignments == output:
-        raise UsageError(f"scores and alignments cannot both go to {output}", "give them different names")
-    names = [source, target]
+    refuse_one_place(output, alignments)
+    names, progress = [source, target], LineProgress()
     with writing(output, names, force) as scores, writing(alignments, names, force) as aligned:
 
         def write(lines: "Sequence[ScoredLine]") -> None:
@@ -77,11 +77,12 @@ def score(
             for file in (scores, aligned):
                 if file:
                     file.flush()
+            progress.add(len(lines))
 
-        with loaded_scorer(model, device, wait, note) as scorer:
+        with loaded_reference(model, device, wait, f"s2s score {model}", note) as translator:
             if aligned:
-                require_attention(scorer.recipe)
-            totals = score_files(scorer, source, target, write, weights=aligned is not None)
+                require_attention(translator.recipe)
+            totals = score_files(translator, source, target, write, weights=aligned is not None)
     note(totals.in_words())
     for name in (output, alignments):
         if name not in {None, "-"}:

@@ -52,7 +52,9 @@ def translate(
     attention: Annotated[
         str | None,
         typer.Option(
-            "--attention", metavar="FILE", help="Write attention: JSON lines, or a picture of the first line (.svg)."
+            "--attention",
+            metavar="FILE",
+            help="Write attention: JSON lines, or a picture of the first line that is not blank (.svg).",
         ),
     ] = None,
     as_json: Annotated[
@@ -83,9 +85,11 @@ def translate(
         s2s translate numbers-attention input.de --sample --temperature 0.7 --seed 3
     """
     from s2s.cli.conversation import at_a_terminal, converse
-    from s2s.cli.translations import TranslationWriter, writing
+    from s2s.cli.line_progress import LineProgress
+    from s2s.cli.translations import TranslationWriter, refuse_one_place, writing
     from s2s.decoding.files import Stream, translate_files
     from s2s.decoding.loading import Wish, loaded_translator
+    from s2s.errors import UsageError
 
     names, read = inputs or ["-"], [*(inputs or []), *([prefix] if prefix else [])]
     changes = {
@@ -102,6 +106,9 @@ def translate(
         "top_p": top_p,
         "seed": seed,
     }
+    if weights and not as_json:
+        raise UsageError("--weights goes with --json", "--attention FILE writes weights beside the text")
+    refuse_one_place(output, attention)
     stream = Stream(nbest or 1, show_attention or weights or attention is not None, strict, prefix)
     wish = Wish(
         models=[model, *(ensemble or [])],
@@ -120,12 +127,19 @@ def translate(
         writing(attention, read, force) as drawn,
         loaded_translator(wish, note, note if verbose else lambda _: None) as translator,
     ):
-        if at_a_terminal() and not (inputs or as_json or attention) and output == "-":
+        if at_a_terminal() and not (inputs or as_json or attention or prefix or strict) and output == "-":
             converse(translator, stream, show=show_attention)
             return
         svg = attention is not None and attention.endswith(".svg")
         writer = TranslationWriter(
-            text, drawn, svg=svg, as_json=as_json, weights=weights, show=show_attention, nbest=nbest is not None
+            text,
+            drawn,
+            svg=svg,
+            as_json=as_json,
+            weights=weights,
+            show=show_attention,
+            nbest=nbest is not None,
+            progress=LineProgress(),
         )
         findings = translate_files(translator, names, writer.write, stream)
     for warning in findings.warnings():

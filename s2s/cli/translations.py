@@ -8,24 +8,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from s2s.cli.console import err
-from s2s.errors import UsageError
-from s2s.files import atomic_writer, refuse_existing
+from s2s.errors import ResourceError, UsageError
+from s2s.files import atomic_writer, explained, refuse_existing
 
 if TYPE_CHECKING:
+    from s2s.cli.line_progress import LineProgress
     from s2s.decoding.files import Lines
     from s2s.decoding.translator import Translation
 
 
 @contextmanager
 def writing(path: str | None, inputs: Sequence[str], force: bool) -> Iterator[BinaryIO | None]:
-    """An output by name: `-` is standard output; a file appears complete or not at all.
+    """An output by name: `-` is standard output; a file appears complete or not at all; a device or a pipe that is
+    there is written to.
 
     Raises UsageError where it may not be.
     """
     if path is None:
         yield None
     elif path == "-":
+        if sys.stdout is None:
+            raise ResourceError("cannot write standard output: it is closed")
         yield sys.stdout.buffer
+    elif Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
+        with explained(path, "write"), Path(path).open("wb") as file:
+            yield file
     else:
         output = Path(path)
         if any(name != "-" and Path(name).exists() and output.exists() and output.samefile(name) for name in inputs):
@@ -33,6 +40,14 @@ def writing(path: str | None, inputs: Sequence[str], force: bool) -> Iterator[Bi
         refuse_existing(output, force)
         with atomic_writer(output) as file:
             yield file
+
+
+def refuse_one_place(*outputs: str | None) -> None:
+    """Raise UsageError where two outputs would go to the same place."""
+    given = [path for path in outputs if path is not None]
+    places = {path if path == "-" else str(Path(path).resolve()) for path in given}
+    if len(places) < len(given):
+        raise UsageError(f"two outputs cannot both go to {given[-1]}", "give them different names")
 
 
 class TranslationWriter:
@@ -48,6 +63,7 @@ class TranslationWriter:
         weights: bool,
         show: bool,
         nbest: bool,
+        progress: "LineProgress",
     ) -> None:
         """`svg`: attention is a picture of the first line's, instead of JSON lines; `weights`: JSON has them; `show`:
         they are drawn on the terminal; `nbest`: all translations of a line are written.
@@ -59,6 +75,7 @@ class TranslationWriter:
         self.weights = weights
         self.show = show
         self.nbest = nbest
+        self.progress = progress
         self.number = 0
         self.drawn = False
 
@@ -67,7 +84,8 @@ class TranslationWriter:
         for source, found in lines:
             self.number += 1
             if self.text:
-                self.text.write(self._written(source, found).encode() + b"\n")
+                with explained("the translations", "write"):
+                    self.text.write(self._written(source, found).encode() + b"\n")
             if self.show and found[0].weights:
                 if self.text:
                     self.text.flush()
@@ -75,7 +93,9 @@ class TranslationWriter:
             if self.attention:
                 self._write_attention(self.attention, source, found[0])
         if self.text:
-            self.text.flush()
+            with explained("the translations", "write"):
+                self.text.flush()
+        self.progress.add(len(lines))
 
     def _written(self, source: str, found: "list[Translation]") -> str:
         """What is written of a line: its translation, or all of them, a line each."""
@@ -89,9 +109,9 @@ class TranslationWriter:
         """What `--json` says of a line."""
         from s2s.decoding.findings import findings
 
-        values: dict[str, Any] = _values(found[0]) | {"warnings": findings(source, found[0])}
+        values: dict[str, Any] = _main_values(found[0]) | {"warnings": findings(source, found[0])}
         if self.nbest:
-            values["nbest"] = [_values(one) for one in found]
+            values["nbest"] = [_main_values(one) for one in found]
         if self.weights and found[0].weights:
             values |= {"source_tokens": found[0].source_pieces, "weights": found[0].weights}
         return values
@@ -116,5 +136,5 @@ class TranslationWriter:
         err.print(picture)
 
 
-def _values(translation: "Translation") -> dict[str, Any]:
+def _main_values(translation: "Translation") -> dict[str, Any]:
     return {"text": translation.text, "score": round(translation.score, 6), "tokens": translation.pieces}

@@ -13,6 +13,7 @@ from s2s.decoding.hypothesis import Engine
 from s2s.decoding.pytorch import PyTorchEngine
 from s2s.decoding.translator import Translation, Translator
 from s2s.errors import DataError
+from s2s.files import refuse_twice
 from s2s.metrics.scores import Score, score_corpus
 from s2s.recipe.schema import DecodingOptions
 
@@ -61,6 +62,7 @@ def perplexity(translator: Translator[PyTorchEngine], sources: Sequence[str], re
 
 def read_test_set(source: str, reference: str) -> tuple[list[str], list[str]]:
     """Sources and references in two files. Raises DataError where their numbers of lines differ, or are 0."""
+    refuse_twice([source, reference])
     sources, references = read_texts(source), read_texts(reference)
     if len(sources) != len(references):
         raise DataError(

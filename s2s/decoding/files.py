@@ -11,7 +11,7 @@ from s2s.decoding.findings import Findings
 from s2s.decoding.hypothesis import Engine
 from s2s.decoding.translator import Translation, Translations, Translator
 from s2s.errors import DataError
-from s2s.files import open_input, read_lines
+from s2s.files import open_input, read_lines, refuse_twice
 from s2s.text.lines import decode_line, read_ahead
 
 WINDOW = 2048  # lines read ahead, within which sentences are sorted by length
@@ -41,6 +41,7 @@ def translate_files(
     Raises: DataError for invalid UTF-8 where it is refused, where a gzip file is damaged, where there are not as many
     beginnings as lines.
     """
+    refuse_twice([*inputs, *([stream.beginnings] if stream.beginnings else [])])
     findings = Findings()
     with _beginnings(stream.beginnings) as beginnings:
         begun: deque[tuple[list[str], Translations]] = deque()
@@ -118,7 +119,8 @@ def _beginnings(name: str | None) -> Iterator[Callable[[int], list[str]]]:
 
         def following(count: int) -> list[str]:
             nonlocal taken
-            found = [decode_line(line, f"{name}:{taken + 1}", "refuse") for line in islice(lines, count or 1)]
+            numbered = enumerate(islice(lines, count or 1), taken + 1)
+            found = [decode_line(line, f"{name}:{number}", "refuse") for number, line in numbered]
             taken += len(found)
             if len(found) != count:
                 raise DataError(

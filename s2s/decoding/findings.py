@@ -1,4 +1,4 @@
-"""What a user should know of translations: outputs that were cut, repeat themselves, are empty, copy their source …"""
+"""What a user should know of translations: which are cut, repeat themselves, are empty, copy their source …"""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -13,12 +13,12 @@ COPIED_WORDS = 3  # a copied name is right
 UNKNOWN = 1 / 3  # of a source's pieces
 
 FINDINGS = {
-    "cut": "were cut at the length limit (--max-ratio)",
-    "loop": "repeat themselves (--no-repeat-ngram)",
-    "empty": "are empty",
-    "copy": "are copies of their source",
-    "unknown": "are of a source with many characters that the tokenizer has no pieces for",
-    "split": "are of an over-long line, which was split, translated in parts and joined again",
+    "cut": "cut at the length limit (--max-ratio)",
+    "loop": "repeating itself (--no-repeat-ngram)",
+    "empty": "empty",
+    "copy": "a copy of its source",
+    "unknown": "of a source with many characters that the tokenizer has no pieces for",
+    "split": "of an over-long line, which was split, translated in parts and joined again",
 }
 
 
@@ -69,14 +69,6 @@ class Findings:
 
     def warnings(self) -> list[str]:
         """A line for each thing that was not as it should be."""
-        replaced = f"not valid UTF-8, the bad bytes replaced; the first: {self.first_invalid}"
-        invalid = (
-            [f"{_lines(self.invalid)} {'was' if self.invalid == 1 else 'were'} {replaced}"] if self.invalid else []
-        )
-        return invalid + [
-            f"{self.odd[name]:,} of {_lines(self.lines)} {words}" for name, words in FINDINGS.items() if self.odd[name]
-        ]
-
-
-def _lines(count: int) -> str:
-    return f"{count:,} line{'s' * (count != 1)}"
+        counts = {f"not valid UTF-8, its bad bytes replaced; the first: {self.first_invalid}": self.invalid}
+        counts |= {f"translation {words}": self.odd[name] for name, words in FINDINGS.items()}
+        return [f"{count:,} of {self.lines:,} lines: {words}" for words, count in counts.items() if count]

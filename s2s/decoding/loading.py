@@ -1,18 +1,17 @@
 """From names of models to a translator: which engine, in which precision, on which device."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import ValidationError
 
 from s2s.decoding.hypothesis import Engine, longest_source
 from s2s.decoding.translator import Translator, require_attention
-from s2s.errors import UsageError
+from s2s.errors import ResourceError, UsageError
 from s2s.recipe.loading import parse_recipe
-from s2s.recipe.problems import refusal
 from s2s.recipe.schema import DecodingOptions, Recipe
 from s2s.registry.leases import lease
 from s2s.registry.store import Registry
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from s2s.decoding.pytorch import PyTorchEngine
 
 EngineName = Literal["auto", "pytorch", "ctranslate2"]
+OF_SEARCH = {"beam", "stopping", "patience"}  # decoding options that samples have no use for
+OF_SAMPLES = {"temperature", "top_k", "top_p", "seed"}
 PRECISIONS = {"pytorch": ("fp32", "bf16"), "ctranslate2": ("fp32", "int8", "int8_bf16", "bf16")}
 
 
@@ -70,16 +71,26 @@ def loaded_translator(
     with lease(wish.device, wait=wish.wait, command=wish.command, notify=notify) as device:
         reason = _why_not_ctranslate(wish, stored, recipe.decoding, device)
         if wish.engine == "ctranslate2" and reason:
-            raise UsageError(f"--engine ctranslate2: {reason}", "--engine pytorch does it")
-        engine: Engine
-        if wish.engine == "pytorch" or reason:
-            if wish.engine == "auto":
-                detail(f"not CTranslate2: {reason}")
-            engine = _pytorch(versions, device, wish.precision)
-        else:
-            engine = _ctranslate(versions[0], tokenizer, device, wish.precision)
+            hint = "--precision auto" if "precision" in reason else "--engine pytorch does it"
+            raise UsageError(f"--engine ctranslate2: {reason}", hint)
+        engine = None
+        if wish.engine != "pytorch" and not reason:
+            engine = _ctranslate(versions[0], tokenizer, device, wish, notify)
+        elif wish.engine == "auto":
+            detail(f"not CTranslate2: {reason}")
+        engine = engine or _pytorch(versions, device, wish.precision)
         detail(f"{engine.in_words()}, {device}; {recipe.decoding.in_words()}")
         yield Translator(engine, tokenizer, recipe)
+
+
+@contextmanager
+def loaded_reference(
+    model: str, device: str, wait: bool, command: str, notify: Callable[[str], None]
+) -> "Iterator[Translator[PyTorchEngine]]":
+    """The translator of a published model as it was tested, on a leased device."""
+    wish = Wish([model], command, "pytorch", "fp32", device, wait)
+    with loaded_translator(wish, notify) as translator:
+        yield cast("Translator[PyTorchEngine]", translator)
 
 
 def reference_translator(version: Version, device: "torch.device") -> "Translator[PyTorchEngine]":
@@ -100,8 +111,20 @@ def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     try:
         decoding = DecodingOptions.model_validate(recipe.decoding.model_dump() | given)
     except ValidationError as error:
-        raise refusal(error, f"decoding options of {recipe.name}") from error
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{_flags(given)}: {reason}", f"{recipe.name} has {recipe.decoding.in_words()}") from error
+    search, samples = given.keys() & OF_SEARCH, given.keys() & OF_SAMPLES
+    if decoding.sample and search:
+        raise UsageError(f"{_flags(search)}: of a search, but samples are drawn", "leave it out, or --sample")
+    if samples and not decoding.sample:
+        raise UsageError(f"{_flags(samples)}: of samples, but the best translation is searched for", "--sample draws")
+    if "patience" in given and decoding.stopping == "exact":
+        raise UsageError("--patience: an exact search waits as long as it takes", "--stopping first has patience")
     return recipe.model_copy(update={"decoding": decoding})
+
+
+def _flags(keys: Iterable[str]) -> str:
+    return ", ".join(f"--{key.replace('_', '-')}" for key in sorted(keys))
 
 
 def _why_not_ctranslate(wish: Wish, stored: Recipe, options: DecodingOptions, device: str) -> str | None:
@@ -131,15 +154,25 @@ def _unsupported(precision: str, device: str) -> str | None:
     kind, _, index = device.partition(":")
     supported = ctranslate2.get_supported_compute_types(kind, int(index or 0))
     wanted = COMPUTE_TYPES["int8" if precision == "auto" else precision]
-    return None if wanted in supported else f"it cannot compute in {precision} here"
+    return None if wanted in supported else f"it cannot compute in precision {precision} here"
 
 
-def _ctranslate(version: Version, tokenizer: Tokenizer, device: str, precision: str) -> Engine:
+def _ctranslate(
+    version: Version, tokenizer: Tokenizer, device: str, wish: Wish, notify: Callable[[str], None]
+) -> Engine | None:
+    """The engine; None where nothing can be converted for want of room, and another one would do."""
     from s2s.decoding.conversion import COMPUTE_TYPES, converted
     from s2s.decoding.ctranslate import CTranslateEngine
 
-    chosen = "int8" if precision == "auto" else precision
-    return CTranslateEngine(converted(version, chosen), tokenizer, device, chosen, COMPUTE_TYPES[chosen])
+    chosen = "int8" if wish.precision == "auto" else wish.precision
+    try:
+        folder = converted(version, chosen)
+    except ResourceError as error:
+        if wish.engine != "auto" or wish.precision != "auto":
+            raise
+        notify(f"warning: PyTorch translates, not CTranslate2: {error.message}; {error.hint}")
+        return None
+    return CTranslateEngine(folder, tokenizer, device, chosen, COMPUTE_TYPES[chosen])
 
 
 def _pytorch(versions: Sequence[Version], device: str, precision: str) -> Engine:
@@ -150,7 +183,7 @@ def _pytorch(versions: Sequence[Version], device: str, precision: str) -> Engine
     from s2s.models.ensemble import Ensemble
 
     if precision not in ("auto", *PRECISIONS["pytorch"]):
-        raise UsageError(f"--precision {precision}: PyTorch has fp32 and bf16")
+        raise UsageError(f"--precision {precision}: PyTorch has fp32 and bf16", "--precision auto")
     size = sum(version.card.parameters for version in versions)
     keep_freed_memory()
     torch.set_num_threads(threads_for(size))

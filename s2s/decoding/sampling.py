@@ -16,9 +16,12 @@ from s2s.recipe.schema import DecodingOptions
 
 
 def random_numbers(seed: int, sentences: Sequence[tuple[int, int]], samples: int, steps: int) -> Tensor:
-    """Uniform numbers [B, K, steps] in [0, 1), of each sentence its own, however sentences are put into batches."""
-    drawn = [np.random.default_rng((seed, *sentence)).random((samples, steps)) for sentence in sentences]
-    return torch.from_numpy(np.stack(drawn))
+    """Uniform numbers [B, K, steps] in [0, 1), of each sample its own, however sentences are put into batches."""
+    drawn = [
+        [np.random.default_rng((seed, *sentence, number)).random(steps) for number in range(samples)]
+        for sentence in sentences
+    ]
+    return torch.from_numpy(np.array(drawn))
 
 
 def sample(
@@ -67,12 +70,14 @@ def sample(
 
 
 def sharpened(log_probabilities: Tensor, options: DecodingOptions) -> Tensor:
-    """Log-probabilities [..., V], not normalised, at a temperature and with what is improbable at −∞.
+    """Log-probabilities [..., V], not normalised, at a temperature and with what is improbable at −∞; in float64, so
+    that the most probable piece is left however small temperature and top_p are.
 
     top_k keeps the k most probable pieces (Fan et al. 2018, section 5.4), top_p the fewest that have at least that
     probability together (Holtzman et al. 2020, section 3.1).
     """
-    scores = log_probabilities / options.temperature
+    scores = log_probabilities.double()
+    scores = (scores - scores.amax(-1, keepdim=True)) / options.temperature
     if options.top_k:
         least = scores.topk(min(options.top_k, scores.shape[-1]), dim=-1).values[..., -1:]
         scores = scores.masked_fill(scores < least, -torch.inf)
@@ -86,6 +91,6 @@ def sharpened(log_probabilities: Tensor, options: DecodingOptions) -> Tensor:
 
 def drawn(scores: Tensor, uniform: Tensor) -> Tensor:
     """The pieces [...] that uniform numbers [...] choose by inverting the distribution of scores [..., V]."""
-    below = scores.double().softmax(-1).cumsum(-1)
+    below = scores.softmax(-1).cumsum(-1)
     chosen = torch.searchsorted(below, (uniform * below[..., -1]).unsqueeze(-1), right=True)
     return chosen.squeeze(-1).clamp(max=scores.shape[-1] - 1)

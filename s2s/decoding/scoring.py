@@ -5,25 +5,21 @@ N line pairs, S source pieces, T target pieces (both without EOS).
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from s2s.decoding.files import opened
 from s2s.decoding.forced import ForcedScore, forced_sentences
-from s2s.decoding.loading import Wish, loaded_translator
 from s2s.decoding.pytorch import PyTorchEngine
-from s2s.errors import DataError, UsageError
-from s2s.files import open_input, read_lines
-from s2s.models.interface import Model
-from s2s.recipe.schema import Recipe
-from s2s.text.lines import decode_line, normalize, read_ahead
-from s2s.text.tokenizer import Tokenizer
+from s2s.decoding.translator import Translator
+from s2s.errors import DataError
+from s2s.files import read_lines, refuse_twice
+from s2s.text.lines import decode_line, read_ahead
 
 WINDOW = 2048  # line pairs read ahead, within which they are sorted by length
 SPACE = "▁"  # what a piece that begins a word begins with
@@ -94,44 +90,25 @@ class Totals:
         return words + (f", {-self.log_probability / math.log(2) / self.size:.4f} bits per byte" if self.size else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Scorer:
-    """A model that is asked for probabilities, and what makes pieces of text for it."""
+def score_lines(
+    translator: Translator[PyTorchEngine], sources: Sequence[str], targets: Sequence[str], *, weights: bool = False
+) -> list[ScoredLine]:
+    """N raw target lines given their raw source lines, in order; with `weights`, which words attention joins.
 
-    model: Model
-    tokenizer: Tokenizer
-    recipe: Recipe
-    device: torch.device
-
-    def score(self, sources: Sequence[str], targets: Sequence[str], *, weights: bool = False) -> list[ScoredLine]:
-        """N raw target lines given their raw source lines, in order; with `weights`, which words attention joins.
-
-        An empty target is EOS alone, an empty source what the encoder makes of EOS alone.
-        """
-        read, written = self._pieces(sources), self._pieces(targets)
-        scored: dict[int, ScoredLine] = {}
-        for row, forced in forced_sentences(self.model, read, written, self.device, weights=weights):
-            pieces = self.tokenizer.pieces(written[row])
-            links: Links = ()
-            if forced.weights is not None:
-                links = word_links(forced.weights, self.tokenizer.pieces(read[row]), pieces)
-            scored[row] = ScoredLine(
-                (*pieces, "</s>"), tuple(forced.log_probabilities.tolist()), len(targets[row].encode()), links
-            )
-        return [scored[row] for row in range(len(targets))]
-
-    def _pieces(self, lines: Sequence[str]) -> list[list[int]]:
-        return self.tokenizer.encode([normalize(line, self.recipe.data.normalization) for line in lines])
-
-
-@contextmanager
-def loaded_scorer(model: str, device: str, wait: bool, notify: Callable[[str], None]) -> Iterator[Scorer]:
-    """The scorer of a model in the registry, on a leased device."""
-    wish = Wish([model], f"s2s score {model}", "pytorch", "fp32", device, wait)
-    with loaded_translator(wish, notify) as translator:
-        engine = translator.engine
-        assert isinstance(engine, PyTorchEngine)
-        yield Scorer(engine.model, translator.tokenizer, translator.recipe, engine.device)
+    An empty target is EOS alone, an empty source what the encoder makes of EOS alone.
+    """
+    read, written = translator.encode(sources), translator.encode(targets)
+    engine, tokenizer = translator.engine, translator.tokenizer
+    scored: dict[int, ScoredLine] = {}
+    for row, forced in forced_sentences(engine.model, read, written, engine.device, weights=weights):
+        pieces = tokenizer.pieces(written[row])
+        links: Links = ()
+        if forced.weights is not None:
+            links = word_links(forced.weights, tokenizer.pieces(read[row]), pieces)
+        scored[row] = ScoredLine(
+            (*pieces, "</s>"), tuple(forced.log_probabilities.tolist()), len(targets[row].encode()), links
+        )
+    return [scored[row] for row in range(len(targets))]
 
 
 def word_links(weights: NDArray[np.float32], source_pieces: Sequence[str], target_pieces: Sequence[str]) -> Links:
@@ -154,7 +131,12 @@ def _word_starts(pieces: Sequence[str]) -> list[int]:
 
 
 def score_files(
-    scorer: Scorer, source: str, target: str, write: Callable[[Sequence[ScoredLine]], None], *, weights: bool = False
+    translator: Translator[PyTorchEngine],
+    source: str,
+    target: str,
+    write: Callable[[Sequence[ScoredLine]], None],
+    *,
+    weights: bool = False,
 ) -> Totals:
     """Score the lines of `target` given those of `source`; `write` gets them in order, as soon as they are there.
 
@@ -162,14 +144,13 @@ def score_files(
     Raises: UsageError where both are standard input; DataError where they differ in their number of lines, hold invalid
     UTF-8, or a gzip file is damaged.
     """
-    if source == target == "-":
-        raise UsageError("source and target cannot both be standard input", "give one of them as a file")
+    refuse_twice([source, target])
     if "-" not in {source, target} and Path(source).is_file() and Path(target).is_file():
         for _ in _pairs(source, target):
             pass
     totals = Totals()
     for sources, targets in _pairs(source, target):
-        lines = scorer.score(sources, targets, weights=weights)
+        lines = score_lines(translator, sources, targets, weights=weights)
         totals.add(lines)
         write(lines)
     return totals
@@ -177,7 +158,7 @@ def score_files(
 
 def _pairs(source: str, target: str) -> Iterator[tuple[list[str], list[str]]]:
     """Groups of line pairs: as many as WINDOW, fewer where a side is a pipe that pauses."""
-    with open_input(source) as sources, open_input(target) as targets:
+    with opened(source) as sources, opened(target) as targets:
         sides = [(source, sources), (target, targets)]
         swapped = sources.seekable()  # the side that may pause leads; the other one is there, or is waited for
         (leader, leading), (follower, following) = reversed(sides) if swapped else sides

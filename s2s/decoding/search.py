@@ -99,10 +99,11 @@ class BeamSearch:
         at_limit = (self.constraints.most[beams.sentences] <= beams.length).unsqueeze(1)
         finished = ((at_eos | at_limit) & beams.scores.isfinite())[:, : self.options.beam].nonzero(as_tuple=True)
         sentences, totals, pieces = beams.sentences[finished[0]], beams.scores[finished], beams.pieces[finished][:, 1:]
+        shown = None if beams.weights is None else beams.weights[finished].cpu().numpy()
         for index, (sentence, total, written) in enumerate(
             zip(sentences.tolist(), totals.tolist(), pieces.tolist(), strict=True)
         ):
-            weights = None if beams.weights is None else beams.weights[finished][index].cpu().numpy()
+            weights = None if shown is None else shown[index]
             self.found[sentence].append(Hypothesis.of(written, total, self.options.length_penalty, weights))
         beams.scores = beams.scores.masked_fill(at_eos, -torch.inf)
 

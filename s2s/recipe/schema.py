@@ -236,7 +236,7 @@ class DecodingOptions(Options):
     )
     min_ratio: float = Field(0.0, ge=0, description="shortest output, as a multiple of the source's pieces")
     max_ratio: float = Field(
-        3.0, gt=0, description="longest output, as a multiple of the source's pieces (and 10 more)"
+        3.0, gt=0, le=1000, description="longest output, as a multiple of the source's pieces (and 10 more)"
     )
     no_repeat_ngram: int = Field(
         0, ge=0, le=100, description="n: no n pieces in a row come twice in a translation; 0: any may"

@@ -108,7 +108,9 @@ def joeynmt(folder: Path, shape: str) -> Timing:
 
 
 def train(recipe: str, *settings: str) -> None:
-    """Train what is not there; in a process of its own."""
+    """Train what is not there, in a process of its own."""
+    if recipe.replace("/", "-") in Registry.default().names():
+        return
     values = [part for setting in settings for part in ("--set", setting)]
     subprocess.run([sys.executable, "-m", "s2s", "train", recipe, *values], check=True, stdout=subprocess.DEVNULL)
 

@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from s2s.decoding.loading import Wish, loaded_translator
-from s2s.decoding.scoring import loaded_scorer
+from s2s.decoding.loading import Wish, loaded_reference, loaded_translator
+from s2s.decoding.scoring import score_lines
 
 S2S = [sys.executable, "-m", "s2s"]
 MODEL, FEW, SAMPLE = "numbers-transformer", 50_000, 1_000
@@ -52,8 +52,8 @@ def differing(sources: list[str], outputs: list[str]) -> list[tuple[str, str, st
 
 def is_near_tie(source: str, one: str, other: str) -> bool:
     """Whether, where two translations part, the model finds their pieces about as probable."""
-    with loaded_scorer(MODEL, "cpu", True, print) as scorer:
-        scored = scorer.score([source, source], [one, other])
+    with loaded_reference(MODEL, "cpu", True, "bench", print) as translator:
+        scored = score_lines(translator, [source, source], [one, other])
     pairs = zip(*(zip(line.pieces, line.log_probabilities, strict=True) for line in scored), strict=False)
     gap = next(abs(p - q) for (piece, p), (beside, q) in pairs if piece != beside)
     print(f"  {source!r}: {one!r}, alone {other!r}: {gap:.3f} nats between the pieces that part them")

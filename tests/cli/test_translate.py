@@ -68,12 +68,25 @@ def test_an_output_that_exists_or_is_an_input_is_refused(in_folder: Path, run: C
         (["numbers-bottleneck", "in.de", "--show-attention"], 2, "no attention"),
         (["numbers-attention", "in.de", "--device", "cuda:7"], 5, "cuda:7"),
         (["numbers-attention", "in.de", "--beam", "0"], 2, "--beam"),
+        (["numbers-attention", "in.de", "--temperature", "2"], 2, "--sample"),
+        (["numbers-attention", "in.de", "--sample", "--beam", "2"], 2, "samples are drawn"),
+        (["numbers-attention", "in.de", "--stopping", "exact", "--patience", "3"], 2, "--stopping first"),
+        (["numbers-attention", "in.de", "--min-ratio", "4"], 2, "--min-ratio: min_ratio (4) is larger"),
+        (["numbers-attention", "in.de", "--max-ratio", "1e300"], 2, "--max-ratio"),
+        (["numbers-attention", "in.de", "--sample", "--top-p", "nan"], 2, "--top-p"),
+        (["numbers-attention", "in.de", "--weights"], 2, "--json"),
+        (["numbers-attention", "in.de", "--attention", "./new.en"], 2, "cannot both go to ./new.en"),
+        (["numbers-attention", "-", "-"], 2, "read once"),
+        (["numbers-attention", "-", "--prefix", "-"], 2, "read once"),
+        (["numbers-attention", "in.de", "--prefix", "bad.de"], 3, "bad.de:2"),
+        (["numbers-attention", "in.de", "--ensemble", "nobody"], 2, "no such model"),
+        (["numbers-attention", "in.de", "--precision", "int8"], 2, "--precision auto"),
     ],
 )
 def test_bad_input_is_one_clear_message(
     arguments: list[str], code: int, message: str, in_folder: Path, run: Callable
 ) -> None:
-    (in_folder / "in.de").write_text("drei\n")
+    (in_folder / "in.de").write_text("drei\nvier\n")
     (in_folder / "bad.de").write_bytes(b"drei\nvi\xffer\n")
     (in_folder / "broken.gz").write_bytes(gzip.compress(b"drei\n" * 9)[:-9])
     done = run("translate", *arguments, "-o", "new.en")
@@ -83,11 +96,30 @@ def test_bad_input_is_one_clear_message(
     assert not (in_folder / "new.en").exists()
 
 
+def test_pipes_and_devices_are_written_to_and_never_replaced(in_folder: Path, run: Callable, shell: Callable) -> None:
+    (in_folder / "in.de").write_text("drei\n")
+    os.mkfifo(in_folder / "pipe")
+    done = shell("cat pipe & s2s translate numbers-attention in.de -o pipe --force && wait")
+    assert (done.code, done.out.count("\n")) == (0, 1)
+    assert (in_folder / "pipe").is_fifo()
+    assert run("translate", "numbers-attention", "in.de", "-o", "/dev/null").code == 0
+    assert Path("/dev/null").is_char_device()
+    full = run("translate", "numbers-attention", "in.de", "-o", "/dev/full")
+    assert (full.code, "No space left" in full.err) == (5, True)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_a_stream_that_is_closed_is_said_to_be(closed: str, shell: Callable) -> None:
+    done = shell(f"echo drei | s2s translate numbers-attention {closed}")
+    assert done.code == 5
+    assert "it is closed" in done.err
+
+
 def test_invalid_bytes_are_replaced_counted_and_named(in_folder: Path, run: Callable) -> None:
     (in_folder / "bad.de").write_bytes(b"drei\nvi\xffer\nf\xc3nf\n")
     done = run("translate", "numbers-attention", "bad.de")
     assert done.code == 0
-    assert "2 lines were not valid UTF-8" in done.err
+    assert "2 of 3 lines: not valid UTF-8" in done.err
     assert "bad.de:2" in done.err
 
 
@@ -231,7 +263,7 @@ def test_odd_translations_are_counted_and_strict_makes_them_an_error(in_folder: 
     done = run("translate", "numbers-attention", "in.de", "--max-ratio", "0.1", "--no-repeat-ngram", 1)
     assert done.code == 0
     cut = run("translate", "numbers-attention", "in.de", "--min-ratio", 3, "--max-ratio", 3, "-o", "out.en", "--strict")
-    assert "5 of 5 lines were cut at the length limit" in cut.err
+    assert "5 of 5 lines: translation cut at the length limit" in cut.err
     assert cut.code == 3
     assert (in_folder / "out.en").read_text().count("\n") == 5  # written all the same
 

@@ -53,6 +53,6 @@ def test_warnings_count_lines() -> None:
     counted.add_invalid("a:1")
     counted.add_invalid("a:7")
     assert counted.warnings() == [
-        "2 lines were not valid UTF-8, the bad bytes replaced; the first: a:1",
-        "2 of 3 lines are empty",
+        "2 of 3 lines: not valid UTF-8, its bad bytes replaced; the first: a:1",
+        "2 of 3 lines: translation empty",
     ]

@@ -71,7 +71,8 @@ def test_translations_are_drawn_as_often_as_they_are_probable(family: str) -> No
         ({"top_k": 9}, [0.5, 0.25, 0.125, 0.125]),
         ({"top_p": 0.5}, [1, 0, 0, 0]),
         ({"top_p": 0.6}, [2 / 3, 1 / 3, 0, 0]),
-        ({"top_p": 1e-9}, [1, 0, 0, 0]),
+        ({"top_p": 1e-300}, [1, 0, 0, 0]),
+        ({"temperature": 1e-300}, [1, 0, 0, 0]),
         ({"top_k": 2, "top_p": 0.6}, [1, 0, 0, 0]),  # of what top_k leaves, 2 / 3
     ],
 )
@@ -98,6 +99,10 @@ def test_samples_of_a_line_do_not_depend_on_its_neighbours_and_change_with_the_s
         with torch.inference_mode():
             (alone,) = sample(model, one, DecodingOptions(sample=True), constraints([6]), uniform)
         assert [h.pieces for h in alone] == [h.pieces for h in together[row]]
+    longer = sampled(model, given, 5, 9)  # as beside a longer sentence, and one more
+    for row in range(B):
+        for one, beside in zip(together[row], longer[row], strict=False):
+            assert beside.pieces[: len(one.pieces)] == one.pieces
     other = sampled(model, given, 4, 6, seed=2)
     assert [[h.pieces for h in found] for found in other] != [[h.pieces for h in found] for found in together]
     assert len({tuple(h.pieces) for h in together[0]}) > 1

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from s2s.decoding import scoring
-from s2s.decoding.scoring import ScoredLine, Scorer, Totals, loaded_scorer, score_files, word_links
+from s2s.decoding.loading import loaded_reference
+from s2s.decoding.pytorch import PyTorchEngine
+from s2s.decoding.scoring import ScoredLine, Totals, score_files, score_lines, word_links
+from s2s.decoding.translator import Translator
 from s2s.errors import DataError, UsageError
 
 SOURCES = ["einundzwanzig", "", "12. März 1999", " \t ", "neunhundertachtundachtzig ; 3. Mai 2020", "x\u2028y"]
@@ -19,8 +22,8 @@ TARGETS = ["twenty-one", "three", "", "  ", "nine hundred and eighty-eight ; 3 M
 
 
 @pytest.fixture
-def scorer(trained_home: Path) -> Iterator[Scorer]:
-    with loaded_scorer("numbers-attention", "cpu", False, lambda _: None) as found:
+def translator(trained_home: Path) -> Iterator[Translator[PyTorchEngine]]:
+    with loaded_reference("numbers-attention", "cpu", False, "test", lambda _: None) as found:
         yield found
 
 
@@ -47,9 +50,9 @@ def test_an_empty_side_has_no_links() -> None:
     assert word_links(one.repeat(2, 1), ["▁x"], []) == ()
 
 
-def test_words_are_those_between_spaces(scorer: Scorer) -> None:
+def test_words_are_those_between_spaces(translator: Translator[PyTorchEngine]) -> None:
     texts = ["zwei drei", "  a  b ", "vierzig ; 3. Mai", "▁a", "a▁▁b", "a ▁ ", "a\tb c", "x\u2028y z"]
-    for text, line in zip(texts, scorer.score(["drei vier"] * len(texts), texts, weights=True), strict=True):
+    for text, line in zip(texts, score_lines(translator, ["drei vier"] * len(texts), texts, weights=True), strict=True):
         words = [word for word in text.replace("▁", " ").split(" ") if word]
         assert [target for _, target in line.links] == list(range(len(words)))
         assert {source for source, _ in line.links} <= {0, 1}
@@ -81,25 +84,27 @@ def test_figures_by_hand() -> None:
     assert "bits" not in nothing.in_words()
 
 
-def test_each_line_is_scored_for_itself(scorer: Scorer) -> None:
-    together = scorer.score(SOURCES, TARGETS, weights=True)
+def test_each_line_is_scored_for_itself(translator: Translator[PyTorchEngine]) -> None:
+    together = score_lines(translator, SOURCES, TARGETS, weights=True)
     for source, target, line in zip(SOURCES, TARGETS, together, strict=True):
-        (alone,) = scorer.score([source], [target], weights=True)
+        (alone,) = score_lines(translator, [source], [target], weights=True)
         assert (line.pieces, line.size, line.links) == (alone.pieces, len(target.encode()), alone.links)
         assert line.log_probabilities == pytest.approx(alone.log_probabilities, abs=1e-5)
         assert line.pieces[-1] == "</s>"
     assert [len(line.pieces) for line in together][2:4] == [1, 1]
     assert all(-math.inf < line.log_probability < 0 for line in together)
-    assert scorer.score([], []) == []
+    assert score_lines(translator, [], []) == []
 
 
-def test_a_long_pair_costs_time_alone(scorer: Scorer) -> None:
+def test_a_long_pair_costs_time_alone(translator: Translator[PyTorchEngine]) -> None:
     source, target = "drei hundert " * 600, "three hundred " * 800
-    line, short = scorer.score([source, "vier"], [target, "four"], weights=True)
+    line, short = score_lines(translator, [source, "vier"], [target, "four"], weights=True)
     assert len(line.pieces) > 2000
     assert len(line.links) == 1600
     assert math.isfinite(line.log_probability)
-    assert short.log_probability == pytest.approx(scorer.score(["vier"], ["four"])[0].log_probability, abs=1e-5)
+    assert short.log_probability == pytest.approx(
+        score_lines(translator, ["vier"], ["four"])[0].log_probability, abs=1e-5
+    )
 
 
 # files
@@ -111,16 +116,18 @@ def write(path: Path, lines: list[str]) -> str:
     return str(path)
 
 
-def scored(scorer: Scorer, source: str, target: str) -> tuple[list[ScoredLine], Totals]:
+def scored(translator: Translator[PyTorchEngine], source: str, target: str) -> tuple[list[ScoredLine], Totals]:
     found: list[ScoredLine] = []
-    return found, score_files(scorer, source, target, found.extend)
+    return found, score_files(translator, source, target, found.extend)
 
 
-def test_windows_and_packing_change_nothing(scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_and_packing_change_nothing(
+    translator: Translator[PyTorchEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source, target = write(tmp_path / "s", SOURCES), write(tmp_path / "t.gz", TARGETS)
-    whole, totals = scored(scorer, source, target)
+    whole, totals = scored(translator, source, target)
     monkeypatch.setattr(scoring, "WINDOW", 2)
-    parts, same = scored(scorer, source, target)
+    parts, same = scored(translator, source, target)
     assert (totals.lines, totals.pieces, totals.size) == (same.lines, same.pieces, same.size)
     assert totals.size == sum(len(target.encode()) for target in TARGETS)
     for one, two in zip(whole, parts, strict=True):
@@ -131,7 +138,11 @@ def test_windows_and_packing_change_nothing(scorer: Scorer, tmp_path: Path, monk
 @pytest.mark.parametrize("piped", [(), ("s",), ("t",), ("s", "t")])
 @pytest.mark.parametrize("lengths", [(5, 7), (7, 5), (6, 7), (4, 0), (0, 4)])
 def test_unequal_counts_are_both_named(
-    scorer: Scorer, lengths: tuple[int, int], piped: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    translator: Translator[PyTorchEngine],
+    lengths: tuple[int, int],
+    piped: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(scoring, "WINDOW", 3)
     names = []
@@ -143,19 +154,19 @@ def test_unequal_counts_are_both_named(
         else:
             write(path, ["drei"] * length)
     with pytest.raises(DataError, match=f"s has {lengths[0]} lines and .*t has {lengths[1]}:"):
-        scored(scorer, *map(str, names))
+        scored(translator, *map(str, names))
 
 
 def test_what_is_wrong_at_a_files_end_is_found_before_anything_is_scored(
-    scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    translator: Translator[PyTorchEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scoring, "WINDOW", 2)
     source = write(tmp_path / "s", SOURCES)
     (tmp_path / "t").write_bytes(b"one\n" * 5 + b"\xff\n")
     with pytest.raises(DataError, match="t:6: invalid UTF-8"):
-        score_files(scorer, source, str(tmp_path / "t"), lambda _: pytest.fail("scored"))
+        score_files(translator, source, str(tmp_path / "t"), lambda _: pytest.fail("scored"))
 
 
-def test_standard_input_is_one_side_at_most(scorer: Scorer) -> None:
+def test_standard_input_is_one_side_at_most(translator: Translator[PyTorchEngine]) -> None:
     with pytest.raises(UsageError, match="standard input"):
-        scored(scorer, "-", "-")
+        scored(translator, "-", "-")
