@@ -2,33 +2,39 @@
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from s2s.cli.console import err, note
 
 EVERY = 30.0  # seconds between two lines
 
 
-class LineProgress:
-    """Counts lines, and says so: every 30 seconds in a line of its own, or at once where only it is on the terminal."""
+@contextmanager
+def line_progress(output: str) -> Iterator[Callable[[int], None]]:
+    """What is told how many lines more are done, and says so: at a terminal at once, unless `output` (`-`: standard
+    output) goes there too; else in a line every 30 seconds.
+    """
+    begun = said = time.monotonic()
+    lines = 0
 
-    def __init__(self) -> None:
-        self.begun = self.said = time.monotonic()
-        self.lines = 0
-        self.status = None if not err.is_terminal or sys.stdout is None or sys.stdout.isatty() else err.status("")
+    def words() -> str:
+        return f"{lines:,} lines, {lines / max(time.monotonic() - begun, 1e-9):,.0f} lines/s"
 
-    def add(self, lines: int) -> None:
-        """So many lines more are done."""
-        self.lines += lines
-        now = time.monotonic()
-        words = f"{self.lines:,} lines, {self.lines / max(now - self.begun, 1e-9):,.0f} lines/s"
-        if self.status:
-            self.status.start()
-            self.status.update(words)
-        elif now - self.said >= EVERY:
-            self.said = now
-            note(words)
+    def add_to_status(more: int) -> None:
+        nonlocal lines
+        lines += more
+        status.update(words())
 
-    def stop(self) -> None:
-        """Leave nothing on the terminal."""
-        if self.status:
-            self.status.stop()
+    def add(more: int) -> None:
+        nonlocal lines, said
+        lines += more
+        if time.monotonic() - said >= EVERY:
+            said = time.monotonic()
+            note(words())
+
+    if err.is_terminal and not (output == "-" and sys.stdout.isatty()):
+        with err.status("0 lines") as status:
+            yield add_to_status
+    else:
+        yield add

@@ -57,15 +57,19 @@ def score(
     """
     import json
 
-    from s2s.cli.line_progress import LineProgress
+    from s2s.cli.line_progress import line_progress
     from s2s.cli.translations import refuse_one_place, writing
     from s2s.decoding.loading import loaded_reference
     from s2s.decoding.scoring import score_files
     from s2s.decoding.translator import require_attention
 
     refuse_one_place(output, alignments)
-    names, progress = [source, target], LineProgress()
-    with writing(output, names, force) as scores, writing(alignments, names, force) as aligned:
+    names = [source, target]
+    with (
+        writing(output, names, force) as scores,
+        writing(alignments, names, force) as aligned,
+        line_progress(output) as done,
+    ):
 
         def write(lines: "Sequence[ScoredLine]") -> None:
             for line in lines:
@@ -77,7 +81,7 @@ def score(
             for file in (scores, aligned):
                 if file:
                     file.flush()
-            progress.add(len(lines))
+            done(len(lines))
 
         with loaded_reference(model, device, wait, f"s2s score {model}", note) as translator:
             if aligned:

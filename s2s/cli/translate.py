@@ -85,7 +85,7 @@ def translate(
         s2s translate numbers-attention input.de --sample --temperature 0.7 --seed 3
     """
     from s2s.cli.conversation import at_a_terminal, converse
-    from s2s.cli.line_progress import LineProgress
+    from s2s.cli.line_progress import line_progress
     from s2s.cli.translations import TranslationWriter, refuse_one_place, writing
     from s2s.decoding.files import Stream, translate_files
     from s2s.decoding.loading import Wish, loaded_translator
@@ -132,16 +132,10 @@ def translate(
             return
         svg = attention is not None and attention.endswith(".svg")
         writer = TranslationWriter(
-            text,
-            drawn,
-            svg=svg,
-            as_json=as_json,
-            weights=weights,
-            show=show_attention,
-            nbest=nbest is not None,
-            progress=LineProgress(),
+            text, drawn, svg=svg, as_json=as_json, weights=weights, show=show_attention, nbest=nbest is not None
         )
-        findings = translate_files(translator, names, writer.write, stream)
+        with line_progress(output) as done:
+            findings = translate_files(translator, names, writer.write, stream, done)
     for warning in findings.warnings():
         note(f"warning: {warning}")
     if output != "-":

@@ -12,7 +12,6 @@ from s2s.errors import ResourceError, UsageError
 from s2s.files import atomic_writer, explained, refuse_existing
 
 if TYPE_CHECKING:
-    from s2s.cli.line_progress import LineProgress
     from s2s.decoding.files import Lines
     from s2s.decoding.translator import Translation
 
@@ -63,7 +62,6 @@ class TranslationWriter:
         weights: bool,
         show: bool,
         nbest: bool,
-        progress: "LineProgress",
     ) -> None:
         """`svg`: attention is a picture of the first line's, instead of JSON lines; `weights`: JSON has them; `show`:
         they are drawn on the terminal; `nbest`: all translations of a line are written.
@@ -75,7 +73,6 @@ class TranslationWriter:
         self.weights = weights
         self.show = show
         self.nbest = nbest
-        self.progress = progress
         self.number = 0
         self.drawn = False
 
@@ -95,7 +92,6 @@ class TranslationWriter:
         if self.text:
             with explained("the translations", "write"):
                 self.text.flush()
-        self.progress.add(len(lines))
 
     def _written(self, source: str, found: "list[Translation]") -> str:
         """What is written of a line: its translation, or all of them, a line each."""

@@ -33,9 +33,14 @@ class Stream:
 
 
 def translate_files(
-    translator: Translator[Engine], inputs: Sequence[str], write: Callable[[Lines], None], stream: Stream
+    translator: Translator[Engine],
+    inputs: Sequence[str],
+    write: Callable[[Lines], None],
+    stream: Stream,
+    done: Callable[[int], None] = lambda _: None,
 ) -> Findings:
-    """Translate files one after the other; `write` gets lines in order, as soon as they are there.
+    """Translate files one after the other; `write` gets lines in order, as soon as they are there, and `done` is told
+    how many were written.
 
     Memory: a few windows of lines.
     Raises: DataError for invalid UTF-8 where it is refused, where a gzip file is damaged, where there are not as many
@@ -53,6 +58,7 @@ def translate_files(
                 for source, (best, *_) in lines:
                     findings.add(source, best)
                 write(lines)
+                done(len(lines))
 
         first = 0
         for sources in _windows(inputs, stream.strict, findings):

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from s2s.cli import line_progress
 from s2s.decoding import files
 from s2s.registry.card import Card
 from s2s.registry.store import Registry
@@ -36,6 +37,15 @@ def test_as_many_lines_out_as_in_and_the_same_from_files_pipes_and_gz(
     assert done.code == 0
     assert (in_folder / "out.en").read_text() == 2 * piped.out
     assert "wrote out.en: 6 lines" in done.err
+
+
+def test_progress_is_a_line_now_and_then(in_folder: Path, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    (in_folder / "in.de").write_text("drei\n" * 5)
+    assert "lines/s" not in run("translate", "numbers-attention", "in.de").err
+    monkeypatch.setattr(line_progress, "EVERY", 0.0)
+    monkeypatch.setattr(files, "WINDOW", 2)
+    said = run("translate", "numbers-attention", "in.de").err.splitlines()
+    assert [line.partition(",")[0] for line in said if "lines/s" in line] == ["2 lines", "4 lines", "5 lines"]
 
 
 def test_no_bytes_are_no_lines(shell: Callable) -> None:
