@@ -15,9 +15,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from s2s.decoding.loading import Wish, loaded_reference, loaded_translator
-from s2s.decoding.scoring import score_lines
-
 S2S = [sys.executable, "-m", "s2s"]
 MODEL, FEW, SAMPLE = "numbers-transformer", 50_000, 1_000
 MEMORY, FLAT = 1.5 * 2**30, 1.10  # bytes; peak of many lines over that of FEW
@@ -31,7 +28,10 @@ def source(count: int) -> subprocess.Popen[bytes]:
 
 
 def stream(count: int, output: Path) -> int:
-    """Translate so many lines from a pipe; the peak of memory in bytes."""
+    """Translate so many lines from a pipe; the peak of memory in bytes.
+
+    The system counts what this process had when it started the other one, so nothing large is imported before.
+    """
     begun = time.perf_counter()
     with source(count) as made, output.open("wb") as file:
         child = subprocess.Popen([*S2S, "translate", MODEL, "--beam", "1"], stdin=made.stdout, stdout=file)
@@ -44,6 +44,8 @@ def stream(count: int, output: Path) -> int:
 
 def differing(sources: list[str], outputs: list[str]) -> list[tuple[str, str, str]]:
     """Of a sample of lines, those that alone become something else: source, output, output alone."""
+    from s2s.decoding.loading import Wish, loaded_translator
+
     chosen = random.Random(1).sample(range(len(sources)), SAMPLE)
     with loaded_translator(Wish([MODEL], "bench", decoding={"beam": 1}), print) as translator:
         alone = {number: translator.translate([sources[number]])[0].text for number in chosen}
@@ -52,6 +54,9 @@ def differing(sources: list[str], outputs: list[str]) -> list[tuple[str, str, st
 
 def is_near_tie(source: str, one: str, other: str) -> bool:
     """Whether, where two translations part, the model finds their pieces about as probable."""
+    from s2s.decoding.loading import loaded_reference
+    from s2s.decoding.scoring import score_lines
+
     with loaded_reference(MODEL, "cpu", True, "bench", print) as translator:
         scored = score_lines(translator, [source, source], [one, other])
     pairs = zip(*(zip(line.pieces, line.log_probabilities, strict=True) for line in scored), strict=False)
