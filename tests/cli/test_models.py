@@ -183,7 +183,7 @@ class TestExport:
         found = run(*line)
         assert (found.code, found.out) == (0, "")
         assert "wrote out: numbers-transformer:1" in found.err
-        assert 'ctranslate2.Translator("out")' in found.err
+        assert "ctranslate2.Translator('out')" in found.err
         names = {path.name for path in (in_folder / "out").iterdir()}
         assert names == {"model.bin", "config.json", "shared_vocabulary.json", "tokenizer.model"}
         assert (in_folder / "out" / "tokenizer.model").read_bytes() == transformer["tokenizer.model"]
