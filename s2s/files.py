@@ -108,17 +108,26 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     with explained(path, "write"):
         make_folder(path.parent)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
-        try:
+        with named_when_done(temporary, path):
             yield temporary
             for file in temporary.iterdir():
                 _sync_file(file)
             temporary.chmod(0o777 & ~_umask())  # mkdtemp makes it private
-            sync_folder(temporary)
-            temporary.rename(path)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-        sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def named_when_done(temporary: Path, path: Path) -> Iterator[None]:
+    """Give a folder, whose files are durable by themselves, the name `path` beside it when the block ends; delete it
+    where that ends with an exception.
+    """
+    try:
+        yield
+        sync_folder(temporary)
+        temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync_folder(path.parent)
 
 
 def _sync_file(path: Path) -> None:

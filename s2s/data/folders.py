@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from s2s import files
-from s2s.files import explained, sync_folder
+from s2s.files import explained, named_when_done
 
 
 @contextlib.contextmanager
@@ -33,14 +33,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
     if temporary.exists():
         shutil.rmtree(temporary)
     temporary.mkdir()
-    try:
+    with named_when_done(temporary, folder):
         yield temporary
-        sync_folder(temporary)
-        temporary.rename(folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    sync_folder(folder.parent)
 
 
 def _lock(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Files through a translator: lines in, as many lines out, in order; and test sets scored."""
+"""Files through a translator: lines in, as many lines out, in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -66,14 +66,10 @@ def translate_files(
                 finish(0)
                 continue
             heads = beginnings(len(sources))
-            begun.append(
-                (
-                    sources,
-                    translator.begin(
-                        sources, nbest=stream.nbest, weights=stream.weights, beginnings=heads, first=first
-                    ),
-                )
+            translations = translator.begin(
+                sources, nbest=stream.nbest, weights=stream.weights, beginnings=heads, first=first
             )
+            begun.append((sources, translations))
             first += len(sources)
             finish(AHEAD)
         finish(0)

@@ -136,6 +136,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp())
     os.environ.setdefault("S2S_HOME", str(folder / "home"))
     if rival:
+        subprocess.run(["bash", str(rival / "setup.sh")], check=True, stdout=subprocess.DEVNULL)
         data = rival.parents[1] / "data" / "multi30k"
         train("multi30k/transformer", f"data.root={data}", "training.limit=5 epochs")
         train("multi30k/attention", f"data.root={data}", "training.limit=3 epochs")

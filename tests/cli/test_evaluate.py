@@ -11,13 +11,13 @@ from s2s.registry.store import Registry
 
 
 @pytest.fixture
-def test_set(in_folder: Path) -> Path:
+def pair(in_folder: Path) -> Path:
     (in_folder / "test.de").write_text("drei\nvierzig\n12. Mai 2001\n")
     (in_folder / "test.en").write_text("three\nforty\nMay 12, 2001\n")
     return in_folder
 
 
-@pytest.mark.usefixtures("trained_home", "test_set")
+@pytest.mark.usefixtures("trained_home", "pair")
 def test_scores_come_with_how_they_were_got(run: Callable) -> None:
     plain = run("evaluate", "numbers-attention", "test.de", "test.en", "-o", "out.en")
     assert plain.code == 0
@@ -31,7 +31,7 @@ def test_scores_come_with_how_they_were_got(run: Callable) -> None:
     assert Path("out.en").read_text() == translated
 
 
-@pytest.mark.usefixtures("test_set")
+@pytest.mark.usefixtures("pair")
 def test_engines_beside_each_other(run: Callable, transformer: dict[str, bytes], card: Card) -> None:
     Registry.default().publish("numbers-transformer", transformer, card)
     arguments = ("evaluate", "numbers-transformer", "test.de", "test.en", "--json")
@@ -42,7 +42,7 @@ def test_engines_beside_each_other(run: Callable, transformer: dict[str, bytes],
     assert other["perplexity"] is None
 
 
-@pytest.mark.usefixtures("trained_home", "test_set")
+@pytest.mark.usefixtures("trained_home", "pair")
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
