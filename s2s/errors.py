@@ -1,5 +1,11 @@
 """The errors that s2s raises: one family, each with an exit code and, where possible, a hint at the way out."""
 
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
 
 class S2SError(Exception):
     """Something a user can understand and act on: shown as one message, without a traceback."""
@@ -55,3 +61,16 @@ def did_you_mean(name: str, known: list[str]) -> str | None:
 
     near = get_close_matches(name, known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else None
+
+
+@contextlib.contextmanager
+def explained(path: Path | str, doing: str) -> Iterator[None]:
+    """Turn an `OSError` at `path` into a UsageError where there is no such name, or else into a ResourceError."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        kind = UsageError if error.errno in {errno.ENOENT, errno.EISDIR, errno.ENOTDIR} else ResourceError
+        raise kind(f"cannot {doing} {path}: {reason}") from error

@@ -61,8 +61,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with tiny models `numbers-attention:1` and `numbers-bottleneck:1`, to be read alone."""
     from rich.console import Console
 
-    from s2s.recipe.loading import load_recipe
-    from s2s.training.run import train
+    from s2s.recipe.load import load_recipe
+    from s2s.training.runs.lifecycle import train
 
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
@@ -95,8 +95,8 @@ def transformer() -> dict[str, bytes]:
     import torch
     from safetensors.torch import save
 
-    from s2s.models.families import build_model
-    from s2s.recipe.schema import Recipe
+    from s2s.models.build import build_model
+    from s2s.recipe.recipe import Recipe
     from s2s.text.tokenizer import train_tokenizer
 
     blocks = {"family": "transformer", "layers": 1, "heads": 2}

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from s2s.comparison.cells import Cell
+from s2s.comparison.stored import Cell
 from s2s.data.generators.recall import answer_positions
 from s2s.decoding.forced import forced_choices
-from s2s.decoding.pytorch import PyTorchEngine
+from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
-from s2s.metrics.lengths import Bucket, ByLength
-from s2s.recipe.schema import Recipe
+from s2s.metrics.length_buckets import Bucket, ByLength
+from s2s.recipe.recipe import Recipe
 
 
 def asks(recipe: Recipe) -> bool:

@@ -11,24 +11,25 @@ import torch
 from rich.console import Console
 
 from s2s.comparison.answers import answers_by_length, asks, right_values
-from s2s.comparison.cells import Cell, test_digest
 from s2s.comparison.differences import differences
+from s2s.comparison.stored import Cell, test_digest
 from s2s.data.corpus import Corpus
 from s2s.data.prepare import prepare_corpus
 from s2s.decoding.evaluation import evaluate, perplexity
 from s2s.decoding.loading import reference_translator
-from s2s.devices import device_named, threads_for
+from s2s.devices.leases import lease
+from s2s.devices.runtime import threads_for
+from s2s.devices.select import device_named
 from s2s.errors import DataError, UsageError
-from s2s.files import digest_json
-from s2s.metrics.lengths import bleu_by_length
+from s2s.io.digests import digest_json
+from s2s.metrics.length_buckets import bleu_by_length
 from s2s.metrics.significance import paired_bootstrap
-from s2s.recipe.loading import builtin_recipes, load_recipe, parse_recipe
-from s2s.recipe.schema import Recipe
-from s2s.registry.leases import lease
+from s2s.recipe.load import builtin_recipes, load_recipe, parse_recipe
+from s2s.recipe.recipe import Recipe
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
 from s2s.report.figures import COLUMNS, Comparison, Example, HeatMap, System
-from s2s.training.run import train
+from s2s.training.runs.lifecycle import train
 
 Notify = Callable[[str], None]
 

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from s2s.comparison.cells import Cell
-from s2s.files import write_bytes
+from s2s.comparison.stored import Cell
+from s2s.io.atomic import write_bytes
 from s2s.report.figures import Comparison
 from s2s.report.markdown import markdown_comparison
 

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from s2s.data.ledger import Encoded
 from s2s.errors import ArtefactError
-from s2s.files import atomic_writer, digest_file, read_json, safe_join, write_bytes, write_json
+from s2s.io.atomic import atomic_writer, read_json, write_bytes, write_json
+from s2s.io.digests import digest_file
+from s2s.io.paths import safe_join
 
 SCHEMA = 1  # number of the corpus's and the ledger's schema; raised, too, when the same inputs give another corpus
 SPLITS = ("train", "validation", "test")
@@ -190,7 +192,7 @@ class SplitWriter:
         self._file = atomic_writer(folder / f"{name}.arrow")
 
     def __enter__(self) -> Self:
-        from s2s.data.sources import datasets_library
+        from s2s.data.readers import datasets_library
 
         datasets = datasets_library()
         features = datasets.Features(

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s.data.ledger import Tally
-from s2s.data.sources import Pair
+from s2s.data.readers import Pair
 from s2s.errors import DataError
-from s2s.recipe.schema import DataOptions
+from s2s.recipe.data import DataOptions
 
 
 class Fate(IntEnum):

@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from s2s import files
-from s2s.files import explained, named_when_done
+from s2s.errors import explained
+from s2s.io import locks
+from s2s.io.atomic import named_when_done
 
 
 @contextlib.contextmanager
@@ -19,7 +20,7 @@ def only_writer(folder: Path, notify: Callable[[str], None]) -> Iterator[None]:
     with explained(folder.parent, "write in"):
         folder.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder.parent)
-    with files.only_writer(_lock(folder), f"making {folder}", notify):
+    with locks.only_writer(_lock(folder), f"making {folder}", notify):
         yield
 
 

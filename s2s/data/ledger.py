@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s.data.sources import Pair
+from s2s.data.readers import Pair
 
 EXAMPLES = 5  # pairs shown of each count
 SHOWN_CHARACTERS = 120

@@ -19,10 +19,12 @@ from s2s.data.corpus import SCHEMA, SPLITS, Corpus, SplitWriter, write_corpus_fi
 from s2s.data.filters import DROPPED, Fate, Overlap, fates, is_empty, length_fate, survey
 from s2s.data.folders import new_folder, only_writer
 from s2s.data.ledger import Encoded, Lengths, Tally, dropped_warning, overlap_warning
-from s2s.data.sources import Pair, read_split, source_digests, split_given, split_options
+from s2s.data.readers import Pair, read_split, source_digests, split_given, split_options
 from s2s.errors import ArtefactError, DataError, UsageError
-from s2s.files import digest_bytes, digest_json, home
-from s2s.recipe.schema import DataOptions, TokenizerOptions
+from s2s.io.digests import digest_bytes, digest_json
+from s2s.io.paths import home
+from s2s.recipe.data import DataOptions
+from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.lines import normalize
 from s2s.text.tokenizer import Tokenizer, train_tokenizer
 

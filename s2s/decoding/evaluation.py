@@ -7,15 +7,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s2s.decoding.files import read_texts
 from s2s.decoding.forced import forced_score
 from s2s.decoding.hypothesis import Engine
-from s2s.decoding.pytorch import PyTorchEngine
+from s2s.decoding.pytorch_engine import PyTorchEngine
+from s2s.decoding.streaming import read_texts
 from s2s.decoding.translator import Translation, Translator
 from s2s.errors import DataError
-from s2s.files import refuse_twice
+from s2s.io.inputs import refuse_twice
 from s2s.metrics.scores import Score, score_corpus
-from s2s.recipe.schema import DecodingOptions
+from s2s.recipe.decoding import DecodingOptions
 
 METRICS = ("bleu", "chrf", "ter", "exact")
 

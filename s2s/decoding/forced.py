@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s2s.data.batches import Sentences, pair_batch
-from s2s.data.cutting import Rows, cut_batches
+from s2s.data.batching import Rows, cut_batches
+from s2s.data.collate import Sentences, pair_batch
 from s2s.models.interface import Batch, Model, Step
 
 BATCH_TOKENS = 4096  # of the longer side, padding included

@@ -10,8 +10,9 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s.data.cutting import cut_batches
-from s2s.recipe.schema import DecodingOptions, Recipe
+from s2s.data.batching import cut_batches
+from s2s.recipe.decoding import DecodingOptions
+from s2s.recipe.recipe import Recipe
 from s2s.text.tokenizer import EOS
 
 LONGEST = 400  # pieces of a source translated in one go, if training saw none longer

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from s2s.decoding.hypothesis import Engine, longest_source
 from s2s.decoding.translator import Translator, require_attention
+from s2s.devices.leases import lease
 from s2s.errors import ResourceError, UsageError
-from s2s.recipe.loading import parse_recipe
-from s2s.recipe.schema import DecodingOptions, Recipe
-from s2s.registry.leases import lease
+from s2s.recipe.decoding import DecodingOptions
+from s2s.recipe.load import parse_recipe
+from s2s.recipe.recipe import Recipe
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
 from s2s.text.tokenizer import Tokenizer
@@ -21,7 +22,7 @@ from s2s.text.tokenizer import Tokenizer
 if TYPE_CHECKING:
     import torch
 
-    from s2s.decoding.pytorch import PyTorchEngine
+    from s2s.decoding.pytorch_engine import PyTorchEngine
 
 EngineName = Literal["auto", "pytorch", "ctranslate2"]
 OF_SEARCH = {"beam", "stopping", "patience"}  # decoding options that samples have no use for
@@ -95,7 +96,7 @@ def loaded_reference(
 
 def reference_translator(version: Version, device: "torch.device") -> "Translator[PyTorchEngine]":
     """A published model as it was tested: PyTorch in fp32, with its own decoding options."""
-    from s2s.decoding.pytorch import PyTorchEngine, load_network
+    from s2s.decoding.pytorch_engine import PyTorchEngine, load_network
 
     engine = PyTorchEngine(load_network(version).to(device), device)
     return Translator(engine, Tokenizer(version.read("tokenizer.model")), _stored_recipe(version))
@@ -129,7 +130,7 @@ def _flags(keys: Iterable[str]) -> str:
 
 def _why_not_ctranslate(wish: Wish, stored: Recipe, options: DecodingOptions, device: str) -> str | None:
     """Why CTranslate2 cannot do what is wished as it is meant, or None where it can."""
-    from s2s.decoding.conversion import inexpressible, longest_output
+    from s2s.decoding.ctranslate2_conversion import inexpressible, longest_output
 
     reasons = {
         f"{len(wish.models)} models together": len(wish.models) > 1,
@@ -149,7 +150,7 @@ def _unsupported(precision: str, device: str) -> str | None:
     """Why CTranslate2 cannot compute in a precision on a device."""
     import ctranslate2
 
-    from s2s.decoding.conversion import COMPUTE_TYPES
+    from s2s.decoding.ctranslate2_conversion import COMPUTE_TYPES
 
     kind, _, index = device.partition(":")
     supported = ctranslate2.get_supported_compute_types(kind, int(index or 0))
@@ -161,8 +162,8 @@ def _ctranslate(
     version: Version, tokenizer: Tokenizer, device: str, wish: Wish, notify: Callable[[str], None]
 ) -> Engine | None:
     """The engine; None where nothing can be converted for want of room, and another one would do."""
-    from s2s.decoding.conversion import COMPUTE_TYPES, converted
-    from s2s.decoding.ctranslate import CTranslateEngine
+    from s2s.decoding.ctranslate2_conversion import COMPUTE_TYPES, converted
+    from s2s.decoding.ctranslate2_engine import CTranslateEngine
 
     chosen = "int8" if wish.precision == "auto" else wish.precision
     try:
@@ -178,8 +179,9 @@ def _ctranslate(
 def _pytorch(versions: Sequence[Version], device: str, precision: str) -> Engine:
     import torch
 
-    from s2s.decoding.pytorch import PyTorchEngine, load_network
-    from s2s.devices import choose_precision, device_named, keep_freed_memory, threads_for
+    from s2s.decoding.pytorch_engine import PyTorchEngine, load_network
+    from s2s.devices.runtime import keep_freed_memory, threads_for
+    from s2s.devices.select import choose_precision, device_named
     from s2s.models.ensemble import Ensemble
 
     if precision not in ("auto", *PRECISIONS["pytorch"]):

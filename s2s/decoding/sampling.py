@@ -12,7 +12,7 @@ from torch import Tensor
 from s2s.decoding.constraints import Constraints
 from s2s.decoding.hypothesis import Hypothesis
 from s2s.models.interface import BOS, EOS, Model, Source
-from s2s.recipe.schema import DecodingOptions
+from s2s.recipe.decoding import DecodingOptions
 
 
 def random_numbers(seed: int, sentences: Sequence[tuple[int, int]], samples: int, steps: int) -> Tensor:

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s.decoding.files import opened
 from s2s.decoding.forced import ForcedScore, forced_sentences
-from s2s.decoding.pytorch import PyTorchEngine
+from s2s.decoding.pytorch_engine import PyTorchEngine
+from s2s.decoding.streaming import opened
 from s2s.decoding.translator import Translator
 from s2s.errors import DataError
-from s2s.files import read_lines, refuse_twice
+from s2s.io.inputs import read_lines, refuse_twice
 from s2s.text.lines import decode_line, read_ahead
 
 WINDOW = 2048  # line pairs read ahead, within which they are sorted by length

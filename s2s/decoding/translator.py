@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from s2s.decoding.hypothesis import Engine, Hypothesis, Request, longest_source
 from s2s.errors import UsageError
-from s2s.recipe.schema import DecodingOptions, Recipe
+from s2s.recipe.decoding import DecodingOptions
+from s2s.recipe.recipe import Recipe
 from s2s.text.lines import normalize, single_line
 from s2s.text.tokenizer import Tokenizer
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from s2s.models.dropout import Dropout
 from s2s.models.positions import turned
-from s2s.recipe.model_options import BlockOptions
+from s2s.recipe.model import BlockOptions
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {  # of a width
     "layer": lambda width: nn.LayerNorm(width, eps=1e-5),

@@ -15,7 +15,7 @@ from s2s.models.cells import GruStep
 from s2s.models.interface import Decoded, Encoder, Memory
 from s2s.models.recurrence import AttentionGru, matmul_dtype
 from s2s.models.rnn_decoder import RnnDecoder, RnnState
-from s2s.recipe.model_options import RnnDecoderOptions
+from s2s.recipe.model import RnnDecoderOptions
 
 
 class AttentionDecoder(RnnDecoder):

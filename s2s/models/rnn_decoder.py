@@ -16,7 +16,7 @@ from s2s.models.cells import Cell
 from s2s.models.dropout import Dropout
 from s2s.models.interface import Decoded, Decoder, Encoder, Memory
 from s2s.models.recurrence import recurrence
-from s2s.recipe.model_options import RnnDecoderOptions
+from s2s.recipe.model import RnnDecoderOptions
 
 
 @dataclass(frozen=True, slots=True)

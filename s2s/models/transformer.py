@@ -16,7 +16,7 @@ from s2s.models.blocks import NORMS, CrossAttention, FeedForward, SelfAttention
 from s2s.models.dropout import Dropout
 from s2s.models.interface import Decoded, Decoder, Encoder, Memory
 from s2s.models.positions import LearnedPositions, Positions, RotaryPositions, SinusoidalPositions
-from s2s.recipe.model_options import BlockOptions, TransformerDecoderOptions, TransformerEncoderOptions
+from s2s.recipe.model import BlockOptions, TransformerDecoderOptions, TransformerEncoderOptions
 
 
 class Entrance(nn.Module):

@@ -13,8 +13,10 @@ from uuid import uuid4
 
 from pydantic import Field
 
-from s2s.errors import ArtefactError
-from s2s.files import digest_bytes, digest_file, explained, safe_join, write_bytes
+from s2s.errors import ArtefactError, explained
+from s2s.io.atomic import write_bytes
+from s2s.io.digests import digest_bytes, digest_file
+from s2s.io.paths import safe_join
 from s2s.recipe.options import Options
 
 

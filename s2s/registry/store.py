@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
-from s2s.errors import ArtefactError, ResourceError, UsageError, did_you_mean
-from s2s.files import explained, home, read_json, safe_join, sync_folder, write_bytes, write_json
-from s2s.recipe.schema import is_name
+from s2s.errors import ArtefactError, ResourceError, UsageError, did_you_mean, explained
+from s2s.io.atomic import read_json, sync_folder, write_bytes, write_json
+from s2s.io.paths import home, safe_join
+from s2s.recipe.recipe import is_name
 from s2s.registry.blobs import Blobs, discard
 from s2s.registry.card import Card
 from s2s.registry.reference import Reference

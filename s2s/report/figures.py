@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from s2s.metrics.lengths import ByLength
+from s2s.metrics.length_buckets import ByLength
 from s2s.metrics.scores import Score
 from s2s.metrics.significance import Difference
 

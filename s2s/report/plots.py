@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from s2s.metrics.lengths import Bucket, ByLength
+from s2s.metrics.length_buckets import Bucket, ByLength
 from s2s.report.svg import LIGHT, Drawing, document, element, moved, text, text_width, tooltip
 
 EIGHTHS = " ▏▎▍▌▋▊▉"

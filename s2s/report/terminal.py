@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from s2s.metrics.lengths import ByLength
+from s2s.metrics.length_buckets import ByLength
 from s2s.report.figures import COLUMNS, Cell, Comparison, Example, Row, System, headline, signatures, table
 from s2s.report.heatmap import terminal_heatmap
 from s2s.report.marking import marked, printable

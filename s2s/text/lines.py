@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, Literal, cast
 
 from s2s.errors import DataError, did_you_mean
-from s2s.files import read_lines
+from s2s.io.inputs import read_lines
 
 PAUSE = 0.05  # seconds without input after which what is there is passed on
 CHUNK = 1 << 16  # bytes

@@ -20,11 +20,11 @@ from random import Random
 from typing import IO, TYPE_CHECKING, Any
 
 from s2s.errors import ArtefactError, DataError, ResourceError, S2SError, UsageError
-from s2s.files import digest_bytes
+from s2s.io.digests import digest_bytes
 
 if TYPE_CHECKING:  # the child starts sooner without it
-    from s2s.recipe.schema import TokenizerOptions
-    from s2s.text.sampling import SubwordSampler
+    from s2s.recipe.tokenizer import TokenizerOptions
+    from s2s.text.subword_regularization import SubwordSampler
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
 MOST_TEXTS = (
@@ -75,7 +75,7 @@ class Tokenizer:
 
     def sampler(self, alpha: float) -> "SubwordSampler":
         """What draws segmentations at random; of a unigram model alone."""
-        from s2s.text.sampling import SubwordSampler
+        from s2s.text.subword_regularization import SubwordSampler
 
         return SubwordSampler(self._processor, alpha)
 

@@ -15,8 +15,9 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from s2s.errors import ArtefactError
-from s2s.files import digest_bytes, digest_file, read_json, sync_folder, write_bytes, write_json
-from s2s.training.records import MANIFEST, complete_checkpoints
+from s2s.io.atomic import read_json, sync_folder, write_bytes, write_json
+from s2s.io.digests import digest_bytes, digest_file
+from s2s.training.runs.record import MANIFEST, complete_checkpoints
 
 SCHEMA = 1
 MODEL, OPTIMIZER, AVERAGE = "model.safetensors", "optimizer.safetensors", "average.safetensors"

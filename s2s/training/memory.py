@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from s2s.data.batching import cut_batches
 from s2s.data.corpus import Corpus, Split
-from s2s.data.cutting import cut_batches
-from s2s.devices import Precision, device_named, free_memory
+from s2s.devices.memory import free_memory
+from s2s.devices.select import Precision, device_named
 from s2s.errors import ResourceError
-from s2s.models.size import Shape, shapes_of, training_cost, training_memory
-from s2s.recipe.schema import Recipe
+from s2s.models.profile import Shape, shapes_of, training_cost, training_memory
+from s2s.recipe.recipe import Recipe
 
 ROOM = 0.8  # of what is free: the estimate knows nothing of what libraries take for themselves
 

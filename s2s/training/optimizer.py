@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from s2s.errors import UsageError
-from s2s.recipe.schema import TrainingOptions
+from s2s.recipe.training import TrainingOptions
 
 
 def freeze(model: nn.Module, patterns: list[str]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from s2s.data.corpus import Split
 from s2s.decoding.evaluation import evaluate
 from s2s.decoding.forced import forced_score
-from s2s.decoding.pytorch import PyTorchEngine
+from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 
 

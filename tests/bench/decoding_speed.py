@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s2s.devices import usable_threads, wait_without_spinning
+from s2s.devices.runtime import usable_threads, wait_without_spinning
 
 wait_without_spinning()
 
-from s2s.decoding.ctranslate import CTranslateEngine  # noqa: E402
-from s2s.decoding.files import Stream, translate_files  # noqa: E402
+from s2s.decoding.ctranslate2_engine import CTranslateEngine  # noqa: E402
 from s2s.decoding.loading import Wish, loaded_translator  # noqa: E402
+from s2s.decoding.streaming import Stream, translate_files  # noqa: E402
 from s2s.decoding.translator import Translator  # noqa: E402
 from s2s.registry.store import Registry  # noqa: E402
 
@@ -167,7 +167,7 @@ def main() -> None:
 
 def measure(name: str, once: Path, often: Path, rival: Path | None, turns: int) -> None:
     """All sides in turns: the engine that is fastest on a longer file, so that its time is long enough."""
-    from s2s.decoding.conversion import converted
+    from s2s.decoding.ctranslate2_conversion import converted
 
     transformer, changes = f"{name}-transformer", {"beam": 5}
     found: dict[str, list[Timing]] = {}

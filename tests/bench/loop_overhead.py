@@ -16,22 +16,23 @@ from unittest import mock
 import torch
 from rich.console import Console
 
-from s2s.data.batches import pair_batch, plan_batches
+from s2s.data.batching import plan_batches
+from s2s.data.collate import pair_batch
 from s2s.data.corpus import Corpus
 from s2s.data.prepare import prepare_corpus
-from s2s.decoding.pytorch import PyTorchEngine
+from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
-from s2s.devices import keep_freed_memory, wait_without_spinning
-from s2s.models.families import build_model
-from s2s.models.seq2seq import Seq2Seq
-from s2s.recipe.loading import load_recipe
-from s2s.recipe.schema import Recipe
+from s2s.devices.runtime import keep_freed_memory, wait_without_spinning
+from s2s.models.build import build_model
+from s2s.models.encoder_decoder import Seq2Seq
+from s2s.recipe.load import load_recipe
+from s2s.recipe.recipe import Recipe
 from s2s.text.tokenizer import Tokenizer
-from s2s.training import loop
-from s2s.training.loop import Trainer
+from s2s.training import trainer as trainer_module
 from s2s.training.optimizer import build_optimizer
 from s2s.training.progress import TrainingProgress
 from s2s.training.signals import StopSignals
+from s2s.training.trainer import Trainer
 from s2s.training.validation import Validation
 
 SAVED_EVERY = 100  # updates
@@ -77,7 +78,7 @@ def whole_seconds(recipe: Recipe, corpus: Corpus) -> float:
         tempfile.TemporaryDirectory() as folder,
         TrainingProgress(recipe.name, Path(folder), Console(quiet=True)) as progress,
         StopSignals() as stop,
-        mock.patch.object(loop, "validate", return_value=Validation(0.0)),
+        mock.patch.object(trainer_module, "validate", return_value=Validation(0.0)),
     ):
         trainer = Trainer(corpus, translator, network, "fp32", Path(folder), progress, stop=stop)
         begun = time.perf_counter()

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from s2s.devices import choose_precision
+from s2s.devices.select import choose_precision
 
 BATCH_TOKENS = 4096
 COMMON = {

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 import s2s
-from s2s.cli import main
+from s2s.cli.app import main
 
 
 class Result(NamedTuple):

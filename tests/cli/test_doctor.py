@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from s2s.devices import usable_threads, versions
+from s2s.devices.runtime import usable_threads, versions
 
 
 def test_a_working_machine(run, own_home):
@@ -59,7 +59,7 @@ def test_torch_that_cannot_be_imported_is_a_problem(run, monkeypatch):
     def broken() -> list[str]:
         raise OSError("libtorch.so: cannot open shared object file")
 
-    monkeypatch.setattr("s2s.devices.available_devices", broken)
+    monkeypatch.setattr("s2s.devices.select.available_devices", broken)
     found = run("doctor", "--json")
     assert found.code == 5
     report = json.loads(found.out)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from workshop import Workshop, make_files
 
-from s2s.cli import COMMANDS, examples_of, load_command
+from s2s.cli.app import COMMANDS, examples_of, load_command
 from s2s.registry.card import Card
 from s2s.registry.store import Registry
 

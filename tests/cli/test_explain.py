@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from s2s.recipe.keys import recipe_keys
+from s2s.recipe.explain import recipe_keys
 
 
 def test_everything_is_listed_once(run):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from s2s.cli import COMMANDS, examples_of, load_command, root
+from s2s.cli.app import COMMANDS, examples_of, load_command, root
 
 HEAVY = {"torch", "datasets", "sacrebleu", "sentencepiece", "matplotlib", "pyarrow", "transformers"}
 LOOK = """
@@ -60,6 +60,6 @@ def test_help_of_no_command_imports_what_is_slow():
 
 def test_the_table_and_the_modules_agree():
     for name, (module, line) in COMMANDS.items():
-        assert module == f"s2s.cli.{name}"
+        assert module == f"s2s.cli.commands.{name}"
         assert line[:1].isupper()
         assert len(line) <= 66

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from s2s.cli.init import guess_languages, model_name
-from s2s.recipe.loading import load_recipe
+from s2s.cli.commands.init import guess_languages, model_name
+from s2s.recipe.load import load_recipe
 
 LINES = 40
 

@@ -8,7 +8,7 @@ import pytest
 from sentencepiece import SentencePieceProcessor
 
 from s2s.cli.console import out
-from s2s.registry.leases import lease
+from s2s.devices.leases import lease
 from s2s.registry.store import Registry
 
 HEAVY = {"torch", "datasets", "sacrebleu", "sentencepiece", "matplotlib", "pyarrow"}
@@ -231,5 +231,5 @@ def test_who_holds_what(run):
 def test_no_command_imports_what_is_slow(registry):
     done = subprocess.run([sys.executable, "-c", LOOK], stdout=subprocess.PIPE, text=True, check=True)
     modules = json.loads(done.stdout.splitlines()[-1])
-    assert "s2s.registry.leases" in modules
+    assert "s2s.devices.leases" in modules
     assert HEAVY.isdisjoint(modules)

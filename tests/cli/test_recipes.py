@@ -3,8 +3,8 @@ import tomllib
 
 import pytest
 
-from s2s.recipe.loading import builtin_recipes, load_recipe
-from s2s.recipe.schema import Recipe
+from s2s.recipe.load import builtin_recipes, load_recipe
+from s2s.recipe.recipe import Recipe
 
 
 def test_list_names_every_recipe_with_its_description(run):

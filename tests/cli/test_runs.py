@@ -8,8 +8,8 @@ import pytest
 import tomli_w
 
 from s2s.cli.console import out
-from s2s.recipe.loading import load_recipe
-from s2s.training.records import RunRecord, runs_folder
+from s2s.recipe.load import load_recipe
+from s2s.training.runs.record import RunRecord, runs_folder
 
 HEAVY = {"torch", "datasets", "sacrebleu", "sentencepiece", "matplotlib", "pyarrow"}
 LOOK = """
@@ -22,7 +22,7 @@ print(json.dumps(list(sys.modules)))
 HOLD = """
 import sys
 from pathlib import Path
-from s2s.files import only_writer
+from s2s.io.locks import only_writer
 with only_writer(Path(sys.argv[1]), "at work"):
     print("held", flush=True)
     sys.stdin.read()
@@ -328,5 +328,5 @@ def test_no_command_imports_what_is_slow(in_folder):
     made("words-ab")
     done = subprocess.run([sys.executable, "-c", LOOK], stdout=subprocess.PIPE, text=True, check=True)
     modules = json.loads(done.stdout.splitlines()[-1])
-    assert "s2s.training.removal" in modules
+    assert "s2s.training.runs.removal" in modules
     assert HEAVY.isdisjoint(modules)

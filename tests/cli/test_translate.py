@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from s2s.cli import line_progress
-from s2s.decoding import files
+from s2s.decoding import streaming
 from s2s.registry.card import Card
 from s2s.registry.store import Registry
 
@@ -43,7 +43,7 @@ def test_progress_is_a_line_now_and_then(in_folder: Path, run: Callable, monkeyp
     (in_folder / "in.de").write_text("drei\n" * 5)
     assert "lines/s" not in run("translate", "numbers-attention", "in.de").err
     monkeypatch.setattr(line_progress, "EVERY", 0.0)
-    monkeypatch.setattr(files, "WINDOW", 2)
+    monkeypatch.setattr(streaming, "WINDOW", 2)
     said = run("translate", "numbers-attention", "in.de").err.splitlines()
     assert [line.partition(",")[0] for line in said if "lines/s" in line] == ["2 lines", "4 lines", "5 lines"]
 
@@ -214,7 +214,7 @@ def test_terminated_it_ends_soon_and_leaves_nothing(model: str, in_folder: Path)
 
 @pytest.mark.usefixtures("published")
 def test_windows_of_a_pipe_come_out_in_order(monkeypatch: pytest.MonkeyPatch, in_folder: Path, run: Callable) -> None:
-    monkeypatch.setattr(files, "WINDOW", 3)
+    monkeypatch.setattr(streaming, "WINDOW", 3)
     lines = [f"{'ab ' * (number % 5)}{chr(97 + number % 8)}" for number in range(20)]
     (in_folder / "in.de").write_text("".join(f"{line}\n" for line in lines))
     together = run("translate", "numbers-transformer", "in.de", "--precision", "fp32").out.splitlines()

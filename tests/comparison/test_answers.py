@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from s2s.comparison.answers import answers_by_length
-from s2s.comparison.cells import Cell
 from s2s.comparison.compare import compare
+from s2s.comparison.stored import Cell
 
 TINY = [
     "data.generator.train=600",

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from s2s.comparison import compare as module
-from s2s.comparison.cells import Cell
 from s2s.comparison.compare import compare, expanded
 from s2s.comparison.results import write_results
+from s2s.comparison.stored import Cell
 from s2s.errors import ArtefactError, DataError, UsageError
 from s2s.report.figures import Comparison
 

@@ -1,7 +1,7 @@
 """What sets recipes apart."""
 
 from s2s.comparison.differences import differences
-from s2s.recipe.loading import load_recipe
+from s2s.recipe.load import load_recipe
 
 
 def test_one_line_for_each_key_that_differs() -> None:

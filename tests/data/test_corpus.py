@@ -6,7 +6,7 @@ import pytest
 
 from s2s.data.corpus import Corpus, Split, SplitWriter, write_corpus_files
 from s2s.data.ledger import Encoded
-from s2s.data.sources import Pair
+from s2s.data.readers import Pair
 from s2s.errors import ArtefactError, UsageError
 from s2s.text.tokenizer import Tokenizer
 
@@ -77,7 +77,7 @@ def test_pieces_are_views_of_the_mapped_file(tmp_path: Path):
 
 
 def test_datasets_opens_the_files_too(tmp_path: Path):
-    from s2s.data.sources import datasets_library
+    from s2s.data.readers import datasets_library
 
     store(tmp_path, 2)
     rows = datasets_library().Dataset.from_file(str(tmp_path / "train.arrow"))

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from s2s.data.filters import Fate, Overlap, fates, length_fate, survey, text_digest
-from s2s.data.sources import Pair
+from s2s.data.readers import Pair
 from s2s.errors import DataError
-from s2s.recipe.schema import DataOptions
+from s2s.recipe.data import DataOptions
 
 
 def options(**values: object) -> DataOptions:

@@ -18,7 +18,8 @@ from s2s.data import prepare
 from s2s.data.corpus import Corpus
 from s2s.data.folders import only_writer
 from s2s.errors import ArtefactError, DataError, ResourceError, UsageError
-from s2s.recipe.schema import DataOptions, TokenizerOptions
+from s2s.recipe.data import DataOptions
+from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.tokenizer import Tokenizer, train_tokenizer
 
 WORDS = ["ein", "zwei", "drei", "vier", "fünf", "one", "two", "three", "four", "five", "und", "and"]

@@ -9,7 +9,7 @@ from s2s.data.corpus import Corpus
 from s2s.decoding.evaluation import evaluate, perplexity
 from s2s.decoding.forced import forced_score
 from s2s.decoding.loading import reference_translator
-from s2s.files import home
+from s2s.io.paths import home
 from s2s.metrics.scores import score_corpus
 from s2s.registry.store import Registry
 

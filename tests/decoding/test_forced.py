@@ -10,14 +10,14 @@ from networks import constraints
 from torch import nn
 
 from s2s.decoding import forced
+from s2s.decoding.beam import BeamSearch
 from s2s.decoding.constraints import NEVER
 from s2s.decoding.forced import ForcedSentence, forced_choices, forced_score, forced_sentences
-from s2s.decoding.search import BeamSearch
-from s2s.models.families import build_model
+from s2s.models.build import build_model
+from s2s.models.encoder_decoder import Seq2Seq
 from s2s.models.interface import BOS, EOS, Batch, LossSums, Source, State, Step
-from s2s.models.seq2seq import Seq2Seq
-from s2s.recipe.model_options import ModelOptions
-from s2s.recipe.schema import DecodingOptions
+from s2s.recipe.decoding import DecodingOptions
+from s2s.recipe.model import ModelOptions
 
 CPU = torch.device("cpu")
 V = 13

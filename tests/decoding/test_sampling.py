@@ -8,9 +8,9 @@ from networks import B, constraints, network, source
 
 from s2s.decoding.hypothesis import Hypothesis
 from s2s.decoding.sampling import drawn, random_numbers, sample, sharpened
+from s2s.models.encoder_decoder import Seq2Seq
 from s2s.models.interface import BOS, EOS, Source
-from s2s.models.seq2seq import Seq2Seq
-from s2s.recipe.schema import DecodingOptions
+from s2s.recipe.decoding import DecodingOptions
 
 V = 7  # pieces 4, 5, 6 and EOS
 

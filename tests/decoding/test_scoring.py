@@ -12,7 +12,7 @@ import pytest
 
 from s2s.decoding import scoring
 from s2s.decoding.loading import loaded_reference
-from s2s.decoding.pytorch import PyTorchEngine
+from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.scoring import ScoredLine, Totals, score_files, score_lines, word_links
 from s2s.decoding.translator import Translator
 from s2s.errors import DataError, UsageError

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from s2s.decoding import hypothesis, pytorch
+from s2s.decoding import hypothesis, pytorch_engine
 from s2s.decoding import translator as module
 from s2s.decoding.loading import reference_translator
-from s2s.decoding.pytorch import PyTorchEngine
+from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator, require_attention
 from s2s.errors import ArtefactError, UsageError
 from s2s.registry.store import Registry
@@ -39,7 +39,7 @@ class TestTranslator:
 
     def test_blank_lines_do_not_run_the_model(self, monkeypatch: pytest.MonkeyPatch) -> None:
         translator = load("numbers-attention")
-        monkeypatch.setattr(pytorch, "BeamSearch", lambda *_, **__: pytest.fail("the model was run"))
+        monkeypatch.setattr(pytorch_engine, "BeamSearch", lambda *_, **__: pytest.fail("the model was run"))
         assert [found.text for found in translator.translate(["", "  ", "\t"])] == ["", "", ""]
 
     def test_a_line_that_is_too_long_is_split_and_joined(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from trials import Trial, digest
 
 from s2s.training.checkpoint import MANIFEST
-from s2s.training.records import complete_checkpoints
+from s2s.training.runs.record import complete_checkpoints
 
 FILES = ["model.safetensors", "optimizer.safetensors", "average.safetensors", "state.json", MANIFEST]
 

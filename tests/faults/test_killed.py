@@ -13,7 +13,7 @@ import pytest
 from trials import Trial, check_whole, digest, in_parts
 
 from s2s.registry.store import Registry
-from s2s.training.records import runs_folder
+from s2s.training.runs.record import runs_folder
 
 PARTS = 16  # of the operations that a training is killed at
 KILLS = 5  # of each training that is killed at random moments

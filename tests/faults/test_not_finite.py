@@ -12,12 +12,12 @@ from rich.console import Console
 
 from s2s.data.corpus import Corpus
 from s2s.errors import S2SError
+from s2s.models.encoder_decoder import Seq2Seq
 from s2s.models.interface import Batch, LossSums
-from s2s.models.seq2seq import Seq2Seq
-from s2s.recipe.loading import load_recipe
-from s2s.training.loop import SKIPS
-from s2s.training.records import runs_folder
-from s2s.training.run import resume, train
+from s2s.recipe.load import load_recipe
+from s2s.training.runs.lifecycle import resume, train
+from s2s.training.runs.record import runs_folder
+from s2s.training.trainer import SKIPS
 
 QUIET = {"wait": False, "console": Console(quiet=True), "notify": lambda _: None}
 

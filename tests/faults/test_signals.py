@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from trials import Trial, check_whole, digest
 
-from s2s.training.records import complete_checkpoints
+from s2s.training.runs.record import complete_checkpoints
 
 
 @pytest.mark.parametrize("during", ["loading", "training", "validating", "saving"])

@@ -18,17 +18,24 @@ from typing import Any
 import pytest
 from watching import Operation, watched
 
-from s2s.cli import main
+from s2s.cli.app import main
 from s2s.registry.blobs import Blobs
 from s2s.registry.store import Registry
-from s2s.training import loop, run, update
+from s2s.training import step, trainer
 from s2s.training.checkpoint import load_checkpoint
-from s2s.training.records import complete_checkpoints
+from s2s.training.runs import lifecycle
+from s2s.training.runs.record import complete_checkpoints
 
-PHASES = {"loading": (run, "prepare_corpus"), "training": (update, "pair_batch"), "validating": (loop, "validate")}
+PHASES = {
+    "loading": (lifecycle, "prepare_corpus"),
+    "training": (step, "pair_batch"),
+    "validating": (trainer, "validate"),
+}
 
 context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["datasets", "sacrebleu", "s2s.cli.train", "s2s.training.run", "torch._dynamo"])
+context.set_forkserver_preload(
+    ["datasets", "sacrebleu", "s2s.cli.commands.train", "s2s.training.runs.lifecycle", "torch._dynamo"]
+)
 
 
 def in_parts(parts: int) -> pytest.MarkDecorator:

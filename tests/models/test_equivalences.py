@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from s2s.models.families import build_model
+from s2s.models.build import build_model
+from s2s.models.encoder_decoder import Seq2Seq
 from s2s.models.interface import Batch, Decoder, Encoder, Source
-from s2s.models.seq2seq import Seq2Seq
-from s2s.recipe.model_options import ModelOptions
+from s2s.recipe.model import ModelOptions
 
 B, S, T, V, E, W, H = 3, 5, 7, 17, 12, 6, 9
 LENGTHS = torch.tensor([5, 2, 4])

@@ -7,14 +7,14 @@ import torch
 from networks import constraints
 from torch import Tensor, nn
 
-from s2s.decoding.search import BeamSearch
+from s2s.decoding.beam import BeamSearch
 from s2s.models.blocks import CrossAttention, FeedForward, SelfAttention
-from s2s.models.families import build_model
+from s2s.models.build import build_model
+from s2s.models.encoder_decoder import Seq2Seq
 from s2s.models.interface import BOS, EOS, PAD, UNK, Batch, Memory, Source
-from s2s.models.seq2seq import Seq2Seq
 from s2s.models.transformer import TransformerDecoder, TransformerEncoder
-from s2s.recipe.model_options import ModelOptions
-from s2s.recipe.schema import DecodingOptions
+from s2s.recipe.decoding import DecodingOptions
+from s2s.recipe.model import ModelOptions
 
 B, S, T, V, D, F = 3, 5, 7, 17, 12, 10
 LENGTHS = torch.tensor([5, 2, 4])

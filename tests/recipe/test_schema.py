@@ -1,7 +1,9 @@
 import pytest
 from pydantic import ValidationError
 
-from s2s.recipe.schema import DataOptions, GeneratorOptions, Recipe, TrainingOptions, is_name, limit_parts
+from s2s.recipe.data import DataOptions, GeneratorOptions
+from s2s.recipe.recipe import Recipe, is_name
+from s2s.recipe.training import TrainingOptions, limit_parts
 
 FILES = {"source": ["a.de"], "target": ["a.en"]}
 HELD = {"hold_out_validation": 3, "hold_out_test": 5}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from s2s.errors import ArtefactError
-from s2s.files import digest_bytes
+from s2s.io.digests import digest_bytes
 from s2s.registry.blobs import Blobs, StoredFile, discard
 
 LONG_AGO = 1_000_000_000

@@ -10,7 +10,7 @@ import pytest
 
 import s2s
 from s2s.errors import ArtefactError, ResourceError, UsageError
-from s2s.files import digest_bytes
+from s2s.io.digests import digest_bytes
 from s2s.registry.store import Registry, take
 
 LONG_AGO = 1_000_000_000

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from s2s.metrics.lengths import Bucket, ByLength
+from s2s.metrics.length_buckets import Bucket, ByLength
 from s2s.metrics.scores import Score
 from s2s.metrics.significance import Difference
 from s2s.report.figures import Comparison, Example, HeatMap, System

@@ -2,7 +2,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from s2s.metrics.lengths import Bucket, ByLength
+from s2s.metrics.length_buckets import Bucket, ByLength
 from s2s.report.plots import bar, svg_by_length
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -4,10 +4,10 @@ import torch
 from torch import nn
 
 from s2s.decoding.constraints import Constraints
-from s2s.models.families import build_model
+from s2s.models.build import build_model
+from s2s.models.encoder_decoder import Seq2Seq
 from s2s.models.interface import Source
-from s2s.models.seq2seq import Seq2Seq
-from s2s.recipe.model_options import (
+from s2s.recipe.model import (
     ModelOptions,
     RnnDecoderOptions,
     RnnEncoderOptions,

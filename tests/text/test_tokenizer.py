@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from s2s.data.generators.numbers import english_number, german_number
 from s2s.errors import ArtefactError, DataError, ResourceError, S2SError, UsageError
-from s2s.recipe.schema import TokenizerOptions
+from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text import tokenizer as module
 from s2s.text.lines import normalize
 from s2s.text.tokenizer import BOS, EOS, PAD, UNK, Tokenizer, drawn, train_tokenizer

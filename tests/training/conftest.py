@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from s2s.recipe.loading import load_recipe
+from s2s.recipe.load import load_recipe
 from s2s.registry.version import Version
-from s2s.training.loop import Trainer
-from s2s.training.records import runs_folder
-from s2s.training.run import train
+from s2s.training.runs.lifecycle import train
+from s2s.training.runs.record import runs_folder
+from s2s.training.trainer import Trainer
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from s2s.training.checkpoint import (
     prune_checkpoints,
     save_checkpoint,
 )
-from s2s.training.records import MANIFEST, complete_checkpoints
+from s2s.training.runs.record import MANIFEST, complete_checkpoints
 
 
 def checkpoint(value: float) -> Checkpoint:

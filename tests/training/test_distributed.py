@@ -12,13 +12,13 @@ import pytest
 from rich.console import Console
 
 import s2s
-from s2s.data.batches import plan_batches
+from s2s.data.batching import plan_batches
 from s2s.data.corpus import Corpus
-from s2s.recipe.loading import load_recipe
+from s2s.recipe.load import load_recipe
 from s2s.registry.store import Registry
 from s2s.training.distributed import World
-from s2s.training.records import RunRecord, read_run, runs_folder
-from s2s.training.run import train
+from s2s.training.runs.lifecycle import train
+from s2s.training.runs.record import RunRecord, read_run, runs_folder
 
 SETTINGS = [
     "training.batch_tokens=60",

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from s2s.recipe.loading import parse_recipe
-from s2s.training.run import train
+from s2s.recipe.load import parse_recipe
+from s2s.training.runs.lifecycle import train
 
 BLOCKS = {"family": "transformer", "layers": 2, "heads": 4}
 LEARNERS: dict[str, tuple[int, dict[str, Any]]] = {  # the longest string, and the network

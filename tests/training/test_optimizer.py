@@ -12,13 +12,13 @@ from rich.console import Console
 from safetensors.torch import load as load_tensors
 
 from s2s.errors import UsageError
-from s2s.models.families import build_model
-from s2s.recipe.loading import load_recipe
-from s2s.recipe.schema import TrainingOptions
+from s2s.models.build import build_model
+from s2s.recipe.load import load_recipe
+from s2s.recipe.training import TrainingOptions
 from s2s.registry.version import Version
 from s2s.training.optimizer import build_optimizer, learning_rate, optimizer_tensors, restore_optimizer
-from s2s.training.records import read_run, runs_folder
-from s2s.training.run import resume
+from s2s.training.runs.lifecycle import resume
+from s2s.training.runs.record import read_run, runs_folder
 
 
 def test_the_learning_rate_rises_and_falls() -> None:

@@ -11,7 +11,7 @@ drawn as integers, so that a seed gives the same sentences on every machine.
 
 from random import Random
 
-from s2s.recipe.schema import GeneratorOptions
+from s2s.recipe.data import GeneratorOptions
 
 KEYS, VALUES, ASKED = 500, 50, 4
 SEPARATOR = "?"

@@ -16,8 +16,8 @@ from s2s.data.generators.recall import (
     recall_pairs,
 )
 from s2s.errors import UsageError
-from s2s.recipe.loading import parse_recipe
-from s2s.recipe.schema import GeneratorOptions
+from s2s.recipe.data import GeneratorOptions
+from s2s.recipe.load import parse_recipe
 
 OPTIONS = GeneratorOptions(name="recall", seed=3, train=2000, validation=50, test=25, min_items=3, max_items=497)
 PAIRS = recall_pairs(OPTIONS)

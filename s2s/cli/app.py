@@ -1,0 +1,261 @@
+"""The command line: `s2s COMMAND …`. Commands are imported when they are used; `main` alone handles errors."""
+
+import contextlib
+import functools
+import importlib
+import io
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from typing import Annotated, Any, cast
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from s2s import __version__
+from s2s.devices.runtime import wait_without_spinning
+from s2s.errors import DataError, StoppedError, UsageError, did_you_mean
+
+Command = TyperCommand | TyperGroup
+PEER_SECONDS = 3.0  # that a process lives on after one beside it has failed: the exit code is that of who ends first
+
+# Each command: its module, which holds a function of its name or a typer `app`, and its line in `s2s --help`.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("s2s.cli.commands.init", "Write a recipe for two text files of your own"),
+    "recipes": ("s2s.cli.commands.recipes", "List, show and copy the recipes that come with s2s"),
+    "explain": ("s2s.cli.commands.explain", "Explain the keys of a recipe"),
+    "doctor": ("s2s.cli.commands.doctor", "Check this machine: versions, devices, folders, what to mend"),
+    "tokenizer": ("s2s.cli.commands.tokenizer", "Train a tokenizer, turn text into pieces and back"),
+    "data": ("s2s.cli.commands.data", "Prepare, inspect and make sentence pairs"),
+    "plan": ("s2s.cli.commands.plan", "Say how large a recipe's network is, before it is trained"),
+    "train": ("s2s.cli.commands.train", "Train a recipe into a model in the registry"),
+    "resume": ("s2s.cli.commands.resume", "Go on with a training run that was stopped"),
+    "runs": ("s2s.cli.commands.runs", "List, show, plot and remove trainings"),
+    "translate": ("s2s.cli.commands.translate", "Translate lines of text with a model"),
+    "score": ("s2s.cli.commands.score", "Say how probable a model finds given translations"),
+    "evaluate": ("s2s.cli.commands.evaluate", "Translate a test set with a model and score it"),
+    "compare": ("s2s.cli.commands.compare", "Train what is missing and compare recipes or models"),
+    "models": ("s2s.cli.commands.models", "List, show, alias, remove, export models; who holds a device"),
+}
+
+
+class LazyGroup(TyperGroup):
+    """The root: knows its commands from the table, and imports one when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names in the table's order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Command | None:
+        """The command of a name, imported now; None where there is none."""
+        return load_command(cmd_name) if cmd_name in COMMANDS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command that `args` begin with. Raises UsageError with the nearest names."""
+        name = args[0]
+        if not name.startswith("-") and name not in COMMANDS:
+            raise UsageError(
+                f"no such command: {name}", did_you_mean(name, list(COMMANDS)) or "s2s --help lists them all"
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The table, as help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def load_command(name: str) -> Command:
+    """The command `name` of the table, with its examples at the end of its help."""
+    from typer.main import get_command, get_group
+
+    module = importlib.import_module(COMMANDS[name][0])
+    app = getattr(module, "app", None)
+    if app is None:
+        alone = typer.Typer(add_completion=False)
+        alone.command(name)(getattr(module, name))
+        command: Any = get_command(alone)
+    else:
+        command = get_group(app)
+    command.name = name
+    return with_examples(command)
+
+
+def with_examples(command: Any) -> Command:
+    """Move the examples of a docstring behind the options, one a line; a group shows its commands' first ones.
+
+    Plain help throughout: typer's rich help would reflow them into a paragraph.
+    """
+    command.rich_markup_mode = None
+    command.no_args_is_help = False  # an error that says what is missing is shorter
+    inner = [with_examples(one) for one in getattr(command, "commands", {}).values()]
+    command.help, examples = split_examples(command.help or "")
+    examples = examples or [line for one in inner for line in examples_of(one)[:1]]
+    command.epilog = "\n".join(examples)
+    command.format_epilog = functools.partial(_write_examples, examples)
+    return cast(Command, command)
+
+
+def split_examples(docstring: str) -> tuple[str, list[str]]:
+    """A docstring's text, and the lines of its last section, `Examples:`."""
+    text, _, examples = docstring.partition("Examples:\n")
+    return text.strip(), [line.strip() for line in examples.splitlines() if line.strip()]
+
+
+def examples_of(command: Command) -> list[str]:
+    """The example command lines in a command's help."""
+    return (command.epilog or "").splitlines()
+
+
+def _write_examples(examples: list[str], _context: Any, formatter: Any) -> None:
+    if examples:
+        with formatter.section("Examples"):
+            formatter.write_text("\b\n" + "\n".join(examples))  # after \b, click keeps lines as they are
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"s2s {__version__}")
+        raise typer.Exit
+
+
+def _start(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error (or set S2S_DEBUG=1).")
+    ] = False,
+) -> None:
+    """Train, compare and use sequence-to-sequence models.
+
+    Examples:
+        s2s compare numbers/bottleneck numbers/attention
+        s2s init --source train.de --target train.en
+        s2s translate numbers-attention input.de -o output.en
+    """
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def root() -> Command:
+    """The command `s2s` itself."""
+    from typer.main import get_command
+
+    app = typer.Typer(
+        cls=LazyGroup,
+        add_completion=False,
+        invoke_without_command=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_start)
+    return with_examples(get_command(app))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line and return its exit code (DESIGN.md, section 6).
+
+    Typer's own `main` would turn a closed pipe into exit code 1, so its parts are called here.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    wait_without_spinning()
+    debug = "--debug" in given or os.environ.get("S2S_DEBUG", "0") not in {"", "0"}
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name that is not UTF-8 is shown, not a crash
+    try:
+        with terminable():
+            code = _run([argument for argument in given if argument != "--debug"])
+        _flush()
+        return code
+    except StoppedError as stopped:
+        return _stopped(stopped)
+    except (KeyboardInterrupt, typer.Abort):
+        return _stopped(StoppedError(signal.SIGINT))
+    except BrokenPipeError:
+        _forget_output()
+        return 141
+    except Exception as error:
+        return _failed(error, debug)
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise StoppedError, so that what is open is closed and temporary files go."""
+
+    def stop(number: int, _: object) -> None:
+        raise StoppedError(number)
+
+    answered = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    for number in answered:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in answered:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _run(arguments: list[str]) -> int:
+    command = root()
+    try:
+        with command.make_context("s2s", arguments) as context:
+            command.invoke(context)
+    except typer.Exit as ended:
+        return ended.exit_code
+    return 0
+
+
+def _stopped(stopped: StoppedError) -> int:
+    """Say what ended the command, and its exit code."""
+    if stopped.told or not _is_first():
+        return stopped.exit_code
+    with contextlib.suppress(OSError):  # a terminal that was closed
+        print(f"s2s: {stopped.message}", file=sys.stderr)
+        if stopped.hint:
+            print(f"hint: {stopped.hint}", file=sys.stderr)
+    return stopped.exit_code
+
+
+def _failed(error: Exception, debug: bool) -> int:
+    """Show an error, and say its exit code."""
+    from s2s.cli.console import complain
+    from s2s.cli.errors import as_s2s_error
+
+    shown = as_s2s_error(error)
+    if not _is_first() and isinstance(shown, (UsageError, DataError)):
+        return shown.exit_code  # the first process says it
+    if "Connection closed by peer" in str(error):
+        time.sleep(PEER_SECONDS)
+        return shown.exit_code
+    try:
+        if debug:
+            traceback.print_exception(error)
+        complain(shown.message, shown.hint)
+        _flush()
+    except OSError:
+        _forget_output()
+    return shown.exit_code
+
+
+def _is_first() -> bool:
+    """Whether this process is the first, or the only one, of those that torchrun has started."""
+    return os.environ.get("RANK", "0") == "0" or "TORCHELASTIC_RUN_ID" not in os.environ
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # None where the command was started with standard output closed
+        sys.stdout.flush()
+
+
+def _forget_output() -> None:
+    """Let what is still buffered go nowhere: the interpreter would complain about it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            os.dup2(nowhere, stream.fileno())
+        except (AttributeError, OSError, ValueError):
+            continue

@@ -1,0 +1,71 @@
+"""`s2s compare`: several systems on one test set."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from s2s.cli.console import err, note, out, print_json
+from s2s.cli.options import AsJson, Device, Force, SetValues, Wait
+
+
+def compare(
+    systems: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SYSTEM...", help="Recipes (numbers/*: all of them, by BLEU), models, or cells (.json)."
+        ),
+    ],
+    values: SetValues = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="The HTML page to write. Default: report.html, replaced."),
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--results", metavar="FILE", help="Write the table as Markdown, and a cell of each system beside it."
+        ),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="Write the picture of the result as SVG.")
+    ] = None,
+    force: Force = False,
+    device: Device = "auto",
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train what is not trained yet, translate one test set with all systems, and show what sets them apart.
+
+    The first system is the baseline. Unfinished runs are resumed.
+
+    Examples:
+        s2s compare numbers/bottleneck numbers/attention
+        s2s compare multi30k/bottleneck multi30k/attention --set data.root=multi30k --results RESULTS.md
+        s2s compare numbers-attention:1 numbers-attention:2 --json
+    """
+    from s2s.comparison.compare import compare as run
+    from s2s.comparison.results import as_json as figures_as_json
+    from s2s.comparison.results import write_results
+    from s2s.io.atomic import refuse_existing, write_bytes
+    from s2s.report.page import comparison_page
+    from s2s.report.picture import svg_picture
+    from s2s.report.terminal import print_comparison
+
+    for output in (report, results, picture):
+        if output:
+            refuse_existing(output, force)
+    comparison, cells = run(systems, values or [], device=device, wait=wait, console=err, notify=note)
+    if as_json:
+        print_json(figures_as_json(comparison))
+    else:
+        print_comparison(comparison, out)
+    page = report or Path("report.html")
+    write_bytes(page, comparison_page(comparison).encode())
+    written = [page]
+    if results:
+        written += write_results(results, comparison, cells)
+    if picture:
+        write_bytes(picture, svg_picture(comparison).encode())
+        written.append(picture)
+    note(f"wrote {', '.join(map(str, written))}. Next: {comparison.commands[0]}")

@@ -1,0 +1,177 @@
+"""`s2s data`: prepare a corpus, look into one, make sentence pairs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, cast
+
+import typer
+
+from s2s.cli.console import note, out, print_json, visible
+from s2s.cli.options import AsJson, Force, SetValues
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from s2s.data.corpus import Corpus
+
+app = typer.Typer(help="Prepare a recipe's corpus, see what was kept and dropped, make sentence pairs.")
+make = typer.Typer(help="Make sentence pairs from a seed: the same everywhere.")
+app.add_typer(make, name="make")
+
+OnInvalid = Annotated[
+    Literal["refuse", "drop"] | None,
+    typer.Option("--on-invalid", help="Invalid UTF-8: refuse the file, or drop and count the pair."),
+]
+Items = typer.Option(min=1, max=1000, help="Fewest and most numbers or dates in a sentence.")
+
+
+@app.command()
+def prepare(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe's name, or a file.")],
+    values: SetValues = None,
+    on_invalid: OnInvalid = None,
+) -> None:
+    """Read, filter and tokenise the data of a recipe. Training does this by itself where it was not done before.
+
+    Examples:
+        s2s data prepare numbers/attention
+        s2s data prepare multi30k/attention --set data.root=multi30k --on-invalid drop
+    """
+    from shlex import join
+
+    from s2s.data.prepare import prepare_corpus
+    from s2s.recipe.load import load_recipe
+
+    invalid = [f"data.on_invalid={on_invalid}"] if on_invalid else []
+    overrides = [*(values or []), *invalid]
+    options = load_recipe(recipe, overrides)
+    corpus = prepare_corpus(options.data, options.tokenizer, notify=note)
+    kept = ", ".join(f"{name} {split['kept']:,}" for name, split in corpus.ledger["splits"].items())
+    note(f"corpus {corpus.path}: {kept} pairs")
+    arguments = join([recipe, *(part for value in overrides for part in ("--set", value))])
+    note(f"Next: s2s data inspect {arguments}, s2s train {arguments}")
+
+
+@app.command()
+def inspect(
+    corpus: Annotated[
+        str, typer.Argument(metavar="RECIPE|FOLDER", help="A recipe, or the folder of a prepared corpus.")
+    ],
+    values: SetValues = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a corpus holds: pairs kept and dropped and why, lengths, test sentences that stand in training.
+
+    The corpus's files are checked against their sums. The corpus of a recipe is prepared where it is not there yet.
+
+    Examples:
+        s2s data inspect numbers/attention
+        s2s data inspect numbers/attention --json
+    """
+    found = _opened(corpus, values or [])
+    found.verify()
+    if as_json:
+        print_json({"path": str(found.path), "digest": found.digest, **found.ledger})
+        return
+    ledger = found.ledger
+    out.print(f"corpus {found.path}\ndigest {found.digest}", soft_wrap=True)
+    out.print(f"pieces {ledger['tokenizer']['pieces']:,}\n", soft_wrap=True)
+    out.print(_lengths_table(ledger["splits"]))
+    for name, split in ledger["splits"].items():
+        _show_dropped(name, split)
+
+
+def _opened(corpus: str, values: list[str]) -> "Corpus":
+    from s2s.data.corpus import MANIFEST, Corpus
+    from s2s.data.prepare import prepare_corpus
+    from s2s.errors import UsageError
+    from s2s.recipe.load import load_recipe
+
+    if Path(corpus).is_dir():
+        if not (Path(corpus) / MANIFEST).is_file():
+            raise UsageError(
+                f"{corpus} is not the folder of a corpus", "name one, or a recipe; s2s data prepare names it"
+            )
+        return Corpus.open(Path(corpus))
+    recipe = load_recipe(corpus, values)
+    return prepare_corpus(recipe.data, recipe.tokenizer, notify=note)
+
+
+def _lengths_table(splits: dict[str, Any]) -> "Table":
+    """A row for each side of each split: pairs, and lengths in pieces and characters."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("split", "side"):
+        table.add_column(column, no_wrap=True)
+    for column in ("pairs", "pieces\nmean", "\nmedian", "\np99", "\nmax", "characters\nmean", "\nmax"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, split in splits.items():
+        for first, side in (((name, "source", f"{split['kept']:,}"), "source"), (("", "target", ""), "target")):
+            pieces, characters = split["lengths"][side]["pieces"], split["lengths"][side]["characters"]
+            most, longest = f"{pieces['max']:,}", f"{characters['max']:,}"
+            middle = [f"{pieces[statistic]:,.1f}" for statistic in ("mean", "median", "p99")]
+            table.add_row(*first, *middle, most, f"{characters['mean']:,.1f}", longest)
+    return table
+
+
+def _show_dropped(name: str, split: dict[str, Any]) -> None:
+    """What was held out, dropped and why, with the first lines of each."""
+    out.print(f"{name}: {split['read']:,} pairs read, {split['kept']:,} kept", soft_wrap=True)
+    for other, count in split.get("held_out", {}).items():
+        if count:
+            out.print(f"  held out for {other}: {count:,}", soft_wrap=True)
+    from s2s.data.ledger import REASONS
+
+    for reason, tally in split["dropped"].items():
+        _show_tally(f"dropped, {REASONS[reason]}", tally)
+    if name != "train":
+        _show_tally("a side is empty (kept)", split["empty"])
+        _show_tally("the source also stands in training", split["overlap"]["source"])
+        _show_tally("the pair also stands in training", split["overlap"]["pair"])
+
+
+def _show_tally(what: str, tally: dict[str, Any]) -> None:
+    if not tally["count"]:
+        return
+    out.print(f"  {what}: {tally['count']:,}", soft_wrap=True)
+    for example in tally["examples"]:
+        texts = [example[side] for side in ("source", "target") if side in example]
+        out.print(visible(f"    {example['line']}  {' → '.join(texts)}"), soft_wrap=True)
+
+
+@make.command()
+def numbers(
+    count: Annotated[int, typer.Option(min=1, help="Pairs.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the pairs.")] = 1,
+    min_items: Annotated[int, Items] = 1,
+    max_items: Annotated[int, Items] = 3,
+    source_only: Annotated[bool, typer.Option("--source-only", help="The German side alone.")] = False,
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="FILE", help="Write here, complete or not at all.")
+    ] = "-",
+    force: Force = False,
+) -> None:
+    """German numbers and dates in words with their English, as TSV: source, tab, target.
+
+    They are drawn apart from those of the recipes, which have a seed of their own; a short sentence may come twice.
+
+    Examples:
+        s2s data make numbers --count 5
+        s2s data make numbers --count 100 --min-items 8 --max-items 8 --source-only -o long.de
+    """
+    from itertools import islice
+
+    from s2s.cli.output import writing
+    from s2s.data.generators.numbers import numbers_stream
+    from s2s.errors import UsageError
+
+    if min_items > max_items:
+        raise UsageError(f"--min-items {min_items} is larger than --max-items {max_items}")
+    with writing(output, [], force) as file:
+        for source, target in islice(numbers_stream(seed, min_items, max_items), count):
+            cast(BinaryIO, file).write((source if source_only else f"{source}\t{target}").encode() + b"\n")
+    if output != "-":
+        note(f"wrote {output}: {count:,} lines")
+        as_training = 'a recipe with data.kind = "tsv"; see s2s explain data'
+        note(f"Next: {f's2s translate MODEL {output}' if source_only else as_training}")

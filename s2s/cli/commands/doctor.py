@@ -1,0 +1,226 @@
+"""`s2s doctor`: this machine, as s2s sees it, and what to mend."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from s2s.cli.console import out, print_json
+from s2s.cli.options import AsJson
+
+NEEDED = (
+    "babel",
+    "ctranslate2",
+    "datasets",
+    "jinja2",
+    "num2words",
+    "numpy",
+    "sacrebleu",
+    "safetensors",
+    "sentencepiece",
+    "tomli_w",
+    "torch",
+)
+LITTLE_DISK = 2 * 10**9  # bytes: some checkpoints and a corpus
+LITTLE_MEMORY = 10**9  # bytes: torch, a corpus's batches and a small network
+
+
+@dataclass
+class Findings:
+    """What is wrong: each with what mends it. Without what is essential, nothing can be trained."""
+
+    essential: list[dict[str, str]] = field(default_factory=list)
+    warnings: list[dict[str, str]] = field(default_factory=list)
+
+    def broken(self, what: str, mend: str) -> None:
+        """Something without which s2s does not work."""
+        self.essential.append({"what": what, "mend": mend})
+
+    def warn(self, what: str, mend: str) -> None:
+        """Something that slows or may soon stop it."""
+        self.warnings.append({"what": what, "mend": mend})
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check this machine: versions, devices, precision and threads, folders, memory.
+
+    Says what is wrong and how to mend it; ends with exit code 5 where something
+    essential is broken.
+
+    Examples:
+        s2s doctor
+        s2s doctor --json
+    """
+    from s2s.devices.runtime import machine, versions
+
+    findings = Findings()
+    _check_packages(findings)
+    report: dict[str, Any] = {
+        "versions": versions(),
+        "machine": machine(),
+        "memory": _memory(findings),
+        "devices": _devices(findings),
+        "folders": _folders(findings),
+    }
+    report |= {"problems": findings.essential, "warnings": findings.warnings}
+    if as_json:
+        print_json(report)
+    else:
+        _show(report)
+    if findings.essential:
+        raise typer.Exit(5)
+
+
+def _check_packages(findings: Findings) -> None:
+    """Whether what s2s imports, sooner or later, is there."""
+    from importlib.util import find_spec
+
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        findings.broken(f"not installed: {', '.join(missing)}", "pip install --force-reinstall s2s-toolkit")
+
+
+def _devices(findings: Findings) -> list[dict[str, Any]]:
+    """The devices torch can use, with what `auto` chooses on each."""
+    from s2s.devices.runtime import usable_threads
+    from s2s.devices.select import available_devices, choose_precision, device_named
+
+    try:
+        devices = [
+            {"name": name, "precision": choose_precision("auto", device_named(name))} | _graphics(name)
+            for name in available_devices()
+        ]
+    except (ImportError, OSError, RuntimeError) as error:
+        findings.broken(
+            f"torch does not work: {error}", "install torch anew, in a build for this machine (https://pytorch.org)"
+        )
+        return []
+    if devices == devices[-1:] and Path("/proc/driver/nvidia/gpus").is_dir():
+        findings.warn(
+            "there is an NVIDIA GPU that torch cannot use",
+            "install a CUDA build of torch (https://pytorch.org), or a newer driver",
+        )
+    devices[-1]["threads"] = usable_threads()
+    return devices
+
+
+def _graphics(device: str) -> dict[str, Any]:
+    """A GPU's name and memory in bytes; nothing of a processor."""
+    if device == "cpu":
+        return {}
+    import torch
+
+    free, total = torch.cuda.mem_get_info(device)
+    return {"model": torch.cuda.get_device_name(device), "free_bytes": free, "total_bytes": total}
+
+
+def _memory(findings: Findings) -> dict[str, int]:
+    """Memory in bytes, as /proc has it."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return {}
+    found = {key: int(value.split()[0]) * 1024 for key, value in (line.split(":") for line in lines)}
+    if found["MemAvailable"] < LITTLE_MEMORY:
+        findings.warn(
+            f"only {_size(found['MemAvailable'])} of memory free",
+            "end other programs, or train with a smaller training.batch_tokens",
+        )
+    return {"free_bytes": found["MemAvailable"], "total_bytes": found["MemTotal"]}
+
+
+def _folders(findings: Findings) -> dict[str, dict[str, Any]]:
+    """Where things are kept."""
+    from s2s.devices.leases import lease_folder
+    from s2s.io.paths import cache, home
+    from s2s.registry.store import Registry
+
+    return {
+        "home": _folder(home(), "S2S_HOME", findings),
+        "registry": _folder(Registry.default().root, "S2S_REGISTRY", findings),
+        "leases": _folder(lease_folder(), "S2S_LEASES", findings),
+        "cache": _folder(cache(), "S2S_CACHE", findings),
+    }
+
+
+def _folder(path: Path, variable: str, findings: Findings) -> dict[str, Any]:
+    """A folder: what it holds, and whether it can be written, or else, before it exists, the nearest one above."""
+    import shutil
+    import tempfile
+
+    nearest = next(folder for folder in (path, *path.parents) if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            writable = True
+    except OSError as error:
+        writable = False
+        findings.broken(
+            f"{path} cannot be written: {error.strerror}",
+            f"make {nearest} writable, or set {variable} to another folder",
+        )
+    free = shutil.disk_usage(nearest).free
+    if free < LITTLE_DISK:
+        findings.warn(
+            f"{path}: only {_size(free)} of disk free",
+            f"free some space, or set {variable} to a folder on another disk",
+        )
+    return {"path": str(path), "exists": path.is_dir(), "writable": writable, "bytes": _held(path), "free_bytes": free}
+
+
+def _held(folder: Path) -> int:
+    """Bytes of the files in a folder and below."""
+    import os
+
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118
+            except OSError:  # gone since it was listed
+                continue
+    return total
+
+
+def _size(count: float) -> str:
+    """Bytes as a person reads them: `1.2 GB`."""
+    units = ["kB", "MB", "GB", "TB"]
+    count /= 1000
+    while count >= 1000 and len(units) > 1:
+        count /= 1000
+        units.pop(0)
+    return f"{count:.1f} {units[0]}"
+
+
+def _show(report: dict[str, Any]) -> None:
+    """The report as text."""
+    machine, memory = report["machine"], report["memory"]
+    features = ", ".join(machine["features"]) or "none of those looked for"
+    _line("versions", "  ".join(f"{name} {version}" for name, version in report["versions"].items()))
+    _line(
+        "machine",
+        f"{machine['system']} {machine['processor']}, {machine['threads']} threads to use, features: {features}",
+    )
+    if memory:
+        _line("memory", f"{_size(memory['free_bytes'])} free of {_size(memory['total_bytes'])}")
+    for device in report["devices"]:
+        of = (
+            f"{device['model']}, {_size(device['free_bytes'])} free of {_size(device['total_bytes'])}, "
+            if "model" in device
+            else ""
+        )
+        threads = f" with {device['threads']} threads" if "threads" in device else ""
+        _line(device["name"], f"{of}computes in {device['precision']}{threads} where nothing else is said")
+    for name, folder in report["folders"].items():
+        state = f"{_size(folder['bytes'])}" if folder["exists"] else "not made yet"
+        _line(name, f"{folder['path']} ({state}; {_size(folder['free_bytes'])} of disk free)")
+    out.print()
+    for kind, color in (("problems", "red"), ("warnings", "yellow")):
+        for finding in report[kind]:
+            out.print(f"{kind[:-1]}: {finding['what']}\n  mend: {finding['mend']}", style=color, soft_wrap=True)
+    if not report["problems"]:
+        out.print("s2s can work here" + (", but see the warnings" if report["warnings"] else ": nothing is wrong"))
+
+
+def _line(label: str, text: str) -> None:
+    out.print(f"{label:9} {text}", soft_wrap=True)

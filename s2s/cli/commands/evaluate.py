@@ -1,0 +1,75 @@
+"""`s2s evaluate`: translate a test set and score it."""
+
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from s2s.cli.console import note, out, print_json
+from s2s.cli.options import AsJson, Beam, Device, Force, LengthPenalty, ModelReference, Precision, Wait
+
+if TYPE_CHECKING:
+    from s2s.decoding.evaluation import Evaluation
+
+
+def evaluate(
+    model: ModelReference,
+    source: Annotated[str, typer.Argument(metavar="SRC", help="Source sentences, one a line; plain or .gz.")],
+    reference: Annotated[str, typer.Argument(metavar="REF", help="Their translations, line by line.")],
+    beam: Beam = None,
+    length_penalty: LengthPenalty = None,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the translations, too.")
+    ] = None,
+    force: Force = False,
+    engine: Annotated[
+        Literal["pytorch", "ctranslate2"], typer.Option("--engine", help="What computes; pytorch is the reference.")
+    ] = "pytorch",
+    precision: Precision = "fp32",
+    device: Device = "auto",
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Translate a test set with a model and score it: BLEU, chrF, TER, exact match, each with its signature, and
+    perplexity.
+
+    Examples:
+        s2s evaluate numbers-attention test.de test.en
+        s2s evaluate numbers-attention test.de test.en --beam 1 --json
+    """
+    from s2s.cli.output import writing
+    from s2s.decoding import evaluation
+    from s2s.decoding.loading import Wish, loaded_translator
+    from s2s.decoding.pytorch_engine import PyTorchEngine
+    from s2s.decoding.translator import Translator
+    from s2s.errors import UsageError
+
+    if output == "-":
+        raise UsageError("-o -: the scores go to standard output", "name a file")
+    sources, references = evaluation.read_test_set(source, reference)
+    changes = {"beam": beam, "length_penalty": length_penalty}
+    wish = Wish([model], f"s2s evaluate {model}", engine, precision, device, wait, changes)
+    with writing(output, [source, reference], force) as file, loaded_translator(wish, note) as translator:
+        found = evaluation.evaluate(translator, sources, references)
+        perplexity = None
+        if isinstance(translator.engine, PyTorchEngine):
+            known = cast(Translator[PyTorchEngine], translator)
+            perplexity = evaluation.perplexity(known, sources, references)
+        how = f"{found.decoding.in_words()}; {translator.engine.in_words()}"
+        _print_scores(found, perplexity, how, model if as_json else None)
+        if file:
+            file.write("".join(f"{line}\n" for line in found.outputs).encode())
+    if output:
+        note(f"wrote {output}")
+
+
+def _print_scores(found: "Evaluation", perplexity: float | None, how: str, json_of: str | None) -> None:
+    """The scores, each with its signature; as JSON where they are those of a model `json_of`."""
+    scores = {name: {"value": score.value, "signature": score.signature} for name, score in found.scores.items()}
+    if json_of:
+        print_json({"model": json_of, "decoding": how, "scores": scores, "perplexity": perplexity})
+        return
+    for score in found.scores.values():
+        out.print(f"{score.metric:10} {score.value:6.1f}  {score.signature}", soft_wrap=True)
+    if perplexity is not None:
+        out.print(f"{'perplexity':10} {perplexity:6.2f}  teacher-forced, per piece", soft_wrap=True)
+    note(f"translated by {how}")

@@ -1,0 +1,71 @@
+"""`s2s explain`: what the keys of a recipe mean."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from s2s.cli.console import out, print_json
+from s2s.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from s2s.recipe.explain import Key
+
+
+def explain(
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="A key, a table of keys, or a key's last name. All where not given.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """What the keys of a recipe mean: the values each takes, its default, and what it is for.
+
+    The tables model.encoder and model.decoder have other keys in each family of networks.
+
+    Examples:
+        s2s explain
+        s2s explain training
+        s2s explain model.encoder
+        s2s explain model.decoder.context
+        s2s explain lr --json
+    """
+    from dataclasses import asdict
+
+    from s2s.recipe.explain import keys_named, recipe_keys
+
+    keys = keys_named(key) if key else recipe_keys()
+    if as_json:
+        print_json([asdict(found) for found in keys])
+    else:
+        _show(keys)
+
+
+def _show(keys: "list[Key]") -> None:
+    """The keys under the titles of their tables."""
+    from textwrap import fill
+
+    from rich.text import Text
+
+    from s2s.recipe.explain import section_titles
+
+    titles = section_titles()
+    section = None
+    for key in keys:
+        if key.section != section:
+            section = key.section
+            out.print(Text(f"{section or 'recipe'}: {titles[section]}", style="underline"), soft_wrap=True)
+            out.print()
+        line = Text.assemble((key.key, "bold"), f" = {_default(key)}", (f"   {key.values}", "dim"))
+        out.print(line, soft_wrap=True)
+        out.print(
+            fill(key.description, width=out.width, initial_indent="    ", subsequent_indent="    ") + "\n",
+            soft_wrap=True,
+        )
+
+
+def _default(key: "Key") -> str:
+    """A key's default as TOML writes it."""
+    import json
+
+    if key.required:
+        return "… (required)"
+    return "(not set)" if key.default is None else json.dumps(key.default, ensure_ascii=False)

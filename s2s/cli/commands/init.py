@@ -1,0 +1,137 @@
+"""`s2s init`: a recipe for a user's own two files."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from s2s.cli.console import note
+from s2s.cli.options import Force
+
+if TYPE_CHECKING:
+    from s2s.data.recipe_template import Measured
+
+FEW = 1000  # pairs that nothing of use is learnt from
+
+
+def init(
+    source: Annotated[Path, typer.Option(metavar="FILE", help="A source sentence a line; plain text or .gz.")],
+    target: Annotated[Path, typer.Option(metavar="FILE", help="Line by line, the sentences' translations.")],
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="The model's name; made from the files' where not given.")
+    ] = "",
+    output: Annotated[
+        str,
+        typer.Option("-o", "--output", metavar="FILE", help="The recipe; NAME.toml where not given, - to print it."),
+    ] = "",
+    force: Force = False,
+    source_language: Annotated[str, typer.Option(metavar="CODE", help="As in: de. Guessed from the file's name.")] = "",
+    target_language: Annotated[str, typer.Option(metavar="CODE", help="As in: en. Guessed from the file's name.")] = "",
+    on_invalid: Annotated[
+        Literal["refuse", "drop"], typer.Option(help="Invalid UTF-8: refuse the files, or drop such pairs.")
+    ] = "refuse",
+) -> None:
+    """Write a recipe for two text files of your own, to look at, change and train.
+
+    The files are read once and checked. Validation and test lines are held out
+    of them, and the sizes of vocabulary and network suit the amount of text.
+
+    Examples:
+        s2s init --source train.de --target train.en
+        s2s init --source train.de --target train.en --name news -o news.toml
+    """
+    from s2s.data.recipe_template import draft_recipe
+    from s2s.io.atomic import refuse_existing, write_bytes
+
+    guessed = guess_languages(source.name, target.name)
+    languages = source_language or guessed[0], target_language or guessed[1]
+    name = _checked(name) if name else model_name(source.name, target.name, languages)
+    recipe = Path(output or f"{name}.toml")
+    if output != "-":
+        refuse_existing(recipe, force)
+    measured = _measured(source, target, on_invalid)
+    files = _as_seen_from(recipe, source), _as_seen_from(recipe, target)
+    text = draft_recipe(name, files, languages, measured, on_invalid)
+    if measured.pairs < FEW:
+        note(
+            f"warning: {measured.pairs:,} different pairs are enough to try the commands, too few to learn to translate"
+        )
+    if not all(languages):
+        note("the languages are not in the files' names; --source-language and --target-language say them")
+    if output == "-":
+        print(text, end="")
+    else:
+        write_bytes(recipe, text.encode())
+        note(f"wrote {recipe} (for {measured.lines:,} lines)")
+        note(f"Next: s2s train {recipe}")
+
+
+def _measured(source: Path, target: Path, on_invalid: Literal["refuse", "drop"]) -> "Measured":
+    """The two files' measures; where they are refused, with a hint that names this command's flag."""
+    from s2s.data.recipe_template import measure
+    from s2s.errors import DataError
+
+    try:
+        return measure(str(source.absolute()), str(target.absolute()), on_invalid)
+    except DataError as error:
+        hint = error.hint and error.hint.replace("--set data.on_invalid=drop", "--on-invalid drop")
+        raise DataError(error.message, hint) from error
+
+
+def guess_languages(source: str, target: str) -> tuple[str, str]:
+    """The languages in two files' names: `train.de.gz`, `train.en.gz` -> `de`, `en`; empty where there are none.
+
+    They are the last parts of the names that differ and are codes of languages.
+    """
+    from babel.localedata import exists
+
+    for one, other in zip(*map(reversed, (_parts(source), _parts(target))), strict=False):
+        if one != other and exists(one) and exists(other):
+            return one, other
+    return "", ""
+
+
+def model_name(source: str, target: str, languages: tuple[str, str]) -> str:
+    """A model's name from what the files' names begin with alike: `train.de`, `train.en` -> `train-de-en`."""
+    from itertools import takewhile
+
+    from s2s.recipe.recipe import is_name
+
+    alike = takewhile(lambda both: both[0] == both[1], zip(_parts(source), _parts(target), strict=False))
+    name = "-".join(filter(None, (*(part for part, _ in alike), *languages))).lower()[:64]
+    return name if is_name(name) else "my-model"
+
+
+def _parts(name: str) -> list[str]:
+    return re.split(r"[._-]", name.removesuffix(".gz"))
+
+
+def _checked(name: str) -> str:
+    from s2s.errors import UsageError
+    from s2s.recipe.recipe import is_name
+
+    if not is_name(name):
+        raise UsageError(
+            f"--name {name}: not a model's name",
+            "a-z, 0-9, dots, dashes and underscores, at most 64, a letter or figure first",
+        )
+    return name
+
+
+def _as_seen_from(recipe: Path, file: Path) -> str:
+    """A file's name for the recipe: relative where it lies in the recipe's folder, so both can move; else absolute.
+
+    Raises: UsageError where the name is not UTF-8, which TOML cannot hold.
+    """
+    from s2s.errors import UsageError
+
+    path, folder = file.resolve(), recipe.resolve().parent
+    name = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{name}: a file's name that is not UTF-8 cannot stand in a recipe", "rename the file"
+        ) from error
+    return name

@@ -1,0 +1,261 @@
+"""`s2s models`: what the registry holds, and who holds which device."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from s2s.cli.console import note, out, print_json
+from s2s.cli.options import AsJson, ModelReference
+from s2s.cli.tables import one_line, print_table
+
+if TYPE_CHECKING:
+    from s2s.registry.card import Card, ScoreRecord
+    from s2s.registry.version import Version
+
+app = typer.Typer(help="The models of the registry: list, show, alias, remove, export; and who holds which device.")
+
+METRICS = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER", "exact": "exact match"}
+NUMBERS = {"parameters", "pid"}  # columns that are set flush right
+
+
+@app.command("list")
+def list_models(as_json: AsJson = False) -> None:
+    """The models of the registry: of each its newest version, what it is and what it scores.
+
+    Ends with exit code 4 where a version is damaged, after showing the others.
+
+    Examples:
+        s2s models list
+        s2s models list --json
+    """
+    from s2s.errors import ArtefactError
+    from s2s.registry.store import Registry
+
+    registry, found, damaged = Registry.default(), {}, False
+    for name in registry.names():
+        try:
+            found[name] = (registry.resolve(name), registry.aliases(name))
+        except ArtefactError as error:
+            damaged = True
+            note(f"warning: {error.message}; {error.hint}")
+    if as_json:
+        print_json([_listed(version, aliases) for version, aliases in found.values()])
+    elif found:
+        _print_models(found.values())
+        note("Next: s2s models show MODEL, s2s translate MODEL")
+    elif not damaged:
+        note(f"no models in {registry.root}. Next: s2s train numbers/attention")
+    if damaged:
+        raise typer.Exit(4)
+
+
+@app.command()
+def show(model: ModelReference, as_json: AsJson = False) -> None:
+    """The card of a model: what it is, what it was made of and how, what it scores and how that was measured.
+
+    Examples:
+        s2s models show numbers-attention
+        s2s models show numbers-attention:1 --json
+    """
+    from s2s.registry.store import Registry
+
+    registry = Registry.default()
+    version = registry.resolve(model)
+    aliases = registry.aliases(version.name)
+    if as_json:
+        files = {name: file.model_dump() for name, file in version.files.items()}
+        print_json(_listed(version, aliases) | {"files": files, "card": version.card.as_dict()})
+        return
+    names = [alias for alias, number in aliases.items() if number == version.number]
+    out.print(" ".join([version.reference, *(f"@{alias}" for alias in names)]), style="bold")
+    for label, text in _described(version):
+        if text:
+            out.print(f"  {label:11} {one_line(text)}", soft_wrap=True)
+    if version.card.scores:
+        out.print("\nscores", style="bold")
+    for score in version.card.scores:
+        out.print(f"  {one_line(_score(score)):17} {one_line(_measured(score))}", soft_wrap=True)
+    note(f"Next: s2s translate {version.reference}")
+
+
+@app.command()
+def alias(
+    model: ModelReference,
+    name: Annotated[str, typer.Argument(metavar="ALIAS", help="A name for that version, such as best.")],
+) -> None:
+    """Give a version an alias, or move the alias to it: MODEL@ALIAS then means that version, until it is moved again.
+
+    Examples:
+        s2s models alias numbers-attention:1 best
+    """
+    from s2s.registry.store import Registry
+
+    version = Registry.default().set_alias(model, name)
+    note(f"{version.name}@{name} is {version.reference}. Next: s2s translate {version.name}@{name}")
+
+
+@app.command()
+def rm(
+    model: ModelReference,
+    force: Annotated[bool, typer.Option("--force", help="Drop the aliases that mean this version, too.")] = False,
+) -> None:
+    """Remove a version for ever: its number is never given again.
+
+    Files that no version uses any more are deleted with it, unless they were written within the last day: then a later
+    `rm` deletes them.
+
+    Examples:
+        s2s models rm numbers-attention:1
+        s2s models rm numbers-attention@best --force
+    """
+    from s2s.errors import ArtefactError
+    from s2s.registry.store import Registry
+
+    registry = Registry.default()
+    note(f"removed {registry.remove(model, force=force)}")
+    try:
+        freed = registry.gc()
+    except ArtefactError as error:  # not of what was removed: a file that it uses might be deleted
+        note(f"warning: unused files stay, because of another version: {error.message}; {error.hint}")
+    else:
+        note(f"freed {freed / 1e6:,.1f} MB; what is younger than a day is freed by a later s2s models rm")
+
+
+@app.command()
+def export(
+    model: ModelReference,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder; it appears complete or not at all.")],
+    form: Annotated[Literal["ctranslate2"], typer.Option("--format", help="What is to read it.")],
+    precision: Annotated[
+        Literal["fp32", "int8", "int8_bf16", "bf16"],
+        typer.Option("--precision", help="Numbers stored; int8 takes a quarter of fp32's room."),
+    ] = "fp32",
+) -> None:
+    """Write a Transformer as a folder that CTranslate2 reads without s2s, its SentencePiece model with it.
+
+    Examples:
+        s2s models export numbers-transformer numbers-ct2 --format ctranslate2
+        s2s models export numbers-transformer small --format ctranslate2 --precision int8
+    """
+    from s2s.decoding.ctranslate2_conversion import export as written
+    from s2s.registry.store import Registry
+
+    version = Registry.default().resolve(model)
+    written(version, folder, precision)
+    note(f"wrote {folder}: {version.reference} in {precision}, and tokenizer.model, whose pieces it reads and writes")
+    note(f"In Python: ctranslate2.Translator({str(folder)!r})")
+
+
+@app.command()
+def ps(as_json: AsJson = False) -> None:
+    """Who holds which device of this host, and since when.
+
+    Examples:
+        s2s models ps
+        s2s models ps --json
+    """
+    from s2s.devices.leases import holders
+
+    found = holders()
+    if as_json:
+        print_json([asdict(holder) for holder in found])
+    elif found:
+        columns = ("device", "user", "pid", "since", "command")
+        rows = [[one.device, one.user, str(one.pid), one.since_in_words(), one.command] for one in found]
+        print_table(columns, rows, NUMBERS)
+    else:
+        note("no device is held")
+
+
+def _listed(version: "Version", aliases: dict[str, int]) -> dict[str, Any]:
+    """A model in short, as JSON."""
+    card = version.card
+    return {
+        "model": version.name,
+        "version": version.number,
+        "aliases": aliases,
+        "published": version.published,
+        "in_words": card.in_words,
+        "attention": card.attention,
+        "source_language": card.source_language,
+        "target_language": card.target_language,
+        "parameters": card.parameters,
+        "score": card.scores[0].model_dump() if card.scores else None,
+    }
+
+
+def _print_models(models: Iterable[tuple["Version", dict[str, int]]]) -> None:
+    columns = ("model", "aliases", "what it is", "score", "parameters", "published")
+    rows = []
+    for version, aliases in models:
+        card = version.card
+        rows.append(
+            [
+                version.reference,
+                " ".join(f"{alias}:{number}" for alias, number in aliases.items()),
+                f"{_languages(card)}{card.in_words}",
+                _score(card.scores[0]) if card.scores else "–",
+                f"{card.parameters:,}",
+                version.published[:10],
+            ]
+        )
+    print_table(columns, rows, NUMBERS)
+
+
+def _languages(card: "Card") -> str:
+    return f"{card.source_language} → {card.target_language}: " if card.source_language else ""
+
+
+def _score(score: "ScoreRecord") -> str:
+    return f"{METRICS.get(score.metric, score.metric)} {score.value:.{1 if score.metric in METRICS else 2}f}"
+
+
+def _measured(score: "ScoreRecord") -> str:
+    """How a score was got: `test · beam 5, length penalty 1 · BLEU|nrefs:1|…`."""
+    return " · ".join(part for part in (score.test_set, score.settings, score.signature) if part)
+
+
+def _described(version: "Version") -> list[tuple[str, str]]:
+    """The lines of a card but for its scores: a label and a text, empty where nothing is known."""
+    from s2s.report.figures import duration
+
+    card, training = version.card, version.card.training
+    features = ", ".join(card.machine.get("features", []))
+    return [
+        ("what it is", card.in_words),
+        ("about", card.description),
+        ("attention", "yes" if card.attention else "no: one fixed vector for the whole source"),
+        ("task", f"{_languages(card)}{card.task}"),
+        ("data", f"{_pairs(card)}; corpus {card.corpus[:12]}"),
+        ("size", f"{card.parameters:,} parameters, {card.memory_bytes / 1e6:,.1f} MB"),
+        (
+            "training",
+            f"{duration(training.seconds)}, {training.epochs:g} epochs, {training.updates:,} updates (best at "
+            f"{training.best_update:,}), {training.tokens_per_second:,.0f} tokens/s, seed {training.seed}",
+        ),
+        (
+            "computed",
+            f"on {training.device} in {training.precision}, {training.threads} threads"
+            + (f" in each of {training.processes} processes" if training.processes > 1 else ""),
+        ),
+        ("averaged", f"the mean of updates {', '.join(map(str, training.averaged))}" if training.averaged else ""),
+        ("skipped", f"{training.skipped:,} updates, whose loss was not finite" if training.skipped else ""),
+        ("not exact", "; ".join(training.changes)),
+        (
+            "machine",
+            f"{card.machine.get('system', '')} {card.machine.get('processor', '')}, features: {features or 'none'}",
+        ),
+        ("versions", ", ".join(f"{name} {number}" for name, number in card.versions.items())),
+        ("parent", card.parent or ""),
+        ("published", version.published),
+        ("files", ", ".join(f"{name} ({file.size:,} bytes)" for name, file in version.files.items())),
+    ]
+
+
+def _pairs(card: "Card") -> str:
+    counts = ", ".join(f"{split} {count:,}" for split, count in card.pairs.items())
+    overlap = f"{card.train_test_overlap:,}" if card.train_test_overlap else "none"
+    return f"pairs: {counts}; {overlap} of the test sentences also in training"

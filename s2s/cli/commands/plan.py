@@ -1,0 +1,108 @@
+"""`s2s plan`: how large a recipe's network is, before it is trained."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from s2s.cli.console import note, out, print_json
+from s2s.cli.options import AsJson, SetValues
+
+if TYPE_CHECKING:
+    from s2s.models.profile import Plan, Shape
+    from s2s.recipe.recipe import Recipe
+
+TRAINING = {
+    "weights": "weights",
+    "gradients": "gradients",
+    "optimizer": "AdamW's moments",
+    "activations": "activations (estimate)",
+}
+DECODING = {"weights": "weights", "state": "keys, caches, states", "work": "working memory (estimate)"}
+
+
+def plan(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe's name, or a file.")],
+    values: SetValues = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a recipe's network is: its parts, the memory it needs, and its FLOPs. Neither data nor training is needed.
+
+    Exact are parameters, weights, gradients, AdamW's moments, what a decoder keeps between two steps, and the FLOPs,
+    those of matrix products. Training in bf16 keeps weights in fp32.
+
+    Examples:
+        s2s plan multi30k/attention
+        s2s plan numbers/attention --set model.decoder.width=512 --json
+    """
+    from s2s.models.profile import plan as planned
+    from s2s.recipe.load import load_recipe
+
+    loaded = load_recipe(recipe, values or [])
+    figures = planned(loaded)
+    if as_json:
+        print_json(_as_json(loaded, figures))
+        return
+    _show(loaded, figures)
+    note(f"Next: s2s train {recipe}")
+
+
+def _as_json(recipe: "Recipe", figures: "Plan") -> dict[str, Any]:
+    """The figures, memory in bytes."""
+    from dataclasses import asdict
+
+    words = {"name": recipe.name, "in_words": recipe.model.in_words(), "vocabulary": recipe.tokenizer.vocabulary}
+    return words | {"parameters": figures.parameters} | asdict(figures)
+
+
+def _show(recipe: "Recipe", figures: "Plan") -> None:
+    """The figures as tables."""
+    out.print(f"{recipe.name}: {recipe.model.in_words()}\n", style="bold", soft_wrap=True)
+    rows = [(part.name, [f"{part.parameters:,}"]) for part in figures.parts]
+    _table("part", ["parameters"], [*rows, ("all", [f"{figures.parameters:,}"])])
+    _memory(f"training, {_shape(figures.training)}", TRAINING, figures.training_memory)
+    _memory(f"decoding, {_shape(figures.decoding)}", DECODING, figures.decoding_memory)
+    beam = f"beam {figures.decoding.hypotheses}" if figures.decoding.hypotheses > 1 else "greedy"
+    _table(
+        "computation for a target token",
+        ["FLOPs"],
+        [
+            ("training", [f"{figures.training_flops / 1e6:,.1f} million"]),
+            (f"decoding, {beam}", [f"{figures.decoding_flops / 1e6:,.1f} million"]),
+        ],
+    )
+
+
+def _shape(shape: "Shape") -> str:
+    """`64 × 32 pieces`, sentences times their length."""
+    beam = f", beam {shape.hypotheses}" if shape.hypotheses > 1 else ""
+    return f"{shape.sentences:,} × {shape.positions} pieces{beam}"
+
+
+def _memory(title: str, labels: dict[str, str], memory: "dict[Any, Any]") -> None:
+    """Memory by precision: a row for each kind, and their sum."""
+    columns = {name: [getattr(kinds, field) for field in labels] for name, kinds in memory.items()}
+    sums = ("all", [_megabytes(sum(column)) for column in columns.values()])
+    rows = [
+        (label, [_megabytes(column[row]) for column in columns.values()]) for row, label in enumerate(labels.values())
+    ]
+    _table(title, list(columns), [*rows, sums])
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """A table of figures with its title above the labels, and an empty line."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column(Text(title), min_width=48)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True, min_width=11)
+    for label, cells in rows:
+        table.add_row(Text(label), *cells, style="bold" if label == "all" else None)
+    out.print(table)
+    out.print()

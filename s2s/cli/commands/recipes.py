@@ -1,0 +1,110 @@
+"""`s2s recipes`: the recipes that come with s2s."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from s2s.cli.console import note, out, print_json
+from s2s.cli.options import AsJson, Force, SetValues
+
+app = typer.Typer(help="The recipes that come with s2s, to train as they are or to copy and change.")
+
+
+@app.command("list")
+def list_recipes(as_json: AsJson = False) -> None:
+    """The recipes that come with s2s, and what each shows.
+
+    Examples:
+        s2s recipes list
+        s2s recipes list --json
+    """
+    from s2s.recipe.load import builtin_recipes, load_recipe
+
+    found = {name: load_recipe(name) for name in builtin_recipes()}
+    if as_json:
+        print_json([{"recipe": name, "name": r.name, "description": r.description} for name, r in found.items()])
+        return
+    width = max(map(len, found))
+    for name, recipe in found.items():
+        out.print(f"{name:{width}}  {recipe.description}", soft_wrap=True)
+    note("Next: s2s train RECIPE, or s2s recipes copy RECIPE")
+
+
+@app.command()
+def show(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe's name, or a file.")],
+    values: SetValues = None,
+    as_json: AsJson = False,
+) -> None:
+    """A recipe as TOML, with what it extends and every default filled in.
+
+    Examples:
+        s2s recipes show numbers/attention
+        s2s recipes show numbers/attention --set model.encoder.family=transformer
+        s2s recipes show numbers/bottleneck --json
+    """
+    import tomli_w
+
+    from s2s.recipe.load import recipe_to_keep
+
+    shown = recipe_to_keep(recipe, values or [])
+    if as_json:
+        print_json(shown)
+    else:
+        print(tomli_w.dumps(shown), end="")
+
+
+@app.command()
+def copy(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="The name of one that `s2s recipes list` shows.")],
+    destination: Annotated[
+        Path, typer.Argument(metavar="DEST", help="A folder, or a file that ends in .toml.")
+    ] = Path(),
+    force: Force = False,
+) -> None:
+    """Copy a recipe, and what it extends, to a place where you can change it.
+
+    Examples:
+        s2s recipes copy numbers/attention
+        s2s recipes copy numbers/bottleneck mine --force
+    """
+    from s2s.io.atomic import write_bytes
+
+    copies = _copies(recipe, destination)
+    for target, content in copies.items():
+        _refuse_other(target, content, force)
+    for target, content in reversed(copies.items()):  # what is extended first, so that no copy lacks its base
+        write_bytes(target, content)
+        note(f"wrote {target}")
+    note(f"Next: s2s train {next(iter(copies))}")
+
+
+def _copies(recipe: str, destination: Path) -> dict[Path, bytes]:
+    """What a copy writes: each file and its content, the recipe itself first."""
+    from s2s.errors import UsageError, explained
+    from s2s.recipe.load import builtin_recipes, find_recipe, recipe_files
+
+    files = recipe_files(find_recipe(recipe))
+    if recipe not in builtin_recipes():
+        raise UsageError(f"{recipe} is not one of the recipes that come with s2s", "copy the file itself")
+    named = destination.suffix == ".toml"
+    folder = destination.parent if named else destination
+    targets = [folder / file.name for file in files]
+    if named:
+        targets[0] = destination
+    if len(set(targets)) < len(files):
+        raise UsageError(f"{destination} is the name of a file that {recipe} extends", "give the copy another name")
+    contents = {}
+    for target, file in zip(targets, files, strict=True):
+        with explained(file, "read"):
+            contents[target] = file.read_bytes()
+    return contents
+
+
+def _refuse_other(target: Path, content: bytes, force: bool) -> None:
+    """Refuse to replace a file, unless it already holds what would be written."""
+    from s2s.io.atomic import refuse_existing
+
+    if not (target.is_file() and target.read_bytes() == content):
+        refuse_existing(target, force)

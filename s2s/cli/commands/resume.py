@@ -1,0 +1,46 @@
+"""`s2s resume`: go on with a run."""
+
+from typing import Annotated
+
+import typer
+
+from s2s.cli.console import err, note
+from s2s.cli.options import Tensorboard, Wait
+
+
+def resume(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name, as s2s train says it, or its folder.")],
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow",
+            metavar="NAME",
+            help="Go on although this has changed: a key of recipe.toml in the run's folder (training.lr), a table of "
+            "keys, corpus, tokenizer, processes; may be given several times.",
+        ),
+    ] = None,
+    wait: Wait = False,
+    tensorboard: Tensorboard = False,
+) -> None:
+    """Go on with a training run from its last checkpoint, exactly as if it had not stopped.
+
+    Where something has changed since it began, the difference is said and the run refused, unless it is allowed by
+    name; the model is then labelled as not exactly repeatable.
+
+    Examples:
+        s2s resume numbers-attention-1a2b3c4d
+        s2s resume numbers-attention-1a2b3c4d --allow training.lr
+    """
+    from s2s.training.distributed import World, launch
+    from s2s.training.runs.record import RunRecord, find_run
+
+    world = World.current()
+    processes = RunRecord.read(find_run(run)).processes
+    if processes > 1 and not world.launched and "processes" not in (allow or []):
+        launch(processes)
+        return
+    from s2s.training.runs.lifecycle import resume as go_on
+
+    version = go_on(run, wait=wait, console=err, notify=note, allowed=allow or [], tensorboard=tensorboard)
+    if world.main:
+        note(f"model {version.reference}. Next: s2s translate {version.name}, s2s models show {version.name}")

@@ -1,0 +1,161 @@
+"""`s2s runs`: the trainings on this machine, what they have measured, and their removal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from s2s.cli.console import note, out, print_json
+from s2s.cli.options import AsJson, Force
+from s2s.cli.tables import one_line, print_table
+
+if TYPE_CHECKING:
+    from s2s.report.curves import RunCurves
+
+app = typer.Typer(help="Trainings, finished or not: list, show, plot, remove.")
+
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, as s2s runs list shows it, or its folder.")]
+COLUMNS = ("run", "model", "state", "updates", "best validation", "began", "size")
+NUMBERS = {"updates", "size"}  # columns that are set flush right
+
+
+@app.command("list")
+def list_runs(as_json: AsJson = False) -> None:
+    """The runs, in the order in which they began: how far each came, and its best validation.
+
+    Ends with exit code 4 where a run's folder is damaged or half-made, after showing the others.
+
+    Examples:
+        s2s runs list
+        s2s runs list --json
+    """
+    from s2s.cli.run_format import listed, row
+    from s2s.errors import S2SError
+    from s2s.training.runs.record import read_run, run_folders, runs_folder
+
+    runs, damaged = [], False
+    for folder in run_folders():
+        try:
+            runs.append(read_run(folder))
+        except S2SError as error:
+            damaged = True
+            note(f"warning: {'; '.join(filter(None, (error.message, error.hint)))}")
+    runs.sort(key=lambda run: run.record.created)
+    if as_json:
+        print_json([listed(run) for run in runs])
+    elif runs:
+        _print_runs(list(map(row, runs)))
+        note("Next: s2s runs show RUN, s2s runs plot RUN")
+    elif not damaged:
+        note(f"no runs in {runs_folder()}. Next: s2s train numbers/attention")
+    if damaged:
+        raise typer.Exit(4)
+
+
+@app.command()
+def show(run: RunName, as_json: AsJson = False) -> None:
+    """What a run is, how far it came, what was measured last and at its best, and where its files are.
+
+    Examples:
+        s2s runs show numbers-attention-1a2b3c4d
+        s2s runs show numbers-attention-1a2b3c4d --json
+    """
+    from s2s.cli.run_format import described, in_full, next_command
+    from s2s.training.runs.record import find_run, read_run
+
+    found = read_run(find_run(run))
+    if as_json:
+        print_json(in_full(found))
+        return
+    out.print(found.name, style="bold", soft_wrap=True)
+    for label, text in described(found):
+        if text:
+            out.print(f"  {label:11} {one_line(text)}", soft_wrap=True)
+    note(f"Next: {next_command(found)}")
+
+
+@app.command()
+def plot(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs, by name or folder: all in the same axes.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE.svg", help="Write the plot as SVG, too.")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Curves over updates: loss of training and of validation, and validation BLEU (and chrF where it is recorded).
+
+    The loss of training is that which is minimised, with dropout and label smoothing; that of validation is without.
+
+    Examples:
+        s2s runs plot numbers-attention-1a2b3c4d
+        s2s runs plot numbers-attention-1a2b3c4d numbers-bottleneck-5e6f7a8b -o curves.svg
+    """
+    from s2s.errors import UsageError
+    from s2s.io.atomic import refuse_existing, write_bytes
+    from s2s.report.curves import svg_curves, terminal_curves
+
+    if output:
+        if output.suffix != ".svg":
+            raise UsageError(f"cannot write {output}: plots are written as SVG", "give a name that ends in .svg")
+        refuse_existing(output, force)
+    curves = _curves(runs)
+    out.print(terminal_curves(curves))
+    if output:
+        write_bytes(output, svg_curves(curves).encode())
+        note(f"wrote {output}")
+
+
+@app.command()
+def rm(
+    run: RunName,
+    force: Annotated[
+        bool, typer.Option("--force", help="Remove it although it is not finished, or is damaged.")
+    ] = False,
+) -> None:
+    """Remove a run's folder: its checkpoints, log and figures. The model that it has published stays in the registry.
+
+    Examples:
+        s2s runs rm numbers-bottleneck-5e6f7a8b
+        s2s runs rm numbers-attention-1a2b3c4d --force
+    """
+    from s2s.cli.run_format import megabytes
+    from s2s.training.runs.removal import remove_run
+
+    folder, freed = remove_run(run, force=force)
+    note(f"removed {folder}, freed {megabytes(freed)}. Next: s2s runs list")
+
+
+def _print_runs(rows: Sequence[Sequence[str]]) -> None:
+    """A table; in a terminal that is too narrow for it three lines for each run, so that its name stays whole."""
+    needed = sum(max(map(len, column)) + 2 for column in zip(COLUMNS, *rows, strict=True))
+    if not out.is_terminal or needed <= out.width:
+        print_table(COLUMNS, rows, NUMBERS)
+        return
+    for run, model, state, updates, best, began, size in ([one_line(cell) for cell in cells] for cells in rows):
+        out.print(run, style="bold", soft_wrap=True)
+        out.print(f"  {state}; {updates} updates; best {best}")
+        out.print(f"  model {model}; began {began}; {size}")
+
+
+def _curves(names: Sequence[str]) -> list["RunCurves"]:
+    """What runs have recorded, those left out, with a warning, that have nothing to draw yet.
+
+    Raises: UsageError where none has.
+    """
+    from s2s.errors import UsageError
+    from s2s.report.curves import RunCurves
+    from s2s.training.runs.record import find_run, read_run, series
+
+    found = []
+    for run in (read_run(find_run(name)) for name in dict.fromkeys(names)):
+        training, validation = run.metrics.training, run.metrics.validation
+        scores = (series(validation, key) for key in ("loss", "bleu", "chrf"))
+        curves = RunCurves(run.name, series(training, "loss"), *scores)
+        if any((curves.training_loss, curves.validation_loss, curves.bleu, curves.chrf)):
+            found.append(curves)
+        else:
+            note(f"warning: run {run.name} has recorded no figures yet")
+    if not found:
+        raise UsageError("there is nothing to plot", "figures are recorded every 50 updates and at each validation")
+    return found

@@ -1,0 +1,165 @@
+"""`s2s tokenizer`: train one, turn lines of text into pieces and back."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from s2s.cli.console import note
+from s2s.cli.options import Force
+
+if TYPE_CHECKING:
+    from s2s.text.tokenizer import Tokenizer
+
+app = typer.Typer(help="Train a tokenizer; turn text into pieces and back, output line i for input line i.")
+
+LINES_AT_ONCE = 1000  # lines in memory while encoding and decoding
+Form = Literal["nfc", "nfkc", "none"]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A tokenizer's file, or a model in the registry.")]
+Input = Annotated[str, typer.Argument(metavar="[FILE]", help="Plain or .gz; - is standard input.")]
+Ids = Annotated[bool, typer.Option("--ids", help="Numbers of the pieces instead of the pieces.")]
+
+
+@app.command()
+def train(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Text, a sentence a line, plain or .gz; both languages.")
+    ],
+    vocabulary: Annotated[int, typer.Option(min=8, max=1_000_000, help="Pieces, the four special ones included.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The tokenizer's file.")],
+    algorithm: Annotated[
+        Literal["unigram", "bpe", "char"], typer.Option(help="SentencePiece's algorithm.")
+    ] = "unigram",
+    normalization: Annotated[Form, typer.Option(help="Unicode normalisation of the text.")] = "nfc",
+    force: Force = False,
+) -> None:
+    """Train a tokenizer. `s2s train` does this by itself; this is for a look at one, or for use elsewhere.
+
+    Examples:
+        s2s tokenizer train train.de train.en --vocabulary 8000 -o tokenizer.model
+        s2s tokenizer train train.de.gz --vocabulary 500 --algorithm bpe -o small.model --force
+    """
+    from s2s.errors import UsageError
+    from s2s.io.atomic import refuse_existing, write_bytes
+    from s2s.recipe.tokenizer import TokenizerOptions
+    from s2s.text.tokenizer import train_tokenizer
+
+    refuse_existing(output, force)
+    texts = (text for name in files for text in _texts(name, normalization) if text.strip())
+    try:
+        content = train_tokenizer(texts, TokenizerOptions(vocabulary=vocabulary, algorithm=algorithm))
+    except UsageError as error:
+        raise UsageError(
+            error.message, (error.hint or "").replace("--set tokenizer.vocabulary=", "--vocabulary ")
+        ) from error
+    write_bytes(output, content)
+    note(f"wrote {output}: {vocabulary:,} pieces")
+    note(f"Next: s2s tokenizer encode {output} {files[0]}")
+
+
+@app.command()
+def encode(model: Model, file: Input = "-", ids: Ids = False) -> None:
+    """The pieces of each line, separated by spaces.
+
+    Text is normalised as the model in the registry was trained (NFC where MODEL is a file).
+
+    Examples:
+        echo einundzwanzig | s2s tokenizer encode numbers-attention
+        s2s tokenizer encode tokenizer.model train.de --ids
+    """
+    from s2s.text.lines import normalize
+
+    tokenizer, form = _tokenizer(model)
+
+    def pieces(texts: list[str], _places: list[str]) -> list[str]:
+        encoded = tokenizer.encode([normalize(text, form) for text in texts])
+        return [" ".join(map(str, line) if ids else tokenizer.pieces(line)) for line in encoded]
+
+    _convert(file, pieces)
+
+
+@app.command()
+def decode(model: Model, file: Input = "-", ids: Ids = False) -> None:
+    """The text of lines of pieces, as `encode` writes them.
+
+    Examples:
+        echo einundzwanzig | s2s tokenizer encode numbers-attention | s2s tokenizer decode numbers-attention
+        s2s tokenizer decode tokenizer.model train.ids --ids
+    """
+    tokenizer, _ = _tokenizer(model)
+    known = _numbers(tokenizer) if ids else _pieces(tokenizer)
+
+    def text(lines: list[str], places: list[str]) -> list[str]:
+        return tokenizer.decode([_ids(line, known, place) for line, place in zip(lines, places, strict=True)])
+
+    _convert(file, text)
+
+
+def _convert(name: str, convert: Callable[[list[str], list[str]], list[str]]) -> None:
+    """Write what `convert` makes of the lines of a file, given some of them and their places, `file:line`."""
+    import sys
+
+    from s2s.io.inputs import open_input
+    from s2s.text.lines import decode_line, read_ahead, single_line
+
+    number = 1
+    with open_input(name) as file:
+        for lines in read_ahead(file, LINES_AT_ONCE, name):
+            places = [f"{'standard input' if name == '-' else name}:{at}" for at in range(number, number + len(lines))]
+            texts = [decode_line(line, place, "refuse") for line, place in zip(lines, places, strict=True)]
+            for text in convert(texts, places):
+                sys.stdout.buffer.write(single_line(text).encode() + b"\n")
+            sys.stdout.buffer.flush()
+            number += len(lines)
+
+
+def _texts(name: str, form: Form) -> Iterator[str]:
+    """The lines of a file, normalised."""
+    from s2s.io.inputs import open_input, read_lines
+    from s2s.text.lines import decode_line, normalize
+
+    with open_input(name) as file:
+        for number, line in enumerate(read_lines(file, name), 1):
+            yield normalize(decode_line(line, f"{name}:{number}", "refuse"), form)
+
+
+def _tokenizer(model: str) -> tuple["Tokenizer", Form]:
+    """The tokenizer of a file or of a model in the registry, and the normalisation it expects."""
+    from s2s.errors import explained
+    from s2s.text.tokenizer import Tokenizer
+
+    path = Path(model)
+    if path.suffix == ".model" or path.is_file():
+        with explained(path, "read"):
+            return Tokenizer(path.read_bytes()), "nfc"
+    import json
+
+    from s2s.recipe.load import parse_recipe
+    from s2s.registry.store import Registry
+
+    version = Registry.default().resolve(model)
+    recipe = parse_recipe(json.loads(version.read("recipe.json")), f"model {version.reference}")
+    return Tokenizer(version.read("tokenizer.model")), recipe.data.normalization
+
+
+def _pieces(tokenizer: "Tokenizer") -> dict[str, int]:
+    return {piece: number for number, piece in enumerate(tokenizer.pieces(list(range(tokenizer.size))))}
+
+
+def _numbers(tokenizer: "Tokenizer") -> dict[str, int]:
+    return {str(number): number for number in range(tokenizer.size)}
+
+
+def _ids(line: str, known: dict[str, int], where: str) -> list[int]:
+    """The ids of a line of pieces. Raises DataError for one that the tokenizer does not have."""
+    from s2s.errors import DataError
+
+    found = []
+    for piece in filter(None, line.split(" ")):
+        if piece not in known:
+            raise DataError(
+                f"{where}: {piece} is not a piece of this tokenizer", "--ids reads numbers; without it, pieces"
+            )
+        found.append(known[piece])
+    return found

@@ -1,0 +1,133 @@
+"""`s2s train`: from a recipe to a published model."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from s2s.cli.console import err, note, out, print_json
+from s2s.cli.options import AsJson, Device, SetValues, Tensorboard, Wait
+
+if TYPE_CHECKING:
+    from s2s.recipe.recipe import Recipe
+    from s2s.registry.version import Version
+    from s2s.training.runs.preflight import Preflight
+
+SHOWN = 48  # characters of a line and of its translation
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe's name, or a file.")],
+    values: SetValues = None,
+    name: Annotated[str | None, typer.Option("--name", help="Publish under this name instead of the recipe's.")] = None,
+    begin_from: Annotated[
+        str | None, typer.Option("--from", metavar="MODEL", help="Begin with this model's tokenizer and weights.")
+    ] = None,
+    device: Device = "auto",
+    wait: Wait = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Train anew, even where this recipe is trained already.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Train nothing; try the worst batch, a checkpoint and three translations.")
+    ] = False,
+    processes: Annotated[int, typer.Option("--processes", min=1, help="Processes of this host to train with.")] = 1,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="On a GPU, compute so that a resumed run is exact; slower.")
+    ] = False,
+    tensorboard: Tensorboard = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a recipe: tokenizer, corpus, training, validation, test, publication. What is there already is used.
+
+    Examples:
+        s2s train numbers/attention
+        s2s train numbers/attention --set training.lr=2e-3 --name numbers-slow
+        s2s train numbers/attention --check
+        s2s train numbers/attention --from numbers-attention --name numbers-tuned
+        s2s train multi30k/attention --set data.root=multi30k
+    """
+    from s2s.recipe.load import load_recipe
+    from s2s.training.distributed import World, launch
+
+    world = World.current()
+    if processes > 1 and not world.launched and not check:
+        launch(processes)
+        return
+    loaded = load_recipe(recipe, [*(values or []), *([f'name="{name}"'] if name else [])])
+    from s2s.registry.store import Registry
+
+    parent = Registry.default().resolve(begin_from) if begin_from else None
+    if check:
+        _check(loaded, parent, recipe, device, wait, as_json)
+        return
+    from s2s.training.runs.lifecycle import train as run
+
+    version = run(
+        loaded,
+        device=device,
+        wait=wait,
+        fresh=fresh,
+        console=err,
+        notify=note,
+        parent=parent,
+        deterministic=deterministic,
+        tensorboard=tensorboard,
+    )
+    if world.main:
+        if as_json:
+            print_json({"model": version.name, "version": version.number})
+        note(f"model {version.reference}. Next: s2s translate {version.name}, s2s models show {version.name}")
+
+
+def _check(recipe: "Recipe", parent: "Version | None", reference: str, device: str, wait: bool, as_json: bool) -> None:
+    """Say what a training will take, on standard output."""
+    from dataclasses import asdict
+
+    from s2s.data.prepare import prepare_corpus
+    from s2s.devices.leases import lease
+    from s2s.training.runs.finetune import inherit
+    from s2s.training.runs.preflight import check
+
+    recipe = inherit(recipe, parent) if parent else recipe
+    tokenizer = parent.read("tokenizer.model") if parent else None
+    corpus = prepare_corpus(recipe.data, recipe.tokenizer, notify=note, tokenizer_model=tokenizer)
+    with lease(device, wait=wait, command=f"s2s train {recipe.name} --check", notify=note) as leased:
+        found = check(recipe, corpus, leased, parent)
+    if as_json:
+        print_json(asdict(found))
+        return
+    lines = [("as it begins", f"{_begun(source)} → {_begun(output)}") for source, output in found.lines]
+    for label, text in [*_in_words(recipe, found), *lines]:
+        out.print(f"{label:20} {text}", soft_wrap=True)
+    note(f"it fits. Next: s2s train {reference}{f' --from {parent.reference}' if parent else ''}")
+
+
+def _in_words(recipe: "Recipe", found: "Preflight") -> list[tuple[str, str]]:
+    from s2s.report.figures import duration
+
+    at_once = f"{found.micro_batch_tokens:,}" if found.micro_batch_tokens else "all"
+    return [
+        ("what it is", f"{recipe.model.in_words()}; {found.parameters:,} parameters"),
+        ("computed", f"on {found.device} in {found.precision}, {found.threads} threads"),
+        ("tokens at once", f"{at_once} of {recipe.training.batch_tokens:,} in a batch"),
+        (
+            "memory",
+            f"{_size(found.memory_peak)} at the peak of the worst batches (estimated "
+            f"{_size(found.memory_estimate)} and the libraries'); {_size(found.memory_free)} were free",
+        ),
+        ("time", f"{duration(found.epoch_seconds)} an epoch of {found.batches:,} batches, without validation"),
+        (
+            "disk",
+            f"{_size(found.disk_needed)} for checkpoints of {_size(found.checkpoint_bytes)}; "
+            f"{_size(found.disk_free)} are free",
+        ),
+        ("checkpoint", "written and read back"),
+    ]
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:,.2f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB"
+
+
+def _begun(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

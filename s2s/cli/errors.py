@@ -1,0 +1,67 @@
+"""What an exception means to a user: a message, a hint and an exit code. The one place where errors are told apart."""
+
+import errno
+import os
+
+import typer
+
+from s2s.devices.memory import out_of_memory
+from s2s.errors import ResourceError, S2SError, UsageError, did_you_mean
+
+BUSY_OR_FULL = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+}
+
+
+def as_s2s_error(error: Exception) -> S2SError:
+    """The error to show for any exception that a command let through."""
+    if isinstance(error, S2SError):
+        return error
+    if isinstance(error, typer.TyperException):
+        return _usage(error)
+    if isinstance(error, OSError) and error.errno in BUSY_OR_FULL:
+        return _resource(error)
+    if out_of_memory(error):
+        return ResourceError(
+            "out of memory",
+            "make batches smaller (training.batch_tokens, decoding.batch_tokens), "
+            "keep fewer hypotheses (--beam, --nbest), or free memory",
+        )
+    return S2SError(
+        f"{type(error).__name__}: {error}".removesuffix(": "), "run again with --debug to see where it happened"
+    )
+
+
+def _usage(error: typer.TyperException) -> UsageError:
+    """A command line that typer refuses."""
+    message = " ".join(error.format_message().split()).removesuffix(".")
+    context = getattr(error, "ctx", None)
+    hint = f"see {context.command_path if context else 's2s'} --help"
+    wrong = getattr(error, "option_name", None)
+    commands = getattr(context.command, "commands", None) if context else None
+    if commands and "ommand" in message:
+        hint = f"one of {', '.join(commands)} ({hint})"
+    if wrong and context:
+        message = message.partition(" (Possible options")[0]
+        known = [option for parameter in context.command.get_params(context) for option in parameter.opts]
+        near = did_you_mean(wrong, [option for option in known if option.startswith("--")])
+        hint = f"{near} ({hint})" if near else hint
+    return UsageError(message[:1].lower() + message[1:], hint)
+
+
+def _resource(error: OSError) -> ResourceError:
+    """Something that the system refuses: space, permission, open files, memory."""
+    where = f"{error.filename}: " if error.filename else ""
+    hint = None
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        hint = "free some space, or set S2S_HOME to a folder on another disk"
+    elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        hint = "choose a place that you may write, or set S2S_HOME to one"
+    return ResourceError(f"{where}{os.strerror(error.errno or 0).lower()}", hint)

@@ -1,0 +1,44 @@
+"""A conversation: at a terminal, a line is asked for, translated, and shown."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from s2s.cli.console import note, out, visible
+from s2s.text.lines import decode_line
+
+if TYPE_CHECKING:
+    from s2s.decoding.streaming import Stream
+    from s2s.decoding.translator import Translator
+
+
+def at_a_terminal() -> bool:
+    """Whether someone sits before both ends."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout is not None and sys.stdout.isatty()
+
+
+def converse(translator: "Translator[Any]", stream: "Stream", *, show: bool) -> None:
+    """Ask, translate and show, until the input ends."""
+    import readline  # noqa: F401 - gives `input` its editing and history
+
+    from s2s.decoding.diagnostics import FINDINGS, findings
+    from s2s.report.heatmap import terminal_heatmap
+
+    data = translator.recipe.data
+    note(f"{translator.recipe.name}: a line, then Enter; Ctrl-D ends")
+    number = 0
+    while True:
+        try:
+            line = input(f"{data.source_language or 'source'}> ")
+        except EOFError:
+            print()
+            return
+        text = decode_line(line.encode(errors="surrogateescape"), "", "replace")
+        (found,) = translator.begin([text], nbest=stream.nbest, weights=stream.weights, first=number)()
+        number += 1
+        for translation in found:
+            score = f"{translation.score:8.4f}  " if len(found) > 1 else ""
+            out.print(score + visible(translation.text), soft_wrap=True)
+        for name in findings(text, found[0]):
+            note(f"warning: translation {FINDINGS[name]}")
+        if show and found[0].weights:
+            out.print(terminal_heatmap(found[0].weights, found[0].source_pieces, found[0].pieces, out.width))

@@ -1,0 +1,136 @@
+"""Where translations go: text or JSON lines, attention beside them, pictures on the terminal."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from s2s.cli.console import err
+from s2s.errors import ResourceError, UsageError, explained
+from s2s.io.atomic import atomic_writer, refuse_existing
+
+if TYPE_CHECKING:
+    from s2s.decoding.streaming import Lines
+    from s2s.decoding.translator import Translation
+
+
+@contextmanager
+def writing(path: str | None, inputs: Sequence[str], force: bool) -> Iterator[BinaryIO | None]:
+    """An output by name: `-` is standard output; a file appears complete or not at all; a device or a pipe that is
+    there is written to.
+
+    Raises UsageError where it may not be.
+    """
+    if path is None:
+        yield None
+    elif path == "-":
+        if sys.stdout is None:
+            raise ResourceError("cannot write standard output: it is closed")
+        yield sys.stdout.buffer
+    elif Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
+        with explained(path, "write"), Path(path).open("wb") as file:
+            yield file
+    else:
+        output = Path(path)
+        if any(name != "-" and Path(name).exists() and output.exists() and output.samefile(name) for name in inputs):
+            raise UsageError(f"{path} is an input as well as the output", "give the output another name")
+        refuse_existing(output, force)
+        with atomic_writer(output) as file:
+            yield file
+
+
+def refuse_one_place(*outputs: str | None) -> None:
+    """Raise UsageError where two outputs would go to the same place."""
+    given = [path for path in outputs if path is not None]
+    places = {path if path == "-" else str(Path(path).resolve()) for path in given}
+    if len(places) < len(given):
+        raise UsageError(f"two outputs cannot both go to {given[-1]}", "give them different names")
+
+
+class TranslationWriter:
+    """Writes lines' translations as they come, and flushes after each group."""
+
+    def __init__(
+        self,
+        text: BinaryIO | None,
+        attention: BinaryIO | None,
+        *,
+        svg: bool,
+        as_json: bool,
+        weights: bool,
+        show: bool,
+        nbest: bool,
+    ) -> None:
+        """`svg`: attention is a picture of the first line's, instead of JSON lines; `weights`: JSON has them; `show`:
+        they are drawn on the terminal; `nbest`: all translations of a line are written.
+        """
+        self.text = text
+        self.attention = attention
+        self.svg = svg
+        self.as_json = as_json
+        self.weights = weights
+        self.show = show
+        self.nbest = nbest
+        self.number = 0
+        self.drawn = False
+
+    def write(self, lines: "Lines") -> None:
+        """Write the translations of a group of lines, in order."""
+        for source, found in lines:
+            self.number += 1
+            if self.text:
+                with explained("the translations", "write"):
+                    self.text.write(self._written(source, found).encode() + b"\n")
+            if self.show and found[0].weights:
+                if self.text:
+                    self.text.flush()
+                self._draw(found[0])
+            if self.attention:
+                self._write_attention(self.attention, source, found[0])
+        if self.text:
+            with explained("the translations", "write"):
+                self.text.flush()
+
+    def _written(self, source: str, found: "list[Translation]") -> str:
+        """What is written of a line: its translation, or all of them, a line each."""
+        if self.as_json:
+            return json.dumps(self._values(source, found), ensure_ascii=False)
+        if self.nbest:
+            return "\n".join(f"{self.number}\t{one.score:.4f}\t{one.text}" for one in found)
+        return found[0].text
+
+    def _values(self, source: str, found: "list[Translation]") -> dict[str, Any]:
+        """What `--json` says of a line."""
+        from s2s.decoding.diagnostics import findings
+
+        values: dict[str, Any] = _main_values(found[0]) | {"warnings": findings(source, found[0])}
+        if self.nbest:
+            values["nbest"] = [_main_values(one) for one in found]
+        if self.weights and found[0].weights:
+            values |= {"source_tokens": found[0].source_pieces, "weights": found[0].weights}
+        return values
+
+    def _write_attention(self, file: BinaryIO, source: str, translation: "Translation") -> None:
+        from s2s.report.heatmap import svg_heatmap
+
+        if not self.svg:
+            values: dict[str, Any] = {"source_text": source, "target_text": translation.text}
+            if translation.weights:
+                pieces = {"source": translation.source_pieces, "target": translation.pieces}
+                values |= pieces | {"weights": translation.weights}
+            file.write(json.dumps(values, ensure_ascii=False).encode() + b"\n")
+        elif not self.drawn and translation.weights:
+            self.drawn = True
+            file.write(svg_heatmap(translation.weights, translation.source_pieces, translation.pieces).encode())
+
+    def _draw(self, translation: "Translation") -> None:
+        from s2s.report.heatmap import terminal_heatmap
+
+        picture = terminal_heatmap(translation.weights, translation.source_pieces, translation.pieces, err.width)
+        err.print(picture)
+
+
+def _main_values(translation: "Translation") -> dict[str, Any]:
+    return {"text": translation.text, "score": round(translation.score, 6), "tokens": translation.pieces}

@@ -1,0 +1,141 @@
+"""What `s2s runs` says of a run: in words, and as JSON."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from s2s.report.figures import counted, duration
+from s2s.training.runs.record import Line, Run, number
+from s2s.training.runs.removal import size_of
+
+FIGURES = {
+    "loss": "loss {:.3f}",
+    "bleu": "BLEU {:.1f}",
+    "chrf": "chrF {:.1f}",
+    "lr": "learning rate {:.1e}",
+    "gradient_norm": "gradient norm {:.2f}",
+    "tokens_per_second": "{:,.0f} tokens/s",
+}
+
+
+def listed(run: Run) -> dict[str, Any]:
+    """A run in short, as JSON: size in bytes, `done` as a share of its limit."""
+    return {
+        "run": run.name,
+        "model": run.record.name,
+        "state": run.state,
+        "published": run.record.published,
+        "process": run.process,
+        "updates": run.updates,
+        "done": run.done,
+        "best": run.metrics.best,
+        "began": run.record.created,
+        "bytes": size_of(run.folder),
+        "folder": str(run.folder),
+    }
+
+
+def in_full(run: Run) -> dict[str, Any]:
+    """All that is shown of a run, as JSON."""
+    recipe, record = run.recipe(), run.record
+    return listed(run) | {
+        "description": recipe.description,
+        "in_words": recipe.model.in_words(),
+        "key": record.key,
+        "corpus": record.corpus,
+        "device": record.device,
+        "precision": record.precision,
+        "threads": record.threads,
+        "training": _last(run.metrics.training),
+        "validation": _last(run.metrics.validation),
+        "checkpoints": run.checkpoints,
+    }
+
+
+def row(run: Run) -> list[str]:
+    """A run in short: name, model, state, updates, best validation, when it began, size."""
+    best = run.metrics.best
+    return [
+        run.name,
+        run.record.name,
+        _state(run),
+        f"{run.updates:,}",
+        _figures(best or {}, ("loss", "bleu")) or "–",
+        _moment(run.record.created),
+        megabytes(size_of(run.folder)),
+    ]
+
+
+def described(run: Run) -> list[tuple[str, str]]:
+    """The lines that show a run: a label and a text, empty where nothing is known."""
+    recipe, record, metrics = run.recipe(), run.record, run.metrics
+    process = f" (process {run.process})" if run.process else ""
+    about = f": {recipe.description}" if recipe.description else ""
+    names = sorted(path.name for path in run.folder.iterdir() if not path.name.startswith("."))
+    return [
+        ("state", f"{_state(run)}{process}"),
+        ("recipe", f"{recipe.name}{about}"),
+        ("network", recipe.model.in_words()),
+        ("corpus", record.corpus[:12]),
+        ("computed", f"on {record.device} in {record.precision}, {counted(record.threads, 'thread')}"),
+        ("began", _moment(record.created)),
+        ("training", _measured(_last(metrics.training))),
+        ("validation", _measured(_last(metrics.validation))),
+        ("best", _best(run)),
+        ("signature", str((metrics.best or {}).get("signature", ""))),
+        ("checkpoints", ", ".join(f"{update:,}" for update in run.checkpoints)),
+        ("files", f"{run.folder}: {', '.join(names)} ({megabytes(size_of(run.folder))})"),
+    ]
+
+
+def _state(run: Run) -> str:
+    """`finished: numbers-attention:1`, `unfinished, 41 %`."""
+    if run.state == "finished":
+        return f"finished: {run.record.published}"
+    return run.state if run.done is None else f"{run.state}, {100 * run.done:.0f} %"
+
+
+def next_command(run: Run) -> str:
+    """The command that a run asks for."""
+    if run.state == "training":
+        return f"s2s runs plot {run.name}"
+    return f"s2s translate {run.record.published}" if run.record.published else f"s2s resume {run.name}"
+
+
+def _last(lines: Sequence[Line]) -> Line | None:
+    return lines[-1] if lines else None
+
+
+def _best(run: Run) -> str:
+    best = run.metrics.best
+    if best is None:
+        return ""
+    kept = f"; checkpoints/{best['update']:08d}" if best["update"] in run.checkpoints else ""
+    return f"{_measured(best)}{kept}"
+
+
+def _measured(line: Line | None) -> str:
+    """`update 250: loss 3.904, learning rate 1.2e-03, 3,062 tokens/s, after 3 min 05 s`, of what the line has."""
+    if line is None:
+        return ""
+    seconds = number(line, "seconds")
+    parts = (_figures(line, FIGURES), "" if seconds is None else f"after {duration(seconds)}")
+    return f"update {line['update']:,}: {', '.join(filter(None, parts))}"
+
+
+def _figures(line: Line, keys: Iterable[str]) -> str:
+    found = {key: number(line, key) for key in keys}
+    return ", ".join(FIGURES[key].format(figure) for key, figure in found.items() if figure is not None)
+
+
+def megabytes(count: int) -> str:
+    """`12.3 MB`."""
+    return f"{count / 1e6:,.1f} MB"
+
+
+def _moment(moment: str) -> str:
+    """A moment (ISO 8601) as day and time of day where one is."""
+    try:
+        return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return moment

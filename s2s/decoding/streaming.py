@@ -1,0 +1,141 @@
+"""Files through a translator: lines in, as many lines out, in order."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import BinaryIO
+
+from s2s.decoding.diagnostics import Findings
+from s2s.decoding.hypothesis import Engine
+from s2s.decoding.translator import Translation, Translations, Translator
+from s2s.errors import DataError
+from s2s.io.inputs import open_input, read_lines, refuse_twice
+from s2s.text.lines import decode_line, read_ahead
+
+WINDOW = 2048  # lines read ahead, within which sentences are sorted by length
+AHEAD = 1  # windows begun before the one that is written, so that an engine with threads of its own never waits
+
+Lines = Sequence[tuple[str, list[Translation]]]  # of each line: source, translations
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """How files are translated: `nbest` translations of each line, attention weights with them, invalid UTF-8 refused
+    (`strict`) or replaced, and the file that holds what each translation begins with, line by line.
+    """
+
+    nbest: int = 1
+    weights: bool = False
+    strict: bool = False
+    beginnings: str | None = None
+
+
+def translate_files(
+    translator: Translator[Engine],
+    inputs: Sequence[str],
+    write: Callable[[Lines], None],
+    stream: Stream,
+    done: Callable[[int], None] = lambda _: None,
+) -> Findings:
+    """Translate files one after the other; `write` gets lines in order, as soon as they are there, and `done` is told
+    how many were written.
+
+    Memory: a few windows of lines.
+    Raises: DataError for invalid UTF-8 where it is refused, where a gzip file is damaged, where there are not as many
+    beginnings as lines.
+    """
+    refuse_twice([*inputs, *([stream.beginnings] if stream.beginnings else [])])
+    findings = Findings()
+    with _beginnings(stream.beginnings) as beginnings:
+        begun: deque[tuple[list[str], Translations]] = deque()
+
+        def finish(left: int) -> None:
+            while len(begun) > left:
+                sources, translations = begun.popleft()
+                lines = list(zip(sources, translations(), strict=True))
+                for source, (best, *_) in lines:
+                    findings.add(source, best)
+                write(lines)
+                done(len(lines))
+
+        first = 0
+        for sources in _windows(inputs, stream.strict, findings):
+            if not sources:  # the input pauses
+                finish(0)
+                continue
+            heads = beginnings(len(sources))
+            translations = translator.begin(
+                sources, nbest=stream.nbest, weights=stream.weights, beginnings=heads, first=first
+            )
+            begun.append((sources, translations))
+            first += len(sources)
+            finish(AHEAD)
+        finish(0)
+        beginnings(0)
+    return findings
+
+
+def _windows(inputs: Sequence[str], strict: bool, findings: Findings) -> Iterator[list[str]]:
+    """The lines of files in groups; an empty one where the input pauses."""
+    for name in inputs:
+        with opened(name) as file:
+            number = 0
+            for lines in read_ahead(file, WINDOW, name):
+                yield [
+                    _decoded(line, f"{name}:{number + index}", strict, findings) for index, line in enumerate(lines, 1)
+                ]
+                number += len(lines)
+
+
+@contextmanager
+def opened(name: str) -> Iterator[BinaryIO]:
+    """The input of a name; standard input is left open."""
+    file = open_input(name)
+    try:
+        yield file
+    finally:
+        if name != "-":
+            file.close()
+
+
+def _decoded(line: bytes, where: str, strict: bool, findings: Findings) -> str:
+    text = decode_line(line, where, "refuse" if strict else "replace")
+    if not strict and "\ufffd" in text and text.encode() != line:
+        findings.add_invalid(where)
+    return text
+
+
+@contextmanager
+def _beginnings(name: str | None) -> Iterator[Callable[[int], list[str]]]:
+    """What gives the next so many lines of a file, none where there is no file; asked for 0, that there are no more.
+
+    Raises: DataError where there are fewer, or more.
+    """
+    if name is None:
+        yield lambda _: []
+        return
+    with opened(name) as file:
+        lines, taken = read_lines(file, name), 0
+
+        def following(count: int) -> list[str]:
+            nonlocal taken
+            numbered = enumerate(islice(lines, count or 1), taken + 1)
+            found = [decode_line(line, f"{name}:{number}", "refuse") for number, line in numbered]
+            taken += len(found)
+            if len(found) != count:
+                raise DataError(
+                    f"{name} has {'more' if count == 0 else 'fewer'} lines than there are to translate ({taken:,} read)"
+                )
+            return found
+
+        yield following
+
+
+def read_texts(name: str) -> list[str]:
+    """The lines of a file as text. Raises DataError for invalid UTF-8."""
+    with opened(name) as file:
+        return [
+            decode_line(line, f"{name}:{number}", "refuse") for number, line in enumerate(read_lines(file, name), 1)
+        ]

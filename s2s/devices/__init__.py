@@ -1,0 +1,1 @@
+"""Devices: selection, leases, memory, runtime settings."""

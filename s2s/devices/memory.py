@@ -1,0 +1,49 @@
+"""Memory of a device: used, free, and whether it ran out."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def peak_memory(device: "torch.device") -> int:
+    """The most bytes that were in use so far: of a GPU by torch, of the processor's memory by this process."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated(device)
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def free_memory(device: "torch.device") -> int:
+    """Bytes that can still be filled: of a GPU, or of the machine within the limit of its cgroup."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.mem_get_info(device)[0]
+    free = next((int(line.split()[1]) * 1024 for line in _read("/proc/meminfo") if line.startswith("MemAvailable")), 0)
+    free = free or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit, used = (_read(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+    return min(free, int(limit[0]) - int(used[0])) if limit and used and limit[0] != "max" else free
+
+
+def _read(path: str) -> list[str]:
+    """The lines of a file of the system's; none where there is no such file."""
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: Python's own, a GPU's (torch's error, told by its name), or torch's on the processor."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )

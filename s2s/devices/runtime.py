@@ -1,0 +1,86 @@
+"""The process and its machine: threads, allocator, processor features, library versions."""
+
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+SMALL = 1_000_000  # parameters; a GRU of 128 units trains faster in one thread than in two, and in fp32 than in bf16
+FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
+
+
+def usable_threads() -> int:
+    """Processors this process may use: its affinity, and the quota of its cgroup."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return count
+    return count if quota == "max" else max(1, min(count, round(int(quota) / int(period))))
+
+
+def threads_for(parameters: int) -> int:
+    """Threads for a network of that many parameters: one for a small one, too small to share."""
+    return 1 if parameters < SMALL else usable_threads()
+
+
+def processor_features() -> list[str]:
+    """What the processor offers of the instructions that matter to speed and rounding."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return []
+    flags = next((line.split(":", 1)[1].split() for line in lines if line.startswith(("flags", "Features"))), [])
+    return [feature for feature in FEATURES if feature in flags]
+
+
+def machine() -> dict[str, object]:
+    """The machine in words and numbers, for cards and `s2s doctor`."""
+    return {
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "features": processor_features(),
+        "threads": usable_threads(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python, s2s and the libraries that shape a result."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from s2s import __version__
+
+    found = {"python": platform.python_version(), "s2s": __version__}
+    for package in ("torch", "sentencepiece", "sacrebleu", "datasets", "numpy", "ctranslate2"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def wait_without_spinning() -> None:
+    """Let threads that wait for each other sleep soon; to be called before torch is imported.
+
+    OpenMP's threads otherwise spin for milliseconds, and where another process holds one of the processors, each of the
+    thousands of small products of a recurrent network waits as long. Some tens of microseconds bridge most of the
+    waits on a machine that is quiet.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
+def keep_freed_memory() -> None:
+    """Keep freed memory in the heap (glibc): page faults otherwise cost a training step a good part of its time."""
+    import ctypes
+
+    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD, M_MMAP_MAX of malloc.h
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+    except OSError:
+        return
+    libc.mallopt(mmap_max, 0)
+    libc.mallopt(trim_threshold, 2**31 - 1)

@@ -1,0 +1,70 @@
+"""Choose a device and the precision to compute in."""
+
+import contextlib
+from typing import TYPE_CHECKING, Literal
+
+from s2s.errors import ResourceError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+from s2s.devices.runtime import SMALL, processor_features
+
+Precision = Literal["fp32", "bf16"]
+
+
+def available_devices() -> list[str]:
+    """Names of the devices torch can use, the best first. Imports no torch where the system has no GPU's driver."""
+    if not _has_driver():
+        return ["cpu"]
+    import torch
+
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())] + ["cpu"]
+
+
+def _has_driver() -> bool:
+    """Whether the library of a GPU's driver can be loaded: CUDA's, or ROCm's."""
+    import ctypes
+
+    for name in ("libcuda.so.1", "libamdhip64.so"):
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(name)
+            return True
+    return False
+
+
+def device_named(name: str) -> "torch.device":
+    """The torch device of a name: `cpu`, `cuda`, `cuda:1`. Raises UsageError, ResourceError."""
+    import torch
+
+    kind = name.partition(":")[0]
+    if kind not in {"cpu", "cuda"}:
+        raise UsageError(f"--device {name}: no such device", "one of auto, cpu, cuda, cuda:0 …")
+    full = "cuda:0" if name == "cuda" else name
+    if full not in available_devices():
+        raise ResourceError(f"device {name} is not here", f"available: {', '.join(available_devices())}")
+    return torch.device(full)
+
+
+def device_identity(device: str) -> str:
+    """What a device is called by every process of this host: a GPU's UUID, or `cpu`."""
+    if device == "cpu":
+        return device
+    import torch
+
+    return f"gpu-{torch.cuda.get_device_properties(torch.device(device)).uuid}"
+
+
+def choose_precision(
+    wanted: Literal["auto", "fp32", "bf16"], device: "torch.device", parameters: int = SMALL
+) -> Precision:
+    """`auto` is bf16 where the device computes in it, else fp32, and fp32 for a network too small to gain by bf16."""
+    if wanted != "auto":
+        return wanted
+    if parameters < SMALL:
+        return "fp32"
+    if device.type == "cuda":
+        import torch
+
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if {"avx512_bf16", "amx_bf16"} & set(processor_features()) else "fp32"

@@ -1,0 +1,1 @@
+"""The only code that writes artefacts: atomic files, locks, digests."""

@@ -1,0 +1,131 @@
+"""Write artefacts so that each appears complete or not at all.
+
+A temporary file in the same directory is flushed, fsynced and renamed; then the directory is fsynced.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from s2s.errors import ArtefactError, UsageError, explained
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's entries durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, each durable."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in reversed(missing):
+        sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def atomic_writer(path: Path) -> Iterator[BinaryIO]:
+    """A binary file that appears at `path`, complete and durable, when the block ends without an exception.
+
+    Raises: UsageError, ResourceError where the folder cannot be written.
+    """
+    with explained(path, "write"):
+        make_folder(path.parent)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield cast(BinaryIO, file)
+                file.flush()
+                os.fchmod(
+                    file.fileno(), 0o666 & ~_umask()
+                )  # mkstemp makes it private; a shared registry must be readable
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A new folder to put files in, which appears at `path`, they complete and durable, when the block ends without an
+    exception.
+
+    Raises: UsageError, ResourceError where it cannot be written, or a folder that is not empty is there by then.
+    """
+    with explained(path, "write"):
+        make_folder(path.parent)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+        with named_when_done(temporary, path):
+            yield temporary
+            for file in temporary.iterdir():
+                _sync_file(file)
+            temporary.chmod(0o777 & ~_umask())  # mkdtemp makes it private
+
+
+@contextlib.contextmanager
+def named_when_done(temporary: Path, path: Path) -> Iterator[None]:
+    """Give a folder, whose files are durable by themselves, the name `path` beside it when the block ends; delete it
+    where that ends with an exception.
+    """
+    try:
+        yield
+        sync_folder(temporary)
+        temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync_folder(path.parent)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, atomically."""
+    with atomic_writer(path) as file:
+        file.write(content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically."""
+    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in `path`. Raises ArtefactError where it is not JSON."""
+    with explained(path, "read"):
+        content = path.read_bytes()
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise ArtefactError(f"{path} is damaged: not JSON ({error})") from error
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Raise UsageError where an output is a folder, or is already there and `--force` was not given."""
+    if path.is_dir():
+        raise UsageError(f"cannot write {path}: it is a folder", "name a file")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"cannot write {path}: it is a device or a pipe, and would be replaced", "name a file")
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists", "give another name, or --force to replace it")

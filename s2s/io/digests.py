@@ -1,0 +1,24 @@
+"""SHA-256 digests of bytes, JSON values and files."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from s2s.errors import explained
+
+
+def digest_bytes(content: bytes) -> str:
+    """The sha256 of `content`, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def digest_json(value: Any) -> str:
+    """The sha256 of a JSON value in its canonical form (sorted keys, no spaces)."""
+    return digest_bytes(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def digest_file(path: Path) -> str:
+    """The sha256 of a file's content, in hexadecimal."""
+    with explained(path, "read"), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,53 @@
+"""Input files as bytes: standard input, plain and gzip files, split into lines."""
+
+import gzip
+import sys
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from s2s.errors import DataError, ResourceError, UsageError, explained
+
+
+def open_input(path: str) -> BinaryIO:
+    """A file to read as bytes: `-` is standard input, a name that ends in `.gz` is unpacked.
+
+    Raises: UsageError where it does not exist or is a folder, ResourceError where it may not be read.
+    """
+    if path == "-":
+        if sys.stdin is None:
+            raise ResourceError("cannot read standard input: it is closed")
+        return sys.stdin.buffer
+    with explained(path, "read"):
+        if Path(path).is_dir():
+            raise UsageError(f"cannot read {path}: it is a folder", "name a file")
+        return cast(BinaryIO, gzip.open(path, "rb") if path.endswith(".gz") else Path(path).open("rb"))
+
+
+def refuse_twice(names: Sequence[str]) -> None:
+    """Raise UsageError where several inputs are standard input."""
+    if names.count("-") > 1:
+        raise UsageError("standard input can be read once", "give the other input as a file")
+
+
+def read_lines(file: BinaryIO, name: str = "input") -> Iterator[bytes]:
+    r"""The lines of a file, split at `\n` alone; an unterminated last line counts, no bytes are no lines.
+
+    A trailing carriage return and a leading byte-order mark are stripped.
+    Raises: DataError where a gzip file is damaged or ends early, ResourceError where it cannot be read.
+    """
+    first = True
+    for line in _unpacked(file, name):
+        text = line.removesuffix(b"\n").removesuffix(b"\r")
+        yield text.removeprefix(b"\xef\xbb\xbf") if first else text
+        first = False
+
+
+def _unpacked(file: Iterable[bytes], name: str) -> Iterator[bytes]:
+    try:
+        yield from file
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{name}: the gzip file is damaged or ends early ({error})") from error
+    except OSError as error:
+        raise ResourceError(f"cannot read {name}: {error.strerror or error}") from error

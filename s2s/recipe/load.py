@@ -1,0 +1,184 @@
+"""Recipes as files: TOML with `extends`, values from `--set key=value`, errors that name file, key and nearest key."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from s2s.errors import ArtefactError, UsageError, did_you_mean, explained
+from s2s.recipe.model import family_of
+from s2s.recipe.recipe import SCHEMA, Recipe
+from s2s.recipe.validation import refusal
+
+Override = tuple[list[str], Any]  # `training.lr=1e-3` as (["training", "lr"], 0.001)
+
+
+def builtin_folder() -> Path:
+    """The folder of the recipes that come with s2s: inside the wheel, or beside the package in a clone."""
+    package = Path(__file__).parents[1]
+    inside = package / "recipes"
+    return inside if inside.is_dir() else package.parent / "recipes"
+
+
+def builtin_recipes() -> dict[str, Path]:
+    """`numbers/attention` -> its file, in alphabetical order."""
+    folder = builtin_folder()
+    found = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.glob("*/*.toml")}
+    return dict(sorted(found.items()))
+
+
+def find_recipe(reference: str) -> Path:
+    """The file of a recipe: a path, or the name of a built-in one. Raises UsageError with the nearest names."""
+    known = builtin_recipes()
+    if reference in known:
+        return known[reference]
+    path = Path(reference)
+    if path.is_file():
+        return path
+    if path.suffix == ".toml":
+        raise UsageError(f"recipe {reference}: no such file")
+    raise UsageError(
+        f"recipe {reference}: no such recipe", did_you_mean(reference, list(known)) or "see s2s recipes list"
+    )
+
+
+def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe of a name or file, with `key=value` overrides, every default filled in and checked.
+
+    `data.root` becomes absolute: relative to the file it stands in, or to the current folder where it is an override.
+    Raises: UsageError for an unknown key, a value out of range, fields that contradict each other.
+    """
+    path = find_recipe(reference)
+    given = [_override(text) for text in overrides]
+    values = _overridden(_read(path), given)
+    data = values.get("data")
+    if isinstance(data, dict):
+        base = Path.cwd() if any(keys == ["data", "root"] for keys, _ in given) else path.parent
+        data["root"] = str((base / str(data.get("root", ""))).resolve())
+    return parse_recipe(values, f"recipe {reference}")
+
+
+def recipe_to_keep(reference: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The recipe of a name or file as one would put it in a file: every default filled in, but `data.root` only
+    where files are read from a folder that the recipe or an override names.
+
+    Raises: as load_recipe.
+    """
+    recipe = load_recipe(reference, overrides)
+    said = _overridden(_read(find_recipe(reference)), [_override(text) for text in overrides])["data"].get("root")
+    values = recipe.as_dict()
+    if not said or recipe.data.kind in {"generator", "hub"}:
+        values["data"] = recipe.data.model_dump(mode="json", exclude={"root"}, exclude_none=True)
+    return values
+
+
+def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
+    """The recipe in `values`. Raises ArtefactError for a newer schema, else UsageError naming `where` and the key."""
+    schema = values.get("schema", SCHEMA)
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise ArtefactError(f"{where}: schema {schema} is newer than this s2s reads ({SCHEMA})", "use a newer s2s")
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise refusal(error, where) from error
+
+
+def recipe_files(path: Path) -> list[Path]:
+    """The file of a recipe, and those that it extends, the nearest first."""
+    return [file for file, _ in _layers(path)]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The values in a file, laid over those of the file it extends."""
+    merged: dict[str, Any] = {}
+    for _, values in reversed(_layers(path)):
+        merged = _merged(_without_other_families(merged, values), values)
+    return merged
+
+
+def _layers(path: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """The files that make a recipe and their values, without `extends`, the nearest first."""
+    layers: list[tuple[Path, dict[str, Any]]] = []
+    following: Path | None = path
+    while following is not None:
+        if any(following.samefile(file) for file, _ in layers):
+            raise UsageError(f"recipe {path}: extends itself")
+        values = _toml(following)
+        base = values.pop("extends", None)
+        layers.append((following, values))
+        following = None if base is None else _extended(following, base)
+    return layers
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    with explained(path, "read"):
+        content = path.read_bytes()
+    try:
+        return tomllib.loads(content.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"recipe {path}: not TOML: {error}") from error
+
+
+def _extended(path: Path, base: object) -> Path:
+    """What `extends = base` means in the recipe at `path`: a built-in recipe, or a file relative to this one."""
+    if not isinstance(base, str):
+        raise UsageError(f"recipe {path}: extends: expected a file name")
+    known = builtin_recipes()
+    parent = known.get(base, path.parent / base)
+    if not parent.is_file():
+        raise UsageError(f"recipe {path}: extends {base}: no such recipe", did_you_mean(base, list(known)))
+    return parent
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _without_other_families(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`base` without the tables of the network that `over` has of another family, to which their keys mean nothing."""
+    old, new = base.get("model"), over.get("model")
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return base
+    changed = {
+        name
+        for name, table in new.items()
+        if isinstance(table, dict) and "family" in table and family_of(table) != family_of(old.get(name, table))
+    }
+    return base | {"model": {name: value for name, value in old.items() if name not in changed}}
+
+
+def _override(text: str) -> Override:
+    """`training.lr=1e-3` -> (["training", "lr"], 0.001): a TOML value, or else a string."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(f"--set {text}: expected key=value")
+    try:
+        return key.split("."), tomllib.loads(f"x = {value}")["x"]
+    except tomllib.TOMLDecodeError:
+        return key.split("."), value
+
+
+def _overridden(values: dict[str, Any], overrides: list[Override]) -> dict[str, Any]:
+    """The values with overrides in their order, but for families: they come first, since they decide what is kept."""
+    families: dict[str, Any] = {}
+    for keys, value in overrides:
+        if keys[-1] == "family":
+            _put(families, keys, value)
+    values = _without_other_families(values, families)
+    for keys, value in overrides:
+        _put(values, keys, value)
+    return values
+
+
+def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise UsageError(f"--set {'.'.join(keys)}: {key} holds a value, not a table")
+    values[keys[-1]] = value

@@ -1,0 +1,48 @@
+"""The recipe: data, tokenizer, model, training and decoding of one model."""
+
+import re
+from typing import Annotated, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from s2s.recipe.data import DataOptions
+from s2s.recipe.decoding import DecodingOptions
+from s2s.recipe.model import ModelOptions
+from s2s.recipe.options import Options
+from s2s.recipe.tokenizer import TokenizerOptions
+from s2s.recipe.training import TrainingOptions
+
+SCHEMA = 1  # number of the recipe's schema; raised when a stored recipe would be read differently
+NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
+Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
+
+
+class Recipe(Options):
+    """Everything about one model."""
+
+    schema_version: int = Field(SCHEMA, alias="schema", ge=1, description="number of the recipe's schema")
+    name: Name = Field(description="name under which the model is published")
+    description: str = Field("", description="what the recipe shows, in a line")
+    data: DataOptions
+    tokenizer: TokenizerOptions = TokenizerOptions()
+    model: ModelOptions = ModelOptions()
+    training: TrainingOptions = TrainingOptions()
+    decoding: DecodingOptions = DecodingOptions()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.training.subword_sampling and self.tokenizer.algorithm != "unigram":
+            raise ValueError(
+                f"training.subword_sampling draws segmentations of a unigram model, "
+                f"and tokenizer.algorithm is {self.tokenizer.algorithm}"
+            )
+        return self
+
+    def as_dict(self) -> dict[str, object]:
+        """The recipe with every default filled in, as JSON and TOML can hold it."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` may name a model."""
+    return re.fullmatch(NAME_PATTERN, text) is not None

@@ -1,0 +1,1 @@
+"""Runs: create, resume, check, publish, remove."""

@@ -1,0 +1,58 @@
+"""Fine-tuning: training that begins from a published model's tokenizer and weights."""
+
+import json
+
+from safetensors.torch import load as load_tensors
+
+from s2s.errors import ArtefactError, UsageError
+from s2s.models.encoder_decoder import Seq2Seq
+from s2s.recipe.flat import flattened
+from s2s.recipe.load import parse_recipe
+from s2s.recipe.recipe import Recipe
+from s2s.registry.version import Version
+
+
+def inherit(recipe: Recipe, parent: Version) -> Recipe:
+    """The recipe with the parent's tokenizer and normalisation, and with its network where the recipe gives none.
+
+    Raises: UsageError with the difference in words where the recipe asks for another tokenizer.
+    """
+    own = parse_recipe(json.loads(parent.read("recipe.json")), f"recipe of {parent.reference}")
+    if "tokenizer" in recipe.model_fields_set and recipe.tokenizer != own.tokenizer:
+        wanted, given = (flattened(one.tokenizer.model_dump(mode="json")) for one in (recipe, own))
+        apart = "; ".join(
+            f"tokenizer.{key}: {given[key]} → {wanted[key]}" for key in given if given[key] != wanted[key]
+        )
+        raise UsageError(
+            f"training from {parent.reference} keeps its vocabulary, because its weights belong to its pieces; "
+            f"the recipe asks for another ({apart})",
+            "leave [tokenizer] out of the recipe, or train without --from",
+        )
+    data = recipe.data.model_copy(update={"normalization": own.data.normalization})
+    update = {"data": data, "tokenizer": own.tokenizer}
+    if "model" not in recipe.model_fields_set:
+        update["model"] = own.model
+    return recipe.model_copy(update=update)
+
+
+def load_parent(network: Seq2Seq, parent: Version) -> None:
+    """Give the network the parent's weights. Raises UsageError where it is another network, in words."""
+    own = parse_recipe(json.loads(parent.read("recipe.json")), f"recipe of {parent.reference}")
+    weights = load_tensors(parent.read("weights.safetensors"))
+    try:
+        network.load_weights(weights)
+    except ValueError as error:
+        raise UsageError(
+            f"the recipe's network is not that of {parent.reference} ({own.model.in_words()}): {error}",
+            "leave [model] out of the recipe: it is then the model's own",
+        ) from error
+
+
+def parent_of(reference: str) -> Version:
+    """The version that training is to begin from, looked up once more. Raises ArtefactError where it is gone."""
+    from s2s.registry.store import Registry
+
+    try:
+        return Registry.default().resolve(reference)
+    except UsageError as error:
+        raise ArtefactError(f"the model that this run began from is gone: {error.message}", error.hint) from error

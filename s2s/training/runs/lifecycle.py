@@ -1,0 +1,327 @@
+"""A run: from a recipe to a published model, and all that is missing on the way.
+
+A run's folder holds
+
+- `recipe.toml`: the resolved recipe
+- `run.json`: key, corpus, device, precision and threads, frozen when the run begins, and what became of it
+- `log.txt`: what was said; `metrics.jsonl`: the same as figures
+- `checkpoints/`, and `stopped/` for what a signal had saved: see `checkpoint.py`
+- `tokenizer.model`: where the run began from a model, that model's
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import tomli_w
+import torch
+from rich.console import Console
+
+from s2s.data.corpus import Corpus
+from s2s.data.prepare import prepare_corpus
+from s2s.decoding.pytorch_engine import PyTorchEngine
+from s2s.decoding.translator import Translator
+from s2s.devices.leases import lease
+from s2s.devices.runtime import keep_freed_memory, processor_features, threads_for, versions
+from s2s.devices.select import available_devices, choose_precision, device_named
+from s2s.errors import ResourceError, S2SError, StoppedError, UsageError
+from s2s.io.atomic import write_bytes
+from s2s.io.digests import digest_json
+from s2s.io.locks import only_writer
+from s2s.models.build import build_model
+from s2s.models.encoder_decoder import Seq2Seq
+from s2s.models.profile import parameters, shapes_of
+from s2s.recipe.load import load_recipe
+from s2s.recipe.recipe import Recipe
+from s2s.recipe.training import limit_parts
+from s2s.registry.store import Registry
+from s2s.registry.version import Version
+from s2s.text.tokenizer import Tokenizer
+from s2s.training.distributed import World, joined
+from s2s.training.memory import micro_batch_that_fits
+from s2s.training.optimizer import freeze
+from s2s.training.progress import TrainingProgress, board_writer
+from s2s.training.runs.finetune import inherit, load_parent, parent_of
+from s2s.training.runs.publish import publish
+from s2s.training.runs.record import LOCK, RECIPE, RunRecord, find_run, runs_folder, unfinished_run
+from s2s.training.runs.reproducibility import CODE, check_unchanged
+from s2s.training.signals import StopSignals
+from s2s.training.state import Position
+from s2s.training.trainer import Trainer
+
+PARENTS_TOKENIZER = "tokenizer.model"
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """How a training is carried out in this process, whatever it trains."""
+
+    world: World
+    wait: bool
+    console: Console
+    notify: Notify
+    tensorboard: bool = False
+
+    @classmethod
+    def of(cls, wait: bool, console: Console, notify: Notify, tensorboard: bool) -> "Here":
+        """As asked for; of several processes only the first speaks.
+
+        Raises: ResourceError where TensorBoard's files are wanted and cannot be written.
+        """
+        world = World.current()
+        if world.main:
+            if tensorboard:
+                board_writer()
+            return cls(world, wait, console, notify, tensorboard)
+        return cls(world, wait, Console(quiet=True), lambda _: None)
+
+    def corpus(self, recipe: Recipe, tokenizer: bytes | None) -> Corpus:
+        """The recipe's corpus, prepared by the first process."""
+
+        def prepared() -> Corpus:
+            return prepare_corpus(recipe.data, recipe.tokenizer, notify=self.notify, tokenizer_model=tokenizer)
+
+        if self.world.size > 1:
+            self.world.first(lambda: prepared().digest)
+        return prepared()
+
+    @contextlib.contextmanager
+    def leased(self, device: str, command: str) -> Iterator[str]:
+        """The device of this process: of several, each has a GPU of its own, or a share of the processors."""
+        if self.world.size > 1:
+            gpus = [name for name in available_devices() if name != "cpu"]
+            device = f"cuda:{self.world.local_rank}" if gpus and device != "cpu" else "cpu"
+            if device == "cpu" and not self.world.main:  # the first process holds the slot for all
+                yield device
+                return
+        with lease(device, wait=self.wait, command=command, notify=self.notify) as name:
+            yield name
+
+
+def run_key(recipe: Recipe, corpus: Corpus, parent: Version | None = None, changes: Sequence[str] | None = None) -> str:
+    """What makes two runs the same: recipe (its data by their contents), corpus, the weights that training begins
+    from, version of the training code, what was changed on the way.
+    """
+    values = recipe.as_dict()
+    del values["data"], values["description"]
+    begun = {"from": parent.files["weights.safetensors"].digest} if parent else {}
+    changed = {"changes": list(changes)} if changes else {}
+    return digest_json({"recipe": values, "corpus": corpus.digest, "code": CODE} | begun | changed)
+
+
+def published_with(registry: Registry, name: str, key: str) -> Version | None:
+    """The newest version of a model that was trained under that key."""
+    if name not in registry.names():
+        return None
+    return next((version for version in reversed(registry.versions(name)) if version.card.training.key == key), None)
+
+
+def train(
+    recipe: Recipe,
+    *,
+    device: str,
+    wait: bool,
+    console: Console,
+    notify: Notify,
+    fresh: bool = False,
+    resume_unfinished: bool = False,
+    parent: Version | None = None,
+    deterministic: bool = False,
+    tensorboard: bool = False,
+) -> Version:
+    """Train a recipe, tokenizer and corpus included, and publish the model; what is there already is used.
+
+    `parent`: the model whose tokenizer and weights training begins with.
+    Raises: ResourceError where an unfinished run of the same key is there (it names `s2s resume`), unless that is to
+    be resumed; UsageError where the recipe does not fit the parent.
+    """
+    here = Here.of(wait, console, notify, tensorboard)
+    Registry.default().check_writable()
+    if parent:
+        recipe = inherit(recipe, parent)
+    with joined(here.world):
+        tokenizer = parent.read("tokenizer.model") if parent else None
+        corpus = here.corpus(recipe, tokenizer)
+        key = run_key(recipe, corpus, parent)
+        there = None if fresh else here.world.first(lambda: _there(recipe.name, key, resume_unfinished))
+        if isinstance(there, Version):
+            here.notify(f"{there.reference} is this recipe, trained on {there.published[:10]}; --fresh trains it anew")
+            return there
+        if there:
+            here.notify(f"going on with run {there.name}")
+            return _go_on(there, recipe, corpus, here)
+        with here.leased(device, f"s2s train {recipe.name}") as name:
+            folder = here.world.first(lambda: _begin(recipe, corpus, key, name, here, parent, deterministic))
+            return _carry_out(folder, recipe, corpus, here)
+
+
+def resume(
+    name: str,
+    *,
+    wait: bool,
+    console: Console,
+    notify: Notify,
+    allowed: Sequence[str] = (),
+    tensorboard: bool = False,
+) -> Version:
+    """Go on with an unfinished run from its last checkpoint, on the device it began on, and publish the model.
+
+    `allowed`: what may have changed since it began, by name.
+    Raises: UsageError where the run is finished, or something else has changed, which it says in words.
+    """
+    here = Here.of(wait, console, notify, tensorboard)
+    folder = find_run(name)
+    record = RunRecord.read(folder)
+    if record.published:
+        raise UsageError(f"run {folder.name} is finished: {record.published}", f"s2s models show {record.published}")
+    recipe = load_recipe(str(folder / RECIPE))
+    given = folder / PARENTS_TOKENIZER
+    with joined(here.world):
+        corpus = here.corpus(recipe, given.read_bytes() if given.is_file() else None)
+        return _go_on(folder, recipe, corpus, here, allowed)
+
+
+def _there(name: str, key: str, resume_unfinished: bool) -> Version | Path | None:
+    """What is there of a key: the published version, or the folder of a run that is to be gone on with.
+
+    Raises: ResourceError where a run is not finished and not to be gone on with.
+    """
+    if version := published_with(Registry.default(), name, key):
+        return version
+    unfinished = unfinished_run(name, key)
+    if unfinished and not resume_unfinished:
+        raise ResourceError(
+            f"run {unfinished.name} of this recipe is not finished",
+            f"s2s resume {unfinished.name} goes on with it; --fresh starts anew",
+        )
+    return unfinished
+
+
+def _go_on(folder: Path, recipe: Recipe, corpus: Corpus, here: Here, allowed: Sequence[str] = ()) -> Version:
+    record = RunRecord.read(folder)
+    checked = check_unchanged(record, recipe, corpus, here.world.size, allowed)
+    for change in checked.changes[len(record.changes) :]:
+        here.notify(f"warning: {change}: not exactly the training that was begun, and labelled so")
+    if limit_parts(recipe.training.limit)[1] == "minutes":
+        here.notify("the limit is in minutes: the run ends elsewhere than if it had not been stopped")
+    with here.leased(record.device, f"s2s resume {folder.name}"):
+        if checked.recipe != (record.recipe or checked.recipe) or checked.corpus != record.corpus:
+            parent = parent_of(record.parent) if record.parent else None
+            checked = replace(checked, key=run_key(recipe, corpus, parent, checked.changes))
+        here.world.first(lambda: checked.write(folder))
+        return _carry_out(folder, recipe, corpus, here)
+
+
+def _begin(
+    recipe: Recipe, corpus: Corpus, key: str, device: str, here: Here, parent: Version | None, deterministic: bool
+) -> Path:
+    """Make a new run's folder, with what is frozen for its whole life; nothing where the recipe cannot be trained."""
+    base, count = f"{recipe.name}-{key[:8]}", 1
+    while (folder := runs_folder() / (base if count == 1 else f"{base}-{count}")).exists():
+        count += 1
+    shapes = shapes_of(recipe)
+    if parent:
+        load_parent(shapes, parent)
+    freeze(shapes, recipe.training.freeze)
+    size = parameters(shapes)
+    precision = choose_precision(recipe.training.precision, device_named(device), size)
+    micro = recipe.training.micro_batch_tokens
+    record = RunRecord(
+        key=key,
+        name=recipe.name,
+        corpus=corpus.digest,
+        device=device,
+        precision=precision,
+        threads=max(1, threads_for(size) // here.world.local_size),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        recipe=recipe.as_dict(),
+        tokenizer=corpus.ledger["tokenizer"]["digest"],
+        processes=here.world.size,
+        micro_batch_tokens=micro_batch_that_fits(recipe, corpus, device, precision) if micro == "auto" else micro,
+        deterministic=deterministic,
+        parent=parent.reference if parent else None,
+        code=CODE,
+        versions=versions(),
+        features=processor_features(),
+    )
+    write_bytes(folder / RECIPE, tomli_w.dumps(recipe.as_dict()).encode())
+    if parent:
+        write_bytes(folder / PARENTS_TOKENIZER, corpus.tokenizer)
+    record.write(folder)
+    return folder
+
+
+def _carry_out(folder: Path, recipe: Recipe, corpus: Corpus, here: Here) -> Version:
+    """Train from where the run stands, test, publish."""
+    record, world = RunRecord.read(folder), here.world
+    with contextlib.ExitStack() as stack:
+        if world.main:
+            stack.enter_context(only_writer(folder / LOCK, f"training run {folder.name}"))
+        progress = TrainingProgress(recipe.name, folder if world.main else None, here.console, here.tensorboard)
+        stack.enter_context(progress)
+        stop = stack.enter_context(StopSignals(launched=world.launched))
+        network = _network(record, recipe, corpus)
+        gpu = world.size > 1 and record.device != "cpu"
+        device = device_named(f"cuda:{world.local_rank}" if gpu else record.device)
+        translator = Translator(PyTorchEngine(network.to(device), device), Tokenizer(corpus.tokenizer), recipe)
+        progress.message(f"{recipe.name}: {recipe.model.in_words()}; {parameters(network):,} parameters")
+        processes = f", {world.size} processes" if world.size > 1 else ""
+        progress.message(f"run {folder.name}; {device}, {record.precision}, {record.threads} threads{processes}")
+        trainer = Trainer(
+            corpus,
+            translator,
+            network,
+            record.precision,
+            folder,
+            progress,
+            stop=stop,
+            world=world,
+            micro_batch_tokens=record.micro_batch_tokens,
+        )
+        if world.rank:  # dropout differs between the processes; the first one draws what it would draw alone
+            torch.manual_seed(recipe.training.seed + world.rank)
+        trainer.resume()
+        position = _trained(trainer, folder, progress)
+        averaged = trainer.averaged_updates()
+        network.load_weights(trainer.final_weights())
+        network.eval()
+        return world.first(lambda: publish(folder, record, corpus, translator, network, position, averaged, progress))
+
+
+def _network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> Seq2Seq:
+    """The network before its first update: drawn from the seed, or the parent's."""
+    torch.set_num_threads(record.threads)
+    if record.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without which cuBLAS may add up in any order
+    torch.use_deterministic_algorithms(record.deterministic)
+    keep_freed_memory()
+    torch.manual_seed(recipe.training.seed)
+    size = corpus.ledger["tokenizer"]["pieces"]
+    network = build_model(recipe.model, size, recipe.training.label_smoothing)
+    if record.parent:
+        load_parent(network, parent_of(record.parent))
+    freeze(network, recipe.training.freeze)
+    return network
+
+
+def _trained(trainer: Trainer, folder: Path, progress: TrainingProgress) -> Position:
+    """The position at the end. What ends the training before says how to go on with it."""
+    again = f"s2s resume {folder.name} goes on from"
+    try:
+        return trainer.run()
+    except StoppedError as stopped:
+        message = f"{stopped.message} at update {trainer.position.update:,}, which is saved"
+        progress.log(message)
+        raise StoppedError(stopped.signal, message, f"{again} there") from stopped
+    except S2SError as error:
+        progress.log(f"stopped: {error.message}")
+        error.hint = f"{error.hint}; {again} the last checkpoint" if error.hint else f"{again} the last checkpoint"
+        raise
+    except KeyboardInterrupt:
+        progress.message(f"stopped; {again} the last checkpoint")
+        raise

@@ -1,0 +1,155 @@
+"""Pre-flight: everything that a training will do, once, on the worst batch that the corpus can give."""
+
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from s2s.data.batching import Rows, plan_batches
+from s2s.data.corpus import Corpus, Split
+from s2s.decoding.pytorch_engine import PyTorchEngine
+from s2s.decoding.translator import Translator
+from s2s.devices.memory import free_memory, peak_memory
+from s2s.devices.runtime import keep_freed_memory, threads_for
+from s2s.devices.select import Precision, choose_precision, device_named
+from s2s.errors import ArtefactError, ResourceError
+from s2s.io.atomic import make_folder
+from s2s.models.build import build_model
+from s2s.models.profile import parameters
+from s2s.recipe.recipe import Recipe
+from s2s.registry.version import Version
+from s2s.text.tokenizer import Tokenizer
+from s2s.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from s2s.training.distributed import World
+from s2s.training.memory import does_not_fit, memory_needed, micro_batch_that_fits
+from s2s.training.optimizer import freeze, optimizer_tensors
+from s2s.training.runs.finetune import load_parent
+from s2s.training.runs.record import runs_folder
+from s2s.training.runs.removal import size_of
+from s2s.training.step import Updater
+
+TIMED = 5  # batches, spread over an epoch, whose speed stands for all
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What a training will take: bytes of memory, as estimated and at the peak of the trial; bytes of disk; seconds of
+    an epoch, without validation; tokens computed at once (0: all of a batch); three lines and their translations by
+    the network as it begins.
+    """
+
+    device: str
+    precision: Precision
+    threads: int
+    parameters: int
+    micro_batch_tokens: int
+    memory_estimate: int
+    memory_peak: int
+    memory_free: int
+    checkpoint_bytes: int
+    disk_needed: int
+    disk_free: int
+    batches: int
+    epoch_seconds: float
+    lines: list[tuple[str, str]]
+
+
+def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | None = None) -> Preflight:
+    """Try the worst batches, a checkpoint and a translation; nothing of it stays.
+
+    Raises: ResourceError where memory or disk do not suffice, before they are filled; UsageError where the recipe does
+    not fit the parent.
+    """
+    device, train = device_named(device_name), corpus.split("train")
+    torch.manual_seed(recipe.training.seed)
+    network = build_model(recipe.model, corpus.ledger["tokenizer"]["pieces"], recipe.training.label_smoothing)
+    size = parameters(network)
+    threads, precision = threads_for(size), choose_precision(recipe.training.precision, device, size)
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+    micro = recipe.training.micro_batch_tokens
+    micro = micro_batch_that_fits(recipe, corpus, device_name, precision) if micro == "auto" else micro
+    free = free_memory(device)
+    needed = memory_needed(recipe, train, micro or recipe.training.batch_tokens, precision)
+    if needed > free:
+        raise does_not_fit(needed, free)
+    if parent:
+        load_parent(network, parent)
+    freeze(network, recipe.training.freeze)
+    updater = Updater(network.to(device).train(), recipe.training, device, precision, World())
+    updater.micro_batch_tokens = micro
+    planned = _planned(train, recipe)
+    for rows in _worst(train, planned, recipe.training.batch_tokens):
+        updater.update(*train.pieces(rows), 0.0)
+    peak = peak_memory(device)
+    seconds = _epoch_seconds(updater, train, planned)
+    average = network.weights() if recipe.training.ema else None
+    saved = _save_and_read(Checkpoint(network.weights(), optimizer_tensors(updater.optimizer), {}, average))
+    _, _, averaged = recipe.training.averaging.partition(":")
+    disk = saved * (recipe.training.keep_checkpoints + 2 + int(averaged or 0)) + 4 * size
+    make_folder(runs_folder())
+    disk_free = shutil.disk_usage(runs_folder()).free
+    if disk > disk_free:
+        raise ResourceError(
+            f"the run needs {disk / 1e9:.2f} GB of disk, and {disk_free / 1e9:.2f} GB are free",
+            "free some space, set S2S_HOME to another disk, or lower training.keep_checkpoints",
+        )
+    sources, _ = corpus.split("validation").texts(range(min(3, len(corpus.split("validation")))))
+    translator = Translator(PyTorchEngine(network.eval(), device), Tokenizer(corpus.tokenizer), recipe)
+    outputs = [translation.text for translation in translator.translate(sources)]
+    return Preflight(
+        device=device_name,
+        precision=precision,
+        threads=threads,
+        parameters=size,
+        micro_batch_tokens=updater.micro_batch_tokens,
+        memory_estimate=needed,
+        memory_peak=peak,
+        memory_free=free,
+        checkpoint_bytes=saved,
+        disk_needed=disk,
+        disk_free=disk_free,
+        batches=len(planned),
+        epoch_seconds=seconds,
+        lines=list(zip(sources, outputs, strict=True)),
+    )
+
+
+def _planned(train: Split, recipe: Recipe) -> list[Rows]:
+    options = recipe.training
+    return plan_batches(train.source_lengths, train.target_lengths, options.batch_tokens, options.seed, 0)
+
+
+def _worst(train: Split, planned: list[Rows], tokens: int) -> list[Rows]:
+    """The longest sentences, as many as a batch may hold, and the fullest batch of an epoch."""
+    longest = np.maximum(train.source_lengths, train.target_lengths) + 1
+    order = np.argsort(-longest, kind="stable")
+    return [
+        order[: max(1, tokens // int(longest[order[0]]))],
+        max(planned, key=lambda rows: len(rows) * longest[rows].max()),
+    ]
+
+
+def _epoch_seconds(updater: Updater, train: Split, planned: list[Rows]) -> float:
+    """From the time of a few batches, spread over those of an epoch by their size."""
+    size = [int(train.target_lengths[rows].sum()) + len(rows) for rows in planned]
+    some = [planned[index] for index in np.linspace(0, len(planned) - 1, min(TIMED, len(planned))).astype(int)]
+    begun, done = time.perf_counter(), 0
+    for rows in some:
+        done += updater.update(*train.pieces(rows), 0.0).tokens
+    return (time.perf_counter() - begun) * sum(size) / done
+
+
+def _save_and_read(checkpoint: Checkpoint) -> int:
+    """Bytes of a checkpoint that was written where runs are kept, and read back. Raises ArtefactError."""
+    make_folder(runs_folder())
+    with tempfile.TemporaryDirectory(dir=runs_folder(), prefix=".check-") as folder:
+        path = save_checkpoint(Path(folder), 0, checkpoint)
+        back = load_checkpoint(path)
+        if any(not torch.equal(value.cpu(), back.model[name]) for name, value in checkpoint.model.items()):
+            raise ArtefactError(f"what was written to {runs_folder()} was read back otherwise")
+        return size_of(path)

@@ -1,0 +1,225 @@
+"""Runs as their folders show them: what was frozen when they began, how far they came, what was measured on the way.
+
+Free of torch, so that looking at a run costs nothing and disturbs nobody who trains.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from s2s.devices.select import Precision
+from s2s.errors import ArtefactError, UsageError, did_you_mean, explained
+from s2s.io.atomic import read_json, write_json
+from s2s.io.locks import writer
+from s2s.io.paths import home
+from s2s.recipe.load import load_recipe
+from s2s.recipe.recipe import Recipe
+
+SCHEMA = 1
+RECORD, RECIPE, METRICS, LOCK, CHECKPOINTS = "run.json", "recipe.toml", "metrics.jsonl", "lock", "checkpoints"
+MANIFEST = "manifest.json"  # of a checkpoint, written last
+KINDS = ("training", "validation")  # of the lines of metrics.jsonl
+
+Line = dict[str, Any]  # of metrics.jsonl
+State = Literal["training", "finished", "unfinished"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What is frozen when a run begins, and the version it was published as in the end.
+
+    recipe: the resolved one; tokenizer: its digest; micro_batch_tokens: what `auto` chose, or the recipe says;
+    parent: the version that training began from; changes: what was not the same when the run was gone on with.
+    What older records lack is empty.
+    """
+
+    key: str
+    name: str
+    corpus: str
+    device: str
+    precision: Precision
+    threads: int
+    created: str
+    published: str | None = None
+    schema: int = SCHEMA
+    recipe: dict[str, Any] = field(default_factory=dict)
+    tokenizer: str = ""
+    processes: int = 1
+    micro_batch_tokens: int = 0
+    deterministic: bool = False
+    parent: str | None = None
+    code: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+    features: list[str] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The record in a run's folder. Raises ArtefactError where it is damaged or of a newer schema."""
+        values = read_json(folder / RECORD)
+        try:
+            schema = int(values.get("schema", 0))
+            if schema <= SCHEMA:
+                return cls(**values)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ArtefactError(f"run {folder.name}: {RECORD} is damaged ({error})") from error
+        raise ArtefactError(f"run {folder.name}: schema {schema} is newer than this s2s reads ({SCHEMA})")
+
+    def write(self, folder: Path) -> None:
+        """Write the record into a run's folder."""
+        write_json(folder / RECORD, asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The lines of `metrics.jsonl` that count, by their kind, in the order of updates; and the update recorded last.
+
+    All have an `update`; any other key may be missing in any line.
+    """
+
+    training: list[Line]
+    validation: list[Line]
+    updates: int
+
+    @property
+    def best(self) -> Line | None:
+        """The last validation that was better than all before it."""
+        return next((line for line in reversed(self.validation) if line.get("better") is True), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run's folder, its record, the process that trains it now (by its number), and what was measured."""
+
+    folder: Path
+    record: RunRecord
+    process: str | None
+    metrics: Metrics
+
+    @property
+    def name(self) -> str:
+        """Its name: that of its folder."""
+        return self.folder.name
+
+    @property
+    def state(self) -> State:
+        """Whether it is being trained, has published its model, or neither."""
+        return "training" if self.process else "finished" if self.record.published else "unfinished"
+
+    @property
+    def updates(self) -> int:
+        """Updates done when something was recorded last."""
+        return self.metrics.updates
+
+    @property
+    def done(self) -> float | None:
+        """The share of its limit that it had reached then, 0 to 1; None where none is recorded."""
+        return number(self.metrics.training[-1], "done") if self.metrics.training else None
+
+    @property
+    def checkpoints(self) -> list[int]:
+        """The updates of the checkpoints that are complete, in rising order."""
+        return [int(path.name) for path in complete_checkpoints(self.folder / CHECKPOINTS) if path.name.isdigit()]
+
+    def recipe(self) -> Recipe:
+        """The resolved recipe. Raises ArtefactError where it is damaged or not there."""
+        try:
+            return load_recipe(str(self.folder / RECIPE))
+        except UsageError as error:
+            raise ArtefactError(f"run {self.name} is damaged: {error.message}", error.hint) from error
+
+
+def runs_folder() -> Path:
+    """Where runs are kept."""
+    return home() / "runs"
+
+
+def run_folders() -> list[Path]:
+    """The folders there, by name: of runs, of damaged ones, and of what was never completed."""
+    if not runs_folder().exists():
+        return []
+    with explained(runs_folder(), "read"):
+        return sorted(path for path in runs_folder().iterdir() if path.is_dir())
+
+
+def unfinished_run(name: str, key: str) -> Path | None:
+    """The newest folder of a run under that key that has published nothing."""
+    folders = sorted(runs_folder().glob(f"{name}-{key[:8]}*/{RECORD}"), key=lambda path: path.stat().st_mtime)
+    for folder in (path.parent for path in reversed(folders)):
+        record = RunRecord.read(folder)
+        if record.published is None and record.key == key:  # a change that was allowed has given it another
+            return folder
+    return None
+
+
+def find_run(name: str) -> Path:
+    """The folder of a run, by its name or path. Raises UsageError with the nearest names."""
+    known = sorted(path.parent.name for path in runs_folder().glob(f"*/{RECORD}"))
+    if name in known:
+        return runs_folder() / name
+    if (Path(name) / RECORD).is_file():
+        return Path(name).resolve()
+    raise UsageError(f"run {name}: no such run", did_you_mean(name, known) or f"runs are kept in {runs_folder()}")
+
+
+def read_run(folder: Path) -> Run:
+    """The run in a folder. Raises ArtefactError where it is damaged, half-made or of a newer schema."""
+    if not (folder / RECORD).is_file():
+        raise ArtefactError(
+            f"run {folder.name} is damaged: it has no {RECORD}", f"s2s runs rm {folder.name} --force removes it"
+        )
+    return Run(folder, RunRecord.read(folder), writer(folder / LOCK), read_metrics(folder / METRICS))
+
+
+def read_metrics(path: Path) -> Metrics:
+    """What a run has recorded, nothing where there is no such file yet.
+
+    What cannot be read is passed over, such as the last line of a run that was killed while it wrote, and so are lines
+    of other kinds. Where a resumed run went back to an earlier update, what it records from there on stands in the
+    place of what it had recorded before.
+    """
+    found = Metrics([], [], 0)
+    if not path.exists():
+        return found
+    with explained(path, "read"):
+        texts = path.read_bytes().split(b"\n")
+    for line in filter(None, map(_parsed, texts)):
+        lines = found.training if line["kind"] == "training" else found.validation
+        while lines and lines[-1]["update"] >= line["update"]:
+            lines.pop()
+        lines.append(line)
+        found = replace(found, updates=line["update"])
+    return found
+
+
+def _parsed(text: bytes) -> Line | None:
+    """A line of training or validation, its figures that are not finite as None; None for any other."""
+    try:
+        line = json.loads(text, parse_constant=lambda _: None)
+    except ValueError:
+        return None
+    if not isinstance(line, dict) or line.get("kind") not in KINDS or type(line.get("update")) is not int:
+        return None
+    return line
+
+
+def series(lines: Sequence[Line], key: str) -> list[tuple[int, float]]:
+    """A figure over updates: (update, figure) for the lines that have it."""
+    found = ((line["update"], number(line, key)) for line in lines)
+    return [(update, figure) for update, figure in found if figure is not None]
+
+
+def number(line: Line, key: str) -> float | None:
+    """A finite figure of a line, None where it has none under that key."""
+    value = line.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def complete_checkpoints(folder: Path) -> list[Path]:
+    """The folders of the checkpoints whose manifest is there, the oldest first."""
+    return sorted(path.parent for path in folder.glob(f"[0-9]*/{MANIFEST}"))

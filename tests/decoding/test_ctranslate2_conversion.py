@@ -1,0 +1,376 @@
+"""Conversions give what the network gives: CTranslate2 beside PyTorch, for every option of a Transformer."""
+
+import json
+import shutil
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import numpy as np
+import pytest
+import torch
+from sentencepiece import SentencePieceProcessor
+from torch import Tensor, nn
+
+from s2s.decoding import ctranslate2_conversion as module
+from s2s.decoding.ctranslate2_conversion import (
+    COMPUTE_TYPES,
+    MOST_PIECES,
+    convert,
+    converted,
+    export,
+    inexpressible,
+    longest_output,
+    sinusoidal_rows,
+)
+from s2s.decoding.hypothesis import longest_source
+from s2s.decoding.loading import reference_translator
+from s2s.errors import ArtefactError, ResourceError, UsageError
+from s2s.models.build import build_model
+from s2s.models.encoder_decoder import Seq2Seq
+from s2s.models.positions import SinusoidalPositions
+from s2s.recipe.recipe import Recipe
+from s2s.registry.store import Registry
+from s2s.registry.version import Version
+from s2s.text.tokenizer import BOS, EOS, Tokenizer
+
+V, D = 60, 12
+SOURCES, TARGETS = (4, 2, 6), (7, 8, 1)  # pieces of B = 3 sentences
+ENCODER = {"family": "transformer", "layers": 2, "heads": 3, "feed_forward": 14}
+DECODER = {"family": "transformer", "layers": 3, "heads": 2, "feed_forward": 10}
+NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {  # options of encoder, decoder, model
+    "as it is": ({}, {}, {}),
+    "post, gelu, no biases": (
+        {"norm": "post", "activation": "gelu", "attention_bias": False},
+        {"norm_kind": "rms", "activation": "swiglu", "attention_layer": 1},
+        {"tied_embeddings": "none", "output_bias": False},
+    ),
+    "learned positions": (
+        {"norm_kind": "rms", "activation": "swiglu", "positions": "learned", "max_positions": 4},
+        {"norm": "post", "activation": "gelu", "positions": "learned", "max_positions": 5, "attention_layer": 2},
+        {"tied_embeddings": "target"},
+    ),
+    "post, rms": (
+        {"norm": "post", "norm_kind": "rms"},
+        {"norm": "post", "norm_kind": "rms", "attention_bias": False, "attention_layer": -3},
+        {"tied_embeddings": "none"},
+    ),
+    "rotary": ({"positions": "rotary"}, {"positions": "rotary", "attention_bias": False}, {}),
+    "rotary and learned": ({"positions": "rotary", "norm": "post"}, {"positions": "learned"}, {"output_bias": False}),
+}
+
+
+def recipe_of(encoder: dict[str, Any], decoder: dict[str, Any], model: dict[str, Any]) -> Recipe:
+    options = {"embedding": D, "encoder": ENCODER | encoder, "decoder": DECODER | decoder} | model
+    return Recipe.model_validate({"name": "tiny", "data": {"kind": "generator"}, "model": options})
+
+
+@dataclass
+class Pair:
+    """A network, and what CTranslate2 makes of it."""
+
+    network: Seq2Seq
+    converted: ctranslate2.Translator
+    tokenizer: Tokenizer
+
+    @classmethod
+    def of(cls, recipe: Recipe, tokenizer: Tokenizer, folder: Path, compute: str = "fp32") -> "Pair":
+        torch.manual_seed(1)
+        network = build_model(recipe.model, V).eval()
+        for parameter in network.parameters():
+            nn.init.normal_(parameter, std=0.4)
+        weights = {name: value.numpy() for name, value in network.weights().items()}
+        before = {name: value.copy() for name, value in weights.items()}
+        folder.mkdir()
+        convert(weights, tokenizer, recipe, folder, compute)
+        assert all(np.array_equal(before[name], weights[name]) for name in weights)
+        return cls(network, ctranslate2.Translator(str(folder), intra_threads=1), tokenizer)
+
+    @torch.no_grad()
+    def forced(self, source: list[int], target: list[int]) -> tuple[Tensor, Tensor]:
+        """PyTorch's logits [T, V] and weights [T, S] of a target behind BOS."""
+        ids = torch.tensor([[*source, EOS]])
+        memory = self.network.encoder(ids, torch.tensor([ids.shape[1]]))
+        decoded = self.network.decoder(memory, torch.tensor([[BOS, *target]]), weights=True)
+        logits = nn.functional.linear(decoded.hidden, self.network.weight, self.network.bias)
+        assert decoded.weights is not None
+        return logits[0], decoded.weights[0]
+
+    def ids(self, pieces: list[str]) -> list[int]:
+        return [self.tokenizer.pieces(range(V)).index(piece) for piece in pieces]
+
+    def scores_differ(self, sources: list[list[int]], targets: list[list[int]]) -> float:
+        """The largest difference of a piece's log-probability, EOS's included."""
+        pieces = self.tokenizer.pieces
+        found = self.converted.score_batch(
+            [pieces(source) for source in sources], [pieces(target) for target in targets], max_input_length=0
+        )
+        worst = 0.0
+        for source, target, score in zip(sources, targets, found, strict=True):
+            logits, _ = self.forced(source, target)
+            wanted = logits.log_softmax(-1)[torch.arange(len(target) + 1), torch.tensor([*target, EOS])]
+            assert len(score.log_probs) == len(target) + 1
+            worst = max(worst, float(np.abs(wanted.numpy() - np.array(score.log_probs)).max()))
+        return worst
+
+
+def sentences(lengths: tuple[int, ...], seed: int = 1) -> list[list[int]]:
+    draw = np.random.default_rng(seed)
+    return [draw.integers(EOS + 1, V, length).tolist() for length in lengths]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(transformer: dict[str, bytes]) -> Tokenizer:
+    return Tokenizer(transformer["tokenizer.model"])
+
+
+@pytest.fixture(params=NETWORKS.values(), ids=NETWORKS.keys())
+def pair(request: pytest.FixtureRequest, tokenizer: Tokenizer, tmp_path: Path) -> Pair:
+    recipe = recipe_of(*request.param)
+    assert inexpressible(recipe) is None
+    return Pair.of(recipe, tokenizer, tmp_path / "converted")
+
+
+class TestConvert:
+    def test_scores(self, pair: Pair) -> None:
+        assert pair.scores_differ(sentences(SOURCES), sentences(TARGETS, 2)) < 1e-4
+
+    @pytest.mark.parametrize("beam", [1, 3])
+    def test_attention(self, pair: Pair, beam: int) -> None:
+        """One sentence at a time: in a batch with a beam, CTranslate2 gives others' weights at the first position."""
+        sources = sentences(SOURCES)
+        answers = pair.converted.translate_batch(
+            [pair.tokenizer.pieces(source) for source in sources],
+            beam_size=beam,
+            max_batch_size=1 if beam > 1 else 0,
+            max_decoding_length=9,
+            return_attention=True,
+            return_end_token=True,
+        )
+        for source, answer in zip(sources, answers, strict=True):
+            given = np.array(answer.attention[0])
+            _, weights = pair.forced(source, pair.ids(answer.hypotheses[0]))
+            assert given.shape == (len(answer.hypotheses[0]), len(source))  # the source's EOS is left out
+            np.testing.assert_allclose(given, weights[: len(given), :-1].numpy(), atol=1e-5)
+            np.testing.assert_allclose(1 - given.sum(1), weights[: len(given), -1].numpy(), atol=1e-5)
+
+    def test_beam_search_ranks_by_the_networks_own_scores(self, pair: Pair) -> None:
+        sources, never = sentences(SOURCES), pair.tokenizer.pieces(range(EOS))
+        answers = pair.converted.translate_batch(
+            [pair.tokenizer.pieces(source) for source in sources],
+            beam_size=3,
+            max_decoding_length=9,
+            min_decoding_length=0,
+            suppress_sequences=[[piece] for piece in never],
+            return_scores=True,
+            return_end_token=True,
+        )
+        for source, answer in zip(sources, answers, strict=True):
+            found = pair.ids(answer.hypotheses[0])
+            logits, _ = pair.forced(source, found)
+            logits[:, :EOS] = -torch.inf
+            wanted = logits.log_softmax(-1)[torch.arange(len(found)), torch.tensor(found)].mean()
+            assert answer.scores[0] == pytest.approx(wanted.item(), abs=1e-5)
+
+    @pytest.mark.parametrize("compute", ["int8", "int8_bf16", "bf16"])
+    def test_fewer_bits_give_nearly_the_same(self, tokenizer: Tokenizer, tmp_path: Path, compute: str) -> None:
+        recipe = recipe_of({}, {}, {})
+        pair = Pair.of(recipe, tokenizer, tmp_path / "converted", compute)
+        assert 1e-5 < pair.scores_differ(sentences(SOURCES), sentences(TARGETS, 2)) < 0.1
+        whole = Pair.of(recipe, tokenizer, tmp_path / "whole")
+        assert whole.converted.compute_type == "float32"
+        sizes = [(tmp_path / name / "model.bin").stat().st_size for name in ("converted", "whole")]
+        assert sizes[0] < 0.9 * sizes[1]
+
+    def test_each_precision_is_one_of_ctranslate2(self) -> None:
+        from ctranslate2.specs.model_spec import ACCEPTED_MODEL_TYPES
+
+        assert set(COMPUTE_TYPES.values()) <= set(ACCEPTED_MODEL_TYPES)
+
+    @pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rotary"])
+    def test_the_longest(self, tokenizer: Tokenizer, tmp_path: Path, positions: str) -> None:
+        sides = {"positions": positions, "max_positions": 50}
+        recipe = recipe_of(sides, sides, {})
+        pair = Pair.of(recipe, tokenizer, tmp_path / "converted")
+        assert (longest_source(recipe), longest_output(recipe)) == (400, 1210)
+        assert pair.scores_differ(sentences((400, 3)), sentences((1210, 5))) < 1e-4
+        if positions != "rotary":
+            with pytest.raises(RuntimeError, match="position"):
+                pair.scores_differ(sentences((3,)), sentences((1220,)))
+
+    def test_padding_changes_nothing(self, pair: Pair) -> None:
+        sources, targets = sentences(SOURCES), sentences(TARGETS, 2)
+        together = pair.converted.score_batch(*([pair.tokenizer.pieces(ids) for ids in b] for b in (sources, targets)))
+        for source, target, score in zip(sources, targets, together, strict=True):
+            alone = pair.converted.score_batch([pair.tokenizer.pieces(source)], [pair.tokenizer.pieces(target)])[0]
+            np.testing.assert_allclose(score.log_probs, alone.log_probs, atol=1e-5)
+
+    def test_weights_that_do_not_fit(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        recipe = recipe_of({}, {}, {})
+        weights = {name: value.numpy() for name, value in build_model(recipe.model, V).weights().items()}
+        name = "decoder.blocks.1.cross_attention.key_value.weight"
+        others = {key: value for key, value in weights.items() if key != name}
+        for wrong, message in (
+            (others, f"{name} is missing"),
+            (others | {name: weights[name][1:]}, rf"{name} has shape \(23, 12\) instead of \(24, 12\)"),
+            (weights | {"more": weights["bias"]}, "not known: more"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                convert(wrong, tokenizer, recipe, tmp_path, "fp32")
+
+
+class TestInexpressible:
+    @pytest.mark.parametrize("side", ["encoder", "decoder"])
+    def test_recurrent_networks(self, side: str) -> None:
+        recipe = recipe_of({}, {}, {side: {"family": "rnn"}})
+        assert inexpressible(recipe) == f"its {side} is no Transformer"
+
+
+class TestLengths:
+    def test_what_training_saw_can_be_read(self) -> None:
+        values = recipe_of({}, {}, {}).as_dict()
+        longer = Recipe.model_validate(values | {"data": {"kind": "generator", "max_length": 500}})
+        assert (longest_source(longer), longest_output(longer)) == (500, 1510)
+
+    def test_a_huge_ratio_makes_no_huge_table(self) -> None:
+        values = recipe_of({}, {}, {}).as_dict()
+        assert longest_output(Recipe.model_validate(values | {"decoding": {"max_ratio": 1000}})) == MOST_PIECES
+
+
+def test_rows_of_sines_are_the_networks() -> None:
+    rows = SinusoidalPositions(D).added(1500, torch.zeros(1))
+    np.testing.assert_allclose(sinusoidal_rows(1500, D), rows.numpy(), atol=1e-4)
+
+
+@pytest.fixture
+def version(transformer: dict[str, bytes], card: Any) -> Version:
+    return Registry.default().publish("tiny", transformer, card)
+
+
+class TestConverted:
+    @pytest.fixture
+    def count(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The compute type of each conversion that was made."""
+        made: list[str] = []
+
+        def counted(*arguments: Any) -> None:
+            made.append(arguments[-1])
+            convert(*arguments)
+
+        monkeypatch.setattr(module, "convert", counted)
+        return made
+
+    def test_it_is_made_once(self, version: Version, own_home: Path, count: list[str]) -> None:
+        folder = converted(version, "fp32")
+        assert folder.parent == own_home / "cache" / "ctranslate2"
+        assert converted(version, "fp32") == folder
+        assert count == ["fp32"]
+        assert list(folder.parent.iterdir()) == [folder]
+        ctranslate2.Translator(str(folder))
+
+    def test_its_folder_is_for_a_version_and_a_precision(self, version: Version, card: Any, count: list[str]) -> None:
+        files = {name: version.read(name) for name in version.files}
+        recipe = json.loads(files["recipe.json"])
+        recipe["decoding"]["max_ratio"] = 2.0
+        other = Registry.default().publish("tiny", files | {"recipe.json": json.dumps(recipe).encode()}, card)
+        again = Registry.default().publish("same", files, card)
+        folders = [converted(one, "fp32") for one in (version, other, again)]
+        assert folders[0] == folders[2] != folders[1]
+        assert converted(version, "int8") not in folders
+        assert count == ["fp32", "fp32", "int8"]
+
+    @pytest.mark.parametrize("name", ["model.bin", "config.json", "shared_vocabulary.json", module.RECORD])
+    @pytest.mark.parametrize("damage", ["changed", "gone"])
+    def test_a_damaged_one_is_made_anew(self, version: Version, count: list[str], name: str, damage: str) -> None:
+        folder = converted(version, "fp32")
+        whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+        if damage == "changed":
+            (folder / name).write_bytes(whole[name][:-3] + b"?" + whole[name][-2:] if name != module.RECORD else b"{}")
+        else:
+            (folder / name).unlink()
+        assert converted(version, "fp32") == folder
+        assert count == ["fp32", "fp32"]
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
+        assert list(folder.parent.iterdir()) == [folder]
+
+    def test_two_at_once(self, version: Version, count: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        both, write, found = threading.Barrier(2), module._write, []
+
+        def meeting(*arguments: Any) -> None:
+            both.wait(60)
+            write(*arguments)
+            both.wait(60)
+
+        monkeypatch.setattr(module, "_write", meeting)
+        threads = [threading.Thread(target=lambda: found.append(converted(version, "fp32"))) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found[0] == found[1]
+        assert count == ["fp32", "fp32"]
+        assert list(found[0].parent.iterdir()) == [found[0]]
+        ctranslate2.Translator(str(found[0]))
+
+    def test_nothing_is_left_of_one_that_was_interrupted(
+        self, version: Version, own_home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(weights: Any, tokenizer: Any, recipe: Any, folder: Path, compute: str) -> None:
+            (folder / "model.bin").write_bytes(b"half")
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(module, "convert", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            converted(version, "fp32")
+        assert list((own_home / "cache" / "ctranslate2").iterdir()) == []
+
+    def test_a_cache_that_cannot_be_written(self, version: Version, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("S2S_CACHE", "/proc/here")
+        with pytest.raises(ResourceError) as caught:
+            converted(version, "fp32")
+        assert "S2S_CACHE" in (caught.value.hint or "")
+
+    def test_a_version_whose_files_do_not_fit_together(self, version: Version, card: Any) -> None:
+        files = {name: version.read(name) for name in version.files}
+        recipe = json.loads(files["recipe.json"])
+        recipe["model"]["embedding"] = 14
+        other = Registry.default().publish("tiny", files | {"recipe.json": json.dumps(recipe).encode()}, card)
+        with pytest.raises(ArtefactError, match="tiny:2: weights and recipe do not fit together: weight has shape"):
+            converted(other, "fp32")
+
+    @pytest.mark.usefixtures("trained_home")
+    def test_a_network_that_cannot_be_expressed(self) -> None:
+        with pytest.raises(UsageError, match="numbers-attention:1: its encoder is no Transformer"):
+            converted(Registry.default().resolve("numbers-attention"), "fp32")
+
+
+class TestExport:
+    def test_plain_ctranslate2_and_sentencepiece_translate_as_s2s_does(self, version: Version, tmp_path: Path) -> None:
+        export(version, tmp_path / "out", "fp32")
+        line = "abc fgh d"
+        processor = SentencePieceProcessor(model_file=str(tmp_path / "out" / "tokenizer.model"))
+        pieces = processor.encode(line, out_type=str)
+        answer = ctranslate2.Translator(str(tmp_path / "out")).translate_batch(
+            [pieces],
+            beam_size=1,
+            max_decoding_length=3 * len(pieces) + 10,
+            min_decoding_length=0,
+            suppress_sequences=[["<pad>"], ["<unk>"], ["<s>"]],
+        )[0]
+        ours = reference_translator(version, torch.device("cpu"))
+        greedy = ours.recipe.decoding.model_copy(update={"beam": 1})
+        assert processor.decode(answer.hypotheses[0]) == ours.translate([line], greedy)[0].text
+
+    def test_it_needs_nothing_of_s2s(self, version: Version, tmp_path: Path) -> None:
+        export(version, tmp_path / "out", "int8")
+        shutil.move(tmp_path / "out", tmp_path / "elsewhere")
+        ctranslate2.Translator(str(tmp_path / "elsewhere"))
+        assert not (tmp_path / "elsewhere" / module.RECORD).exists()
+
+    def test_what_is_there_stays(self, version: Version, tmp_path: Path) -> None:
+        (tmp_path / "out").mkdir()
+        with pytest.raises(UsageError, match="exists"):
+            export(version, tmp_path / "out", "fp32")
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]

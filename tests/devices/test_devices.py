@@ -1,0 +1,116 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from s2s.devices import runtime, select
+from s2s.devices.runtime import machine, processor_features, usable_threads, versions
+from s2s.devices.select import available_devices, choose_precision, device_identity, device_named
+from s2s.errors import ResourceError, UsageError
+
+
+def test_threads_follow_affinity():
+    one = min(os.sched_getaffinity(0))
+    code = (
+        "import os; from s2s.devices.runtime import usable_threads; "
+        f"os.sched_setaffinity(0, {{{one}}}); print(usable_threads())"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("quota", "threads"),
+    [("max 100000", 8), ("300000 100000", 3), ("50000 100000", 1), ("9900000 100000", 8), ("odd", 8)],
+)
+def test_threads_follow_the_cgroups_quota(monkeypatch, quota, threads):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    monkeypatch.setattr(Path, "read_text", lambda path: quota)
+    assert usable_threads() == threads
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "features"),
+    [
+        ("processor : 0\nflags\t\t: fpu avx2 avx512f amx_bf16\n", ["avx2", "avx512f", "amx_bf16"]),
+        ("processor : 0\nFeatures\t: fp asimd bf16\n", ["asimd", "bf16"]),
+        ("processor : 0\n", []),
+    ],
+)
+def test_processor_features(monkeypatch, cpuinfo, features):
+    monkeypatch.setattr(Path, "read_text", lambda path: cpuinfo)
+    assert processor_features() == features
+
+
+def test_versions_name_what_shapes_a_result():
+    found = versions()
+    assert found["torch"] == torch.__version__
+    assert {"python", "s2s", "sacrebleu", "sentencepiece", "datasets", "numpy"} <= set(found)
+
+
+def test_the_machine_in_words():
+    found = machine()
+    assert found["threads"] == usable_threads()
+    assert found["features"] == processor_features()
+
+
+def test_the_processor_is_always_there_and_the_last_choice():
+    assert available_devices()[-1] == "cpu"
+    assert device_named("cpu") == torch.device("cpu")
+
+
+def test_graphics_cards_come_first(monkeypatch):
+    monkeypatch.setattr(select, "_has_driver", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert available_devices() == ["cuda:0", "cuda:1", "cpu"]
+    assert device_named("cuda") == torch.device("cuda:0")
+    assert device_named("cuda:1") == torch.device("cuda:1")
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "mps", "tpu:0"])
+def test_a_device_that_does_not_exist(name):
+    with pytest.raises(UsageError, match="no such device"):
+        device_named(name)
+
+
+@pytest.mark.parametrize("name", ["cuda:2", "cuda:99", "cuda:x"])
+def test_a_device_that_is_not_here(monkeypatch, name):
+    monkeypatch.setattr(select, "_has_driver", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ResourceError) as caught:
+        device_named(name)
+    assert "cuda:0, cuda:1, cpu" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "features", "precision"),
+    [
+        ("auto", ["avx2", "avx512_bf16"], "bf16"),
+        ("auto", ["amx_bf16"], "bf16"),
+        ("auto", ["avx2", "avx512f"], "fp32"),
+        ("fp32", ["amx_bf16"], "fp32"),
+        ("bf16", [], "bf16"),
+    ],
+)
+def test_precision(monkeypatch, wanted, features, precision):
+    monkeypatch.setattr(runtime, "processor_features", lambda: features)
+    assert choose_precision(wanted, torch.device("cpu")) == precision
+
+
+def test_a_small_network_computes_in_fp32_unless_told_otherwise(monkeypatch):
+    monkeypatch.setattr(runtime, "processor_features", lambda: ["avx512_bf16"])
+    found = [choose_precision("auto", torch.device("cpu"), size) for size in (999_999, 1_000_000)]
+    assert found == ["fp32", "bf16"]
+    assert choose_precision("bf16", torch.device("cpu"), 5) == "bf16"
+
+
+@pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_precision_of_a_graphics_card(monkeypatch, supported, precision):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
+    assert choose_precision("auto", torch.device("cuda:0")) == precision
+
+
+def test_the_processor_has_one_identity():
+    assert device_identity("cpu") == "cpu"

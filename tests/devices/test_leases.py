@@ -1,0 +1,300 @@
+import fcntl
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import s2s
+from s2s.devices import leases, runtime, select
+from s2s.devices.leases import Holder, holders, lease, lease_folder
+from s2s.errors import ResourceError, UsageError
+
+TRAIN = "s2s train numbers/attention"
+
+HOLD = """
+import sys
+from s2s.registry.leases import lease
+with lease("cpu", wait=False, command="s2s serve"):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture(autouse=True)
+def two_slots(monkeypatch) -> None:
+    monkeypatch.setattr(runtime, "usable_threads", lambda: 2)
+
+
+@pytest.fixture
+def gpus(monkeypatch) -> None:
+    """A host with two GPUs."""
+    monkeypatch.setattr(select, "available_devices", lambda: ["cuda:0", "cuda:1", "cpu"])
+    monkeypatch.setattr(
+        select, "device_identity", {"cuda:0": "gpu-aa/1", "cuda:1": "gpu-bb/1", "cpu": "cpu"}.__getitem__
+    )
+
+
+@contextmanager
+def held(*wanted: str) -> Iterator[list[str]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(lease(device, wait=False, command=TRAIN)) for device in wanted]
+
+
+def refusal(device: str) -> str:
+    with pytest.raises(ResourceError) as caught, lease(device, wait=False, command="s2s translate"):
+        pass
+    return f"{caught.value.message} | {caught.value.hint}"
+
+
+def test_who_holds_what():
+    assert holders() == []
+    with held("cpu") as names:
+        assert names == ["cpu"]
+        (holder,) = holders()
+        assert (holder.device, holder.pid, holder.command) == ("cpu", os.getpid(), TRAIN)
+        begun = datetime.fromisoformat(holder.since)
+        assert abs(begun - datetime.now().astimezone()) < timedelta(hours=1)
+    assert holders() == []
+
+
+def test_the_processor_has_as_many_slots_as_threads():
+    with held("cpu", "cpu"):
+        assert len(holders()) == 2
+        message = refusal("cpu")
+        words = (
+            f"root (pid {os.getpid()}, `{TRAIN}`) since " if os.geteuid() == 0 else f"(pid {os.getpid()}, `{TRAIN}`)"
+        )
+        assert message.startswith("device cpu is held by ")
+        assert message.count(words) == 2
+        assert "| --wait waits for it; s2s models ps lists holders" in message
+    with held("cpu", "cpu") as names:
+        assert names == ["cpu", "cpu"]
+
+
+def test_many_holders_are_not_all_named(monkeypatch):
+    monkeypatch.setattr(runtime, "usable_threads", lambda: 7)
+    with held(*["cpu"] * 7):
+        message = refusal("cpu")
+    assert message.count(TRAIN) == 4
+    assert "; 3 more |" in message
+
+
+def test_auto_takes_the_first_free_gpu_and_never_the_processor(gpus):
+    with held("auto", "auto") as names:
+        assert names == ["cuda:0", "cuda:1"]
+        assert refusal("auto").startswith("all 2 GPUs are held by ")
+        assert {holder.device for holder in holders()} == {"cuda:0", "cuda:1"}
+    with held("cuda:0", "auto", "cpu") as names:
+        assert names == ["cuda:0", "cuda:1", "cpu"]
+        assert refusal("cuda:0").startswith("device cuda:0 is held by ")
+
+
+def test_auto_without_a_gpu_is_the_processor(monkeypatch):
+    monkeypatch.setattr(select, "available_devices", lambda: ["cpu"])
+    with held("auto") as names:
+        assert names == ["cpu"]
+
+
+def test_a_gpu_is_one_whatever_a_process_calls_it(gpus, monkeypatch):
+    with held("cuda:0"):
+        monkeypatch.setattr(select, "device_identity", {"cuda:0": "gpu-bb/1", "cuda:1": "gpu-aa/1"}.__getitem__)
+        with held("auto") as names:
+            assert names == ["cuda:0"]
+            assert "held" in refusal("cuda:1")
+
+
+def test_devices_that_are_not_here(gpus):
+    with pytest.raises(ResourceError, match="cuda:5 is not here"), lease("cuda:5", wait=False, command=TRAIN):
+        pass
+    with pytest.raises(UsageError, match="no such device"), lease("abacus", wait=False, command=TRAIN):
+        pass
+    assert holders() == []
+
+
+def test_a_lease_ends_with_an_exception():
+    with pytest.raises(ZeroDivisionError), held("cpu"):
+        raise ZeroDivisionError
+    assert holders() == []
+
+
+def test_a_lease_ends_with_its_process_however_that_ends():
+    environment = os.environ | {"PYTHONPATH": str(Path(s2s.__file__).parents[1])}
+    command = [sys.executable, "-c", HOLD]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n"
+        (holder,) = holders()
+        assert (holder.pid, holder.command) == (process.pid, "s2s serve")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert holders() == []
+        with held("cpu", "cpu") as names:
+            assert names == ["cpu", "cpu"]
+
+
+def test_a_lease_ends_though_a_forked_child_lives_on():
+    starter, start = os.pipe()
+    with held("cpu", "cpu"):
+        child = os.fork()
+        if child == 0:
+            os.close(start)
+            os.read(starter, 1)
+            os._exit(0)
+    try:
+        with held("cpu", "cpu") as names:
+            assert names == ["cpu", "cpu"]
+    finally:
+        os.close(start)
+        os.close(starter)
+        os.waitpid(child, 0)
+
+
+def test_waiting_says_whom_for_and_takes_what_gets_free(monkeypatch):
+    monkeypatch.setattr(leases, "POLL_SECONDS", 0.01)
+    told, free = [], threading.Event()
+
+    def notify(text: str) -> None:
+        told.append(text)
+        free.set()
+
+    def hold(ready: threading.Event) -> None:
+        with held("cpu", "cpu"):
+            ready.set()
+            free.wait(30)
+
+    ready = threading.Event()
+    holder = threading.Thread(target=hold, args=(ready,))
+    holder.start()
+    assert ready.wait(30)
+    with lease("cpu", wait=True, command="s2s translate", notify=notify) as name:
+        assert name == "cpu"
+        assert [found.command for found in holders()] == ["s2s translate"] or free.is_set()
+    holder.join()
+    assert len(told) == 1
+    assert told[0].startswith("device cpu is held by ")
+    assert told[0].endswith(": waiting")
+
+
+def test_waiting_for_what_is_free_says_nothing():
+    told = []
+    with lease("cpu", wait=True, command=TRAIN, notify=told.append):
+        assert told == []
+
+
+def test_a_look_at_the_locks_does_not_turn_a_taker_away(monkeypatch):
+    monkeypatch.setattr(runtime, "usable_threads", lambda: 1)
+    with held("cpu"):
+        pass
+    look = os.open(lease_folder() / "cpu-0", os.O_RDONLY)
+    fcntl.flock(look, fcntl.LOCK_SH)
+    monkeypatch.setattr(leases.time, "sleep", lambda _: fcntl.flock(look, fcntl.LOCK_UN))
+    with held("cpu") as names:
+        assert names == ["cpu"]
+    os.close(look)
+
+
+def test_every_user_of_the_host_may_take_a_lease():
+    before = os.umask(0o077)
+    try:
+        with held("cpu"):
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(lease_folder().stat().st_mode) == 0o1777
+    assert {stat.S_IMODE(path.stat().st_mode) for path in lease_folder().iterdir()} == {0o666}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_another_user_takes_turns_with_this_one(monkeypatch):
+    monkeypatch.setattr(runtime, "usable_threads", lambda: 1)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        monkeypatch.setenv("S2S_LEASES", f"{folder}/leases")
+        with held("cpu"):
+            assert len(holders()) == 1
+        os.seteuid(65534)
+        try:
+            with held("cpu"):
+                os.seteuid(0)
+                assert "device cpu is held by" in refusal("cpu")
+                os.seteuid(65534)
+        finally:
+            os.seteuid(0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_folder_that_may_not_be_written_is_refused_with_the_way_out(monkeypatch):
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        monkeypatch.setenv("S2S_LEASES", f"{folder}/leases")
+        os.seteuid(65534)
+        try:
+            assert "S2S_LEASES" in refusal("cpu")
+        finally:
+            os.seteuid(0)
+
+
+def test_a_link_in_place_of_the_folder_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "leases").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.setenv("S2S_LEASES", str(tmp_path / "leases"))
+    assert "is not a folder" in refusal("cpu")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["symbolic", "hard", "fifo", "folder"])
+def test_what_is_no_lease_is_refused_and_left_alone(tmp_path, kind):
+    lease_folder().mkdir()
+    precious, file = tmp_path / "precious", lease_folder() / "cpu-0"
+    precious.write_text("keep this")
+    if kind == "fifo":
+        os.mkfifo(file)
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        file.symlink_to(precious) if kind == "symbolic" else file.hardlink_to(precious)
+    assert str(file) in refusal("cpu")
+    assert precious.read_text() == "keep this"
+    assert holders() == []
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff", b"{", b'{"pid": "many"}', b'{"pid": 3}'])
+def test_a_holder_that_says_nothing_of_use_is_still_one(content, monkeypatch):
+    monkeypatch.setattr(leases, "PAUSE_SECONDS", 0)
+    with held("cpu"):
+        (lease_folder() / "cpu-0").write_bytes(content)
+        assert [holder.user for holder in holders()] == ["unknown"]
+
+
+def test_what_a_holder_says_is_kept_short_and_on_one_line():
+    with lease("cpu", wait=False, command="s2s\ntrain " + "ü" * 9000):
+        (holder,) = holders()
+    assert holder.command == "s2s train " + "ü" * 150
+
+
+@pytest.mark.parametrize(
+    ("since", "shown"),
+    [("2020-02-03T04:05:06+00:00", "2020-02-03 04:05"), ("1 o'clock", "1 o'clock")],
+)
+def test_since_when(since, shown, monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    leases.time.tzset()
+    assert Holder("cpu", 12, "ann", "s2s train x", since).in_words() == f"ann (pid 12, `s2s train x`) since {shown}"
+    today = datetime.now().astimezone().replace(hour=13, minute=5).isoformat()
+    assert Holder("cpu", 12, "ann", "s2s train x", today).since_in_words() == "13:05"
+
+
+def test_listing_the_holders_imports_no_torch():
+    code = "import json, sys; from s2s.registry.leases import holders; holders(); print(json.dumps(list(sys.modules)))"
+    environment = os.environ | {"PYTHONPATH": str(Path(s2s.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert "torch" not in json.loads(done.stdout)

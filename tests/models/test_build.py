@@ -1,0 +1,42 @@
+"""Building networks from options."""
+
+import pytest
+import torch
+
+from s2s.models.build import build_model
+from s2s.recipe.model import ModelOptions, RnnDecoderOptions, RnnEncoderOptions
+
+V, E, W, H, A = 19, 6, 4, 9, 10
+
+
+def parameters(tied: str, context: str) -> int:
+    options = ModelOptions(
+        embedding=E,
+        tied_embeddings=tied,
+        encoder=RnnEncoderOptions(width=W),
+        decoder=RnnDecoderOptions(width=H, context=context, attention_width=A),
+    )
+    return sum(parameter.numel() for parameter in build_model(options, V).parameters())
+
+
+@pytest.mark.parametrize(("tied", "tables"), [("all", 1), ("target", 2), ("none", 3)])
+@pytest.mark.parametrize("context", ["summary", "attention"])
+def test_parameters_are_those_of_the_equations(tied: str, tables: int, context: str) -> None:
+    D = 2 * W  # both directions
+    encoder = 2 * (3 * W * E + 3 * W * W + 2 * 3 * W)  # input, state, two biases, in each direction
+    cell = 3 * H * E + 3 * H * D + 3 * H * H + 2 * 3 * H  # input, context, state, two biases
+    rest = D * H + H + (H * E + E) + D * E + E * E  # initial state; read-out from state, context, input
+    score = A * H + A + A * D + A if context == "attention" else 0  # W, b, U, v
+    assert parameters(tied, context) == tables * V * E + V + encoder + cell + rest + score
+
+
+def test_weights_come_back_and_wrong_ones_are_refused() -> None:
+    options = ModelOptions(embedding=E, encoder=RnnEncoderOptions(width=W), decoder=RnnDecoderOptions(width=H))
+    first, second = build_model(options, V), build_model(options, V)
+    second.load_weights({name: value.clone() for name, value in first.weights().items()})
+    for name, value in first.weights().items():
+        assert torch.equal(value, second.weights()[name])
+    with pytest.raises(ValueError, match="not known"):
+        second.load_weights(first.weights() | {"more": torch.zeros(1)})
+    with pytest.raises(ValueError, match="shape"):
+        second.load_weights(first.weights() | {"bias": torch.zeros(V + 1)})

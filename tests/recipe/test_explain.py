@@ -1,0 +1,101 @@
+from collections.abc import Iterator
+
+import pytest
+
+from s2s.errors import UsageError
+from s2s.recipe.data import DataOptions
+from s2s.recipe.explain import keys_named, recipe_keys, section_titles
+from s2s.recipe.recipe import Recipe
+
+FIRST = {key.key: key for key in reversed(recipe_keys())}  # of a key of several families the first family's
+FAMILIES = ("rnn", "transformer")
+
+
+def leaves(values: dict, table: str = "") -> Iterator[str]:
+    """The keys of nested tables: `training.lr`."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{table}{key}.")
+        else:
+            yield table + key
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_key_is_there_for_each_family_and_described(family):
+    model = {"encoder": {"family": family}, "decoder": {"family": family}}
+    recipe = Recipe(name="any", data=DataOptions(kind="generator"), model=model)
+    there = [key.key for key in recipe_keys() if key.family in {None, family}]
+    assert sorted(there) == sorted(leaves(recipe.model_dump(by_alias=True)))
+
+
+def test_every_key_is_described():
+    assert [key.key for key in recipe_keys() if len(key.description) < 5] == []
+
+
+def test_only_tables_of_the_network_have_families():
+    assert {key.table for key in recipe_keys() if key.family} == {"model.encoder", "model.decoder"}
+    assert [key.family for key in keys_named("model.encoder.layers")] == list(FAMILIES)
+    assert [key.default for key in keys_named("model.encoder.layers")] == [1, 6]
+    assert [(key.key, key.family) for key in keys_named("heads")] == [
+        ("model.encoder.heads", "transformer"),
+        ("model.decoder.heads", "transformer"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "default"),
+    [
+        ("training.lr", "number > 0, ≤ 10", 2e-3),
+        ("training.warmup", "integer ≥ 0", 100),
+        ("training.decay", "linear | cosine | inverse_sqrt | plateau | none", "linear"),
+        ("training.betas", "list of 2: number ≥ 0, < 1", [0.9, 0.98]),
+        ("data.train.source", "list of text", []),
+        ("data.drop_duplicates", "true or false", True),
+        ("model.decoder.attention_width", "integer ≥ 1, ≤ 16384", None),
+        ("data.hub", "text", ""),
+        ("model.size", "tiny | small | base | big", None),
+        ("model.encoder.family", "rnn", "rnn"),
+        ("model.encoder.heads", "integer ≥ 1, ≤ 1024", 8),
+    ],
+)
+def test_values_and_defaults(key, values, default):
+    assert (FIRST[key].values, FIRST[key].default) == (values, default)
+
+
+def test_a_pattern_is_shown():
+    assert FIRST["training.validate_every"].values.endswith("[1-9][0-9]* (updates?|epochs?)")
+
+
+def test_only_names_have_no_default_that_of_the_model_and_of_a_family():
+    required = [(key.key, key.family) for key in recipe_keys() if key.required]
+    families = [("model.encoder.family", "transformer"), ("model.decoder.family", "transformer")]
+    assert required == [("name", None), *families]
+
+
+def test_the_keys_of_a_section_stand_together():
+    sections = [key.section for key in recipe_keys()]
+    changes = [section for section, before in zip(sections, [None, *sections], strict=False) if section != before]
+    assert len(changes) == len(set(changes))
+
+
+def test_every_section_has_a_title():
+    titles = section_titles()
+    assert {key.section for key in recipe_keys()} <= set(titles)
+    assert all(titles.values())
+    assert titles["model.encoder, family rnn"] == "A recurrent encoder."
+    assert titles["model.decoder, family transformer"] == "A Transformer decoder."
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("training.lr", 1), ("decoding", 13), ("max_ratio", 2), ("model.decoder", 9 + 13), ("layers", 4)],
+)
+def test_keys_by_name_by_table_and_by_last_name(name, count):
+    assert len(keys_named(name)) == count
+
+
+@pytest.mark.parametrize(("name", "near"), [("training.lrs", "training.lr"), ("beem", "beam"), ("modle", "model")])
+def test_an_unknown_name_has_neighbours(name, near):
+    with pytest.raises(UsageError) as caught:
+        keys_named(name)
+    assert near in str(caught.value.hint)

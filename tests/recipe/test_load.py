@@ -1,0 +1,245 @@
+import json
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from s2s.errors import ArtefactError, UsageError
+from s2s.recipe.load import builtin_recipes, find_recipe, load_recipe, parse_recipe, recipe_files, recipe_to_keep
+from s2s.recipe.model import RnnEncoderOptions, TransformerEncoderOptions
+
+SMALL = "name = 'small'\n[data]\nkind = 'generator'\n[training]\nlr = 0.5\nwarmup = 7\n"
+GATED = f"{SMALL}[model.encoder]\ncell = 'lstm'\nwidth = 24\n[model.decoder]\ncell = 'lstm'\nwidth = 48\n"
+FROZEN = Path(__file__).parent / "frozen" / "recipe-1.json"
+CELLS = sorted((builtin_recipes()["numbers/attention"].parent / "cells").glob("*.json"))
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`small.toml` in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(SMALL)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", list(builtin_recipes()))
+def test_every_builtin_recipe_loads(name):
+    recipe = load_recipe(name)
+    assert recipe.name == name.replace("/", "-")
+    assert recipe.description
+
+
+@pytest.mark.parametrize("folder", ["numbers", "multi30k"])
+def test_bottleneck_and_attention_differ_in_the_context_alone(folder):
+    attention, bottleneck = (load_recipe(f"{folder}/{name}").as_dict() for name in ("attention", "bottleneck"))
+    assert attention["model"]["decoder"].pop("context") == "attention"
+    assert bottleneck["model"]["decoder"].pop("context") == "summary"
+    for values in (attention, bottleneck):
+        del values["name"], values["description"]
+    assert attention == bottleneck
+
+
+def test_a_recipe_is_found_by_name_and_by_file(small):
+    assert find_recipe("numbers/attention") == builtin_recipes()["numbers/attention"]
+    assert find_recipe("small.toml") == Path("small.toml")
+
+
+@pytest.mark.parametrize(
+    ("reference", "hint"),
+    [("numbers/atention", "numbers/attention"), ("xyzzy", "s2s recipes list"), ("missing.toml", "no such file")],
+)
+def test_a_recipe_that_does_not_exist(small, reference, hint):
+    with pytest.raises(UsageError) as caught:
+        find_recipe(reference)
+    assert hint in f"{caught.value} {caught.value.hint}"
+
+
+def test_what_a_file_says_and_defaults_for_the_rest(small):
+    training = load_recipe("small.toml").training
+    assert (training.lr, training.warmup, training.clip_norm) == (0.5, 7, 1.0)
+
+
+def test_extends_replaces_single_keys(small):
+    (small / "more.toml").write_text("extends = 'small.toml'\nname = 'more'\n[training]\nlr = 0.25\n")
+    recipe = load_recipe("more.toml")
+    assert (recipe.name, recipe.training.lr, recipe.training.warmup) == ("more", 0.25, 7)
+
+
+def test_extends_is_relative_to_its_file_and_may_name_a_builtin_recipe(small):
+    (small / "folder").mkdir()
+    (small / "folder" / "more.toml").write_text("extends = '../small.toml'\n")
+    assert load_recipe("folder/more.toml").training.lr == 0.5
+    (small / "builtin.toml").write_text("extends = 'numbers/attention'\nname = 'mine'\n")
+    assert load_recipe("builtin.toml").model == load_recipe("numbers/attention").model
+
+
+def test_a_chain_of_files_the_nearest_first(small):
+    (small / "b.toml").write_text("extends = 'small.toml'\n[training]\nlr = 0.25\nseed = 3\n")
+    (small / "c.toml").write_text("extends = 'b.toml'\n[training]\nlr = 0.125\n")
+    training = load_recipe("c.toml").training
+    assert (training.lr, training.seed, training.warmup) == (0.125, 3, 7)
+    assert [path.name for path in recipe_files(Path("c.toml"))] == ["c.toml", "b.toml", "small.toml"]
+
+
+@pytest.mark.parametrize("text", ["extends = 'a.toml'\n", "extends = 'b.toml'\n"])
+def test_a_recipe_cannot_extend_itself(small, text):
+    (small / "a.toml").write_text(text)
+    (small / "b.toml").write_text("extends = 'a.toml'\n")
+    with pytest.raises(UsageError, match="extends itself"):
+        load_recipe("a.toml")
+
+
+@pytest.mark.parametrize("base", ["'nothing.toml'", "3"])
+def test_extends_of_nothing(small, base):
+    (small / "a.toml").write_text(f"extends = {base}\n")
+    with pytest.raises(UsageError, match="extends"):
+        load_recipe("a.toml")
+
+
+@pytest.mark.parametrize("content", [b"name = ", b"name = '\xff'\n", b"[data\n"])
+def test_a_file_that_is_not_toml(small, content):
+    (small / "bad.toml").write_bytes(content)
+    with pytest.raises(UsageError, match=r"bad\.toml: not TOML"):
+        load_recipe("bad.toml")
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("training.lr=1e-3", 1e-3),
+        ("training.seed=11", 11),
+        ('training.limit="9 updates"', "9 updates"),
+        ("training.limit=9 updates", "9 updates"),
+        ("training.precision=fp32", "fp32"),
+        ("training.betas=[0.5, 0.75]", (0.5, 0.75)),
+    ],
+)
+def test_overrides_are_toml_values_or_else_texts(small, override, value):
+    training = load_recipe("small.toml", [override]).training
+    assert getattr(training, override.partition("=")[0].removeprefix("training.")) == value
+
+
+def test_the_last_override_counts(small):
+    assert load_recipe("small.toml", ["training.lr=0.1", "training.lr=0.2"]).training.lr == 0.2
+
+
+@pytest.mark.parametrize("override", ["training.lr", "=3", "name.more=3", "training.lr.more=3"])
+def test_overrides_that_are_none(small, override):
+    with pytest.raises(UsageError, match="--set"):
+        load_recipe("small.toml", [override])
+
+
+def test_a_newer_schema_is_refused_by_number():
+    with pytest.raises(ArtefactError, match="schema 2 is newer"):
+        parse_recipe({"schema": 2, "anything": "at all"}, "recipe x")
+
+
+def test_the_root_of_the_data_is_relative_to_the_file_or_to_the_current_folder(small, monkeypatch):
+    (small / "folder").mkdir()
+    (small / "folder" / "rooted.toml").write_text(SMALL.replace("'generator'", "'generator'\nroot = 'texts'"))
+    assert load_recipe("small.toml").data.root == str(small)
+    assert load_recipe("folder/rooted.toml").data.root == str(small / "folder" / "texts")
+    assert load_recipe("folder/rooted.toml", ["data.root=mine"]).data.root == str(small / "mine")
+    assert load_recipe("folder/rooted.toml", ["data.root=/else"]).data.root == "/else"
+
+
+@pytest.fixture
+def gated(small: Path) -> Path:
+    """`lstm.toml` beside `small.toml`, with keys that only recurrent networks have."""
+    (small / "lstm.toml").write_text(GATED)
+    return small
+
+
+def test_a_table_of_another_family_replaces_the_one_it_extends(gated):
+    blocks = "[model.encoder]\nfamily = 'transformer'\nlayers = 3\n"
+    (gated / "blocks.toml").write_text(f"extends = 'lstm.toml'\n{blocks}")
+    model = load_recipe("blocks.toml").model
+    assert model.encoder.model_dump(exclude_defaults=True) == {"family": "transformer", "layers": 3}
+    assert (model.decoder.cell, model.decoder.width) == ("lstm", 48)
+
+
+def test_a_table_of_the_same_family_is_laid_over(gated):
+    (gated / "blocks.toml").write_text("extends = 'lstm.toml'\n[model.encoder]\nfamily = 'rnn'\nwidth = 20\n")
+    (gated / "more.toml").write_text("extends = 'blocks.toml'\n[model.encoder]\nlayers = 2\n")
+    encoder = load_recipe("more.toml").model.encoder
+    assert (encoder.cell, encoder.width, encoder.layers) == ("lstm", 20, 2)
+
+
+def test_a_family_there_and_back_begins_with_defaults(gated):
+    (gated / "blocks.toml").write_text("extends = 'lstm.toml'\n[model.encoder]\nfamily = 'transformer'\nheads = 4\n")
+    (gated / "deeper.toml").write_text("extends = 'blocks.toml'\n[model.encoder]\nlayers = 2\n")
+    (gated / "back.toml").write_text("extends = 'deeper.toml'\n[model.encoder]\nfamily = 'rnn'\nlayers = 5\n")
+    assert load_recipe("deeper.toml").model.encoder.model_dump(include={"family", "heads", "layers"}) == {
+        "family": "transformer",
+        "heads": 4,
+        "layers": 2,
+    }
+    assert load_recipe("back.toml").model.encoder == RnnEncoderOptions(layers=5)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    list(permutations(["model.encoder.layers=2", "model.encoder.family=transformer", "model.encoder.heads=4"])),
+)
+def test_overrides_of_a_family_and_of_its_keys_in_any_order(gated, overrides):
+    encoder = load_recipe("lstm.toml", overrides).model.encoder
+    assert encoder == TransformerEncoderOptions(family="transformer", layers=2, heads=4)
+
+
+def test_the_last_family_counts_and_keeps_the_tables_own_keys(gated):
+    overrides = ["model.encoder.family=transformer", "model.encoder.layers=2", "model.encoder.family=rnn"]
+    assert load_recipe("lstm.toml", overrides).model.encoder == RnnEncoderOptions(cell="lstm", width=24, layers=2)
+
+
+def test_a_whole_table_can_be_set(gated):
+    override = 'model.encoder={family = "transformer", heads = 2}'
+    encoder = load_recipe("lstm.toml", [override]).model.encoder
+    assert encoder == TransformerEncoderOptions(family="transformer", heads=2)
+
+
+def test_a_recipe_to_keep_has_a_root_only_where_one_is_given_and_files_are_read(small):
+    files = "train = { source = ['a'], target = ['b'] }\nhold_out_validation = 2\nhold_out_test = 3\n"
+    (small / "lines.toml").write_text(f"name = 'lines'\n[data]\n{files}")
+    (small / "rooted.toml").write_text("extends = 'lines.toml'\ndata.root = 'texts'\n")
+    assert "root" not in recipe_to_keep("lines.toml")["data"]
+    assert "root" not in recipe_to_keep("small.toml", ["data.root=mine"])["data"]
+    assert recipe_to_keep("lines.toml", ["data.root=mine"])["data"]["root"] == str(small / "mine")
+    assert recipe_to_keep("rooted.toml")["data"]["root"] == str(small / "texts")
+    kept = recipe_to_keep("rooted.toml")
+    assert parse_recipe(kept, "kept") == load_recipe("rooted.toml")
+
+
+def test_the_frozen_recipe_is_read_and_what_came_later_has_its_default():
+    frozen = json.loads(FROZEN.read_text())
+    assert "size" not in frozen["model"]
+    recipe = parse_recipe(frozen, "frozen")
+    model = recipe.model
+    assert model.in_words() == "bidirectional GRU encoder; GRU decoder with a fixed context (no attention)"
+    assert (model.embedding, model.encoder.width, model.decoder.width, model.decoder.attention_width) == (
+        64,
+        48,
+        96,
+        32,
+    )
+    assert (model.encoder.layers, model.encoder.bidirectional, model.encoder.reverse_source) == (1, True, False)
+    assert (model.decoder.layers, model.output_bias, model.tied_embeddings) == (1, True, "all")
+    assert (model.encoder.variational, model.decoder.variational) == (False, False)
+    assert laid_over(recipe.as_dict(), frozen) == recipe.as_dict()
+
+
+def laid_over(base: dict, over: dict) -> dict:
+    """`base` with the values of `over`, table by table."""
+    return base | {
+        key: laid_over(base.get(key, {}), value) if isinstance(value, dict) else value for key, value in over.items()
+    }
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda path: path.stem)
+def test_recipes_of_stored_results_mean_the_networks_that_they_meant(cell):
+    stored = json.loads(cell.read_text())
+    assert parse_recipe(stored["recipe"], cell.stem).model.in_words() == stored["network"]
+
+
+def test_segmentations_are_drawn_of_a_unigram_model_alone() -> None:
+    with pytest.raises(UsageError, match=r"unigram model, and tokenizer\.algorithm is bpe"):
+        load_recipe("numbers/attention", ["training.subword_sampling=0.2", "tokenizer.algorithm=bpe"])

@@ -1,0 +1,195 @@
+import pytest
+from pydantic import ValidationError
+
+from s2s.recipe.model import (
+    SIZES,
+    ModelOptions,
+    RnnDecoderOptions,
+    RnnEncoderOptions,
+    TransformerDecoderOptions,
+    TransformerEncoderOptions,
+    family_of,
+)
+
+BLOCKS = {"family": "transformer"}
+FORWARD = {"bidirectional": False}
+FAMILIES = [("rnn", "rnn"), ("rnn", "transformer"), ("transformer", "rnn"), ("transformer", "transformer")]
+
+
+def network(**values) -> ModelOptions:
+    return ModelOptions.model_validate(values)
+
+
+@pytest.mark.parametrize(("encoder", "decoder"), FAMILIES)
+def test_encoders_and_decoders_of_either_family(encoder, decoder):
+    found = network(encoder={"family": encoder}, decoder={"family": decoder})
+    kinds = {"rnn": (RnnEncoderOptions, RnnDecoderOptions)}
+    kinds["transformer"] = (TransformerEncoderOptions, TransformerDecoderOptions)
+    assert isinstance(found.encoder, kinds[encoder][0])
+    assert isinstance(found.decoder, kinds[decoder][1])
+
+
+def test_the_family_that_is_not_named_is_rnn():
+    assert network(encoder={"width": 7}).encoder == RnnEncoderOptions(width=7)
+    assert network() == ModelOptions()
+
+
+@pytest.mark.parametrize(
+    ("table", "family"),
+    [({}, "rnn"), (BLOCKS, "transformer"), ({"family": 3}, 3), (RnnDecoderOptions(), "rnn"), (3, None), ("rnn", None)],
+)
+def test_the_family_of_a_table(table, family):
+    assert family_of(table) == family
+
+
+@pytest.mark.parametrize(
+    "table", [3, "rnn", ["rnn"], None, {"family": "cnn"}, {"family": ["rnn"]}, {"family": "rnn", "heads": 2}]
+)
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+@pytest.mark.parametrize("size", [{}, {"size": "tiny"}])
+def test_what_is_no_table_of_a_family_is_refused(table, side, size):
+    with pytest.raises(ValidationError):
+        network(**size, **{side: table})
+
+
+@pytest.mark.parametrize(
+    ("size", "embedding", "layers", "heads", "recurrent_layers"),
+    [("tiny", 128, 2, 4, 1), ("small", 256, 3, 4, 1), ("base", 512, 6, 8, 2), ("big", 1024, 6, 16, 4)],
+)
+def test_a_size_fills_what_is_not_given(size, embedding, layers, heads, recurrent_layers):
+    recurrent = network(size=size)
+    assert recurrent.embedding == embedding
+    assert (recurrent.encoder.width, recurrent.encoder.layers) == (embedding, recurrent_layers)
+    assert (recurrent.decoder.width, recurrent.decoder.layers) == (2 * embedding, recurrent_layers)
+    blocks = network(size=size, encoder=BLOCKS, decoder=BLOCKS)
+    assert blocks.embedding == embedding
+    assert (blocks.encoder.layers, blocks.encoder.heads) == (layers, heads)
+    assert (blocks.decoder.layers, blocks.decoder.heads) == (layers, heads)
+
+
+def test_every_size_is_one_that_can_be_chosen():
+    assert [network(size=size).size for size in SIZES] == ["tiny", "small", "base", "big"]
+
+
+def test_what_is_given_wins_over_a_size():
+    found = network(
+        size="base", dropout=0.25, encoder=BLOCKS | {"layers": 4, "positions": "rotary"}, decoder={"width": 96}
+    )
+    assert (found.encoder.layers, found.encoder.heads, found.encoder.positions) == (4, 8, "rotary")
+    assert (found.decoder.width, found.decoder.layers, found.dropout) == (96, 2, 0.25)
+
+
+def test_widths_follow_a_given_embedding():
+    found = network(size="base", embedding=48)
+    assert (found.embedding, found.encoder.width, found.decoder.width) == (48, 48, 96)
+
+
+@pytest.mark.parametrize("size", [None, *SIZES])
+@pytest.mark.parametrize(("encoder", "decoder"), FAMILIES)
+def test_what_a_size_was_resolved_to_is_read_as_the_same(size, encoder, decoder):
+    found = network(size=size, encoder={"family": encoder, "layers": 5}, decoder={"family": decoder})
+    assert ModelOptions.model_validate(found.model_dump()) == found
+    assert ModelOptions.model_validate(found.model_dump(mode="json", exclude_none=True)) == found
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"embedding": 20, "encoder": BLOCKS | {"heads": 3}},
+            r"encoder\.heads \(3\) do not divide the embedding \(20\)",
+        ),
+        (
+            {"embedding": 20, "decoder": BLOCKS | {"heads": 3}},
+            r"decoder\.heads \(3\) do not divide the embedding \(20\)",
+        ),
+        (
+            {"embedding": 20, "encoder": BLOCKS | {"heads": 4, "positions": "rotary"}},
+            "encoder: rotary positions need heads of an even width, not 5",
+        ),
+        (
+            {"embedding": 15, "decoder": BLOCKS | {"heads": 3}},
+            "decoder: sinusoidal positions need .* even width, not 15",
+        ),
+        ({"encoder": {"width": 6}, "decoder": {"width": 6, "score": "dot"}}, "score dot needs .*: 6 is not 12"),
+        (
+            {"encoder": FORWARD | {"width": 6}, "decoder": {"width": 12, "score": "dot"}},
+            "score dot needs .*: 12 is not 6",
+        ),
+        (
+            {"embedding": 16, "encoder": BLOCKS, "decoder": {"width": 12, "score": "dot"}},
+            "score dot needs .*: 12 is not 16",
+        ),
+        ({"encoder": {"reverse_source": True}}, "reverse_source says nothing where bidirectional is true"),
+        ({"decoder": BLOCKS | {"layers": 2, "attention_layer": 3}}, "attention_layer is not one of the 2 layers"),
+        ({"decoder": BLOCKS | {"layers": 2, "attention_layer": -3}}, "attention_layer is not one of the 2 layers"),
+        ({"decoder": BLOCKS | {"attention_layer": 0}}, "attention_layer is not one of the 6 layers"),
+    ],
+)
+def test_options_that_contradict_each_other(values, message):
+    with pytest.raises(ValidationError, match=message):
+        network(**values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"embedding": 20, "encoder": BLOCKS | {"heads": 5, "positions": "rotary"}},
+        {"embedding": 15, "decoder": BLOCKS | {"heads": 3, "positions": "learned"}},
+        {"encoder": {"width": 6}, "decoder": {"width": 12, "score": "dot"}},
+        {"encoder": {"width": 6}, "decoder": {"width": 7, "score": "dot", "context": "summary"}},
+        {"embedding": 16, "encoder": BLOCKS, "decoder": {"width": 16, "score": "dot"}},
+        {"encoder": FORWARD | {"reverse_source": True}},
+        {"decoder": BLOCKS | {"layers": 2, "attention_layer": 2}},
+        {"decoder": BLOCKS | {"layers": 2, "attention_layer": -2}},
+    ],
+)
+def test_options_that_do_not(values):
+    assert network(**values)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "width"),
+    [
+        (RnnEncoderOptions(width=6), 12),
+        (RnnEncoderOptions(width=6, bidirectional=False), 6),
+        (TransformerEncoderOptions(family="transformer"), 10),
+    ],
+)
+def test_the_width_of_the_memory(encoder, width):
+    assert encoder.memory_width(10) == width
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({}, "bidirectional GRU encoder"),
+        (FORWARD | {"cell": "rnn"}, "forward tanh RNN encoder"),
+        (FORWARD | {"cell": "lstm", "layers": 4, "reverse_source": True}, "4-layer backward LSTM encoder"),
+        (BLOCKS, "6-layer Transformer encoder"),
+        (BLOCKS | {"layers": 1}, "Transformer encoder"),
+    ],
+)
+def test_encoders_in_words(values, words):
+    assert network(encoder=values).in_words() == f"{words}; GRU decoder with additive attention"
+
+
+@pytest.mark.parametrize(
+    ("values", "words", "attends"),
+    [
+        ({}, "GRU decoder with additive attention", True),
+        ({"cell": "lstm", "layers": 2, "score": "scaled_dot"}, "2-layer LSTM decoder with scaled dot attention", True),
+        ({"score": "general", "query": "current"}, "GRU decoder with general attention and input feeding", True),
+        ({"cell": "rnn", "context": "summary"}, "tanh RNN decoder with a fixed context (no attention)", False),
+        (
+            {"layers": 4, "context": "summary_at_start", "query": "current"},
+            "4-layer GRU decoder with a fixed context in its first state alone (no attention)",
+            False,
+        ),
+        (BLOCKS | {"layers": 3}, "3-layer Transformer decoder", True),
+    ],
+)
+def test_decoders_in_words_and_whether_there_are_weights(values, words, attends):
+    found = network(decoder=values)
+    assert found.in_words() == f"bidirectional GRU encoder; {words}"
+    assert found.attends is attends

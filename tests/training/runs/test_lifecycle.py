@@ -1,0 +1,128 @@
+"""Runs: what they leave, when they are re-used, resumed or refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from s2s.errors import ArtefactError, ResourceError, UsageError
+from s2s.recipe.load import load_recipe
+from s2s.registry.store import Registry
+from s2s.training.runs import lifecycle as module
+from s2s.training.runs.lifecycle import resume, run_key, train
+from s2s.training.runs.record import find_run, runs_folder, unfinished_run
+
+QUIET = {"wait": False, "console": Console(quiet=True), "notify": lambda _: None}
+
+
+def test_a_run_leaves_its_records(trained: Path) -> None:
+    (folder,) = (trained / "runs").glob("numbers-attention-*")
+    record = json.loads((folder / "run.json").read_text())
+    assert record["published"] == "numbers-attention:1"
+    assert {"key", "corpus", "device", "precision", "threads"} <= record.keys()
+    kinds = [json.loads(line)["kind"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert kinds.count("validation") == 3
+    assert "validation" in (folder / "log.txt").read_text()
+    assert load_recipe(str(folder / "recipe.toml")).training.limit == "12 updates"
+
+
+def test_the_card_says_how_the_model_came_about(trained_home: Path) -> None:
+    card = Registry.default().resolve("numbers-attention").card
+    assert card.in_words == "bidirectional GRU encoder; GRU decoder with additive attention"
+    assert card.attention
+    assert not Registry.default().resolve("numbers-bottleneck").card.attention
+    assert card.pairs == {"train": 300, "validation": 20, "test": 30}
+    assert card.training.updates == 12
+    assert card.training.threads >= 1
+    assert {"torch", "s2s", "python", "sacrebleu"} <= card.versions.keys()
+    assert {"features", "threads"} <= card.machine.keys()
+    assert {score.metric for score in card.scores} == {"bleu", "chrf", "ter", "exact", "perplexity"}
+    assert all(score.signature for score in card.scores)
+    assert card.recipe["data"]["root"] == ""
+
+
+def test_a_recipe_trained_before_is_not_trained_again(trained_home: Path, tiny: list[str]) -> None:
+    said: list[str] = []
+    arguments = QUIET | {"notify": said.append}
+    version = train(load_recipe("numbers/attention", tiny), device="cpu", **arguments)
+    assert version.reference == "numbers-attention:1"
+    assert any("--fresh" in line for line in said)
+    fresh = train(load_recipe("numbers/attention", tiny), device="cpu", fresh=True, **arguments)
+    assert fresh.reference == "numbers-attention:2"
+    assert fresh.files["weights.safetensors"] == version.files["weights.safetensors"]
+
+
+def test_the_seed_changes_key_and_weights(trained_home: Path, tiny: list[str]) -> None:
+    version = train(load_recipe("numbers/attention", [*tiny, "training.seed=2"]), device="cpu", **QUIET)
+    first = Registry.default().resolve("numbers-attention:1")
+    assert version.number == 2
+    assert version.card.training.key != first.card.training.key
+    assert version.card.corpus == first.card.corpus
+    assert version.files["weights.safetensors"] != first.files["weights.safetensors"]
+
+
+@pytest.mark.parametrize("updates", [3, 6, 11])
+def test_an_interrupted_run_is_refused_named_and_resumed_to_the_same_weights(
+    updates: int, trained_home: Path, tiny: list[str], interrupted: Callable[[int], None]
+) -> None:
+    recipe = load_recipe("numbers/attention", [*tiny, "name=again"])
+    interrupted(updates)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, device="cpu", **QUIET)
+    with pytest.raises(ResourceError) as refused:
+        train(recipe, device="cpu", **QUIET)
+    (folder,) = runs_folder().glob("again-*")
+    assert f"s2s resume {folder.name}" in (refused.value.hint or "")
+    version = resume(folder.name, **QUIET)
+    whole = Registry.default().resolve("numbers-attention:1")
+    assert version.files["weights.safetensors"] == whole.files["weights.safetensors"]
+    with pytest.raises(UsageError, match="finished"):
+        resume(folder.name, **QUIET)
+
+
+def test_compare_goes_on_with_an_interrupted_run_by_itself(
+    trained_home: Path, tiny: list[str], interrupted: Callable[[int], None]
+) -> None:
+    recipe = load_recipe("numbers/attention", [*tiny, "name=again"])
+    interrupted(5)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, device="cpu", **QUIET)
+    version = train(recipe, device="cpu", resume_unfinished=True, **QUIET)
+    assert version.reference == "again:1"
+    assert len(list(runs_folder().glob("again-*"))) == 1
+
+
+def test_a_run_has_one_writer(
+    trained_home: Path, tiny: list[str], interrupted: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = load_recipe("numbers/attention", [*tiny, "name=again"])
+    interrupted(5)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, device="cpu", **QUIET)
+    (folder,) = runs_folder().glob("again-*")
+    with module.only_writer(folder / "lock", "at work"), pytest.raises(ResourceError, match="training run again"):
+        resume(folder.name, **QUIET)
+
+
+def test_unknown_runs_and_newer_schemas(trained_home: Path) -> None:
+    (folder,) = runs_folder().glob("numbers-attention-*")
+    with pytest.raises(UsageError) as unknown:
+        find_run(folder.name[:-1])
+    assert folder.name in (unknown.value.hint or "")
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | {"schema": 99}))
+    with pytest.raises(ArtefactError, match="newer"):
+        resume(folder.name, **QUIET)
+
+
+def test_the_key_is_of_contents_not_of_places(trained: Path, tiny: list[str]) -> None:
+    from s2s.data.corpus import Corpus
+
+    corpus = Corpus.open(next(path for path in (trained / "corpora").iterdir() if path.is_dir()))
+    recipe = load_recipe("numbers/attention", tiny)
+    moved = load_recipe("numbers/attention", [*tiny, "data.root=/elsewhere", "description=other words"])
+    changed = load_recipe("numbers/attention", [*tiny, "training.lr=1e-4"])
+    assert run_key(recipe, corpus) == run_key(moved, corpus) != run_key(changed, corpus)
+    assert unfinished_run("numbers-attention", run_key(recipe, corpus)) is None

@@ -1,0 +1,199 @@
+"""`s2s train --check`: what a training will take, found by trying, and nothing left of it."""
+
+import json
+import shutil
+from collections import namedtuple
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from s2s.cli.app import main
+from s2s.data.corpus import Corpus
+from s2s.decoding.loading import reference_translator
+from s2s.devices.select import device_named
+from s2s.errors import ResourceError
+from s2s.models.build import build_model
+from s2s.recipe.load import load_recipe
+from s2s.recipe.recipe import Recipe
+from s2s.registry.store import Registry
+from s2s.training import memory
+from s2s.training.memory import memory_needed, micro_batch_that_fits, worst_shapes
+from s2s.training.runs import preflight
+from s2s.training.runs.record import RunRecord, run_folders, runs_folder
+from s2s.training.step import Updater
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture
+def recipe(tiny: list[str]) -> Recipe:
+    return load_recipe("numbers/attention", tiny)
+
+
+@pytest.fixture
+def corpus(trained_home: Path) -> Corpus:
+    return Corpus.open(next(path for path in (trained_home / "corpora").iterdir() if path.is_dir()))
+
+
+@pytest.fixture
+def checked(
+    trained_home: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """`checked("--json")`: exit code, output and messages of `s2s train numbers/attention --check --json`."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        settings = [part for setting in tiny for part in ("--set", setting)]
+        capsys.readouterr()
+        code = main(["train", "numbers/attention", *settings, "--check", *arguments])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def with_free(monkeypatch: pytest.MonkeyPatch, memory_bytes: int) -> None:
+    for module in (memory, preflight):
+        monkeypatch.setattr(module, "free_memory", lambda _: memory_bytes)
+
+
+def test_it_says_what_training_takes_and_leaves_nothing(checked: Callable, trained_home: Path, recipe: Recipe) -> None:
+    before = {path for path in trained_home.rglob("*") if path.is_file()}
+    code, out, err = checked("--set", "name=fresh")
+    assert code == 0
+    said = {line[:20].strip(): line[20:].strip() for line in out.splitlines()}
+    size = sum(parameter.numel() for parameter in build_model(recipe.model, 120).parameters())
+    assert said["what it is"] == f"{recipe.model.in_words()}; {size:,} parameters"
+    assert said["computed"].startswith("on cpu in fp32, 1 threads")
+    assert said["tokens at once"] == "all of 400 in a batch"
+    assert "at the peak of the worst batches" in said["memory"]
+    assert "an epoch of " in said["time"]
+    assert "for checkpoints of " in said["disk"]
+    assert said["checkpoint"] == "written and read back"
+    assert sum(line.startswith("as it begins") and " → " in line for line in out.splitlines()) == 3
+    assert "it fits. Next: s2s train numbers/attention" in err
+    left = {path for path in trained_home.rglob("*") if path.is_file()} - before
+    assert not [path for path in left if "leases" not in path.parts]
+    assert len(run_folders()) == 2  # those of the two tiny models
+    assert "fresh" not in Registry.default().names()
+
+
+def test_the_figures_as_json(checked: Callable, corpus: Corpus, recipe: Recipe) -> None:
+    code, out, _ = checked("--json")
+    found = json.loads(out)
+    assert code == 0
+    kept = next(runs_folder().glob("numbers-attention-*/checkpoints/*"))
+    bytes_of_checkpoint = sum(path.stat().st_size for path in kept.iterdir() if path.name != "state.json")
+    assert found["checkpoint_bytes"] == pytest.approx(bytes_of_checkpoint, rel=0.05)
+    assert found["disk_needed"] > 3 * found["checkpoint_bytes"]  # two newest, the best, one while it is written
+    assert 0 < found["memory_estimate"] < found["memory_free"]
+    assert found["memory_peak"] > 0
+    assert found["epoch_seconds"] > 0
+    texts, _ = corpus.split("validation").texts([0, 1, 2])
+    assert [source for source, _ in found["lines"]] == texts
+    averaged = json.loads(checked("--json", "--set", "training.averaging=last:5")[1])
+    assert averaged["disk_needed"] - found["disk_needed"] == 5 * found["checkpoint_bytes"]
+    moving = json.loads(checked("--json", "--set", "training.ema=0.9")[1])
+    assert moving["checkpoint_bytes"] - found["checkpoint_bytes"] > 4 * found["parameters"]
+
+
+def test_it_tries_the_longest_sentences(
+    corpus: Corpus, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, trained_home: Path
+) -> None:
+    tried: list[int] = []
+    update = Updater.update
+
+    def noted(self: Updater, sources: list[list[int]], targets: list[list[int]], rate: float) -> object:
+        tried.append(max(map(len, [*sources, *targets])))
+        return update(self, sources, targets, rate)
+
+    monkeypatch.setattr(Updater, "update", noted)
+    preflight.check(recipe, corpus, "cpu")
+    train = corpus.split("train")
+    assert tried[0] == max(train.source_lengths.max(), train.target_lengths.max())
+
+
+def test_too_little_memory_is_refused_before_it_is_filled(checked: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_free(monkeypatch, 100_000)
+    monkeypatch.setattr(Updater, "update", lambda *_: pytest.fail("nothing may be computed"))
+    code, out, err = checked()
+    assert code == 5
+    assert out == ""
+    assert "training needs about" in err
+    assert "micro_batch_tokens=auto" in err
+    assert len(run_folders()) == 2
+
+
+def test_too_little_disk_is_refused(checked: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**9, 10**9 - 1000, 1000))
+    code, out, err = checked()
+    assert code == 5
+    assert out == ""
+    assert "GB of disk, and 0.00 GB are free" in err
+    assert "training.keep_checkpoints" in err
+    assert not [path for path in runs_folder().iterdir() if path.name.startswith(".check")]
+
+
+def test_a_bad_recipe_is_refused_as_in_training(checked: Callable) -> None:
+    assert checked("--set", 'training.freeze=["nothing.*"]')[0] == 2
+    assert checked("--from", "numbers-attention", "--set", "model.encoder.width=16")[0] == 2
+
+
+def test_from_a_model_it_begins_with_that_model(checked: Callable) -> None:
+    code, out, _ = checked("--from", "numbers-attention", "--set", "data.generator.seed=2", "--json")
+    assert code == 0
+    lines = json.loads(out)["lines"]
+    translator = reference_translator(Registry.default().resolve("numbers-attention"), device_named("cpu"))
+    assert [one.text for one in translator.translate([source for source, _ in lines])] == [text for _, text in lines]
+
+
+def test_several_processes_are_checked_as_one(checked: Callable) -> None:
+    code, out, _ = checked("--processes", "2")
+    assert code == 0
+    assert out.count("checkpoint   ") == 1
+
+
+def test_fewer_tokens_at_once_need_less_memory(corpus: Corpus, recipe: Recipe) -> None:
+    whole, half = (memory_needed(recipe, corpus.split("train"), tokens, "fp32") for tokens in (400, 100))
+    size = sum(parameter.numel() for parameter in build_model(recipe.model, 120).parameters())
+    assert 16 * size < half < whole  # weights, gradients and two moments stay
+
+
+@pytest.mark.parametrize(("free", "expected"), [(600_000, 0), (499_000, 200), (130_000, 100), (124_000, 50)])
+def test_auto_takes_the_largest_part_that_fits(
+    free: int, expected: int, corpus: Corpus, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "memory_needed", lambda _recipe, _split, tokens, _precision: 1000 * tokens)
+    with_free(monkeypatch, free)
+    assert micro_batch_that_fits(recipe, corpus, "cpu", "fp32") == expected
+
+
+def test_auto_gives_up_where_not_one_sentence_fits(
+    corpus: Corpus, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "memory_needed", lambda _recipe, _split, tokens, _precision: 1000 * tokens)
+    with_free(monkeypatch, 100)
+    with pytest.raises(ResourceError, match="training needs about"):
+        micro_batch_that_fits(recipe, corpus, "cpu", "fp32")
+
+
+def test_the_worst_batches_are_those_of_a_naive_search(corpus: Corpus) -> None:
+    train = corpus.split("train")
+    longest = (max(pair) + 1 for pair in zip(train.source_lengths, train.target_lengths, strict=True))
+    lengths = sorted(longest, reverse=True)
+    fullest, most = [], 0
+    while lengths:
+        count = max(1, 100 // int(lengths[0]))
+        most = max(most, len(lengths[:count]) * int(lengths[0]))
+        fullest.append((len(lengths[:count]), int(lengths[0])))
+        lengths = lengths[count:]
+    shapes = worst_shapes(train, 100)
+    assert (shapes[0].sentences, shapes[0].positions) == fullest[0]
+    assert max(shape.sentences * shape.positions for shape in shapes) == most
+
+
+def test_auto_is_frozen_into_the_run(tiny_train: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "memory_needed", lambda _recipe, _split, tokens, _precision: 1000 * tokens)
+    with_free(monkeypatch, 130_000)
+    tiny_train("training.micro_batch_tokens=auto")
+    (folder,) = runs_folder().glob("again-*")
+    assert RunRecord.read(folder).micro_batch_tokens == 100

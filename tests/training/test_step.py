@@ -1,0 +1,280 @@
+"""An update: parts of a batch as good as the whole, memory that runs out, gradients that are no numbers."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from s2s.data.batching import cut_batches
+from s2s.data.collate import pair_batch
+from s2s.data.corpus import Corpus
+from s2s.decoding.forced import forced_score
+from s2s.decoding.loading import reference_translator
+from s2s.errors import ResourceError
+from s2s.models.build import build_model
+from s2s.models.encoder_decoder import Seq2Seq
+from s2s.models.interface import BOS, EOS, PAD, UNK, Batch
+from s2s.recipe.model import ModelOptions, RnnDecoderOptions, RnnEncoderOptions
+from s2s.recipe.training import TrainingOptions
+from s2s.registry.version import Version
+from s2s.training.distributed import World
+from s2s.training.runs.lifecycle import resume
+from s2s.training.runs.record import read_run, runs_folder
+from s2s.training.step import Outcome, Updater, with_word_dropout
+
+V = 19
+DRAW = random.Random(1)
+SOURCES = [[DRAW.randint(4, V - 1) for _ in range(length)] for length in (1, 2, 3, 3, 4, 5, 5, 7, 8, 9, 11)]
+TARGETS = [[DRAW.randint(4, V - 1) for _ in range(length)] for length in (2, 1, 3, 4, 4, 4, 6, 6, 9, 8, 10)]
+CPU = torch.device("cpu")
+OutOfMemory: Any = torch.OutOfMemoryError
+
+
+def updater(**options: Any) -> Updater:
+    torch.manual_seed(1)
+    network = build_model(
+        ModelOptions(
+            embedding=6, encoder=RnnEncoderOptions(width=4), decoder=RnnDecoderOptions(width=9, attention_width=5)
+        ),
+        V,
+    )
+    return Updater(network.train(), TrainingOptions(**options), CPU, "fp32", World())
+
+
+def step(trained: Updater, rate: float = 0.01) -> Outcome:
+    return trained.update(SOURCES, TARGETS, rate)
+
+
+def weights(trained: Updater) -> list[torch.Tensor]:
+    return [parameter.detach() for parameter in trained.network.parameters()]
+
+
+def gradients(trained: Updater) -> list[torch.Tensor]:
+    return [parameter.grad for parameter in trained.network.parameters() if parameter.grad is not None]
+
+
+def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
+    return len(one) == len(other) and all(torch.equal(*pair) for pair in zip(one, other, strict=True))
+
+
+def with_memory_for(monkeypatch: pytest.MonkeyPatch, tokens: int, error: Exception) -> list[int]:
+    """Let training fail as out of memory with more tokens at once; returns the sizes that were tried."""
+    forward, tried = Seq2Seq.forward, []
+
+    def limited(self: Seq2Seq, batch: Batch) -> Any:
+        size = batch.inputs.shape[0] * max(batch.inputs.shape[1], batch.source.ids.shape[1])
+        if self.training:
+            tried.append(size)
+            if size > tokens:
+                raise error
+        return forward(self, batch)
+
+    monkeypatch.setattr(Seq2Seq, "forward", limited)
+    return tried
+
+
+def test_the_gradient_is_that_of_the_mean_loss_of_the_target_pieces() -> None:
+    trained = updater(clip_norm=0)
+    before = [value.clone() for value in weights(trained)]
+    outcome = step(trained, rate=0.0)
+    assert same(weights(trained), before)  # a rate of 0 moves nothing
+    pieces = sum(len(target) + 1 for target in TARGETS)
+    assert (outcome.tokens, outcome.share, outcome.taken) == (pieces, pieces, True)
+    loss = trained.network(pair_batch(SOURCES, TARGETS, CPU)).loss
+    assert outcome.loss == pytest.approx(loss.item(), rel=1e-5)
+    expected = torch.autograd.grad(loss / pieces, list(trained.network.parameters()))
+    for found, wanted in zip(gradients(trained), expected, strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("tokens", [1, 7, 12, 25, 60, 10_000])
+def test_parts_of_a_batch_give_the_gradient_of_the_whole(tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, parts = updater(), updater()
+    parts.micro_batch_tokens = tokens
+    expected = step(whole)
+    tried = with_memory_for(monkeypatch, 10_000, OutOfMemory())
+    found = step(parts)
+    assert found.tokens == expected.tokens
+    assert found.loss == pytest.approx(expected.loss, rel=1e-5)
+    assert found.norm == pytest.approx(expected.norm, rel=1e-4)
+    for one, other in zip(gradients(parts), gradients(whole), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
+    for one, other in zip(weights(parts), weights(whole), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-3, rtol=0)
+    longest = [max(len(source), len(target)) + 1 for source, target in zip(SOURCES, TARGETS, strict=True)]
+    assert len(tried) == len(cut_batches(np.array(longest), np.arange(len(longest)), tokens))
+    assert all(size <= max(tokens, *longest) for size in tried)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OutOfMemory("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory"), MemoryError()],
+)
+def test_memory_that_runs_out_makes_parts_smaller_until_they_fit(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        tried = with_memory_for(patch, 30, error)
+        split = updater()
+        for _ in range(3):
+            step(split)
+    assert tried[0] > 30
+    assert 0 < split.micro_batch_tokens < tried[0]
+    assert max(tried[-5:]) <= 30
+    small = updater()
+    small.micro_batch_tokens = split.micro_batch_tokens
+    for _ in range(3):
+        step(small)
+    assert same(weights(split), weights(small))  # nothing of the parts that failed has stayed in the gradients
+
+
+def test_memory_that_runs_out_late_does_not_count_a_part_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    forward, count = Seq2Seq.forward, [0]
+
+    def third_fails(self: Seq2Seq, batch: Batch) -> Any:
+        count[0] += 1
+        if count[0] == 3:
+            raise OutOfMemory
+        return forward(self, batch)
+
+    whole, parts = updater(), updater()
+    expected = step(whole)
+    parts.micro_batch_tokens = 40
+    monkeypatch.setattr(Seq2Seq, "forward", third_fails)
+    found = step(parts)
+    assert 0 < parts.micro_batch_tokens < 40
+    assert found.loss == pytest.approx(expected.loss, rel=1e-5)
+    for one, other in zip(gradients(parts), gradients(whole), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
+
+
+def test_one_sentence_that_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_memory_for(monkeypatch, 11, OutOfMemory())
+    with pytest.raises(ResourceError, match="out of memory with one sentence of 12 pieces") as refused:
+        step(updater())
+    assert "data.max_length" in (refused.value.hint or "")
+
+
+def test_another_error_is_not_taken_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = with_memory_for(monkeypatch, 11, RuntimeError("shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="shapes"):
+        step(updater())
+    assert len(tried) == 1
+
+
+def test_a_training_short_of_memory_counts_it_and_goes_on(
+    tiny_train: Callable[..., Version], interrupted_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        with_memory_for(patch, 90, OutOfMemory())
+        folder = interrupted_run(after=6)
+        found = resume(folder.name, wait=False, console=Console(quiet=True), notify=lambda _: None)
+    text = (folder / "metrics.jsonl").read_text()
+    (line,) = (line for line in text.splitlines() if "out of memory" in line)
+    assert "out of memory in update 1: computed again" in (folder / "log.txt").read_text()
+    size = int(line.rpartition(": ")[2].rstrip("}"))
+    assert 0 < size <= 90
+    small = tiny_train(f"training.micro_batch_tokens={size}", name="small")
+    assert found.files["weights.safetensors"] == small.files["weights.safetensors"]
+
+
+def test_one_sentence_too_many_ends_the_command(
+    tiny_train: Callable[..., Version], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_memory_for(monkeypatch, 3, OutOfMemory())
+    with pytest.raises(ResourceError, match="one sentence") as refused:
+        tiny_train()
+    assert "s2s resume again-" in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_a_gradient_that_is_not_finite_moves_nothing(wrong: float) -> None:
+    trained = updater()
+    step(trained)
+    before = [value.clone() for value in weights(trained)]
+    moments = {name: value.clone() for name, value in trained.optimizer.state[trained.parameters[0]].items()}
+    hook = trained.parameters[0].register_hook(lambda gradient: gradient * wrong)
+    outcome = step(trained)
+    hook.remove()
+    assert not outcome.taken
+    assert not np.isfinite(outcome.norm)
+    assert same(weights(trained), before)
+    for name, value in trained.optimizer.state[trained.parameters[0]].items():
+        assert torch.equal(value, moments[name])
+    assert step(trained).taken  # and nothing of it is left
+
+
+def test_a_training_with_gradients_that_are_not_finite_is_skipped_and_counted(
+    tiny_train: Callable[..., Version], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update, count = Updater.update, [0]
+
+    def broken(self: Updater, *arguments: Any) -> Outcome:
+        count[0] += 1
+        hook = self.parameters[0].register_hook(lambda gradient: gradient * (torch.nan if count[0] in {3, 7} else 1))
+        try:
+            return update(self, *arguments)
+        finally:
+            hook.remove()
+
+    monkeypatch.setattr(Updater, "update", broken)
+    version = tiny_train()
+    assert version.card.training.skipped == 2
+    (folder,) = runs_folder().glob("again-*")
+    assert read_run(folder).record.published == "again:1"
+    log = (folder / "log.txt").read_text()
+    assert "update 3 skipped" in log
+    assert "lines of the skipped update: " in log
+
+
+@pytest.mark.parametrize("clip", [0.05, 0.5, 100.0])
+def test_the_gradient_is_clipped_as_in_the_equation(clip: float) -> None:
+    free, clipped = updater(clip_norm=0), updater(clip_norm=clip)
+    found = step(clipped)
+    step(free)
+    square = 0.0
+    for gradient in gradients(free):
+        for value in gradient.flatten().tolist():
+            square += value * value
+    assert found.norm == pytest.approx(square**0.5, rel=1e-4)
+    for one, other in zip(gradients(clipped), gradients(free), strict=True):
+        torch.testing.assert_close(one, other * min(1.0, clip / square**0.5), atol=1e-7, rtol=1e-3)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.6])
+def test_word_dropout_replaces_a_share_of_the_pieces_that_are_read(rate: float) -> None:
+    torch.manual_seed(1)
+    draw = np.random.default_rng(1)
+    sources, targets = ([draw.integers(4, V, length).tolist() for length in draw.integers(1, 30, 400)] for _ in "st")
+    batch = pair_batch(sources, targets, CPU)
+    found = with_word_dropout(batch, rate)
+    assert torch.equal(found.labels, batch.labels)
+    assert torch.equal(found.source.lengths, batch.source.lengths)
+    for read, given in ((found.source.ids, batch.source.ids), (found.inputs, batch.inputs)):
+        special = (given == PAD) | (given == BOS) | (given == EOS)
+        assert torch.equal(read[special], given[special])
+        replaced = read != given
+        assert (read[replaced] == UNK).all()
+        count = int((~special).sum())
+        assert abs(int(replaced.sum()) - rate * count) < 4 * (count * rate * (1 - rate)) ** 0.5
+    dropped = [(read == UNK).sum(1) for read in (found.source.ids, found.inputs)]
+    assert not torch.equal(*dropped)  # each side for itself
+    assert with_word_dropout(batch, 0.0) is batch
+
+
+def test_pieces_are_dropped_in_training_alone(tiny_train: Callable[..., Version]) -> None:
+    version = tiny_train("training.word_dropout=0.7", "training.limit=4 updates")
+    translator = reference_translator(version, CPU)
+    (folder,) = runs_folder().glob("again-*")
+    corpus = Corpus.open(next(path for path in (folder.parents[1] / "corpora").iterdir() if path.is_dir()))
+    split = corpus.split("validation")
+    forced = forced_score(translator.engine.model, *split.pieces(range(len(split))), CPU)
+    (line,) = read_run(folder).metrics.validation
+    assert line["loss"] == pytest.approx(forced.nll / forced.pieces, rel=1e-5)
+    plain = tiny_train("training.limit=4 updates", name="plain")
+    assert plain.files["weights.safetensors"] != version.files["weights.safetensors"]

@@ -1,0 +1,188 @@
+"""The loop: where a training ends, what it reads, which checkpoint is the best, what it says."""
+
+import itertools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from s2s.cli.app import main
+from s2s.data.batching import plan_batches
+from s2s.data.corpus import Corpus
+from s2s.recipe.load import load_recipe
+from s2s.registry.version import Version
+from s2s.text.tokenizer import Tokenizer
+from s2s.training import trainer
+from s2s.training.runs.lifecycle import resume
+from s2s.training.runs.record import read_run, runs_folder
+from s2s.training.step import Outcome, Updater
+from s2s.training.trainer import Trainer
+
+QUIET = {"wait": False, "console": Console(quiet=True), "notify": lambda _: None}
+
+
+def corpus_of(home: Path) -> Corpus:
+    return Corpus.open(next(path for path in (home / "corpora").iterdir() if path.is_dir()))
+
+
+def run_of(name: str) -> Path:
+    (folder,) = runs_folder().glob(f"{name}-*")
+    return folder
+
+
+def batches(home: Path, tiny: list[str], epoch: int) -> list[int]:
+    """Target pieces, ends counted, of each batch of an epoch."""
+    recipe, train = load_recipe("numbers/attention", tiny), corpus_of(home).split("train")
+    planned = plan_batches(
+        train.source_lengths, train.target_lengths, recipe.training.batch_tokens, recipe.training.seed, epoch
+    )
+    return [int(train.target_lengths[rows].sum()) + len(rows) for rows in planned]
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.parametrize("limit", ["7 updates", "2 epochs", "3000 tokens", "1 update"])
+def test_a_training_ends_at_its_limit(
+    limit: str,
+    resumed: bool,
+    tiny_train: Callable[..., Version],
+    interrupted_run: Callable[..., Path],
+    trained_home: Path,
+    tiny: list[str],
+) -> None:
+    sizes = [batches(trained_home, tiny, epoch) for epoch in (0, 1, 2)]
+    pieces, wanted = 0, 0
+    for size in itertools.chain(*sizes):
+        if pieces >= 3000:
+            break
+        pieces, wanted = pieces + size, wanted + 1
+    expected = {"7 updates": 7, "2 epochs": len(sizes[0]) + len(sizes[1]), "3000 tokens": wanted, "1 update": 1}
+    settings = [f"training.limit={limit}", "training.validate_every=1 epoch"]
+    if resumed and limit != "1 update":
+        version = resume(interrupted_run(*settings, after=5).name, **QUIET)
+    else:
+        version = tiny_train(*settings)
+    assert version.card.training.updates == expected[limit]
+    assert version.card.training.epochs == (2 if limit == "2 epochs" else 0)
+    last = read_run(run_of("again")).metrics.validation[-1]
+    assert last["update"] == expected[limit]  # the end is validated, wherever it falls
+
+
+def test_a_limit_in_minutes_is_by_the_clock(
+    tiny_train: Callable[..., Version], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    update = Updater.update
+
+    def ten_seconds(self: Updater, *arguments: Any) -> Outcome:
+        now[0] += 10
+        return update(self, *arguments)
+
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(Updater, "update", ten_seconds)
+    card = tiny_train("training.limit=1 minute", "training.log_every=1", "training.warmup=0", "training.lr=0.06").card
+    assert card.training.updates == 6
+    assert card.training.seconds == 60
+    rates = [line["lr"] for line in read_run(run_of("again")).metrics.training]
+    assert rates == pytest.approx([0.06, 0.05, 0.04, 0.03, 0.02, 0.01])  # falls by the clock, too
+
+
+def test_a_run_limited_by_the_clock_says_that_it_ends_elsewhere(
+    interrupted_run: Callable[..., Path], interrupted: Callable[[int], None]
+) -> None:
+    folder = interrupted_run("training.limit=1 minute", after=3)
+    interrupted(5)
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        resume(folder.name, **QUIET | {"notify": said.append})
+    assert said == ["the limit is in minutes: the run ends elsewhere than if it had not been stopped"]
+
+
+def test_patience_ends_a_training_that_does_not_get_better(tiny_train: Callable[..., Version]) -> None:
+    card = tiny_train("training.lr=1e-12", "training.validate_every=2 updates", "training.patience=3").card
+    assert (card.training.best_update, card.training.updates) == (2, 8)
+
+
+@pytest.mark.parametrize("by", ["loss", "chrf", "bleu"])
+def test_the_best_checkpoint_is_that_of_the_figure(by: str, tiny_train: Callable[..., Version]) -> None:
+    rough = ["training.validate_every=1 update", "training.lr=0.1", "training.warmup=2"]  # figures go up and down
+    version = tiny_train(f"training.best_by={by}", *rough)
+    lines = read_run(run_of("again")).metrics.validation
+    figures = [-line["loss"] if by == "loss" else line[by] for line in lines]
+    best = lines[figures.index(max(figures))]["update"]
+    assert version.card.training.best_update == best
+    assert [line["better"] for line in lines] == [
+        figure > max(figures[:index], default=-float("inf")) for index, figure in enumerate(figures)
+    ]
+
+
+def test_pieces_are_sampled_anew_each_epoch_and_the_same_when_repeated(
+    tiny_train: Callable[..., Version],
+    interrupted_run: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[tuple[int, dict[str, list[int]]]] = []
+    sentences = Trainer._sentences
+
+    def noted(self: Trainer, rows: list[int]) -> object:
+        sources, targets = sentences(self, rows)
+        drawn.append((self.position.epoch, dict(zip(self.train.texts(rows)[0], map(list, sources), strict=True))))
+        assert self.translator.tokenizer.decode([list(source) for source in sources]) == self.train.texts(rows)[0]
+        assert self.translator.tokenizer.decode([list(target) for target in targets]) == self.train.texts(rows)[1]
+        return sources, targets
+
+    plain = ["data.generator.train=120", "training.limit=2 epochs"]
+    settings = [*plain, "training.subword_sampling=0.2"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "_sentences", noted)
+        whole = tiny_train(*settings)
+    first, second = ({text: ids for e, batch in drawn if e == epoch for text, ids in batch.items()} for epoch in (0, 1))
+    assert first.keys() == second.keys()
+    best = dict(zip(first, Tokenizer(whole.read("tokenizer.model")).encode(list(first)), strict=True))
+    assert sum(first[text] != second[text] for text in first) > len(first) / 4
+    assert sum(first[text] != best[text] for text in first) > len(first) / 4
+    weights = whole.files["weights.safetensors"]
+    assert tiny_train(*settings, fresh=True).files["weights.safetensors"] == weights
+    folder = interrupted_run(*settings, name="stopped", after=7)
+    assert resume(folder.name, **QUIET).files["weights.safetensors"] == weights
+    assert tiny_train(*plain, name="plain").files["weights.safetensors"] != weights
+
+
+@pytest.mark.parametrize("lr", [1e-12, 0.01])
+def test_a_bleu_of_exactly_nothing_is_warned_of_late_and_once(lr: float, tiny_train: Callable[..., Version]) -> None:
+    tiny_train(f"training.lr={lr}", "training.validate_every=1 update", "training.limit=10 updates")
+    folder = run_of("again")
+    nothing = [line["update"] for line in read_run(folder).metrics.validation if line["bleu"] == 0]
+    log = (folder / "log.txt").read_text().splitlines()
+    warned = [number for number, line in enumerate(log) if "warning: BLEU is exactly 0" in line]
+    late = [update for update in nothing if update > 5]
+    assert len(warned) == bool(late)
+    if late:
+        assert f"validation  update {late[0]} " in log[warned[0] - 1]
+
+
+def test_figures_go_to_tensorboard(tiny_train: Callable[..., Version]) -> None:
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    tiny_train("training.log_every=1", tensorboard=True)
+    folder = run_of("again")
+    events = event_accumulator.EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    metrics = read_run(folder).metrics
+    for kind, lines in (("training", metrics.training), ("validation", metrics.validation)):
+        found = [(event.step, event.value) for event in events.Scalars(f"{kind}/loss")]
+        assert found == [(line["update"], pytest.approx(line["loss"], rel=1e-6)) for line in lines]
+
+
+def test_without_tensorboard_it_is_refused_before_there_is_a_run(
+    trained_home: Path, tiny: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    settings = [part for setting in tiny for part in ("--set", setting)]
+    assert main(["train", "numbers/attention", *settings, "--name", "board", "--tensorboard"]) == 5
+    said = capsys.readouterr().err
+    assert "tensorboard is not installed" in said
+    assert "pip install 's2s-toolkit[tensorboard]'" in said
+    assert not list(runs_folder().glob("board-*"))
