@@ -30,7 +30,7 @@ test-slow: $(VENV)/.installed-test ## the tests that train for minutes
 faults: $(VENV)/.installed-test ## the tests that break things
 	$(BIN)/python -m pytest tests/faults -m "not slow"
 
-bench: install ## speed, beside JoeyNMT where JOEYNMT names its folder (and WORK where it may be set up)
+bench: install ## speed, beside JoeyNMT where JOEYNMT names its directory (and WORK where it may be set up)
 	$(BIN)/python tests/bench/loop_overhead.py
 	$(BIN)/python tests/bench/training_speed.py $(if $(JOEYNMT),--joeynmt $(JOEYNMT))
 	$(BIN)/python tests/bench/decoding_speed.py $(if $(JOEYNMT),--joeynmt $(JOEYNMT))

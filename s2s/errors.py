@@ -64,7 +64,7 @@ def did_you_mean(name: str, known: list[str]) -> str | None:
 
 
 @contextlib.contextmanager
-def explained(path: Path | str, doing: str) -> Iterator[None]:
+def wrap_os_errors(path: Path | str, doing: str) -> Iterator[None]:
     """Turn an `OSError` at `path` into a UsageError where there is no such name, or else into a ResourceError."""
     try:
         yield

@@ -27,15 +27,15 @@ def pytest_configure() -> None:
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fresh folder as the home of s2s, and an environment without the user's other choices."""
-    folder = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("S2S_HOME", str(folder))
-    monkeypatch.setenv("S2S_LEASES", str(folder / "leases"))
-    monkeypatch.setenv("S2S_CACHE", str(folder / "cache"))
+    """A fresh directory as the home of s2s, and an environment without the user's other choices."""
+    directory = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("S2S_HOME", str(directory))
+    monkeypatch.setenv("S2S_LEASES", str(directory / "leases"))
+    monkeypatch.setenv("S2S_CACHE", str(directory / "cache"))
     monkeypatch.setenv("COLUMNS", "80")
     for variable in ("S2S_REGISTRY", "S2S_DEBUG", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(variable, raising=False)
-    return folder
+    return directory
 
 
 TINY = [
@@ -43,15 +43,15 @@ TINY = [
     "data.generator.validation=20",
     "data.generator.test=30",
     "data.generator.max_items=1",
-    "tokenizer.vocabulary=120",
-    "model.embedding=16",
-    "model.encoder.width=12",
-    "model.decoder.width=24",
-    "training.limit=12 updates",
+    "tokenizer.vocab_size=120",
+    "model.embedding_size=16",
+    "model.encoder.hidden_size=12",
+    "model.decoder.hidden_size=24",
+    "training.stop_after=12 updates",
     "training.validate_every=4 updates",
     "training.validation_lines=5",
     "training.batch_tokens=400",
-    "decoding.beam=2",
+    "decoding.beam_size=2",
     "decoding.max_ratio=0.5",
 ]
 
@@ -64,16 +64,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from s2s.recipe.load import load_recipe
     from s2s.training.runs.lifecycle import train
 
-    folder = tmp_path_factory.mktemp("trained")
+    directory = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("S2S_HOME", str(folder))
-        patch.setenv("S2S_LEASES", str(folder / "leases"))
-        patch.setenv("S2S_CACHE", str(folder / "cache"))
+        patch.setenv("S2S_HOME", str(directory))
+        patch.setenv("S2S_LEASES", str(directory / "leases"))
+        patch.setenv("S2S_CACHE", str(directory / "cache"))
         patch.delenv("S2S_REGISTRY", raising=False)
         for name in ("numbers/attention", "numbers/bottleneck"):
             recipe = load_recipe(name, TINY)
             train(recipe, device="cpu", wait=False, console=Console(quiet=True), notify=lambda _: None)
-    return folder
+    return directory
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The demo in short: train both networks for a part of the demo's time, and fail unless attention is far better.
 
-Run by `make demo-short`. Everything is made in a temporary folder.
+Run by `make demo-short`. Everything is made in a temporary directory.
 """
 
 import json
@@ -16,11 +16,11 @@ LEAST_GAP = 20.0  # above the bottleneck
 
 def main() -> int:
     """Train, compare, judge; the exit code."""
-    with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {"S2S_HOME": folder, "S2S_LEASES": f"{folder}/leases"}
+    with tempfile.TemporaryDirectory() as directory:
+        environment = os.environ | {"S2S_HOME": directory, "S2S_LEASES": f"{directory}/leases"}
         environment.pop("S2S_REGISTRY", None)
         command = [sys.executable, "-m", "s2s", "compare", "numbers/bottleneck", "numbers/attention", "--json"]
-        command += ["--set", f"training.limit={LIMIT}", "--report", f"{folder}/report.html"]
+        command += ["--set", f"training.stop_after={LIMIT}", "--report", f"{directory}/report.html"]
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         return done.returncode

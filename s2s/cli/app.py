@@ -27,8 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("s2s.cli.commands.init", "Write a recipe for two text files of your own"),
     "recipes": ("s2s.cli.commands.recipes", "List, show and copy the recipes that come with s2s"),
     "explain": ("s2s.cli.commands.explain", "Explain the keys of a recipe"),
-    "doctor": ("s2s.cli.commands.doctor", "Check this machine: versions, devices, folders, what to mend"),
-    "tokenizer": ("s2s.cli.commands.tokenizer", "Train a tokenizer, turn text into pieces and back"),
+    "doctor": ("s2s.cli.commands.doctor", "Check this machine: versions, devices, directories, what to mend"),
+    "tokenizer": ("s2s.cli.commands.tokenizer", "Train a tokenizer, turn text into tokens and back"),
     "data": ("s2s.cli.commands.data", "Prepare, inspect and make sentence pairs"),
     "plan": ("s2s.cli.commands.plan", "Say how large a recipe's network is, before it is trained"),
     "train": ("s2s.cli.commands.train", "Train a recipe into a model in the registry"),
@@ -222,7 +222,7 @@ def _stopped(stopped: StoppedError) -> int:
 
 def _failed(error: Exception, debug: bool) -> int:
     """Show an error, and say its exit code."""
-    from s2s.cli.console import complain
+    from s2s.cli.console import print_error
     from s2s.cli.errors import as_s2s_error
 
     shown = as_s2s_error(error)
@@ -234,7 +234,7 @@ def _failed(error: Exception, debug: bool) -> int:
     try:
         if debug:
             traceback.print_exception(error)
-        complain(shown.message, shown.hint)
+        print_error(shown.message, shown.hint)
         _flush()
     except OSError:
         _forget_output()

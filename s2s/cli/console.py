@@ -25,21 +25,21 @@ out = PlainConsole()
 err = PlainConsole(stderr=True)
 
 
-def visible(text: str) -> str:
+def escape_control(text: str) -> str:
     """`text` with control characters spelled out, so that a file's name cannot drive the terminal."""
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def note(text: str) -> None:
     """A line for the user, on standard error, never broken at the terminal's width."""
-    err.print(visible(text), soft_wrap=True)
+    err.print(escape_control(text), soft_wrap=True)
 
 
-def complain(message: str, hint: str | None) -> None:
+def print_error(message: str, hint: str | None) -> None:
     """An error and its hint, on standard error."""
-    err.print(Text.assemble(("s2s: error: ", "bold red"), visible(message)), soft_wrap=True)
+    err.print(Text.assemble(("s2s: error: ", "bold red"), escape_control(message)), soft_wrap=True)
     if hint:
-        err.print(Text.assemble(("hint: ", "bold"), visible(hint)), soft_wrap=True)
+        err.print(Text.assemble(("hint: ", "bold"), escape_control(hint)), soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

@@ -14,21 +14,21 @@ Patience = Annotated[
     float | None, typer.Option("--patience", min=1, max=100, help="Finished hypotheses to wait for, over the beam.")
 ]
 MinRatio = Annotated[
-    float | None, typer.Option("--min-ratio", min=0, help="Shortest output, as a multiple of the source's pieces.")
+    float | None, typer.Option("--min-ratio", min=0, help="Shortest output, as a multiple of the source's tokens.")
 ]
 MaxRatio = Annotated[
-    float | None, typer.Option("--max-ratio", help="Longest output, as a multiple of the source's pieces, and 10 more.")
+    float | None, typer.Option("--max-ratio", help="Longest output, as a multiple of the source's tokens, and 10 more.")
 ]
 NoRepeatNgram = Annotated[
-    int | None, typer.Option("--no-repeat-ngram", metavar="N", min=0, max=100, help="No N pieces in a row come twice.")
+    int | None, typer.Option("--no-repeat-ngram", metavar="N", min=0, max=100, help="No N tokens in a row come twice.")
 ]
 Sample = Annotated[bool | None, typer.Option("--sample", help="Draw at random instead of searching.")]
 Temperature = Annotated[
     float | None, typer.Option("--temperature", help="Of samples: below 1 sharper, above 1 flatter.")
 ]
-TopK = Annotated[int | None, typer.Option("--top-k", metavar="K", min=0, help="Draw from the K most probable pieces.")]
+TopK = Annotated[int | None, typer.Option("--top-k", metavar="K", min=0, help="Draw from the K most probable tokens.")]
 TopP = Annotated[
-    float | None, typer.Option("--top-p", metavar="P", max=1, help="Draw from the fewest pieces with probability P.")
+    float | None, typer.Option("--top-p", metavar="P", max=1, help="Draw from the fewest tokens with probability P.")
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of samples.")]
 NBest = Annotated[

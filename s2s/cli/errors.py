@@ -32,7 +32,7 @@ def as_s2s_error(error: Exception) -> S2SError:
         return ResourceError(
             "out of memory",
             "make batches smaller (training.batch_tokens, decoding.batch_tokens), "
-            "keep fewer hypotheses (--beam, --nbest), or free memory",
+            "keep fewer hypotheses (--beam-size, --nbest), or free memory",
         )
     return S2SError(
         f"{type(error).__name__}: {error}".removesuffix(": "), "run again with --debug to see where it happened"
@@ -61,7 +61,7 @@ def _resource(error: OSError) -> ResourceError:
     where = f"{error.filename}: " if error.filename else ""
     hint = None
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        hint = "free some space, or set S2S_HOME to a folder on another disk"
+        hint = "free some space, or set S2S_HOME to a directory on another disk"
     elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         hint = "choose a place that you may write, or set S2S_HOME to one"
     return ResourceError(f"{where}{os.strerror(error.errno or 0).lower()}", hint)

@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
-from s2s.cli.console import note, out, visible
+from s2s.cli.console import escape_control, note, out
 from s2s.text.lines import decode_line
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ def converse(translator: "Translator[Any]", stream: "Stream", *, show: bool) -> 
             print()
             return
         text = decode_line(line.encode(errors="surrogateescape"), "", "replace")
-        (found,) = translator.begin([text], nbest=stream.nbest, weights=stream.weights, first=number)()
+        (found,) = translator.begin([text], nbest=stream.nbest, need_attention=stream.need_attention, first=number)()
         number += 1
         for translation in found:
             score = f"{translation.score:8.4f}  " if len(found) > 1 else ""
-            out.print(score + visible(translation.text), soft_wrap=True)
+            out.print(score + escape_control(translation.text), soft_wrap=True)
         for name in findings(text, found[0]):
             note(f"warning: translation {FINDINGS[name]}")
-        if show and found[0].weights:
-            out.print(terminal_heatmap(found[0].weights, found[0].source_pieces, found[0].pieces, out.width))
+        if show and found[0].attention:
+            out.print(terminal_heatmap(found[0].attention, found[0].source_tokens, found[0].tokens, out.width))

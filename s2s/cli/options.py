@@ -13,10 +13,10 @@ Device = Annotated[
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the device is free.")]
 Tensorboard = Annotated[
-    bool, typer.Option("--tensorboard", help="Write figures for TensorBoard into the run's folder, too.")
+    bool, typer.Option("--tensorboard", help="Write figures for TensorBoard into the run's directory, too.")
 ]
 Beam = Annotated[
-    int | None, typer.Option("--beam", min=1, max=1000, help="Hypotheses kept; 1: greedy. Default: the model's.")
+    int | None, typer.Option("--beam-size", min=1, max=1000, help="Hypotheses kept; 1: greedy. Default: the model's.")
 ]
 LengthPenalty = Annotated[
     float | None,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from s2s.cli.console import err
-from s2s.errors import ResourceError, UsageError, explained
+from s2s.errors import ResourceError, UsageError, wrap_os_errors
 from s2s.io.atomic import atomic_writer, refuse_existing
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def writing(path: str | None, inputs: Sequence[str], force: bool) -> Iterator[Bi
             raise ResourceError("cannot write standard output: it is closed")
         yield sys.stdout.buffer
     elif Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
-        with explained(path, "write"), Path(path).open("wb") as file:
+        with wrap_os_errors(path, "write"), Path(path).open("wb") as file:
             yield file
     else:
         output = Path(path)
@@ -59,18 +59,18 @@ class TranslationWriter:
         *,
         svg: bool,
         as_json: bool,
-        weights: bool,
+        with_attention: bool,
         show: bool,
         nbest: bool,
     ) -> None:
-        """`svg`: attention is a picture of the first line's, instead of JSON lines; `weights`: JSON has them; `show`:
+        """`svg`: attention is a picture of the first line's, instead of JSON lines; `with_attention`: JSON has them; `show`:
         they are drawn on the terminal; `nbest`: all translations of a line are written.
         """
         self.text = text
         self.attention = attention
         self.svg = svg
         self.as_json = as_json
-        self.weights = weights
+        self.with_attention = with_attention
         self.show = show
         self.nbest = nbest
         self.number = 0
@@ -81,16 +81,16 @@ class TranslationWriter:
         for source, found in lines:
             self.number += 1
             if self.text:
-                with explained("the translations", "write"):
+                with wrap_os_errors("the translations", "write"):
                     self.text.write(self._written(source, found).encode() + b"\n")
-            if self.show and found[0].weights:
+            if self.show and found[0].attention:
                 if self.text:
                     self.text.flush()
                 self._draw(found[0])
             if self.attention:
                 self._write_attention(self.attention, source, found[0])
         if self.text:
-            with explained("the translations", "write"):
+            with wrap_os_errors("the translations", "write"):
                 self.text.flush()
 
     def _written(self, source: str, found: "list[Translation]") -> str:
@@ -108,8 +108,8 @@ class TranslationWriter:
         values: dict[str, Any] = _main_values(found[0]) | {"warnings": findings(source, found[0])}
         if self.nbest:
             values["nbest"] = [_main_values(one) for one in found]
-        if self.weights and found[0].weights:
-            values |= {"source_tokens": found[0].source_pieces, "weights": found[0].weights}
+        if self.with_attention and found[0].attention:
+            values |= {"source_tokens": found[0].source_tokens, "attention": found[0].attention}
         return values
 
     def _write_attention(self, file: BinaryIO, source: str, translation: "Translation") -> None:
@@ -117,20 +117,20 @@ class TranslationWriter:
 
         if not self.svg:
             values: dict[str, Any] = {"source_text": source, "target_text": translation.text}
-            if translation.weights:
-                pieces = {"source": translation.source_pieces, "target": translation.pieces}
-                values |= pieces | {"weights": translation.weights}
+            if translation.attention:
+                tokens = {"source": translation.source_tokens, "target": translation.tokens}
+                values |= tokens | {"attention": translation.attention}
             file.write(json.dumps(values, ensure_ascii=False).encode() + b"\n")
-        elif not self.drawn and translation.weights:
+        elif not self.drawn and translation.attention:
             self.drawn = True
-            file.write(svg_heatmap(translation.weights, translation.source_pieces, translation.pieces).encode())
+            file.write(svg_heatmap(translation.attention, translation.source_tokens, translation.tokens).encode())
 
     def _draw(self, translation: "Translation") -> None:
         from s2s.report.heatmap import terminal_heatmap
 
-        picture = terminal_heatmap(translation.weights, translation.source_pieces, translation.pieces, err.width)
+        picture = terminal_heatmap(translation.attention, translation.source_tokens, translation.tokens, err.width)
         err.print(picture)
 
 
 def _main_values(translation: "Translation") -> dict[str, Any]:
-    return {"text": translation.text, "score": round(translation.score, 6), "tokens": translation.pieces}
+    return {"text": translation.text, "score": round(translation.score, 6), "tokens": translation.tokens}

@@ -30,8 +30,8 @@ def listed(run: Run) -> dict[str, Any]:
         "done": run.done,
         "best": run.metrics.best,
         "began": run.record.created,
-        "bytes": size_of(run.folder),
-        "folder": str(run.folder),
+        "bytes": size_of(run.directory),
+        "directory": str(run.directory),
     }
 
 
@@ -40,7 +40,7 @@ def in_full(run: Run) -> dict[str, Any]:
     recipe, record = run.recipe(), run.record
     return listed(run) | {
         "description": recipe.description,
-        "in_words": recipe.model.in_words(),
+        "describe": recipe.model.describe(),
         "key": record.key,
         "corpus": record.corpus,
         "device": record.device,
@@ -62,7 +62,7 @@ def row(run: Run) -> list[str]:
         f"{run.updates:,}",
         _figures(best or {}, ("loss", "bleu")) or "–",
         _moment(run.record.created),
-        megabytes(size_of(run.folder)),
+        megabytes(size_of(run.directory)),
     ]
 
 
@@ -71,11 +71,11 @@ def described(run: Run) -> list[tuple[str, str]]:
     recipe, record, metrics = run.recipe(), run.record, run.metrics
     process = f" (process {run.process})" if run.process else ""
     about = f": {recipe.description}" if recipe.description else ""
-    names = sorted(path.name for path in run.folder.iterdir() if not path.name.startswith("."))
+    names = sorted(path.name for path in run.directory.iterdir() if not path.name.startswith("."))
     return [
         ("state", f"{_state(run)}{process}"),
         ("recipe", f"{recipe.name}{about}"),
-        ("network", recipe.model.in_words()),
+        ("network", recipe.model.describe()),
         ("corpus", record.corpus[:12]),
         ("computed", f"on {record.device} in {record.precision}, {counted(record.threads, 'thread')}"),
         ("began", _moment(record.created)),
@@ -84,7 +84,7 @@ def described(run: Run) -> list[tuple[str, str]]:
         ("best", _best(run)),
         ("signature", str((metrics.best or {}).get("signature", ""))),
         ("checkpoints", ", ".join(f"{update:,}" for update in run.checkpoints)),
-        ("files", f"{run.folder}: {', '.join(names)} ({megabytes(size_of(run.folder))})"),
+        ("files", f"{run.directory}: {', '.join(names)} ({megabytes(size_of(run.directory))})"),
     ]
 
 

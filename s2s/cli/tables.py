@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from s2s.cli.console import PlainConsole, out, visible
+from s2s.cli.console import PlainConsole, escape_control, out
 
 PIPED_WIDTH = 2000  # columns where standard output is no terminal, so that a row stays one line
 SHORT = 24  # characters: where a terminal is narrow, columns of longer texts fold first
@@ -34,4 +34,4 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: 
 
 def one_line(text: str) -> str:
     """Text of others on one line, and unable to drive the terminal."""
-    return visible(" ".join(text.split()))
+    return escape_control(" ".join(text.split()))

@@ -118,7 +118,7 @@ def _entry(name: str, overrides: Sequence[str]) -> Entry:
 
 
 def _with_root(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
-    """A model's recipe with the folder its data lie in now, where one is given."""
+    """A model's recipe with the directory its data lie in now, where one is given."""
     root = next((text.partition("=")[2] for text in overrides if text.startswith("data.root=")), "")
     data = recipe.data.model_copy(update={"root": str(Path(root).resolve())})
     return recipe.model_copy(update={"data": data})
@@ -143,21 +143,21 @@ def _evaluated(entry: Entry, test: TestSet, device: torch.device, notify: Notify
     """Translate and score the test set with a model."""
     version = entry.version
     assert version is not None
-    notify(f"{version.reference}: translating {len(test.sources):,} lines, {entry.recipe.decoding.in_words()}")
+    notify(f"{version.reference}: translating {len(test.sources):,} lines, {entry.recipe.decoding.describe()}")
     torch.set_num_threads(threads_for(version.card.parameters))
     translator = reference_translator(version, device)
     found = evaluate(translator, test.sources, test.references, decoding=entry.recipe.decoding)
     card = version.card
     return Cell(
         name=version.name,
-        network=entry.recipe.model.in_words(),
+        network=entry.recipe.model.describe(),
         recipe=card.recipe,
         recipe_digest=digest_json(card.recipe),
         parameters=card.parameters,
         updates=card.training.updates,
         seconds=card.training.seconds,
         tokens_per_second=card.training.tokens_per_second,
-        decoding=found.decoding.in_words(),
+        decoding=found.decoding.describe(),
         test=test.digest,
         outputs=found.outputs,
         scores=found.scores,
@@ -207,7 +207,7 @@ def figures(cells: Sequence[Cell], test: TestSet, examples: Sequence[Example] = 
 def _commands(cells: Sequence[Cell]) -> list[str]:
     """What to try next: the best system, with its attention where it has some."""
     best = max(cells, key=lambda cell: cell.scores["bleu"].value)
-    attends = parse_recipe(best.recipe, best.name).model.attends
+    attends = parse_recipe(best.recipe, best.name).model.has_attention
     shown = " --show-attention" if attends else ""
     return [f"s2s translate {best.name}{shown}", f"s2s models show {best.name}"]
 
@@ -244,7 +244,7 @@ def _telling_line(cells: Sequence[Cell], test: TestSet) -> int:
 
 
 def _heatmap(entry: Entry, source: str, device: torch.device) -> HeatMap | None:
-    if entry.version is None or not entry.recipe.model.attends:
+    if entry.version is None or not entry.recipe.model.has_attention:
         return None
-    (translation,) = reference_translator(entry.version, device).translate([source], weights=True)
-    return HeatMap(translation.weights, translation.source_pieces, translation.pieces)
+    (translation,) = reference_translator(entry.version, device).translate([source], need_attention=True)
+    return HeatMap(translation.attention, translation.source_tokens, translation.tokens)

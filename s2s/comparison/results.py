@@ -12,7 +12,7 @@ from s2s.report.markdown import markdown_comparison
 
 
 def write_results(path: Path, comparison: Comparison, cells: Sequence[Cell]) -> list[Path]:
-    """Write the table to `path` and the cells into the folder `cells` beside it; returns what was written."""
+    """Write the table to `path` and the cells into the directory `cells` beside it; returns what was written."""
     write_bytes(path, markdown_comparison(comparison).encode())
     return [path, *(cell.write(path.parent / "cells") for cell in cells)]
 

@@ -18,7 +18,7 @@ SCHEMA = 1
 class Cell:
     """One system on one test set: what it is, how it was trained and decoded, its outputs and scores.
 
-    seconds: of training; tokens_per_second: target pieces, in training; test: digest of the test set's sentences;
+    seconds: of training; tokens_per_second: target tokens, in training; test: digest of the test set's sentences;
     right_values: where the test asks for values, how many of each line are right in forced decoding.
     """
 
@@ -56,9 +56,9 @@ class Cell:
         except (KeyError, TypeError) as error:
             raise ArtefactError(f"{path} is not a cell of a comparison: {error}") from error
 
-    def write(self, folder: Path) -> Path:
-        """Write the cell into a folder, under its name."""
-        path = folder / f"{self.name}.json"
+    def write(self, directory: Path) -> Path:
+        """Write the cell into a directory, under its name."""
+        path = directory / f"{self.name}.json"
         write_json(path, asdict(self))
         return path
 

@@ -22,7 +22,7 @@ def plan_batches(
 ) -> list[Rows]:
     """The batches of an epoch, as rows of the corpus, in the order of training.
 
-    source, target [N]: lengths in pieces without special ones. Sentences are shuffled, sorted by length (those of equal
+    source, target [N]: lengths in tokens without special ones. Sentences are shuffled, sorted by length (those of equal
     length stay shuffled), cut so that sentences × longest side fits `batch_tokens`, and the batches shuffled. A
     sentence longer than the budget is a batch of its own.
     """

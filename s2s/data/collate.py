@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s2s.models.interface import BOS, EOS, PAD, Batch, Source
+from s2s.models.interface import BOS, EOS, PAD, Batch, TokenInput
 
 Sentences = Sequence[Sequence[int] | NDArray[np.int32]]  # of ids, without special ones
 
@@ -28,10 +28,10 @@ def padded(sentences: Sentences, device: torch.device, *, first: int | None = No
     return torch.from_numpy(table).to(device)
 
 
-def source_batch(sentences: Sentences, device: torch.device) -> Source:
-    """What an encoder reads: each sentence's pieces and EOS."""
+def source_batch(sentences: Sentences, device: torch.device) -> TokenInput:
+    """What an encoder reads: each sentence's tokens and EOS."""
     lengths = torch.tensor([len(sentence) + 1 for sentence in sentences])
-    return Source(ids=padded(sentences, device, last=EOS), lengths=lengths.to(device))
+    return TokenInput(ids=padded(sentences, device, last=EOS), lengths=lengths.to(device))
 
 
 def pair_batch(sources: Sentences, targets: Sentences, device: torch.device) -> Batch:

@@ -1,4 +1,4 @@
-"""The corpus: prepared, tokenised sentence pairs in a folder, memory-mapped.
+"""The corpus: prepared, tokenised sentence pairs in a directory, memory-mapped.
 
     train.arrow, validation.arrow, test.arrow   an Arrow stream each, as `datasets` writes it
     tokenizer.model                             the SentencePiece model of both sides
@@ -61,16 +61,16 @@ class Split:
 
     @property
     def source_lengths(self) -> Ids:
-        """Pieces in each source [N], without special ones."""
+        """Tokens in each source [N], without special ones."""
         return self._source.lengths
 
     @property
     def target_lengths(self) -> Ids:
-        """Pieces in each target [N], without special ones."""
+        """Tokens in each target [N], without special ones."""
         return self._target.lengths
 
-    def pieces(self, rows: Rows) -> tuple[list[Ids], list[Ids]]:
-        """Ids of the sources and the targets of `rows`, each int32 [pieces]: read-only views, without special ones."""
+    def tokens(self, rows: Rows) -> tuple[list[Ids], list[Ids]]:
+        """Ids of the sources and the targets of `rows`, each int32 [tokens]: read-only views, without special ones."""
         positions = self._positions(rows)
         return [self._source.row(*at) for at in positions], [self._target.row(*at) for at in positions]
 
@@ -116,7 +116,7 @@ class Corpus:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """The corpus in a folder; sizes of its files are checked, contents only of the small ones.
+        """The corpus in a directory; sizes of its files are checked, contents only of the small ones.
 
         Raises: UsageError where there is none, ArtefactError where it is damaged or of a newer schema.
         """
@@ -153,7 +153,7 @@ def _map_split(path: Path, files: list[str]) -> Split:
         raise _damaged(path.parent, path.name, "not an Arrow stream") from error
 
 
-def _check_files(folder: Path, manifest: dict[str, Any]) -> None:
+def _check_files(directory: Path, manifest: dict[str, Any]) -> None:
     """Check that all files are there. Raises ArtefactError; KeyError, TypeError, AttributeError for an odd manifest."""
     files = manifest["files"]
     if not (manifest["schema"] == SCHEMA and isinstance(manifest["key"], str)):
@@ -161,35 +161,35 @@ def _check_files(folder: Path, manifest: dict[str, Any]) -> None:
     if missing := {*ARROWS, TOKENIZER, LEDGER} - files.keys():
         raise KeyError(*missing)
     for name, file in files.items():
-        _check_size(folder, name, file["bytes"])
+        _check_size(directory, name, file["bytes"])
     for name in (TOKENIZER, LEDGER):
-        _check_content(folder, name, files[name]["sha256"])
+        _check_content(directory, name, files[name]["sha256"])
 
 
-def _check_content(folder: Path, name: str, digest: str) -> None:
-    if digest_file(folder / name) != digest:
-        raise _damaged(folder, name, "its content has changed")
+def _check_content(directory: Path, name: str, digest: str) -> None:
+    if digest_file(directory / name) != digest:
+        raise _damaged(directory, name, "its content has changed")
 
 
-def _check_size(folder: Path, name: str, size: int) -> None:
-    path = safe_join(folder, name)
+def _check_size(directory: Path, name: str, size: int) -> None:
+    path = safe_join(directory, name)
     if not path.is_file():
-        raise _damaged(folder, name, "it is missing")
+        raise _damaged(directory, name, "it is missing")
     if (found := path.stat().st_size) != size:
-        raise _damaged(folder, name, f"{found:,} bytes instead of {size:,}")
+        raise _damaged(directory, name, f"{found:,} bytes instead of {size:,}")
 
 
-def _damaged(folder: Path, name: str, reason: str) -> ArtefactError:
+def _damaged(directory: Path, name: str, reason: str) -> ArtefactError:
     return ArtefactError(
-        f"corpus {folder} is damaged: {name}: {reason}", "remove the folder; s2s data prepare makes it anew"
+        f"corpus {directory} is damaged: {name}: {reason}", "remove the directory; s2s data prepare makes it anew"
     )
 
 
 class SplitWriter:
     """Writes one split, chunk by chunk, complete or not at all: a context manager."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._file = atomic_writer(folder / f"{name}.arrow")
+    def __init__(self, directory: Path, name: str) -> None:
+        self._file = atomic_writer(directory / f"{name}.arrow")
 
     def __enter__(self) -> Self:
         from s2s.data.readers import datasets_library
@@ -232,10 +232,10 @@ class SplitWriter:
         self._file.__exit__(kind, error, trace)
 
 
-def write_corpus_files(folder: Path, key: str, tokenizer: bytes, ledger: dict[str, Any]) -> None:
+def write_corpus_files(directory: Path, key: str, tokenizer: bytes, ledger: dict[str, Any]) -> None:
     """Complete a corpus whose splits are written: tokenizer, ledger, and the manifest last."""
-    write_bytes(folder / TOKENIZER, tokenizer)
-    write_json(folder / LEDGER, ledger)
-    paths = [folder / name for name in (*ARROWS, TOKENIZER, LEDGER)]
+    write_bytes(directory / TOKENIZER, tokenizer)
+    write_json(directory / LEDGER, ledger)
+    paths = [directory / name for name in (*ARROWS, TOKENIZER, LEDGER)]
     files = {path.name: {"sha256": digest_file(path), "bytes": path.stat().st_size} for path in paths}
-    write_json(folder / MANIFEST, {"schema": SCHEMA, "key": key, "files": files})
+    write_json(directory / MANIFEST, {"schema": SCHEMA, "key": key, "files": files})

@@ -28,7 +28,7 @@ class Fate(IntEnum):
     EMPTY = 3  # a side is empty or white space alone
     HELD_OUT_SOURCE = 4  # its source also stands in a held-out pair
     DUPLICATE = 5  # the same pair occurred before
-    LENGTH = 6  # a side has fewer or more pieces than asked for
+    LENGTH = 6  # a side has fewer or more tokens than asked for
     RATIO = 7  # one side is too many times longer than the other
 
 
@@ -71,7 +71,7 @@ def survey(pairs: Iterable[Pair]) -> Survey:
 
 
 def fates(train: Survey, data: DataOptions) -> NDArray[np.uint8]:
-    """The fate [N] of each training pair, as far as it can be told from its text: lengths in pieces come later.
+    """The fate [N] of each training pair, as far as it can be told from its text: lengths in tokens come later.
 
     Raises: DataError where there are too few different sources to hold out as many as asked for.
     """
@@ -110,7 +110,7 @@ def _hold_out(train: Survey, fate: NDArray[np.uint8], validation: int, test: int
 
 
 def length_fate(source: int, target: int, data: DataOptions) -> Fate:
-    """Whether a training pair with sides of these lengths, in pieces, is kept."""
+    """Whether a training pair with sides of these lengths, in tokens, is kept."""
     shorter, longer = min(source, target), max(source, target)
     if shorter < data.min_length or longer > data.max_length:
         return Fate.LENGTH

@@ -23,7 +23,7 @@ PERCENTILES = {"median": 50, "p95": 95, "p99": 99}
 
 
 class Encoded(NamedTuple):
-    """A pair and the ids of its pieces."""
+    """A pair and the ids of its tokens."""
 
     pair: Pair
     source: list[int]
@@ -60,17 +60,17 @@ def _shortened(text: str) -> str:
 
 
 class Lengths:
-    """Lengths of the pairs of a split, in pieces and in characters: four bytes each."""
+    """Lengths of the pairs of a split, in tokens and in characters: four bytes each."""
 
     def __init__(self) -> None:
-        self._lengths = {(side, unit): array("i") for side in ("source", "target") for unit in ("pieces", "characters")}
+        self._lengths = {(side, unit): array("i") for side in ("source", "target") for unit in ("tokens", "characters")}
 
     def add(self, encoded: list[Encoded]) -> None:
         """Take the lengths of pairs."""
         for pair, source, target in encoded:
-            self._lengths["source", "pieces"].append(len(source))
+            self._lengths["source", "tokens"].append(len(source))
             self._lengths["source", "characters"].append(len(pair.source))
-            self._lengths["target", "pieces"].append(len(target))
+            self._lengths["target", "tokens"].append(len(target))
             self._lengths["target", "characters"].append(len(pair.target))
 
     def as_dict(self) -> dict[str, dict[str, dict[str, float]]]:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s.data.corpus import SCHEMA, SPLITS, Corpus, SplitWriter, write_corpus_files
+from s2s.data.directories import exclusive_lock, new_directory
 from s2s.data.filters import DROPPED, Fate, Overlap, fates, is_empty, length_fate, survey
-from s2s.data.folders import new_folder, only_writer
 from s2s.data.ledger import Encoded, Lengths, Tally, dropped_warning, overlap_warning
 from s2s.data.readers import Pair, read_split, source_digests, split_given, split_options
 from s2s.errors import ArtefactError, DataError, UsageError
@@ -52,18 +52,18 @@ def prepare_corpus(
     """
     inputs = {name: source_digests(data, name) for name in SPLITS}
     key = corpus_key(data, tokenizer, inputs, tokenizer_model)
-    folder = home() / "corpora" / key[:16]
-    corpus = _prepared(folder)
+    directory = home() / "corpora" / key[:16]
+    corpus = _prepared(directory)
     if corpus is None:
-        with only_writer(folder, notify):
-            corpus = _prepared(folder)  # by the process that was waited for
+        with exclusive_lock(directory, notify):
+            corpus = _prepared(directory)  # by the process that was waited for
             if corpus is None:
-                if folder.exists():
-                    notify(f"warning: the corpus {folder} is damaged: preparing it anew")
-                    shutil.rmtree(folder)
-                with new_folder(folder) as new:
+                if directory.exists():
+                    notify(f"warning: the corpus {directory} is damaged: preparing it anew")
+                    shutil.rmtree(directory)
+                with new_directory(directory) as new:
                     _Builder(data, tokenizer, notify, new, inputs).build(key, tokenizer_model)
-                corpus = Corpus.open(folder)
+                corpus = Corpus.open(directory)
     for warning in (dropped_warning(corpus.ledger), overlap_warning(corpus.ledger)):
         if warning:
             notify(warning)
@@ -83,15 +83,15 @@ def corpus_key(
         in_order = [[digests[file] for file in files] for files in (split.source, split.target, split.files)]
         contents[name] = in_order if any(in_order) else list(digests.values())
     options = data.model_dump(mode="json", exclude=NAMES)
-    pieces = tokenizer.model_dump(mode="json") if tokenizer_model is None else digest_bytes(tokenizer_model)
-    return digest_json({"schema": SCHEMA, "contents": contents, "data": options, "tokenizer": pieces})
+    tokens = tokenizer.model_dump(mode="json") if tokenizer_model is None else digest_bytes(tokenizer_model)
+    return digest_json({"schema": SCHEMA, "contents": contents, "data": options, "tokenizer": tokens})
 
 
-def _prepared(folder: Path) -> Corpus | None:
-    """The corpus in the folder, or None where there is none or it is damaged."""
+def _prepared(directory: Path) -> Corpus | None:
+    """The corpus in the directory, or None where there is none or it is damaged."""
     try:
-        return Corpus.open(folder) if folder.is_dir() else None
-    except (ArtefactError, UsageError):  # a folder without a manifest is the latter
+        return Corpus.open(directory) if directory.is_dir() else None
+    except (ArtefactError, UsageError):  # a directory without a manifest is the latter
         return None
 
 
@@ -124,12 +124,12 @@ class _Store:
 
 @dataclass
 class _Builder:
-    """Builds one corpus in `folder`."""
+    """Builds one corpus in `directory`."""
 
     data: DataOptions
     options: TokenizerOptions
     notify: Callable[[str], None]
-    folder: Path
+    directory: Path
     inputs: dict[str, dict[str, str]]
     invalid: dict[str, Tally] = field(default_factory=lambda: {name: Tally() for name in SPLITS})
 
@@ -145,19 +145,19 @@ class _Builder:
         for name in HELD_OUT:
             splits[name] = self._write_whole(tokenizer, name, fate)
             splits[name]["overlap"] = overlap.count(map(self._normalized, self._pairs(name, fate)))
-        pieces = {"pieces": tokenizer.size, "digest": tokenizer.digest, "given": tokenizer_model is not None}
-        ledger = {"schema": SCHEMA, "inputs": self.inputs, "tokenizer": pieces, "splits": splits}
-        write_corpus_files(self.folder, key, tokenizer.model, ledger)
+        tokens = {"tokens": tokenizer.size, "digest": tokenizer.digest, "given": tokenizer_model is not None}
+        ledger = {"schema": SCHEMA, "inputs": self.inputs, "tokenizer": tokens, "splits": splits}
+        write_corpus_files(self.directory, key, tokenizer.model, ledger)
 
     def _train_tokenizer(self, fate: Fates) -> bytes:
-        self.notify(f"training a tokenizer of {self.options.vocabulary:,} pieces")
+        self.notify(f"training a tokenizer of {self.options.vocab_size:,} tokens")
         kept = (self._normalized(pair) for pair, known in self._with_fates(fate) if known == Fate.KEPT)
         return train_tokenizer((text for pair in kept for text in (pair.source, pair.target)), self.options)
 
     def _write_train(self, tokenizer: Tokenizer, fate: Fates) -> dict[str, Any]:
         """Encode and store the training pairs that are kept; what their lengths decide goes into `fate` [N]."""
         tallies = {dropped: Tally() for dropped in DROPPED}
-        with SplitWriter(self.folder, "train") as writer:
+        with SplitWriter(self.directory, "train") as writer:
             store = _Store(writer)
             known_pairs = self._told(self._with_fates(fate), f"encoding {len(fate):,} training pairs")
             for chunk in _chunks(enumerate(known_pairs)):
@@ -186,9 +186,9 @@ class _Builder:
         }
 
     def _write_whole(self, tokenizer: Tokenizer, name: str, fate: Fates) -> dict[str, Any]:
-        """Encode and store a split whose every line counts: raw texts, and pieces of the normalised ones."""
+        """Encode and store a split whose every line counts: raw texts, and tokens of the normalised ones."""
         empty = Tally()
-        with SplitWriter(self.folder, name) as writer:
+        with SplitWriter(self.directory, name) as writer:
             store = _Store(writer)
             for chunk in _chunks(self._pairs(name, fate, self.invalid[name].add_line)):
                 for pair in filter(is_empty, chunk):

@@ -22,7 +22,7 @@ from s2s.recipe.data import DataOptions, GeneratorOptions, SplitOptions
 from s2s.text.lines import Texts, decode_line, json_texts, single_line, tsv_texts
 
 ROWS_AT_ONCE = 1000  # rows of a table in memory
-STAY_OFFLINE = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}  # the user's own wish
+STAY_OFFLINE = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}  # the user's own config
 
 
 class Pair(NamedTuple):
@@ -104,7 +104,7 @@ def _open(data: DataOptions, name: str) -> BinaryIO:
     try:
         return open_input(_path(data, name))
     except UsageError as error:
-        hint = None if Path(name).is_absolute() else "--set data.root=FOLDER names the folder of the data"
+        hint = None if Path(name).is_absolute() else "--set data.root=DIRECTORY names the directory of the data"
         raise UsageError(error.message, hint) from error
 
 

@@ -18,7 +18,7 @@ from s2s.recipe.recipe import SCHEMA
 
 SAMPLE = 200_000  # pairs whose words and characters are counted
 FEWEST = 3  # pairs: one for training, validation and test each
-SPECIAL = 5  # pieces beside words and characters: padding, unknown, begin, end, the mark of a word's start
+SPECIAL = 5  # tokens beside words and characters: padding, unknown, begin, end, the mark of a word's start
 HEADER = """\
 # Train this with `s2s train`; change before what you like.
 # Keys left out have their defaults: `s2s explain` lists every key, `s2s explain KEY` one.
@@ -66,7 +66,7 @@ def held_out(pairs: int) -> int:
 
 
 def vocabulary(words: int, characters: int) -> int:
-    """Pieces: room for every character and a quarter of the words, which any text can give; at most about 8,000."""
+    """Tokens: room for every character and a quarter of the words, which any text can give; at most about 8,000."""
     wanted = min(8000, characters + SPECIAL + words // 4)
     rounded = wanted - wanted % (100 if wanted >= 1000 else 10)
     return max(rounded, characters + characters // 10 + SPECIAL, 8)
@@ -95,7 +95,7 @@ def draft_recipe(
         "tokenizer": {"vocabulary": vocabulary(measured.words, measured.characters)},
         **_network(measured.pairs),
         "training": _training(measured.pairs),
-        "decoding": {"beam": 5, "length_penalty": 1.0},
+        "decoding": {"beam_size": 5, "length_penalty": 1.0},
     }
     for table, values in tables.items():
         parts.append(

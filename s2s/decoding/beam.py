@@ -1,6 +1,6 @@
 """Beam search, for every decoder through `start`, `step` and `select`; greedy search is a beam of one.
 
-B sentences still searched, K hypotheses of each, S source positions, V vocabulary, L pieces written so far.
+B sentences still searched, K hypotheses of each, S source positions, V vocabulary, L tokens written so far.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from s2s.decoding.constraints import Constraints
 from s2s.decoding.hypothesis import Hypothesis
-from s2s.models.interface import BOS, EOS, Model, Source, State
+from s2s.models.interface import BOS, EOS, Model, State, TokenInput
 from s2s.recipe.decoding import DecodingOptions
 
 BLOCK = 64  # logits of which the largest is found first
@@ -18,27 +18,27 @@ BLOCK = 64  # logits of which the largest is found first
 
 @dataclass(slots=True)
 class Beams:
-    """The hypotheses under way: which sentence a row is, scores [B, K], pieces [B, K, L + 1] (BOS first), weights
+    """The hypotheses under way: which sentence a row is, scores [B, K], tokens [B, K, L + 1] (BOS first), weights
     [B, K, L, S] or None.
     """
 
     sentences: Tensor
     scores: Tensor
-    pieces: Tensor
-    weights: Tensor | None
+    tokens: Tensor
+    attention: Tensor | None
 
     @property
     def length(self) -> int:
         """L."""
-        return self.pieces.shape[2] - 1
+        return self.tokens.shape[2] - 1
 
     def select(self, rows: Tensor, beams: Tensor) -> None:
         """Keep sentences `rows` [B'] and of each the hypotheses `beams` [B', K']."""
         rows_of = rows.unsqueeze(1)
         self.sentences = self.sentences[rows]
         self.scores = self.scores[rows_of, beams]
-        self.pieces = self.pieces[rows_of, beams]
-        self.weights = None if self.weights is None else self.weights[rows_of, beams]
+        self.tokens = self.tokens[rows_of, beams]
+        self.attention = None if self.attention is None else self.attention[rows_of, beams]
 
 
 class BeamSearch:
@@ -57,15 +57,15 @@ class BeamSearch:
         self.most: list[int] = constraints.most.tolist()
         self.found: list[list[Hypothesis]] = [[] for _ in self.most]
 
-    def run(self, model: Model, source: Source, *, weights: bool = False) -> list[list[Hypothesis]]:
+    def run(self, model: Model, source: TokenInput, *, need_attention: bool = False) -> list[list[Hypothesis]]:
         """The `nbest` best hypotheses of each sentence, best first; fewer where fewer have finished."""
         state = model.start(source, steps=max(self.most))
         B, device = len(self.most), source.ids.device
         beams = Beams(
             sentences=torch.arange(B, device=device),
             scores=torch.zeros(B, 1, device=device),
-            pieces=torch.full((B, 1, 1), BOS, device=device),
-            weights=torch.zeros(B, 1, 0, source.ids.shape[1], device=device) if weights else None,
+            tokens=torch.full((B, 1, 1), BOS, device=device),
+            attention=torch.zeros(B, 1, 0, source.ids.shape[1], device=device) if need_attention else None,
         )
         while len(beams.sentences):
             state, origins = self._advance(model, state, beams)
@@ -79,29 +79,29 @@ class BeamSearch:
 
         Twice as many as go on, because as many as `beam` of them may end in EOS.
         """
-        step, state = model.step(beams.pieces[:, :, -1], state, weights=beams.weights is not None)
-        self.constraints.mask(step.logits, beams.sentences, beams.pieces)
+        step, state = model.step(beams.tokens[:, :, -1], state, need_attention=beams.attention is not None)
+        self.constraints.mask(step.logits, beams.sentences, beams.tokens)
         log_probabilities = step.logits.log_softmax(2)  # one pass, where logsumexp alone takes several
-        best, tokens = largest(log_probabilities, min(2 * self.options.beam, step.logits.shape[2]))
+        best, tokens = largest(log_probabilities, min(2 * self.options.beam_size, step.logits.shape[2]))
         totals = (best + beams.scores.unsqueeze(2)).flatten(1)
-        scores, order = totals.topk(min(2 * self.options.beam, totals.shape[1]), dim=1)
+        scores, order = totals.topk(min(2 * self.options.beam_size, totals.shape[1]), dim=1)
         origins = order // best.shape[2]
-        if beams.weights is not None and step.weights is not None:
-            beams.weights = torch.cat((beams.weights, step.weights.unsqueeze(2)), dim=2)
+        if beams.attention is not None and step.attention is not None:
+            beams.attention = torch.cat((beams.attention, step.attention.unsqueeze(2)), dim=2)
         beams.select(torch.arange(len(scores), device=scores.device), origins)
         beams.scores = scores
-        beams.pieces = torch.cat((beams.pieces, tokens.flatten(1).gather(1, order).unsqueeze(2)), dim=2)
+        beams.tokens = torch.cat((beams.tokens, tokens.flatten(1).gather(1, order).unsqueeze(2)), dim=2)
         return state, origins
 
     def _collect(self, beams: Beams) -> None:
         """Put those of the `beam` best that end in EOS, or are at the length limit, among the found. No EOS goes on."""
-        at_eos = beams.pieces[:, :, -1] == EOS
+        at_eos = beams.tokens[:, :, -1] == EOS
         at_limit = (self.constraints.most[beams.sentences] <= beams.length).unsqueeze(1)
-        finished = ((at_eos | at_limit) & beams.scores.isfinite())[:, : self.options.beam].nonzero(as_tuple=True)
-        sentences, totals, pieces = beams.sentences[finished[0]], beams.scores[finished], beams.pieces[finished][:, 1:]
-        shown = None if beams.weights is None else beams.weights[finished].cpu().numpy()
+        finished = ((at_eos | at_limit) & beams.scores.isfinite())[:, : self.options.beam_size].nonzero(as_tuple=True)
+        sentences, totals, tokens = beams.sentences[finished[0]], beams.scores[finished], beams.tokens[finished][:, 1:]
+        shown = None if beams.attention is None else beams.attention[finished].cpu().numpy()
         for index, (sentence, total, written) in enumerate(
-            zip(sentences.tolist(), totals.tolist(), pieces.tolist(), strict=True)
+            zip(sentences.tolist(), totals.tolist(), tokens.tolist(), strict=True)
         ):
             weights = None if shown is None else shown[index]
             self.found[sentence].append(Hypothesis.of(written, total, self.options.length_penalty, weights))
@@ -112,7 +112,7 @@ class BeamSearch:
         standing = zip(beams.sentences.tolist(), beams.scores.amax(1).tolist(), strict=True)
         going = [row for row, (sentence, best) in enumerate(standing) if not self._done(sentence, best, beams.length)]
         rows = torch.tensor(going, dtype=torch.long, device=beams.scores.device)
-        kept = beams.scores[rows].topk(min(self.options.beam, beams.scores.shape[1]), dim=1).indices
+        kept = beams.scores[rows].topk(min(self.options.beam_size, beams.scores.shape[1]), dim=1).indices
         beams.select(rows, kept)
         return state.select(rows, origins[rows].gather(1, kept))
 
@@ -121,8 +121,8 @@ class BeamSearch:
         found, limit = self.found[sentence], self.most[sentence]
         if length >= limit or best == -torch.inf:
             return True
-        if self.options.stopping == "first" or self.options.beam == 1:
-            return len(found) >= self.options.awaited
+        if self.options.stopping == "first" or self.options.beam_size == 1:
+            return len(found) >= self.options.finished_to_stop
         highest = best / limit**self.options.length_penalty  # that it could reach, were all that follows certain
         return sum(hypothesis.score >= highest for hypothesis in found) >= self.nbest
 

@@ -1,6 +1,6 @@
-"""What translations must hold to: pieces that none contains, lengths, a given beginning, no n-gram twice.
+"""What translations must hold to: tokens that none contains, lengths, a given prefix, no n-gram twice.
 
-B sentences still searched, K hypotheses of each, V vocabulary, L pieces written so far, P pieces of a beginning.
+B sentences still searched, K hypotheses of each, V vocabulary, L tokens written so far, P tokens of a prefix.
 """
 
 from collections.abc import Sequence
@@ -18,47 +18,47 @@ NEVER = slice(0, EOS)  # PAD, UNK and BOS, which no translation contains
 
 @dataclass(frozen=True, slots=True)
 class Constraints:
-    """Of each sentence of a batch: the most pieces [B] (EOS counted), the fewest [B] (EOS not counted), the beginning
+    """Of each sentence of a batch: the most tokens [B] (EOS counted), the fewest [B] (EOS not counted), the prefix
     [B, P] with PAD behind it; of all: the n of the n-grams that may not come twice in a translation (0: any may).
     """
 
     most: Tensor
     fewest: Tensor
-    beginning: Tensor
+    prefix: Tensor
     ngram: int = 0
 
     @classmethod
     def of(cls, request: Request, rows: Sequence[int], device: torch.device) -> Self:
         """Those of the sentences `rows` of a request."""
-        options, beginnings = request.options, [request.beginnings[row] if request.beginnings else [] for row in rows]
+        options, prefixes = request.options, [request.prefixes[row] if request.prefixes else [] for row in rows]
         lengths = [len(request.sentences[row]) for row in rows]
-        beginning = torch.full((len(rows), max(map(len, beginnings))), PAD)
-        for index, pieces in enumerate(beginnings):
-            beginning[index, : len(pieces)] = torch.tensor(pieces, dtype=torch.long)
-        most = [options.most(length) + len(pieces) for length, pieces in zip(lengths, beginnings, strict=True)]
+        prefix = torch.full((len(rows), max(map(len, prefixes))), PAD)
+        for index, tokens in enumerate(prefixes):
+            prefix[index, : len(tokens)] = torch.tensor(tokens, dtype=torch.long)
+        most = [options.max_length(length) + len(tokens) for length, tokens in zip(lengths, prefixes, strict=True)]
         return cls(
             most=torch.tensor(most, device=device),
-            fewest=torch.tensor([options.fewest(length) for length in lengths], device=device),
-            beginning=beginning.to(device),
+            fewest=torch.tensor([options.min_length(length) for length in lengths], device=device),
+            prefix=prefix.to(device),
             ngram=options.no_repeat_ngram,
         )
 
-    def mask(self, logits: Tensor, sentences: Tensor, pieces: Tensor) -> None:
+    def mask(self, logits: Tensor, sentences: Tensor, tokens: Tensor) -> None:
         """Put −∞ at what may not be written next.
 
-        Logits [B', K, V] of the sentences [B'], of which pieces [B', K, L + 1] are written, BOS before them. Of a
-        beginning the next piece alone is left, whatever else is asked for; where nothing would be left, EOS is.
+        Logits [B', K, V] of the sentences [B'], of which tokens [B', K, L + 1] are written, BOS before them. Of a
+        prefix the next token alone is left, whatever else is asked for; where nothing would be left, EOS is.
         """
-        written = pieces.shape[2] - 1
+        written = tokens.shape[2] - 1
         logits[..., NEVER] = -torch.inf
         logits[..., EOS].masked_fill_((self.fewest[sentences] > written).unsqueeze(1), -torch.inf)
         if 0 < self.ngram <= written:
-            self._mask_repetitions(logits, pieces[:, :, 1:])
-        if written < self.beginning.shape[1]:
-            self._keep_beginning(logits, self.beginning[sentences, written])
+            self._mask_repetitions(logits, tokens[:, :, 1:])
+        if written < self.prefix.shape[1]:
+            self._keep_beginning(logits, self.prefix[sentences, written])
 
     def _mask_repetitions(self, logits: Tensor, written: Tensor) -> None:
-        """Mask pieces that would end an n-gram which is among those written [B', K, L]."""
+        """Mask tokens that would end an n-gram which is among those written [B', K, L]."""
         n = self.ngram
         ngrams = written.unfold(2, n, 1)  # [B', K, L − n + 1, n]
         begun = written[:, :, written.shape[2] - n + 1 :].unsqueeze(2)
@@ -69,7 +69,7 @@ class Constraints:
         logits[..., EOS].masked_fill_(nothing, 0.0)
 
     def _keep_beginning(self, logits: Tensor, following: Tensor) -> None:
-        """Leave the piece that follows [B'] in a beginning; PAD: the beginning is over."""
+        """Leave the token that follows [B'] in a prefix; PAD: the prefix is over."""
         rows = (following != PAD).nonzero().squeeze(1)
         logits[rows] = -torch.inf
         logits[rows, :, following[rows]] = 0.0

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from s2s.decoding.hypothesis import longest_source
-from s2s.errors import ArtefactError, ResourceError, S2SError, UsageError, explained
-from s2s.io.atomic import atomic_folder, read_json, write_bytes, write_json
+from s2s.errors import ArtefactError, ResourceError, S2SError, UsageError, wrap_os_errors
+from s2s.io.atomic import atomic_directory, read_json, write_bytes, write_json
 from s2s.io.digests import digest_file, digest_json
 from s2s.io.paths import cache
 from s2s.recipe.load import parse_recipe
@@ -35,15 +35,15 @@ TABLES = {  # embeddings that are stored, for each choice of `tied_embeddings`; 
     "target": ("weight", "encoder.embedding.weight"),
     "none": ("weight", "encoder.embedding.weight", "decoder.embedding.weight"),
 }
-MOST_PIECES = 16_384  # of an output, however large `decoding.max_ratio` is: each has a row [D] in the file
-SPARE = 8  # rows of positions beyond those of the pieces: EOS, and what CTranslate2 rounds lengths up to on a GPU
+MOST_TOKENS = 16_384  # of an output, however large `decoding.max_ratio` is: each has a row [D] in the file
+SPARE = 8  # rows of positions beyond those of the tokens: EOS, and what CTranslate2 rounds lengths up to on a GPU
 FILES = ("weights.safetensors", "tokenizer.model", "recipe.json")  # of a version: all that a conversion is made from
 RECORD = "digests.json"  # in the cache: sha256 of each file
 
 Array = npt.NDArray[np.float32]
 
 
-def inexpressible(recipe: Recipe) -> str | None:
+def unsupported_reason(recipe: Recipe) -> str | None:
     """Why CTranslate2 cannot express a recipe's network, in a few words; None where it can."""
     for side, options in (("encoder", recipe.model.encoder), ("decoder", recipe.model.decoder)):
         if not isinstance(options, BlockOptions):
@@ -52,44 +52,44 @@ def inexpressible(recipe: Recipe) -> str | None:
 
 
 def longest_output(recipe: Recipe) -> int:
-    """Most pieces that a conversion can write, EOS included."""
-    return min(recipe.decoding.most(longest_source(recipe)), MOST_PIECES)
+    """Most tokens that a conversion can write, EOS included."""
+    return min(recipe.decoding.max_length(longest_source(recipe)), MOST_TOKENS)
 
 
 def converted(version: Version, compute: str) -> Path:
-    """The folder in the user's cache that holds a version's conversion; made where it is not there, or not whole.
+    """The directory in the user's cache that holds a version's conversion; made where it is not there, or not whole.
 
     `compute`: one of `COMPUTE_TYPES`.
     Raises: UsageError where CTranslate2 cannot express the network, ArtefactError where the version is damaged,
     ResourceError where the cache cannot be written.
     """
-    folder = cache() / "ctranslate2" / _key(version, compute)
-    if _whole(folder):
-        return folder
+    directory = cache() / "ctranslate2" / _key(version, compute)
+    if _whole(directory):
+        return directory
     recipe = _expressible(version)
     try:
-        _discard(folder)
-        with atomic_folder(folder) as unfinished:
+        _discard(directory)
+        with atomic_directory(directory) as unfinished:
             _write(version, recipe, unfinished, compute)
             write_json(unfinished / RECORD, {path.name: digest_file(path) for path in unfinished.iterdir()})
     except (ResourceError, UsageError) as error:
-        if not _whole(folder):  # or else another process was quicker
-            hint = "S2S_CACHE names the cache's folder: it must be writable and have room"
+        if not _whole(directory):  # or else another process was quicker
+            hint = "S2S_CACHE names the cache's directory: it must be writable and have room"
             raise ResourceError(error.message, hint) from error
-    return folder
+    return directory
 
 
-def export(version: Version, folder: Path, compute: str) -> None:
-    """Write a version's conversion and its tokenizer as a new folder, complete or not at all.
+def export(version: Version, directory: Path, compute: str) -> None:
+    """Write a version's conversion and its tokenizer as a new directory, complete or not at all.
 
     `compute`: one of `COMPUTE_TYPES`.
-    Raises: UsageError where the folder exists or CTranslate2 cannot express the network, ArtefactError where the
-    version is damaged, ResourceError where the folder cannot be written.
+    Raises: UsageError where the directory exists or CTranslate2 cannot express the network, ArtefactError where the
+    version is damaged, ResourceError where the directory cannot be written.
     """
-    if folder.exists() or folder.is_symlink():
-        raise UsageError(f"{folder} exists", "give another name")
+    if directory.exists() or directory.is_symlink():
+        raise UsageError(f"{directory} exists", "give another name")
     recipe = _expressible(version)
-    with atomic_folder(folder) as unfinished:
+    with atomic_directory(directory) as unfinished:
         _write(version, recipe, unfinished, compute)
         write_bytes(unfinished / "tokenizer.model", version.read("tokenizer.model"))
 
@@ -103,71 +103,71 @@ def _key(version: Version, compute: str) -> str:
     return digest_json(made | {"files": digests})
 
 
-def _whole(folder: Path) -> bool:
+def _whole(directory: Path) -> bool:
     """Whether the files of a conversion in the cache are there, and as they were written."""
     try:
-        digests = read_json(folder / RECORD)
+        digests = read_json(directory / RECORD)
         return (
             isinstance(digests, dict)
             and bool(digests)
-            and all(digest_file(folder / name) == digests[name] for name in digests)
+            and all(digest_file(directory / name) == digests[name] for name in digests)
         )
     except S2SError:
         return False
 
 
-def _discard(folder: Path) -> None:
+def _discard(directory: Path) -> None:
     """Delete what is left of a damaged conversion, if anything; out of the way first, so that no half of it is read."""
-    aside = folder.with_name(f".{folder.name}.{uuid4().hex}.tmp")
-    with explained(folder, "replace"), contextlib.suppress(FileNotFoundError):
-        folder.rename(aside)
+    aside = directory.with_name(f".{directory.name}.{uuid4().hex}.tmp")
+    with wrap_os_errors(directory, "replace"), contextlib.suppress(FileNotFoundError):
+        directory.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
 
 
 def _expressible(version: Version) -> Recipe:
     """A version's recipe. Raises UsageError where CTranslate2 cannot express its network."""
     recipe = parse_recipe(json.loads(version.read("recipe.json")), f"recipe of {version.reference}")
-    if reason := inexpressible(recipe):
+    if reason := unsupported_reason(recipe):
         raise UsageError(f"CTranslate2 cannot express model {version.reference}: {reason}")
     return recipe
 
 
-def _write(version: Version, recipe: Recipe, folder: Path, compute: str) -> None:
-    """Convert a published version into an empty folder."""
+def _write(version: Version, recipe: Recipe, directory: Path, compute: str) -> None:
+    """Convert a published version into an empty directory."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     tokenizer = Tokenizer(version.read("tokenizer.model"))
     try:
-        convert(load(version.read("weights.safetensors")), tokenizer, recipe, folder, compute)
+        convert(load(version.read("weights.safetensors")), tokenizer, recipe, directory, compute)
     except (ValueError, SafetensorError) as error:
         raise ArtefactError(f"model {version.reference}: weights and recipe do not fit together: {error}") from error
 
 
 def convert(
-    weights: Mapping[str, npt.NDArray[Any]], tokenizer: Tokenizer, recipe: Recipe, folder: Path, compute: str
+    weights: Mapping[str, npt.NDArray[Any]], tokenizer: Tokenizer, recipe: Recipe, directory: Path, compute: str
 ) -> None:
-    """Write the network of a recipe that is not `inexpressible` into an empty folder, as CTranslate2 reads it.
+    """Write the network of a recipe that is not `unsupported_reason` into an empty directory, as CTranslate2 reads it.
 
-    `weights`: arrays by the names that `Seq2Seq.weights` gives; `compute`: one of `COMPUTE_TYPES`.
+    `weights`: arrays by the names that `EncoderDecoder.weights` gives; `compute`: one of `COMPUTE_TYPES`.
     Raises ValueError where a weight is missing, not known or of another shape than the recipe's.
     """
-    stored = Stored(weights)
+    stored = WeightReader(weights)
     specification = _specification(stored, recipe, tokenizer.size)
     stored.finish()
-    pieces = tokenizer.pieces(range(tokenizer.size))
-    specification.register_source_vocabulary(pieces)
-    specification.register_target_vocabulary(pieces)
+    tokens = tokenizer.tokens(range(tokenizer.size))
+    specification.register_source_vocabulary(tokens)
+    specification.register_target_vocabulary(tokens)
     config = specification.config
-    config.unk_token, config.bos_token, config.eos_token = (pieces[special] for special in (UNK, BOS, EOS))
-    config.decoder_start_token = pieces[BOS]
+    config.unk_token, config.bos_token, config.eos_token = (tokens[special] for special in (UNK, BOS, EOS))
+    config.decoder_start_token = tokens[BOS]
     config.add_source_eos = True
     specification.validate()
     specification.optimize(COMPUTE_TYPES[compute])
-    specification.save(str(folder))
+    specification.save(str(directory))
 
 
-class Stored:
+class WeightReader:
     """Stored weights, each taken once."""
 
     def __init__(self, weights: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -188,11 +188,11 @@ class Stored:
             raise ValueError(f"these weights are not known: {', '.join(sorted(self._left))}")
 
 
-def _specification(stored: Stored, recipe: Recipe, vocabulary: int) -> Any:
+def _specification(stored: WeightReader, recipe: Recipe, vocabulary: int) -> Any:
     """The network as CTranslate2 describes it."""
     from ctranslate2.specs.transformer_spec import TransformerDecoderSpec, TransformerEncoderSpec, TransformerSpec
 
-    options, D = recipe.model, recipe.model.embedding
+    options, D = recipe.model, recipe.model.embedding_size
     encoder = cast(TransformerEncoderOptions, options.encoder)
     decoder = cast(TransformerDecoderOptions, options.decoder)
     reading = TransformerEncoderSpec(encoder.layers, **_described(encoder))
@@ -209,8 +209,8 @@ def _specification(stored: Stored, recipe: Recipe, vocabulary: int) -> Any:
     writing.projection.weight = output
     if options.output_bias:
         writing.projection.bias = stored.take("bias", vocabulary)
-    Side("encoder", encoder, D, stored).fill(reading, longest_source(recipe) + SPARE)
-    Side("decoder", decoder, D, stored).fill(writing, longest_output(recipe) + SPARE)
+    LayerConverter("encoder", encoder, D, stored).fill(reading, longest_source(recipe) + SPARE)
+    LayerConverter("decoder", decoder, D, stored).fill(writing, longest_output(recipe) + SPARE)
     return TransformerSpec(reading, writing)
 
 
@@ -231,13 +231,13 @@ def _described(options: BlockOptions) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class LayerConverter:
     """One side of a network: fills CTranslate2's layers with what is stored under `encoder` or `decoder`."""
 
     name: str
     options: BlockOptions
     width: int
-    stored: Stored
+    stored: WeightReader
 
     def fill(self, spec: Any, rows: int) -> None:
         """Positions, so many rows of them, all blocks, and the norm behind the last one."""
@@ -252,16 +252,18 @@ class Side:
         """What is added to embeddings, [rows, D]; behind the end of a learned table stands its last row."""
         if self.options.positions == "sinusoidal":
             return sinusoidal_rows(rows, self.width)
-        table = self.stored.take(f"{self.name}.entrance.positions.table", self.options.max_positions, self.width)
+        table = self.stored.take(
+            f"{self.name}.positional_encoding.positions.table", self.options.max_positions, self.width
+        )
         return table[np.arange(rows).clip(max=len(table) - 1)]
 
     def _block(self, spec: Any, name: str) -> None:
         """A block and all of its layers."""
         if self.name == "encoder":
-            self._attention(spec.self_attention, f"{name}.attention", {"query_key_value": 3})
+            self._attention(spec.self_attention, f"{name}.attention", {"qkv_proj": 3})
         else:
-            self._attention(spec.self_attention, f"{name}.self_attention", {"query_key_value": 3})
-            self._attention(spec.attention, f"{name}.cross_attention", {"query": 1, "key_value": 2})
+            self._attention(spec.self_attention, f"{name}.self_attention", {"qkv_proj": 3})
+            self._attention(spec.attention, f"{name}.cross_attention", {"query": 1, "kv_proj": 2})
         self._feed_forward(spec.ffn, f"{name}.feed_forward")
 
     def _attention(self, spec: Any, name: str, projections: dict[str, int]) -> None:
@@ -272,7 +274,7 @@ class Side:
 
     def _feed_forward(self, spec: Any, name: str) -> None:
         """The first rows of SwiGLU's inner matrix [2F, D] are the gate's."""
-        D, F = self.width, self.options.feed_forward or 4 * self.width
+        D, F = self.width, self.options.ffn_size or 4 * self.width
         self._norm(spec.layer_norm, f"{name}.norm")
         if self.options.activation == "swiglu":
             both = self.stored.take(f"{name}.inner.weight", 2 * F, D)

@@ -15,14 +15,14 @@ from s2s.text.tokenizer import BOS, PAD, UNK, Tokenizer
 class CTranslateEngine:
     """Searches with a converted model, in batches of sentences of like length, as many at once as there are threads."""
 
-    def __init__(self, folder: Path, tokenizer: Tokenizer, device: str, precision: str, compute_type: str) -> None:
-        """`folder`: the converted model; `device`: `cpu`, `cuda:1`; `compute_type`: as CTranslate2 calls it."""
+    def __init__(self, directory: Path, tokenizer: Tokenizer, device: str, precision: str, compute_type: str) -> None:
+        """`directory`: the converted model; `device`: `cpu`, `cuda:1`; `compute_type`: as CTranslate2 calls it."""
         import ctranslate2
 
         kind, _, index = device.partition(":")
         self.precision = precision
         self._translator: Any = ctranslate2.Translator(
-            str(folder),
+            str(directory),
             device=kind,
             device_index=int(index or 0),
             compute_type=compute_type,
@@ -30,13 +30,15 @@ class CTranslateEngine:
             intra_threads=1,
             max_queued_batches=2 * usable_threads(),  # whoever is interrupted waits for what has begun
         )
-        self._pieces = tokenizer.pieces(range(tokenizer.size))
-        self._ids = {piece: number for number, piece in enumerate(self._pieces)}
+        self._tokens = tokenizer.tokens(range(tokenizer.size))
+        self._ids = {token: number for number, token in enumerate(self._tokens)}
 
     def begin(self, request: Request) -> Answer:
         """The search begins at once, in threads of its own."""
         groups = list(request.batches())
-        if request.weights and request.options.beam > 1:  # in a batch, the first row is that of another sentence
+        if (
+            request.need_attention and request.options.beam_size > 1
+        ):  # in a batch, the first row is that of another sentence
             groups = [[row] for rows in groups for row in rows]
         batches = [(rows, self._begun(request, rows)) for rows in groups]
 
@@ -53,33 +55,33 @@ class CTranslateEngine:
 
         A batch has one limit, that of its longest sentence.
         """
-        most = request.options.most(len(request.sentences[row]))
+        most = request.options.max_length(len(request.sentences[row]))
         if all(len(tokens) <= most for tokens in result.hypotheses):
             return result
         (alone,) = self._begun(request, [row])
         return alone.result()
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """`CTranslate2, int8`."""
         return f"CTranslate2, {self.precision}"
 
     def _begun(self, request: Request, rows: Sequence[int]) -> list[Any]:
         """The results of a batch, each to be waited for."""
-        options, pieces = request.options, self._pieces
+        options, tokens = request.options, self._tokens
         return self._translator.translate_batch(
-            [[pieces[piece] for piece in request.sentences[row]] for row in rows],
-            beam_size=options.beam,
+            [[tokens[token] for token in request.sentences[row]] for row in rows],
+            beam_size=options.beam_size,
             patience=options.patience,
             num_hypotheses=request.nbest,
             length_penalty=options.length_penalty,
             no_repeat_ngram_size=options.no_repeat_ngram,
-            suppress_sequences=[[pieces[never]] for never in (PAD, UNK, BOS)],
-            max_decoding_length=max(options.most(len(request.sentences[row])) for row in rows),
+            suppress_sequences=[[tokens[never]] for never in (PAD, UNK, BOS)],
+            max_decoding_length=max(options.max_length(len(request.sentences[row])) for row in rows),
             min_decoding_length=0,
             max_input_length=0,
             return_end_token=True,  # counted in the length, and told from a cut
             return_scores=True,
-            return_attention=request.weights,
+            return_attention=request.need_attention,
             asynchronous=True,
         )
 
@@ -87,7 +89,7 @@ class CTranslateEngine:
         alpha, found = request.options.length_penalty, []
         for index, (tokens, score) in enumerate(zip(result.hypotheses, result.scores, strict=True)):
             written, weights = [self._ids[token] for token in tokens], None
-            if request.weights:
+            if request.need_attention:
                 weights = _with_eos(np.array(result.attention[index], dtype=np.float32))
             found.append(Hypothesis.of(written, score * len(written) ** alpha, alpha, weights))
         return found

@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 
 from s2s.decoding.translator import Translation
 
-TIMES = 4  # that pieces in a row come one after the other before they count as a loop
-LONGEST_LOOP = 8  # pieces in a row
-SHORTEST = 8  # pieces of all repetitions together; "ha ha ha ha" is said
+TIMES = 4  # that tokens in a row come one after the other before they count as a loop
+LONGEST_LOOP = 8  # tokens in a row
+SHORTEST = 8  # tokens of all repetitions together; "ha ha ha ha" is said
 COPIED_WORDS = 3  # a copied name is right
-UNKNOWN = 1 / 3  # of a source's pieces
+UNKNOWN = 1 / 3  # of a source's tokens
 
 FINDINGS = {
     "cut": "cut at the length limit (--max-ratio)",
     "loop": "repeating itself (--no-repeat-ngram)",
     "empty": "empty",
     "copy": "a copy of its source",
-    "unknown": "of a source with many characters that the tokenizer has no pieces for",
+    "unknown": "of a source with many characters that the tokenizer has no tokens for",
     "split": "of an over-long line, which was split, translated in parts and joined again",
 }
 
@@ -28,7 +28,7 @@ def findings(source: str, translation: Translation) -> list[str]:
         return []
     odd = {
         "cut": translation.cut,
-        "loop": loops(translation.pieces) and not loops(source.split()),
+        "loop": loops(translation.tokens) and not loops(source.split()),
         "empty": not translation.text.strip(),
         "copy": translation.text.strip() == source.strip() and len(source.split()) >= COPIED_WORDS,
         "unknown": translation.unknown > UNKNOWN * translation.source_length,
@@ -37,11 +37,11 @@ def findings(source: str, translation: Translation) -> list[str]:
     return [name for name, is_so in odd.items() if is_so]
 
 
-def loops(pieces: Sequence[Hashable]) -> bool:
-    """Whether the same few pieces come several times one after the other."""
+def loops(tokens: Sequence[Hashable]) -> bool:
+    """Whether the same few tokens come several times one after the other."""
     for width in range(1, LONGEST_LOOP + 1):
         enough, repeated = max((TIMES - 1) * width, SHORTEST - width), 0
-        for one, other in zip(pieces, pieces[width:], strict=False):
+        for one, other in zip(tokens, tokens[width:], strict=False):
             repeated = repeated + 1 if one == other else 0
             if repeated >= enough:
                 return True

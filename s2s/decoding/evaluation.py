@@ -55,9 +55,9 @@ def evaluate(
 
 
 def perplexity(translator: Translator[PyTorchEngine], sources: Sequence[str], references: Sequence[str]) -> float:
-    """Teacher-forced perplexity per piece of raw `references` given raw `sources`."""
-    pieces = translator.encode(sources), translator.encode(references)
-    return forced_score(translator.engine.model, *pieces, translator.engine.device).perplexity
+    """Teacher-forced perplexity per token of raw `references` given raw `sources`."""
+    tokens = translator.encode(sources), translator.encode(references)
+    return forced_score(translator.engine.model, *tokens, translator.engine.device).perplexity
 
 
 def read_test_set(source: str, reference: str) -> tuple[list[str], list[str]]:

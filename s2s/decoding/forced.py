@@ -1,6 +1,6 @@
 """Forced decoding: how probable a model finds given translations.
 
-B sentence pairs in a batch, S source pieces, T target pieces (both without EOS), V vocabulary.
+B sentence pairs in a batch, S source tokens, T target tokens (both without EOS), V vocabulary.
 """
 
 from collections.abc import Iterator
@@ -14,55 +14,55 @@ from torch import Tensor
 
 from s2s.data.batching import Rows, cut_batches
 from s2s.data.collate import Sentences, pair_batch
-from s2s.models.interface import Batch, Model, Step
+from s2s.models.interface import Batch, Model, StepOutput
 
 BATCH_TOKENS = 4096  # of the longer side, padding included
 
 
 @dataclass(frozen=True, slots=True)
 class ForcedScore:
-    """Negative log-likelihood in nats, and the pieces it is over (EOS counted)."""
+    """Negative log-likelihood in nats, and the tokens it is over (EOS counted)."""
 
     nll: float
-    pieces: int
+    tokens: int
 
     @property
     def perplexity(self) -> float:
-        """exp(nll / pieces)."""
-        return exp(min(self.nll / max(self.pieces, 1), 700))
+        """exp(nll / tokens)."""
+        return exp(min(self.nll / max(self.tokens, 1), 700))
 
 
 def forced_score(model: Model, sources: Sentences, targets: Sentences, device: torch.device) -> ForcedScore:
-    """The teacher-forced score of N target sentences given their sources, both as pieces."""
-    nll, pieces = 0.0, 0
+    """The teacher-forced score of N target sentences given their sources, both as tokens."""
+    nll, tokens = 0.0, 0
     with torch.inference_mode():
         for _, batch in _batches(sources, targets, device):
             sums = model.forward(batch)
             nll += float(sums.nll)
-            pieces += int(sums.tokens)
-    return ForcedScore(nll, pieces)
+            tokens += int(sums.tokens)
+    return ForcedScore(nll, tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class ForcedSentence:
-    """Natural logarithms of the probabilities [T + 1] of a target's pieces and of EOS, and attention weights
+    """Natural logarithms of the probabilities [T + 1] of a target's tokens and of EOS, and attention weights
     [T + 1, S + 1] where they were asked for and the model has any.
     """
 
     log_probabilities: NDArray[np.float32]
-    weights: NDArray[np.float32] | None = None
+    attention: NDArray[np.float32] | None = None
 
 
 def forced_sentences(
-    model: Model, sources: Sentences, targets: Sentences, device: torch.device, *, weights: bool = False
+    model: Model, sources: Sentences, targets: Sentences, device: torch.device, *, need_attention: bool = False
 ) -> Iterator[tuple[int, ForcedSentence]]:
-    """Each of N targets given its source, both as pieces, with its number: batch by batch, not in order.
+    """Each of N targets given its source, both as tokens, with its number: batch by batch, not in order.
 
     Probabilities are of the whole softmax, PAD, UNK and BOS included, which a search leaves out. Memory: of one batch,
     if who asks keeps no weights.
     """
     for rows, batch in _batches(sources, targets, device):
-        chosen, attention = _forced_batch(model, batch, weights)
+        chosen, attention = _forced_batch(model, batch, need_attention)
         for index, row in enumerate(rows.tolist()):
             written, read = len(targets[row]) + 1, len(sources[row]) + 1
             shown = None if attention is None else attention[index, :written, :read]
@@ -70,26 +70,30 @@ def forced_sentences(
 
 
 @torch.inference_mode()
-def _forced_batch(model: Model, batch: Batch, weights: bool) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Log-probabilities of labels [B, T + 1], and weights [B, T + 1, S + 1] or None; what is behind a label is not
+def _forced_batch(
+    model: Model, batch: Batch, need_attention: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Log-probabilities of labels [B, T + 1], and need_attention [B, T + 1, S + 1] or None; what is behind a label is not
     meant.
     """
     chosen: list[Tensor] = []
     attention = None
-    for t, step in enumerate(_steps(model, batch, weights=weights)):
+    for t, step in enumerate(_steps(model, batch, need_attention=need_attention)):
         logits, labels = step.logits[:, 0], batch.labels[:, t : t + 1]
         chosen.append(logits.gather(1, labels).squeeze(1) - logits.logsumexp(1))
-        if step.weights is not None:
+        if step.attention is not None:
             if attention is None:  # one block: thousands of small tensors kept would leave the heap in fragments
-                attention = step.weights.new_empty((*batch.labels.shape, step.weights.shape[2]), dtype=torch.float32)
-            attention[:, t] = step.weights[:, 0]
+                attention = step.attention.new_empty(
+                    (*batch.labels.shape, step.attention.shape[2]), dtype=torch.float32
+                )
+            attention[:, t] = step.attention[:, 0]
     return torch.stack(chosen, 1).cpu().numpy(), None if attention is None else attention.cpu().numpy()
 
 
 def forced_choices(
     model: Model, sources: Sentences, targets: Sentences, device: torch.device
 ) -> list[NDArray[np.int64]]:
-    """The piece that the model would write next at each position of N targets [T + 1], given what stands before it."""
+    """The token that the model would write next at each position of N targets [T + 1], given what stands before it."""
     chosen: dict[int, NDArray[np.int64]] = {}
     with torch.inference_mode():
         for rows, batch in _batches(sources, targets, device):
@@ -98,11 +102,11 @@ def forced_choices(
     return [chosen[row][: len(target) + 1] for row, target in enumerate(targets)]
 
 
-def _steps(model: Model, batch: Batch, *, weights: bool = False) -> Iterator[Step]:
+def _steps(model: Model, batch: Batch, *, need_attention: bool = False) -> Iterator[StepOutput]:
     """A model's steps over the inputs of a batch: logits [B, 1, V], weights [B, 1, S + 1] where asked for."""
     state = model.start(batch.source, steps=batch.inputs.shape[1])
     for tokens in batch.inputs.split(1, dim=1):
-        step, state = model.step(tokens, state, weights=weights)
+        step, state = model.step(tokens, state, need_attention=need_attention)
         yield step
 
 

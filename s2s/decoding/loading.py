@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from s2s.decoding.pytorch_engine import PyTorchEngine
 
 EngineName = Literal["auto", "pytorch", "ctranslate2"]
-OF_SEARCH = {"beam", "stopping", "patience"}  # decoding options that samples have no use for
+OF_SEARCH = {"beam_size", "stopping", "patience"}  # decoding options that samples have no use for
 OF_SAMPLES = {"temperature", "top_k", "top_p", "seed"}
 PRECISIONS = {"pytorch": ("fp32", "bf16"), "ctranslate2": ("fp32", "int8", "int8_bf16", "bf16")}
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class TranslatorConfig:
     """What a user asks for: models that translate together, engine, precision, device, changes of decoding options,
-    and what not every engine or model has: weights of attention, given beginnings.
+    and what not every engine or model has: weights of attention, given prefixes.
     """
 
     models: Sequence[str]
@@ -44,43 +44,45 @@ class Wish:
     wait: bool = False
     decoding: Mapping[str, Any] | None = None
     nbest: int = 1
-    weights: bool = False
-    beginnings: bool = False
+    need_attention: bool = False
+    prefixes: bool = False
 
 
 @contextmanager
 def loaded_translator(
-    wish: Wish, notify: Callable[[str], None], detail: Callable[[str], None] = lambda _: None
+    config: TranslatorConfig, notify: Callable[[str], None], detail: Callable[[str], None] = lambda _: None
 ) -> Iterator[Translator[Engine]]:
     """The translator of published models on a leased device; its recipe's decoding options are those asked for.
 
     `detail` is told what was chosen and why.
     Raises: UsageError where models, options or engine do not go together.
     """
-    versions = [Registry.default().resolve(model) for model in wish.models]
+    versions = [Registry.default().resolve(model) for model in config.models]
     stored = _stored_recipe(versions[0])
-    recipe = _changed(stored, wish.decoding or {})
-    if wish.nbest > recipe.decoding.beam and not recipe.decoding.sample:
-        raise UsageError(f"--nbest {wish.nbest} of a beam of {recipe.decoding.beam}", f"--beam {wish.nbest}")
-    if wish.weights:
+    recipe = _changed(stored, config.decoding or {})
+    if config.nbest > recipe.decoding.beam_size and not recipe.decoding.sample:
+        raise UsageError(
+            f"--nbest {config.nbest} of a beam of {recipe.decoding.beam_size}", f"--beam-size {config.nbest}"
+        )
+    if config.need_attention:
         for version in versions:
             require_attention(_stored_recipe(version))
     if len({version.files["tokenizer.model"].digest for version in versions}) > 1:
         names = " and ".join(version.reference for version in versions)
         raise UsageError(f"{names} do not share a vocabulary", "train one --from the other, or from the same corpus")
     tokenizer = Tokenizer(versions[0].read("tokenizer.model"))
-    with lease(wish.device, wait=wish.wait, command=wish.command, notify=notify) as device:
-        reason = _why_not_ctranslate(wish, stored, recipe.decoding, device)
-        if wish.engine == "ctranslate2" and reason:
+    with lease(config.device, wait=config.wait, command=config.command, notify=notify) as device:
+        reason = _why_not_ctranslate(config, stored, recipe.decoding, device)
+        if config.engine == "ctranslate2" and reason:
             hint = "--precision auto" if "precision" in reason else "--engine pytorch does it"
             raise UsageError(f"--engine ctranslate2: {reason}", hint)
         engine = None
-        if wish.engine != "pytorch" and not reason:
-            engine = _ctranslate(versions[0], tokenizer, device, wish, notify)
-        elif wish.engine == "auto":
+        if config.engine != "pytorch" and not reason:
+            engine = _ctranslate(versions[0], tokenizer, device, config, notify)
+        elif config.engine == "auto":
             detail(f"not CTranslate2: {reason}")
-        engine = engine or _pytorch(versions, device, wish.precision)
-        detail(f"{engine.in_words()}, {device}; {recipe.decoding.in_words()}")
+        engine = engine or _pytorch(versions, device, config.precision)
+        detail(f"{engine.describe()}, {device}; {recipe.decoding.describe()}")
         yield Translator(engine, tokenizer, recipe)
 
 
@@ -89,8 +91,8 @@ def loaded_reference(
     model: str, device: str, wait: bool, command: str, notify: Callable[[str], None]
 ) -> "Iterator[Translator[PyTorchEngine]]":
     """The translator of a published model as it was tested, on a leased device."""
-    wish = Wish([model], command, "pytorch", "fp32", device, wait)
-    with loaded_translator(wish, notify) as translator:
+    config = TranslatorConfig([model], command, "pytorch", "fp32", device, wait)
+    with loaded_translator(config, notify) as translator:
         yield cast("Translator[PyTorchEngine]", translator)
 
 
@@ -113,7 +115,7 @@ def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
         decoding = DecodingOptions.model_validate(recipe.decoding.model_dump() | given)
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{_flags(given)}: {reason}", f"{recipe.name} has {recipe.decoding.in_words()}") from error
+        raise UsageError(f"{_flags(given)}: {reason}", f"{recipe.name} has {recipe.decoding.describe()}") from error
     search, samples = given.keys() & OF_SEARCH, given.keys() & OF_SAMPLES
     if decoding.sample and search:
         raise UsageError(f"{_flags(search)}: of a search, but samples are drawn", "leave it out, or --sample")
@@ -128,22 +130,22 @@ def _flags(keys: Iterable[str]) -> str:
     return ", ".join(f"--{key.replace('_', '-')}" for key in sorted(keys))
 
 
-def _why_not_ctranslate(wish: Wish, stored: Recipe, options: DecodingOptions, device: str) -> str | None:
+def _why_not_ctranslate(config: TranslatorConfig, stored: Recipe, options: DecodingOptions, device: str) -> str | None:
     """Why CTranslate2 cannot do what is wished as it is meant, or None where it can."""
-    from s2s.decoding.ctranslate2_conversion import inexpressible, longest_output
+    from s2s.decoding.ctranslate2_conversion import longest_output, unsupported_reason
 
     reasons = {
-        f"{len(wish.models)} models together": len(wish.models) > 1,
+        f"{len(config.models)} models together": len(config.models) > 1,
         "samples are to be drawn": options.sample,
-        "beginnings are given": wish.beginnings,
-        "the search is to be exact": options.stopping == "exact" and options.beam > 1,
+        "prefixes are given": config.prefixes,
+        "the search is to be exact": options.stopping == "exact" and options.beam_size > 1,
         "there is a shortest output": options.min_ratio > 0,
-        "outputs may be longer than its table of positions": options.most(longest_source(stored))
+        "outputs may be longer than its table of positions": options.max_length(longest_source(stored))
         > longest_output(stored),
-        f"it has no precision {wish.precision}": wish.precision not in ("auto", *PRECISIONS["ctranslate2"]),
+        f"it has no precision {config.precision}": config.precision not in ("auto", *PRECISIONS["ctranslate2"]),
     }
     said = next((reason for reason, is_so in reasons.items() if is_so), None)
-    return said or inexpressible(stored) or _unsupported(wish.precision, device)
+    return said or unsupported_reason(stored) or _unsupported(config.precision, device)
 
 
 def _unsupported(precision: str, device: str) -> str | None:
@@ -159,21 +161,21 @@ def _unsupported(precision: str, device: str) -> str | None:
 
 
 def _ctranslate(
-    version: Version, tokenizer: Tokenizer, device: str, wish: Wish, notify: Callable[[str], None]
+    version: Version, tokenizer: Tokenizer, device: str, config: TranslatorConfig, notify: Callable[[str], None]
 ) -> Engine | None:
     """The engine; None where nothing can be converted for want of room, and another one would do."""
     from s2s.decoding.ctranslate2_conversion import COMPUTE_TYPES, converted
     from s2s.decoding.ctranslate2_engine import CTranslateEngine
 
-    chosen = "int8" if wish.precision == "auto" else wish.precision
+    chosen = "int8" if config.precision == "auto" else config.precision
     try:
-        folder = converted(version, chosen)
+        directory = converted(version, chosen)
     except ResourceError as error:
-        if wish.engine != "auto" or wish.precision != "auto":
+        if config.engine != "auto" or config.precision != "auto":
             raise
         notify(f"warning: PyTorch translates, not CTranslate2: {error.message}; {error.hint}")
         return None
-    return CTranslateEngine(folder, tokenizer, device, chosen, COMPUTE_TYPES[chosen])
+    return CTranslateEngine(directory, tokenizer, device, chosen, COMPUTE_TYPES[chosen])
 
 
 def _pytorch(versions: Sequence[Version], device: str, precision: str) -> Engine:

@@ -15,7 +15,7 @@ from s2s.decoding.sampling import random_numbers, sample
 from s2s.devices.select import Precision
 from s2s.errors import ArtefactError
 from s2s.models.build import build_model
-from s2s.models.encoder_decoder import Seq2Seq
+from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import Model
 from s2s.recipe.load import parse_recipe
 from s2s.registry.version import Version
@@ -34,7 +34,7 @@ class PyTorchEngine:
         """Nothing is computed before the answer is asked for."""
         return lambda: self._searched(request)
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """`PyTorch, fp32`."""
         return f"PyTorch, {self.precision}"
 
@@ -53,14 +53,14 @@ class PyTorchEngine:
         if options.sample:
             numbers, steps = [request.numbers[row] for row in rows], int(constraints.most.max())
             uniform = random_numbers(options.seed, numbers, request.nbest, steps)
-            found = sample(self.model, source, options, constraints, uniform, weights=request.weights)
+            found = sample(self.model, source, options, constraints, uniform, need_attention=request.need_attention)
         else:
             search = BeamSearch(options, constraints, nbest=request.nbest)
-            found = search.run(self.model, source, weights=request.weights)
+            found = search.run(self.model, source, need_attention=request.need_attention)
         return found
 
 
-def load_network(version: Version) -> Seq2Seq:
+def load_network(version: Version) -> EncoderDecoder:
     """The network of a published model, on the processor, to be used and not trained.
 
     Raises: ArtefactError where its files do not fit together.
@@ -70,5 +70,7 @@ def load_network(version: Version) -> Seq2Seq:
     try:
         network.load_weights(load_tensors(version.read("weights.safetensors")))
     except (ValueError, SafetensorError) as error:
-        raise ArtefactError(f"model {version.reference}: weights and recipe do not fit together: {error}") from error
+        raise ArtefactError(
+            f"model {version.reference}: need_attention and recipe do not fit together: {error}"
+        ) from error
     return network.eval()

@@ -1,6 +1,6 @@
-"""Sampling: pieces drawn at random from the model's distribution, which may be sharpened and cut off before.
+"""Sampling: tokens drawn at random from the model's distribution, which may be sharpened and cut off before.
 
-B sentences still sampled, K samples of each, S source positions, V vocabulary, L pieces written so far.
+B sentences still sampled, K samples of each, S source positions, V vocabulary, L tokens written so far.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from s2s.decoding.constraints import Constraints
 from s2s.decoding.hypothesis import Hypothesis
-from s2s.models.interface import BOS, EOS, Model, Source
+from s2s.models.interface import BOS, EOS, Model, TokenInput
 from s2s.recipe.decoding import DecodingOptions
 
 
@@ -26,12 +26,12 @@ def random_numbers(seed: int, sentences: Sequence[tuple[int, int]], samples: int
 
 def sample(
     model: Model,
-    source: Source,
+    source: TokenInput,
     options: DecodingOptions,
     constraints: Constraints,
     uniform: Tensor,
     *,
-    weights: bool = False,
+    need_attention: bool = False,
 ) -> list[list[Hypothesis]]:
     """K samples of each of B sentences, in the order they were drawn; `uniform` [B, K, steps] decides them.
 
@@ -42,22 +42,22 @@ def sample(
     found: dict[tuple[int, int], Hypothesis] = {}
     sentences = torch.arange(B, device=device)
     state = model.start(source, steps=steps).select(sentences, torch.zeros(B, K, dtype=torch.long, device=device))
-    pieces = torch.full((B, K, 1), BOS, device=device)
+    tokens = torch.full((B, K, 1), BOS, device=device)
     totals = torch.zeros(B, K, device=device)
     attention = torch.zeros(B, K, 0, source.ids.shape[1], device=device)
     while len(sentences):
-        step, state = model.step(pieces[:, :, -1], state, weights=weights)
-        constraints.mask(step.logits, sentences, pieces)
+        step, state = model.step(tokens[:, :, -1], state, need_attention=need_attention)
+        constraints.mask(step.logits, sentences, tokens)
         log_probabilities = step.logits.log_softmax(2)
-        chosen = drawn(sharpened(log_probabilities, options), uniform[sentences, :, pieces.shape[2] - 1])
+        chosen = drawn(sharpened(log_probabilities, options), uniform[sentences, :, tokens.shape[2] - 1])
         totals = totals + log_probabilities.gather(2, chosen.unsqueeze(2)).squeeze(2)
-        pieces = torch.cat((pieces, chosen.unsqueeze(2)), dim=2)
-        if step.weights is not None:
-            attention = torch.cat((attention, step.weights.unsqueeze(2)), dim=2)
-        at_limit = (constraints.most[sentences] < pieces.shape[2]).unsqueeze(1)
+        tokens = torch.cat((tokens, chosen.unsqueeze(2)), dim=2)
+        if step.attention is not None:
+            attention = torch.cat((attention, step.attention.unsqueeze(2)), dim=2)
+        at_limit = (constraints.most[sentences] < tokens.shape[2]).unsqueeze(1)
         for row, sample_number in ((chosen == EOS) | at_limit).nonzero().tolist():
-            shown = attention[row, sample_number].cpu().numpy() if step.weights is not None else None
-            written, total = pieces[row, sample_number, 1:].tolist(), float(totals[row, sample_number])
+            shown = attention[row, sample_number].cpu().numpy() if step.attention is not None else None
+            written, total = tokens[row, sample_number, 1:].tolist(), float(totals[row, sample_number])
             place = (int(sentences[row]), sample_number)
             found.setdefault(place, Hypothesis.of(written, total, options.length_penalty, shown))
         going = [
@@ -65,15 +65,15 @@ def sample(
         ]
         rows = torch.tensor(going, dtype=torch.long, device=device)
         state = state.select(rows, torch.arange(K, device=device).expand(len(rows), K))
-        sentences, pieces, totals, attention = sentences[rows], pieces[rows], totals[rows], attention[rows]
+        sentences, tokens, totals, attention = sentences[rows], tokens[rows], totals[rows], attention[rows]
     return [[found[sentence, k] for k in range(K)] for sentence in range(B)]
 
 
 def sharpened(log_probabilities: Tensor, options: DecodingOptions) -> Tensor:
     """Log-probabilities [..., V], not normalised, at a temperature and with what is improbable at −∞; in float64, so
-    that the most probable piece is left however small temperature and top_p are.
+    that the most probable token is left however small temperature and top_p are.
 
-    top_k keeps the k most probable pieces (Fan et al. 2018, section 5.4), top_p the fewest that have at least that
+    top_k keeps the k most probable tokens (Fan et al. 2018, section 5.4), top_p the fewest that have at least that
     probability together (Holtzman et al. 2020, section 3.1).
     """
     scores = log_probabilities.double()
@@ -90,7 +90,7 @@ def sharpened(log_probabilities: Tensor, options: DecodingOptions) -> Tensor:
 
 
 def drawn(scores: Tensor, uniform: Tensor) -> Tensor:
-    """The pieces [...] that uniform numbers [...] choose by inverting the distribution of scores [..., V]."""
+    """The tokens [...] that uniform numbers [...] choose by inverting the distribution of scores [..., V]."""
     below = scores.softmax(-1).cumsum(-1)
     chosen = torch.searchsorted(below, (uniform * below[..., -1]).unsqueeze(-1), right=True)
     return chosen.squeeze(-1).clamp(max=scores.shape[-1] - 1)

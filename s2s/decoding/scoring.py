@@ -1,6 +1,6 @@
 """Scoring: how probable a model finds given translations, as raw lines of two files; and which words attention joins.
 
-N line pairs, S source pieces, T target pieces (both without EOS).
+N line pairs, S source tokens, T target tokens (both without EOS).
 """
 
 import math
@@ -22,18 +22,18 @@ from s2s.io.inputs import read_lines, refuse_twice
 from s2s.text.lines import decode_line, read_ahead
 
 WINDOW = 2048  # line pairs read ahead, within which they are sorted by length
-SPACE = "▁"  # what a piece that begins a word begins with
+SPACE = "▁"  # what a token that begins a word begins with
 
 Links = tuple[tuple[int, int], ...]  # (source word, target word), from 0
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredLine:
-    """A target line given its source line: its pieces and `</s>`, the log-probability of each in nats, bytes of the
+    """A target line given its source line: its tokens and `</s>`, the log-probability of each in nats, bytes of the
     raw line in UTF-8, and, where asked for, each target word's source word.
     """
 
-    pieces: tuple[str, ...]
+    tokens: tuple[str, ...]
     log_probabilities: tuple[float, ...]
     size: int
     links: Links = ()
@@ -44,20 +44,20 @@ class ScoredLine:
         return math.fsum(self.log_probabilities)
 
     def as_text(self, tokens: bool) -> str:
-        """The log-probability; with `tokens` a tab, and each piece followed by its own, with single spaces between."""
+        """The log-probability; with `tokens` a tab, and each token followed by its own, with single spaces between."""
         total = f"{self.log_probability:z.4f}"
         if not tokens:
             return total
-        each = (f"{piece} {value:z.4f}" for piece, value in zip(self.pieces, self.log_probabilities, strict=True))
+        each = (f"{token} {value:z.4f}" for token, value in zip(self.tokens, self.log_probabilities, strict=True))
         return f"{total}\t{' '.join(each)}"
 
     def as_json(self, tokens: bool) -> dict[str, Any]:
         """What `--json` prints of it."""
-        line = {"log_probability": round(self.log_probability, 6), "pieces": len(self.pieces), "bytes": self.size}
+        line = {"log_probability": round(self.log_probability, 6), "tokens": len(self.tokens), "bytes": self.size}
         if not tokens:
             return line
-        each = zip(self.pieces, self.log_probabilities, strict=True)
-        return line | {"tokens": [{"piece": piece, "log_probability": round(value, 6)} for piece, value in each]}
+        each = zip(self.tokens, self.log_probabilities, strict=True)
+        return line | {"tokens": [{"token": token, "log_probability": round(value, 6)} for token, value in each]}
 
     def as_pharaoh(self) -> str:
         """Its alignment in the Pharaoh format: `0-0 2-1`, source word - target word."""
@@ -66,32 +66,36 @@ class ScoredLine:
 
 @dataclass(slots=True)
 class Totals:
-    """Sums over scored lines: log-probability in nats, pieces with EOS, UTF-8 bytes of the target lines."""
+    """Sums over scored lines: log-probability in nats, tokens with EOS, UTF-8 bytes of the target lines."""
 
     lines: int = 0
-    pieces: int = 0
+    tokens: int = 0
     size: int = 0
     log_probability: float = 0.0
 
     def add(self, lines: Sequence[ScoredLine]) -> None:
         """Count these lines, too."""
         self.lines += len(lines)
-        self.pieces += sum(len(line.pieces) for line in lines)
+        self.tokens += sum(len(line.tokens) for line in lines)
         self.size += sum(line.size for line in lines)
         self.log_probability += math.fsum(line.log_probability for line in lines)
 
-    def in_words(self) -> str:
-        """The sums, perplexity per piece and bits per byte, on one line; a figure that has no meaning is left out."""
+    def describe(self) -> str:
+        """The sums, perplexity per token and bits per byte, on one line; a figure that has no meaning is left out."""
         words = f"{self.lines:,} lines"
         if not self.lines:
             return words
-        perplexity = ForcedScore(-self.log_probability, self.pieces).perplexity
-        words += f", {self.pieces:,} pieces: log-probability {self.log_probability:z.4f}, perplexity {perplexity:.4f}"
+        perplexity = ForcedScore(-self.log_probability, self.tokens).perplexity
+        words += f", {self.tokens:,} tokens: log-probability {self.log_probability:z.4f}, perplexity {perplexity:.4f}"
         return words + (f", {-self.log_probability / math.log(2) / self.size:.4f} bits per byte" if self.size else "")
 
 
 def score_lines(
-    translator: Translator[PyTorchEngine], sources: Sequence[str], targets: Sequence[str], *, weights: bool = False
+    translator: Translator[PyTorchEngine],
+    sources: Sequence[str],
+    targets: Sequence[str],
+    *,
+    need_attention: bool = False,
 ) -> list[ScoredLine]:
     """N raw target lines given their raw source lines, in order; with `weights`, which words attention joins.
 
@@ -100,34 +104,34 @@ def score_lines(
     read, written = translator.encode(sources), translator.encode(targets)
     engine, tokenizer = translator.engine, translator.tokenizer
     scored: dict[int, ScoredLine] = {}
-    for row, forced in forced_sentences(engine.model, read, written, engine.device, weights=weights):
-        pieces = tokenizer.pieces(written[row])
+    for row, forced in forced_sentences(engine.model, read, written, engine.device, need_attention=need_attention):
+        tokens = tokenizer.tokens(written[row])
         links: Links = ()
-        if forced.weights is not None:
-            links = word_links(forced.weights, tokenizer.pieces(read[row]), pieces)
+        if forced.attention is not None:
+            links = word_links(forced.attention, tokenizer.tokens(read[row]), tokens)
         scored[row] = ScoredLine(
-            (*pieces, "</s>"), tuple(forced.log_probabilities.tolist()), len(targets[row].encode()), links
+            (*tokens, "</s>"), tuple(forced.log_probabilities.tolist()), len(targets[row].encode()), links
         )
     return [scored[row] for row in range(len(targets))]
 
 
-def word_links(weights: NDArray[np.float32], source_pieces: Sequence[str], target_pieces: Sequence[str]) -> Links:
-    """Each target word with the source word that got most of the weights [T + 1, S + 1], summed over its pieces.
+def word_links(weights: NDArray[np.float32], source_tokens: Sequence[str], target_tokens: Sequence[str]) -> Links:
+    """Each target word with the source word that got most of the weights [T + 1, S + 1], summed over its tokens.
 
     What EOS got or gave does not count. No links where a side has no words.
     """
-    read, written = _word_starts(source_pieces), _word_starts(target_pieces)
+    read, written = _word_starts(source_tokens), _word_starts(target_tokens)
     if not read or not written:
         return ()
-    by_source_word = np.add.reduceat(weights[: len(target_pieces), : len(source_pieces)], read, axis=1)
+    by_source_word = np.add.reduceat(weights[: len(target_tokens), : len(source_tokens)], read, axis=1)
     best = np.add.reduceat(by_source_word, written, axis=0).argmax(1)
     return tuple(zip(best.tolist(), range(len(written)), strict=True))
 
 
-def _word_starts(pieces: Sequence[str]) -> list[int]:
-    """Where words begin among pieces: at the first, and behind spaces, however many."""
-    neighbours = enumerate(pairwise(("", *pieces)))
-    return [at for at, (before, piece) in neighbours if at == 0 or (piece[:1] == SPACE and before.strip(SPACE))]
+def _word_starts(tokens: Sequence[str]) -> list[int]:
+    """Where words begin among tokens: at the first, and behind spaces, however many."""
+    neighbours = enumerate(pairwise(("", *tokens)))
+    return [at for at, (before, token) in neighbours if at == 0 or (token[:1] == SPACE and before.strip(SPACE))]
 
 
 def score_files(
@@ -136,7 +140,7 @@ def score_files(
     target: str,
     write: Callable[[Sequence[ScoredLine]], None],
     *,
-    weights: bool = False,
+    need_attention: bool = False,
 ) -> Totals:
     """Score the lines of `target` given those of `source`; `write` gets them in order, as soon as they are there.
 
@@ -150,7 +154,7 @@ def score_files(
             pass
     totals = Totals()
     for sources, targets in _pairs(source, target):
-        lines = score_lines(translator, sources, targets, weights=weights)
+        lines = score_lines(translator, sources, targets, need_attention=need_attention)
         totals.add(lines)
         write(lines)
     return totals

@@ -27,9 +27,9 @@ class Stream:
     """
 
     nbest: int = 1
-    weights: bool = False
+    need_attention: bool = False
     strict: bool = False
-    beginnings: str | None = None
+    prefixes: str | None = None
 
 
 def translate_files(
@@ -44,11 +44,11 @@ def translate_files(
 
     Memory: a few windows of lines.
     Raises: DataError for invalid UTF-8 where it is refused, where a gzip file is damaged, where there are not as many
-    beginnings as lines.
+    prefixes as lines.
     """
-    refuse_twice([*inputs, *([stream.beginnings] if stream.beginnings else [])])
+    refuse_twice([*inputs, *([stream.prefixes] if stream.prefixes else [])])
     findings = Findings()
-    with _beginnings(stream.beginnings) as beginnings:
+    with _beginnings(stream.prefixes) as prefixes:
         begun: deque[tuple[list[str], Translations]] = deque()
 
         def finish(left: int) -> None:
@@ -65,15 +65,15 @@ def translate_files(
             if not sources:  # the input pauses
                 finish(0)
                 continue
-            heads = beginnings(len(sources))
+            heads = prefixes(len(sources))
             translations = translator.begin(
-                sources, nbest=stream.nbest, weights=stream.weights, beginnings=heads, first=first
+                sources, nbest=stream.nbest, need_attention=stream.need_attention, prefixes=heads, first=first
             )
             begun.append((sources, translations))
             first += len(sources)
             finish(AHEAD)
         finish(0)
-        beginnings(0)
+        prefixes(0)
     return findings
 
 

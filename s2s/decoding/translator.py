@@ -1,6 +1,6 @@
 """The translator: an engine and a tokenizer, raw lines in, raw lines out, in order. Free of torch.
 
-S source positions, L pieces of a translation.
+S source positions, L tokens of a translation.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,24 +23,24 @@ Engine_co = TypeVar("Engine_co", bound=Engine, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A translated line: its text, its score, its pieces (`</s>` last, unless it was cut at the length limit), whether
-    it was cut or its source was split, how many pieces its source has and how many of those the tokenizer had no
-    better ones for, and, where asked for, attention weights [L, S] with the source's pieces.
+    """A translated line: its text, its score, its tokens (`</s>` last, unless it was cut at the length limit), whether
+    it was cut or its source was split, how many tokens its source has and how many of those the tokenizer had no
+    better ones for, and, where asked for, attention weights [L, S] with the source's tokens.
     """
 
     text: str
     score: float = 0.0
-    pieces: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
     cut: bool = False
     split: bool = False
     source_length: int = 0
     unknown: int = 0
-    source_pieces: tuple[str, ...] = ()
-    weights: tuple[tuple[float, ...], ...] = ()
+    source_tokens: tuple[str, ...] = ()
+    attention: tuple[tuple[float, ...], ...] = ()
 
 
 Translations = Callable[[], list[list[Translation]]]
-_Part = tuple[list[int], list[tuple[Hypothesis, str]]]  # of a line: pieces, and what was found for them
+_Part = tuple[list[int], list[tuple[Hypothesis, str]]]  # of a line: tokens, and what was found for them
 
 
 class Translator(Generic[Engine_co]):
@@ -52,15 +52,15 @@ class Translator(Generic[Engine_co]):
         self.recipe = recipe
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
-        """The pieces of raw lines."""
+        """The tokens of raw lines."""
         form = self.recipe.data.normalization
         return self.tokenizer.encode([normalize(line, form) for line in lines])
 
     def translate(
-        self, lines: Sequence[str], options: DecodingOptions | None = None, *, weights: bool = False
+        self, lines: Sequence[str], options: DecodingOptions | None = None, *, need_attention: bool = False
     ) -> list[Translation]:
         """Each line's best translation, in order; a blank line's is empty and does not run the model."""
-        return [best for best, *_ in self.begin(lines, options, weights=weights)()]
+        return [best for best, *_ in self.begin(lines, options, need_attention=need_attention)()]
 
     def begin(
         self,
@@ -68,94 +68,94 @@ class Translator(Generic[Engine_co]):
         options: DecodingOptions | None = None,
         *,
         nbest: int = 1,
-        weights: bool = False,
-        beginnings: Sequence[str] = (),
+        need_attention: bool = False,
+        prefixes: Sequence[str] = (),
         first: int = 0,
     ) -> Translations:
         """Begin to translate; what is returned waits for the end, and gives each line's `nbest` translations, or fewer.
 
-        beginnings: text that each line's translations begin with; first: number of the first line, by which samples
+        prefixes: text that each line's translations begin with; first: number of the first line, by which samples
         are told apart.
         """
         parts = self._parts(lines)
-        heads = self.encode(beginnings) if beginnings else []
+        heads = self.encode(prefixes) if prefixes else []
         answer = self.engine.begin(
             Request(
                 sentences=[part for _, _, part in parts],
                 options=options or self.recipe.decoding,
                 nbest=nbest,
-                weights=weights,
-                beginnings=[heads[line] if index == 0 else [] for line, index, _ in parts] if heads else [],
+                need_attention=need_attention,
+                prefixes=[heads[line] if index == 0 else [] for line, index, _ in parts] if heads else [],
                 numbers=[(first + line, index) for line, index, _ in parts],
             )
         )
 
         def translations() -> list[list[Translation]]:
             answers: list[list[_Part]] = [[] for _ in lines]
-            for (line, _, pieces), hypotheses in zip(parts, self._with_texts(answer()), strict=True):
-                answers[line].append((pieces, hypotheses))
+            for (line, _, tokens), hypotheses in zip(parts, self._with_texts(answer()), strict=True):
+                answers[line].append((tokens, hypotheses))
             return [self._ranked(answered) for answered in answers]
 
         return translations
 
     def _with_texts(self, answers: list[list[Hypothesis]]) -> list[list[tuple[Hypothesis, str]]]:
         """Hypotheses with their texts; decoded together, as a call costs more than most sentences do."""
-        texts = iter(self.tokenizer.decode([hypothesis.pieces for found in answers for hypothesis in found]))
+        texts = iter(self.tokenizer.decode([hypothesis.tokens for found in answers for hypothesis in found]))
         return [[(hypothesis, next(texts)) for hypothesis in found] for found in answers]
 
     def _parts(self, lines: Sequence[str]) -> list[tuple[int, int, list[int]]]:
-        """The pieces of all lines that are not blank, over-long ones in parts: (line, number of the part, pieces)."""
+        """The tokens of all lines that are not blank, over-long ones in parts: (line, number of the part, tokens)."""
         longest = longest_source(self.recipe)
         return [
             (number, index, part)
-            for number, (line, pieces) in enumerate(zip(lines, self.encode(lines), strict=True))
+            for number, (line, tokens) in enumerate(zip(lines, self.encode(lines), strict=True))
             if line.strip()
-            for index, part in enumerate(_split(pieces, longest))
+            for index, part in enumerate(_split(tokens, longest))
         ]
 
     def _ranked(self, parts: list[_Part]) -> list[Translation]:
         """One line's translations, the best first, from those of its parts."""
         if not parts:
             return [Translation("")]
-        source = [piece for pieces, _ in parts for piece in pieces]
+        source = [token for tokens, _ in parts for token in tokens]
         count = max(len(found) for _, found in parts)
         return [self._joined(source, [found[min(rank, len(found) - 1)] for _, found in parts]) for rank in range(count)]
 
     def _joined(self, source: list[int], found: list[tuple[Hypothesis, str]]) -> Translation:
         """One translation from those of a line's parts."""
-        shown = found[0][0].weights if len(found) == 1 else None
+        shown = found[0][0].attention if len(found) == 1 else None
         return Translation(
             text=single_line(" ".join(text for _, text in found)),
             score=sum(hypothesis.score for hypothesis, _ in found) / len(found),
-            pieces=tuple(piece for hypothesis, _ in found for piece in self._written(hypothesis)),
+            tokens=tuple(token for hypothesis, _ in found for token in self._written(hypothesis)),
             cut=any(hypothesis.cut for hypothesis, _ in found),
             split=len(found) > 1,
             source_length=len(source),
             unknown=self.tokenizer.unknown(source),
-            source_pieces=() if shown is None else (*self.tokenizer.pieces(source), "</s>"),
-            weights=() if shown is None else _rounded(shown[:, : len(source) + 1]),
+            source_tokens=() if shown is None else (*self.tokenizer.tokens(source), "</s>"),
+            attention=() if shown is None else _rounded(shown[:, : len(source) + 1]),
         )
 
     def _written(self, hypothesis: Hypothesis) -> list[str]:
-        """The pieces as they are written, `</s>` at the end."""
-        return [*self.tokenizer.pieces(hypothesis.pieces), *([] if hypothesis.cut else ["</s>"])]
+        """The tokens as they are written, `</s>` at the end."""
+        return [*self.tokenizer.tokens(hypothesis.tokens), *([] if hypothesis.cut else ["</s>"])]
 
 
 def _rounded(weights: NDArray[np.float32]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(round(weight, 6) for weight in row) for row in weights.tolist())
 
 
-def _split(pieces: list[int], longest: int) -> list[list[int]]:
+def _split(tokens: list[int], longest: int) -> list[list[int]]:
     """An over-long sentence in parts of nearly equal length."""
-    count = -(-len(pieces) // longest)
-    bounds = [len(pieces) * index // max(count, 1) for index in range(count + 1)]
-    return [pieces[a:b] for a, b in pairwise(bounds)]
+    count = -(-len(tokens) // longest)
+    bounds = [len(tokens) * index // max(count, 1) for index in range(count + 1)]
+    return [tokens[a:b] for a, b in pairwise(bounds)]
 
 
 def require_attention(recipe: Recipe) -> None:
     """Raise UsageError where a model has no attention to show."""
-    if not recipe.model.attends:
+    if not recipe.model.has_attention:
         raise UsageError(
-            f"model {recipe.name} has no attention to show: {recipe.model.in_words()}",
+            f"model {recipe.name} has no attention to show: {recipe.model.describe()}",
             'train a recipe with model.decoder.context = "attention"',
         )

@@ -1,6 +1,6 @@
 """Leases: who uses which device of this host. A locked file for each device, gone with its process.
 
-The files lie in one folder for all users of the host and stay when a lease ends; what counts is the lock, which the
+The files lie in one directory for all users of the host and stay when a lease ends; what counts is the lock, which the
 system drops when a process ends, however it ends. What a file says of its holder is trusted for display alone.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from s2s.devices import select
 from s2s.devices.runtime import usable_threads
-from s2s.errors import ResourceError, UsageError, explained
+from s2s.errors import ResourceError, UsageError, wrap_os_errors
 
 POLL_SECONDS = 1.0
 TRIES = 5  # to lock a file, in case it is only being looked at
@@ -46,11 +46,11 @@ class Holder:
         since = datetime.now().astimezone().isoformat(timespec="seconds")
         return cls(device, os.getpid(), _user(), command[:SHOWN], since)
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """`ann (pid 123, `s2s train numbers/attention`) since 12:30`."""
-        return f"{self.user} (pid {self.pid}, `{self.command}`) since {self.since_in_words()}"
+        return f"{self.user} (pid {self.pid}, `{self.command}`) since {self.describe_since()}"
 
-    def since_in_words(self) -> str:
+    def describe_since(self) -> str:
         """The time of day, or the day as well where that is not today."""
         try:
             since = datetime.fromisoformat(self.since).astimezone()
@@ -67,8 +67,8 @@ class Slot:
     file: str
 
 
-def lease_folder() -> Path:
-    """Where the files are: `S2S_LEASES`, or one folder for all users of this host."""
+def lease_directory() -> Path:
+    """Where the files are: `S2S_LEASES`, or one directory for all users of this host."""
     return Path(os.environ.get("S2S_LEASES") or "/tmp/s2s-leases").expanduser().absolute()
 
 
@@ -81,17 +81,17 @@ def lease(device: str, *, wait: bool, command: str, notify: Callable[[str], None
     Raises: ResourceError where it is busy, naming who holds it, or not here; UsageError where there is no such device.
     """
     slots = _slots(device)
-    folder = _made_folder()
-    taken = _take_one(folder, slots)
+    directory = _made_directory()
+    taken = _take_one(directory, slots)
     if taken is None:
-        busy = _busy(folder, slots)
+        busy = _busy(directory, slots)
         if not wait:
             raise ResourceError(busy, "--wait waits for it; s2s models ps lists holders")
         if notify:
             notify(f"{busy}: waiting")
         while taken is None:
             time.sleep(POLL_SECONDS)
-            taken = _take_one(folder, slots)
+            taken = _take_one(directory, slots)
     slot, handle = taken
     try:
         holder = Holder.of_this_process(slot.device, command)
@@ -105,14 +105,14 @@ def lease(device: str, *, wait: bool, command: str, notify: Callable[[str], None
 
 def holders() -> list[Holder]:
     """Who holds what on this host, the longest first. Imports no torch, and disturbs nobody."""
-    folder = lease_folder()
+    directory = lease_directory()
     try:
-        names = sorted(path.name for path in folder.iterdir())
+        names = sorted(path.name for path in directory.iterdir())
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise ResourceError(f"cannot read {folder}: {error.strerror}") from error
-    found = [_holder(folder, name) for name in names]
+        raise ResourceError(f"cannot read {directory}: {error.strerror}") from error
+    found = [_holder(directory, name) for name in names]
     return sorted((holder for holder in found if holder), key=lambda holder: holder.since)
 
 
@@ -127,29 +127,29 @@ def _slots(device: str) -> list[Slot]:
     return [Slot(name, re.sub(r"[^A-Za-z0-9-]", "_", select.device_identity(name))) for name in found]
 
 
-def _made_folder() -> Path:
-    """The folder of leases, which every user of the host may write to if it is made here.
+def _made_directory() -> Path:
+    """The directory of leases, which every user of the host may write to if it is made here.
 
     Raises: ResourceError where it cannot be made, or something else has its name.
     """
-    folder = lease_folder()
-    with _explained(folder, "make"):
-        folder.parent.mkdir(parents=True, exist_ok=True)
+    directory = lease_directory()
+    with _explained(directory, "make"):
+        directory.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
-            folder.mkdir()
-            folder.chmod(0o1777)
-        if not stat.S_ISDIR(folder.lstat().st_mode):  # somebody's link would lead us to write elsewhere
-            raise ResourceError(f"{folder} is not a folder", "remove it, or set S2S_LEASES to another folder")
-    return folder
+            directory.mkdir()
+            directory.chmod(0o1777)
+        if not stat.S_ISDIR(directory.lstat().st_mode):  # somebody's link would lead us to write elsewhere
+            raise ResourceError(f"{directory} is not a directory", "remove it, or set S2S_LEASES to another directory")
+    return directory
 
 
-def _take_one(folder: Path, slots: Sequence[Slot]) -> tuple[Slot, int] | None:
+def _take_one(directory: Path, slots: Sequence[Slot]) -> tuple[Slot, int] | None:
     """The first free slot, with its file open and locked; None where none is free."""
     for attempt in range(TRIES):
         if attempt:
             time.sleep(PAUSE_SECONDS)
         for slot in slots:
-            handle = _opened(folder / slot.file)
+            handle = _opened(directory / slot.file)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -162,7 +162,7 @@ def _take_one(folder: Path, slots: Sequence[Slot]) -> tuple[Slot, int] | None:
 def _opened(path: Path) -> int:
     """A lease's file, open for reading and writing, made where it is not there.
 
-    It is opened without O_CREAT first, which Linux refuses for another user's file in a folder that all may write to.
+    It is opened without O_CREAT first, which Linux refuses for another user's file in a directory that all may write to.
     """
     with _explained(path, "lock"):
         try:
@@ -196,20 +196,20 @@ def _write(handle: int, content: bytes) -> None:
         os.pwrite(handle, content, 0)
 
 
-def _busy(folder: Path, slots: Sequence[Slot]) -> str:
+def _busy(directory: Path, slots: Sequence[Slot]) -> str:
     """Who holds the slots, as the beginning of a message."""
-    found = [_holder(folder, slot.file) for slot in slots]
-    words = [holder.in_words() for holder in found if holder]
+    found = [_holder(directory, slot.file) for slot in slots]
+    words = [holder.describe() for holder in found if holder]
     words = [*words[:NAMED], f"{len(words) - NAMED} more"] if len(words) > NAMED else words
     names = {slot.device for slot in slots}
     what = f"device {slots[0].device} is" if len(names) == 1 else f"all {len(slots)} GPUs are"
     return f"{what} held by {'; '.join(words) or 'another process'}"
 
 
-def _holder(folder: Path, name: str) -> Holder | None:
+def _holder(directory: Path, name: str) -> Holder | None:
     """Who holds the lock of a file, or None where nobody does or it is no lease."""
     try:
-        handle = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        handle = os.open(directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
     try:
@@ -241,12 +241,12 @@ def _read_holder(handle: int) -> Holder:
 
 @contextlib.contextmanager
 def _explained(path: Path, doing: str) -> Iterator[None]:
-    """Name the way out where the folder of leases cannot be used."""
+    """Name the way out where the directory of leases cannot be used."""
     try:
-        with explained(path, doing):
+        with wrap_os_errors(path, doing):
             yield
     except (ResourceError, UsageError) as error:
-        hint = error.hint or "S2S_LEASES names the folder of leases, which must be writable"
+        hint = error.hint or "S2S_LEASES names the directory of leases, which must be writable"
         raise ResourceError(error.message, hint) from error
 
 

@@ -28,7 +28,7 @@ def threads_for(parameters: int) -> int:
     return 1 if parameters < SMALL else usable_threads()
 
 
-def processor_features() -> list[str]:
+def cpu_features() -> list[str]:
     """What the processor offers of the instructions that matter to speed and rounding."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -43,7 +43,7 @@ def machine() -> dict[str, object]:
     return {
         "system": platform.system(),
         "processor": platform.machine(),
-        "features": processor_features(),
+        "features": cpu_features(),
         "threads": usable_threads(),
     }
 

@@ -8,7 +8,7 @@ from s2s.errors import ResourceError, UsageError
 if TYPE_CHECKING:
     import torch
 
-from s2s.devices.runtime import SMALL, processor_features
+from s2s.devices.runtime import SMALL, cpu_features
 
 Precision = Literal["fp32", "bf16"]
 
@@ -67,4 +67,4 @@ def choose_precision(
         import torch
 
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if {"avx512_bf16", "amx_bf16"} & set(processor_features()) else "fp32"
+    return "bf16" if {"avx512_bf16", "amx_bf16"} & set(cpu_features()) else "fp32"

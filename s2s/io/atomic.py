@@ -12,34 +12,34 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from s2s.errors import ArtefactError, UsageError, explained
+from s2s.errors import ArtefactError, UsageError, wrap_os_errors
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the folder's entries durable."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync_directory(directory: Path) -> None:
+    """Make the directory's entries durable."""
+    handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it that are missing, each durable."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+def make_directory(directory: Path) -> None:
+    """Make a directory and those above it that are missing, each durable."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    directory.mkdir(parents=True, exist_ok=True)
     for path in reversed(missing):
-        sync_folder(path.parent)
+        sync_directory(path.parent)
 
 
 @contextlib.contextmanager
 def atomic_writer(path: Path) -> Iterator[BinaryIO]:
     """A binary file that appears at `path`, complete and durable, when the block ends without an exception.
 
-    Raises: UsageError, ResourceError where the folder cannot be written.
+    Raises: UsageError, ResourceError where the directory cannot be written.
     """
-    with explained(path, "write"):
-        make_folder(path.parent)
+    with wrap_os_errors(path, "write"):
+        make_directory(path.parent)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         temporary = Path(name)
         try:
@@ -54,18 +54,18 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
+        sync_directory(path.parent)
 
 
 @contextlib.contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """A new folder to put files in, which appears at `path`, they complete and durable, when the block ends without an
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """A new directory to put files in, which appears at `path`, they complete and durable, when the block ends without an
     exception.
 
-    Raises: UsageError, ResourceError where it cannot be written, or a folder that is not empty is there by then.
+    Raises: UsageError, ResourceError where it cannot be written, or a directory that is not empty is there by then.
     """
-    with explained(path, "write"):
-        make_folder(path.parent)
+    with wrap_os_errors(path, "write"):
+        make_directory(path.parent)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
         with named_when_done(temporary, path):
             yield temporary
@@ -76,17 +76,17 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def named_when_done(temporary: Path, path: Path) -> Iterator[None]:
-    """Give a folder, whose files are durable by themselves, the name `path` beside it when the block ends; delete it
+    """Give a directory, whose files are durable by themselves, the name `path` beside it when the block ends; delete it
     where that ends with an exception.
     """
     try:
         yield
-        sync_folder(temporary)
+        sync_directory(temporary)
         temporary.rename(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    sync_folder(path.parent)
+    sync_directory(path.parent)
 
 
 def _sync_file(path: Path) -> None:
@@ -113,7 +113,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """The JSON value in `path`. Raises ArtefactError where it is not JSON."""
-    with explained(path, "read"):
+    with wrap_os_errors(path, "read"):
         content = path.read_bytes()
     try:
         return json.loads(content)
@@ -122,9 +122,9 @@ def read_json(path: Path) -> Any:
 
 
 def refuse_existing(path: Path, force: bool) -> None:
-    """Raise UsageError where an output is a folder, or is already there and `--force` was not given."""
+    """Raise UsageError where an output is a directory, or is already there and `--force` was not given."""
     if path.is_dir():
-        raise UsageError(f"cannot write {path}: it is a folder", "name a file")
+        raise UsageError(f"cannot write {path}: it is a directory", "name a file")
     if path.exists() and not path.is_file():
         raise UsageError(f"cannot write {path}: it is a device or a pipe, and would be replaced", "name a file")
     if path.exists() and not force:

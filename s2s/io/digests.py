@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from s2s.errors import explained
+from s2s.errors import wrap_os_errors
 
 
 def digest_bytes(content: bytes) -> str:
@@ -20,5 +20,5 @@ def digest_json(value: Any) -> str:
 
 def digest_file(path: Path) -> str:
     """The sha256 of a file's content, in hexadecimal."""
-    with explained(path, "read"), path.open("rb") as file:
+    with wrap_os_errors(path, "read"), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

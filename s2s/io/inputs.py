@@ -7,21 +7,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from s2s.errors import DataError, ResourceError, UsageError, explained
+from s2s.errors import DataError, ResourceError, UsageError, wrap_os_errors
 
 
 def open_input(path: str) -> BinaryIO:
     """A file to read as bytes: `-` is standard input, a name that ends in `.gz` is unpacked.
 
-    Raises: UsageError where it does not exist or is a folder, ResourceError where it may not be read.
+    Raises: UsageError where it does not exist or is a directory, ResourceError where it may not be read.
     """
     if path == "-":
         if sys.stdin is None:
             raise ResourceError("cannot read standard input: it is closed")
         return sys.stdin.buffer
-    with explained(path, "read"):
+    with wrap_os_errors(path, "read"):
         if Path(path).is_dir():
-            raise UsageError(f"cannot read {path}: it is a folder", "name a file")
+            raise UsageError(f"cannot read {path}: it is a directory", "name a file")
         return cast(BinaryIO, gzip.open(path, "rb") if path.endswith(".gz") else Path(path).open("rb"))
 
 

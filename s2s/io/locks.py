@@ -8,20 +8,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from s2s.errors import ResourceError, explained
+from s2s.errors import ResourceError, wrap_os_errors
 
 TRIES = 5  # to take a lock, in case it is only being looked at
 PAUSE_SECONDS = 0.02
 
 
 @contextlib.contextmanager
-def only_writer(path: Path, doing: str, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
+def exclusive_lock(path: Path, doing: str, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
     """Hold the lock file `path` while the block runs; the lock dies with its process.
 
     Where another process holds it, that one and what it is `doing` are told to `waiting`, and waited for.
     Raises: ResourceError that says the same, where there is no `waiting`.
     """
-    with explained(path, "lock"):
+    with wrap_os_errors(path, "lock"):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
     with file:
@@ -38,10 +38,10 @@ def only_writer(path: Path, doing: str, waiting: Callable[[str], None] | None = 
 
 
 def writer(path: Path) -> str | None:
-    """The number of the process that holds the lock file `path` as `only_writer` does; None where none does."""
+    """The number of the process that holds the lock file `path` as `exclusive_lock` does; None where none does."""
     if not path.is_file():
         return None
-    with explained(path, "read"), path.open() as file:
+    with wrap_os_errors(path, "read"), path.open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -7,18 +7,18 @@ from s2s.errors import ArtefactError
 
 
 def home() -> Path:
-    """The folder of corpora, runs and the registry: `S2S_HOME`, or the user's data folder."""
-    if folder := os.environ.get("S2S_HOME"):
-        return Path(folder).expanduser().absolute()
+    """The directory of corpora, runs and the registry: `S2S_HOME`, or the user's data directory."""
+    if directory := os.environ.get("S2S_HOME"):
+        return Path(directory).expanduser().absolute()
     from platformdirs import user_data_path
 
     return user_data_path("s2s")
 
 
 def cache() -> Path:
-    """The folder of what can be made again: `S2S_CACHE`, or the user's cache folder."""
-    if folder := os.environ.get("S2S_CACHE"):
-        return Path(folder).expanduser().absolute()
+    """The directory of what can be made again: `S2S_CACHE`, or the user's cache directory."""
+    if directory := os.environ.get("S2S_CACHE"):
+        return Path(directory).expanduser().absolute()
     from platformdirs import user_cache_path
 
     return user_cache_path("s2s")
@@ -28,5 +28,5 @@ def safe_join(root: Path, *parts: str) -> Path:
     """`root/parts…`, refused where it would leave `root`. Raises ArtefactError."""
     path = root.joinpath(*parts)
     if not path.resolve().is_relative_to(root.resolve()):
-        raise ArtefactError(f"{Path(*parts)} leaves the folder {root}")
+        raise ArtefactError(f"{Path(*parts)} leaves the directory {root}")
     return path

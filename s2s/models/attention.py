@@ -28,17 +28,17 @@ class AdditiveScore(Score):
 
     def __init__(self, query_width: int, memory_width: int, width: int) -> None:
         super().__init__()
-        self.of_query = nn.Linear(query_width, width)
-        self.of_memory = nn.Linear(memory_width, width, bias=False)
+        self.query_proj = nn.Linear(query_width, width)
+        self.key_proj = nn.Linear(memory_width, width, bias=False)
         self.v = nn.Parameter(torch.empty(width).uniform_(-(width**-0.5), width**-0.5))
 
     def keys(self, states: Tensor) -> Tensor:
         """U h: [B, S, D] -> [B, S, A]."""
-        return self.of_memory(states)
+        return self.key_proj(states)
 
     def forward(self, query: Tensor, keys: Tensor) -> Tensor:
         """Scores [B, K, S] of queries [B, K, Q] against keys [B, S, A]."""
-        return torch.tanh(self.of_query(query).unsqueeze(2) + keys.unsqueeze(1)) @ self.v
+        return torch.tanh(self.query_proj(query).unsqueeze(2) + keys.unsqueeze(1)) @ self.v
 
 
 class DotScore(Score):
@@ -58,11 +58,11 @@ class GeneralScore(DotScore):
 
     def __init__(self, query_width: int, memory_width: int) -> None:
         super().__init__()
-        self.of_memory = nn.Linear(memory_width, query_width, bias=False)
+        self.key_proj = nn.Linear(memory_width, query_width, bias=False)
 
     def keys(self, states: Tensor) -> Tensor:
         """W h: [B, S, D] -> [B, S, Q]."""
-        return self.of_memory(states)
+        return self.key_proj(states)
 
 
 class ScaledDotScore(Score):
@@ -70,16 +70,16 @@ class ScaledDotScore(Score):
 
     def __init__(self, query_width: int, memory_width: int, width: int) -> None:
         super().__init__()
-        self.of_query = nn.Linear(query_width, width, bias=False)
-        self.of_memory = nn.Linear(memory_width, width, bias=False)
+        self.query_proj = nn.Linear(query_width, width, bias=False)
+        self.key_proj = nn.Linear(memory_width, width, bias=False)
 
     def keys(self, states: Tensor) -> Tensor:
         """U h / √A: [B, S, D] -> [B, S, A]."""
-        return self.of_memory(states) * self.of_memory.out_features**-0.5
+        return self.key_proj(states) * self.key_proj.out_features**-0.5
 
     def forward(self, query: Tensor, keys: Tensor) -> Tensor:
         """Scores [B, K, S] of queries [B, K, Q] against keys [B, S, A]."""
-        return self.of_query(query) @ keys.transpose(1, 2)
+        return self.query_proj(query) @ keys.transpose(1, 2)
 
 
 SCORES: dict[str, Callable[[int, int, int], Score]] = {  # of the widths of query, memory and score

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from s2s.models.dropout import Dropout
-from s2s.models.positions import turned
+from s2s.models.positions import apply_rotary
 from s2s.recipe.model import BlockOptions
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {  # of a width
@@ -74,18 +74,18 @@ class Attention(Residual):
         mask: Tensor | None = None,
         *,
         causal: bool = False,
-        weights: bool = False,
+        need_attention: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """W [heads] [B, T, D] of queries [B, H, T, d] over keys and values [B, H, S, d], and the weights [B, H, T, S]
         where asked for. `mask` [B, 1, 1, S] is True at real positions; `causal` hides what follows.
         """
         dropping = self.training and self.weights_dropout.dropped > 0
-        if weights or dropping or not _fused_is_quick(query):
+        if need_attention or dropping or not _fused_is_quick(query):
             heads, attention = explicit_attention(query, keys, values, mask, self.weights_dropout, causal=causal)
         else:
             heads = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, is_causal=causal)
             attention = None
-        return self.result(heads.transpose(1, 2).flatten(2)), attention if weights else None
+        return self.result(heads.transpose(1, 2).flatten(2)), attention if need_attention else None
 
 
 def _fused_is_quick(query: Tensor) -> bool:
@@ -96,7 +96,7 @@ def _fused_is_quick(query: Tensor) -> bool:
 def explicit_attention(
     query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: Dropout, *, causal: bool
 ) -> tuple[Tensor, Tensor]:
-    """Heads [B, H, T, d] and weights [B, H, T, S] (exactly 0 where the mask is False), step by step.
+    """Heads [B, H, T, d] and need_attention [B, H, T, S] (exactly 0 where the mask is False), step by step.
 
     Queries [B, H, T, d], keys and values [B, H, S, d], mask [B, 1, 1, S].
     """
@@ -116,7 +116,7 @@ class SelfAttention(Attention):
 
     def __init__(self, width: int, options: BlockOptions, dropout: float) -> None:
         super().__init__(width, options, dropout)
-        self.query_key_value = xavier_linear(width, width, width, width, bias=options.attention_bias)
+        self.qkv_proj = xavier_linear(width, width, width, width, bias=options.attention_bias)
 
     def forward(
         self, stream: Tensor, turns: Tensor | None, mask: Tensor | None = None, *, causal: bool = False
@@ -140,9 +140,9 @@ class SelfAttention(Attention):
 
     def _projected(self, stream: Tensor, turns: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value [B, T, H, d], the first two turned."""
-        query, key, value = self.in_heads(self.query_key_value(self.entering(stream)), 3)
+        query, key, value = self.in_heads(self.qkv_proj(self.entering(stream)), 3)
         if turns is not None:
-            query, key = turned(query, turns), turned(key, turns)
+            query, key = apply_rotary(query, turns), apply_rotary(key, turns)
         return query, key, value
 
 
@@ -152,22 +152,22 @@ class CrossAttention(Attention):
     def __init__(self, width: int, memory_width: int, options: BlockOptions, dropout: float) -> None:
         super().__init__(width, options, dropout)
         self.query = xavier_linear(width, width, bias=options.attention_bias)
-        self.key_value = xavier_linear(memory_width, width, width, bias=options.attention_bias)
+        self.kv_proj = xavier_linear(memory_width, width, width, bias=options.attention_bias)
 
     def keys_values(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [B, H, S, d] of states [B, S, E]."""
-        keys, values = self.in_heads(self.key_value(states), 2)
+        keys, values = self.in_heads(self.kv_proj(states), 2)
         return keys.transpose(1, 2), values.transpose(1, 2)
 
     def forward(
-        self, stream: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, *, weights: bool = False
+        self, stream: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, *, need_attention: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """The stream [B, T, D] after this layer, and the weights [B, H, T, S] where asked for.
 
         Keys and values [B, H, S, d], mask [B, 1, 1, S].
         """
         (query,) = self.in_heads(self.query(self.entering(stream)), 1)
-        branch, attention = self.mixed(query.transpose(1, 2), keys, values, mask, weights=weights)
+        branch, attention = self.mixed(query.transpose(1, 2), keys, values, mask, need_attention=need_attention)
         return self.leaving(stream, branch), attention
 
 
@@ -179,7 +179,7 @@ class FeedForward(Residual):
 
     def __init__(self, width: int, options: BlockOptions, dropout: float) -> None:
         super().__init__(width, options, dropout)
-        units = options.feed_forward or 4 * width
+        units = options.ffn_size or 4 * width
         self.gated = options.activation == "swiglu"
         self.activation = ACTIVATIONS[options.activation]
         self.inner = xavier_linear(width, *[units] * (1 + self.gated), bias=not self.gated)

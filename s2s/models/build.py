@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from s2s.models.encoder_decoder import Seq2Seq
+from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import Decoder, Encoder
 from s2s.models.rnn_attention import CurrentQueryDecoder, PreviousQueryDecoder
 from s2s.models.rnn_decoder import FixedContextDecoder, RnnDecoder
@@ -17,7 +17,7 @@ from s2s.recipe.model import ModelOptions, RnnDecoderOptions
 
 
 def _rnn_decoder(options: RnnDecoderOptions, embedding: nn.Embedding, encoder: Encoder, dropout: float) -> RnnDecoder:
-    if not options.attends:
+    if not options.has_attention:
         return FixedContextDecoder(options, embedding, encoder, dropout)
     kind = PreviousQueryDecoder if options.query == "previous" else CurrentQueryDecoder
     return kind(options, embedding, encoder, dropout)
@@ -27,14 +27,14 @@ ENCODERS: dict[str, Callable[..., Encoder]] = {"rnn": RnnEncoder, "transformer":
 DECODERS: dict[str, Callable[..., Decoder]] = {"rnn": _rnn_decoder, "transformer": TransformerDecoder}
 
 
-def build_model(options: ModelOptions, vocabulary: int, label_smoothing: float = 0.0) -> Seq2Seq:
-    """A network with fresh weights for a joint vocabulary of that many pieces."""
-    target = _table(vocabulary, options.embedding)
-    source = target if options.tied_embeddings == "all" else _table(vocabulary, options.embedding)
+def build_model(options: ModelOptions, vocabulary: int, label_smoothing: float = 0.0) -> EncoderDecoder:
+    """A network with fresh weights for a joint vocabulary of that many tokens."""
+    target = _table(vocabulary, options.embedding_size)
+    source = target if options.tied_embeddings == "all" else _table(vocabulary, options.embedding_size)
     encoder = ENCODERS[options.encoder.family](options.encoder, source, options.dropout)
     decoder = DECODERS[options.decoder.family](options.decoder, target, encoder, options.dropout)
     output = target if options.tied_embeddings != "none" else _table(vocabulary, decoder.width)
-    return Seq2Seq(encoder, decoder, output.weight, bias=options.output_bias, label_smoothing=label_smoothing)
+    return EncoderDecoder(encoder, decoder, output.weight, bias=options.output_bias, label_smoothing=label_smoothing)
 
 
 def _table(vocabulary: int, width: int) -> nn.Embedding:

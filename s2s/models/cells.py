@@ -143,14 +143,14 @@ class Cell(nn.Module):
         super().__init__()
         self.kind = CELL_STEPS[name]
         self.width = width
-        self.of_input = nn.Linear(input_width, self.kind.gates * width)
-        self.of_context = nn.Linear(context_width, self.kind.gates * width, bias=False) if context_width else None
-        self.of_state = nn.Linear(width, self.kind.gates * width)
-        initialise(self.kind, self.of_state.weight.data.t(), self.of_state.bias.data)
+        self.input_proj = nn.Linear(input_width, self.kind.gates * width)
+        self.context_proj = nn.Linear(context_width, self.kind.gates * width, bias=False) if context_width else None
+        self.recurrent_proj = nn.Linear(width, self.kind.gates * width)
+        initialise(self.kind, self.recurrent_proj.weight.data.t(), self.recurrent_proj.bias.data)
 
     def forward(self, from_input: Tensor, state: Tensor) -> Tensor:
         """The next state from the share [..., gates × H] of input and context, and the state [..., parts × H]."""
-        from_state = self.of_state(state[..., : self.width]).to(state.dtype)
+        from_state = self.recurrent_proj(state[..., : self.width]).to(state.dtype)
         return self.kind.forward(from_input.to(state.dtype), from_state, state)[0]
 
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from s2s.models.heads import ProjectedLoss
-from s2s.models.interface import PAD, Batch, Decoder, Encoder, LossSums, Source, State, Step
+from s2s.models.interface import PAD, Batch, Decoder, Encoder, LossSums, State, StepOutput, TokenInput
 
 
-class Seq2Seq(nn.Module):
+class EncoderDecoder(nn.Module):
     """Encoder, decoder and projection to the vocabulary: the `Model` of the interface."""
 
     def __init__(
@@ -33,15 +33,15 @@ class Seq2Seq(nn.Module):
         loss, nll = ProjectedLoss.apply(hidden[real], self.weight, bias, batch.labels[real], self.label_smoothing)
         return LossSums(loss=loss, nll=nll, tokens=real.sum())
 
-    def start(self, source: Source, *, steps: int) -> State:
+    def start(self, source: TokenInput, *, steps: int) -> State:
         """Encode B sentences, and the state before the first step, K = 1."""
         return self.decoder.start(self.encoder(source.ids, source.lengths), steps=steps)
 
-    def step(self, tokens: Tensor, state: State, *, weights: bool = False) -> tuple[Step, State]:
+    def step(self, tokens: Tensor, state: State, *, need_attention: bool = False) -> tuple[StepOutput, State]:
         """Logits [B, K, V] and the next state, from tokens [B, K]."""
-        decoded, state = self.decoder.step(tokens, state, weights=weights)
+        decoded, state = self.decoder.step(tokens, state, need_attention=need_attention)
         logits = nn.functional.linear(decoded.hidden, self.weight, self.bias)
-        return Step(logits.float(), decoded.weights), state
+        return StepOutput(logits.float(), decoded.attention), state
 
     def weights(self) -> dict[str, Tensor]:
         """Every trained tensor by name, shared ones once."""

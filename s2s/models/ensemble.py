@@ -10,7 +10,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from s2s.models.interface import PAD, Batch, LossSums, Model, Source, State, Step
+from s2s.models.interface import PAD, Batch, LossSums, Model, State, StepOutput, TokenInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +40,19 @@ class Ensemble:
             nll -= chosen[labels != PAD].sum()
         return LossSums(loss=nll, nll=nll, tokens=(batch.labels != PAD).sum())
 
-    def start(self, source: Source, *, steps: int) -> EnsembleState:
+    def start(self, source: TokenInput, *, steps: int) -> EnsembleState:
         """Each member encodes."""
         return EnsembleState(tuple(member.start(source, steps=steps) for member in self.members))
 
-    def step(self, tokens: Tensor, state: State, *, weights: bool = False) -> tuple[Step, EnsembleState]:
-        """Logarithms of averaged probabilities [B, K, V], and weights where every member has them."""
+    def step(self, tokens: Tensor, state: State, *, need_attention: bool = False) -> tuple[StepOutput, EnsembleState]:
+        """Logarithms of averaged probabilities [B, K, V], and need_attention where every member has them."""
         assert isinstance(state, EnsembleState)
         answers = [
-            member.step(tokens, own, weights=weights) for member, own in zip(self.members, state.members, strict=True)
+            member.step(tokens, own, need_attention=need_attention)
+            for member, own in zip(self.members, state.members, strict=True)
         ]
         steps = [step for step, _ in answers]
         logits = torch.stack([step.logits.log_softmax(-1) for step in steps]).logsumexp(0) - log(len(steps))
-        shown = [step.weights for step in steps if step.weights is not None]
+        shown = [step.attention for step in steps if step.attention is not None]
         mean = torch.stack(shown).mean(0) if len(shown) == len(steps) else None
-        return Step(logits, mean), EnsembleState(tuple(following for _, following in answers))
+        return StepOutput(logits, mean), EnsembleState(tuple(following for _, following in answers))

@@ -10,11 +10,11 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-PAD, UNK, BOS, EOS = 0, 1, 2, 3  # ids of the special pieces, the same in every tokenizer
+PAD, UNK, BOS, EOS = 0, 1, 2, 3  # ids of the special tokens, the same in every tokenizer
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class TokenInput:
     """What an encoder reads: ids [B, S] padded with PAD, and lengths [B]."""
 
     ids: Tensor
@@ -27,7 +27,7 @@ class Batch:
     PAD behind.
     """
 
-    source: Source
+    source: TokenInput
     inputs: Tensor
     labels: Tensor
 
@@ -43,21 +43,21 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecoderOutput:
     """A decoder's answer: hidden [B, T, D] (or [B, K, D] from a step), weights [B, T, S] ([B, K, S]) where asked
     for.
     """
 
     hidden: Tensor
-    weights: Tensor | None = None
+    attention: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StepOutput:
     """One step of a model: logits [B, K, V], weights [B, K, S] where asked for."""
 
     logits: Tensor
-    weights: Tensor | None = None
+    attention: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Decoder(nn.Module, ABC):
     width: int  # D of the hidden vectors it returns
 
     @abstractmethod
-    def forward(self, memory: Memory, inputs: Tensor, *, weights: bool = False) -> Decoded:
+    def forward(self, memory: Memory, inputs: Tensor, *, need_attention: bool = False) -> DecoderOutput:
         """Teacher forcing: inputs [B, T] -> hidden [B, T, D], weights [B, T, S] where asked for."""
 
     @abstractmethod
@@ -110,7 +110,7 @@ class Decoder(nn.Module, ABC):
         """
 
     @abstractmethod
-    def step(self, inputs: Tensor, state: State, *, weights: bool = False) -> tuple[Decoded, State]:
+    def step(self, inputs: Tensor, state: State, *, need_attention: bool = False) -> tuple[DecoderOutput, State]:
         """One step: inputs [B, K] -> hidden [B, K, D] and the next state. The state given is used up."""
 
 
@@ -121,10 +121,10 @@ class Model(Protocol):
         """Teacher-forced loss of a batch [B, S] -> [B, T]; projection and loss in chunks."""
         ...
 
-    def start(self, source: Source, *, steps: int) -> State:
+    def start(self, source: TokenInput, *, steps: int) -> State:
         """Encode, and the state before the first step, K = 1."""
         ...
 
-    def step(self, tokens: Tensor, state: State, *, weights: bool = False) -> tuple[Step, State]:
+    def step(self, tokens: Tensor, state: State, *, need_attention: bool = False) -> tuple[StepOutput, State]:
         """Tokens [B, K] -> logits [B, K, V] and the next state."""
         ...

@@ -65,7 +65,7 @@ class RotaryPositions(Positions):
         return torch.stack((angles.cos(), angles.sin()))
 
 
-def turned(vectors: Tensor, turns: Tensor) -> Tensor:
+def apply_rotary(vectors: Tensor, turns: Tensor) -> Tensor:
     """Vectors [B, T, N, d], each pair (x_2i, x_2i+1) turned by its position's angle; `turns` [2, T, d / 2].
 
     The product of two turned vectors knows the distance of their positions alone (Su et al. 2021, equation 34).

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from s2s.devices.select import Precision
 from s2s.models.build import build_model
 from s2s.models.dry_run import DryAutocast, DryRun
-from s2s.models.encoder_decoder import Seq2Seq
-from s2s.models.interface import Batch, Source
+from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.interface import Batch, TokenInput
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
 
@@ -113,7 +113,7 @@ def parameters(network: nn.Module) -> int:
 
 def plan(recipe: Recipe) -> Plan:
     """The figures of a recipe's network, for batches as it trains and decodes them."""
-    network = shapes_of(recipe)
+    network = meta_model(recipe)
     training, decoding = training_shape(recipe), decoding_shape(recipe)
     trained = {precision: training_cost(network, training, precision) for precision in PRECISIONS}
     decoded = {precision: decoding_cost(network, decoding, precision, recipe.decoding) for precision in PRECISIONS}
@@ -131,10 +131,10 @@ def plan(recipe: Recipe) -> Plan:
     )
 
 
-def shapes_of(recipe: Recipe) -> Seq2Seq:
+def meta_model(recipe: Recipe) -> EncoderDecoder:
     """The recipe's network on the meta device: shapes alone, nothing allocated, nothing drawn."""
     with torch.device("meta"), DryRun():
-        return build_model(recipe.model, recipe.tokenizer.vocabulary, recipe.training.label_smoothing)
+        return build_model(recipe.model, recipe.tokenizer.vocab_size, recipe.training.label_smoothing)
 
 
 def training_shape(recipe: Recipe) -> Shape:
@@ -145,11 +145,11 @@ def training_shape(recipe: Recipe) -> Shape:
 
 def decoding_shape(recipe: Recipe) -> Shape:
     """A batch of decoding: as many typical sentences, with their hypotheses, as its tokens hold."""
-    positions, beam = min(POSITIONS, recipe.data.max_length + 1), recipe.decoding.beam
+    positions, beam = min(POSITIONS, recipe.data.max_length + 1), recipe.decoding.beam_size
     return Shape(max(1, recipe.decoding.batch_tokens // beam // positions), positions, beam)
 
 
-def parts(network: Seq2Seq) -> list[Part]:
+def parts(network: EncoderDecoder) -> list[Part]:
     """Tables of embeddings, encoder, decoder and output projection; a shared table once, by all its names."""
     tables: dict[Tensor, list[str]] = {}
     for name, table in _tables(network):
@@ -163,7 +163,7 @@ def parts(network: Seq2Seq) -> list[Part]:
     return [part for part in found if part.parameters]
 
 
-def _tables(network: Seq2Seq) -> Iterator[tuple[str, Tensor]]:
+def _tables(network: EncoderDecoder) -> Iterator[tuple[str, Tensor]]:
     """Each use of a table [V, D], and the table."""
     V = len(network.weight)
     for name, side in (("source", network.encoder), ("target", network.decoder)):
@@ -191,7 +191,7 @@ def training_memory(network: nn.Module, activations: int) -> TrainingMemory:
     )
 
 
-def training_cost(network: Seq2Seq, shape: Shape, precision: Precision) -> Cost:
+def training_cost(network: EncoderDecoder, shape: Shape, precision: Precision) -> Cost:
     """What forward and backward of one batch take, beside weights and gradients."""
     network.train()
     ids = torch.empty(shape.sentences, shape.positions, dtype=torch.long, device="meta")
@@ -201,14 +201,14 @@ def training_cost(network: Seq2Seq, shape: Shape, precision: Precision) -> Cost:
         parameter.grad = gradient
     with DryRun([*network.parameters(), *network.buffers(), *gradients, ids, lengths]) as run:
         with DryAutocast(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            sums = network(Batch(Source(ids, lengths), inputs=ids, labels=ids))
+            sums = network(Batch(TokenInput(ids, lengths), inputs=ids, labels=ids))
         (sums.loss / sums.tokens).backward()
     network.zero_grad()
     return Cost(run.flops, run.peak)
 
 
 @torch.no_grad()
-def decoding_cost(network: Seq2Seq, shape: Shape, precision: Precision, options: DecodingOptions) -> Cost:
+def decoding_cost(network: EncoderDecoder, shape: Shape, precision: Precision, options: DecodingOptions) -> Cost:
     """What the search for translations as long as their sources takes, beside weights.
 
     The first three steps are run. The first has one hypothesis; the FLOPs of the others rise evenly, as attention's to
@@ -223,7 +223,7 @@ def decoding_cost(network: Seq2Seq, shape: Shape, precision: Precision, options:
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
     run = DryRun([*network.parameters(), *network.buffers(), ids, lengths])
     with run, autocast, DryAutocast(), torch.device("meta"):
-        state = network.start(Source(ids, lengths), steps=room)
+        state = network.start(TokenInput(ids, lengths), steps=room)
         for hypotheses in (1, K, K):
             step, state = network.step(torch.empty(B, hypotheses, dtype=torch.long), state)
             step.logits.exp()  # the search's logsumexp takes as much again

@@ -85,11 +85,11 @@ class AttentionGru(torch.autograd.Function):
 
     e_{t,i} = v · tanh(W s_{t-1} + k_i), a_t = softmax(e_t), c_t = Σ_i a_{t,i} h_i, s_t = GRU(x_t + C c_t, s_{t-1})
 
-    `AttentionGru.apply(inputs, start, keys, memory, mask, of_context, of_state, bias, v)`: inputs [T, B, 3H] (the
-    input's share of the gates), start [B, H], keys [B, S, A], memory [B, S, D], mask [B, S] bool, of_context C [D, 3H],
-    of_state [H, A + 3H] (W and the state's share of the gates side by side), bias [A + 3H], v [A]. Returns states [T,
-    B, H], contexts [T, B, D] and weights [T, B, S] (no gradient). Matrix products are computed in the dtype of
-    `of_state`. The tanh values [B, S, A] of a step are computed again on the way back instead of kept.
+    `AttentionGru.apply(inputs, start, keys, memory, mask, context_proj, recurrent_proj, bias, v)`: inputs [T, B, 3H] (the
+    input's share of the gates), start [B, H], keys [B, S, A], memory [B, S, D], mask [B, S] bool, context_proj C [D, 3H],
+    recurrent_proj [H, A + 3H] (W and the state's share of the gates side by side), bias [A + 3H], v [A]. Returns states [T,
+    B, H], contexts [T, B, D] and need_attention [T, B, S] (no gradient). Matrix products are computed in the dtype of
+    `recurrent_proj`. The tanh values [B, S, A] of a step are computed again on the way back instead of kept.
 
     tanh x = 2 σ(2x) − 1 is used because σ is several times faster than tanh on a CPU; the constant cancels in the
     softmax.
@@ -103,8 +103,8 @@ class AttentionGru(torch.autograd.Function):
         keys: Tensor,
         memory: Tensor,
         mask: Tensor,
-        of_context: Tensor,
-        of_state: Tensor,
+        context_proj: Tensor,
+        recurrent_proj: Tensor,
         bias: Tensor,
         v: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -118,15 +118,15 @@ class AttentionGru(torch.autograd.Function):
         squashed = torch.empty_like(keys)
         states[0] = start
         for t in range(T):
-            from_state = torch.mm(states[t].to(of_state.dtype), of_state).to(inputs.dtype).add_(bias)
+            from_state = torch.mm(states[t].to(recurrent_proj.dtype), recurrent_proj).to(inputs.dtype).add_(bias)
             torch.mul(from_state[:, :A], 2, out=queries[t])
             torch.add(doubled, queries[t].unsqueeze(1), out=squashed).sigmoid_()
             weights[t] = torch.matmul(squashed, v2).masked_fill_(padding, -torch.inf).softmax(1)
             torch.bmm(weights[t].unsqueeze(1), memory, out=contexts[t].unsqueeze(1))
-            from_context = torch.mm(contexts[t].to(of_context.dtype), of_context)
+            from_context = torch.mm(contexts[t].to(context_proj.dtype), context_proj)
             states[t + 1], kept = GruStep.forward(inputs[t] + from_context, from_state[:, A:], states[t])
             ctx.kept.append(kept)
-        ctx.save_for_backward(states, contexts, weights, queries, doubled, memory, of_context, of_state, v)
+        ctx.save_for_backward(states, contexts, weights, queries, doubled, memory, context_proj, recurrent_proj, v)
         ctx.mark_non_differentiable(weights)
         return states[1:], contexts, weights
 
@@ -134,8 +134,8 @@ class AttentionGru(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_states: Tensor, grad_contexts: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of everything but the mask."""
-        states, contexts, weights, queries, doubled, memory, of_context, of_state, v = ctx.saved_tensors
-        (T, B, H), A, dtype = grad_states.shape, v.shape[0], of_state.dtype
+        states, contexts, weights, queries, doubled, memory, context_proj, recurrent_proj, v = ctx.saved_tensors
+        (T, B, H), A, dtype = grad_states.shape, v.shape[0], recurrent_proj.dtype
         grad_inputs, grad_shares = states.new_empty(T, B, 3 * H), states.new_empty(T, B, A + 3 * H)
         grad_contexts = grad_contexts.clone()
         grad_slopes, grad_v = torch.zeros_like(doubled), torch.zeros_like(v)
@@ -144,7 +144,7 @@ class AttentionGru(torch.autograd.Function):
         for t in reversed(range(T)):
             grad = grad + grad_states[t]
             direct = GruStep.backward(grad, ctx.kept[t], states[t], grad_inputs[t], grad_shares[t, :, A:])
-            grad_contexts[t] += torch.mm(grad_inputs[t].to(dtype), of_context.t())
+            grad_contexts[t] += torch.mm(grad_inputs[t].to(dtype), context_proj.t())
             grad_weights = torch.bmm(memory, grad_contexts[t].unsqueeze(2)).squeeze(2)
             grad_scores = torch._softmax_backward_data(grad_weights, weights[t], 1, grad_weights.dtype)
             torch.add(doubled, queries[t].unsqueeze(1), out=squashed).sigmoid_()
@@ -152,7 +152,7 @@ class AttentionGru(torch.autograd.Function):
             grad_slopes.addcmul_(grad_scores.unsqueeze(2), slope)
             grad_v += torch.mv(squashed.view(-1, A).t(), grad_scores.view(-1))
             torch.mul(torch.bmm(grad_scores.unsqueeze(1), slope).squeeze(1), 4 * v, out=grad_shares[t, :, :A])
-            grad = torch.mm(grad_shares[t].to(dtype), of_state.t()).to(direct.dtype).add_(direct)
+            grad = torch.mm(grad_shares[t].to(dtype), recurrent_proj.t()).to(direct.dtype).add_(direct)
         grad_memory = torch.bmm(weights.permute(1, 2, 0), grad_contexts.transpose(0, 1))
         grad_of_context = torch.mm(contexts.flatten(0, 1).to(dtype).t(), grad_inputs.flatten(0, 1).to(dtype))
         grad_of_state = torch.mm(states[:-1].flatten(0, 1).to(dtype).t(), grad_shares.flatten(0, 1).to(dtype))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from s2s.models.attention import SCORES, AdditiveScore, attend
 from s2s.models.autocast import autocast_kind
 from s2s.models.cells import GruStep
-from s2s.models.interface import Decoded, Encoder, Memory
+from s2s.models.interface import DecoderOutput, Encoder, Memory
 from s2s.models.recurrence import AttentionGru, matmul_dtype
 from s2s.models.rnn_decoder import RnnDecoder, RnnState
 from s2s.recipe.model import RnnDecoderOptions
@@ -25,14 +25,16 @@ class AttentionDecoder(RnnDecoder):
         self, options: RnnDecoderOptions, embedding: nn.Embedding, encoder: Encoder, dropout: float, fed_width: int
     ) -> None:
         super().__init__(options, embedding, encoder, dropout, context_width=encoder.width, fed_width=fed_width)
-        self.score = SCORES[options.score](options.width, encoder.width, options.attention_width or options.width)
+        self.score = SCORES[options.score](
+            options.hidden_size, encoder.width, options.attention_size or options.hidden_size
+        )
 
     def taken(self, memory: Memory) -> tuple[Tensor, ...]:
         """The score's keys [B, S, N], the states [B, S, D] and the mask [B, S]."""
         return self.score.keys(memory.states), memory.states, memory.mask
 
     def attended(self, query: Tensor, sentence: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        """The context [B, K, D] and weights [B, K, S] of queries [B, K, H]."""
+        """The context [B, K, D] and need_attention [B, K, S] of queries [B, K, H]."""
         keys, states, mask = sentence
         return attend(self.score(query, keys), mask, states)
 
@@ -47,9 +49,9 @@ class PreviousQueryDecoder(AttentionDecoder):
     def __init__(self, options: RnnDecoderOptions, embedding: nn.Embedding, encoder: Encoder, dropout: float) -> None:
         super().__init__(options, embedding, encoder, dropout, fed_width=encoder.width)
 
-    def unrolled(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Read-outs [T, B, E] and weights [T, B, S]."""
-        first, gates = self.initial_states(memory), self.first.of_input(embedded).float()
+    def teacher_forced(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Read-outs [T, B, E] and need_attention [T, B, S]."""
+        first, gates = self.initial_states(memory), self.first.input_proj(embedded).float()
         written_out = self.first.kind is GruStep and isinstance(self.score, AdditiveScore)
         first_layer = self._gru_layer if written_out else self._first_layer
         outputs, contexts, weights = first_layer(gates, first[0], memory)
@@ -59,14 +61,16 @@ class PreviousQueryDecoder(AttentionDecoder):
         """As `_first_layer`, for a GRU and the additive score: several times as fast in training."""
         cell, score = self.first, self.score
         assert isinstance(score, AdditiveScore)
-        assert cell.of_context is not None
+        assert cell.context_proj is not None
         dtype = matmul_dtype(gates)
         keys, states = score.keys(memory.states).to(gates.dtype), memory.states.to(gates.dtype)
-        of_state = torch.cat((score.of_query.weight, cell.of_state.weight)).t().to(dtype)
-        of_context = cell.of_context.weight.t().to(dtype)
-        bias = torch.cat((score.of_query.bias, cell.of_state.bias))
+        recurrent_proj = torch.cat((score.query_proj.weight, cell.recurrent_proj.weight)).t().to(dtype)
+        context_proj = cell.context_proj.weight.t().to(dtype)
+        bias = torch.cat((score.query_proj.bias, cell.recurrent_proj.bias))
         with torch.autocast(autocast_kind(gates), enabled=False):
-            return AttentionGru.apply(gates, state, keys, states, memory.mask, of_context, of_state, bias, score.v)
+            return AttentionGru.apply(
+                gates, state, keys, states, memory.mask, context_proj, recurrent_proj, bias, score.v
+            )
 
     def _first_layer(self, gates: Tensor, state: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs [T, B, H], contexts [T, B, D], weights [T, B, S] from shares of the gates [T, B, N × H]."""
@@ -81,16 +85,16 @@ class PreviousQueryDecoder(AttentionDecoder):
         return _over_steps(outputs), _over_steps(contexts), _over_steps(attention)
 
     def _with_context(self, share: Tensor, context: Tensor) -> Tensor:
-        assert self.first.of_context is not None
-        return share + self.first.of_context(context)
+        assert self.first.context_proj is not None
+        return share + self.first.context_proj(context)
 
-    def step(self, inputs: Tensor, state: RnnState, *, weights: bool = False) -> tuple[Decoded, RnnState]:  # type: ignore[override]
+    def step(self, inputs: Tensor, state: RnnState, *, need_attention: bool = False) -> tuple[DecoderOutput, RnnState]:  # type: ignore[override]
         """One step: inputs [B, K] -> hidden [B, K, E] and the next state."""
         embedded = self.embedding(inputs)
         context, attention = self.attended(self.output(state.hypothesis[0]), state.sentence)
-        states = self.advanced(self._with_context(self.first.of_input(embedded), context), state.hypothesis)
+        states = self.next_states(self._with_context(self.first.input_proj(embedded), context), state.hypothesis)
         hidden = self.read_out(self.output(states[-1]), context, embedded)
-        return Decoded(hidden, attention if weights else None), RnnState(states, state.sentence)
+        return DecoderOutput(hidden, attention if need_attention else None), RnnState(states, state.sentence)
 
 
 class CurrentQueryDecoder(AttentionDecoder):
@@ -104,11 +108,11 @@ class CurrentQueryDecoder(AttentionDecoder):
         super().__init__(options, embedding, encoder, dropout, fed_width=embedding.embedding_dim)
         del self.from_input
 
-    def unrolled(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Attentional states [T, B, E] and weights [T, B, S]."""
+    def teacher_forced(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Attentional states [T, B, E] and need_attention [T, B, S]."""
         state, noise = self.start(memory, steps=len(embedded)), self._noise(embedded)
         hidden, attention = [], []
-        for t, share in enumerate(self.first.of_input(embedded).float().unsqueeze(2)):
+        for t, share in enumerate(self.first.input_proj(embedded).float().unsqueeze(2)):
             weights, state = self._one(share, state, [layer[t].unsqueeze(1) for layer in noise])
             hidden.append(state.hypothesis[-1])
             attention.append(weights)
@@ -125,16 +129,16 @@ class CurrentQueryDecoder(AttentionDecoder):
         nothing = state.hypothesis[0].new_zeros(len(memory.summary), 1, self.width)
         return RnnState((*state.hypothesis, nothing), state.sentence)
 
-    def step(self, inputs: Tensor, state: RnnState, *, weights: bool = False) -> tuple[Decoded, RnnState]:  # type: ignore[override]
+    def step(self, inputs: Tensor, state: RnnState, *, need_attention: bool = False) -> tuple[DecoderOutput, RnnState]:  # type: ignore[override]
         """One step: inputs [B, K] -> hidden [B, K, E] and the next state."""
-        attention, state = self._one(self.first.of_input(self.embedding(inputs)), state)
-        return Decoded(state.hypothesis[-1], attention if weights else None), state
+        attention, state = self._one(self.first.input_proj(self.embedding(inputs)), state)
+        return DecoderOutput(state.hypothesis[-1], attention if need_attention else None), state
 
     def _one(self, share: Tensor, state: RnnState, noise: Sequence[Tensor] = ()) -> tuple[Tensor, RnnState]:
         """Weights [B, K, S] and the next state, from the input's share of the gates [B, K, N × H]."""
         *states, fed = state.hypothesis
-        assert self.first.of_context is not None
-        following = self.advanced(share + self.first.of_context(fed), tuple(states), noise)
+        assert self.first.context_proj is not None
+        following = self.next_states(share + self.first.context_proj(fed), tuple(states), noise)
         query = self.output(following[-1])
         context, weights = self.attended(query, state.sentence)
         return weights, RnnState((*following, self.read_out(query, context, None)), state.sentence)

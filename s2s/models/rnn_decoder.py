@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from s2s.models.cells import Cell
 from s2s.models.dropout import Dropout
-from s2s.models.interface import Decoded, Decoder, Encoder, Memory
+from s2s.models.interface import Decoder, DecoderOutput, Encoder, Memory
 from s2s.models.recurrence import recurrence
 from s2s.recipe.model import RnnDecoderOptions
 
@@ -55,7 +55,7 @@ class RnnDecoder(Decoder):
     ) -> None:
         """`context_width`: of what enters the read-out; `fed_width`: the first layer; 0: nothing does."""
         super().__init__()
-        H, E = options.width, embedding.embedding_dim
+        H, E = options.hidden_size, embedding.embedding_dim
         self.width = E
         self.embedding = embedding
         widths = [(E, fed_width), *[(H, 0)] * (options.layers - 1)]
@@ -66,15 +66,15 @@ class RnnDecoder(Decoder):
         self.from_input = nn.Linear(E, E, bias=False)
         self.dropout = Dropout(dropout, variational=options.variational)
 
-    def forward(self, memory: Memory, inputs: Tensor, *, weights: bool = False) -> Decoded:
+    def forward(self, memory: Memory, inputs: Tensor, *, need_attention: bool = False) -> DecoderOutput:
         """Teacher forcing: inputs [B, T] -> hidden [B, T, E], weights [B, T, S] where asked for and there are any."""
-        hidden, attention = self.unrolled(self.dropout(self.embedding(inputs.t())), memory)
-        shown = attention.transpose(0, 1) if weights and attention is not None else None
-        return Decoded(self.dropout(hidden).transpose(0, 1), shown)
+        hidden, attention = self.teacher_forced(self.dropout(self.embedding(inputs.t())), memory)
+        shown = attention.transpose(0, 1) if need_attention and attention is not None else None
+        return DecoderOutput(self.dropout(hidden).transpose(0, 1), shown)
 
     @abstractmethod
-    def unrolled(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
-        """Read-outs [T, B, E] and weights [T, B, S] or None, from embedded inputs [T, B, E]."""
+    def teacher_forced(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
+        """Read-outs [T, B, E] and need_attention [T, B, S] or None, from embedded inputs [T, B, E]."""
 
     def start(self, memory: Memory, *, steps: int) -> RnnState:
         """The state before the first step, K = 1."""
@@ -102,7 +102,7 @@ class RnnDecoder(Decoder):
         """A cell's output [..., H] from its state [..., P × H]."""
         return state[..., : self.first.width]
 
-    def advanced(
+    def next_states(
         self, from_input: Tensor, states: tuple[Tensor, ...], noise: Sequence[Tensor] = ()
     ) -> tuple[Tensor, ...]:
         """The layers' next states [B, K, P × H] from the first layer's share of the gates [B, K, N × H].
@@ -113,13 +113,13 @@ class RnnDecoder(Decoder):
         for index, cell in enumerate(self.layers[1:]):
             below = self.output(following[-1])
             below = below * noise[index] if noise else below
-            following.append(cell(cell.of_input(below), states[index + 1]))
+            following.append(cell(cell.input_proj(below), states[index + 1]))
         return tuple(following)
 
     def upper_layers(self, outputs: Tensor, first: tuple[Tensor, ...]) -> Tensor:
         """Outputs [T, B, H] of the top layer, from those of the first layer and the states that all begin with."""
         for cell, state in zip(self.layers[1:], first[1:], strict=True):
-            outputs = self.output(_sequence(cell, cell.of_input(self.dropout(outputs)).float(), state))
+            outputs = self.output(_sequence(cell, cell.input_proj(self.dropout(outputs)).float(), state))
         return outputs
 
     def read_out(self, outputs: Tensor, context: Tensor | None, embedded: Tensor | None) -> Tensor:
@@ -132,27 +132,27 @@ class RnnDecoder(Decoder):
 
 def _sequence(cell: Cell, inputs: Tensor, first: Tensor) -> Tensor:
     """States [T, B, P × H] of a layer from its share of the gates [T, B, N × H] and its first state [B, P × H]."""
-    weight, bias = cell.of_state.weight.t().unsqueeze(0), cell.of_state.bias.view(1, 1, -1)
+    weight, bias = cell.recurrent_proj.weight.t().unsqueeze(0), cell.recurrent_proj.bias.view(1, 1, -1)
     return recurrence(cell.kind, inputs.unsqueeze(1), first.unsqueeze(0), weight, bias).squeeze(1)
 
 
 class FixedContextDecoder(RnnDecoder):
     """The bottleneck: s_t = g(y_{t−1}, s_{t−1}, c) with the summary as the same c at every step (Cho et al. 2014).
 
-    With context "summary_at_start" there is no c: the first state alone knows of the source (Sutskever et al. 2014).
+    With context "initial" there is no c: the first state alone knows of the source (Sutskever et al. 2014).
     """
 
     def __init__(self, options: RnnDecoderOptions, embedding: nn.Embedding, encoder: Encoder, dropout: float) -> None:
-        width = encoder.summary_width if options.context == "summary" else 0
+        width = encoder.summary_width if options.context == "fixed" else 0
         super().__init__(options, embedding, encoder, dropout, context_width=width, fed_width=width)
 
-    def unrolled(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, None]:
+    def teacher_forced(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, None]:
         """Read-outs [T, B, E]; there are no weights."""
         cell, (context,) = self.first, self.taken(memory)
         first = self.initial_states(memory)
-        gates = cell.of_input(embedded).float()
-        if cell.of_context is not None:
-            gates = gates + cell.of_context(context.transpose(0, 1)).float()
+        gates = cell.input_proj(embedded).float()
+        if cell.context_proj is not None:
+            gates = gates + cell.context_proj(context.transpose(0, 1)).float()
         outputs = self.upper_layers(self.output(_sequence(cell, gates, first[0])), first)
         return self.read_out(outputs, context.transpose(0, 1), embedded), None
 
@@ -160,12 +160,12 @@ class FixedContextDecoder(RnnDecoder):
         """The summary [B, 1, D]."""
         return (memory.summary.unsqueeze(1),)
 
-    def step(self, inputs: Tensor, state: RnnState, *, weights: bool = False) -> tuple[Decoded, RnnState]:  # type: ignore[override]
+    def step(self, inputs: Tensor, state: RnnState, *, need_attention: bool = False) -> tuple[DecoderOutput, RnnState]:  # type: ignore[override]
         """One step: inputs [B, K] -> hidden [B, K, E] and the next state."""
         cell, (context,), embedded = self.first, state.sentence, self.embedding(inputs)
-        gates = cell.of_input(embedded)
-        if cell.of_context is not None:
-            gates = gates + cell.of_context(context)
-        states = self.advanced(gates, state.hypothesis)
+        gates = cell.input_proj(embedded)
+        if cell.context_proj is not None:
+            gates = gates + cell.context_proj(context)
+        states = self.next_states(gates, state.hypothesis)
         hidden = self.read_out(self.output(states[-1]), context, embedded)
-        return Decoded(hidden), RnnState(states, state.sentence)
+        return DecoderOutput(hidden), RnnState(states, state.sentence)

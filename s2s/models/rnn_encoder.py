@@ -23,11 +23,11 @@ class RnnEncoder(Encoder):
     def __init__(self, options: RnnEncoderOptions, embedding: nn.Embedding, dropout: float) -> None:
         super().__init__()
         directions = (False, True) if options.bidirectional else (options.reverse_source,)
-        self.width = len(directions) * options.width
+        self.width = len(directions) * options.hidden_size
         self.summary_width = options.layers * self.width * CELL_STEPS[options.cell].parts
         self.embedding = embedding
         widths = [embedding.embedding_dim, *[self.width] * (options.layers - 1)]
-        self.layers = nn.ModuleList(RnnLayer(options.cell, width, options.width, directions) for width in widths)
+        self.layers = nn.ModuleList(RnnLayer(options.cell, width, options.hidden_size, directions) for width in widths)
         self.dropout = Dropout(dropout, variational=options.variational)
 
     def forward(self, source: Tensor, lengths: Tensor | None) -> Memory:
@@ -57,19 +57,19 @@ class RnnLayer(nn.Module):
         self.width = width
         self.directions = directions
         G, N = len(directions), self.kind.gates
-        self.of_input = nn.Linear(input_width, G * N * width)
-        self.of_state = nn.Parameter(torch.empty(G, width, N * width))
+        self.input_proj = nn.Linear(input_width, G * N * width)
+        self.recurrent_proj = nn.Parameter(torch.empty(G, width, N * width))
         self.bias = nn.Parameter(torch.empty(G, 1, N * width))
-        for weight, bias in zip(self.of_state.data, self.bias.data, strict=True):
+        for weight, bias in zip(self.recurrent_proj.data, self.bias.data, strict=True):
             initialise(self.kind, weight, bias)
 
     def forward(self, values: Tensor, lengths: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
         """Values [S, B, N] -> outputs [S, B, D] in the order of the source, and final states [B, G × P × W]."""
         B, G = values.shape[1], len(self.directions)
-        shares = self.of_input(values).float().chunk(G, dim=-1)
+        shares = self.input_proj(values).float().chunk(G, dim=-1)
         inputs = torch.stack([self._turned(share, g, mirrored) for g, share in enumerate(shares)], dim=1)
         start = inputs.new_zeros(G, B, self.kind.parts * self.width)
-        states = recurrence(self.kind, inputs, start, self.of_state, self.bias)
+        states = recurrence(self.kind, inputs, start, self.recurrent_proj, self.bias)
         final = states[lengths - 1, :, torch.arange(B, device=lengths.device)]
         outputs = [self._turned(states[:, g, :, : self.width], g, mirrored) for g in range(G)]
         return torch.cat(outputs, dim=-1), final.flatten(1)

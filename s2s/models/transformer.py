@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from s2s.models.autocast import autocast_kind
 from s2s.models.blocks import NORMS, CrossAttention, FeedForward, SelfAttention
 from s2s.models.dropout import Dropout
-from s2s.models.interface import Decoded, Decoder, Encoder, Memory
+from s2s.models.interface import Decoder, DecoderOutput, Encoder, Memory
 from s2s.models.positions import LearnedPositions, Positions, RotaryPositions, SinusoidalPositions
 from s2s.recipe.model import BlockOptions, TransformerDecoderOptions, TransformerEncoderOptions
 
 
-class Entrance(nn.Module):
+class PositionalEncoding(nn.Module):
     """What the first block reads: √D · embedding, plus what positions add    Vaswani et al. 2017, sections 3.4, 3.5."""
 
     def __init__(self, options: BlockOptions, width: int, dropout: float) -> None:
@@ -39,10 +39,12 @@ def _positions(options: BlockOptions, width: int) -> Positions:
     return SinusoidalPositions(width) if options.positions == "sinusoidal" else RotaryPositions(width // options.heads)
 
 
-def _entered(entrance: Entrance, embedded: Tensor) -> tuple[Tensor, Tensor | None]:
+def _entered(positional_encoding: PositionalEncoding, embedded: Tensor) -> tuple[Tensor, Tensor | None]:
     """The stream [B, T, D] of whole sentences' embeddings [B, T, D], and how positions turn queries and keys."""
     T = embedded.shape[1]
-    return entrance(embedded, entrance.positions.added(T, embedded)), entrance.positions.turns(T, embedded)
+    return positional_encoding(
+        embedded, positional_encoding.positions.added(T, embedded)
+    ), positional_encoding.positions.turns(T, embedded)
 
 
 def _final_norm(options: BlockOptions, width: int) -> nn.Module:
@@ -82,7 +84,7 @@ class TransformerEncoder(Encoder):
         D = embedding.embedding_dim
         self.width = self.summary_width = D
         self.embedding = embedding
-        self.entrance = Entrance(options, D, dropout)
+        self.positional_encoding = PositionalEncoding(options, D, dropout)
         self.blocks = nn.ModuleList(EncoderBlock(D, options, dropout) for _ in range(options.layers))
         self.norm = _final_norm(options, D)
 
@@ -91,7 +93,7 @@ class TransformerEncoder(Encoder):
         B, S = source.shape
         lengths = source.new_full((B,), S) if lengths is None else lengths
         mask = torch.arange(S, device=source.device) < lengths.unsqueeze(1)
-        stream, turns = _entered(self.entrance, self.embedding(source))
+        stream, turns = _entered(self.positional_encoding, self.embedding(source))
         for_scores = _for_scores(mask)
         for block in self.blocks:
             stream = block(stream, turns, for_scores)
@@ -151,7 +153,7 @@ class DecoderBlock(nn.Module):
         self.feed_forward = FeedForward(width, options, dropout)
 
     def forward(
-        self, stream: Tensor, turns: Tensor | None, states: Tensor, mask: Tensor | None, *, weights: bool
+        self, stream: Tensor, turns: Tensor | None, states: Tensor, mask: Tensor | None, *, need_attention: bool
     ) -> tuple[Tensor, Tensor | None]:
         """The stream [B, T, D] after this block, and its weights [B, H, T, S] where asked for.
 
@@ -159,7 +161,7 @@ class DecoderBlock(nn.Module):
         """
         stream = self.self_attention(stream, turns, causal=True)
         keys, values = self.cross_attention.keys_values(states)
-        stream, attention = self.cross_attention(stream, keys, values, mask, weights=weights)
+        stream, attention = self.cross_attention(stream, keys, values, mask, need_attention=need_attention)
         return self.feed_forward(stream), attention
 
     def step(
@@ -171,14 +173,14 @@ class DecoderBlock(nn.Module):
         memory: tuple[Tensor, Tensor],
         mask: Tensor | None,
         *,
-        weights: bool,
+        need_attention: bool,
     ) -> tuple[Tensor, Tensor | None]:
         """The stream [B, K, D] of one position after this block, and its weights [B, H, K, S] where asked for.
 
         `turns` [2, 1, d / 2], `cache` [B, K, steps, 2, H, d], `memory` two of [B, H, S, d], `mask` [B, 1, 1, S].
         """
         stream = self.self_attention.step(stream, turns, cache, position)
-        stream, attention = self.cross_attention(stream, *memory, mask, weights=weights)
+        stream, attention = self.cross_attention(stream, *memory, mask, need_attention=need_attention)
         return self.feed_forward(stream), attention
 
 
@@ -191,15 +193,15 @@ class TransformerDecoder(Decoder):
         super().__init__()
         self.width = D = embedding.embedding_dim
         self.embedding = embedding
-        self.entrance = Entrance(options, D, dropout)
+        self.positional_encoding = PositionalEncoding(options, D, dropout)
         self.blocks = nn.ModuleList(DecoderBlock(D, encoder.width, options, dropout) for _ in range(options.layers))
         self.norm = _final_norm(options, D)
         self.shown = range(options.layers)[options.attention_layer - (options.attention_layer > 0)]
 
-    def forward(self, memory: Memory, inputs: Tensor, *, weights: bool = False) -> Decoded:
+    def forward(self, memory: Memory, inputs: Tensor, *, need_attention: bool = False) -> DecoderOutput:
         """Teacher forcing: inputs [B, T] -> hidden [B, T, D], weights [B, T, S] where asked for."""
-        hidden, attention = self._run(memory, inputs, [self.shown] if weights else [])
-        return Decoded(hidden, attention[0].float().mean(1) if weights else None)
+        hidden, attention = self._run(memory, inputs, [self.shown] if need_attention else [])
+        return DecoderOutput(hidden, attention[0].float().mean(1) if need_attention else None)
 
     def all_weights(self, memory: Memory, inputs: Tensor) -> Tensor:
         """Weights [B, L, H, T, S] of every block and head in teacher forcing, from inputs [B, T]."""
@@ -207,11 +209,11 @@ class TransformerDecoder(Decoder):
 
     def _run(self, memory: Memory, inputs: Tensor, shown: Collection[int]) -> tuple[Tensor, list[Tensor]]:
         """Hidden [B, T, D], and the weights [B, H, T, S] of the blocks that are shown."""
-        stream, turns = _entered(self.entrance, self.embedding(inputs))
+        stream, turns = _entered(self.positional_encoding, self.embedding(inputs))
         states, mask = _for_products(memory.states), _for_scores(memory.mask)
         maps = []
         for index, block in enumerate(self._stack()):
-            stream, attention = block(stream, turns, states, mask, weights=index in shown)
+            stream, attention = block(stream, turns, states, mask, need_attention=index in shown)
             maps += [] if attention is None else [attention]
         return _for_products(self.norm(stream)), maps
 
@@ -232,21 +234,25 @@ class TransformerDecoder(Decoder):
             memory=sentence,
             mask=_for_scores(memory.mask),
             cache=tuple(keys.new_empty(B, 1, steps, 2, H, d) for _ in self.blocks),
-            added=self.entrance.positions.added(steps, self.embedding.weight),
-            turns=self.entrance.positions.turns(steps, self.embedding.weight),
+            added=self.positional_encoding.positions.added(steps, self.embedding.weight),
+            turns=self.positional_encoding.positions.turns(steps, self.embedding.weight),
         )
 
     @torch.no_grad()
     def step(  # type: ignore[override]
-        self, inputs: Tensor, state: TransformerState, *, weights: bool = False
-    ) -> tuple[Decoded, TransformerState]:
+        self, inputs: Tensor, state: TransformerState, *, need_attention: bool = False
+    ) -> tuple[DecoderOutput, TransformerState]:
         """One step: inputs [B, K] -> hidden [B, K, D] and the next state, which shares the cache of the one given."""
         position = slice(state.written, state.written + 1)
-        stream = self.entrance(self.embedding(inputs), None if state.added is None else state.added[position])
+        stream = self.positional_encoding(
+            self.embedding(inputs), None if state.added is None else state.added[position]
+        )
         turns = None if state.turns is None else state.turns[:, position]
         shown = None
         for index, block in enumerate(self._stack()):
-            cache, memory, asked = state.cache[index], state.memory[index], weights and index == self.shown
-            stream, attention = block.step(stream, turns, cache, state.written, memory, state.mask, weights=asked)
+            cache, memory, asked = state.cache[index], state.memory[index], need_attention and index == self.shown
+            stream, attention = block.step(
+                stream, turns, cache, state.written, memory, state.mask, need_attention=asked
+            )
             shown = shown if attention is None else attention.float().mean(1)
-        return Decoded(_for_products(self.norm(stream)), shown), replace(state, written=state.written + 1)
+        return DecoderOutput(_for_products(self.norm(stream)), shown), replace(state, written=state.written + 1)

@@ -60,7 +60,7 @@ class DataOptions(Options):
     source_language: str = Field("", max_length=32, description="language of the source, as a code: de")
     target_language: str = Field("", max_length=32, description="language of the target, as a code: en")
     root: str = Field(
-        "", description="folder that relative file names start from; the recipe's own folder where not given"
+        "", description="directory that relative file names start from; the recipe's own directory where not given"
     )
     train: SplitOptions = SplitOptions()
     validation: SplitOptions = SplitOptions()
@@ -77,10 +77,10 @@ class DataOptions(Options):
     hub_config: str = Field("", description="kind hub: the data set's configuration")
     generator: GeneratorOptions = GeneratorOptions()
     normalization: Literal["nfc", "nfkc", "none"] = Field("nfc", description="Unicode normalisation of both sides")
-    min_length: int = Field(1, ge=1, description="fewest pieces a side of a training pair may have")
-    max_length: int = Field(200, ge=1, description="most pieces a side of a training pair may have")
+    min_length: int = Field(1, ge=1, description="fewest tokens a side of a training pair may have")
+    max_length: int = Field(200, ge=1, description="most tokens a side of a training pair may have")
     max_ratio: float = Field(
-        9.0, ge=1, description="largest ratio of the two sides' lengths in a training pair, in pieces"
+        9.0, ge=1, description="largest ratio of the two sides' lengths in a training pair, in tokens"
     )
     drop_duplicates: bool = Field(True, description="drop a training pair that occurred before")
     on_invalid: Literal["refuse", "drop"] = Field(

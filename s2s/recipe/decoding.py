@@ -10,7 +10,7 @@ from s2s.recipe.options import Options
 class DecodingOptions(Options):
     """How the model translates where nothing else is said."""
 
-    beam: int = Field(5, ge=1, le=1000, description="hypotheses kept for each sentence; 1: greedy")
+    beam_size: int = Field(5, ge=1, le=1000, description="hypotheses kept for each sentence; 1: greedy")
     length_penalty: float = Field(
         1.0, ge=0, le=10, description="α: hypotheses are ranked by log-probability / length^α"
     )
@@ -26,20 +26,20 @@ class DecodingOptions(Options):
         description="stopping first: finished hypotheses to wait for, as a multiple of the beam (Kasai et al. 2022); "
         "with 1, a model that is sure of itself may end with scraps that finish before its first choice does",
     )
-    min_ratio: float = Field(0.0, ge=0, description="shortest output, as a multiple of the source's pieces")
+    min_ratio: float = Field(0.0, ge=0, description="shortest output, as a multiple of the source's tokens")
     max_ratio: float = Field(
-        3.0, gt=0, le=1000, description="longest output, as a multiple of the source's pieces (and 10 more)"
+        3.0, gt=0, le=1000, description="longest output, as a multiple of the source's tokens (and 10 more)"
     )
     no_repeat_ngram: int = Field(
-        0, ge=0, le=100, description="n: no n pieces in a row come twice in a translation; 0: any may"
+        0, ge=0, le=100, description="n: no n tokens in a row come twice in a translation; 0: any may"
     )
     sample: bool = Field(False, description="draw translations at random instead of searching for the best")
     temperature: float = Field(
         1.0, gt=0, le=100, description="of samples: below 1 the probable becomes more probable, above 1 less"
     )
-    top_k: int = Field(0, ge=0, description="samples are drawn from that many most probable pieces; 0: from all")
+    top_k: int = Field(0, ge=0, description="samples are drawn from that many most probable tokens; 0: from all")
     top_p: float = Field(
-        1.0, gt=0, le=1, description="samples are drawn from the fewest pieces that have that probability together"
+        1.0, gt=0, le=1, description="samples are drawn from the fewest tokens that have that probability together"
     )
     seed: int = Field(1, ge=0, description="seed of samples; a line's depend on it and on the line's number alone")
     batch_tokens: int = Field(4096, ge=1, description="source tokens in a batch, padding included, times the beam")
@@ -50,19 +50,19 @@ class DecodingOptions(Options):
             raise ValueError(f"min_ratio ({self.min_ratio:g}) is larger than max_ratio ({self.max_ratio:g})")
         return self
 
-    def most(self, source: int) -> int:
-        """The most pieces, EOS counted, that a source of that many pieces may become."""
+    def max_length(self, source: int) -> int:
+        """The most tokens, EOS counted, that a source of that many tokens may become."""
         return int(self.max_ratio * source) + 10
 
-    def fewest(self, source: int) -> int:
-        """The fewest pieces, EOS not counted, that a source of that many pieces may become."""
+    def min_length(self, source: int) -> int:
+        """The fewest tokens, EOS not counted, that a source of that many tokens may become."""
         return int(self.min_ratio * source)
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """`beam 5, length penalty 1, patience 2`, and what else is not as it is by default."""
         more = {
             f"at least {self.min_ratio:g} of the source's length": self.min_ratio,
-            f"no {self.no_repeat_ngram} pieces twice": self.no_repeat_ngram,
+            f"no {self.no_repeat_ngram} tokens twice": self.no_repeat_ngram,
         }
         return ", ".join([self._strategy(), *(words for words, said in more.items() if said)])
 
@@ -70,12 +70,12 @@ class DecodingOptions(Options):
         if self.sample:
             cut = f", top k {self.top_k}" * bool(self.top_k) + f", top p {self.top_p:g}" * (self.top_p < 1)
             return f"sampling at temperature {self.temperature:g}{cut}, seed {self.seed}"
-        if self.beam == 1:
+        if self.beam_size == 1:
             return "greedy search"
         stopping = "exact stopping" if self.stopping == "exact" else f"patience {self.patience:g}"
-        return f"beam {self.beam}, length penalty {self.length_penalty:g}, {stopping}"
+        return f"beam {self.beam_size}, length penalty {self.length_penalty:g}, {stopping}"
 
     @property
-    def awaited(self) -> int:
+    def finished_to_stop(self) -> int:
         """Finished hypotheses that end a search whose stopping is first."""
-        return 1 if self.beam == 1 else int(self.beam * self.patience + 0.5)
+        return 1 if self.beam_size == 1 else int(self.beam_size * self.patience + 0.5)

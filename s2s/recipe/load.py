@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from s2s.errors import ArtefactError, UsageError, did_you_mean, explained
+from s2s.errors import ArtefactError, UsageError, did_you_mean, wrap_os_errors
 from s2s.recipe.model import family_of
 from s2s.recipe.recipe import SCHEMA, Recipe
 from s2s.recipe.validation import refusal
@@ -15,8 +15,8 @@ from s2s.recipe.validation import refusal
 Override = tuple[list[str], Any]  # `training.lr=1e-3` as (["training", "lr"], 0.001)
 
 
-def builtin_folder() -> Path:
-    """The folder of the recipes that come with s2s: inside the wheel, or beside the package in a clone."""
+def builtin_directory() -> Path:
+    """The directory of the recipes that come with s2s: inside the wheel, or beside the package in a clone."""
     package = Path(__file__).parents[1]
     inside = package / "recipes"
     return inside if inside.is_dir() else package.parent / "recipes"
@@ -24,8 +24,8 @@ def builtin_folder() -> Path:
 
 def builtin_recipes() -> dict[str, Path]:
     """`numbers/attention` -> its file, in alphabetical order."""
-    folder = builtin_folder()
-    found = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.glob("*/*.toml")}
+    directory = builtin_directory()
+    found = {path.relative_to(directory).with_suffix("").as_posix(): path for path in directory.glob("*/*.toml")}
     return dict(sorted(found.items()))
 
 
@@ -47,7 +47,7 @@ def find_recipe(reference: str) -> Path:
 def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe of a name or file, with `key=value` overrides, every default filled in and checked.
 
-    `data.root` becomes absolute: relative to the file it stands in, or to the current folder where it is an override.
+    `data.root` becomes absolute: relative to the file it stands in, or to the current directory where it is an override.
     Raises: UsageError for an unknown key, a value out of range, fields that contradict each other.
     """
     path = find_recipe(reference)
@@ -62,7 +62,7 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
 
 def recipe_to_keep(reference: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The recipe of a name or file as one would put it in a file: every default filled in, but `data.root` only
-    where files are read from a folder that the recipe or an override names.
+    where files are read from a directory that the recipe or an override names.
 
     Raises: as load_recipe.
     """
@@ -113,7 +113,7 @@ def _layers(path: Path) -> list[tuple[Path, dict[str, Any]]]:
 
 
 def _toml(path: Path) -> dict[str, Any]:
-    with explained(path, "read"):
+    with wrap_os_errors(path, "read"):
         content = path.read_bytes()
     try:
         return tomllib.loads(content.decode())

@@ -9,14 +9,14 @@ from s2s.recipe.options import Options
 CELLS = {"rnn": "tanh RNN", "gru": "GRU", "lstm": "LSTM"}  # names in words
 # of an embedding E: a Transformer's blocks; recurrent layers of E units a direction
 SIZES: dict[str, dict[str, Any]] = {
-    "tiny": {"embedding": 128, "transformer": {"layers": 2, "heads": 4}, "rnn": {"layers": 1}},
-    "small": {"embedding": 256, "transformer": {"layers": 3, "heads": 4}, "rnn": {"layers": 1}},
-    "base": {"embedding": 512, "transformer": {"layers": 6, "heads": 8}, "rnn": {"layers": 2}},
-    "big": {"embedding": 1024, "transformer": {"layers": 6, "heads": 16}, "rnn": {"layers": 4}},
+    "tiny": {"embedding_size": 128, "transformer": {"layers": 2, "heads": 4}, "rnn": {"layers": 1}},
+    "small": {"embedding_size": 256, "transformer": {"layers": 3, "heads": 4}, "rnn": {"layers": 1}},
+    "base": {"embedding_size": 512, "transformer": {"layers": 6, "heads": 8}, "rnn": {"layers": 2}},
+    "big": {"embedding_size": 1024, "transformer": {"layers": 6, "heads": 16}, "rnn": {"layers": 4}},
 }
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
-Width = Annotated[int, Field(ge=1, le=16384)]
+Size = Annotated[int, Field(ge=1, le=16384)]
 Layers = Annotated[int, Field(ge=1, le=128)]
 
 
@@ -34,7 +34,7 @@ class RecurrentOptions(Options):
 class RnnEncoderOptions(RecurrentOptions):
     """A recurrent encoder."""
 
-    width: Width = Field(256, description="units in each direction")
+    hidden_size: Size = Field(256, description="units in each direction")
     bidirectional: bool = Field(True, description="read the source in both directions")
     reverse_source: bool = Field(False, description="read the source from its end (Sutskever et al. 2014)")
 
@@ -44,11 +44,11 @@ class RnnEncoderOptions(RecurrentOptions):
             raise ValueError("reverse_source says nothing where bidirectional is true, which reads both ways")
         return self
 
-    def memory_width(self, embedding: int) -> int:
-        """Width of the memory's states."""
-        return self.width * (2 if self.bidirectional else 1)
+    def memory_size(self, embedding_size: int) -> int:
+        """Size of the memory's states."""
+        return self.hidden_size * (2 if self.bidirectional else 1)
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """`bidirectional GRU encoder`."""
         way = "bidirectional" if self.bidirectional else "backward" if self.reverse_source else "forward"
         return f"{_layers(self.layers)}{way} {CELLS[self.cell]} encoder"
@@ -57,11 +57,11 @@ class RnnEncoderOptions(RecurrentOptions):
 class RnnDecoderOptions(RecurrentOptions):
     """A recurrent decoder."""
 
-    width: Width = Field(512, description="units")
-    context: Literal["summary", "summary_at_start", "attention"] = Field(
+    hidden_size: Size = Field(512, description="units")
+    context: Literal["fixed", "initial", "attention"] = Field(
         "attention",
-        description="what the decoder takes from the memory: summary, the same fixed vector at every step; "
-        "summary_at_start, that vector as its first state alone (Sutskever et al. 2014); "
+        description="what the decoder takes from the memory: fixed, the same fixed vector at every step; "
+        "initial, that vector as its first state alone (Sutskever et al. 2014); "
         "attention, a weighted sum of the states, weighted anew at every step",
     )
     score: Literal["additive", "dot", "general", "scaled_dot"] = Field(
@@ -74,21 +74,21 @@ class RnnDecoderOptions(RecurrentOptions):
         description="the state that attention asks with: previous, s_(t-1), before the step (Bahdanau et al. 2015); "
         "current, s_t, after it, with an attentional state that is fed back to the next step (Luong et al. 2015)",
     )
-    attention_width: Width | None = Field(
+    attention_size: Size | None = Field(
         None, description="A, units inside the additive and scaled_dot scores; the decoder's width where not given"
     )
 
     @property
-    def attends(self) -> bool:
+    def has_attention(self) -> bool:
         """Whether there are weights to look at."""
         return self.context == "attention"
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """`GRU decoder with additive attention`."""
         decoder = f"{_layers(self.layers)}{CELLS[self.cell]} decoder"
-        if self.context == "summary":
+        if self.context == "fixed":
             return f"{decoder} with a fixed context (no attention)"
-        if self.context == "summary_at_start":
+        if self.context == "initial":
             return f"{decoder} with a fixed context in its first state alone (no attention)"
         fed = " and input feeding" if self.query == "current" else ""
         return f"{decoder} with {self.score.replace('_', ' ')} attention{fed}"
@@ -100,7 +100,7 @@ class BlockOptions(Options):
     family: Literal["transformer"] = Field(description="transformer: blocks of attention and feed-forward layers")
     layers: Layers = Field(6, description="blocks")
     heads: int = Field(8, ge=1, le=1024, description="attention heads; they divide the width of the embeddings")
-    feed_forward: int | None = Field(
+    ffn_size: int | None = Field(
         None, ge=1, le=262144, description="units inside a feed-forward layer; four times the embedding where not given"
     )
     positions: Literal["sinusoidal", "learned", "rotary"] = Field(
@@ -128,11 +128,11 @@ class BlockOptions(Options):
 class TransformerEncoderOptions(BlockOptions):
     """A Transformer encoder."""
 
-    def memory_width(self, embedding: int) -> int:
-        """Width of the memory's states."""
-        return embedding
+    def memory_size(self, embedding_size: int) -> int:
+        """Size of the memory's states."""
+        return embedding_size
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """`6-layer Transformer encoder`."""
         return f"{_layers(self.layers)}Transformer encoder"
 
@@ -151,11 +151,11 @@ class TransformerDecoderOptions(BlockOptions):
         return self
 
     @property
-    def attends(self) -> bool:
+    def has_attention(self) -> bool:
         """Whether there are weights to look at."""
         return True
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """`6-layer Transformer decoder`."""
         return f"{_layers(self.layers)}Transformer decoder"
 
@@ -187,11 +187,11 @@ class ModelOptions(Options):
         None,
         description="fills what is not given: embeddings of 128, 256, 512, 1024, and widths and layers in proportion",
     )
-    embedding: Width = Field(256, description="width of token embeddings, of the read-out, and of a Transformer")
+    embedding_size: Size = Field(256, description="width of token embeddings, of the read-out, and of a Transformer")
     tied_embeddings: Literal["none", "target", "all"] = Field(
         "all", description="which tables are one: target (target input and output), all (source too), none"
     )
-    output_bias: bool = Field(True, description="a bias for each piece of the output")
+    output_bias: bool = Field(True, description="a bias for each token of the output")
     dropout: Probability = Field(
         0.0,
         description="probability of dropping a unit: of embeddings, between layers, of memory and read-out; "
@@ -207,32 +207,32 @@ class ModelOptions(Options):
         size = SIZES.get(str(values.get("size"))) if isinstance(values, dict) else None
         if size is None:
             return values
-        embedding = values.get("embedding", size["embedding"])
-        filled = {"embedding": embedding, **values}
+        embedding = values.get("embedding_size", size["embedding_size"])
+        filled = {"embedding_size": embedding, **values}
         for side, width in (("encoder", embedding), ("decoder", 2 * embedding)):
             given = values.get(side, {})
             family = family_of(given)
             if isinstance(given, dict) and family in ("rnn", "transformer"):
-                filled[side] = size[family] | ({"width": width} if family == "rnn" else {}) | given
+                filled[side] = size[family] | ({"hidden_size": width} if family == "rnn" else {}) | given
         return filled
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for side, options in (("encoder", self.encoder), ("decoder", self.decoder)):
             if isinstance(options, BlockOptions):
-                _check_heads(side, options, self.embedding)
+                _check_heads(side, options, self.embedding_size)
         if isinstance(self.decoder, RnnDecoderOptions):
-            _check_score(self.decoder, self.encoder.memory_width(self.embedding))
+            _check_score(self.decoder, self.encoder.memory_size(self.embedding_size))
         return self
 
     @property
-    def attends(self) -> bool:
+    def has_attention(self) -> bool:
         """Whether the decoder has attention weights to look at."""
-        return self.decoder.attends
+        return self.decoder.has_attention
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """The network as a phrase: `bidirectional GRU encoder; GRU decoder with additive attention`."""
-        return f"{self.encoder.in_words()}; {self.decoder.in_words()}"
+        return f"{self.encoder.describe()}; {self.decoder.describe()}"
 
 
 def _check_heads(side: str, options: BlockOptions, embedding: int) -> None:
@@ -245,5 +245,5 @@ def _check_heads(side: str, options: BlockOptions, embedding: int) -> None:
 
 
 def _check_score(decoder: RnnDecoderOptions, memory: int) -> None:
-    if decoder.attends and decoder.score == "dot" and decoder.width != memory:
-        raise ValueError(f"score dot needs a decoder as wide as the memory: {decoder.width} is not {memory}")
+    if decoder.has_attention and decoder.score == "dot" and decoder.hidden_size != memory:
+        raise ValueError(f"score dot needs a decoder as wide as the memory: {decoder.hidden_size} is not {memory}")

@@ -31,9 +31,9 @@ class Recipe(Options):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.training.subword_sampling and self.tokenizer.algorithm != "unigram":
+        if self.training.subword_regularization and self.tokenizer.algorithm != "unigram":
             raise ValueError(
-                f"training.subword_sampling draws segmentations of a unigram model, "
+                f"training.subword_regularization draws segmentations of a unigram model, "
                 f"and tokenizer.algorithm is {self.tokenizer.algorithm}"
             )
         return self

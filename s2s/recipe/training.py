@@ -22,7 +22,7 @@ class TrainingOptions(Options):
     """How the network is trained."""
 
     seed: int = Field(1, ge=0, description="seed of weights, order and dropout")
-    limit: Limit = Field(
+    stop_after: Limit = Field(
         "10 epochs",
         description='when training ends: "12 epochs", "3000 updates", "5000000 tokens" of the target, or "90 minutes" '
         "(by the clock, so that a run that was resumed ends elsewhere than one that was not)",
@@ -39,13 +39,15 @@ class TrainingOptions(Options):
     )
     lr: float = Field(2e-3, gt=0, le=10, description="peak learning rate of AdamW")
     warmup: int = Field(100, ge=0, description="updates in which the learning rate rises to its peak")
-    decay: Literal["linear", "cosine", "inverse_sqrt", "plateau", "none"] = Field(
+    lr_schedule: Literal["linear", "cosine", "inverse_sqrt", "plateau", "none"] = Field(
         "linear",
         description="how the learning rate falls after warm-up: linear or cosine (to 0 at the limit), inverse_sqrt "
         "(of the updates), plateau (halved where validation does not get better), none",
     )
     plateau_patience: int = Field(
-        2, ge=1, description="decay plateau: validations without a better figure before the learning rate is halved"
+        2,
+        ge=1,
+        description="lr_schedule plateau: validations without a better figure before the learning rate is halved",
     )
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
         (0.9, 0.98), description="AdamW's decay of its two averages"
@@ -54,9 +56,9 @@ class TrainingOptions(Options):
     clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0: not clipped")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="probability spread over the whole vocabulary")
     word_dropout: float = Field(
-        0.0, ge=0, lt=1, description="share of the input pieces of both sides that the unknown piece replaces"
+        0.0, ge=0, lt=1, description="share of the input tokens of both sides that the unknown token replaces"
     )
-    subword_sampling: float = Field(
+    subword_regularization: float = Field(
         0.0,
         ge=0,
         le=1,
@@ -82,7 +84,7 @@ class TrainingOptions(Options):
     validation_lines: int = Field(
         200, ge=0, description="validation pairs translated at each validation; 0: loss alone"
     )
-    best_by: Literal["loss", "bleu", "chrf"] = Field(
+    best_metric: Literal["loss", "bleu", "chrf"] = Field(
         "loss", description="the validation figure that decides which checkpoint is published"
     )
     patience: int = Field(
@@ -95,6 +97,6 @@ class TrainingOptions(Options):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.best_by != "loss" and self.validation_lines == 0:
-            raise ValueError(f"best_by is {self.best_by}, but validation_lines is 0")
+        if self.best_metric != "loss" and self.validation_lines == 0:
+            raise ValueError(f"best_metric is {self.best_metric}, but validation_lines is 0")
         return self

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from pydantic import Field
 
-from s2s.errors import ArtefactError, explained
+from s2s.errors import ArtefactError, wrap_os_errors
 from s2s.io.atomic import write_bytes
 from s2s.io.digests import digest_bytes, digest_file
 from s2s.io.paths import safe_join
@@ -34,12 +34,12 @@ class StoredFile(Options):
 
 @dataclass(frozen=True, slots=True)
 class Blobs:
-    """The blobs under a folder: `sha256/ab/ab12…`."""
+    """The blobs under a directory: `sha256/ab/ab12…`."""
 
     root: Path
 
     def path(self, file: StoredFile) -> Path:
-        """Where a content lies. Raises ArtefactError where that is outside the folder."""
+        """Where a content lies. Raises ArtefactError where that is outside the directory."""
         return safe_join(self.root, "sha256", file.digest[:2], file.digest)
 
     def store(self, content: bytes) -> StoredFile:
@@ -65,7 +65,7 @@ class Blobs:
         """A content, checked. Raises ArtefactError, calling it `name`, where it is missing or damaged."""
         path = self.path(file)
         hint = f"restore {path}, or train the model anew"
-        with explained(path, "read"):
+        with wrap_os_errors(path, "read"):
             if not path.exists():
                 raise ArtefactError(f"{name} is missing", hint)
             if path.stat().st_size == file.size:  # first, so that no more is read than was promised

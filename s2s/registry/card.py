@@ -33,7 +33,7 @@ class TrainingRecord(Options):
     best_update: NonNegativeInt = Field(description="the best update; its weights were published, or the mean below")
     averaged: list[NonNegativeInt] = Field([], description="the updates whose weights' mean was published, if any")
     seconds: NonNegativeFloat = Field(description="seconds of training, without preparation and test")
-    tokens_per_second: NonNegativeFloat = Field(description="target pieces trained on in a second")
+    tokens_per_second: NonNegativeFloat = Field(description="target tokens trained on in a second")
     device: str
     precision: str
     threads: int = Field(ge=1, description="threads that computed, in each process")
@@ -50,7 +50,7 @@ class Card(Options):
     schema_version: int = Field(SCHEMA, alias="schema", ge=1, le=SCHEMA, description="number of the card's schema")
     task: Literal["translation"] = "translation"
     description: str = Field("", description="what the recipe shows, in a line")
-    in_words: str = Field(description="the network as a phrase")
+    describe: str = Field(description="the network as a phrase")
     attention: bool = Field(description="whether the decoder attends to the source, or sees one fixed vector")
     recipe: dict[str, Any] = Field(description="the resolved recipe")
     source_language: str = ""

@@ -1,4 +1,4 @@
-"""The registry: versions of models in a folder that processes, users and machines share without a lock.
+"""The registry: versions of models in a directory that processes, users and machines share without a lock.
 
     blobs/sha256/ab/ab12…            immutable files, stored once however many versions use them
     models/NAME/3.json               one version: its files and its card. Written last: it exists = published
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
-from s2s.errors import ArtefactError, ResourceError, UsageError, did_you_mean, explained
-from s2s.io.atomic import read_json, sync_folder, write_bytes, write_json
+from s2s.errors import ArtefactError, ResourceError, UsageError, did_you_mean, wrap_os_errors
+from s2s.io.atomic import read_json, sync_directory, write_bytes, write_json
 from s2s.io.paths import home, safe_join
 from s2s.recipe.recipe import is_name
 from s2s.registry.blobs import Blobs, discard
@@ -35,15 +35,15 @@ NAME_RULE = "small letters, digits, '.', '_' and '-', up to 64 of them"
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The registry in a folder, which need not exist before something is published."""
+    """The registry in a directory, which need not exist before something is published."""
 
     root: Path
 
     @classmethod
     def default(cls) -> Self:
         """The registry in `S2S_REGISTRY`, or in the home of s2s."""
-        folder = os.environ.get("S2S_REGISTRY")
-        return cls(Path(folder).expanduser().absolute() if folder else home() / "registry")
+        directory = os.environ.get("S2S_REGISTRY")
+        return cls(Path(directory).expanduser().absolute() if directory else home() / "registry")
 
     @property
     def blobs(self) -> Blobs:
@@ -64,8 +64,8 @@ class Registry:
 
     def aliases(self, name: str) -> dict[str, int]:
         """A model's aliases, each with the number of its version."""
-        folder = self._folder(name) / "aliases"
-        return {alias: _alias_number(folder / alias) for alias in sorted(_entries(folder)) if is_name(alias)}
+        directory = self._directory(name) / "aliases"
+        return {alias: _alias_number(directory / alias) for alias in sorted(_entries(directory)) if is_name(alias)}
 
     def resolve(self, reference: str) -> Version:
         """The version that `name` (the newest), `name:3` or `name@alias` means.
@@ -102,7 +102,7 @@ class Registry:
             raise UsageError(f"{alias}: not a name for an alias", NAME_RULE)
         version = self.resolve(reference)
         with self._writing():
-            write_bytes(self._folder(version.name) / "aliases" / alias, f"{version.number}\n".encode())
+            write_bytes(self._directory(version.name) / "aliases" / alias, f"{version.number}\n".encode())
         return version
 
     def remove(self, reference: str, *, force: bool = False) -> str:
@@ -122,7 +122,7 @@ class Registry:
             raise UsageError(f"model {name}:{number} is what {names} means", "move the alias, or --force to drop it")
         with self._writing():
             for alias in aliases:
-                (self._folder(name) / "aliases" / alias).unlink(missing_ok=True)
+                (self._directory(name) / "aliases" / alias).unlink(missing_ok=True)
             write_json(self._file(name, number), tombstone())
         return f"{name}:{number}"
 
@@ -145,11 +145,11 @@ class Registry:
     def _models(self) -> Path:
         return self.root / "models"
 
-    def _folder(self, name: str) -> Path:
+    def _directory(self, name: str) -> Path:
         return safe_join(self.root, "models", name)
 
     def _file(self, name: str, number: int) -> Path:
-        return self._folder(name) / f"{number}.json"
+        return self._directory(name) / f"{number}.json"
 
     def _all_names(self) -> list[str]:
         """Names that ever had a version."""
@@ -157,7 +157,7 @@ class Registry:
 
     def _claimed(self, name: str) -> list[int]:
         """Numbers that are taken: published, removed, or about to be published."""
-        found = [re.fullmatch(r"([1-9][0-9]{0,8})\.json", entry) for entry in _entries(self._folder(name))]
+        found = [re.fullmatch(r"([1-9][0-9]{0,8})\.json", entry) for entry in _entries(self._directory(name))]
         return sorted(int(match[1]) for match in found if match)
 
     def _removed(self, name: str, number: int) -> str | None:
@@ -210,7 +210,7 @@ class Registry:
 
     def _claim(self, name: str, record: VersionRecord) -> int:
         """Put a version's file under the next free number; whoever sees it sees it whole."""
-        finished = self._folder(name) / f".{uuid4().hex}.tmp"
+        finished = self._directory(name) / f".{uuid4().hex}.tmp"
         write_json(finished, record.as_dict())
         try:
             number = max(self._claimed(name), default=0) + 1
@@ -218,17 +218,17 @@ class Registry:
                 number += 1
         finally:
             finished.unlink(missing_ok=True)
-        sync_folder(self._folder(name))
+        sync_directory(self._directory(name))
         return number
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """Name the way out where the registry cannot be written."""
         try:
-            with explained(self.root, "write"):
+            with wrap_os_errors(self.root, "write"):
                 yield
         except (ResourceError, UsageError) as error:
-            hint = "S2S_REGISTRY names the registry's folder: it must be writable and have room"
+            hint = "S2S_REGISTRY names the registry's directory: it must be writable and have room"
             raise ResourceError(error.message, hint) from error
 
 
@@ -256,20 +256,20 @@ def _take_without_links(finished: Path, target: Path) -> bool:
 
 
 def _alias_number(path: Path) -> int:
-    with explained(path, "read"):
+    with wrap_os_errors(path, "read"):
         content = path.read_bytes()[:32]
     if not re.fullmatch(rb"[1-9][0-9]{0,8}\n?", content):
         raise ArtefactError(f"alias {path} is damaged: it holds no version's number", "s2s models alias sets it anew")
     return int(content)
 
 
-def _entries(folder: Path) -> list[str]:
-    """Names in a folder, none where it is not there."""
+def _entries(directory: Path) -> list[str]:
+    """Names in a directory, none where it is not there."""
     try:
-        return [path.name for path in folder.iterdir()]
+        return [path.name for path in directory.iterdir()]
     except FileNotFoundError:
         return []
     except OSError as error:
         raise ResourceError(
-            f"cannot read {folder}: {error.strerror}", "S2S_REGISTRY names the registry's folder"
+            f"cannot read {directory}: {error.strerror}", "S2S_REGISTRY names the registry's directory"
         ) from error

@@ -28,7 +28,7 @@ UPDATES = "updates"
 
 @dataclass(frozen=True, slots=True)
 class RunCurves:
-    """What a run has recorded, in the order of updates: losses in nats per piece, BLEU and chrF of 0 to 100.
+    """What a run has recorded, in the order of updates: losses in nats per token, BLEU and chrF of 0 to 100.
 
     All are finite numbers.
     """
@@ -97,7 +97,7 @@ def panels(runs: Sequence[RunCurves]) -> list[Panel]:
     losses += [Curve(place, run.name, False, run.validation_loss) for place, run in numbered]
     bleu = [Curve(place, run.name, False, run.bleu) for place, run in numbered]
     chrf = [Curve(place, run.name, False, run.chrf) for place, run in numbered]
-    titled = {"loss in nats per piece": losses, "validation BLEU": bleu, "validation chrF": chrf}
+    titled = {"loss in nats per token": losses, "validation BLEU": bleu, "validation chrF": chrf}
     drawn = {title: [curve for curve in curves if curve.points] for title, curves in titled.items()}
     updates = [update for curves in drawn.values() for curve in curves for update, _ in curve.points]
     return [Panel(title, curves, _updates(updates), _figures(curves)) for title, curves in drawn.items() if curves]

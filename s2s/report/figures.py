@@ -15,7 +15,7 @@ COLUMNS = 3  # with more systems than this, each has a line instead of a column
 
 @dataclass(frozen=True, slots=True)
 class HeatMap:
-    """Attention weights [T, S] of one sentence, with the pieces of its target (T) and of its source (S)."""
+    """Attention weights [T, S] of one sentence, with the tokens of its target (T) and of its source (S)."""
 
     weights: Sequence[Sequence[float]]
     source: Sequence[str]
@@ -30,7 +30,7 @@ class System:
     network: str  # in words: "GRU, additive attention"
     parameters: int
     scores: dict[str, Score]
-    perplexity: float | None = None  # per target piece, teacher-forced
+    perplexity: float | None = None  # per target token, teacher-forced
     updates: int | None = None
     seconds: float | None = None  # of training
     tokens_per_second: float | None = None  # target tokens, in training

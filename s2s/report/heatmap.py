@@ -1,4 +1,4 @@
-"""Heat-maps of attention: rows are target pieces, columns source pieces, shades go from 0 to the largest weight."""
+"""Heat-maps of attention: rows are target tokens, columns source tokens, shades go from 0 to the largest weight."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -24,39 +24,39 @@ SIDE = 20  # of a square in the SVG, in pixels
 
 
 def terminal_heatmap(
-    weights: Weights, source_pieces: Sequence[str], target_pieces: Sequence[str], width: int | None = None
+    weights: Weights, source_tokens: Sequence[str], target_tokens: Sequence[str], width: int | None = None
 ) -> RenderableType:
     """A heat-map [T, S] for a rich console: colours where it has them, shaded blocks where not.
 
     It takes at most `width` cells (None: what the console gives); columns beyond are left out, and a line says so.
-    Raises: ValueError where the weights' shape is not that of the pieces.
+    Raises: ValueError where the weights' shape is not that of the tokens.
     """
-    _check(weights, source_pieces, target_pieces)
-    return _Terminal(weights, _labels(source_pieces), _labels(target_pieces), width)
+    _check(weights, source_tokens, target_tokens)
+    return _Terminal(weights, _labels(source_tokens), _labels(target_tokens), width)
 
 
-def svg_heatmap(weights: Weights, source_pieces: Sequence[str], target_pieces: Sequence[str]) -> str:
+def svg_heatmap(weights: Weights, source_tokens: Sequence[str], target_tokens: Sequence[str]) -> str:
     """A heat-map [T, S] as an SVG that needs nothing else, in light and dark.
 
-    Raises: ValueError where the weights' shape is not that of the pieces.
+    Raises: ValueError where the weights' shape is not that of the tokens.
     """
-    return document(draw_heatmap(weights, source_pieces, target_pieces), "Attention weights")
+    return document(draw_heatmap(weights, source_tokens, target_tokens), "Attention weights")
 
 
-def draw_heatmap(weights: Weights, source_pieces: Sequence[str], target_pieces: Sequence[str]) -> Drawing:
-    """The heat-map's elements: source pieces upwards above the columns, target pieces before the rows."""
-    _check(weights, source_pieces, target_pieces)
-    sources, targets = _labels(source_pieces), _labels(target_pieces)
+def draw_heatmap(weights: Weights, source_tokens: Sequence[str], target_tokens: Sequence[str]) -> Drawing:
+    """The heat-map's elements: source tokens upwards above the columns, target tokens before the rows."""
+    _check(weights, source_tokens, target_tokens)
+    sources, targets = _labels(source_tokens), _labels(target_tokens)
     left = 12 + max(map(text_width, targets), default=0)
     top = 12 + max(map(text_width, sources), default=0)
     right, bottom = left + SIDE * len(sources), top + SIDE * len(targets)
     parts = [
-        text(label, left - 6, top + SIDE * (row + 0.7), text_anchor="end", class_="piece")
+        text(label, left - 6, top + SIDE * (row + 0.7), text_anchor="end", class_="token")
         for row, label in enumerate(targets)
     ]
     for column, label in enumerate(sources):
         x = left + SIDE * (column + 0.7)
-        parts.append(text(label, 0, 0, class_="piece", transform=f"translate({x:.0f} {top - 6:.0f}) rotate(-90)"))
+        parts.append(text(label, 0, 0, class_="token", transform=f"translate({x:.0f} {top - 6:.0f}) rotate(-90)"))
     parts += _squares(weights, sources, targets, left, top)
     parts.append(element("rect", x=left, y=top, width=right - left, height=bottom - top, class_="frame"))
     return Drawing(right + 12, bottom + 12, "".join(parts))
@@ -129,7 +129,7 @@ class _Terminal:
         legend.append(f" {most:.2f}")
         if columns < len(self.sources):
             more = len(self.sources) - columns
-            legend.append(f"   {more} more of {len(self.sources)} source pieces do not fit this width")
+            legend.append(f"   {more} more of {len(self.sources)} source tokens do not fit this width")
         return legend
 
 
@@ -159,8 +159,8 @@ def _clipped(label: str, width: int) -> str:
     return label if cell_len(label) <= width else set_cell_size(label, width - 1) + "…"
 
 
-def _labels(pieces: Sequence[str]) -> list[str]:
-    return [printable(piece) for piece in pieces]
+def _labels(tokens: Sequence[str]) -> list[str]:
+    return [printable(token) for token in tokens]
 
 
 def _most(weights: Weights) -> float:
@@ -170,4 +170,4 @@ def _most(weights: Weights) -> float:
 
 def _check(weights: Weights, sources: Sequence[str], targets: Sequence[str]) -> None:
     if len(weights) != len(targets) or any(len(row) != len(sources) for row in weights):
-        raise ValueError(f"weights must be [{len(targets)}, {len(sources)}], a row for each target piece")
+        raise ValueError(f"weights must be [{len(targets)}, {len(sources)}], a row for each target token")

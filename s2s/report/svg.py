@@ -30,7 +30,7 @@ STYLE = f"""
 @media(prefers-color-scheme:dark){{.s2s{{--ink:#e6edf3;--muted:#9aa4af;--line:#3a424c;--paper:#14181d;{_colours(DARK)}}}}}
 .s2s text{{fill:var(--ink);font:12px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}}
 .s2s .muted{{fill:var(--muted)}}
-.s2s .piece{{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}}
+.s2s .token{{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}}
 .s2s .title{{font-size:15px;font-weight:600}}
 .s2s .line{{stroke:var(--line);stroke-width:1}}
 .s2s .frame{{fill:none;stroke:var(--line)}}

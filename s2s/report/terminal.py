@@ -170,15 +170,15 @@ def _name(system: System, width: int, style: str = "") -> Text:
     """A system's name, broken after its marks of punctuation where it is wider than `width`, else anywhere."""
     lines = [""]
     for part in re.findall(r".+?[-._/:]+|.+", printable(system.name)):
-        for piece in _pieces(part, width):
-            if cell_len(lines[-1] + piece) <= width:
-                lines[-1] += piece
+        for token in _tokens(part, width):
+            if cell_len(lines[-1] + token) <= width:
+                lines[-1] += token
             else:
-                lines.append(piece)
+                lines.append(token)
     return Text("\n".join(line for line in lines if line), style=style)
 
 
-def _pieces(part: str, width: int) -> list[str]:
+def _tokens(part: str, width: int) -> list[str]:
     return [part[start : start + width] for start in range(0, len(part), width)]
 
 

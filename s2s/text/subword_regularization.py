@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 MOST = 32  # segmentations of a word that are drawn from
 REMEMBERED = 2**14  # words; in a language that writes no spaces, whole sentences
-WORD = re.compile("[^ ]+")  # no piece goes beyond a word
+WORD = re.compile("[^ ]+")  # no token goes beyond a word
 
 Segmentations = tuple[list[list[int]], NDArray[np.float64]]  # and up to each the sum of the probabilities
 
@@ -26,14 +26,14 @@ class SubwordSampler:
         """`processor`: SentencePiece's; `alpha`: from 0, where all are as likely, to 1, where P decides."""
         self._processor = processor
         self._alpha = alpha
-        self._scores = np.array([processor.get_score(piece) for piece in range(processor.vocab_size())])
+        self._scores = np.array([processor.get_score(token) for token in range(processor.vocab_size())])
         self._remembered = lru_cache(REMEMBERED)(self._segmentations)
 
     def sample(self, texts: Sequence[str], seed: int) -> list[list[int]]:
-        """The pieces of each text, without BOS and EOS."""
+        """The tokens of each text, without BOS and EOS."""
         words = [WORD.findall(text) for text in texts]
         draws = iter(np.random.default_rng(seed).random(sum(map(len, words))))
-        return [[piece for word in row for piece in self._drawn(word, next(draws))] for row in words]
+        return [[token for word in row for token in self._drawn(word, next(draws))] for row in words]
 
     def _drawn(self, word: str, draw: float) -> list[int]:
         candidates, sums = self._remembered(word)
@@ -41,7 +41,7 @@ class SubwordSampler:
 
     def _segmentations(self, word: str) -> Segmentations:
         candidates = self._processor.nbest_encode_as_ids(word, MOST)
-        logs = self._alpha * np.array([self._scores[pieces].sum() for pieces in candidates])
+        logs = self._alpha * np.array([self._scores[tokens].sum() for tokens in candidates])
         weights = np.exp(logs - logs.max())
         sums = np.cumsum(weights)
         return candidates, sums / sums[-1]

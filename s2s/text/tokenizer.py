@@ -1,9 +1,9 @@
-"""The tokenizer: raw text to pieces and back, by SentencePiece.
+"""The tokenizer: raw text to tokens and back, by SentencePiece.
 
 It is trained without a normaliser of its own (`lines.normalize` is the one), so that decoding what was encoded gives
 the text back, with these exceptions: spaces at both ends are dropped and several spaces become one (U+0020; other white
 space stays), `▁` (U+2581, by which SentencePiece writes a space) becomes a space, and, where there is no byte fallback,
-a run of characters without a piece becomes `⁇`. Text never gives the special pieces, though it spell them: `</s>`.
+a run of characters without a token becomes `⁇`. Text never gives the special tokens, though it spell them: `</s>`.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ PAD, UNK, BOS, EOS = 0, 1, 2, 3
 MOST_TEXTS = (
     1_000_000  # texts a tokenizer is trained from; drawn from all where there are more, so that memory stays flat
 )
-BYTES = 256  # pieces of the byte fallback
+BYTES = 256  # tokens of the byte fallback
 BYTES_FROM = 2000  # vocabulary from which `byte_fallback = "auto"` has room for them
 REFUSED = 3  # exit code of the child where SentencePiece refuses; standard output then holds its message
 RESERVED = "\u2585"  # SentencePiece silently leaves out texts that hold its mark of the unknown
@@ -43,10 +43,10 @@ train_in_child(options)
 
 
 class Tokenizer:
-    """A trained SentencePiece model. Raises ArtefactError where `model` is none, or numbers its special pieces
+    """A trained SentencePiece model. Raises ArtefactError where `model` is none, or numbers its special tokens
     otherwise.
 
-    model: its bytes; digest: their sha256; size: V, the special pieces included.
+    model: its bytes; digest: their sha256; size: V, the special tokens included.
     """
 
     def __init__(self, model: bytes) -> None:
@@ -66,11 +66,11 @@ class Tokenizer:
         self.model = model
         self.digest = digest_bytes(model)
         self.size: int = self._processor.vocab_size()
-        self._pieces: list[str] = [self._processor.id_to_piece(piece) for piece in range(self.size)]
-        self._makeshift = {UNK, *(piece for piece in range(self.size) if self._processor.is_byte(piece))}
+        self._tokens: list[str] = [self._processor.id_to_piece(token) for token in range(self.size)]
+        self._makeshift = {UNK, *(token for token in range(self.size) if self._processor.is_byte(token))}
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """The pieces of each text, without BOS and EOS. The texts are normalised by who calls."""
+        """The tokens of each text, without BOS and EOS. The texts are normalised by who calls."""
         return self._processor.encode(list(texts), num_threads=1)
 
     def sampler(self, alpha: float) -> "SubwordSampler":
@@ -80,24 +80,24 @@ class Tokenizer:
         return SubwordSampler(self._processor, alpha)
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """The text of each row of pieces; PAD, BOS and EOS are left out, UNK becomes `⁇`."""
+        """The text of each row of tokens; PAD, BOS and EOS are left out, UNK becomes `⁇`."""
         rows = [list(row) for row in ids]
         return self._processor.decode(rows, num_threads=1) if rows else []  # of no rows it makes one text
 
     def unknown(self, ids: Sequence[int]) -> int:
-        """How many pieces stand for what the tokenizer knows no better: UNK, and bytes."""
-        return sum(piece in self._makeshift for piece in ids)
+        """How many tokens stand for what the tokenizer knows no better: UNK, and bytes."""
+        return sum(token in self._makeshift for token in ids)
 
-    def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The pieces as they are written, `▁` standing for a space."""
-        return [self._pieces[piece] for piece in ids]
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """The tokens as they are written, `▁` standing for a space."""
+        return [self._tokens[token] for token in ids]
 
 
 def train_tokenizer(texts: Iterable[str], options: "TokenizerOptions") -> bytes:
     """The model of a tokenizer trained from texts: the same bytes for the same texts and options.
 
     SentencePiece cannot be interrupted, so it works in a child process, which dies with this one.
-    Raises: UsageError where the text gives fewer pieces than wanted or needs more, DataError where there is no text,
+    Raises: UsageError where the text gives fewer tokens than wanted or needs more, DataError where there is no text,
     ResourceError where the child is killed.
     """
     arguments = json.dumps([sys.path, _trainer_options(options)])
@@ -120,17 +120,17 @@ def train_tokenizer(texts: Iterable[str], options: "TokenizerOptions") -> bytes:
             log.seek(0)
             raise _failure(code, log.read().decode(errors="replace"))
     size = Tokenizer(content).size
-    if size != options.vocabulary:  # the algorithm char takes what it finds
-        raise _wrong_size(size, options, "the text gives {} characters and special pieces")
+    if size != options.vocab_size:  # the algorithm char takes what it finds
+        raise _wrong_size(size, options, "the text gives {} characters and special tokens")
     return content
 
 
 def _trainer_options(options: "TokenizerOptions") -> dict[str, Any]:
     return {
-        "vocab_size": options.vocabulary,
+        "vocab_size": options.vocab_size,
         "model_type": options.algorithm,
         "character_coverage": options.character_coverage,
-        "byte_fallback": _has_bytes(options, options.vocabulary),
+        "byte_fallback": _has_bytes(options, options.vocab_size),
         "use_all_vocab": options.algorithm == "char",  # or rare characters are left out silently
         "normalization_rule_name": "identity",
         "max_sentence_length": 2**30,  # bytes; longer ones are left out silently
@@ -158,19 +158,19 @@ def _feed(pipe: IO[bytes], texts: Iterable[str]) -> None:
 def _refusal(message: str, options: "TokenizerOptions") -> S2SError:
     """What SentencePiece's message means."""
     if found := re.search(r"Vocabulary size too high .* <= (\d+)", message):
-        return _wrong_size(int(found[1]), options, "the text gives at most {} pieces")
+        return _wrong_size(int(found[1]), options, "the text gives at most {} tokens")
     if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
-        return _wrong_size(int(found[1]), options, "the characters of the text need at least {} pieces")
+        return _wrong_size(int(found[1]), options, "the characters of the text need at least {} tokens")
     if "sentences_.empty()" in message or "all_chars_count" in message:
         return DataError("there is no text to train a tokenizer from")
     return S2SError(f"the tokenizer cannot be trained: {message.strip()}")
 
 
 def _wrong_size(size: int, options: "TokenizerOptions", why: str) -> UsageError:
-    """`size` is what would do, with or without the byte pieces as now; `auto` may decide otherwise for that size."""
-    size += BYTES * (_has_bytes(options, size) - _has_bytes(options, options.vocabulary))
+    """`size` is what would do, with or without the byte tokens as now; `auto` may decide otherwise for that size."""
+    size += BYTES * (_has_bytes(options, size) - _has_bytes(options, options.vocab_size))
     return UsageError(
-        f"tokenizer.vocabulary is {options.vocabulary}, but {why.format(size)}", f"--set tokenizer.vocabulary={size}"
+        f"tokenizer.vocab_size is {options.vocab_size}, but {why.format(size)}", f"--set tokenizer.vocab_size={size}"
     )
 
 

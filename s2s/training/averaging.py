@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from s2s.models.encoder_decoder import Seq2Seq
+from s2s.models.encoder_decoder import EncoderDecoder
 
 Weights = dict[str, Tensor]
 
@@ -18,7 +18,7 @@ class MovingAverage:
     soon forgotten.
     """
 
-    def __init__(self, network: Seq2Seq, decay: float) -> None:
+    def __init__(self, network: EncoderDecoder, decay: float) -> None:
         self.network = network
         self.decay = decay
         self.weights: Weights = {name: value.clone() for name, value in network.weights().items()}

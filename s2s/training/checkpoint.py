@@ -1,6 +1,6 @@
 """Checkpoints: everything training needs to go on, written so that one is either complete or not there.
 
-A checkpoint is a folder named by its update. Its manifest, with the sha256 of each file, is written last: a folder
+A checkpoint is a directory named by its update. Its manifest, with the sha256 of each file, is written last: a directory
 without a valid one does not count.
 """
 
@@ -15,7 +15,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from s2s.errors import ArtefactError
-from s2s.io.atomic import read_json, sync_folder, write_bytes, write_json
+from s2s.io.atomic import read_json, sync_directory, write_bytes, write_json
 from s2s.io.digests import digest_bytes, digest_file
 from s2s.training.runs.record import MANIFEST, complete_checkpoints
 
@@ -39,17 +39,17 @@ class Checkpoint:
         return self.model if self.average is None else self.average
 
 
-def checkpoint_path(folder: Path, update: int) -> Path:
-    """The folder of an update's checkpoint below `folder`."""
-    return folder / f"{update:08d}"
+def checkpoint_path(directory: Path, update: int) -> Path:
+    """The directory of an update's checkpoint below `directory`."""
+    return directory / f"{update:08d}"
 
 
-def save_checkpoint(folder: Path, update: int, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint below `folder` and return its own folder; where that fails, nothing of it stays.
+def save_checkpoint(directory: Path, update: int, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint below `directory` and return its own directory; where that fails, nothing of it stays.
 
     Raises: ResourceError where it cannot be written.
     """
-    path = checkpoint_path(folder, update)
+    path = checkpoint_path(directory, update)
     _remove(path)  # what an interrupted save, or a run that was set back, has left
     parts = {MODEL: save_tensors(checkpoint.model), OPTIMIZER: save_tensors(checkpoint.optimizer)}
     if checkpoint.average is not None:
@@ -82,12 +82,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(tensors[MODEL], tensors[OPTIMIZER], read_json(path / STATE), tensors.get(AVERAGE))
 
 
-def load_latest(folders: Sequence[Path], notify: Callable[[str], None]) -> Checkpoint | None:
-    """The newest checkpoint below any of the folders that is whole; says which were damaged and passed over.
+def load_latest(directories: Sequence[Path], notify: Callable[[str], None]) -> Checkpoint | None:
+    """The newest checkpoint below any of the directories that is whole; says which were damaged and passed over.
 
     None where there is none.
     """
-    found = [path for folder in folders for path in complete_checkpoints(folder)]
+    found = [path for directory in directories for path in complete_checkpoints(directory)]
     for path in sorted(found, key=lambda path: int(path.name), reverse=True):
         try:
             return load_checkpoint(path)
@@ -96,9 +96,9 @@ def load_latest(folders: Sequence[Path], notify: Callable[[str], None]) -> Check
     return None
 
 
-def prune_checkpoints(folder: Path, newest: int, kept: Collection[int]) -> None:
+def prune_checkpoints(directory: Path, newest: int, kept: Collection[int]) -> None:
     """Remove all but the `newest` ones and those of the updates to be `kept`, once the last can be read back."""
-    paths = complete_checkpoints(folder)
+    paths = complete_checkpoints(directory)
     dropped = [path for path in paths[:-newest] if int(path.name) not in kept]
     if dropped:
         load_checkpoint(paths[-1])
@@ -106,9 +106,9 @@ def prune_checkpoints(folder: Path, newest: int, kept: Collection[int]) -> None:
         _remove(path)
 
 
-def drop_checkpoints(folder: Path) -> None:
-    """Remove all checkpoints below a folder, half-written ones, too."""
-    for path in folder.glob("[0-9]*"):
+def drop_checkpoints(directory: Path) -> None:
+    """Remove all checkpoints below a directory, half-written ones, too."""
+    for path in directory.glob("[0-9]*"):
         _remove(path)
 
 
@@ -116,5 +116,5 @@ def _remove(path: Path) -> None:
     """The manifest first, so that a checkpoint that is half removed does not count."""
     (path / MANIFEST).unlink(missing_ok=True)
     if path.exists():
-        sync_folder(path)
+        sync_directory(path)
     shutil.rmtree(path, ignore_errors=True)

@@ -24,7 +24,7 @@ PATIENCE = timedelta(days=1)  # others wait while the first process validates, o
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class DistributedContext:
     """The processes of a training: the number of this one (rank) and how many there are, in all and on this host.
 
     `launched`: they were started by torchrun.
@@ -37,7 +37,7 @@ class World:
     launched: bool = False
 
     @classmethod
-    def current(cls) -> "World":
+    def current(cls) -> "DistributedContext":
         """As torchrun says it in the environment."""
         if "TORCHELASTIC_RUN_ID" not in os.environ:
             return cls()
@@ -50,11 +50,11 @@ class World:
         """Whether this process is the one that speaks and writes."""
         return self.rank == 0
 
-    def share(self, count: int) -> range:
+    def shard(self, count: int) -> range:
         """Which of `count` sentences this process computes: every size-th, as they are sorted by length."""
         return range(self.rank, count, self.size)
 
-    def first(self, make: Callable[[], T]) -> T:
+    def broadcast_from_main(self, make: Callable[[], T]) -> T:
         """What `make` gives in the first process, in all of them; the others wait for it."""
         if self.size == 1:
             return make()
@@ -62,18 +62,18 @@ class World:
         distributed.broadcast_object_list(values, src=0, device=torch.device("cpu"))
         return cast(T, values[0])
 
-    def gather(self, value: T) -> list[T]:
+    def all_gather(self, value: T) -> list[T]:
         """The values of all processes, in their order; in all of them."""
         values = [value] * self.size
         if self.size > 1:
             distributed.all_gather_object(values, value)
         return values
 
-    def largest(self, value: int) -> int:
+    def all_reduce_max(self, value: int) -> int:
         """The largest of all processes' values."""
         return int(_reduced(value, distributed.ReduceOp.MAX)) if self.size > 1 else value
 
-    def total(self, value: float) -> float:
+    def all_reduce_sum(self, value: float) -> float:
         """The sum of all processes' values."""
         return _reduced(value, distributed.ReduceOp.SUM) if self.size > 1 else value
 
@@ -85,7 +85,7 @@ def _reduced(value: float, how: "distributed.ReduceOp.RedOpType") -> float:
 
 
 @contextlib.contextmanager
-def joined(world: World) -> Iterator[None]:
+def joined(world: DistributedContext) -> Iterator[None]:
     """Be connected to the other processes while the block runs."""
     if world.size == 1:
         yield

@@ -7,7 +7,7 @@ from s2s.data.corpus import Corpus, Split
 from s2s.devices.memory import free_memory
 from s2s.devices.select import Precision, device_named
 from s2s.errors import ResourceError
-from s2s.models.profile import Shape, shapes_of, training_cost, training_memory
+from s2s.models.profile import Shape, meta_model, training_cost, training_memory
 from s2s.recipe.recipe import Recipe
 
 ROOM = 0.8  # of what is free: the estimate knows nothing of what libraries take for themselves
@@ -26,7 +26,7 @@ def memory_needed(recipe: Recipe, split: Split, tokens: int, precision: Precisio
 
     An estimate, from the shapes alone (see `models/size.py`).
     """
-    network = shapes_of(recipe)
+    network = meta_model(recipe)
     work = max(training_cost(network, shape, precision).work for shape in worst_shapes(split, tokens))
     parts = training_memory(network, work)
     return parts.weights + parts.gradients + parts.optimizer + parts.activations

@@ -45,7 +45,7 @@ def learning_rate(options: TrainingOptions, update: int, done: float) -> float:
         "cosine": (1 + cos(pi * done)) / 2,
         "inverse_sqrt": min(1.0, sqrt(max(options.warmup, 1) / (update + 1))),
     }
-    return options.lr * warm * falls.get(options.decay, 1.0)
+    return options.lr * warm * falls.get(options.lr_schedule, 1.0)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -18,8 +18,8 @@ PLAIN_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Where a training stands. tokens: target pieces so far; loss: nats per piece, as trained; tokens_per_second:
-    target pieces; memory: bytes at their peak; seconds: so far.
+    """Where a training stands. tokens: target tokens so far; loss: nats per token, as trained; tokens_per_second:
+    target tokens; memory: bytes at their peak; seconds: so far.
     """
 
     update: int
@@ -52,14 +52,14 @@ def clock(seconds: float) -> str:
 class TrainingProgress:
     """Shows reports and messages on standard error, and writes them to the run's `log.txt` and `metrics.jsonl`.
 
-    Without a folder nothing is written. `tensorboard`: figures go to the run's folder `tensorboard/`, too.
+    Without a directory nothing is written. `tensorboard`: figures go to the run's directory `tensorboard/`, too.
     """
 
-    def __init__(self, name: str, folder: Path | None, console: Console, tensorboard: bool = False) -> None:
+    def __init__(self, name: str, directory: Path | None, console: Console, tensorboard: bool = False) -> None:
         self.name = name
-        self.folder = folder
+        self.directory = directory
         self.console = console
-        self._board = board_writer()(str(folder / "tensorboard")) if folder and tensorboard else None
+        self._board = board_writer()(str(directory / "tensorboard")) if directory and tensorboard else None
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._shown = time.monotonic()
@@ -111,8 +111,8 @@ class TrainingProgress:
         self.log(f"update {report.update}  {report.line()}")
 
     def _append(self, name: str, line: str) -> None:
-        if self.folder:
-            with (self.folder / name).open("a", encoding="utf-8") as file:
+        if self.directory:
+            with (self.directory / name).open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
 
 

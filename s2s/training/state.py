@@ -10,7 +10,7 @@ class Position:
     """Where a training stands, as a checkpoint keeps it.
 
     Updates done, epoch (from 0) and batches of it done, the update last validated, the best figure and its update,
-    validations since without a better one, target pieces and seconds of training, every validation's update and figure;
+    validations since without a better one, target tokens and seconds of training, every validation's update and figure;
     what the learning rate is multiplied with; updates skipped, in all and in a row just now, and returns to a
     checkpoint because of them; what is computed at once (0: all of a batch) and how often memory made that smaller.
     """
@@ -22,7 +22,7 @@ class Position:
     best_update: int = 0
     worse: int = 0
     validated: int = -1
-    pieces: int = 0
+    tokens: int = 0
     seconds: float = 0.0
     figures: list[tuple[int, float]] = field(default_factory=list)
     lr_factor: float = 1.0
@@ -36,7 +36,7 @@ class Position:
 @dataclass(slots=True)
 class Window:
     """What has been trained since the last record: when it began and was shown; the loss (nats) summed over target
-    pieces of this process, `share`; those of all, `tokens`; the last gradient's norm; and the last learning rate.
+    tokens of this process, `share`; those of all, `tokens`; the last gradient's norm; and the last learning rate.
     """
 
     begun: float

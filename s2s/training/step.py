@@ -19,10 +19,10 @@ from s2s.data.collate import Sentences, pair_batch
 from s2s.devices.memory import out_of_memory
 from s2s.devices.select import Precision
 from s2s.errors import ResourceError
-from s2s.models.encoder_decoder import Seq2Seq
+from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import EOS, UNK, Batch
 from s2s.recipe.training import TrainingOptions
-from s2s.training.distributed import World
+from s2s.training.distributed import DistributedContext
 from s2s.training.optimizer import build_optimizer
 
 Ids = Sequence[int] | NDArray[np.int32]  # one sentence
@@ -30,7 +30,7 @@ Ids = Sequence[int] | NDArray[np.int32]  # one sentence
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an update found: the loss summed over this process's share in nats, target pieces of the share and
+    """What an update found: the loss summed over this process's share in nats, target tokens of the share and
     of the whole batch, the gradient's norm before clipping, and whether the step was taken: not where the loss or the
     gradient is not finite.
     """
@@ -46,7 +46,12 @@ class Updater:
     """Takes the optimizer's steps. `micro_batch_tokens`: what is computed at once; 0: all of a batch."""
 
     def __init__(
-        self, network: Seq2Seq, options: TrainingOptions, device: torch.device, precision: Precision, world: World
+        self,
+        network: EncoderDecoder,
+        options: TrainingOptions,
+        device: torch.device,
+        precision: Precision,
+        world: DistributedContext,
     ) -> None:
         self.options = options
         self.device = device
@@ -60,24 +65,24 @@ class Updater:
         self.micro_batch_tokens = 0
 
     def update(self, sources: Sentences, targets: Sentences, rate: float) -> Outcome:
-        """One step at this learning rate on a batch of sentence pairs, as pieces without special ones.
+        """One step at this learning rate on a batch of sentence pairs, as tokens without special ones.
 
         Every process is given the whole batch and computes its own share.
         Raises: ResourceError where memory does not suffice for one sentence.
         """
-        tokens = _pieces(targets)
-        rows = self.world.share(len(sources))
+        tokens = _tokens(targets)
+        rows = self.world.shard(len(sources))
         weight = self.world.size if rows else 0  # the processes' gradients are averaged, and are to be added up
         mine = [sources[row] for row in rows or [0]], [targets[row] for row in rows or [0]]
         loss = self._gradients(*mine, weight, tokens)
         largest = self.options.clip_norm or float("inf")
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, largest, foreach=True))
-        taken = not self.world.largest(int(not (isfinite(norm) and isfinite(loss))))
+        taken = not self.world.all_reduce_max(int(not (isfinite(norm) and isfinite(loss))))
         if taken:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             self.optimizer.step()
-        return Outcome(loss, _pieces(mine[1]) if rows else 0, tokens, norm, taken)
+        return Outcome(loss, _tokens(mine[1]) if rows else 0, tokens, norm, taken)
 
     def _gradients(self, sources: list[Ids], targets: list[Ids], weight: int, tokens: int) -> float:
         """The gradients of weight × loss / tokens, in parts that memory has room for; returns the loss's sum."""
@@ -121,7 +126,7 @@ class Updater:
         most = max(len(part) for part in parts)
         if most == 1:
             raise ResourceError(
-                f"out of memory with one sentence of {lengths.max()} pieces at once",
+                f"out of memory with one sentence of {lengths.max()} tokens at once",
                 "make the network smaller, or leave out long sentences (data.max_length)",
             )
         largest = max(int(lengths[part].max()) * len(part) for part in parts if len(part) > 1)
@@ -129,7 +134,7 @@ class Updater:
 
 
 def with_word_dropout(batch: Batch, rate: float) -> Batch:
-    """The batch with a share of the pieces that are read, [B, S] and [B, T], replaced by the unknown piece.
+    """The batch with a share of the tokens that are read, [B, S] and [B, T], replaced by the unknown token.
 
     On the target's side as in Bowman et al. 2016, section 3.1; what is to be predicted stays.
     """
@@ -142,6 +147,6 @@ def with_word_dropout(batch: Batch, rate: float) -> Batch:
     return replace(batch, source=replace(batch.source, ids=ids), inputs=inputs)
 
 
-def _pieces(targets: Sentences) -> int:
-    """What is predicted of these targets: their pieces, and the end of each."""
+def _tokens(targets: Sentences) -> int:
+    """What is predicted of these targets: their tokens, and the end of each."""
     return sum(len(target) + 1 for target in targets)

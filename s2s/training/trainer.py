@@ -16,7 +16,7 @@ from s2s.decoding.translator import Translator
 from s2s.devices.memory import peak_memory
 from s2s.devices.select import Precision
 from s2s.errors import S2SError, StoppedError
-from s2s.models.encoder_decoder import Seq2Seq
+from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.recipe.training import limit_parts
 from s2s.training.averaging import MovingAverage, Weights, mean_of
 from s2s.training.checkpoint import (
@@ -28,7 +28,7 @@ from s2s.training.checkpoint import (
     prune_checkpoints,
     save_checkpoint,
 )
-from s2s.training.distributed import World
+from s2s.training.distributed import DistributedContext
 from s2s.training.optimizer import learning_rate, optimizer_tensors, restore_optimizer
 from s2s.training.progress import Report, TrainingProgress
 from s2s.training.rng import random_state, restore_random
@@ -44,19 +44,19 @@ RETURNS = 3  # times that it does, at half the learning rate each, before it giv
 
 
 class Trainer:
-    """Trains one model on one corpus, in a run's folder. Public: `position`."""
+    """Trains one model on one corpus, in a run's directory. Public: `position`."""
 
     def __init__(
         self,
         corpus: Corpus,
         translator: Translator[PyTorchEngine],
-        network: Seq2Seq,
+        network: EncoderDecoder,
         precision: Precision,
-        folder: Path,
+        directory: Path,
         progress: TrainingProgress,
         *,
         stop: StopSignals,
-        world: World | None = None,
+        world: DistributedContext | None = None,
         micro_batch_tokens: int = 0,
     ) -> None:
         """`network` is the one `translator` translates with; `precision` is what matrix products are computed in.
@@ -67,19 +67,19 @@ class Trainer:
         self.translator = translator
         self.network = network
         self.device = translator.engine.device
-        self.checkpoints, self.stopped = folder / "checkpoints", folder / "stopped"
+        self.checkpoints, self.stopped = directory / "checkpoints", directory / "stopped"
         self.progress = progress
         self.stop = stop
-        self.world = world or World()
+        self.world = world or DistributedContext()
         self.train, self.validation = corpus.split("train"), corpus.split("validation")
         self.updater = Updater(network, self.options, self.device, precision, self.world)
         self.updater.micro_batch_tokens = micro_batch_tokens
-        alpha = self.options.subword_sampling
+        alpha = self.options.subword_regularization
         self.sampler = translator.tokenizer.sampler(alpha) if alpha else None
         self.average = MovingAverage(network, self.options.ema) if self.options.ema else None
         self.position = Position(micro_batch_tokens=micro_batch_tokens)
         self.window = Window(time.perf_counter())
-        self.limit, self.limit_unit = limit_parts(self.options.limit)
+        self.limit, self.limit_unit = limit_parts(self.options.stop_after)
         self.interval, self.interval_unit = limit_parts(self.options.validate_every)
         self._warned = False
         self._plan: tuple[int, list[Rows]] = (-1, [])
@@ -91,7 +91,7 @@ class Trainer:
             self._restore(checkpoint)
 
     def run(self) -> Position:
-        """Train from where the position stands to the end, and leave the checkpoints in the run's folder.
+        """Train from where the position stands to the end, and leave the checkpoints in the run's directory.
 
         Raises: StoppedError after a signal, when what has been trained is saved; S2SError where the training diverges.
         """
@@ -141,7 +141,7 @@ class Trainer:
 
     def _finished(self) -> bool:
         over = self._done() >= 1 or 0 < self.options.patience <= self.position.worse
-        return bool(self.world.largest(int(over))) if self.limit_unit == "minutes" else over
+        return bool(self.world.all_reduce_max(int(over))) if self.limit_unit == "minutes" else over
 
     def _done(self) -> float:
         """The share of the limit that is reached, 0 to 1 and, in tokens and minutes, a little more."""
@@ -150,7 +150,7 @@ class Trainer:
             case "updates":
                 return position.update / self.limit
             case "tokens":
-                return position.pieces / self.limit
+                return position.tokens / self.limit
             case "minutes":
                 return self._seconds() / 60 / self.limit
             case "epochs":
@@ -160,7 +160,7 @@ class Trainer:
         return self.position.seconds + time.perf_counter() - self.window.begun
 
     def _check_stop(self) -> None:
-        if number := self.world.largest(self.stop.received or 0):
+        if number := self.world.all_reduce_max(self.stop.received or 0):
             raise StoppedError(number)
 
     def _batches(self) -> list[Rows]:
@@ -179,7 +179,7 @@ class Trainer:
         outcome = self.updater.update(*self._sentences(rows), rate)
         position.update += 1
         position.batch += 1
-        position.pieces += outcome.tokens
+        position.tokens += outcome.tokens
         if position.batch == len(batches):
             position.epoch, position.batch = position.epoch + 1, 0
         self.window.add(outcome, rate)
@@ -193,14 +193,14 @@ class Trainer:
         self._report()
 
     def _sentences(self, rows: Rows) -> tuple[Sentences, Sentences]:
-        """Sources and targets of a batch as pieces: those of the corpus, or sampled anew."""
+        """Sources and targets of a batch as tokens: those of the corpus, or sampled anew."""
         if self.sampler is None:
-            return self.train.pieces(rows)
+            return self.train.tokens(rows)
         sources, targets = self.train.texts(rows)
         place = [self.options.seed, self.position.epoch, self.position.batch]
         seed = int(np.random.SeedSequence(place).generate_state(1)[0])
-        pieces = self.sampler.sample([*sources, *targets], seed)
-        return pieces[: len(sources)], pieces[len(sources) :]
+        tokens = self.sampler.sample([*sources, *targets], seed)
+        return tokens[: len(sources)], tokens[len(sources) :]
 
     def _note_memory(self) -> None:
         """Keep what memory has made of the micro-batches: a run that is resumed goes on with them."""
@@ -255,12 +255,12 @@ class Trainer:
         """Where the training stands; the loss `of_all` processes, or of this one's share."""
         window, done, seconds = self.window, min(1.0, self._done()), self._seconds()
         sums = window.loss, float(window.share)
-        loss, share = map(self.world.total, sums) if of_all else sums
+        loss, share = map(self.world.all_reduce_sum, sums) if of_all else sums
         return Report(
             update=self.position.update,
             epoch=self.position.epoch + 1,
             done=done,
-            tokens=self.position.pieces,
+            tokens=self.position.tokens,
             loss=loss / max(share, 1.0),
             lr=window.rate,
             tokens_per_second=window.tokens / max(time.perf_counter() - window.begun, 1e-9),
@@ -282,12 +282,12 @@ class Trainer:
         better = self._remember(validation)
         self._tell(validation, better)
         self._save(self.checkpoints)
-        self.world.first(self._tidy)
+        self.world.broadcast_from_main(self._tidy)
         self.window = Window(time.perf_counter())
 
     def _validated(self) -> Validation:
         """What the first process finds, in all of them. Raises StoppedError where a signal came meanwhile."""
-        found = self.world.first(self._validate)
+        found = self.world.broadcast_from_main(self._validate)
         if isinstance(found, int):
             raise StoppedError(found)
         return found
@@ -304,12 +304,12 @@ class Trainer:
         finally:
             self.network.train()
 
-    def _save(self, folder: Path) -> None:
-        state = {"position": asdict(self.position), "random": self.world.gather(random_state())}
+    def _save(self, directory: Path) -> None:
+        state = {"position": asdict(self.position), "random": self.world.all_gather(random_state())}
         tensors = optimizer_tensors(self.updater.optimizer)
         average = self.average.weights if self.average else None
         checkpoint = Checkpoint(self.network.weights(), tensors, state, average)
-        self.world.first(lambda: save_checkpoint(folder, self.position.update, checkpoint))
+        self.world.broadcast_from_main(lambda: save_checkpoint(directory, self.position.update, checkpoint))
 
     def _tidy(self) -> None:
         """Remove the checkpoints that the newest makes superfluous."""
@@ -335,7 +335,7 @@ class Trainer:
 
     def _remember(self, validation: Validation) -> bool:
         """Note a validation in the position; whether it is the best so far."""
-        position, figure = self.position, validation.figure(self.options.best_by)
+        position, figure = self.position, validation.figure(self.options.best_metric)
         position.validated = position.update
         position.figures = [*position.figures, (position.update, figure)]
         if figure > position.best or not position.best_update:  # the first one counts, though it be infinite
@@ -343,14 +343,14 @@ class Trainer:
             position.best_update, position.worse = position.update, 0
             return True
         position.worse += 1
-        if self.options.decay == "plateau" and position.worse % self.options.plateau_patience == 0:
+        if self.options.lr_schedule == "plateau" and position.worse % self.options.plateau_patience == 0:
             position.lr_factor /= 2
             self.progress.message(f"nothing got better: the learning rate is halved, to {position.lr_factor:g} of it")
         return False
 
     def _tell(self, validation: Validation, better: bool) -> None:
         scores = f"  BLEU {validation.bleu:.1f}" if validation.bleu is not None else ""
-        if self.options.best_by == "chrf":
+        if self.options.best_metric == "chrf":
             scores += f"  chrF {validation.chrf:.1f}"
         sample = f"   {_begun(validation.sample[0])} → {_begun(validation.sample[1])}" if validation.sample else ""
         mark = " ▲" if better else ""

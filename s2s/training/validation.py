@@ -13,7 +13,7 @@ from s2s.decoding.translator import Translator
 class Validation:
     """What a validation found.
 
-    Loss in nats per piece without label smoothing, BLEU with its signature and chrF (None where nothing is translated),
+    Loss in nats per token without label smoothing, BLEU with its signature and chrF (None where nothing is translated),
     and one sample: source, translation, reference.
     """
 
@@ -23,20 +23,20 @@ class Validation:
     signature: str = ""
     sample: tuple[str, str, str] | None = None
 
-    def figure(self, best_by: str) -> float:
+    def figure(self, best_metric: str) -> float:
         """The figure that decides which checkpoint is best; larger is better."""
-        return -self.loss if best_by == "loss" else {"bleu": self.bleu, "chrf": self.chrf}[best_by] or 0.0
+        return -self.loss if best_metric == "loss" else {"bleu": self.bleu, "chrf": self.chrf}[best_metric] or 0.0
 
 
 def validate(translator: Translator[PyTorchEngine], split: Split, lines: int, turn: int) -> Validation:
     """Validate on `split`, translating its first `lines` greedily; `turn` chooses the sample."""
-    sources, targets = split.pieces(range(len(split)))
+    sources, targets = split.tokens(range(len(split)))
     forced = forced_score(translator.engine.model, sources, targets, translator.engine.device)
-    loss = forced.nll / forced.pieces
+    loss = forced.nll / forced.tokens
     if not lines:
         return Validation(loss)
     texts, references = split.texts(range(min(lines, len(split))))
-    greedy = translator.recipe.decoding.model_copy(update={"beam": 1})
+    greedy = translator.recipe.decoding.model_copy(update={"beam_size": 1})
     evaluation = evaluate(translator, texts, references, decoding=greedy, metrics=("bleu", "chrf"))
     shown = turn % len(texts)
     bleu, chrf = evaluation.scores["bleu"], evaluation.scores["chrf"]

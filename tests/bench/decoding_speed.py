@@ -1,9 +1,9 @@
 """Decoding speed, text to text after loading: `s2s translate` in turns with CTranslate2's own best and with JoeyNMT.
 
     python tests/bench/decoding_speed.py                      s2s and CTranslate2, on embedded data
-    python tests/bench/decoding_speed.py --joeynmt FOLDER     all three on Multi30k, which lies beside that folder
+    python tests/bench/decoding_speed.py --joeynmt DIRECTORY     all three on Multi30k, which lies beside that directory
 
-FOLDER holds `setup.sh`, `run.sh` and `decode.sh`, which set JoeyNMT up, train it and let it translate; `WORK` names
+DIRECTORY holds `setup.sh`, `run.sh` and `decode.sh`, which set JoeyNMT up, train it and let it translate; `WORK` names
 where its models are kept between runs. Those of s2s are kept in `S2S_HOME`.
 """
 
@@ -26,7 +26,7 @@ from s2s.devices.runtime import usable_threads, wait_without_spinning
 wait_without_spinning()
 
 from s2s.decoding.ctranslate2_engine import CTranslateEngine  # noqa: E402
-from s2s.decoding.loading import Wish, loaded_translator  # noqa: E402
+from s2s.decoding.loading import TranslatorConfig, loaded_translator  # noqa: E402
 from s2s.decoding.streaming import Stream, translate_files  # noqa: E402
 from s2s.decoding.translator import Translator  # noqa: E402
 from s2s.registry.store import Registry  # noqa: E402
@@ -69,7 +69,7 @@ def translated(translator: Translator[Any], source: Path) -> Timing:
 
 
 def own_best(
-    engine: CTranslateEngine, folder: Path, tokens: list[list[str]], options: dict[str, Any]
+    engine: CTranslateEngine, directory: Path, tokens: list[list[str]], options: dict[str, Any]
 ) -> Callable[[Sequence[list[str]]], float]:
     """What times `translate_batch`, tokens to tokens, with the threads and the batch that are fastest here."""
     import ctranslate2
@@ -81,7 +81,9 @@ def own_best(
 
     found = []
     for inter, intra in {(1, usable_threads()), (usable_threads(), 1)}:
-        translator = ctranslate2.Translator(str(folder), compute_type="int8", inter_threads=inter, intra_threads=intra)
+        translator = ctranslate2.Translator(
+            str(directory), compute_type="int8", inter_threads=inter, intra_threads=intra
+        )
         translator.translate_batch(tokens[:50], **options)
         for batch in BATCHES:
             seconds = timed(translator, batch, tokens)
@@ -93,14 +95,14 @@ def own_best(
     return lambda given: timed(translator, batch, given)
 
 
-def joeynmt(folder: Path, shape: str) -> Timing:
+def joeynmt(directory: Path, shape: str) -> Timing:
     """JoeyNMT's own time of generation."""
     work = Path(os.environ["WORK"])
     if not list((work / f"joey_{shape}").glob("best.ckpt")):
         subprocess.run(
-            ["bash", str(folder / "run.sh"), shape, str(JOEYNMT_UPDATES)], check=True, stdout=subprocess.DEVNULL
+            ["bash", str(directory / "run.sh"), shape, str(JOEYNMT_UPDATES)], check=True, stdout=subprocess.DEVNULL
         )
-    done = subprocess.run(["bash", str(folder / "decode.sh"), shape], check=True, capture_output=True, text=True)
+    done = subprocess.run(["bash", str(directory / "decode.sh"), shape], check=True, capture_output=True, text=True)
     found = re.match(r"([0-9.]+) s, ([0-9.]+) words", done.stdout)
     assert found, done.stdout
     lines = len((work / f"joey_{shape}.out.test").read_text().splitlines())
@@ -129,17 +131,17 @@ def show(name: str, timings: list[Timing], beside: list[Timing] | None = None, r
 def main() -> None:
     """Print each side's speeds, and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--joeynmt", type=Path, help="folder with JoeyNMT's setup.sh, run.sh and decode.sh")
+    parser.add_argument("--joeynmt", type=Path, help="directory with JoeyNMT's setup.sh, run.sh and decode.sh")
     parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
     rival: Path | None = options.joeynmt and options.joeynmt.resolve()
-    folder = Path(tempfile.mkdtemp())
-    os.environ.setdefault("S2S_HOME", str(folder / "home"))
+    directory = Path(tempfile.mkdtemp())
+    os.environ.setdefault("S2S_HOME", str(directory / "home"))
     if rival:
         subprocess.run(["bash", str(rival / "setup.sh")], check=True, stdout=subprocess.DEVNULL)
         data = rival.parents[1] / "data" / "multi30k"
-        train("multi30k/transformer", f"data.root={data}", "training.limit=5 epochs")
-        train("multi30k/attention", f"data.root={data}", "training.limit=3 epochs")
+        train("multi30k/transformer", f"data.root={data}", "training.stop_after=5 epochs")
+        train("multi30k/attention", f"data.root={data}", "training.stop_after=3 epochs")
         lines = gzip.decompress((data / "test_2016_flickr.de.gz").read_bytes())
         reference = gzip.decompress((data / "test_2016_flickr.en.gz").read_bytes())
         print(f"references: {len(reference.split()) / len(reference.splitlines()):.1f} words a line")
@@ -159,7 +161,7 @@ def main() -> None:
             "7",
         ]
         lines = subprocess.run(made, check=True, capture_output=True).stdout
-    once, often = folder / "once", folder / "often"
+    once, often = directory / "once", directory / "often"
     once.write_bytes(lines)
     often.write_bytes(lines * TIMES)
     measure("multi30k" if rival else "numbers", once, often, rival, options.turns)
@@ -169,27 +171,27 @@ def measure(name: str, once: Path, often: Path, rival: Path | None, turns: int) 
     """All sides in turns: the engine that is fastest on a longer file, so that its time is long enough."""
     from s2s.decoding.ctranslate2_conversion import converted
 
-    transformer, changes = f"{name}-transformer", {"beam": 5}
+    transformer, changes = f"{name}-transformer", {"beam_size": 5}
     found: dict[str, list[Timing]] = {}
     with (
-        loaded_translator(Wish([transformer], "bench", "ctranslate2", decoding=changes), print) as fast,
+        loaded_translator(TranslatorConfig([transformer], "bench", "ctranslate2", decoding=changes), print) as fast,
         loaded_translator(
-            Wish([transformer], "bench", "pytorch", decoding=changes, device="cpu", wait=True), print
+            TranslatorConfig([transformer], "bench", "pytorch", decoding=changes, device="cpu", wait=True), print
         ) as slow,
     ):
         assert isinstance(fast.engine, CTranslateEngine)
-        pieces = [fast.tokenizer.pieces(ids) for ids in fast.encode(once.read_text().splitlines())]
+        tokens = [fast.tokenizer.tokens(ids) for ids in fast.encode(once.read_text().splitlines())]
         same = {
             "beam_size": 5,
             "patience": fast.recipe.decoding.patience,
             "max_decoding_length": 256,
             "max_input_length": 0,
         }
-        alone = own_best(fast.engine, converted(Registry.default().resolve(transformer), "int8"), pieces, same)
+        alone = own_best(fast.engine, converted(Registry.default().resolve(transformer), "int8"), tokens, same)
         sides: dict[str, Callable[[], Timing]] = {
             "s2s, CTranslate2 int8": lambda: translated(fast, often),
             "s2s, CTranslate2 int8, once": lambda: translated(fast, once),
-            f"s2s, {slow.engine.in_words()}": lambda: translated(slow, once),
+            f"s2s, {slow.engine.describe()}": lambda: translated(slow, once),
         }
         if rival:
             sides["JoeyNMT, Transformer"] = lambda: joeynmt(rival, "T")
@@ -198,10 +200,10 @@ def measure(name: str, once: Path, often: Path, rival: Path | None, turns: int) 
                 found.setdefault(side, []).append(timed())
             words = found["s2s, CTranslate2 int8"][-1].words
             found.setdefault("CTranslate2 alone, its best", []).append(
-                Timing(alone(pieces * TIMES), len(pieces) * TIMES, words)
+                Timing(alone(tokens * TIMES), len(tokens) * TIMES, words)
             )
     if rival:
-        with loaded_translator(Wish([f"{name}-attention"], "bench", decoding=changes), print) as recurrent:
+        with loaded_translator(TranslatorConfig([f"{name}-attention"], "bench", decoding=changes), print) as recurrent:
             for _ in range(turns):
                 found.setdefault("s2s, GRU with attention", []).append(translated(recurrent, once))
                 found.setdefault("JoeyNMT, GRU with attention", []).append(joeynmt(rival, "A"))

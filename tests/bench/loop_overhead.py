@@ -24,7 +24,7 @@ from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.runtime import keep_freed_memory, wait_without_spinning
 from s2s.models.build import build_model
-from s2s.models.encoder_decoder import Seq2Seq
+from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.recipe.load import load_recipe
 from s2s.recipe.recipe import Recipe
 from s2s.text.tokenizer import Tokenizer
@@ -40,12 +40,12 @@ SAVED_EVERY = 100  # updates
 
 def prepared(updates: int) -> tuple[Recipe, Corpus]:
     """The recipe for so many updates, and its corpus."""
-    limits = [f"training.limit={updates} updates", f"training.validate_every={SAVED_EVERY} updates"]
+    limits = [f"training.stop_after={updates} updates", f"training.validate_every={SAVED_EVERY} updates"]
     recipe = load_recipe("numbers/attention", limits)
     return recipe, prepare_corpus(recipe.data, recipe.tokenizer)
 
 
-def network_of(recipe: Recipe, corpus: Corpus) -> Seq2Seq:
+def network_of(recipe: Recipe, corpus: Corpus) -> EncoderDecoder:
     """The untrained network, the same each time."""
     torch.manual_seed(recipe.training.seed)
     return build_model(recipe.model, Tokenizer(corpus.tokenizer).size, recipe.training.label_smoothing)
@@ -60,7 +60,7 @@ def bare_seconds(recipe: Recipe, corpus: Corpus, updates: int) -> float:
         for rows in plan_batches(train.source_lengths, train.target_lengths, options.batch_tokens, options.seed, epoch)[
             : updates - done
         ]:
-            sums = network(pair_batch(*train.pieces(rows), device))
+            sums = network(pair_batch(*train.tokens(rows), device))
             optimizer.zero_grad(set_to_none=True)
             (sums.loss / sums.tokens).backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), options.clip_norm, foreach=True)
@@ -71,16 +71,16 @@ def bare_seconds(recipe: Recipe, corpus: Corpus, updates: int) -> float:
 
 
 def whole_seconds(recipe: Recipe, corpus: Corpus) -> float:
-    """Seconds of s2s's own loop, in a run's folder, with a validation that finds nothing and takes no time."""
+    """Seconds of s2s's own loop, in a run's directory, with a validation that finds nothing and takes no time."""
     network, device = network_of(recipe, corpus), torch.device("cpu")
     translator = Translator(PyTorchEngine(network, device), Tokenizer(corpus.tokenizer), recipe)
     with (
-        tempfile.TemporaryDirectory() as folder,
-        TrainingProgress(recipe.name, Path(folder), Console(quiet=True)) as progress,
+        tempfile.TemporaryDirectory() as directory,
+        TrainingProgress(recipe.name, Path(directory), Console(quiet=True)) as progress,
         StopSignals() as stop,
         mock.patch.object(trainer_module, "validate", return_value=Validation(0.0)),
     ):
-        trainer = Trainer(corpus, translator, network, "fp32", Path(folder), progress, stop=stop)
+        trainer = Trainer(corpus, translator, network, "fp32", Path(directory), progress, stop=stop)
         begun = time.perf_counter()
         trainer.run()
         return time.perf_counter() - begun

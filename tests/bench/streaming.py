@@ -34,7 +34,7 @@ def stream(count: int, output: Path) -> int:
     """
     begun = time.perf_counter()
     with source(count) as made, output.open("wb") as file:
-        child = subprocess.Popen([*S2S, "translate", MODEL, "--beam", "1"], stdin=made.stdout, stdout=file)
+        child = subprocess.Popen([*S2S, "translate", MODEL, "--beam-size", "1"], stdin=made.stdout, stdout=file)
         _, status, usage = os.wait4(child.pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     peak, seconds = usage.ru_maxrss * 1024, time.perf_counter() - begun
@@ -44,24 +44,24 @@ def stream(count: int, output: Path) -> int:
 
 def differing(sources: list[str], outputs: list[str]) -> list[tuple[str, str, str]]:
     """Of a sample of lines, those that alone become something else: source, output, output alone."""
-    from s2s.decoding.loading import Wish, loaded_translator
+    from s2s.decoding.loading import TranslatorConfig, loaded_translator
 
     chosen = random.Random(1).sample(range(len(sources)), SAMPLE)
-    with loaded_translator(Wish([MODEL], "bench", decoding={"beam": 1}), print) as translator:
+    with loaded_translator(TranslatorConfig([MODEL], "bench", decoding={"beam_size": 1}), print) as translator:
         alone = {number: translator.translate([sources[number]])[0].text for number in chosen}
     return [(sources[n], outputs[n], text) for n, text in alone.items() if text != outputs[n]]
 
 
 def is_near_tie(source: str, one: str, other: str) -> bool:
-    """Whether, where two translations part, the model finds their pieces about as probable."""
+    """Whether, where two translations part, the model finds their tokens about as probable."""
     from s2s.decoding.loading import loaded_reference
     from s2s.decoding.scoring import score_lines
 
     with loaded_reference(MODEL, "cpu", True, "bench", print) as translator:
         scored = score_lines(translator, [source, source], [one, other])
-    pairs = zip(*(zip(line.pieces, line.log_probabilities, strict=True) for line in scored), strict=False)
-    gap = next(abs(p - q) for (piece, p), (beside, q) in pairs if piece != beside)
-    print(f"  {source!r}: {one!r}, alone {other!r}: {gap:.3f} nats between the pieces that part them")
+    pairs = zip(*(zip(line.tokens, line.log_probabilities, strict=True) for line in scored), strict=False)
+    gap = next(abs(p - q) for (token, p), (beside, q) in pairs if token != beside)
+    print(f"  {source!r}: {one!r}, alone {other!r}: {gap:.3f} nats between the tokens that part them")
     return gap < NEAR
 
 
@@ -70,14 +70,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=200_000)
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp())
-    os.environ.setdefault("S2S_HOME", str(folder / "home"))
+    directory = Path(tempfile.mkdtemp())
+    os.environ.setdefault("S2S_HOME", str(directory / "home"))
     subprocess.run([*S2S, "train", "numbers/transformer"], check=True, stdout=subprocess.DEVNULL)
-    few, many = stream(FEW, folder / "few"), stream(options.count, folder / "many")
+    few, many = stream(FEW, directory / "few"), stream(options.count, directory / "many")
     with source(options.count) as made:
         assert made.stdout
         sources = made.stdout.read().decode().splitlines()
-    outputs = (folder / "many").read_text().splitlines()
+    outputs = (directory / "many").read_text().splitlines()
     other = differing(sources, outputs)
     near = sum(is_near_tie(*lines) for lines in other)
     print(

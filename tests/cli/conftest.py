@@ -33,8 +33,8 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
 
 
 @pytest.fixture
-def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder, and the current one."""
+def in_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty directory, and the current one."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -42,12 +42,12 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def shell(tmp_path_factory: pytest.TempPathFactory, own_home: Path) -> Callable[..., Result]:
     """`shell("s2s recipes list | head -1")` with bash, where the code is that of the first command that fails."""
-    folder = tmp_path_factory.mktemp("bin")
-    command = folder / "s2s"
+    directory = tmp_path_factory.mktemp("bin")
+    command = directory / "s2s"
     command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m s2s "$@"\n')
     command.chmod(0o755)
     environment = os.environ | {
-        "PATH": f"{folder}:{os.environ['PATH']}",
+        "PATH": f"{directory}:{os.environ['PATH']}",
         "PYTHONPATH": str(Path(s2s.__file__).parents[1]),
     }
 

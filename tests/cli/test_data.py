@@ -16,22 +16,22 @@ algorithm = "bpe"
 
 
 @pytest.fixture
-def recipe(in_folder: Path, run) -> str:
+def recipe(in_directory: Path, run) -> str:
     """A recipe of 40 made pairs, and one with an empty side."""
     pairs = run("data", "make", "numbers", "--count", 40, "--max-items", 2).out.splitlines()
     for column, language in enumerate(("de", "en")):
         texts = [pair.split("\t")[column] for pair in pairs] + ["", "odd"][column : column + 1]
-        (in_folder / f"a.{language}").write_text("".join(f"{text}\n" for text in texts))
-    (in_folder / "own.toml").write_text(RECIPE)
+        (in_directory / f"a.{language}").write_text("".join(f"{text}\n" for text in texts))
+    (in_directory / "own.toml").write_text(RECIPE)
     return "own.toml"
 
 
 def test_prepare_names_the_corpus_and_what_to_do_next(run, recipe: str, own_home: Path):
     done = run("data", "prepare", recipe, "--set", "data.max_length=300")
-    (folder,) = [path for path in (own_home / "corpora").iterdir() if path.is_dir()]
+    (directory,) = [path for path in (own_home / "corpora").iterdir() if path.is_dir()]
     assert (done.code, done.out) == (0, "")
     lines = done.err.splitlines()
-    assert lines[-2] == f"corpus {folder}: train 28, validation 7, test 5 pairs"
+    assert lines[-2] == f"corpus {directory}: train 28, validation 7, test 5 pairs"
     assert lines[-1].startswith(f"Next: s2s data inspect {recipe} --set data.max_length=300")
 
 
@@ -43,7 +43,7 @@ def test_inspect_shows_what_was_dropped_where(run, recipe: str):
     assert "dropped, a side is empty: 1\n    a.de:41 " in done.out
 
 
-def test_inspect_of_a_folder_and_of_its_recipe_are_the_same(run, recipe: str):
+def test_inspect_of_a_directory_and_of_its_recipe_are_the_same(run, recipe: str):
     first = json.loads(run("data", "inspect", recipe, "--json").out)
     assert first["splits"]["train"]["kept"] == 28
     again = run("data", "inspect", first["path"], "--json")
@@ -51,19 +51,19 @@ def test_inspect_of_a_folder_and_of_its_recipe_are_the_same(run, recipe: str):
 
 
 def test_inspect_finds_changed_bytes(run, recipe: str):
-    folder = Path(json.loads(run("data", "inspect", recipe, "--json").out)["path"])
-    content = bytearray((folder / "test.arrow").read_bytes())
+    directory = Path(json.loads(run("data", "inspect", recipe, "--json").out)["path"])
+    content = bytearray((directory / "test.arrow").read_bytes())
     content[-100] ^= 1
-    (folder / "test.arrow").write_bytes(content)
-    done = run("data", "inspect", folder)
+    (directory / "test.arrow").write_bytes(content)
+    done = run("data", "inspect", directory)
     assert (done.code, done.out) == (4, "")
     assert "test.arrow" in done.err
 
 
-def test_a_folder_that_is_no_corpus_is_refused(run, in_folder: Path):
-    done = run("data", "inspect", in_folder)
+def test_a_directory_that_is_no_corpus_is_refused(run, in_directory: Path):
+    done = run("data", "inspect", in_directory)
     assert done.code == 2
-    assert "not the folder of a corpus" in done.err
+    assert "not the directory of a corpus" in done.err
 
 
 def test_test_sentences_in_training_are_told_on_standard_error(run, recipe: str):
@@ -73,9 +73,9 @@ def test_test_sentences_in_training_are_told_on_standard_error(run, recipe: str)
     assert "33 of 41 test sentences also stand in training, 33 of them with the same translation" in done.err
 
 
-def test_invalid_utf8_is_refused_with_its_line_or_dropped(run, recipe: str, in_folder: Path):
-    lines = (in_folder / "a.de").read_bytes().split(b"\n")
-    (in_folder / "a.de").write_bytes(b"\n".join([*lines[:6], b"\xff", *lines[7:]]))
+def test_invalid_utf8_is_refused_with_its_line_or_dropped(run, recipe: str, in_directory: Path):
+    lines = (in_directory / "a.de").read_bytes().split(b"\n")
+    (in_directory / "a.de").write_bytes(b"\n".join([*lines[:6], b"\xff", *lines[7:]]))
     refused = run("data", "prepare", recipe)
     assert refused.code == 3
     assert "a.de:7: invalid UTF-8" in refused.err
@@ -84,8 +84,8 @@ def test_invalid_utf8_is_refused_with_its_line_or_dropped(run, recipe: str, in_f
     assert json.loads(done.out)["splits"]["train"]["dropped"]["invalid"]["count"] == 1
 
 
-def test_unequal_files_are_refused_with_both_counts(run, recipe: str, in_folder: Path):
-    with (in_folder / "a.en").open("a") as file:
+def test_unequal_files_are_refused_with_both_counts(run, recipe: str, in_directory: Path):
+    with (in_directory / "a.en").open("a") as file:
         file.write("one more\n")
     done = run("data", "prepare", recipe)
     assert done.code == 3
@@ -107,14 +107,14 @@ def test_made_numbers_have_as_many_items_as_asked_for(run):
     assert "\t" not in done.out
 
 
-def test_made_numbers_go_to_a_file_that_is_not_replaced(run, in_folder: Path):
+def test_made_numbers_go_to_a_file_that_is_not_replaced(run, in_directory: Path):
     done = run("data", "make", "numbers", "--count", 3, "-o", "n.tsv")
     assert (done.code, done.out) == (0, "")
     assert "wrote n.tsv: 3 lines" in done.err
-    content = (in_folder / "n.tsv").read_text()
+    content = (in_directory / "n.tsv").read_text()
     assert len(content.splitlines()) == 3
     assert run("data", "make", "numbers", "--count", 4, "-o", "n.tsv").code == 2
-    assert (in_folder / "n.tsv").read_text() == content
+    assert (in_directory / "n.tsv").read_text() == content
     assert run("data", "make", "numbers", "--count", 4, "-o", "n.tsv", "--force").code == 0
 
 

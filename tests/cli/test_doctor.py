@@ -18,15 +18,15 @@ def test_a_working_machine(run, own_home):
 def test_as_json(run, own_home):
     report = json.loads(run("doctor", "--json").out)
     assert report["problems"] == []
-    assert report["folders"]["home"] | {"free_bytes": 0} == {
+    assert report["directories"]["home"] | {"free_bytes": 0} == {
         "path": str(own_home),
         "exists": True,
         "writable": True,
         "bytes": 0,
         "free_bytes": 0,
     }
-    assert report["folders"]["registry"]["path"] == str(own_home / "registry")
-    assert report["folders"]["registry"]["exists"] is False
+    assert report["directories"]["registry"]["path"] == str(own_home / "registry")
+    assert report["directories"]["registry"]["exists"] is False
     cpu = report["devices"][-1]
     assert cpu["name"] == "cpu"
     assert cpu["precision"] in {"bf16", "fp32"}
@@ -42,11 +42,11 @@ def test_it_makes_nothing(run, own_home):
 def test_sizes_are_of_what_is_kept(run, own_home):
     (own_home / "corpora").mkdir()
     (own_home / "corpora" / "file").write_bytes(b"x" * 12_345)
-    assert json.loads(run("doctor", "--json").out)["folders"]["home"]["bytes"] == 12_345
+    assert json.loads(run("doctor", "--json").out)["directories"]["home"]["bytes"] == 12_345
 
 
 @pytest.mark.parametrize("variable", ["S2S_HOME", "S2S_REGISTRY", "S2S_LEASES", "S2S_CACHE"])
-def test_a_folder_that_cannot_be_written_is_a_problem(run, monkeypatch, variable):
+def test_a_directory_that_cannot_be_written_is_a_problem(run, monkeypatch, variable):
     monkeypatch.setenv(variable, "/proc/here")
     found = run("doctor")
     assert found.code == 5

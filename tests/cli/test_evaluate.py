@@ -11,10 +11,10 @@ from s2s.registry.store import Registry
 
 
 @pytest.fixture
-def pair(in_folder: Path) -> Path:
-    (in_folder / "test.de").write_text("drei\nvierzig\n12. Mai 2001\n")
-    (in_folder / "test.en").write_text("three\nforty\nMay 12, 2001\n")
-    return in_folder
+def pair(in_directory: Path) -> Path:
+    (in_directory / "test.de").write_text("drei\nvierzig\n12. Mai 2001\n")
+    (in_directory / "test.en").write_text("three\nforty\nMay 12, 2001\n")
+    return in_directory
 
 
 @pytest.mark.usefixtures("trained_home", "pair")
@@ -23,7 +23,7 @@ def test_scores_come_with_how_they_were_got(run: Callable) -> None:
     assert plain.code == 0
     assert [line.split()[0] for line in plain.out.splitlines()] == ["bleu", "chrf", "ter", "exact", "perplexity"]
     assert "beam 2, length penalty 1, patience 2; PyTorch, fp32" in plain.err
-    found = json.loads(run("evaluate", "numbers-attention", "test.de", "test.en", "--beam", 1, "--json").out)
+    found = json.loads(run("evaluate", "numbers-attention", "test.de", "test.en", "--beam-size", 1, "--json").out)
     assert found["decoding"] == "greedy search; PyTorch, fp32"
     assert found["scores"]["bleu"]["signature"].startswith("BLEU|")
     assert found["perplexity"] > 1

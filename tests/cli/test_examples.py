@@ -1,4 +1,4 @@
-"""The examples in the commands' help are run as they stand, each in a folder that holds what they name."""
+"""The examples in the commands' help are run as they stand, each in a directory that holds what they name."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ def prepared(
     to resume and one that is finished.
     """
     workshop = Workshop(tmp_path_factory.mktemp("prepared"), tiny)
-    work, home = workshop.folder / "work", workshop.folder / "home"
+    work, home = workshop.directory / "work", workshop.directory / "home"
     shutil.copytree(trained, home)
     Registry(home / "registry").publish("numbers-transformer", transformer, card)
     unfinished = next((home / "runs").glob("numbers-attention-*")).rename(home / "runs" / "numbers-attention-1a2b3c4d")
@@ -54,16 +54,16 @@ def prepared(
     ):
         done = workshop.run(line)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
-    return workshop.folder
+    return workshop.directory
 
 
 @pytest.mark.parametrize(("command", "example"), EXAMPLES, ids=[example for _, example in EXAMPLES])
 def test_example(prepared, tiny, tmp_path, command, example):
-    folder = tmp_path / "copy"
-    shutil.copytree(prepared, folder)
-    workshop = Workshop(folder, tiny)
+    directory = tmp_path / "copy"
+    shutil.copytree(prepared, directory)
+    workshop = Workshop(directory, tiny)
     if " -o tokenizer.model" in example:
-        (folder / "work" / "tokenizer.model").unlink()
+        (directory / "work" / "tokenizer.model").unlink()
     done = workshop.run(example)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr

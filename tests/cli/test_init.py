@@ -11,11 +11,11 @@ LINES = 40
 
 
 @pytest.fixture
-def files(in_folder: Path) -> Path:
-    """`news.de` and `news.en` in the current folder."""
-    (in_folder / "news.de").write_text("".join(f"Satz Nummer {n}\n" for n in range(LINES)))
-    (in_folder / "news.en").write_text("".join(f"sentence number {n}\n" for n in range(LINES)))
-    return in_folder
+def files(in_directory: Path) -> Path:
+    """`news.de` and `news.en` in the current directory."""
+    (in_directory / "news.de").write_text("".join(f"Satz Nummer {n}\n" for n in range(LINES)))
+    (in_directory / "news.en").write_text("".join(f"sentence number {n}\n" for n in range(LINES)))
+    return in_directory
 
 
 def test_a_recipe_for_two_files(run, files):
@@ -110,7 +110,7 @@ def test_too_little_to_hold_lines_out_of_is_refused(run, files, content):
     assert not list(files.glob("*.toml"))
 
 
-def test_a_missing_file_and_a_folder(run, files):
+def test_a_missing_file_and_a_directory(run, files):
     found = run("init", "--source", "nwes.de", "--target", "news.en")
     assert found.code == 2
     assert "nwes.de" in found.err

@@ -30,7 +30,7 @@ def registry(card) -> Registry:
     found.set_alias("numbers-attention:1", "best")
     plain = {
         "attention": False,
-        "in_words": "GRU with a fixed context",
+        "describe": "GRU with a fixed context",
         "parameters": 9,
         "scores": [],
         "source_language": "",
@@ -99,7 +99,7 @@ def test_show_says_what_it_is_and_how_each_score_was_got(run, registry):
         "avx2, amx_bf16",
         "torch 2.13.0",
         "BLEU 98.7 test · beam 5, length penalty 1 · BLEU|nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0",
-        "perplexity 1.03 test · teacher-forced|unit:piece",
+        "perplexity 1.03 test · teacher-forced|unit:token",
     ):
         assert part in text
 
@@ -122,7 +122,7 @@ def test_show_as_json_holds_the_whole_card(run, registry, card):
 
 def test_a_card_of_others_cannot_drive_the_terminal(run, registry, card):
     hostile = card.model_copy(
-        update={"in_words": "[red]x[/red] \x1b[2J :smile:\nparameters 7", "description": "\x1b]0;a\x07"}
+        update={"describe": "[red]x[/red] \x1b[2J :smile:\nparameters 7", "description": "\x1b]0;a\x07"}
     )
     registry.publish("hostile", {}, hostile)
     for arguments in (("list",), ("show", "hostile")):
@@ -178,38 +178,38 @@ class TestExport:
         return registry.publish("numbers-transformer", transformer, card)
 
     @pytest.mark.parametrize("precision", ["fp32", "int8"])
-    def test_a_folder_that_ctranslate2_reads(self, run, published, in_folder, transformer, precision):
+    def test_a_directory_that_ctranslate2_reads(self, run, published, in_directory, transformer, precision):
         line = ("models", "export", "numbers-transformer", "out", "--format", "ctranslate2", "--precision", precision)
         found = run(*line)
         assert (found.code, found.out) == (0, "")
         assert "wrote out: numbers-transformer:1" in found.err
         assert "ctranslate2.Translator('out')" in found.err
-        names = {path.name for path in (in_folder / "out").iterdir()}
+        names = {path.name for path in (in_directory / "out").iterdir()}
         assert names == {"model.bin", "config.json", "shared_vocabulary.json", "tokenizer.model"}
-        assert (in_folder / "out" / "tokenizer.model").read_bytes() == transformer["tokenizer.model"]
-        pieces = SentencePieceProcessor(model_file="out/tokenizer.model").encode("abc deg", out_type=str)
-        assert ctranslate2.Translator("out").translate_batch([pieces], max_decoding_length=7)[0].hypotheses[0]
-        assert list(in_folder.iterdir()) == [in_folder / "out"]
+        assert (in_directory / "out" / "tokenizer.model").read_bytes() == transformer["tokenizer.model"]
+        tokens = SentencePieceProcessor(model_file="out/tokenizer.model").encode("abc deg", out_type=str)
+        assert ctranslate2.Translator("out").translate_batch([tokens], max_decoding_length=7)[0].hypotheses[0]
+        assert list(in_directory.iterdir()) == [in_directory / "out"]
 
-    def test_fp32_unless_told_otherwise(self, run, published, in_folder):
+    def test_fp32_unless_told_otherwise(self, run, published, in_directory):
         run("models", "export", "numbers-transformer", "out", "--format", "ctranslate2")
         assert ctranslate2.Translator("out").compute_type == "float32"
 
-    def test_what_is_there_stays(self, run, published, in_folder):
-        (in_folder / "out").mkdir()
+    def test_what_is_there_stays(self, run, published, in_directory):
+        (in_directory / "out").mkdir()
         found = run("models", "export", "numbers-transformer", "out", "--format", "ctranslate2")
         assert found.code == 2
         assert "out exists" in found.err
-        assert list((in_folder / "out").iterdir()) == []
+        assert list((in_directory / "out").iterdir()) == []
 
     @pytest.mark.usefixtures("trained_home")
-    def test_a_model_that_cannot_be_expressed(self, run, in_folder):
+    def test_a_model_that_cannot_be_expressed(self, run, in_directory):
         found = run("models", "export", "numbers-attention:1", "out", "--format", "ctranslate2")
         assert found.code == 2
         assert "numbers-attention:1: its encoder is no Transformer" in found.err
-        assert list(in_folder.iterdir()) == []
+        assert list(in_directory.iterdir()) == []
 
-    def test_a_folder_that_cannot_be_written(self, run, published):
+    def test_a_directory_that_cannot_be_written(self, run, published):
         found = run("models", "export", "numbers-transformer", "/proc/here/out", "--format", "ctranslate2")
         assert found.code in {2, 5}
         assert "/proc/here/out" in found.err

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-SMALL = ("--set", "tokenizer.vocabulary=50", "--set", "model.embedding=8", "--set", "model.encoder.width=6")
-SMALL = (*SMALL, "--set", "model.decoder.width=10", "--set", "model.decoder.attention_width=7")
+SMALL = ("--set", "tokenizer.vocab_size=50", "--set", "model.embedding_size=8", "--set", "model.encoder.hidden_size=6")
+SMALL = (*SMALL, "--set", "model.decoder.hidden_size=10", "--set", "model.decoder.attention_size=7")
 BLOCKS = ("--set", "model.encoder.family=transformer", "--set", "model.decoder.family=transformer")
 
 
@@ -20,7 +20,7 @@ def test_the_network_in_words_and_figures(run):
     assert figures[0] == ["embeddings: source, target, output (one table)", "400"]
     assert figures[1] == ["encoder", "576"]
     assert figures[2] == ["output bias", "50"]
-    for title in ("training, 32 × 32 pieces", "decoding, 25 × 32 pieces, beam 5"):
+    for title in ("training, 32 × 32 tokens", "decoding, 25 × 32 tokens, beam 5"):
         assert any(line.startswith(title) and line.split()[-2:] == ["fp32", "bf16"] for line in lines)
     assert found.err == "Next: s2s train numbers/attention\n"
     assert [line for line in lines if len(line) > 80 and line != lines[0]] == []
@@ -30,7 +30,7 @@ def test_the_network_in_words_and_figures(run):
 def test_json_has_the_same_and_adds_up(run):
     found = run("plan", "numbers/attention", *SMALL, "--json")
     plan = json.loads(found.out)
-    assert plan["in_words"].startswith("bidirectional GRU encoder")
+    assert plan["describe"].startswith("bidirectional GRU encoder")
     assert plan["parameters"] == sum(part["parameters"] for part in plan["parts"])
     assert plan["training_memory"]["bf16"]["weights"] == 4 * plan["parameters"]
     assert plan["decoding_memory"]["bf16"]["weights"] == 2 * plan["parameters"]
@@ -39,13 +39,13 @@ def test_json_has_the_same_and_adds_up(run):
     assert f"{plan['parameters']:,}" in run("plan", "numbers/attention", *SMALL).out
 
 
-def test_neither_data_nor_a_home_is_needed(run, in_folder, own_home):
-    found = run("plan", "multi30k/attention", *BLOCKS, "--set", "data.root=nowhere", "--set", "decoding.beam=1")
+def test_neither_data_nor_a_home_is_needed(run, in_directory, own_home):
+    found = run("plan", "multi30k/attention", *BLOCKS, "--set", "data.root=nowhere", "--set", "decoding.beam_size=1")
     assert found.code == 0
     assert "multi30k-attention: 6-layer Transformer encoder; 6-layer Transformer decoder\n" in found.out
     assert "decoding, greedy" in found.out
     assert list(own_home.iterdir()) == []
-    assert list(in_folder.iterdir()) == []
+    assert list(in_directory.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_a_mistake_names_what_is_near(run, arguments, message):
 def test_compiler_of_torch_is_not_needed_to_build_shapes():
     """It takes a second to import, and what counts parameters alone does without."""
     code = (
-        "import sys; from s2s.models.size import shapes_of; from s2s.recipe.loading import load_recipe;"
-        "shapes_of(load_recipe('numbers/attention')); print('torch._dynamo' in sys.modules)"
+        "import sys; from s2s.models.size import meta_model; from s2s.recipe.loading import load_recipe;"
+        "meta_model(load_recipe('numbers/attention')); print('torch._dynamo' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout == "False\n"

@@ -15,9 +15,9 @@ def command_lines() -> list[str]:
     return [line for line in lines if line.startswith("s2s ")]
 
 
-def stop_a_run(folder: Path) -> None:
+def stop_a_run(directory: Path) -> None:
     """Make of the finished run of `mine` the unfinished one that README names."""
-    run = next((folder / "home" / "runs").glob("mine-*")).rename(folder / "home" / "runs" / RESUMED)
+    run = next((directory / "home" / "runs").glob("mine-*")).rename(directory / "home" / "runs" / RESUMED)
     record = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(record | {"published": None}))
 

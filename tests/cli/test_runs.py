@@ -9,7 +9,7 @@ import tomli_w
 
 from s2s.cli.console import out
 from s2s.recipe.load import load_recipe
-from s2s.training.runs.record import RunRecord, runs_folder
+from s2s.training.runs.record import RunRecord, runs_directory
 
 HEAVY = {"torch", "datasets", "sacrebleu", "sentencepiece", "matplotlib", "pyarrow"}
 LOOK = """
@@ -22,8 +22,8 @@ print(json.dumps(list(sys.modules)))
 HOLD = """
 import sys
 from pathlib import Path
-from s2s.io.locks import only_writer
-with only_writer(Path(sys.argv[1]), "at work"):
+from s2s.io.locks import exclusive_lock
+with exclusive_lock(Path(sys.argv[1]), "at work"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -40,16 +40,16 @@ LINES = [
 
 def made(name: str, lines=LINES, *, published: str | None = None, created: str = "2026-01-02T03:04:05+00:00") -> Path:
     """A run of `numbers/attention` under a name, with what it has recorded and a checkpoint."""
-    folder = runs_folder() / name
+    directory = runs_directory() / name
     model = name.rpartition("-")[0]
-    RunRecord("ab" * 32, model, "cd" * 32, "cpu", "bf16", 2, created, published).write(folder)
+    RunRecord("ab" * 32, model, "cd" * 32, "cpu", "bf16", 2, created, published).write(directory)
     recipe = load_recipe("numbers/attention", [f"name={model}"])
-    (folder / "recipe.toml").write_bytes(tomli_w.dumps(recipe.as_dict()).encode())
-    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    checkpoint = folder / "checkpoints" / "00000060"
+    (directory / "recipe.toml").write_bytes(tomli_w.dumps(recipe.as_dict()).encode())
+    (directory / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    checkpoint = directory / "checkpoints" / "00000060"
     checkpoint.mkdir(parents=True)
     (checkpoint / "manifest.json").write_bytes(bytes(1_250_000))
-    return folder
+    return directory
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_wide_terminal_has_the_table(run, terminal):
 
 
 def test_a_list_as_json(run):
-    folder = made("words-ab")
+    directory = made("words-ab")
     (found,) = json.loads(run("runs", "list", "--json").out)
     best = found.pop("best")
     assert found.pop("bytes") > 1_250_000
@@ -121,7 +121,7 @@ def test_a_list_as_json(run):
         "updates": 120,
         "done": 0.41,
         "began": "2026-01-02T03:04:05+00:00",
-        "folder": str(folder),
+        "directory": str(directory),
     }
 
 
@@ -132,10 +132,10 @@ def test_an_empty_list_names_the_next_command(run):
     assert json.loads(run("runs", "list", "--json").out) == []
 
 
-def test_damaged_and_half_made_folders_hide_no_run(run):
+def test_damaged_and_half_made_directories_hide_no_run(run):
     made("words-ab")
     (made("broken-cd") / "run.json").write_text("{")
-    (runs_folder() / "half-ef").mkdir()
+    (runs_directory() / "half-ef").mkdir()
     newer = made("newer-01")
     record = json.loads((newer / "run.json").read_text())
     (newer / "run.json").write_text(json.dumps(record | {"schema": 99}))
@@ -150,7 +150,7 @@ def test_damaged_and_half_made_folders_hide_no_run(run):
 
 
 def test_show_says_what_it_is_and_how_far_it_came(run, moved):
-    folder = made("words-ab")
+    directory = made("words-ab")
     found = run("runs", "show", "words-ab")
     name, *lines = found.out.splitlines()
     assert name == "words-ab"
@@ -168,22 +168,22 @@ def test_show_says_what_it_is_and_how_far_it_came(run, moved):
         "best": "update 60: loss 3.500, BLEU 12.3; checkpoints/00000060",
         "signature": SIGNATURE,
         "checkpoints": "60",
-        "files": f"{folder}: checkpoints, metrics.jsonl, recipe.toml, run.json (1.3 MB)",
+        "files": f"{directory}: checkpoints, metrics.jsonl, recipe.toml, run.json (1.3 MB)",
     }
     assert found.err == "Next: s2s resume words-ab\n"
 
 
 def test_show_of_a_run_that_was_trained(run, trained_home):
-    (folder,) = (trained_home / "runs").glob("numbers-attention-*")
-    found = run("runs", "show", folder.name)
+    (directory,) = (trained_home / "runs").glob("numbers-attention-*")
+    found = run("runs", "show", directory.name)
     assert found.code == 0
     assert "  state       finished: numbers-attention:1\n" in found.out
     assert "  validation  update 12: loss " in found.out
     assert "log.txt" in found.out
     assert found.err == "Next: s2s translate numbers-attention:1\n"
-    shown = json.loads(run("runs", "show", folder, "--json").out)
+    shown = json.loads(run("runs", "show", directory, "--json").out)
     assert (shown["state"], shown["published"], shown["updates"]) == ("finished", "numbers-attention:1", 12)
-    assert shown["in_words"] == "bidirectional GRU encoder; GRU decoder with additive attention"
+    assert shown["describe"] == "bidirectional GRU encoder; GRU decoder with additive attention"
     assert shown["validation"]["update"] == 12
     assert shown["best"]["update"] in shown["checkpoints"]
     assert shown["training"] is None  # twelve updates are too few for a line
@@ -211,10 +211,10 @@ def test_unknown_and_damaged_runs(run):
 
 
 def test_texts_of_others_cannot_drive_the_terminal(run):
-    folder = made("words-ab", published="a\x1b[31mb:1\nc")
-    recipe = (folder / "recipe.toml").read_text()
-    (folder / "recipe.toml").write_text(recipe.replace("German numbers", "German \\u001b[31m[red]numbers"))
-    (folder / "\x1b[31m").touch()
+    directory = made("words-ab", published="a\x1b[31mb:1\nc")
+    recipe = (directory / "recipe.toml").read_text()
+    (directory / "recipe.toml").write_text(recipe.replace("German numbers", "German \\u001b[31m[red]numbers"))
+    (directory / "\x1b[31m").touch()
     for command in (("list",), ("show", "words-ab"), ("plot", "words-ab")):
         found = run("runs", *command)
         assert found.code == 0
@@ -228,14 +228,14 @@ def test_a_plot_fits_the_width_it_is_given(shell):
         lines = found.out.splitlines()
         assert found.code == 0
         assert max(map(len, lines)) == width
-        assert "loss in nats per piece" in lines
+        assert "loss in nats per token" in lines
         assert "validation BLEU" in lines
         assert "validation chrF" not in lines
         assert "\x1b" not in found.out
     assert lines[-1] == "a training  A validation  words-ab"
 
 
-def test_a_plot_of_several_runs_and_as_svg(run, in_folder):
+def test_a_plot_of_several_runs_and_as_svg(run, in_directory):
     made("words-ab")
     made("other-cd", [line | {"chrf": 40.0} for line in LINES])
     found = run("runs", "plot", "words-ab", "other-cd", "words-ab", "-o", "curves.svg")
@@ -266,42 +266,42 @@ def test_a_run_without_figures_is_left_out_of_a_plot(run):
 
 
 def test_a_plot_of_a_run_that_was_killed_while_it_wrote(run):
-    folder = made("words-ab")
-    with (folder / "metrics.jsonl").open("a") as file:
+    directory = made("words-ab")
+    with (directory / "metrics.jsonl").open("a") as file:
         file.write('{"kind": "training", "upd')
     assert run("runs", "plot", "words-ab").code == 0
 
 
 def test_removing_names_what_it_frees(run):
-    folder = made("words-ab", published="words:1")
+    directory = made("words-ab", published="words:1")
     found = run("runs", "rm", "words-ab")
     assert (found.code, found.out) == (0, "")
-    assert found.err == f"removed {folder}, freed 1.3 MB. Next: s2s runs list\n"
-    assert not folder.exists()
+    assert found.err == f"removed {directory}, freed 1.3 MB. Next: s2s runs list\n"
+    assert not directory.exists()
     assert run("runs", "show", "words-ab").code == 2
 
 
 def test_an_unfinished_run_is_removed_by_force_alone(run):
-    folder = made("words-ab")
+    directory = made("words-ab")
     refused = run("runs", "rm", "words-ab")
     assert refused.code == 2
     assert "120 updates of training and 1 checkpoint would be lost" in refused.err
     assert "--force" in refused.err
-    assert folder.exists()
+    assert directory.exists()
     assert run("runs", "rm", "words-ab", "--force").code == 0
-    assert not folder.exists()
+    assert not directory.exists()
 
 
 def test_a_half_made_run_is_removed_by_force_alone(run):
-    (runs_folder() / "half-ef").mkdir(parents=True)
+    (runs_directory() / "half-ef").mkdir(parents=True)
     assert run("runs", "rm", "half-ef").code == 2
     assert run("runs", "rm", "half-ef", "--force").code == 0
     assert run("runs", "list").code == 0
 
 
 def test_a_run_that_is_being_trained_is_shown_and_stays(run):
-    folder = made("words-ab")
-    command = [sys.executable, "-c", HOLD, str(folder / "lock")]
+    directory = made("words-ab")
+    command = [sys.executable, "-c", HOLD, str(directory / "lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"
         assert "training, 41 %" in run("runs", "list").out
@@ -313,18 +313,18 @@ def test_a_run_that_is_being_trained_is_shown_and_stays(run):
     assert refused.code == 5
     assert f"process {process.pid} is training run words-ab" in refused.err
     assert "hint: stop it first" in refused.err
-    assert (folder / "run.json").exists()
+    assert (directory / "run.json").exists()
     assert run("runs", "rm", "words-ab", "--force").code == 0
 
 
 def test_the_model_of_a_run_that_is_removed_stays(run, trained_home):
-    (folder,) = (trained_home / "runs").glob("numbers-attention-*")
-    assert run("runs", "rm", folder.name).code == 0
+    (directory,) = (trained_home / "runs").glob("numbers-attention-*")
+    assert run("runs", "rm", directory.name).code == 0
     found = run("models", "show", "numbers-attention:1", "--json")
     assert json.loads(found.out)["model"] == "numbers-attention"
 
 
-def test_no_command_imports_what_is_slow(in_folder):
+def test_no_command_imports_what_is_slow(in_directory):
     made("words-ab")
     done = subprocess.run([sys.executable, "-c", LOOK], stdout=subprocess.PIPE, text=True, check=True)
     modules = json.loads(done.stdout.splitlines()[-1])

@@ -23,33 +23,33 @@ TARGETS = ["twenty-one", "12 March 1999", "é\u2028 forty", "forty ; 3 May 2020"
 
 
 @pytest.fixture
-def pairs(in_folder: Path) -> Path:
-    """A folder with `s.de` and `t.en`, five lines each."""
-    (in_folder / "s.de").write_text("".join(f"{line}\n" for line in SOURCES))
-    (in_folder / "t.en").write_text("".join(f"{line}\n" for line in TARGETS))
-    return in_folder
+def pairs(in_directory: Path) -> Path:
+    """A directory with `s.de` and `t.en`, five lines each."""
+    (in_directory / "s.de").write_text("".join(f"{line}\n" for line in SOURCES))
+    (in_directory / "t.en").write_text("".join(f"{line}\n" for line in TARGETS))
+    return in_directory
 
 
 def publish_a_lively_model() -> None:
-    """`lively:1`, which writes words in one piece, so that text gives its pieces again, and nothing that a search
+    """`lively:1`, which writes words in one token, so that text gives its tokens again, and nothing that a search
     leaves out.
     """
     version = Registry.default().resolve("numbers-attention")
     files = {name: version.read(name) for name in version.files}
     tokenizer = Tokenizer(files["tokenizer.model"])
     weights = {name: 3 * value for name, value in load(files["weights.safetensors"]).items()}
-    words = [len(piece) > 1 and piece[0] == "▁" for piece in tokenizer.pieces(range(tokenizer.size))]
+    words = [len(token) > 1 and token[0] == "▁" for token in tokenizer.tokens(range(tokenizer.size))]
     words[EOS] = True
     weights["bias"][~torch.tensor(words)] = -40
     weights["bias"][EOS] += 1
     Registry.default().publish("lively", files | {"weights.safetensors": save(weights)}, version.card)
 
 
-def test_a_translation_has_the_score_that_translate_gives(in_folder: Path, run: Callable) -> None:
+def test_a_translation_has_the_score_that_translate_gives(in_directory: Path, run: Callable) -> None:
     publish_a_lively_model()
-    (in_folder / "s.de").write_text("".join(f"{a} {b}\n" for a in SOURCES for b in ["drei", "x", *SOURCES]))
+    (in_directory / "s.de").write_text("".join(f"{a} {b}\n" for a in SOURCES for b in ["drei", "x", *SOURCES]))
     found = [json.loads(line) for line in run("translate", "lively", "s.de", "--json").out.splitlines()]
-    (in_folder / "t.en").write_text("".join(f"{row['text']}\n" for row in found))
+    (in_directory / "t.en").write_text("".join(f"{row['text']}\n" for row in found))
     scored = [json.loads(line) for line in run("score", "lively", "s.de", "t.en", "--json").out.splitlines()]
     ended = [
         (row["score"], line)
@@ -58,10 +58,10 @@ def test_a_translation_has_the_score_that_translate_gives(in_folder: Path, run: 
     ]
     assert len({line["log_probability"] for _, line in ended}) > 5
     for score, line in ended:
-        assert score * line["pieces"] == pytest.approx(line["log_probability"], abs=1e-4)
+        assert score * line["tokens"] == pytest.approx(line["log_probability"], abs=1e-4)
 
 
-def test_a_line_for_each_pair_and_its_pieces_add_up_to_it(pairs: Path, run: Callable) -> None:
+def test_a_line_for_each_pair_and_its_tokens_add_up_to_it(pairs: Path, run: Callable) -> None:
     done = run("score", "numbers-attention", "s.de", "t.en")
     assert done.code == 0
     totals = [float(line) for line in done.out.splitlines()]
@@ -71,11 +71,11 @@ def test_a_line_for_each_pair_and_its_pieces_add_up_to_it(pairs: Path, run: Call
     for total, text, line in zip(totals, TARGETS, shown, strict=True):
         first, _, tokens = line.partition("\t")
         fields = tokens.split(" ")
-        pieces, figures = fields[::2], [float(field) for field in fields[1::2]]
+        tokens, figures = fields[::2], [float(field) for field in fields[1::2]]
         assert float(first) == total == pytest.approx(sum(figures), abs=1e-4 * len(figures))
-        assert pieces[-1] == "</s>"
-        if "<unk>" not in pieces:
-            assert "".join(pieces[:-1]).replace("▁", " ").strip() == text
+        assert tokens[-1] == "</s>"
+        if "<unk>" not in tokens:
+            assert "".join(tokens[:-1]).replace("▁", " ").strip() == text
 
 
 def test_json_lines(pairs: Path, run: Callable) -> None:
@@ -84,30 +84,30 @@ def test_json_lines(pairs: Path, run: Callable) -> None:
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert [row["log_probability"] for row in rows] == pytest.approx(plain, abs=1e-4)
     assert [row["bytes"] for row in rows] == [len(text.encode()) for text in TARGETS]
-    assert all(row.keys() == {"log_probability", "pieces", "bytes"} for row in rows)
+    assert all(row.keys() == {"log_probability", "tokens", "bytes"} for row in rows)
     assert "perplexity" in done.err
     for row in map(
         json.loads, run("score", "numbers-attention", "s.de", "t.en", "--json", "--tokens").out.splitlines()
     ):
-        assert len(row["tokens"]) == row["pieces"]
+        assert len(row["tokens"]) == row["tokens"]
         assert sum(token["log_probability"] for token in row["tokens"]) == pytest.approx(
-            row["log_probability"], abs=1e-5 * row["pieces"]
+            row["log_probability"], abs=1e-5 * row["tokens"]
         )
 
 
 def test_the_summary_is_evaluates_perplexity_and_bits_per_byte(pairs: Path, run: Callable) -> None:
     done = run("score", "numbers-attention", "s.de", "t.en", "--json")
     rows = [json.loads(line) for line in done.out.splitlines()]
-    nats, pieces = -sum(row["log_probability"] for row in rows), sum(row["pieces"] for row in rows)
+    nats, tokens = -sum(row["log_probability"] for row in rows), sum(row["tokens"] for row in rows)
     size = len((pairs / "t.en").read_bytes()) - 5
     expected = json.loads(run("evaluate", "numbers-attention", "s.de", "t.en", "--json").out)["perplexity"]
     found = re.fullmatch(
-        r"5 lines, (\d+) pieces: log-probability (\S+), perplexity (\S+), (\S+) bits per byte\n", done.err
+        r"5 lines, (\d+) tokens: log-probability (\S+), perplexity (\S+), (\S+) bits per byte\n", done.err
     )
     assert found
-    assert int(found[1]) == pieces
+    assert int(found[1]) == tokens
     assert float(found[2]) == pytest.approx(-nats, abs=1e-3)
-    assert float(found[3]) == pytest.approx(expected, abs=1e-3) == pytest.approx(math.exp(nats / pieces), abs=1e-3)
+    assert float(found[3]) == pytest.approx(expected, abs=1e-3) == pytest.approx(math.exp(nats / tokens), abs=1e-3)
     assert float(found[4]) == pytest.approx(nats / math.log(2) / size, abs=1e-4)
 
 
@@ -156,7 +156,7 @@ def test_alignments_join_words(pairs: Path, run: Callable) -> None:
         (["numbers-attention", "no.de", "t.en"], 2, "no.de"),
         (["numbers-attention", "s.de", "no.en"], 2, "no.en"),
         (["numbers-attention", "s.de"], 2, "TGT"),
-        (["numbers-attention", "s.de", "."], 2, "folder"),
+        (["numbers-attention", "s.de", "."], 2, "directory"),
         (["numbers-attention", "-", "-"], 2, "standard input"),
         (["numbers-attention", "s.de", "short.en"], 3, "s.de has 5 lines and short.en has 4"),
         (["numbers-attention", "short.en", "t.en"], 3, "short.en has 4 lines and t.en has 5"),

@@ -30,14 +30,14 @@ def test_train_ends_by_naming_the_model_and_the_next_command(
     [
         (["numbers/atention"], 2, "did you mean numbers/attention"),
         (["numbers/attention", "--set", "training.batch_token=3"], 2, "did you mean batch_tokens"),
-        (["numbers/attention", "--set", "tokenizer.vocabulary=20000"], 2, "tokenizer.vocabulary"),
+        (["numbers/attention", "--set", "tokenizer.vocab_size=20000"], 2, "tokenizer.vocab_size"),
         (["numbers/attention", "--name", "Not A Name"], 2, "name"),
         (["multi30k/attention", "--set", "data.root=nowhere"], 2, "data.root"),
         (["nowhere.toml"], 2, "nowhere.toml"),
     ],
 )
 def test_bad_recipes_leave_nothing_behind(
-    arguments: list[str], code: int, message: str, run: Callable, own_home: Path, in_folder: Path
+    arguments: list[str], code: int, message: str, run: Callable, own_home: Path, in_directory: Path
 ) -> None:
     small = ["--set", "data.generator.train=200"] if "numbers" in arguments[0] else []
     done = run("train", *arguments, *small)
@@ -46,50 +46,50 @@ def test_bad_recipes_leave_nothing_behind(
     assert not (own_home / "runs").exists()
 
 
-def test_two_files_of_ones_own(run: Callable, in_folder: Path) -> None:
+def test_two_files_of_ones_own(run: Callable, in_directory: Path) -> None:
     make = ["data", "make", "numbers", "--count", "400", "--seed", "3", "-o", "pairs.tsv"]
     assert run(*make).code == 0
-    rows = [line.split("\t") for line in (in_folder / "pairs.tsv").read_text().splitlines()]
+    rows = [line.split("\t") for line in (in_directory / "pairs.tsv").read_text().splitlines()]
     for side, name in enumerate(("a.de", "a.en")):
-        (in_folder / name).write_text("".join(f"{row[side]}\n" for row in rows))
+        (in_directory / name).write_text("".join(f"{row[side]}\n" for row in rows))
     assert run("init", "--source", "a.de", "--target", "a.en", "--name", "mine", "-o", "mine.toml").code == 0
     small = [
-        "training.limit=2 updates",
+        "training.stop_after=2 updates",
         "training.validate_every=1 updates",
-        "model.embedding=8",
+        "model.embedding_size=8",
         "decoding.max_ratio=0.2",
     ]
-    small += ["model.encoder.width=8", "model.decoder.width=8"]
+    small += ["model.encoder.hidden_size=8", "model.decoder.hidden_size=8"]
     done = run("train", "mine.toml", *settings(small))
     assert done.code == 0, done.err
-    assert run("translate", "mine", "a.de", "-o", "out.en", "--beam", "1").code == 0
-    assert (in_folder / "out.en").read_text().count("\n") == 400
+    assert run("translate", "mine", "a.de", "-o", "out.en", "--beam-size", "1").code == 0
+    assert (in_directory / "out.en").read_text().count("\n") == 400
 
 
-def test_unequal_files_are_refused_with_both_counts(run: Callable, in_folder: Path) -> None:
-    (in_folder / "a.de").write_text("eins\nzwei\n")
-    (in_folder / "a.en").write_text("one\n")
+def test_unequal_files_are_refused_with_both_counts(run: Callable, in_directory: Path) -> None:
+    (in_directory / "a.de").write_text("eins\nzwei\n")
+    (in_directory / "a.en").write_text("one\n")
     done = run("evaluate", "numbers-attention", "a.de", "a.en")
     assert done.code == 3
     assert "2 lines" in done.err
     assert "1" in done.err
 
 
-def test_evaluate_prints_scores_with_signatures(run: Callable, in_folder: Path, trained_home: Path) -> None:
-    (in_folder / "a.de").write_text("drei\nvier\n")
-    (in_folder / "a.en").write_text("three\nfour\n")
+def test_evaluate_prints_scores_with_signatures(run: Callable, in_directory: Path, trained_home: Path) -> None:
+    (in_directory / "a.de").write_text("drei\nvier\n")
+    (in_directory / "a.en").write_text("three\nfour\n")
     done = run("evaluate", "numbers-attention", "a.de", "a.en", "--json", "-o", "out.en")
     assert done.code == 0
     found = json.loads(done.out)
     assert found["scores"].keys() == {"bleu", "chrf", "ter", "exact"}
     assert found["scores"]["bleu"]["signature"].startswith("BLEU|nrefs:1|case:mixed")
     assert found["perplexity"] > 1
-    assert (in_folder / "out.en").read_text().count("\n") == 2
+    assert (in_directory / "out.en").read_text().count("\n") == 2
     assert "BLEU|nrefs:1" in run("evaluate", "numbers-attention", "a.de", "a.en").out
 
 
 def test_compare_prints_figures_and_writes_page_table_cells_and_picture(
-    run: Callable, in_folder: Path, trained_home: Path, tiny: list[str]
+    run: Callable, in_directory: Path, trained_home: Path, tiny: list[str]
 ) -> None:
     done = run(
         "compare",
@@ -104,17 +104,17 @@ def test_compare_prints_figures_and_writes_page_table_cells_and_picture(
     assert done.code == 0, done.err
     for shown in ("numbers-bottleneck", "numbers-attention", "BLEU", "perplexity", "BLEU|nrefs:1|case:mixed"):
         assert shown in done.out
-    page = (in_folder / "report.html").read_text()
+    page = (in_directory / "report.html").read_text()
     assert "numbers-attention" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
-    assert (in_folder / "cells" / "numbers-attention.json").exists()
-    assert (in_folder / "result.svg").read_text().startswith("<svg")
+    assert (in_directory / "cells" / "numbers-attention.json").exists()
+    assert (in_directory / "result.svg").read_text().startswith("<svg")
     refused = run("compare", "numbers/bottleneck", "numbers/attention", *settings(tiny), "--results", "RESULTS.md")
     assert refused.code == 2
     assert "RESULTS.md exists" in refused.err
-    folder = run("compare", "numbers/bottleneck", "numbers/attention", *settings(tiny), "--results", ".", "--force")
-    assert folder.code == 2
-    assert "it is a folder" in folder.err
+    directory = run("compare", "numbers/bottleneck", "numbers/attention", *settings(tiny), "--results", ".", "--force")
+    assert directory.code == 2
+    assert "it is a directory" in directory.err
     as_json = json.loads(run("compare", "numbers-bottleneck", "numbers-attention", "--json").out)
     assert [system["name"] for system in as_json["systems"]] == ["numbers-bottleneck", "numbers-attention"]
     assert all("signature" in system["scores"]["bleu"] for system in as_json["systems"])

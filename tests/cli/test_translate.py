@@ -24,23 +24,23 @@ pytestmark = pytest.mark.usefixtures("trained_home")
 
 
 def test_as_many_lines_out_as_in_and_the_same_from_files_pipes_and_gz(
-    shell: Callable, in_folder: Path, run: Callable
+    shell: Callable, in_directory: Path, run: Callable
 ) -> None:
     text = "einundzwanzig\n\n12. März 1999"
     piped = shell(f"printf '{text}' | s2s translate numbers-attention")
     assert piped.code == 0
     assert piped.out.count("\n") == 3
     assert piped.out.split("\n")[1] == ""
-    (in_folder / "in.de").write_text(text)
-    (in_folder / "in.de.gz").write_bytes(gzip.compress(text.encode()))
+    (in_directory / "in.de").write_text(text)
+    (in_directory / "in.de.gz").write_bytes(gzip.compress(text.encode()))
     done = run("translate", "numbers-attention", "in.de", "in.de.gz", "-o", "out.en")
     assert done.code == 0
-    assert (in_folder / "out.en").read_text() == 2 * piped.out
+    assert (in_directory / "out.en").read_text() == 2 * piped.out
     assert "wrote out.en: 6 lines" in done.err
 
 
-def test_progress_is_a_line_now_and_then(in_folder: Path, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    (in_folder / "in.de").write_text("drei\n" * 5)
+def test_progress_is_a_line_now_and_then(in_directory: Path, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    (in_directory / "in.de").write_text("drei\n" * 5)
     assert "lines/s" not in run("translate", "numbers-attention", "in.de").err
     monkeypatch.setattr(line_progress, "EVERY", 0.0)
     monkeypatch.setattr(streaming, "WINDOW", 2)
@@ -52,19 +52,19 @@ def test_no_bytes_are_no_lines(shell: Callable) -> None:
     assert shell("s2s translate numbers-attention < /dev/null") == (0, "", "")
 
 
-def test_an_output_that_exists_or_is_an_input_is_refused(in_folder: Path, run: Callable) -> None:
-    (in_folder / "in.de").write_text("drei\n")
-    (in_folder / "out.en").write_text("precious\n")
+def test_an_output_that_exists_or_is_an_input_is_refused(in_directory: Path, run: Callable) -> None:
+    (in_directory / "in.de").write_text("drei\n")
+    (in_directory / "out.en").write_text("precious\n")
     refused = run("translate", "numbers-attention", "in.de", "-o", "out.en")
     assert refused.code == 2
     assert "--force" in refused.err
     same = run("translate", "numbers-attention", "in.de", "-o", "in.de", "--force")
     assert same.code == 2
     assert "input as well" in same.err
-    assert (in_folder / "out.en").read_text() == "precious\n"
-    assert (in_folder / "in.de").read_text() == "drei\n"
+    assert (in_directory / "out.en").read_text() == "precious\n"
+    assert (in_directory / "in.de").read_text() == "drei\n"
     assert run("translate", "numbers-attention", "in.de", "-o", "out.en", "--force").code == 0
-    assert (in_folder / "out.en").read_text() != "precious\n"
+    assert (in_directory / "out.en").read_text() != "precious\n"
 
 
 @pytest.mark.parametrize(
@@ -72,14 +72,14 @@ def test_an_output_that_exists_or_is_an_input_is_refused(in_folder: Path, run: C
     [
         (["numbers-atention", "in.de"], 2, "did you mean numbers-attention"),
         (["numbers-attention", "no.de"], 2, "no.de"),
-        (["numbers-attention", "."], 2, "folder"),
+        (["numbers-attention", "."], 2, "directory"),
         (["numbers-attention", "broken.gz"], 3, "broken.gz"),
         (["numbers-attention", "bad.de", "--strict"], 3, "bad.de:2"),
         (["numbers-bottleneck", "in.de", "--show-attention"], 2, "no attention"),
         (["numbers-attention", "in.de", "--device", "cuda:7"], 5, "cuda:7"),
-        (["numbers-attention", "in.de", "--beam", "0"], 2, "--beam"),
+        (["numbers-attention", "in.de", "--beam-size", "0"], 2, "--beam-size"),
         (["numbers-attention", "in.de", "--temperature", "2"], 2, "--sample"),
-        (["numbers-attention", "in.de", "--sample", "--beam", "2"], 2, "samples are drawn"),
+        (["numbers-attention", "in.de", "--sample", "--beam-size", "2"], 2, "samples are drawn"),
         (["numbers-attention", "in.de", "--stopping", "exact", "--patience", "3"], 2, "--stopping first"),
         (["numbers-attention", "in.de", "--min-ratio", "4"], 2, "--min-ratio: min_ratio (4) is larger"),
         (["numbers-attention", "in.de", "--max-ratio", "1e300"], 2, "--max-ratio"),
@@ -94,24 +94,26 @@ def test_an_output_that_exists_or_is_an_input_is_refused(in_folder: Path, run: C
     ],
 )
 def test_bad_input_is_one_clear_message(
-    arguments: list[str], code: int, message: str, in_folder: Path, run: Callable
+    arguments: list[str], code: int, message: str, in_directory: Path, run: Callable
 ) -> None:
-    (in_folder / "in.de").write_text("drei\nvier\n")
-    (in_folder / "bad.de").write_bytes(b"drei\nvi\xffer\n")
-    (in_folder / "broken.gz").write_bytes(gzip.compress(b"drei\n" * 9)[:-9])
+    (in_directory / "in.de").write_text("drei\nvier\n")
+    (in_directory / "bad.de").write_bytes(b"drei\nvi\xffer\n")
+    (in_directory / "broken.gz").write_bytes(gzip.compress(b"drei\n" * 9)[:-9])
     done = run("translate", *arguments, "-o", "new.en")
     assert done.code == code
     assert message in done.err
     assert "Traceback" not in done.err
-    assert not (in_folder / "new.en").exists()
+    assert not (in_directory / "new.en").exists()
 
 
-def test_pipes_and_devices_are_written_to_and_never_replaced(in_folder: Path, run: Callable, shell: Callable) -> None:
-    (in_folder / "in.de").write_text("drei\n")
-    os.mkfifo(in_folder / "pipe")
+def test_pipes_and_devices_are_written_to_and_never_replaced(
+    in_directory: Path, run: Callable, shell: Callable
+) -> None:
+    (in_directory / "in.de").write_text("drei\n")
+    os.mkfifo(in_directory / "pipe")
     done = shell("cat pipe & s2s translate numbers-attention in.de -o pipe --force && wait")
     assert (done.code, done.out.count("\n")) == (0, 1)
-    assert (in_folder / "pipe").is_fifo()
+    assert (in_directory / "pipe").is_fifo()
     assert run("translate", "numbers-attention", "in.de", "-o", "/dev/null").code == 0
     assert Path("/dev/null").is_char_device()
     full = run("translate", "numbers-attention", "in.de", "-o", "/dev/full")
@@ -125,31 +127,31 @@ def test_a_stream_that_is_closed_is_said_to_be(closed: str, shell: Callable) -> 
     assert "it is closed" in done.err
 
 
-def test_invalid_bytes_are_replaced_counted_and_named(in_folder: Path, run: Callable) -> None:
-    (in_folder / "bad.de").write_bytes(b"drei\nvi\xffer\nf\xc3nf\n")
+def test_invalid_bytes_are_replaced_counted_and_named(in_directory: Path, run: Callable) -> None:
+    (in_directory / "bad.de").write_bytes(b"drei\nvi\xffer\nf\xc3nf\n")
     done = run("translate", "numbers-attention", "bad.de")
     assert done.code == 0
     assert "2 of 3 lines: not valid UTF-8" in done.err
     assert "bad.de:2" in done.err
 
 
-def test_attention_as_json_lines_picture_and_on_the_terminal(in_folder: Path, run: Callable) -> None:
-    (in_folder / "in.de").write_text("drei\n\nvierzig\n")
+def test_attention_as_json_lines_picture_and_on_the_terminal(in_directory: Path, run: Callable) -> None:
+    (in_directory / "in.de").write_text("drei\n\nvierzig\n")
     done = run(
         "translate", "numbers-attention", "in.de", "-o", "a.en", "--attention", "weights.jsonl", "--show-attention"
     )
     assert done.code == 0
-    rows = [json.loads(line) for line in (in_folder / "weights.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (in_directory / "weights.jsonl").read_text().splitlines()]
     assert [row["source_text"] for row in rows] == ["drei", "", "vierzig"]
     assert "weights" not in rows[1]
     assert all(sum(weights) == pytest.approx(1, abs=1e-3) for weights in rows[0]["weights"])
     assert "</s>" in done.err
     assert run("translate", "numbers-attention", "in.de", "-o", "b.en", "--attention", "first.svg").code == 0
-    assert (in_folder / "first.svg").read_text().startswith("<svg")
+    assert (in_directory / "first.svg").read_text().startswith("<svg")
 
 
-def test_json_lines(in_folder: Path, run: Callable) -> None:
-    (in_folder / "in.de").write_text("drei\n\n")
+def test_json_lines(in_directory: Path, run: Callable) -> None:
+    (in_directory / "in.de").write_text("drei\n\n")
     done = run("translate", "numbers-attention", "in.de", "--json")
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert len(rows) == 2
@@ -192,39 +194,41 @@ def test_output_is_flushed_when_the_input_pauses(model: str) -> None:
 @both_engines
 @pytest.mark.usefixtures("published")
 def test_a_reader_that_goes_away_is_141(model: str, shell: Callable) -> None:
-    done = shell(f"yes drei | head -20000 | s2s translate {model} --beam 1 --max-ratio 0.1 | head -1")
+    done = shell(f"yes drei | head -20000 | s2s translate {model} --beam-size 1 --max-ratio 0.1 | head -1")
     assert done.code == 141
     assert done.err == ""
 
 
 @both_engines
 @pytest.mark.usefixtures("published")
-def test_terminated_it_ends_soon_and_leaves_nothing(model: str, in_folder: Path) -> None:
-    (in_folder / "in.de").write_text("drei vier fünf sechs\n" * 50_000)
+def test_terminated_it_ends_soon_and_leaves_nothing(model: str, in_directory: Path) -> None:
+    (in_directory / "in.de").write_text("drei vier fünf sechs\n" * 50_000)
     command = [sys.executable, "-m", "s2s", "translate", model, "in.de", "-o", "out.en"]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 60
-        while not list(in_folder.glob(".out.en.*")) and time.monotonic() < deadline:
+        while not list(in_directory.glob(".out.en.*")) and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(1.5)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 143
-    assert [path.name for path in in_folder.iterdir()] == ["in.de"]
+    assert [path.name for path in in_directory.iterdir()] == ["in.de"]
 
 
 @pytest.mark.usefixtures("published")
-def test_windows_of_a_pipe_come_out_in_order(monkeypatch: pytest.MonkeyPatch, in_folder: Path, run: Callable) -> None:
+def test_windows_of_a_pipe_come_out_in_order(
+    monkeypatch: pytest.MonkeyPatch, in_directory: Path, run: Callable
+) -> None:
     monkeypatch.setattr(streaming, "WINDOW", 3)
     lines = [f"{'ab ' * (number % 5)}{chr(97 + number % 8)}" for number in range(20)]
-    (in_folder / "in.de").write_text("".join(f"{line}\n" for line in lines))
+    (in_directory / "in.de").write_text("".join(f"{line}\n" for line in lines))
     together = run("translate", "numbers-transformer", "in.de", "--precision", "fp32").out.splitlines()
     for line, text in zip(lines, together, strict=True):
-        (in_folder / "one.de").write_text(f"{line}\n")
+        (in_directory / "one.de").write_text(f"{line}\n")
         assert run("translate", "numbers-transformer", "one.de", "--precision", "fp32").out == f"{text}\n"
 
 
-def test_nbest_and_samples_are_numbered_lines(in_folder: Path, run: Callable) -> None:
-    (in_folder / "in.de").write_text("drei\n\nvierzig\n")
+def test_nbest_and_samples_are_numbered_lines(in_directory: Path, run: Callable) -> None:
+    (in_directory / "in.de").write_text("drei\n\nvierzig\n")
     done = run("translate", "numbers-attention", "in.de", "--nbest", 2)
     rows = [line.split("\t") for line in done.out.splitlines()]
     assert [row[0] for row in rows] == ["1", "1", "2", "3", "3"]
@@ -240,9 +244,9 @@ def test_nbest_and_samples_are_numbered_lines(in_folder: Path, run: Callable) ->
     assert len(drawn[0].out.splitlines()) == 4 + 1 + 4
 
 
-def test_prefixes_line_by_line(in_folder: Path, run: Callable) -> None:
-    (in_folder / "in.de").write_text("drei\nvierzig\nneun\n")
-    (in_folder / "heads").write_text("seven\n\nforty\n")
+def test_prefixes_line_by_line(in_directory: Path, run: Callable) -> None:
+    (in_directory / "in.de").write_text("drei\nvierzig\nneun\n")
+    (in_directory / "heads").write_text("seven\n\nforty\n")
     free, done = (
         run("translate", "numbers-attention", "in.de"),
         run("translate", "numbers-attention", "in.de", "--prefix", "heads"),
@@ -252,15 +256,15 @@ def test_prefixes_line_by_line(in_folder: Path, run: Callable) -> None:
     assert lines[1] == free.out.splitlines()[1]
     assert lines[2].startswith("forty")
     for text, said in (("seven\n", "fewer lines"), ("a\nb\nc\nd\n", "more lines")):
-        (in_folder / "heads").write_text(text)
+        (in_directory / "heads").write_text(text)
         wrong = run("translate", "numbers-attention", "in.de", "--prefix", "heads", "-o", "new.en")
         assert wrong.code == 3
         assert said in wrong.err
-        assert not (in_folder / "new.en").exists()
+        assert not (in_directory / "new.en").exists()
 
 
-def test_an_ensemble_of_a_model_with_itself_is_the_model(in_folder: Path, run: Callable) -> None:
-    (in_folder / "in.de").write_text("drei\nvierzig\n12. Mai 2001\n")
+def test_an_ensemble_of_a_model_with_itself_is_the_model(in_directory: Path, run: Callable) -> None:
+    (in_directory / "in.de").write_text("drei\nvierzig\n12. Mai 2001\n")
     alone = run("translate", "numbers-attention", "in.de")
     both = run("translate", "numbers-attention", "in.de", "--ensemble", "numbers-attention:1", "-v")
     assert both.out == alone.out
@@ -268,14 +272,14 @@ def test_an_ensemble_of_a_model_with_itself_is_the_model(in_folder: Path, run: C
     assert run("translate", "numbers-attention", "in.de", "--ensemble", "numbers-bottleneck").code == 0
 
 
-def test_odd_translations_are_counted_and_strict_makes_them_an_error(in_folder: Path, run: Callable) -> None:
-    (in_folder / "in.de").write_text("drei\n" * 5)
+def test_odd_translations_are_counted_and_strict_makes_them_an_error(in_directory: Path, run: Callable) -> None:
+    (in_directory / "in.de").write_text("drei\n" * 5)
     done = run("translate", "numbers-attention", "in.de", "--max-ratio", "0.1", "--no-repeat-ngram", 1)
     assert done.code == 0
     cut = run("translate", "numbers-attention", "in.de", "--min-ratio", 3, "--max-ratio", 3, "-o", "out.en", "--strict")
     assert "5 of 5 lines: translation cut at the length limit" in cut.err
     assert cut.code == 3
-    assert (in_folder / "out.en").read_text().count("\n") == 5  # written all the same
+    assert (in_directory / "out.en").read_text().count("\n") == 5  # written all the same
 
 
 ANY_LINES = st.lists(
@@ -293,13 +297,13 @@ ANY_LINES = st.lists(
 @given(lines=ANY_LINES, ended=st.booleans())
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_as_many_lines_come_out_whatever_bytes_go_in(
-    lines: list[bytes], ended: bool, in_folder: Path, run: Callable
+    lines: list[bytes], ended: bool, in_directory: Path, run: Callable
 ) -> None:
     content = b"\n".join(lines) + b"\n" * ended
-    (in_folder / "any").write_bytes(content)
-    done = run("translate", "numbers-attention", "any", "-o", "out", "--force", "--beam", 1)
+    (in_directory / "any").write_bytes(content)
+    done = run("translate", "numbers-attention", "any", "-o", "out", "--force", "--beam-size", 1)
     assert done.code == 0
-    written = (in_folder / "out").read_bytes()
+    written = (in_directory / "out").read_bytes()
     expected = content.count(b"\n") + (not content.endswith(b"\n") and content != b"")
     assert written.count(b"\n") == expected
     assert not written or written.endswith(b"\n")
@@ -308,11 +312,11 @@ def test_as_many_lines_come_out_whatever_bytes_go_in(
         assert line.removeprefix(b"\xef\xbb\xbf").decode(errors="replace").strip() or not text
 
 
-def test_a_line_of_very_many_words_is_one_line(in_folder: Path, run: Callable) -> None:
-    (in_folder / "in.de").write_text("drei\n" + "drei " * 100_000 + "\nvier\n")
-    done = run("translate", "numbers-attention", "in.de", "-o", "out.en", "--beam", 1, "--max-ratio", 0.01)
+def test_a_line_of_very_many_words_is_one_line(in_directory: Path, run: Callable) -> None:
+    (in_directory / "in.de").write_text("drei\n" + "drei " * 100_000 + "\nvier\n")
+    done = run("translate", "numbers-attention", "in.de", "-o", "out.en", "--beam-size", 1, "--max-ratio", 0.01)
     assert done.code == 0
-    assert (in_folder / "out.en").read_text().count("\n") == 3
+    assert (in_directory / "out.en").read_text().count("\n") == 3
     assert "over-long" in done.err
 
 

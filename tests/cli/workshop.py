@@ -1,4 +1,4 @@
-"""A folder that holds what a user's would, to run command lines in as a shell does.
+"""A directory that holds what a user's would, to run command lines in as a shell does.
 
 Only the sizes are made small behind their backs: `s2s` is a script here that gives the commands that take recipes a few
 more `--set`.
@@ -37,27 +37,27 @@ def write(path: Path, lines: list[str]) -> None:
     path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
 
 
-def make_files(folder: Path) -> None:
+def make_files(directory: Path) -> None:
     """The text files that examples name."""
     for number, side in enumerate(("de", "en")):
         train = sentences(3000, number, 60_000)
-        write(folder / f"train.{side}", train)
-        write(folder / f"train.{side}.gz", train)
+        write(directory / f"train.{side}", train)
+        write(directory / f"train.{side}.gz", train)
         for name in ("input", "test"):
-            write(folder / f"{name}.{side}", sentences(3, number + 2, 20))
-        (folder / "multi30k").mkdir(exist_ok=True)
+            write(directory / f"{name}.{side}", sentences(3, number + 2, 20))
+        (directory / "multi30k").mkdir(exist_ok=True)
         for name, count in (("train", 90), ("val", 5), ("test_2016_flickr", 7)):
-            write(folder / "multi30k" / f"{name}.{side}.gz", sentences(count, number + 4 + 2 * count, 400))
+            write(directory / "multi30k" / f"{name}.{side}.gz", sentences(count, number + 4 + 2 * count, 400))
 
 
 class Workshop:
-    """A folder to run command lines in, with a home of its own."""
+    """A directory to run command lines in, with a home of its own."""
 
-    def __init__(self, folder: Path, overrides: Sequence[str]) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path, overrides: Sequence[str]) -> None:
+        self.directory = directory
         settings = shlex.join(part for override in overrides for part in ("--set", override))
         cases = " | ".join(f'"{name}"*' for name in sorted(WITH_RECIPE))
-        script = folder / "bin" / "s2s"
+        script = directory / "bin" / "s2s"
         script.parent.mkdir(parents=True, exist_ok=True)
         script.write_text(SCRIPT.format(python=shlex.quote(sys.executable), settings=settings, cases=cases))
         script.chmod(0o755)
@@ -65,15 +65,15 @@ class Workshop:
     def run(self, line: str) -> subprocess.CompletedProcess[str]:
         """Run a command line as a user's shell does; the code is that of the first command that fails."""
         variables = {
-            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            "PATH": f"{self.directory / 'bin'}:{os.environ['PATH']}",
             "PYTHONPATH": str(Path(s2s.__file__).parents[1]),
-            "S2S_HOME": str(self.folder / "home"),
-            "S2S_LEASES": str(self.folder / "leases"),
-            "S2S_CACHE": str(self.folder / "cache"),
+            "S2S_HOME": str(self.directory / "home"),
+            "S2S_LEASES": str(self.directory / "leases"),
+            "S2S_CACHE": str(self.directory / "cache"),
         }
         return subprocess.run(
             ["bash", "-o", "pipefail", "-c", line],
-            cwd=self.folder / "work",
+            cwd=self.directory / "work",
             env={key: value for key, value in os.environ.items() if key != "S2S_REGISTRY"} | variables,
             capture_output=True,
             text=True,

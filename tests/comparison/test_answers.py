@@ -13,7 +13,7 @@ TINY = [
     "data.generator.validation=10",
     "data.generator.test=10",
     "data.generator.max_items=40",
-    "training.limit=3 updates",
+    "training.stop_after=3 updates",
     "training.batch_tokens=300",
 ]
 

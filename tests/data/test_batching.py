@@ -56,5 +56,5 @@ def test_padded_tensors() -> None:
 @pytest.mark.parametrize(
     ("first", "last", "expected"), [(None, None, [[4, 5], [6, 0]]), (2, 3, [[2, 4, 5, 3], [2, 6, 3, 0]])]
 )
-def test_padded_puts_pieces_around(first: int | None, last: int | None, expected: list[list[int]]) -> None:
+def test_padded_puts_tokens_around(first: int | None, last: int | None, expected: list[list[int]]) -> None:
     assert padded([[4, 5], [6]], torch.device("cpu"), first=first, last=last).tolist() == expected

@@ -10,7 +10,7 @@ from s2s.data.readers import Pair
 from s2s.errors import ArtefactError, UsageError
 from s2s.text.tokenizer import Tokenizer
 
-# source pieces, target pieces, source, target, line, file
+# source tokens, target tokens, source, target, line, file
 ROWS = [
     ([5, 6, 7], [8], "drei", "one", 1, "a.de"),
     ([], [9, 10], "", "zwei", 2, "a.de"),
@@ -25,16 +25,16 @@ def encoded(rows: list[tuple]) -> list[Encoded]:
     return [Encoded(Pair(*texts, line, file), source, target) for source, target, *texts, line, file in rows]
 
 
-def store(folder: Path, chunk: int) -> Corpus:
+def store(directory: Path, chunk: int) -> Corpus:
     """A corpus of ROWS in each split, written `chunk` pairs at a time."""
     for name in ("train", "validation", "test"):
-        with SplitWriter(folder, name) as writer:
+        with SplitWriter(directory, name) as writer:
             for start in range(0, len(ROWS), chunk):
                 rows = ROWS[start : start + chunk]
                 writer.write(encoded(rows), [FILES.index(file) for *_, file in rows])
     splits = {name: {"files": FILES} for name in ("train", "validation", "test")}
-    write_corpus_files(folder, "ab" * 32, b"a tokenizer", {"schema": 1, "splits": splits})
-    return Corpus.open(folder)
+    write_corpus_files(directory, "ab" * 32, b"a tokenizer", {"schema": 1, "splits": splits})
+    return Corpus.open(directory)
 
 
 @pytest.fixture(params=[1, 2, 3, 9], ids="{} pairs a chunk".format)
@@ -45,7 +45,7 @@ def split(request: pytest.FixtureRequest, tmp_path: Path) -> Split:
 def test_rows_come_back_as_they_were_written(split: Split):
     assert len(split) == 5
     rows = [4, 0, 3, 3, 1, 2]
-    sources, targets = split.pieces(rows)
+    sources, targets = split.tokens(rows)
     assert [ids.tolist() for ids in sources] == [ROWS[row][0] for row in rows]
     assert [ids.tolist() for ids in targets] == [ROWS[row][1] for row in rows]
     assert split.texts(rows) == ([ROWS[row][2] for row in rows], [ROWS[row][3] for row in rows])
@@ -53,7 +53,7 @@ def test_rows_come_back_as_they_were_written(split: Split):
     assert split.places([3, 1]) == ["b.de:1", "a.de:2"]
 
 
-def test_lengths_are_those_of_the_pieces(split: Split):
+def test_lengths_are_those_of_the_tokens(split: Split):
     assert split.source_lengths.tolist() == [3, 0, 1, 4, 1]
     assert split.target_lengths.tolist() == [1, 2, 0, 3, 1]
     assert split.source_lengths.dtype == np.int32
@@ -61,17 +61,17 @@ def test_lengths_are_those_of_the_pieces(split: Split):
 
 def test_rows_may_be_an_array_or_none_at_all(split: Split):
     assert split.texts(np.array([2, 0]))[1] == ["", "one"]
-    assert split.pieces([]) == ([], [])
+    assert split.tokens([]) == ([], [])
 
 
 @pytest.mark.parametrize("row", [-1, 5])
 def test_a_row_out_of_range_is_refused(split: Split, row: int):
     with pytest.raises(IndexError, match="0 … 4"):
-        split.pieces([0, row])
+        split.tokens([0, row])
 
 
-def test_pieces_are_views_of_the_mapped_file(tmp_path: Path):
-    sources, _ = store(tmp_path, 2).split("test").pieces([0, 3])
+def test_tokens_are_views_of_the_mapped_file(tmp_path: Path):
+    sources, _ = store(tmp_path, 2).split("test").tokens([0, 3])
     assert not any(ids.flags.owndata or ids.flags.writeable for ids in sources)
     assert sources[0].dtype == np.int32
 
@@ -93,7 +93,7 @@ def test_an_open_corpus_has_its_key_tokenizer_and_ledger(tmp_path: Path):
     assert corpus.split("test") is corpus.split("test")
 
 
-def test_a_folder_without_a_corpus_is_a_usage_error(tmp_path: Path):
+def test_a_directory_without_a_corpus_is_a_usage_error(tmp_path: Path):
     with pytest.raises(UsageError):
         Corpus.open(tmp_path)
 
@@ -158,14 +158,14 @@ def test_a_split_that_fails_while_it_is_written_leaves_no_file(tmp_path: Path):
 
 
 def test_a_manifest_that_names_a_file_elsewhere_is_refused(tmp_path: Path):
-    folder = tmp_path / "corpus"
-    store(folder, 2)
+    directory = tmp_path / "corpus"
+    store(directory, 2)
     (tmp_path / "elsewhere").write_bytes(b"x")
-    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest = json.loads((directory / "manifest.json").read_text())
     manifest["files"]["../elsewhere"] = {"sha256": "", "bytes": 1}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ArtefactError, match="leaves the folder"):
-        Corpus.open(folder)
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtefactError, match="leaves the directory"):
+        Corpus.open(directory)
 
 
 def test_a_corpus_of_schema_1_is_read():
@@ -175,7 +175,7 @@ def test_a_corpus_of_schema_1_is_read():
     assert train.texts([0, 2]) == (["ein Hund", "drei Katzen"], ["a dog", "three cats"])
     assert train.places([2]) == ["train.de:5"]
     tokenizer = Tokenizer(corpus.tokenizer)
-    sources, targets = train.pieces([1])
+    sources, targets = train.tokens([1])
     assert tokenizer.decode([*sources, *targets]) == ["zwei Hunde", "two dogs"]
     assert (len(test), test.source_lengths[1]) == (2, 0)
     assert corpus.ledger["splits"]["train"]["dropped"]["duplicate"]["examples"][0]["line"] == "train.de:4"

@@ -16,7 +16,7 @@ import pytest
 
 from s2s.data import prepare
 from s2s.data.corpus import Corpus
-from s2s.data.folders import only_writer
+from s2s.data.directories import exclusive_lock
 from s2s.errors import ArtefactError, DataError, ResourceError, UsageError
 from s2s.recipe.data import DataOptions
 from s2s.recipe.tokenizer import TokenizerOptions
@@ -37,10 +37,10 @@ def sentences(count: int, seed: int) -> list[tuple[str, str]]:
     return [(f"{' '.join(chosen.choices(WORDS, k=1 + row % 5))} {row}", f"and {row}") for row in range(count)]
 
 
-def write(folder: Path, name: str, pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
-    folder.mkdir(exist_ok=True)
+def write(directory: Path, name: str, pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
+    directory.mkdir(exist_ok=True)
     for side, texts in zip(("source", "target"), zip(*pairs, strict=True), strict=True):
-        (folder / f"{name}.{side}").write_text("".join(f"{text}\n" for text in texts))
+        (directory / f"{name}.{side}").write_text("".join(f"{text}\n" for text in texts))
     return {"source": [f"{name}.source"], "target": [f"{name}.target"]}
 
 
@@ -66,15 +66,15 @@ def texts(corpus: Corpus, name: str) -> list[tuple[str, str]]:
     return list(zip(*split.texts(range(len(split))), strict=True))
 
 
-def files_in(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if path.suffix != ".lock"}
+def files_in(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir() if path.suffix != ".lock"}
 
 
-def test_pieces_are_those_of_the_texts_in_their_order(options, model):
+def test_tokens_are_those_of_the_texts_in_their_order(options, model):
     train = sentences(23, 1)
     corpus = prepare.prepare_corpus(options(train), TOKENIZER, tokenizer_model=model)
     assert texts(corpus, "train") == train
-    sources, targets = corpus.split("train").pieces(range(23))
+    sources, targets = corpus.split("train").tokens(range(23))
     tokenizer = Tokenizer(model)
     assert [ids.tolist() for ids in sources] == tokenizer.encode([source for source, _ in train])
     assert [ids.tolist() for ids in targets] == tokenizer.encode([target for _, target in train])
@@ -101,11 +101,11 @@ def test_the_tokenizer_is_trained_from_the_training_side_alone(options):
     train = [*sentences(60, 1), ("", "ħħħħ")]
     corpus = prepare.prepare_corpus(options(train, test=[("жжж жжж", "and")]), TOKENIZER)
     tokenizer = Tokenizer(corpus.tokenizer)
-    assert tokenizer.size == 48 == corpus.ledger["tokenizer"]["pieces"]
-    pieces = "".join(tokenizer.pieces(list(range(48))))
-    assert "f" in pieces
-    assert "ж" not in pieces
-    assert "ħ" not in pieces
+    assert tokenizer.size == 48 == corpus.ledger["tokenizer"]["tokens"]
+    tokens = "".join(tokenizer.tokens(list(range(48))))
+    assert "f" in tokens
+    assert "ж" not in tokens
+    assert "ħ" not in tokens
 
 
 def test_every_filter_counts_and_shows_what_it_dropped(options, model):
@@ -157,7 +157,7 @@ def test_texts_are_normalised_for_training_and_raw_for_scoring(options, model):
     corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     assert texts(corpus, "train")[0] == ("fünf 0", "fünf 0")
     assert texts(corpus, "test") == [(decomposed, decomposed)]
-    assert corpus.split("test").pieces([0])[0][0].tolist() == Tokenizer(model).encode(["fünf"])[0]
+    assert corpus.split("test").tokens([0])[0][0].tolist() == Tokenizer(model).encode(["fünf"])[0]
 
 
 def test_invalid_pairs_are_counted_where_they_are_dropped(options, model, tmp_path):
@@ -202,13 +202,13 @@ def test_test_sentences_that_stand_in_training_are_counted_and_told(options, mod
         assert "2 of 4 test sentences also stand in training, 1 of them with the same translation" in told[-1]
 
 
-def test_lengths_are_counted_in_pieces_and_characters(options, model):
+def test_lengths_are_counted_in_tokens_and_characters(options, model):
     train = [("one two", "one"), ("three", "ein zwei drei"), ("five", "four")]
     corpus = prepare.prepare_corpus(options(train), TOKENIZER, tokenizer_model=model)
     lengths = corpus.ledger["splits"]["train"]["lengths"]
     characters = lengths["target"]["characters"]
     assert (characters["min"], characters["median"], characters["max"], characters["mean"]) == (3, 4, 13, 6.67)
-    assert lengths["source"]["pieces"]["max"] == corpus.split("train").source_lengths.max()
+    assert lengths["source"]["tokens"]["max"] == corpus.split("train").source_lengths.max()
 
 
 def test_a_prepared_corpus_is_used_again(options, model, monkeypatch):
@@ -326,10 +326,10 @@ def test_a_full_disk_is_a_missing_resource_and_leaves_nothing(options, model, ow
 
 def test_what_dead_processes_left_is_removed_and_what_others_work_on_stays(options, model, own_home):
     dead, alive = own_home / "corpora" / ".dead.tmp", own_home / "corpora" / ".alive.tmp"
-    for folder in (dead, alive):
-        folder.mkdir(parents=True)
-        (folder / "train.arrow").touch()
-    with only_writer(own_home / "corpora" / "alive", print):
+    for directory in (dead, alive):
+        directory.mkdir(parents=True)
+        (directory / "train.arrow").touch()
+    with exclusive_lock(own_home / "corpora" / "alive", print):
         alive.mkdir(exist_ok=True)
         corpus = prepare.prepare_corpus(options(sentences(9, 1)), TOKENIZER, tokenizer_model=model)
         assert files_in(own_home / "corpora") == {corpus.path.name, ".alive.tmp"}
@@ -358,11 +358,11 @@ def test_the_second_waits_and_is_told_for_whom(tmp_path):
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from s2s.data.folders import only_writer\n"
-        "with only_writer(Path(sys.argv[1]), lambda text: print(text, flush=True)):\n"
+        "from s2s.data.directories import exclusive_lock\n"
+        "with exclusive_lock(Path(sys.argv[1]), lambda text: print(text, flush=True)):\n"
         "    print('mine', flush=True)\n"
     )
-    with only_writer(tmp_path / "made", print):
+    with exclusive_lock(tmp_path / "made", print):
         command = [sys.executable, "-c", code, str(tmp_path / "made")]
         other = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert other.stdout is not None
@@ -378,7 +378,7 @@ def test_the_ledger_is_json_with_digests_of_the_inputs(options, model):
     assert ledger["schema"] == 1
     assert ledger["inputs"]["train"] == prepare.source_digests(data, "train")
     assert list(ledger["inputs"]["train"]) == ["train.source", "train.target"]
-    assert ledger["tokenizer"] == {"pieces": 48, "digest": Tokenizer(model).digest, "given": True}
+    assert ledger["tokenizer"] == {"tokens": 48, "digest": Tokenizer(model).digest, "given": True}
     assert np.all(corpus.split("train").source_lengths > 0)
 
 

@@ -106,7 +106,7 @@ def test_a_missing_file_is_a_usage_error_that_names_the_root_to_set(tmp_path: Pa
     for attempt in (lambda: read(data), lambda: source_digests(data, "train")):
         with pytest.raises(UsageError, match=r"no\.de") as caught:
             attempt()
-        assert "--set data.root=FOLDER" in str(caught.value.hint)
+        assert "--set data.root=DIRECTORY" in str(caught.value.hint)
 
 
 def test_a_damaged_gzip_file_is_bad_data(tmp_path: Path):
@@ -249,7 +249,7 @@ def test_the_generator_gives_all_splits(tmp_path: Path):
 
 
 def test_a_hubs_data_set_is_read_through_datasets(tmp_path: Path) -> None:
-    """A folder stands for the hub: `load_dataset` takes one by the same name."""
+    """A directory stands for the hub: `load_dataset` takes one by the same name."""
     hub = tmp_path / "set"
     hub.mkdir()
     for name, word in (("train", "ein"), ("validation", "zwei"), ("test", "drei")):

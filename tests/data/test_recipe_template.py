@@ -80,7 +80,7 @@ def test_the_draft_is_a_recipe_and_explains_every_key(pairs):
     comments = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("# "))
     written = {f"{table}.{key}" for table, key in leaves(tomllib.loads(text))}
     explained = {key.key: key.description for key in recipe_keys()}
-    assert {"training.limit", "training.lr", "tokenizer.vocabulary", "model.decoder.context"} <= written
+    assert {"training.stop_after", "training.lr", "tokenizer.vocab_size", "model.decoder.context"} <= written
     for key in written:
         assert explained[key] in comments
 

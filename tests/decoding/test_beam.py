@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import pytest
 import torch
 from networks import FAMILIES, LENGTHS, S, constraints, network, source
+from s2s.decoding.beam_size import BeamSearch, largest
 
-from s2s.decoding.beam import BeamSearch, largest
 from s2s.decoding.constraints import NEVER
 from s2s.decoding.hypothesis import Hypothesis
-from s2s.models.encoder_decoder import Seq2Seq
-from s2s.models.interface import BOS, EOS, Batch, LossSums, Model, Source, Step
+from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.interface import BOS, EOS, Batch, LossSums, Model, StepOutput, TokenInput
 from s2s.recipe.decoding import DecodingOptions
 
 families = pytest.mark.parametrize("family", list(FAMILIES))
@@ -20,7 +20,7 @@ families = pytest.mark.parametrize("family", list(FAMILIES))
 
 def search(
     model: Model,
-    given: Source,
+    given: TokenInput,
     beam: int,
     most: int | list[int],
     *,
@@ -28,51 +28,55 @@ def search(
     stopping: str = "first",
     patience: float = 1.0,
     nbest: int | None = None,
-    weights: bool = False,
+    need_attention: bool = False,
     **held: object,
 ) -> list[list[Hypothesis]]:
-    options = DecodingOptions(beam=beam, length_penalty=alpha, stopping=stopping, patience=patience)  # type: ignore[arg-type]
+    options = DecodingOptions(beam_size=beam, length_penalty=alpha, stopping=stopping, patience=patience)  # type: ignore[arg-type]
     limits = [most] * len(given.ids) if isinstance(most, int) else most
     with torch.inference_mode():
         found = BeamSearch(options, constraints(limits, **held), nbest=nbest or beam)
-        return found.run(model, given, weights=weights)
+        return found.run(model, given, need_attention=need_attention)
 
 
-def log_probability(model: Seq2Seq, given: Source, row: int, pieces: list[int]) -> float:
-    """Of one target under teacher forcing, with the pieces that a translation never holds masked as the search masks
+def log_probability(model: EncoderDecoder, given: TokenInput, row: int, tokens: list[int]) -> float:
+    """Of one target under teacher forcing, with the tokens that a translation never holds masked as the search masks
     them.
     """
-    state, total, last = model.start(Source(given.ids[row : row + 1], given.lengths[row : row + 1]), steps=9), 0.0, BOS
-    for piece in pieces:
+    state, total, last = (
+        model.start(TokenInput(given.ids[row : row + 1], given.lengths[row : row + 1]), steps=9),
+        0.0,
+        BOS,
+    )
+    for token in tokens:
         step, state = model.step(torch.tensor([[last]]), state)
         logits = step.logits[0, 0].clone()
         logits[NEVER] = -torch.inf
-        total += logits.log_softmax(0)[piece].item()
-        last = piece
+        total += logits.log_softmax(0)[token].item()
+        last = token
     return total
 
 
 @families
 def test_a_beam_of_one_is_greedy(family: str) -> None:
     model, given = network(family, 13), source(13)
-    for row, (best,) in enumerate(search(model, given, beam=1, most=8)):
-        state, last, pieces = (
-            model.start(Source(given.ids[row : row + 1], given.lengths[row : row + 1]), steps=9),
+    for row, (best,) in enumerate(search(model, given, beam_size=1, most=8)):
+        state, last, tokens = (
+            model.start(TokenInput(given.ids[row : row + 1], given.lengths[row : row + 1]), steps=9),
             BOS,
             [],
         )
-        while last != EOS and len(pieces) < 8:
+        while last != EOS and len(tokens) < 8:
             step, state = model.step(torch.tensor([[last]]), state)
             step.logits[..., NEVER] = -torch.inf
             last = int(step.logits.argmax())
-            pieces.append(last)
-        assert best.pieces == [piece for piece in pieces if piece != EOS]
+            tokens.append(last)
+        assert best.tokens == [token for token in tokens if token != EOS]
         assert best.cut == (last != EOS)
 
 
 @families
 def test_a_wide_beam_is_exhaustive_search(family: str) -> None:
-    vocabulary, limit = 7, 3  # pieces 4, 5, 6 and EOS
+    vocabulary, limit = 7, 3  # tokens 4, 5, 6 and EOS
     model, given = network(family, vocabulary), source(vocabulary)
     everything = [[*head, EOS] for length in range(limit) for head in itertools.product([4, 5, 6], repeat=length)] + [
         list(body) for body in itertools.product([4, 5, 6], repeat=limit)
@@ -81,26 +85,26 @@ def test_a_wide_beam_is_exhaustive_search(family: str) -> None:
         for row, found in enumerate(search(model, given, len(everything), limit, alpha=alpha, stopping="exact")):
             scored = {tuple(p): log_probability(model, given, row, p) / len(p) ** alpha for p in everything}
             ranked = sorted(scored, key=lambda p: scored[p], reverse=True)
-            assert [(*h.pieces, *([] if h.cut else [EOS])) for h in found] == ranked
-            for hypothesis, pieces in zip(found, ranked, strict=True):
-                assert math.isclose(hypothesis.score, scored[pieces], rel_tol=1e-4, abs_tol=1e-5)
+            assert [(*h.tokens, *([] if h.cut else [EOS])) for h in found] == ranked
+            for hypothesis, tokens in zip(found, ranked, strict=True):
+                assert math.isclose(hypothesis.score, scored[tokens], rel_tol=1e-4, abs_tol=1e-5)
 
 
 @families
 def test_the_score_is_the_forced_one_and_neighbours_change_nothing(family: str) -> None:
     model, given = network(family, 13), source(13)
-    together = search(model, given, beam=3, most=6)
+    together = search(model, given, beam_size=3, most=6)
     for row, length in enumerate(LENGTHS.tolist()):
         best = together[row][0]
-        pieces = [*best.pieces, *([] if best.cut else [EOS])]
-        assert math.isclose(best.log_probability, log_probability(model, given, row, pieces), rel_tol=1e-4)
-        assert math.isclose(best.score, best.log_probability / len(pieces), rel_tol=1e-6)
-        alone = search(model, Source(given.ids[row : row + 1, :length], given.lengths[row : row + 1]), 3, 6)
-        assert [h.pieces for h in alone[0]] == [h.pieces for h in together[row]]
+        tokens = [*best.tokens, *([] if best.cut else [EOS])]
+        assert math.isclose(best.log_probability, log_probability(model, given, row, tokens), rel_tol=1e-4)
+        assert math.isclose(best.score, best.log_probability / len(tokens), rel_tol=1e-6)
+        alone = search(model, TokenInput(given.ids[row : row + 1, :length], given.lengths[row : row + 1]), 3, 6)
+        assert [h.tokens for h in alone[0]] == [h.tokens for h in together[row]]
 
 
 class Sure:
-    """A model that goes on for 9 pieces and then ends, almost surely; whatever else it begins, it ends at once."""
+    """A model that goes on for 9 tokens and then ends, almost surely; whatever else it begins, it ends at once."""
 
     @dataclass(frozen=True)
     class State:
@@ -115,21 +119,21 @@ class Sure:
     def forward(self, batch: Batch) -> LossSums:
         raise NotImplementedError
 
-    def start(self, source: Source, *, steps: int) -> State:
+    def start(self, source: TokenInput, *, steps: int) -> State:
         return Sure.State(torch.zeros(len(source.ids), 1, dtype=torch.bool), 0)
 
-    def step(self, tokens: torch.Tensor, state: State, *, weights: bool = False) -> tuple[Step, State]:  # type: ignore[override]
+    def step(self, tokens: torch.Tensor, state: State, *, need_attention: bool = False) -> tuple[StepOutput, State]:  # type: ignore[override]
         lost = state.lost | ((tokens != self.way) & (tokens != BOS))
         logits = torch.zeros(*tokens.shape, 13)
         logits[..., self.way if state.steps < 9 else EOS] = 10.0
         logits[lost] = torch.nn.functional.one_hot(torch.tensor(EOS), 13) * 10.0
-        return Step(logits), Sure.State(lost, state.steps + 1)
+        return StepOutput(logits), Sure.State(lost, state.steps + 1)
 
 
-@pytest.mark.parametrize("beam", [1, 2, 5])
+@pytest.mark.parametrize("beam_size", [1, 2, 5])
 def test_an_exact_search_waits_for_the_first_choice_whatever_scraps_finish_early(beam: int) -> None:
     for hypotheses in search(Sure(), source(13), beam, 40, stopping="exact"):
-        assert hypotheses[0].pieces == [Sure.way] * 9
+        assert hypotheses[0].tokens == [Sure.way] * 9
         assert len(hypotheses) == beam
 
 
@@ -137,30 +141,30 @@ def test_impatience_ends_with_scraps() -> None:
     for patience, waits in ((1.0, False), (20.0, True)):
         for hypotheses in search(Sure(), source(13), 5, 40, patience=patience):
             assert len(hypotheses) == 5
-            assert (hypotheses[0].pieces == [Sure.way] * 9) is waits
+            assert (hypotheses[0].tokens == [Sure.way] * 9) is waits
 
 
 def test_limits_are_each_sentences_own() -> None:
     model, given = network("summary", 13), source(13)
     model.bias.data[EOS] = -50.0  # so that nothing ends by itself
     found = search(model, given, 2, [1, 4, 6])
-    assert [len(hypotheses[0].pieces) for hypotheses in found] == [1, 4, 6]
+    assert [len(hypotheses[0].tokens) for hypotheses in found] == [1, 4, 6]
     assert all(hypotheses[0].cut for hypotheses in found)
 
 
 def test_weights_follow_their_hypothesis() -> None:
     model, given = network("attention", 13), source(13)
-    for row, found in enumerate(search(model, given, beam=3, most=6, weights=True)):
+    for row, found in enumerate(search(model, given, beam_size=3, most=6, need_attention=True)):
         best = found[0]
-        pieces = [*best.pieces, *([] if best.cut else [EOS])]
-        assert best.weights is not None
-        assert best.weights.shape == (len(pieces), S)
+        tokens = [*best.tokens, *([] if best.cut else [EOS])]
+        assert best.attention is not None
+        assert best.attention.shape == (len(tokens), S)
         memory = model.encoder(given.ids[row : row + 1], given.lengths[row : row + 1])
-        forced = model.decoder(memory, torch.tensor([[BOS, *pieces[:-1]]]), weights=True)
-        torch.testing.assert_close(torch.from_numpy(best.weights), forced.weights[0])
+        forced = model.decoder(memory, torch.tensor([[BOS, *tokens[:-1]]]), need_attention=True)
+        torch.testing.assert_close(torch.from_numpy(best.attention), forced.weights[0])
 
 
-def test_forward_counts_real_pieces_alone() -> None:
+def test_forward_counts_real_tokens_alone() -> None:
     model, given = network("attention", 13), source(13)
     labels = torch.tensor([[5, 6, EOS], [7, EOS, 0], [EOS, 0, 0]])
     inputs = torch.tensor([[BOS, 5, 6], [BOS, 7, 0], [BOS, 0, 0]])
@@ -189,24 +193,24 @@ def test_the_largest_are_those_of_topk() -> None:
 @families
 def test_a_beginning_is_kept_and_what_follows_is_searched_from_there(family: str) -> None:
     model, given = network(family, 13), source(13)
-    beginning = torch.tensor([[5, 7], [6, 0], [0, 0]])
+    prefix = torch.tensor([[5, 7], [6, 0], [0, 0]])
     free = search(model, given, 3, 8)
-    for row, found in enumerate(search(model, given, 3, 8, beginning=beginning)):
-        head = [piece for piece in beginning[row].tolist() if piece]
-        assert all(hypothesis.pieces[: len(head)] == head for hypothesis in found)
+    for row, found in enumerate(search(model, given, 3, 8, prefix=prefix)):
+        head = [token for token in prefix[row].tolist() if token]
+        assert all(hypothesis.tokens[: len(head)] == head for hypothesis in found)
         for hypothesis in found:  # what is given costs nothing
-            pieces = [*hypothesis.pieces, *([] if hypothesis.cut else [EOS])]
-            own = log_probability(model, given, row, pieces) - (log_probability(model, given, row, head) if head else 0)
+            tokens = [*hypothesis.tokens, *([] if hypothesis.cut else [EOS])]
+            own = log_probability(model, given, row, tokens) - (log_probability(model, given, row, head) if head else 0)
             assert math.isclose(hypothesis.log_probability, own, rel_tol=1e-4, abs_tol=1e-5)
         if not head:
-            assert [hypothesis.pieces for hypothesis in found] == [hypothesis.pieces for hypothesis in free[row]]
+            assert [hypothesis.tokens for hypothesis in found] == [hypothesis.tokens for hypothesis in free[row]]
 
 
-def test_fewest_pieces() -> None:
+def test_fewest_tokens() -> None:
     model, given = network("attention", 13), source(13)
     model.bias.data[EOS] = 4.0
     found = search(model, given, 2, 9, fewest=torch.tensor([0, 3, 5]))
-    assert [min(len(h.pieces) for h in hypotheses) for hypotheses in found] == [0, 3, 5]
+    assert [min(len(h.tokens) for h in hypotheses) for hypotheses in found] == [0, 3, 5]
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
@@ -215,11 +219,11 @@ def test_no_ngram_comes_twice(n: int) -> None:
     model.bias.data[EOS] = -9.0
     model.bias.data[5] = 3.0
 
-    def repeated(pieces: list[int]) -> bool:
-        ngrams = [tuple(pieces[i : i + n]) for i in range(len(pieces) - n + 1)]
+    def repeated(tokens: list[int]) -> bool:
+        ngrams = [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
         return len(set(ngrams)) < len(ngrams)
 
-    assert any(repeated(h.pieces) for hypotheses in search(model, given, 3, 20) for h in hypotheses)
+    assert any(repeated(h.tokens) for hypotheses in search(model, given, 3, 20) for h in hypotheses)
     found = search(model, given, 3, 20, ngram=n)
-    assert not any(repeated(h.pieces) for hypotheses in found for h in hypotheses)
+    assert not any(repeated(h.tokens) for hypotheses in found for h in hypotheses)
     assert all(len(hypotheses) == 3 for hypotheses in found)

@@ -17,19 +17,19 @@ from torch import Tensor, nn
 from s2s.decoding import ctranslate2_conversion as module
 from s2s.decoding.ctranslate2_conversion import (
     COMPUTE_TYPES,
-    MOST_PIECES,
+    MOST_TOKENS,
     convert,
     converted,
     export,
-    inexpressible,
     longest_output,
     sinusoidal_rows,
+    unsupported_reason,
 )
 from s2s.decoding.hypothesis import longest_source
 from s2s.decoding.loading import reference_translator
 from s2s.errors import ArtefactError, ResourceError, UsageError
 from s2s.models.build import build_model
-from s2s.models.encoder_decoder import Seq2Seq
+from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.positions import SinusoidalPositions
 from s2s.recipe.recipe import Recipe
 from s2s.registry.store import Registry
@@ -37,7 +37,7 @@ from s2s.registry.version import Version
 from s2s.text.tokenizer import BOS, EOS, Tokenizer
 
 V, D = 60, 12
-SOURCES, TARGETS = (4, 2, 6), (7, 8, 1)  # pieces of B = 3 sentences
+SOURCES, TARGETS = (4, 2, 6), (7, 8, 1)  # tokens of B = 3 sentences
 ENCODER = {"family": "transformer", "layers": 2, "heads": 3, "feed_forward": 14}
 DECODER = {"family": "transformer", "layers": 3, "heads": 2, "feed_forward": 10}
 NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {  # options of encoder, decoder, model
@@ -71,41 +71,41 @@ def recipe_of(encoder: dict[str, Any], decoder: dict[str, Any], model: dict[str,
 class Pair:
     """A network, and what CTranslate2 makes of it."""
 
-    network: Seq2Seq
+    network: EncoderDecoder
     converted: ctranslate2.Translator
     tokenizer: Tokenizer
 
     @classmethod
-    def of(cls, recipe: Recipe, tokenizer: Tokenizer, folder: Path, compute: str = "fp32") -> "Pair":
+    def of(cls, recipe: Recipe, tokenizer: Tokenizer, directory: Path, compute: str = "fp32") -> "Pair":
         torch.manual_seed(1)
         network = build_model(recipe.model, V).eval()
         for parameter in network.parameters():
             nn.init.normal_(parameter, std=0.4)
         weights = {name: value.numpy() for name, value in network.weights().items()}
         before = {name: value.copy() for name, value in weights.items()}
-        folder.mkdir()
-        convert(weights, tokenizer, recipe, folder, compute)
+        directory.mkdir()
+        convert(weights, tokenizer, recipe, directory, compute)
         assert all(np.array_equal(before[name], weights[name]) for name in weights)
-        return cls(network, ctranslate2.Translator(str(folder), intra_threads=1), tokenizer)
+        return cls(network, ctranslate2.Translator(str(directory), intra_threads=1), tokenizer)
 
     @torch.no_grad()
     def forced(self, source: list[int], target: list[int]) -> tuple[Tensor, Tensor]:
-        """PyTorch's logits [T, V] and weights [T, S] of a target behind BOS."""
+        """PyTorch's logits [T, V] and need_attention [T, S] of a target behind BOS."""
         ids = torch.tensor([[*source, EOS]])
         memory = self.network.encoder(ids, torch.tensor([ids.shape[1]]))
-        decoded = self.network.decoder(memory, torch.tensor([[BOS, *target]]), weights=True)
+        decoded = self.network.decoder(memory, torch.tensor([[BOS, *target]]), need_attention=True)
         logits = nn.functional.linear(decoded.hidden, self.network.weight, self.network.bias)
-        assert decoded.weights is not None
-        return logits[0], decoded.weights[0]
+        assert decoded.attention is not None
+        return logits[0], decoded.attention[0]
 
-    def ids(self, pieces: list[str]) -> list[int]:
-        return [self.tokenizer.pieces(range(V)).index(piece) for piece in pieces]
+    def ids(self, tokens: list[str]) -> list[int]:
+        return [self.tokenizer.tokens(range(V)).index(token) for token in tokens]
 
     def scores_differ(self, sources: list[list[int]], targets: list[list[int]]) -> float:
-        """The largest difference of a piece's log-probability, EOS's included."""
-        pieces = self.tokenizer.pieces
+        """The largest difference of a token's log-probability, EOS's included."""
+        tokens = self.tokenizer.tokens
         found = self.converted.score_batch(
-            [pieces(source) for source in sources], [pieces(target) for target in targets], max_input_length=0
+            [tokens(source) for source in sources], [tokens(target) for target in targets], max_input_length=0
         )
         worst = 0.0
         for source, target, score in zip(sources, targets, found, strict=True):
@@ -129,7 +129,7 @@ def tokenizer(transformer: dict[str, bytes]) -> Tokenizer:
 @pytest.fixture(params=NETWORKS.values(), ids=NETWORKS.keys())
 def pair(request: pytest.FixtureRequest, tokenizer: Tokenizer, tmp_path: Path) -> Pair:
     recipe = recipe_of(*request.param)
-    assert inexpressible(recipe) is None
+    assert unsupported_reason(recipe) is None
     return Pair.of(recipe, tokenizer, tmp_path / "converted")
 
 
@@ -137,12 +137,12 @@ class TestConvert:
     def test_scores(self, pair: Pair) -> None:
         assert pair.scores_differ(sentences(SOURCES), sentences(TARGETS, 2)) < 1e-4
 
-    @pytest.mark.parametrize("beam", [1, 3])
+    @pytest.mark.parametrize("beam_size", [1, 3])
     def test_attention(self, pair: Pair, beam: int) -> None:
         """One sentence at a time: in a batch with a beam, CTranslate2 gives others' weights at the first position."""
         sources = sentences(SOURCES)
         answers = pair.converted.translate_batch(
-            [pair.tokenizer.pieces(source) for source in sources],
+            [pair.tokenizer.tokens(source) for source in sources],
             beam_size=beam,
             max_batch_size=1 if beam > 1 else 0,
             max_decoding_length=9,
@@ -157,13 +157,13 @@ class TestConvert:
             np.testing.assert_allclose(1 - given.sum(1), weights[: len(given), -1].numpy(), atol=1e-5)
 
     def test_beam_search_ranks_by_the_networks_own_scores(self, pair: Pair) -> None:
-        sources, never = sentences(SOURCES), pair.tokenizer.pieces(range(EOS))
+        sources, never = sentences(SOURCES), pair.tokenizer.tokens(range(EOS))
         answers = pair.converted.translate_batch(
-            [pair.tokenizer.pieces(source) for source in sources],
+            [pair.tokenizer.tokens(source) for source in sources],
             beam_size=3,
             max_decoding_length=9,
             min_decoding_length=0,
-            suppress_sequences=[[piece] for piece in never],
+            suppress_sequences=[[token] for token in never],
             return_scores=True,
             return_end_token=True,
         )
@@ -202,15 +202,15 @@ class TestConvert:
 
     def test_padding_changes_nothing(self, pair: Pair) -> None:
         sources, targets = sentences(SOURCES), sentences(TARGETS, 2)
-        together = pair.converted.score_batch(*([pair.tokenizer.pieces(ids) for ids in b] for b in (sources, targets)))
+        together = pair.converted.score_batch(*([pair.tokenizer.tokens(ids) for ids in b] for b in (sources, targets)))
         for source, target, score in zip(sources, targets, together, strict=True):
-            alone = pair.converted.score_batch([pair.tokenizer.pieces(source)], [pair.tokenizer.pieces(target)])[0]
+            alone = pair.converted.score_batch([pair.tokenizer.tokens(source)], [pair.tokenizer.tokens(target)])[0]
             np.testing.assert_allclose(score.log_probs, alone.log_probs, atol=1e-5)
 
     def test_weights_that_do_not_fit(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
         recipe = recipe_of({}, {}, {})
         weights = {name: value.numpy() for name, value in build_model(recipe.model, V).weights().items()}
-        name = "decoder.blocks.1.cross_attention.key_value.weight"
+        name = "decoder.blocks.1.cross_attention.kv_proj.weight"
         others = {key: value for key, value in weights.items() if key != name}
         for wrong, message in (
             (others, f"{name} is missing"),
@@ -225,7 +225,7 @@ class TestInexpressible:
     @pytest.mark.parametrize("side", ["encoder", "decoder"])
     def test_recurrent_networks(self, side: str) -> None:
         recipe = recipe_of({}, {}, {side: {"family": "rnn"}})
-        assert inexpressible(recipe) == f"its {side} is no Transformer"
+        assert unsupported_reason(recipe) == f"its {side} is no Transformer"
 
 
 class TestLengths:
@@ -236,7 +236,7 @@ class TestLengths:
 
     def test_a_huge_ratio_makes_no_huge_table(self) -> None:
         values = recipe_of({}, {}, {}).as_dict()
-        assert longest_output(Recipe.model_validate(values | {"decoding": {"max_ratio": 1000}})) == MOST_PIECES
+        assert longest_output(Recipe.model_validate(values | {"decoding": {"max_ratio": 1000}})) == MOST_TOKENS
 
 
 def test_rows_of_sines_are_the_networks() -> None:
@@ -263,37 +263,41 @@ class TestConverted:
         return made
 
     def test_it_is_made_once(self, version: Version, own_home: Path, count: list[str]) -> None:
-        folder = converted(version, "fp32")
-        assert folder.parent == own_home / "cache" / "ctranslate2"
-        assert converted(version, "fp32") == folder
+        directory = converted(version, "fp32")
+        assert directory.parent == own_home / "cache" / "ctranslate2"
+        assert converted(version, "fp32") == directory
         assert count == ["fp32"]
-        assert list(folder.parent.iterdir()) == [folder]
-        ctranslate2.Translator(str(folder))
+        assert list(directory.parent.iterdir()) == [directory]
+        ctranslate2.Translator(str(directory))
 
-    def test_its_folder_is_for_a_version_and_a_precision(self, version: Version, card: Any, count: list[str]) -> None:
+    def test_its_directory_is_for_a_version_and_a_precision(
+        self, version: Version, card: Any, count: list[str]
+    ) -> None:
         files = {name: version.read(name) for name in version.files}
         recipe = json.loads(files["recipe.json"])
         recipe["decoding"]["max_ratio"] = 2.0
         other = Registry.default().publish("tiny", files | {"recipe.json": json.dumps(recipe).encode()}, card)
         again = Registry.default().publish("same", files, card)
-        folders = [converted(one, "fp32") for one in (version, other, again)]
-        assert folders[0] == folders[2] != folders[1]
-        assert converted(version, "int8") not in folders
+        directories = [converted(one, "fp32") for one in (version, other, again)]
+        assert directories[0] == directories[2] != directories[1]
+        assert converted(version, "int8") not in directories
         assert count == ["fp32", "fp32", "int8"]
 
     @pytest.mark.parametrize("name", ["model.bin", "config.json", "shared_vocabulary.json", module.RECORD])
     @pytest.mark.parametrize("damage", ["changed", "gone"])
     def test_a_damaged_one_is_made_anew(self, version: Version, count: list[str], name: str, damage: str) -> None:
-        folder = converted(version, "fp32")
-        whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+        directory = converted(version, "fp32")
+        whole = {path.name: path.read_bytes() for path in directory.iterdir()}
         if damage == "changed":
-            (folder / name).write_bytes(whole[name][:-3] + b"?" + whole[name][-2:] if name != module.RECORD else b"{}")
+            (directory / name).write_bytes(
+                whole[name][:-3] + b"?" + whole[name][-2:] if name != module.RECORD else b"{}"
+            )
         else:
-            (folder / name).unlink()
-        assert converted(version, "fp32") == folder
+            (directory / name).unlink()
+        assert converted(version, "fp32") == directory
         assert count == ["fp32", "fp32"]
-        assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
-        assert list(folder.parent.iterdir()) == [folder]
+        assert {path.name: path.read_bytes() for path in directory.iterdir()} == whole
+        assert list(directory.parent.iterdir()) == [directory]
 
     def test_two_at_once(self, version: Version, count: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         both, write, found = threading.Barrier(2), module._write, []
@@ -317,8 +321,8 @@ class TestConverted:
     def test_nothing_is_left_of_one_that_was_interrupted(
         self, version: Version, own_home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def interrupted(weights: Any, tokenizer: Any, recipe: Any, folder: Path, compute: str) -> None:
-            (folder / "model.bin").write_bytes(b"half")
+        def interrupted(weights: Any, tokenizer: Any, recipe: Any, directory: Path, compute: str) -> None:
+            (directory / "model.bin").write_bytes(b"half")
             raise KeyboardInterrupt
 
         monkeypatch.setattr(module, "convert", interrupted)
@@ -337,7 +341,9 @@ class TestConverted:
         recipe = json.loads(files["recipe.json"])
         recipe["model"]["embedding"] = 14
         other = Registry.default().publish("tiny", files | {"recipe.json": json.dumps(recipe).encode()}, card)
-        with pytest.raises(ArtefactError, match="tiny:2: weights and recipe do not fit together: weight has shape"):
+        with pytest.raises(
+            ArtefactError, match="tiny:2: need_attention and recipe do not fit together: weight has shape"
+        ):
             converted(other, "fp32")
 
     @pytest.mark.usefixtures("trained_home")
@@ -351,16 +357,16 @@ class TestExport:
         export(version, tmp_path / "out", "fp32")
         line = "abc fgh d"
         processor = SentencePieceProcessor(model_file=str(tmp_path / "out" / "tokenizer.model"))
-        pieces = processor.encode(line, out_type=str)
+        tokens = processor.encode(line, out_type=str)
         answer = ctranslate2.Translator(str(tmp_path / "out")).translate_batch(
-            [pieces],
+            [tokens],
             beam_size=1,
-            max_decoding_length=3 * len(pieces) + 10,
+            max_decoding_length=3 * len(tokens) + 10,
             min_decoding_length=0,
             suppress_sequences=[["<pad>"], ["<unk>"], ["<s>"]],
         )[0]
         ours = reference_translator(version, torch.device("cpu"))
-        greedy = ours.recipe.decoding.model_copy(update={"beam": 1})
+        greedy = ours.recipe.decoding.model_copy(update={"beam_size": 1})
         assert processor.decode(answer.hypotheses[0]) == ours.translate([line], greedy)[0].text
 
     def test_it_needs_nothing_of_s2s(self, version: Version, tmp_path: Path) -> None:

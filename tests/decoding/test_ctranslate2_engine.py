@@ -1,4 +1,4 @@
-"""The CTranslate2 engine beside the PyTorch one: the same pieces, scores and weights, whatever is asked for."""
+"""The CTranslate2 engine beside the PyTorch one: the same tokens, scores and need_attention, whatever is asked for."""
 
 import random
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from s2s.decoding.hypothesis import Hypothesis, Request
-from s2s.decoding.loading import Wish, loaded_translator
+from s2s.decoding.loading import TranslatorConfig, loaded_translator
 from s2s.registry.card import Card
 from s2s.registry.store import Registry
 
@@ -25,12 +25,14 @@ def published(transformer: dict[str, bytes], card: Card) -> None:
 def searched(published: None) -> Search:
     """What an engine, in fp32, makes of LINES."""
 
-    def search(engine: str, *, nbest: int = 1, weights: bool = False, **options: object) -> list[list[Hypothesis]]:
-        wish = Wish(["numbers-transformer"], "test", engine=engine, precision="fp32", decoding=options)  # type: ignore[arg-type]
-        with loaded_translator(wish, print) as translator:
-            assert engine in translator.engine.in_words().lower()
-            pieces = translator.encode(LINES)
-            request = Request(pieces, translator.recipe.decoding, nbest=nbest, weights=weights)
+    def search(
+        engine: str, *, nbest: int = 1, need_attention: bool = False, **options: object
+    ) -> list[list[Hypothesis]]:
+        config = TranslatorConfig(["numbers-transformer"], "test", engine=engine, precision="fp32", decoding=options)  # type: ignore[arg-type]
+        with loaded_translator(config, print) as translator:
+            assert engine in translator.engine.describe().lower()
+            tokens = translator.encode(LINES)
+            request = Request(tokens, translator.recipe.decoding, nbest=nbest, need_attention=need_attention)
             return translator.engine.begin(request)()
 
     return search
@@ -39,12 +41,12 @@ def searched(published: None) -> Search:
 @pytest.mark.parametrize(
     ("nbest", "options"),
     [
-        (1, {"beam": 1, "max_ratio": 1.0}),
-        (5, {"beam": 5, "max_ratio": 1.0}),
-        (2, {"beam": 3, "max_ratio": 1.0, "patience": 1.0, "length_penalty": 0.5}),
-        (1, {"beam": 4, "max_ratio": 1.0, "length_penalty": 0.0}),
-        (3, {"beam": 3, "max_ratio": 2.0, "no_repeat_ngram": 2}),
-        (2, {"beam": 2, "max_ratio": 1.0, "batch_tokens": 1}),
+        (1, {"beam_size": 1, "max_ratio": 1.0}),
+        (5, {"beam_size": 5, "max_ratio": 1.0}),
+        (2, {"beam_size": 3, "max_ratio": 1.0, "patience": 1.0, "length_penalty": 0.5}),
+        (1, {"beam_size": 4, "max_ratio": 1.0, "length_penalty": 0.0}),
+        (3, {"beam_size": 3, "max_ratio": 2.0, "no_repeat_ngram": 2}),
+        (2, {"beam_size": 2, "max_ratio": 1.0, "batch_tokens": 1}),
     ],
 )
 def test_both_engines_find_the_same(searched: Search, nbest: int, options: dict[str, object]) -> None:
@@ -53,27 +55,29 @@ def test_both_engines_find_the_same(searched: Search, nbest: int, options: dict[
     for one, other in zip(
         searched("pytorch", nbest=nbest, **options), searched("ctranslate2", nbest=nbest, **alone), strict=True
     ):
-        assert [h.pieces for h in one] == [h.pieces for h in other]
+        assert [h.tokens for h in one] == [h.tokens for h in other]
         assert [h.cut for h in one] == [h.cut for h in other]
         assert [h.score for h in one] == pytest.approx([h.score for h in other], abs=1e-4)
         assert [h.log_probability for h in one] == pytest.approx([h.log_probability for h in other], abs=1e-3)
 
 
 def test_limits_are_each_sentences_own_in_a_batch_too(searched: Search) -> None:
-    one, other = (searched(engine, beam=1, max_ratio=1.0) for engine in ("pytorch", "ctranslate2"))
+    one, other = (searched(engine, beam_size=1, max_ratio=1.0) for engine in ("pytorch", "ctranslate2"))
     assert sum(h.cut for (h,) in one) > 30  # of lines of different lengths
-    assert [h.pieces for (h,) in one] == [h.pieces for (h,) in other]
+    assert [h.tokens for (h,) in one] == [h.tokens for (h,) in other]
 
 
-@pytest.mark.parametrize("beam", [1, 3])
+@pytest.mark.parametrize("beam_size", [1, 3])
 def test_attention_means_the_same(searched: Search, beam: int) -> None:
-    options = {"beam": beam, "max_ratio": 0.5, "length_penalty": 0.0}
-    pairs = zip(*(searched(engine, weights=True, **options) for engine in ("pytorch", "ctranslate2")), strict=True)
+    options = {"beam_size": beam, "max_ratio": 0.5, "length_penalty": 0.0}
+    pairs = zip(
+        *(searched(engine, need_attention=True, **options) for engine in ("pytorch", "ctranslate2")), strict=True
+    )
     compared = 0
     for (one,), (other,) in pairs:
         assert one.weights is not None
         assert other.weights is not None
-        if one.pieces == other.pieces:
+        if one.tokens == other.tokens:
             columns = other.weights.shape[1]
             np.testing.assert_allclose(one.weights[:, :columns], other.weights, atol=1e-4)
             assert not one.weights[:, columns:].any()

@@ -29,11 +29,11 @@ LOOP = ("a",) * 9
 @pytest.mark.parametrize(
     ("source", "translation", "names"),
     [
-        ("drei", Translation("three", pieces=("three", "</s>"), source_length=1), []),
-        ("drei", Translation("", pieces=("</s>",), source_length=1), ["empty"]),
+        ("drei", Translation("three", tokens=("three", "</s>"), source_length=1), []),
+        ("drei", Translation("", tokens=("</s>",), source_length=1), ["empty"]),
         (" \t", Translation(""), []),
-        ("drei", Translation("a a", pieces=LOOP, cut=True, source_length=1), ["cut", "loop"]),
-        (" ".join(LOOP), Translation("a a", pieces=LOOP, source_length=9), []),
+        ("drei", Translation("a a", tokens=LOOP, cut=True, source_length=1), ["cut", "loop"]),
+        (" ".join(LOOP), Translation("a a", tokens=LOOP, source_length=9), []),
         ("das ist gut", Translation("das ist gut", source_length=3), ["copy"]),
         ("New York", Translation("New York", source_length=2), []),
         ("drei", Translation("x", source_length=6, unknown=2), []),

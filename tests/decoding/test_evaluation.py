@@ -37,6 +37,6 @@ def test_forced_scores_do_not_depend_on_batches() -> None:
         forced_score(translator.engine.model, [s], [t], torch.device("cpu"))
         for s, t in zip(sources, targets, strict=True)
     ]
-    assert together.pieces == sum(score.pieces for score in alone) == sum(len(target) + 1 for target in targets)
+    assert together.tokens == sum(score.tokens for score in alone) == sum(len(target) + 1 for target in targets)
     assert math.isclose(together.nll, sum(score.nll for score in alone), rel_tol=1e-4)
-    assert math.isclose(together.perplexity, math.exp(together.nll / together.pieces))
+    assert math.isclose(together.perplexity, math.exp(together.nll / together.tokens))

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 from networks import constraints
+from s2s.decoding.beam_size import BeamSearch
 from torch import nn
 
 from s2s.decoding import forced
-from s2s.decoding.beam import BeamSearch
 from s2s.decoding.constraints import NEVER
 from s2s.decoding.forced import ForcedSentence, forced_choices, forced_score, forced_sentences
 from s2s.models.build import build_model
-from s2s.models.encoder_decoder import Seq2Seq
-from s2s.models.interface import BOS, EOS, Batch, LossSums, Source, State, Step
+from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.interface import BOS, EOS, Batch, LossSums, State, StepOutput, TokenInput
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.model import ModelOptions
 
@@ -26,7 +26,7 @@ TARGETS = [[8, 7], [9, 9, 9, 9, 9], [], [4, 6, 5]]
 BLOCKS = {"family": "transformer", "layers": 2, "heads": 2}
 FAMILIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "fixed vector": ({"width": 6}, {"width": 9, "context": "summary"}),
-    "fixed vector at the start": ({"width": 6, "cell": "lstm"}, {"width": 9, "context": "summary_at_start"}),
+    "fixed vector at the start": ({"width": 6, "cell": "lstm"}, {"width": 9, "context": "initial"}),
     "attention before the step": ({"width": 6}, {"width": 9, "context": "attention"}),
     "attention after it": ({"width": 6}, {"width": 9, "context": "attention", "query": "current", "cell": "lstm"}),
     "transformer": (BLOCKS, BLOCKS),
@@ -35,7 +35,7 @@ FAMILIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 ATTENDING = ["attention before the step", "attention after it", "transformer", "transformer decoder"]
 
 
-def network(family: str, seed: int = 1) -> Seq2Seq:
+def network(family: str, seed: int = 1) -> EncoderDecoder:
     torch.manual_seed(seed)
     encoder, decoder = FAMILIES[family]
     model = build_model(ModelOptions(embedding=8, encoder=encoder, decoder=decoder), V).eval()
@@ -51,12 +51,12 @@ def sentences(model: Any, sources: list[list[int]], targets: list[list[int]], **
 
 
 @torch.inference_mode()
-def naive(model: Seq2Seq, source: list[int], target: list[int]) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Logits [T + 1, V] and weights [T + 1, S + 1] of one pair, by the decoder's teacher forcing."""
+def naive(model: EncoderDecoder, source: list[int], target: list[int]) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Logits [T + 1, V] and need_attention [T + 1, S + 1] of one pair, by the decoder's teacher forcing."""
     memory = model.encoder(torch.tensor([[*source, EOS]]), torch.tensor([len(source) + 1]))
-    decoded = model.decoder(memory, torch.tensor([[BOS, *target]]), weights=True)
+    decoded = model.decoder(memory, torch.tensor([[BOS, *target]]), need_attention=True)
     logits = nn.functional.linear(decoded.hidden[0], model.weight, model.bias)
-    return logits, None if decoded.weights is None else decoded.weights[0]
+    return logits, None if decoded.attention is None else decoded.attention[0]
 
 
 families = pytest.mark.parametrize("family", FAMILIES)
@@ -69,14 +69,14 @@ def test_probabilities_choices_and_sums_are_those_of_single_sentences(family: st
     found, choices = sentences(model, SOURCES, TARGETS), forced_choices(model, SOURCES, TARGETS, CPU)
     for source, target, sentence, chosen in zip(SOURCES, TARGETS, found, choices, strict=True):
         logits, _ = naive(model, source, target)
-        for t, piece in enumerate([*target, EOS]):
-            probability = logits[t, piece].exp() / logits[t].exp().sum()
+        for t, token in enumerate([*target, EOS]):
+            probability = logits[t, token].exp() / logits[t].exp().sum()
             assert sentence.log_probabilities[t] == pytest.approx(float(probability.log()), abs=1e-5)
         assert sentence.log_probabilities.shape == (len(target) + 1,)
         assert chosen.tolist() == logits.argmax(-1).tolist()
         total -= float(sentence.log_probabilities.sum())
     score = forced_score(model, SOURCES, TARGETS, CPU)
-    assert score.pieces == 14
+    assert score.tokens == 14
     assert score.nll == pytest.approx(total, rel=1e-5)
 
 
@@ -96,7 +96,7 @@ def test_neighbours_and_batches_change_nothing(family: str, monkeypatch: pytest.
 def test_weights_are_the_decoders(family: str) -> None:
     model = network(family)
     for source, target, sentence in zip(
-        SOURCES, TARGETS, sentences(model, SOURCES, TARGETS, weights=True), strict=True
+        SOURCES, TARGETS, sentences(model, SOURCES, TARGETS, need_attention=True), strict=True
     ):
         _, expected = naive(model, source, target)
         assert sentence.weights is not None
@@ -110,7 +110,7 @@ def test_weights_are_the_decoders(family: str) -> None:
 def test_there_are_weights_where_they_are_asked_for_and_the_model_has_any(family: str) -> None:
     model = network(family)
     assert all(sentence.weights is None for sentence in sentences(model, SOURCES, TARGETS))
-    shown = [sentence.weights is not None for sentence in sentences(model, SOURCES, TARGETS, weights=True)]
+    shown = [sentence.weights is not None for sentence in sentences(model, SOURCES, TARGETS, need_attention=True)]
     assert shown == [family in ATTENDING] * len(SOURCES)
 
 
@@ -122,11 +122,11 @@ def test_a_translation_has_the_score_that_the_search_gave_it(family: str) -> Non
     lengths = torch.tensor([len(source) + 1 for source in SOURCES])
     ids = torch.tensor([[*source, EOS, 0, 0, 0, 0][:5] for source in SOURCES])
     with torch.inference_mode():
-        found = BeamSearch(DecodingOptions(beam=3), constraints([9, 8, 7, 9])).run(model, Source(ids, lengths))
+        found = BeamSearch(DecodingOptions(beam_size=3), constraints([9, 8, 7, 9])).run(model, TokenInput(ids, lengths))
     for source, hypotheses in zip(SOURCES, found, strict=True):
         for hypothesis in hypotheses:
-            (sentence,) = sentences(model, [source], [hypothesis.pieces])
-            values = sentence.log_probabilities[: len(hypothesis.pieces) + (not hypothesis.cut)]
+            (sentence,) = sentences(model, [source], [hypothesis.tokens])
+            values = sentence.log_probabilities[: len(hypothesis.tokens) + (not hypothesis.cut)]
             assert float(values.sum()) == pytest.approx(hypothesis.log_probability, abs=1e-4)
 
 
@@ -142,30 +142,37 @@ class Pair:
         def select(self, rows: torch.Tensor, beams: torch.Tensor) -> State:
             raise NotImplementedError
 
-    def __init__(self, *models: Seq2Seq) -> None:
+    def __init__(self, *models: EncoderDecoder) -> None:
         self.models = models
 
     def forward(self, batch: Batch) -> LossSums:
         raise NotImplementedError
 
-    def start(self, source: Source, *, steps: int) -> "Pair.State":
+    def start(self, source: TokenInput, *, steps: int) -> "Pair.State":
         first, second = (model.start(source, steps=steps) for model in self.models)
         return Pair.State((first, second))
 
-    def step(self, tokens: torch.Tensor, state: "Pair.State", *, weights: bool = False) -> tuple[Step, "Pair.State"]:
+    def step(
+        self, tokens: torch.Tensor, state: "Pair.State", *, need_attention: bool = False
+    ) -> tuple[StepOutput, "Pair.State"]:
         steps, states = zip(
-            *(model.step(tokens, part, weights=weights) for model, part in zip(self.models, state.parts, strict=True)),
+            *(
+                model.step(tokens, part, need_attention=need_attention)
+                for model, part in zip(self.models, state.parts, strict=True)
+            ),
             strict=True,
         )
         mean = sum(step.logits.softmax(-1) for step in steps) / 2
-        attention = sum(step.weights for step in steps) / 2 if weights else None
-        return Step(mean.log(), attention), Pair.State(states)
+        attention = sum(step.attention for step in steps) / 2 if need_attention else None
+        return StepOutput(mean.log(), attention), Pair.State(states)
 
 
 def test_an_ensemble_is_scored_through_the_interface_alone() -> None:
     models = network("attention before the step"), network("transformer", seed=2)
-    one, two = (sentences(model, SOURCES, TARGETS, weights=True) for model in models)
-    for first, second, both in zip(one, two, sentences(Pair(*models), SOURCES, TARGETS, weights=True), strict=True):
+    one, two = (sentences(model, SOURCES, TARGETS, need_attention=True) for model in models)
+    for first, second, both in zip(
+        one, two, sentences(Pair(*models), SOURCES, TARGETS, need_attention=True), strict=True
+    ):
         expected = np.logaddexp(first.log_probabilities, second.log_probabilities) - np.log(2)
         np.testing.assert_allclose(both.log_probabilities, expected, atol=1e-5)
         assert first.weights is not None

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from s2s.decoding.loading import Wish, loaded_translator
+from s2s.decoding.loading import TranslatorConfig, loaded_translator
 from s2s.errors import UsageError
 from s2s.registry.card import Card
 from s2s.registry.store import Registry
@@ -16,11 +16,11 @@ def published(trained_home: object, transformer: dict[str, bytes], card: Card) -
     Registry.default().publish("numbers-transformer", transformer, card)
 
 
-def chosen(*models: str, **wish: object) -> tuple[str, list[str]]:
+def chosen(*models: str, **config: object) -> tuple[str, list[str]]:
     """The engine in words, and what `-v` says."""
     said: list[str] = []
-    with loaded_translator(Wish(models, "test", **wish), print, said.append) as translator:  # type: ignore[arg-type]
-        return translator.engine.in_words(), said
+    with loaded_translator(TranslatorConfig(models, "test", **config), print, said.append) as translator:  # type: ignore[arg-type]
+        return translator.engine.describe(), said
 
 
 def test_transformers_go_to_ctranslate_and_others_to_pytorch() -> None:
@@ -32,21 +32,21 @@ def test_transformers_go_to_ctranslate_and_others_to_pytorch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "reason"),
+    ("config", "reason"),
     [
         ({"decoding": {"sample": True}}, "samples"),
         ({"decoding": {"stopping": "exact"}}, "exact"),
         ({"decoding": {"min_ratio": 0.5}}, "shortest"),
         ({"decoding": {"max_ratio": 50.0}}, "table of positions"),
-        ({"beginnings": True}, "beginnings"),
+        ({"prefixes": True}, "prefixes"),
     ],
 )
-def test_what_ctranslate_cannot_do_as_it_is_meant_falls_back(wish: dict[str, object], reason: str) -> None:
-    engine, said = chosen("numbers-transformer", **wish)
+def test_what_ctranslate_cannot_do_as_it_is_meant_falls_back(config: dict[str, object], reason: str) -> None:
+    engine, said = chosen("numbers-transformer", **config)
     assert engine == "PyTorch, fp32"
     assert reason in said[0]
     with pytest.raises(UsageError, match=reason):
-        chosen("numbers-transformer", engine="ctranslate2", **wish)
+        chosen("numbers-transformer", engine="ctranslate2", **config)
 
 
 def test_ensembles() -> None:
@@ -71,7 +71,7 @@ def test_options_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(UsageError, match="nbest 3 of a beam of 2"):
         chosen("numbers-attention", nbest=3)
     with pytest.raises(UsageError, match="no attention"):
-        chosen("numbers-bottleneck", weights=True)
+        chosen("numbers-bottleneck", need_attention=True)
 
 
 def test_a_conversion_that_is_there_is_loaded_without_torch() -> None:

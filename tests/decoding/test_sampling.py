@@ -1,4 +1,4 @@
-"""Sampling: how often a piece is drawn, what is cut off, and that a line's samples are its own."""
+"""Sampling: how often a token is drawn, what is cut off, and that a line's samples are its own."""
 
 import math
 
@@ -8,21 +8,21 @@ from networks import B, constraints, network, source
 
 from s2s.decoding.hypothesis import Hypothesis
 from s2s.decoding.sampling import drawn, random_numbers, sample, sharpened
-from s2s.models.encoder_decoder import Seq2Seq
-from s2s.models.interface import BOS, EOS, Source
+from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.interface import BOS, EOS, TokenInput
 from s2s.recipe.decoding import DecodingOptions
 
-V = 7  # pieces 4, 5, 6 and EOS
+V = 7  # tokens 4, 5, 6 and EOS
 
 
 def sampled(
-    model: Seq2Seq, given: Source, count: int, most: int, seed: int = 1, **options: object
+    model: EncoderDecoder, given: TokenInput, count: int, most: int, seed: int = 1, **options: object
 ) -> list[list[Hypothesis]]:
     rows = [(row, 0) for row in range(len(given.ids))]
     settings = DecodingOptions(sample=True, seed=seed, **options)  # type: ignore[arg-type]
     uniform = random_numbers(settings.seed, rows, count, most)
     with torch.inference_mode():
-        return sample(model, given, settings, constraints([most] * len(given.ids)), uniform, weights=True)
+        return sample(model, given, settings, constraints([most] * len(given.ids)), uniform, need_attention=True)
 
 
 def chi_squared(counts: list[int], probabilities: list[float]) -> float:
@@ -32,24 +32,24 @@ def chi_squared(counts: list[int], probabilities: list[float]) -> float:
 
 @pytest.mark.parametrize("family", ["summary", "transformer"])
 def test_translations_are_drawn_as_often_as_they_are_probable(family: str) -> None:
-    """χ² over all translations of two pieces at most, at a level of 0.1 %."""
+    """χ² over all translations of two tokens at most, at a level of 0.1 %."""
     model, given = network(family, V), source(V)
     found = sampled(model, given, 4000, 2)
-    written = [(EOS,), *[(piece, last) for piece in (4, 5, 6) for last in (EOS, 4, 5, 6)]]
+    written = [(EOS,), *[(token, last) for token in (4, 5, 6) for last in (EOS, 4, 5, 6)]]
     for row in range(B):
-        one = Source(given.ids[row : row + 1], given.lengths[row : row + 1])
+        one = TokenInput(given.ids[row : row + 1], given.lengths[row : row + 1])
         probabilities, counts = [], []
-        for pieces in written:
+        for tokens in written:
             state, last, total = model.start(one, steps=3), BOS, 0.0
-            for piece in pieces:
+            for token in tokens:
                 step, state = model.step(torch.tensor([[last]]), state)
                 step.logits[..., :EOS] = -torch.inf
-                total += step.logits[0, 0].log_softmax(0)[piece].item()
-                last = piece
+                total += step.logits[0, 0].log_softmax(0)[token].item()
+                last = token
             probabilities.append(math.exp(total))
-            counts.append(sum((*h.pieces, *([] if h.cut else [EOS])) == pieces for h in found[row]))
+            counts.append(sum((*h.tokens, *([] if h.cut else [EOS])) == tokens for h in found[row]))
             for hypothesis in found[row]:
-                if (*hypothesis.pieces, *([] if hypothesis.cut else [EOS])) == pieces:
+                if (*hypothesis.tokens, *([] if hypothesis.cut else [EOS])) == tokens:
                     assert math.isclose(hypothesis.log_probability, total, rel_tol=1e-3, abs_tol=1e-4)
         assert math.isclose(sum(probabilities), 1, rel_tol=1e-4)
         assert sum(counts) == 4000
@@ -83,7 +83,7 @@ def test_what_is_left_to_draw_from(options: dict[str, float], kept: list[float])
     assert [float(p) for p in ranked] == pytest.approx(kept, abs=1e-6)
 
 
-def test_a_number_chooses_the_piece_whose_share_it_falls_into() -> None:
+def test_a_number_chooses_the_token_whose_share_it_falls_into() -> None:
     scores = torch.tensor([-torch.inf, 0.25, -torch.inf, 0.75, -torch.inf]).abs().log().expand(6, 5).clone()
     scores[:, [0, 2, 4]] = -torch.inf
     uniform = torch.tensor([0.0, 0.2499, 0.2501, 0.5, 0.9999, 1 - 2**-53], dtype=torch.float64)
@@ -94,26 +94,26 @@ def test_samples_of_a_line_do_not_depend_on_its_neighbours_and_change_with_the_s
     model, given = network("attention", 13), source(13)
     together = sampled(model, given, 4, 6)
     for row, length in enumerate(given.lengths.tolist()):
-        one = Source(given.ids[row : row + 1, :length], given.lengths[row : row + 1])
+        one = TokenInput(given.ids[row : row + 1, :length], given.lengths[row : row + 1])
         uniform = random_numbers(1, [(row, 0)], 4, 6)
         with torch.inference_mode():
             (alone,) = sample(model, one, DecodingOptions(sample=True), constraints([6]), uniform)
-        assert [h.pieces for h in alone] == [h.pieces for h in together[row]]
+        assert [h.tokens for h in alone] == [h.tokens for h in together[row]]
     longer = sampled(model, given, 5, 9)  # as beside a longer sentence, and one more
     for row in range(B):
         for one, beside in zip(together[row], longer[row], strict=False):
-            assert beside.pieces[: len(one.pieces)] == one.pieces
+            assert beside.tokens[: len(one.tokens)] == one.tokens
     other = sampled(model, given, 4, 6, seed=2)
-    assert [[h.pieces for h in found] for found in other] != [[h.pieces for h in found] for found in together]
-    assert len({tuple(h.pieces) for h in together[0]}) > 1
+    assert [[h.tokens for h in found] for found in other] != [[h.tokens for h in found] for found in together]
+    assert len({tuple(h.tokens) for h in together[0]}) > 1
 
 
-def test_weights_are_of_the_pieces_that_were_drawn() -> None:
+def test_weights_are_of_the_tokens_that_were_drawn() -> None:
     model, given = network("attention", 13), source(13)
     for row, found in enumerate(sampled(model, given, 3, 6)):
         for hypothesis in found:
-            pieces = [*hypothesis.pieces, *([] if hypothesis.cut else [EOS])]
+            tokens = [*hypothesis.tokens, *([] if hypothesis.cut else [EOS])]
             memory = model.encoder(given.ids[row : row + 1], given.lengths[row : row + 1])
-            forced = model.decoder(memory, torch.tensor([[BOS, *pieces[:-1]]]), weights=True)
-            assert hypothesis.weights is not None
-            torch.testing.assert_close(torch.from_numpy(hypothesis.weights), forced.weights[0])
+            forced = model.decoder(memory, torch.tensor([[BOS, *tokens[:-1]]]), need_attention=True)
+            assert hypothesis.attention is not None
+            torch.testing.assert_close(torch.from_numpy(hypothesis.attention), forced.weights[0])

@@ -30,7 +30,7 @@ def translator(trained_home: Path) -> Iterator[Translator[PyTorchEngine]]:
 # words
 
 
-def test_a_words_source_is_that_with_most_weight_over_all_pieces() -> None:
+def test_a_words_source_is_that_with_most_weight_over_all_tokens() -> None:
     source, target = ["▁ein", "und", "▁", "zwan", "zig", "▁x"], ["▁twen", "ty", "▁", "one"]
     of_source, of_target = [0, 0, 1, 1, 1, 2], [0, 0, 1, 1]
     for seed in range(20):
@@ -52,7 +52,9 @@ def test_an_empty_side_has_no_links() -> None:
 
 def test_words_are_those_between_spaces(translator: Translator[PyTorchEngine]) -> None:
     texts = ["zwei drei", "  a  b ", "vierzig ; 3. Mai", "▁a", "a▁▁b", "a ▁ ", "a\tb c", "x\u2028y z"]
-    for text, line in zip(texts, score_lines(translator, ["drei vier"] * len(texts), texts, weights=True), strict=True):
+    for text, line in zip(
+        texts, score_lines(translator, ["drei vier"] * len(texts), texts, need_attention=True), strict=True
+    ):
         words = [word for word in text.replace("▁", " ").split(" ") if word]
         assert [target for _, target in line.links] == list(range(len(words)))
         assert {source for source, _ in line.links} <= {0, 1}
@@ -61,45 +63,45 @@ def test_words_are_those_between_spaces(translator: Translator[PyTorchEngine]) -
 # lines
 
 
-def test_pieces_and_their_figures_can_be_read_back() -> None:
-    pieces = ("▁a", "\t", "\u2028", "▁", "<unk>", "</s>")
-    line = ScoredLine(pieces, (-0.25, -1e-7, -2.0, -3.5, -10.0, -0.0), 9)
+def test_tokens_and_their_figures_can_be_read_back() -> None:
+    tokens = ("▁a", "\t", "\u2028", "▁", "<unk>", "</s>")
+    line = ScoredLine(tokens, (-0.25, -1e-7, -2.0, -3.5, -10.0, -0.0), 9)
     total, _, tokens = line.as_text(tokens=True).partition("\t")
     fields = tokens.split(" ")
-    assert tuple(fields[::2]) == pieces
+    assert tuple(fields[::2]) == tokens
     assert fields[1::2] == ["-0.2500", "0.0000", "-2.0000", "-3.5000", "-10.0000", "0.0000"]
     assert total == line.as_text(tokens=False) == "-15.7500"
 
 
 def test_figures_by_hand() -> None:
     totals = Totals()
-    assert totals.in_words() == "0 lines"
+    assert totals.describe() == "0 lines"
     totals.add([ScoredLine(("▁a", "</s>"), (-math.log(2), -math.log(4)), 3), ScoredLine(("</s>",), (-math.log(8),), 0)])
     bits = math.log(2 * 4 * 8)
-    assert totals.in_words() == (
-        f"2 lines, 3 pieces: log-probability {-bits:.4f}, perplexity 4.0000, 2.0000 bits per byte"
+    assert totals.describe() == (
+        f"2 lines, 3 tokens: log-probability {-bits:.4f}, perplexity 4.0000, 2.0000 bits per byte"
     )
     nothing = Totals()
     nothing.add([ScoredLine(("</s>",), (-1.0,), 0)])
-    assert "bits" not in nothing.in_words()
+    assert "bits" not in nothing.describe()
 
 
 def test_each_line_is_scored_for_itself(translator: Translator[PyTorchEngine]) -> None:
-    together = score_lines(translator, SOURCES, TARGETS, weights=True)
+    together = score_lines(translator, SOURCES, TARGETS, need_attention=True)
     for source, target, line in zip(SOURCES, TARGETS, together, strict=True):
-        (alone,) = score_lines(translator, [source], [target], weights=True)
-        assert (line.pieces, line.size, line.links) == (alone.pieces, len(target.encode()), alone.links)
+        (alone,) = score_lines(translator, [source], [target], need_attention=True)
+        assert (line.tokens, line.size, line.links) == (alone.tokens, len(target.encode()), alone.links)
         assert line.log_probabilities == pytest.approx(alone.log_probabilities, abs=1e-5)
-        assert line.pieces[-1] == "</s>"
-    assert [len(line.pieces) for line in together][2:4] == [1, 1]
+        assert line.tokens[-1] == "</s>"
+    assert [len(line.tokens) for line in together][2:4] == [1, 1]
     assert all(-math.inf < line.log_probability < 0 for line in together)
     assert score_lines(translator, [], []) == []
 
 
 def test_a_long_pair_costs_time_alone(translator: Translator[PyTorchEngine]) -> None:
     source, target = "drei hundert " * 600, "three hundred " * 800
-    line, short = score_lines(translator, [source, "vier"], [target, "four"], weights=True)
-    assert len(line.pieces) > 2000
+    line, short = score_lines(translator, [source, "vier"], [target, "four"], need_attention=True)
+    assert len(line.tokens) > 2000
     assert len(line.links) == 1600
     assert math.isfinite(line.log_probability)
     assert short.log_probability == pytest.approx(
@@ -128,10 +130,10 @@ def test_windows_and_packing_change_nothing(
     whole, totals = scored(translator, source, target)
     monkeypatch.setattr(scoring, "WINDOW", 2)
     parts, same = scored(translator, source, target)
-    assert (totals.lines, totals.pieces, totals.size) == (same.lines, same.pieces, same.size)
+    assert (totals.lines, totals.tokens, totals.size) == (same.lines, same.tokens, same.size)
     assert totals.size == sum(len(target.encode()) for target in TARGETS)
     for one, two in zip(whole, parts, strict=True):
-        assert one.pieces == two.pieces
+        assert one.tokens == two.tokens
         assert one.log_probability == pytest.approx(two.log_probability, abs=1e-4)
 
 

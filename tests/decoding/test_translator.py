@@ -62,20 +62,20 @@ class TestTranslator:
     def test_parts_are_nearly_equal(self) -> None:
         parts = module._split(list(range(801)), 400)
         assert [len(part) for part in parts] == [267, 267, 267]
-        assert [piece for part in parts for piece in part] == list(range(801))
+        assert [token for part in parts for token in part] == list(range(801))
         assert module._split([], 400) == []
 
-    def test_weights_come_with_the_pieces_they_are_of(self) -> None:
-        (found,) = load("numbers-attention").translate(["einundzwanzig"], weights=True)
-        assert len(found.weights) == len(found.pieces) > 0
-        assert all(len(row) == len(found.source_pieces) for row in found.weights)
+    def test_weights_come_with_the_tokens_they_are_of(self) -> None:
+        (found,) = load("numbers-attention").translate(["einundzwanzig"], need_attention=True)
+        assert len(found.weights) == len(found.tokens) > 0
+        assert all(len(row) == len(found.source_tokens) for row in found.weights)
         assert all(sum(row) == pytest.approx(1, abs=1e-4) for row in found.weights)
-        assert found.source_pieces[-1] == "</s>"
-        assert "".join(found.source_pieces[:-1]).replace("▁", "") == "einundzwanzig"
+        assert found.source_tokens[-1] == "</s>"
+        assert "".join(found.source_tokens[:-1]).replace("▁", "") == "einundzwanzig"
 
     def test_without_attention_there_are_no_weights(self) -> None:
         translator = load("numbers-bottleneck")
-        (found,) = translator.translate(["einundzwanzig"], weights=True)
+        (found,) = translator.translate(["einundzwanzig"], need_attention=True)
         assert found.weights == ()
         with pytest.raises(UsageError, match="no attention"):
             require_attention(translator.recipe)
@@ -88,5 +88,5 @@ class TestTranslator:
         mixed = Registry.default().publish(
             "mixed", files | {"weights.safetensors": bottleneck.read("weights.safetensors")}, attention.card
         )
-        with pytest.raises(ArtefactError, match="mixed:1: weights and recipe do not fit together"):
+        with pytest.raises(ArtefactError, match="mixed:1: need_attention and recipe do not fit together"):
             reference_translator(mixed, torch.device("cpu"))

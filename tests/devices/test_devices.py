@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from s2s.devices import runtime, select
-from s2s.devices.runtime import machine, processor_features, usable_threads, versions
+from s2s.devices.runtime import cpu_features, machine, usable_threads, versions
 from s2s.devices.select import available_devices, choose_precision, device_identity, device_named
 from s2s.errors import ResourceError, UsageError
 
@@ -41,7 +41,7 @@ def test_threads_follow_the_cgroups_quota(monkeypatch, quota, threads):
 )
 def test_processor_features(monkeypatch, cpuinfo, features):
     monkeypatch.setattr(Path, "read_text", lambda path: cpuinfo)
-    assert processor_features() == features
+    assert cpu_features() == features
 
 
 def test_versions_name_what_shapes_a_result():
@@ -53,7 +53,7 @@ def test_versions_name_what_shapes_a_result():
 def test_the_machine_in_words():
     found = machine()
     assert found["threads"] == usable_threads()
-    assert found["features"] == processor_features()
+    assert found["features"] == cpu_features()
 
 
 def test_the_processor_is_always_there_and_the_last_choice():
@@ -95,12 +95,12 @@ def test_a_device_that_is_not_here(monkeypatch, name):
     ],
 )
 def test_precision(monkeypatch, wanted, features, precision):
-    monkeypatch.setattr(runtime, "processor_features", lambda: features)
+    monkeypatch.setattr(runtime, "cpu_features", lambda: features)
     assert choose_precision(wanted, torch.device("cpu")) == precision
 
 
 def test_a_small_network_computes_in_fp32_unless_told_otherwise(monkeypatch):
-    monkeypatch.setattr(runtime, "processor_features", lambda: ["avx512_bf16"])
+    monkeypatch.setattr(runtime, "cpu_features", lambda: ["avx512_bf16"])
     found = [choose_precision("auto", torch.device("cpu"), size) for size in (999_999, 1_000_000)]
     assert found == ["fp32", "bf16"]
     assert choose_precision("bf16", torch.device("cpu"), 5) == "bf16"

@@ -16,7 +16,7 @@ import pytest
 
 import s2s
 from s2s.devices import leases, runtime, select
-from s2s.devices.leases import Holder, holders, lease, lease_folder
+from s2s.devices.leases import Holder, holders, lease, lease_directory
 from s2s.errors import ResourceError, UsageError
 
 TRAIN = "s2s train numbers/attention"
@@ -194,7 +194,7 @@ def test_a_look_at_the_locks_does_not_turn_a_taker_away(monkeypatch):
     monkeypatch.setattr(runtime, "usable_threads", lambda: 1)
     with held("cpu"):
         pass
-    look = os.open(lease_folder() / "cpu-0", os.O_RDONLY)
+    look = os.open(lease_directory() / "cpu-0", os.O_RDONLY)
     fcntl.flock(look, fcntl.LOCK_SH)
     monkeypatch.setattr(leases.time, "sleep", lambda _: fcntl.flock(look, fcntl.LOCK_UN))
     with held("cpu") as names:
@@ -209,16 +209,16 @@ def test_every_user_of_the_host_may_take_a_lease():
             pass
     finally:
         os.umask(before)
-    assert stat.S_IMODE(lease_folder().stat().st_mode) == 0o1777
-    assert {stat.S_IMODE(path.stat().st_mode) for path in lease_folder().iterdir()} == {0o666}
+    assert stat.S_IMODE(lease_directory().stat().st_mode) == 0o1777
+    assert {stat.S_IMODE(path.stat().st_mode) for path in lease_directory().iterdir()} == {0o666}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_another_user_takes_turns_with_this_one(monkeypatch):
     monkeypatch.setattr(runtime, "usable_threads", lambda: 1)
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        monkeypatch.setenv("S2S_LEASES", f"{folder}/leases")
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        monkeypatch.setenv("S2S_LEASES", f"{directory}/leases")
         with held("cpu"):
             assert len(holders()) == 1
         os.seteuid(65534)
@@ -232,10 +232,10 @@ def test_another_user_takes_turns_with_this_one(monkeypatch):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_a_folder_that_may_not_be_written_is_refused_with_the_way_out(monkeypatch):
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        monkeypatch.setenv("S2S_LEASES", f"{folder}/leases")
+def test_a_directory_that_may_not_be_written_is_refused_with_the_way_out(monkeypatch):
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        monkeypatch.setenv("S2S_LEASES", f"{directory}/leases")
         os.seteuid(65534)
         try:
             assert "S2S_LEASES" in refusal("cpu")
@@ -243,22 +243,22 @@ def test_a_folder_that_may_not_be_written_is_refused_with_the_way_out(monkeypatc
             os.seteuid(0)
 
 
-def test_a_link_in_place_of_the_folder_is_refused(tmp_path, monkeypatch):
+def test_a_link_in_place_of_the_directory_is_refused(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "leases").symlink_to(tmp_path / "elsewhere")
     monkeypatch.setenv("S2S_LEASES", str(tmp_path / "leases"))
-    assert "is not a folder" in refusal("cpu")
+    assert "is not a directory" in refusal("cpu")
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["symbolic", "hard", "fifo", "folder"])
+@pytest.mark.parametrize("kind", ["symbolic", "hard", "fifo", "directory"])
 def test_what_is_no_lease_is_refused_and_left_alone(tmp_path, kind):
-    lease_folder().mkdir()
-    precious, file = tmp_path / "precious", lease_folder() / "cpu-0"
+    lease_directory().mkdir()
+    precious, file = tmp_path / "precious", lease_directory() / "cpu-0"
     precious.write_text("keep this")
     if kind == "fifo":
         os.mkfifo(file)
-    elif kind == "folder":
+    elif kind == "directory":
         file.mkdir()
     else:
         file.symlink_to(precious) if kind == "symbolic" else file.hardlink_to(precious)
@@ -271,7 +271,7 @@ def test_what_is_no_lease_is_refused_and_left_alone(tmp_path, kind):
 def test_a_holder_that_says_nothing_of_use_is_still_one(content, monkeypatch):
     monkeypatch.setattr(leases, "PAUSE_SECONDS", 0)
     with held("cpu"):
-        (lease_folder() / "cpu-0").write_bytes(content)
+        (lease_directory() / "cpu-0").write_bytes(content)
         assert [holder.user for holder in holders()] == ["unknown"]
 
 
@@ -288,9 +288,9 @@ def test_what_a_holder_says_is_kept_short_and_on_one_line():
 def test_since_when(since, shown, monkeypatch):
     monkeypatch.setenv("TZ", "UTC")
     leases.time.tzset()
-    assert Holder("cpu", 12, "ann", "s2s train x", since).in_words() == f"ann (pid 12, `s2s train x`) since {shown}"
+    assert Holder("cpu", 12, "ann", "s2s train x", since).describe() == f"ann (pid 12, `s2s train x`) since {shown}"
     today = datetime.now().astimezone().replace(hour=13, minute=5).isoformat()
-    assert Holder("cpu", 12, "ann", "s2s train x", today).since_in_words() == "13:05"
+    assert Holder("cpu", 12, "ann", "s2s train x", today).describe_since() == "13:05"
 
 
 def test_listing_the_holders_imports_no_torch():

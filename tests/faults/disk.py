@@ -6,7 +6,7 @@ from typing import Union
 
 from watching import Operation
 
-Entry = Union["Folder", "File"]
+Entry = Union["Directory", "File"]
 
 
 class File:
@@ -16,8 +16,8 @@ class File:
         self.durable = durable
 
 
-class Folder:
-    """A folder: its entries, and those that are durable."""
+class Directory:
+    """A directory: its entries, and those that are durable."""
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
@@ -25,7 +25,7 @@ class Folder:
 
 
 class Disk:
-    """A folder's files, and what operations make of them."""
+    """A directory's files, and what operations make of them."""
 
     def __init__(self, root: Path) -> None:
         """Begin with what is in `root`, all of it durable."""
@@ -34,44 +34,44 @@ class Disk:
 
     def apply(self, operation: Operation) -> None:
         """Carry out one operation."""
-        folder, name = self._place(operation.path)
-        if operation.kind == "folder" and name:
-            folder.entries.setdefault(name, Folder())
+        directory, name = self._place(operation.path)
+        if operation.kind == "directory" and name:
+            directory.entries.setdefault(name, Directory())
         elif operation.kind == "write":
-            folder.entries.setdefault(name, File())
+            directory.entries.setdefault(name, File())
         elif operation.kind == "sync" and operation.content is None:
-            synced = folder.entries[name] if name else self.top
-            assert isinstance(synced, Folder)
+            synced = directory.entries[name] if name else self.top
+            assert isinstance(synced, Directory)
             synced.durable = dict(synced.entries)
         elif operation.kind == "sync":
-            synced = folder.entries.setdefault(name, File())
+            synced = directory.entries.setdefault(name, File())
             assert isinstance(synced, File)
             synced.durable = operation.content or b""
         elif operation.kind == "remove":
-            folder.entries.pop(name, None)
-        elif operation.kind in {"rename", "link"} and name in folder.entries:
+            directory.entries.pop(name, None)
+        elif operation.kind in {"rename", "link"} and name in directory.entries:
             target, new = self._place(operation.to)
-            target.entries[new] = folder.entries[name]
+            target.entries[new] = directory.entries[name]
             if operation.kind == "rename":
-                del folder.entries[name]
+                del directory.entries[name]
 
     def left(self, *, names: bool) -> dict[str, bytes | None]:
-        """Path → content (None: a folder) after the power has failed; with the `names` that were not synced, or not."""
+        """Path → content (None: a directory) after the power has failed; with the `names` that were not synced, or not."""
         return dict(_walk(self.top, "", names=names))
 
-    def _place(self, path: str) -> tuple[Folder, str]:
-        """The folder that a path lies in, and its name there."""
+    def _place(self, path: str) -> tuple[Directory, str]:
+        """The directory that a path lies in, and its name there."""
         *above, name = Path(path).relative_to(self.root).parts or ("",)
-        folder = self.top
+        directory = self.top
         for part in above:
-            below = folder.entries.setdefault(part, Folder())
-            assert isinstance(below, Folder)
-            folder = below
-        return folder, name
+            below = directory.entries.setdefault(part, Directory())
+            assert isinstance(below, Directory)
+            directory = below
+        return directory, name
 
 
 def put(left: dict[str, bytes | None], root: Path) -> None:
-    """Make a folder of what is left."""
+    """Make a directory of what is left."""
     root.mkdir()
     for name, content in left.items():
         path = root / name
@@ -81,16 +81,16 @@ def put(left: dict[str, bytes | None], root: Path) -> None:
             path.write_bytes(content)
 
 
-def _read(path: Path) -> Folder:
-    folder = Folder()
+def _read(path: Path) -> Directory:
+    directory = Directory()
     for entry in path.iterdir():
-        folder.entries[entry.name] = _read(entry) if entry.is_dir() else File(entry.read_bytes())
-    folder.durable = dict(folder.entries)
-    return folder
+        directory.entries[entry.name] = _read(entry) if entry.is_dir() else File(entry.read_bytes())
+    directory.durable = dict(directory.entries)
+    return directory
 
 
-def _walk(folder: Folder, path: str, *, names: bool) -> Iterable[tuple[str, bytes | None]]:
-    for name, entry in sorted((folder.entries if names else folder.durable).items()):
+def _walk(directory: Directory, path: str, *, names: bool) -> Iterable[tuple[str, bytes | None]]:
+    for name, entry in sorted((directory.entries if names else directory.durable).items()):
         if isinstance(entry, File):
             yield f"{path}{name}", entry.durable
         else:

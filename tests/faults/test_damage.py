@@ -22,7 +22,7 @@ def flip(path: Path, place: int) -> None:
 
 @pytest.fixture(scope="module")
 def settings(tiny: list[str]) -> tuple[str, ...]:
-    return (*tiny, "training.ema=0.9", "training.limit=16 updates")
+    return (*tiny, "training.ema=0.9", "training.stop_after=16 updates")
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def test_a_flipped_bit(
     home = new_home()
     stopped = Trial(home, settings, signals=(signal.SIGTERM,), during="validating", nth=3)
     assert stopped.exit_code() == 143, stopped.said()
-    (folder,) = (home / "runs").glob("again-*")
-    (last,) = complete_checkpoints(folder / "stopped")
+    (directory,) = (home / "runs").glob("again-*")
+    (last,) = complete_checkpoints(directory / "stopped")
     flip(last / name, place)
     trial = Trial(home, settings)
     assert trial.exit_code() == 0, trial.said()
@@ -57,9 +57,9 @@ def test_a_file_cut_short_or_lost(
 ) -> None:
     home = new_home()
     assert Trial(home, settings, signals=(signal.SIGTERM,), during="validating", nth=3).exit_code() == 143
-    (folder,) = (home / "runs").glob("again-*")
-    (stopped,) = complete_checkpoints(folder / "stopped")
-    (last, *_) = reversed(complete_checkpoints(folder / "checkpoints"))
+    (directory,) = (home / "runs").glob("again-*")
+    (stopped,) = complete_checkpoints(directory / "stopped")
+    (last, *_) = reversed(complete_checkpoints(directory / "checkpoints"))
     (stopped / name).write_bytes((stopped / name).read_bytes()[:100])
     (last / name).unlink()
     trial = Trial(home, settings)

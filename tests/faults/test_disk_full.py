@@ -15,19 +15,19 @@ PARTS = 12  # of the operations in which the disk is full
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     """`mounted("size=1m")`: a file system of its own in memory; again, to mount it with other options."""
-    folder = tmp_path / "mounted"
-    folder.mkdir()
+    directory = tmp_path / "mounted"
+    directory.mkdir()
 
     def mount(options: str) -> Path:
-        again = "remount," if folder.is_mount() else ""
-        command = ["mount", "-t", "tmpfs", "-o", f"{again}{options}", "tmpfs", str(folder)]
+        again = "remount," if directory.is_mount() else ""
+        command = ["mount", "-t", "tmpfs", "-o", f"{again}{options}", "tmpfs", str(directory)]
         if subprocess.run(command, capture_output=True, check=False).returncode:
             pytest.skip("this user may not mount")
-        return folder
+        return directory
 
     yield mount
-    if folder.is_mount():
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    if directory.is_mount():
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_full_in_each_file_operation(
     for number in numbers[part::PARTS]:
         full = Trial(new_home(), tuple(tiny), fail_at=number)
         code = full.exit_code()
-        if code or operations[number].kind != "folder":  # one that is there already needs no room
+        if code or operations[number].kind != "directory":  # one that is there already needs no room
             assert code == 5, operations[number]
             assert "no space left on device" in full.said().lower()
         check_whole(full.home)

@@ -13,16 +13,16 @@ import pytest
 from trials import Trial, check_whole, digest, in_parts
 
 from s2s.registry.store import Registry
-from s2s.training.runs.record import runs_folder
+from s2s.training.runs.record import runs_directory
 
 PARTS = 16  # of the operations that a training is killed at
 KILLS = 5  # of each training that is killed at random moments
 VARIANTS = [
     (),
     ("training.precision=bf16",),
-    ("training.limit=2 epochs", "training.validate_every=1 epochs", "training.ema=0.9"),
-    ("training.limit=2500 tokens", "training.averaging=last:2", "training.precision=bf16"),
-    ("training.subword_sampling=0.2", "training.word_dropout=0.1", "training.micro_batch_tokens=150"),
+    ("training.stop_after=2 epochs", "training.validate_every=1 epochs", "training.ema=0.9"),
+    ("training.stop_after=2500 tokens", "training.averaging=last:2", "training.precision=bf16"),
+    ("training.subword_regularization=0.2", "training.word_dropout=0.1", "training.micro_batch_tokens=150"),
 ]
 
 Count = Callable[[str], None]
@@ -67,7 +67,7 @@ def test_killed_at_each_file_operation(
 def test_killed_at_random_moments(
     variant: tuple[str, ...], seed: int, tmp_path: Path, tiny: list[str], count: Count
 ) -> None:
-    settings, draw, kills = (*tiny, "training.limit=24 updates", *variant), random.Random(seed), 0
+    settings, draw, kills = (*tiny, "training.stop_after=24 updates", *variant), random.Random(seed), 0
     whole = Trial(tmp_path / "whole", settings)
     whole.home.mkdir()
     begun = time.monotonic()
@@ -102,7 +102,7 @@ def digest_or_none(home: Path) -> str | None:
 
 def wait_for_checkpoint(process: subprocess.Popen[bytes]) -> None:
     """Wait until the run has a checkpoint to go on from; fail where the training ends before."""
-    while not list(runs_folder().glob("again-*/checkpoints/*/manifest.json")):
+    while not list(runs_directory().glob("again-*/checkpoints/*/manifest.json")):
         assert process.poll() is None
         time.sleep(0.01)
 
@@ -121,9 +121,9 @@ def test_a_command_killed_and_resumed_is_as_never_killed(
     assert process.returncode == (-blow if blow == signal.SIGKILL else 130)
     assert (b"s2s resume again-" in said) == (blow == signal.SIGINT)
     assert "again" not in Registry.default().names()
-    (folder,) = runs_folder().glob("again-*")
-    done = subprocess.run([*command, "resume", folder.name], capture_output=True, text=True, check=False)
+    (directory,) = runs_directory().glob("again-*")
+    done = subprocess.run([*command, "resume", directory.name], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     again, whole = (Registry.default().resolve(name) for name in ("again", "numbers-attention"))
     assert again.files["weights.safetensors"] == whole.files["weights.safetensors"]
-    assert not list(folder.rglob("*.tmp"))
+    assert not list(directory.rglob("*.tmp"))

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from s2s.data.corpus import Corpus
 from s2s.errors import S2SError
-from s2s.models.encoder_decoder import Seq2Seq
+from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import Batch, LossSums
 from s2s.recipe.load import load_recipe
 from s2s.training.runs.lifecycle import resume, train
-from s2s.training.runs.record import runs_folder
+from s2s.training.runs.record import runs_directory
 from s2s.training.trainer import SKIPS
 
 QUIET = {"wait": False, "console": Console(quiet=True), "notify": lambda _: None}
@@ -25,14 +25,14 @@ QUIET = {"wait": False, "console": Console(quiet=True), "notify": lambda _: None
 @contextlib.contextmanager
 def poisoned(where: Callable[[Batch], bool]) -> Iterator[None]:
     """The loss of batches `where` that is true, in training, is infinite."""
-    forward = Seq2Seq.forward
+    forward = EncoderDecoder.forward
 
-    def infinite(self: Seq2Seq, batch: Batch) -> LossSums:
+    def infinite(self: EncoderDecoder, batch: Batch) -> LossSums:
         sums = forward(self, batch)
         return replace(sums, loss=sums.loss * float("inf")) if self.training and where(batch) else sums
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Seq2Seq, "forward", infinite)
+        patch.setattr(EncoderDecoder, "forward", infinite)
         yield
 
 
@@ -44,15 +44,15 @@ def calls_between(first: int, last: int) -> Callable[[Batch], bool]:
 
 def records(kind: str) -> list[dict[str, object]]:
     """The records of a kind in the metrics of the run `again`."""
-    (folder,) = runs_folder().glob("again-*")
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    (directory,) = runs_directory().glob("again-*")
+    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
     return [line for line in lines if line["kind"] == kind]
 
 
 def test_a_poisoned_line_is_skipped_counted_and_named(trained_home: Path, tiny: list[str]) -> None:
-    (folder,) = (path for path in (trained_home / "corpora").iterdir() if path.is_dir())
-    split = Corpus.open(folder).split("train")
-    ((line,), _), (place,) = split.pieces([17]), split.places([17])
+    (directory,) = (path for path in (trained_home / "corpora").iterdir() if path.is_dir())
+    split = Corpus.open(directory).split("train")
+    ((line,), _), (place,) = split.tokens([17]), split.places([17])
 
     def holds_the_line(batch: Batch) -> bool:
         return any(row[: len(line)].tolist() == list(line) for row in batch.source.ids)
@@ -61,14 +61,14 @@ def test_a_poisoned_line_is_skipped_counted_and_named(trained_home: Path, tiny: 
         version = train(load_recipe("numbers/attention", [*tiny, "name=again"]), device="cpu", **QUIET)
     skipped = records("skipped")
     assert version.card.training.skipped == len(skipped) > 0
-    (run,) = runs_folder().glob("again-*")
+    (run,) = runs_directory().glob("again-*")
     named = [text for text in (run / "log.txt").read_text().splitlines() if "lines of the skipped update" in text]
     assert len(named) == len(skipped)
     assert all(f"{place}," in f"{text}," for text in named)
 
 
 def test_after_several_it_goes_back_at_half_the_learning_rate(trained_home: Path, tiny: list[str]) -> None:
-    settings = [*tiny, "name=again", "training.log_every=1", "training.decay=none", "training.warmup=0"]
+    settings = [*tiny, "name=again", "training.log_every=1", "training.lr_schedule=none", "training.warmup=0"]
     with poisoned(calls_between(6, 10)):
         version = train(load_recipe("numbers/attention", settings), device="cpu", **QUIET)
     assert [record["update"] for record in records("skipped")] == [6, 7, 8, 9, 10]
@@ -80,13 +80,13 @@ def test_after_several_it_goes_back_at_half_the_learning_rate(trained_home: Path
 
 
 def test_it_ends_with_an_explanation_and_can_be_gone_on_with(trained_home: Path, tiny: list[str]) -> None:
-    settings = [*tiny, "training.limit=24 updates", "training.validate_every=8 updates"]
+    settings = [*tiny, "training.stop_after=24 updates", "training.validate_every=8 updates"]
     whole = train(load_recipe("numbers/attention", [*settings, "name=whole"]), device="cpu", **QUIET)
     with poisoned(calls_between(9, 1000)), pytest.raises(S2SError, match="the training diverges") as ended:
         train(load_recipe("numbers/attention", [*settings, "name=again"]), device="cpu", **QUIET)
     assert len(records("skipped")) == 4 * SKIPS
-    (folder,) = runs_folder().glob("again-*")
-    assert f"s2s resume {folder.name}" in (ended.value.hint or "")
+    (directory,) = runs_directory().glob("again-*")
+    assert f"s2s resume {directory.name}" in (ended.value.hint or "")
     assert "training.lr" in (ended.value.hint or "")
-    version = resume(folder.name, **QUIET)
+    version = resume(directory.name, **QUIET)
     assert version.files["weights.safetensors"] == whole.files["weights.safetensors"]

@@ -20,10 +20,10 @@ def test_a_signal_ends_the_training_and_loses_nothing(
     assert stopped.exit_code() == 128 + number, stopped.said()
     check_whole(home)
     if during != "loading":
-        (folder,) = (home / "runs").glob("again-*")
-        saved = complete_checkpoints(folder / "checkpoints") + complete_checkpoints(folder / "stopped")
+        (directory,) = (home / "runs").glob("again-*")
+        saved = complete_checkpoints(directory / "checkpoints") + complete_checkpoints(directory / "stopped")
         assert [int(path.name) for path in saved] == {"training": [1], "validating": [4], "saving": [4]}[during]
-        assert stopped.said().count(f"s2s resume {folder.name}") == 1
+        assert stopped.said().count(f"s2s resume {directory.name}") == 1
     trial = Trial(home, tuple(tiny))
     assert trial.exit_code() == 0, trial.said()
     assert digest(home) == digest(trained, "numbers-attention")

@@ -148,8 +148,8 @@ def digest(home: Path, name: str = "again") -> str:
 
 def check_whole(home: Path) -> None:
     """Whatever has its final name is complete: checkpoints, published models, their files."""
-    for folder in (home / "runs").glob("*/*/"):
-        for path in complete_checkpoints(folder):
+    for directory in (home / "runs").glob("*/*/"):
+        for path in complete_checkpoints(directory):
             load_checkpoint(path)
     registry = Registry(home / "registry")
     for name in registry.names():

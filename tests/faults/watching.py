@@ -1,4 +1,4 @@
-"""What a process does to the files below a folder, told before each operation happens."""
+"""What a process does to the files below a directory, told before each operation happens."""
 
 import contextlib
 import functools
@@ -15,7 +15,7 @@ import pytest
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One of make (a file), folder, write, sync, rename, link, remove; `content`: what is written, or the file synced
+    """One of make (a file), directory, write, sync, rename, link, remove; `content`: what is written, or the file synced
     holds.
     """
 
@@ -27,11 +27,11 @@ class Operation:
 
 
 @contextlib.contextmanager
-def watched(folder: Path, before: Callable[[Operation], None]) -> Iterator[None]:
-    """Call `before` with each operation below `folder`; where it raises, the operation does not happen."""
+def watched(directory: Path, before: Callable[[Operation], None]) -> Iterator[None]:
+    """Call `before` with each operation below `directory`; where it raises, the operation does not happen."""
 
     def tell(kind: str, path: str, **more: Any) -> None:
-        if Path(path).is_relative_to(folder):
+        if Path(path).is_relative_to(directory):
             before(Operation(kind, path, **more))
 
     class WatchedFile(io.FileIO):
@@ -58,7 +58,7 @@ def watched(folder: Path, before: Callable[[Operation], None]) -> Iterator[None]
         patch.setattr(tempfile, "mkstemp", mkstemp)
         patch.setattr(os, "fsync", fsync)
         patch.setattr(os, "fdopen", fdopen)
-        for name, kind in {"unlink": "remove", "rmdir": "remove", "mkdir": "folder"}.items():
+        for name, kind in {"unlink": "remove", "rmdir": "remove", "mkdir": "directory"}.items():
             patch.setattr(os, name, _told(getattr(os, name), kind, tell))
         for name, kind in {"rename": "rename", "replace": "rename", "link": "link"}.items():
             patch.setattr(os, name, _told(getattr(os, name), kind, tell))

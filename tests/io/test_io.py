@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from s2s.errors import ArtefactError, DataError, ResourceError, UsageError, explained
-from s2s.io.atomic import atomic_folder, atomic_writer, read_json, refuse_existing, write_bytes, write_json
+from s2s.errors import ArtefactError, DataError, ResourceError, UsageError, wrap_os_errors
+from s2s.io.atomic import atomic_directory, atomic_writer, read_json, refuse_existing, write_bytes, write_json
 from s2s.io.digests import digest_bytes, digest_file, digest_json
 from s2s.io.inputs import open_input, read_lines
-from s2s.io.locks import PAUSE_SECONDS, only_writer, writer
+from s2s.io.locks import PAUSE_SECONDS, exclusive_lock, writer
 from s2s.io.paths import cache, home, safe_join
 
 KILLED = """
@@ -30,7 +30,7 @@ with atomic_writer(Path(sys.argv[1])) as file:
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path):
-    path = tmp_path / "new" / "folder" / "file"
+    path = tmp_path / "new" / "directory" / "file"
     with atomic_writer(path) as file:
         file.write(b"all of it")
         assert not path.exists()
@@ -74,13 +74,13 @@ def test_a_full_disk_is_a_resource_error_and_leaves_nothing(tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_is_a_resource_error():
+def test_a_directory_that_cannot_be_written_is_a_resource_error():
     with pytest.raises((ResourceError, UsageError), match="cannot write /proc/nowhere/file"):
         write_bytes(Path("/proc/nowhere/file"), b"")
 
 
 def test_a_pipe_that_closed_is_no_error_of_the_file(tmp_path):
-    with pytest.raises(BrokenPipeError), explained(tmp_path, "read"):
+    with pytest.raises(BrokenPipeError), wrap_os_errors(tmp_path, "read"):
         raise BrokenPipeError
 
 
@@ -109,18 +109,18 @@ def test_the_digest_of_json_is_of_its_meaning():
 
 
 @pytest.mark.parametrize("part", ["..", "../beside", "/etc/passwd", "inside/../../beside"])
-def test_a_path_that_leaves_its_folder_is_refused(tmp_path, part):
+def test_a_path_that_leaves_its_directory_is_refused(tmp_path, part):
     with pytest.raises(ArtefactError):
-        safe_join(tmp_path / "folder", part)
+        safe_join(tmp_path / "directory", part)
 
 
-def test_a_link_that_leaves_its_folder_is_refused(tmp_path):
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    (folder / "out").symlink_to(tmp_path)
+def test_a_link_that_leaves_its_directory_is_refused(tmp_path):
+    directory = tmp_path / "directory"
+    directory.mkdir()
+    (directory / "out").symlink_to(tmp_path)
     with pytest.raises(ArtefactError):
-        safe_join(folder, "out", "file")
-    assert safe_join(folder, "in", "file") == folder / "in" / "file"
+        safe_join(directory, "out", "file")
+    assert safe_join(directory, "in", "file") == directory / "in" / "file"
 
 
 def test_inputs_are_opened_plain_and_packed(tmp_path):
@@ -133,7 +133,7 @@ def test_inputs_are_opened_plain_and_packed(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["missing", "."])
-def test_an_input_that_is_not_there_or_is_a_folder(tmp_path, name):
+def test_an_input_that_is_not_there_or_is_a_directory(tmp_path, name):
     with pytest.raises(UsageError, match="cannot read"):
         open_input(str(tmp_path / name))
 
@@ -180,7 +180,7 @@ def test_home_is_where_the_environment_says(monkeypatch, tmp_path):
     assert home() == tmp_path / "relative"
 
 
-def test_home_is_else_in_the_users_data_folder(monkeypatch, tmp_path):
+def test_home_is_else_in_the_users_data_directory(monkeypatch, tmp_path):
     monkeypatch.delenv("S2S_HOME")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert home() == tmp_path / "s2s"
@@ -189,7 +189,7 @@ def test_home_is_else_in_the_users_data_folder(monkeypatch, tmp_path):
 def test_who_writes_is_told_while_it_does(tmp_path):
     lock = tmp_path / "lock"
     assert writer(lock) is None
-    with only_writer(lock, "at work"):
+    with exclusive_lock(lock, "at work"):
         assert writer(lock) == str(os.getpid())
     assert writer(lock) is None
 
@@ -200,16 +200,16 @@ def test_a_look_at_a_lock_does_not_keep_a_writer_away(tmp_path):
     with lock.open() as looking:
         fcntl.flock(looking, fcntl.LOCK_SH)
         threading.Thread(target=lambda: (time.sleep(PAUSE_SECONDS), fcntl.flock(looking, fcntl.LOCK_UN))).start()
-        with only_writer(lock, "at work"):
+        with exclusive_lock(lock, "at work"):
             assert writer(lock) == str(os.getpid())
 
 
 class TestAtomicFolder:
     def test_it_appears_when_it_is_complete(self, tmp_path):
-        path = tmp_path / "new" / "folder"
+        path = tmp_path / "new" / "directory"
         before = os.umask(0o027)
         try:
-            with atomic_folder(path) as unfinished:
+            with atomic_directory(path) as unfinished:
                 (unfinished / "file").write_bytes(b"all of it")
                 assert not path.exists()
         finally:
@@ -219,19 +219,19 @@ class TestAtomicFolder:
         assert stat.S_IMODE(path.stat().st_mode) == 0o750
 
     def test_an_error_leaves_nothing(self, tmp_path):
-        with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "folder") as unfinished:
+        with pytest.raises(ZeroDivisionError), atomic_directory(tmp_path / "directory") as unfinished:
             (unfinished / "file").write_bytes(b"%d" % (1 // 0))
         assert list(tmp_path.iterdir()) == []
 
     def test_what_another_process_has_put_there_stays(self, tmp_path):
-        path = tmp_path / "folder"
-        with pytest.raises(ResourceError, match="cannot write"), atomic_folder(path):
+        path = tmp_path / "directory"
+        with pytest.raises(ResourceError, match="cannot write"), atomic_directory(path):
             write_bytes(path / "file", b"another's")
         assert (path / "file").read_bytes() == b"another's"
         assert list(tmp_path.iterdir()) == [path]
 
     def test_a_place_that_cannot_be_written(self):
-        with pytest.raises((UsageError, ResourceError), match="/proc/here"), atomic_folder(Path("/proc/here/x")):
+        with pytest.raises((UsageError, ResourceError), match="/proc/here"), atomic_directory(Path("/proc/here/x")):
             pass
 
 

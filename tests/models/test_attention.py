@@ -12,7 +12,7 @@ def test_additive_score_is_the_equation() -> None:
     score = AdditiveScore(Q, D, A)
     query, states = torch.randn(B, K, Q), torch.randn(B, S, D)
     scores = score(query, score.keys(states))
-    W, b, U = score.of_query.weight, score.of_query.bias, score.of_memory.weight
+    W, b, U = score.query_proj.weight, score.query_proj.bias, score.key_proj.weight
     for i in range(B):
         for k in range(K):
             for s in range(S):
@@ -35,7 +35,7 @@ def test_general_score_is_the_equation() -> None:
     torch.manual_seed(4)
     score = GeneralScore(Q, D)
     query, states = torch.randn(B, K, Q), torch.randn(B, S, D)
-    W = score.of_memory.weight
+    W = score.key_proj.weight
     expected = [[[(query[i, k] @ (W @ states[i, s])).item() for s in range(S)] for k in range(K)] for i in range(B)]
     torch.testing.assert_close(scored(score, query, states), torch.tensor(expected))
 
@@ -44,7 +44,7 @@ def test_scaled_dot_score_is_the_equation() -> None:
     torch.manual_seed(5)
     score = ScaledDotScore(Q, D, A)
     query, states = torch.randn(B, K, Q), torch.randn(B, S, D)
-    asked, keys = query @ score.of_query.weight.t(), states @ score.of_memory.weight.t()
+    asked, keys = query @ score.query_proj.weight.t(), states @ score.key_proj.weight.t()
     expected = [[[(asked[i, k] @ keys[i, s]).item() / A**0.5 for s in range(S)] for k in range(K)] for i in range(B)]
     torch.testing.assert_close(scored(score, query, states), torch.tensor(expected))
 

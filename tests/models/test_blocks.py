@@ -44,11 +44,11 @@ def torchs(attention: SelfAttention | CrossAttention, memory_width: int) -> nn.M
     """Torch's attention with this one's weights."""
     same = nn.MultiheadAttention(D, H, kdim=memory_width, vdim=memory_width, batch_first=True)
     if isinstance(attention, SelfAttention):
-        same.in_proj_weight, same.in_proj_bias = attention.query_key_value.weight, attention.query_key_value.bias
+        same.in_proj_weight, same.in_proj_bias = attention.qkv_proj.weight, attention.qkv_proj.bias
     else:
         same.q_proj_weight = attention.query.weight
-        same.k_proj_weight, same.v_proj_weight = map(nn.Parameter, attention.key_value.weight.chunk(2))
-        same.in_proj_bias = nn.Parameter(torch.cat((attention.query.bias, attention.key_value.bias)))
+        same.k_proj_weight, same.v_proj_weight = map(nn.Parameter, attention.kv_proj.weight.chunk(2))
+        same.in_proj_bias = nn.Parameter(torch.cat((attention.query.bias, attention.kv_proj.bias)))
     same.out_proj = attention.result
     return same.eval()
 
@@ -95,9 +95,11 @@ def test_explicit_and_fused_attention_agree(mask: Tensor | None, causal: bool) -
 def test_both_paths_let_no_gradient_through_padding() -> None:
     attention, query = filled(CrossAttention(D, E, options(), 0.0)), drawn(B, T, D)
     gradients = []
-    for weights in (True, False):
+    for need_attention in (True, False):
         states = drawn(B, S, E).requires_grad_()
-        attention(query, *attention.keys_values(states), MASK, weights=weights)[0].square().sum().backward()
+        attention(query, *attention.keys_values(states), MASK, need_attention=need_attention)[
+            0
+        ].square().sum().backward()
         assert states.grad is not None
         assert states.grad[~MASK[:, 0, 0]].eq(0).all()
         assert states.grad[MASK[:, 0, 0]].ne(0).all()
@@ -152,13 +154,13 @@ def test_turned_attention_knows_distances_alone() -> None:
     [(False, 0.0, False, True), (True, 0.0, False, False), (False, 0.5, False, False), (False, 0.0, True, False)],
 )
 def test_fused_attention_serves_where_it_can_and_is_quick(
-    monkeypatch: pytest.MonkeyPatch, weights: bool, attention_dropout: float, autocast: bool, fused: bool
+    monkeypatch: pytest.MonkeyPatch, need_attention: bool, attention_dropout: float, autocast: bool, fused: bool
 ) -> None:
     attention = filled(CrossAttention(D, E, options(attention_dropout=attention_dropout), 0.0)).train()
     calls, original = [], F.scaled_dot_product_attention
     monkeypatch.setattr(F, "scaled_dot_product_attention", lambda *a, **k: calls.append(1) or original(*a, **k))
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        attention(drawn(B, T, D), *attention.keys_values(drawn(B, S, E)), MASK, weights=weights)
+        attention(drawn(B, T, D), *attention.keys_values(drawn(B, S, E)), MASK, need_attention=need_attention)
     assert bool(calls) == fused
 
 
@@ -215,4 +217,4 @@ def test_each_of_the_projections_in_a_matrix_is_drawn_by_its_own_width() -> None
         bound = math.sqrt(6 / (40 + width))
         assert 0.97 * bound < part.abs().max() <= bound
     assert linear.bias.eq(0).all()
-    assert SelfAttention(D, options(attention_bias=False), 0.0).query_key_value.bias is None
+    assert SelfAttention(D, options(attention_bias=False), 0.0).qkv_proj.bias is None

@@ -14,7 +14,7 @@ def parameters(tied: str, context: str) -> int:
         embedding=E,
         tied_embeddings=tied,
         encoder=RnnEncoderOptions(width=W),
-        decoder=RnnDecoderOptions(width=H, context=context, attention_width=A),
+        decoder=RnnDecoderOptions(width=H, context=context, attention_size=A),
     )
     return sum(parameter.numel() for parameter in build_model(options, V).parameters())
 

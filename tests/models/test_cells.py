@@ -85,13 +85,13 @@ def test_the_written_out_backward_is_that_of_automatic_differentiation(name: str
 def test_a_cell_is_torchs_with_copied_weights(name: str, theirs: type[nn.RNNCellBase]) -> None:
     torch.manual_seed(2)
     cell, reference = Cell(name, E, C, H), theirs(E + C, H)  # type: ignore[call-arg]
-    assert cell.of_context is not None
-    reference.weight_ih.data = torch.cat((cell.of_input.weight, cell.of_context.weight), 1)
-    reference.bias_ih.data, reference.bias_hh.data = cell.of_input.bias.data, cell.of_state.bias.data
-    reference.weight_hh.data = cell.of_state.weight.data
+    assert cell.context_proj is not None
+    reference.weight_ih.data = torch.cat((cell.input_proj.weight, cell.context_proj.weight), 1)
+    reference.bias_ih.data, reference.bias_hh.data = cell.input_proj.bias.data, cell.recurrent_proj.bias.data
+    reference.weight_hh.data = cell.recurrent_proj.weight.data
     words, context, state = torch.randn(B * K, E), torch.randn(B * K, C), torch.randn(B * K, cell.kind.parts * H)
     given = (state[:, :H], state[:, H:]) if name == "lstm" else state
-    found = cell(cell.of_input(words) + cell.of_context(context), state)
+    found = cell(cell.input_proj(words) + cell.context_proj(context), state)
     right = reference(torch.cat((words, context), 1), given)
     torch.testing.assert_close(found, torch.cat(right, 1) if name == "lstm" else right)
 
@@ -99,8 +99,8 @@ def test_a_cell_is_torchs_with_copied_weights(name: str, theirs: type[nn.RNNCell
 @cells
 def test_weights_of_the_state_are_orthogonal_and_an_lstm_remembers_to_begin_with(name: str) -> None:
     cell = Cell(name, E, 0, H)
-    for gate in cell.of_state.weight.split(H):
+    for gate in cell.recurrent_proj.weight.split(H):
         torch.testing.assert_close(gate @ gate.t(), torch.eye(H))
     forget = slice(H, 2 * H) if name == "lstm" else slice(0)
-    assert cell.of_state.bias[forget].eq(1).all()
-    assert cell.of_state.bias.sum() == len(cell.of_state.bias[forget])
+    assert cell.recurrent_proj.bias[forget].eq(1).all()
+    assert cell.recurrent_proj.bias.sum() == len(cell.recurrent_proj.bias[forget])

@@ -20,8 +20,8 @@ def test_a_model_with_itself_is_the_model(family: str) -> None:
     tokens = torch.full((B, 1), BOS)
     rows, beams = torch.tensor([2, 0, 1]), torch.zeros(3, 2, dtype=torch.long)
     for _ in range(3):
-        one, alone = model.step(tokens, alone, weights=True)
-        all_, following = ensemble.step(tokens, together, weights=True)
+        one, alone = model.step(tokens, alone, need_attention=True)
+        all_, following = ensemble.step(tokens, together, need_attention=True)
         torch.testing.assert_close(all_.logits, one.logits.log_softmax(-1))
         assert (one.weights is None) == (all_.weights is None)
         if one.weights is not None:
@@ -38,17 +38,17 @@ def test_a_model_with_itself_is_the_model(family: str) -> None:
 def test_probabilities_are_averaged() -> None:
     models, given = [network("attention", V, seed) for seed in (1, 2)], source(V)
     tokens = torch.full((B, 1), BOS)
-    steps = [model.step(tokens, model.start(given, steps=1), weights=True)[0] for model in models]
+    steps = [model.step(tokens, model.start(given, steps=1), need_attention=True)[0] for model in models]
     mean = torch.stack([step.logits.softmax(-1) for step in steps]).mean(0)
     ensemble = Ensemble(models)
-    step, _ = ensemble.step(tokens, ensemble.start(given, steps=1), weights=True)
+    step, _ = ensemble.step(tokens, ensemble.start(given, steps=1), need_attention=True)
     torch.testing.assert_close(step.logits.exp(), mean)
-    assert step.weights is not None
-    assert step.weights.shape == (B, 1, S)
-    torch.testing.assert_close(step.weights.sum(-1), torch.ones(B, 1))
+    assert step.attention is not None
+    assert step.attention.shape == (B, 1, S)
+    torch.testing.assert_close(step.attention.sum(-1), torch.ones(B, 1))
 
 
 def test_weights_are_shown_where_every_member_has_them() -> None:
     ensemble, given = Ensemble([network("attention", V), network("summary", V)]), source(V)
-    step, _ = ensemble.step(torch.full((B, 1), BOS), ensemble.start(given, steps=1), weights=True)
-    assert step.weights is None
+    step, _ = ensemble.step(torch.full((B, 1), BOS), ensemble.start(given, steps=1), need_attention=True)
+    assert step.attention is None

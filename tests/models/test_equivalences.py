@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from s2s.models.build import build_model
-from s2s.models.encoder_decoder import Seq2Seq
-from s2s.models.interface import Batch, Decoder, Encoder, Source
+from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.interface import Batch, Decoder, Encoder, TokenInput
 from s2s.recipe.model import ModelOptions
 
 B, S, T, V, E, W, H = 3, 5, 7, 17, 12, 6, 9
@@ -28,7 +28,7 @@ BLOCK = {
 }
 RECURRENT = {"cell": ["rnn", "gru", "lstm"]}
 LAYERS = {"layers": [1, 2]}
-WIRINGS = ["summary", "summary_at_start", "previous", "current"]  # contexts, attention's by its query
+WIRINGS = ["summary", "initial", "previous", "current"]  # contexts, attention's by its query
 CHOICES: dict[str, dict[str, list[Any]]] = {
     "rnn encoder": {**RECURRENT, **LAYERS, "reading": ["both", "forward", "backward"]},
     "transformer encoder": {**LAYERS, **BLOCK},
@@ -87,7 +87,7 @@ def options(read: str, encoder: dict[str, Any], write: str, decoder: dict[str, A
         attends = wiring in {"previous", "current"}
         decoder |= {"context": "attention", "query": wiring} if attends else {"context": wiring}
         memory = E if read == "transformer" else W * (1 + encoder["bidirectional"])
-        decoder |= {"width": memory if decoder["score"] == "dot" else H, "attention_width": 10}
+        decoder |= {"width": memory if decoder["score"] == "dot" else H, "attention_size": 10}
     for blocks in (encoder, decoder):
         if blocks["family"] == "transformer":
             blocks |= {"heads": 3, "feed_forward": 14, "max_positions": 5}
@@ -103,7 +103,7 @@ def name(chosen: ModelOptions) -> str:
 cases = pytest.mark.parametrize("chosen", covered(), ids=name)
 
 
-def network(chosen: ModelOptions) -> Seq2Seq:
+def network(chosen: ModelOptions) -> EncoderDecoder:
     torch.manual_seed(1)
     model = build_model(chosen, V).eval()
     for parameter in model.parameters():
@@ -111,9 +111,9 @@ def network(chosen: ModelOptions) -> Seq2Seq:
     return model
 
 
-def source() -> Source:
+def source() -> TokenInput:
     ids = torch.randint(4, V, (B, S), generator=torch.Generator().manual_seed(2))
-    return Source(ids.masked_fill(torch.arange(S) >= LENGTHS.unsqueeze(1), 0), LENGTHS)
+    return TokenInput(ids.masked_fill(torch.arange(S) >= LENGTHS.unsqueeze(1), 0), LENGTHS)
 
 
 def targets() -> Tensor:
@@ -129,28 +129,28 @@ def test_forward_is_repeated_step(chosen: ModelOptions) -> None:
     model = network(chosen)
     memory = model.encoder(source().ids, LENGTHS)
     with torch.no_grad():
-        whole = model.decoder(memory, targets(), weights=True)
+        whole = model.decoder(memory, targets(), need_attention=True)
         without = model.decoder(memory, targets())
         state = model.decoder.start(memory, steps=T)
         assert without.weights is None
-        assert (whole.weights is not None) == chosen.attends
+        assert (whole.weights is not None) == chosen.has_attention
         close(without.hidden, whole.hidden)
         for t in range(T):
             decoded, state = model.decoder.step(targets()[:, t : t + 1], state, weights=t % 2 == 0)
             close(decoded.hidden[:, 0], whole.hidden[:, t])
-            assert (decoded.weights is not None) == (chosen.attends and t % 2 == 0)
-            if decoded.weights is not None and whole.weights is not None:
-                close(decoded.weights[:, 0], whole.weights[:, t])
+            assert (decoded.attention is not None) == (chosen.has_attention and t % 2 == 0)
+            if decoded.attention is not None and whole.weights is not None:
+                close(decoded.attention[:, 0], whole.weights[:, t])
 
 
 @cases
 def test_padding_and_neighbours_change_nothing(chosen: ModelOptions) -> None:
     model, given = network(chosen), source()
     with torch.no_grad():
-        together = model.decoder(model.encoder(given.ids, LENGTHS), targets(), weights=True)
+        together = model.decoder(model.encoder(given.ids, LENGTHS), targets(), need_attention=True)
         for row, length in enumerate(LENGTHS):
             alone = model.encoder(given.ids[row : row + 1, :length], LENGTHS[row : row + 1])
-            single = model.decoder(alone, targets()[row : row + 1], weights=True)
+            single = model.decoder(alone, targets()[row : row + 1], need_attention=True)
             close(single.hidden[0], together.hidden[row])
             if single.weights is not None and together.weights is not None:
                 close(single.weights[0], together.weights[row, :, :length])
@@ -160,15 +160,15 @@ def test_padding_and_neighbours_change_nothing(chosen: ModelOptions) -> None:
 
 @cases
 def test_select_reorders_widens_and_narrows(chosen: ModelOptions) -> None:
-    """Every hypothesis has the logits that its pieces have alone, however it was moved."""
+    """Every hypothesis has the logits that its tokens have alone, however it was moved."""
     model, draw = network(chosen), random.Random(6)
     state = model.start(source(), steps=T)
-    rows, written = list(range(B)), [[[]] for _ in range(B)]  # which sentence a row is, its hypotheses' pieces
+    rows, written = list(range(B)), [[[]] for _ in range(B)]  # which sentence a row is, its hypotheses' tokens
     with torch.no_grad():
         for step in range(5):
             tokens = [[draw.randrange(4, V) for _ in hypotheses] for hypotheses in written]
             written = [
-                [[*pieces, token] for pieces, token in zip(hypotheses, row, strict=True)]
+                [[*tokens, token] for tokens, token in zip(hypotheses, row, strict=True)]
                 for hypotheses, row in zip(written, tokens, strict=True)
             ]
             found, state = model.step(torch.tensor(tokens), state)
@@ -180,12 +180,12 @@ def test_select_reorders_widens_and_narrows(chosen: ModelOptions) -> None:
             rows = [rows[row] for row in kept]
 
 
-def check_alone(model: Seq2Seq, rows: list[int], written: list[list[list[int]]], logits: Tensor) -> None:
+def check_alone(model: EncoderDecoder, rows: list[int], written: list[list[list[int]]], logits: Tensor) -> None:
     for row, hypotheses, of_row in zip(rows, written, logits, strict=True):
         length = int(LENGTHS[row])
         memory = model.encoder(source().ids[row : row + 1, :length], LENGTHS[row : row + 1])
-        for pieces, found in zip(hypotheses, of_row, strict=True):
-            hidden = model.decoder(memory, torch.tensor([pieces])).hidden[0, -1]
+        for tokens, found in zip(hypotheses, of_row, strict=True):
+            hidden = model.decoder(memory, torch.tensor([tokens])).hidden[0, -1]
             close(found, nn.functional.linear(hidden, model.weight, model.bias))
 
 
@@ -196,7 +196,7 @@ def test_padding_has_no_gradient(chosen: ModelOptions) -> None:
     table = nn.Parameter(torch.cat((table_of(model.encoder).weight.detach(), extra)))  # id V stands at padding alone
     model.encoder.embedding = nn.Embedding.from_pretrained(table, freeze=False)
     ids = given.ids.masked_fill(given.ids == 0, V)
-    model(Batch(Source(ids, LENGTHS), targets(), targets())).loss.backward()
+    model(Batch(TokenInput(ids, LENGTHS), targets(), targets())).loss.backward()
     grad = table_of(model.encoder).weight.grad
     assert grad is not None
     assert grad[V].eq(0).all()

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from s2s.models.positions import LearnedPositions, RotaryPositions, SinusoidalPositions, turned
+from s2s.models.positions import LearnedPositions, RotaryPositions, SinusoidalPositions, apply_rotary
 
 B, T, N, d, D = 2, 7, 3, 4, 10
 
@@ -36,7 +36,7 @@ def test_added_rows_have_the_dtype_asked_for() -> None:
 
 def test_turned_pairs_are_complex_numbers_times_a_phase() -> None:
     vectors = torch.randn(B, T, N, d, generator=torch.Generator().manual_seed(1))
-    found = turned(vectors, RotaryPositions(d).turns(T, vectors))
+    found = apply_rotary(vectors, RotaryPositions(d).turns(T, vectors))
     for b in range(B):
         for t in range(T):
             for n in range(N):
@@ -51,7 +51,7 @@ def test_products_of_turned_vectors_know_the_distance_alone() -> None:
     draw = torch.Generator().manual_seed(2)
     query, key = torch.randn(2, d, generator=draw).unbind(0)
     turns = RotaryPositions(d).turns(T, query)
-    queries, keys = (turned(vector.expand(1, T, 1, d), turns)[0, :, 0] for vector in (query, key))
+    queries, keys = (apply_rotary(vector.expand(1, T, 1, d), turns)[0, :, 0] for vector in (query, key))
     products = queries @ keys.t()
     for distance in range(1 - T, T):
         diagonal = products.diagonal(distance)

@@ -8,7 +8,7 @@ from s2s.devices.select import Precision
 from s2s.models import profile
 from s2s.models.build import build_model
 from s2s.models.dry_run import DryRun
-from s2s.models.interface import Batch, Source
+from s2s.models.interface import Batch, TokenInput
 from s2s.models.profile import Shape
 from s2s.recipe.recipe import Recipe
 from s2s.training.optimizer import build_optimizer
@@ -27,13 +27,13 @@ def recipe(encoder: dict, decoder: dict, tied: str = "all", **model: object) -> 
             "tokenizer": {"vocabulary": V},
             "model": {"embedding": E, "tied_embeddings": tied, "encoder": encoder, "decoder": decoder, **model},
             "training": {"batch_tokens": B * T + 1},
-            "decoding": {"beam": K, "batch_tokens": B * T * K + 1},
+            "decoding": {"beam_size": K, "batch_tokens": B * T * K + 1},
         }
     )
 
 
 def rnn(context: str = "attention", tied: str = "all", **decoder: object) -> Recipe:
-    options = {"width": H, "context": context, "attention_width": A} | decoder
+    options = {"width": H, "context": context, "attention_size": A} | decoder
     return recipe({"width": W}, options, tied)
 
 
@@ -44,7 +44,7 @@ def transformer(**options: object) -> Recipe:
 
 EVERY = {
     "summary": rnn("summary"),
-    "summary at start": rnn("summary_at_start", layers=2),
+    "summary at start": rnn("initial", layers=2),
     "attention": rnn(),
     "attention of an LSTM": recipe(
         {"width": W, "cell": "lstm", "layers": 2}, {"width": H, "cell": "lstm"}, dropout=0.3
@@ -65,7 +65,7 @@ def test_parts_of_a_recurrent_network() -> None:
     score = A * H + A + A * D + A  # W, b, U, v
     bodies = [("encoder", encoder), ("decoder", cell + rest + score)]
     found = {
-        tied: [(part.name, part.parameters) for part in profile.parts(profile.shapes_of(rnn(tied=tied)))]
+        tied: [(part.name, part.parameters) for part in profile.parts(profile.meta_model(rnn(tied=tied)))]
         for tied in ("all", "target", "none")
     }
     assert found["all"] == [("embeddings: source, target, output (one table)", V * E), *bodies, ("output bias", V)]
@@ -83,12 +83,12 @@ def test_parts_of_a_recurrent_network() -> None:
 @FAMILIES
 def test_parts_add_up_to_the_real_network(tiny: Recipe, tied: str) -> None:
     tiny = tiny.model_copy(update={"model": tiny.model.model_copy(update={"tied_embeddings": tied})})
-    parts = profile.parts(profile.shapes_of(tiny))
+    parts = profile.parts(profile.meta_model(tiny))
     assert sum(part.parameters for part in parts) == profile.parameters(build_model(tiny.model, V))
 
 
 def test_nothing_is_allocated() -> None:
-    network = profile.shapes_of(recipe({"width": 16384, "layers": 20}, {"width": 16384, "layers": 20}))
+    network = profile.meta_model(recipe({"width": 16384, "layers": 20}, {"width": 16384, "layers": 20}))
     assert {parameter.device.type for parameter in network.parameters()} == {"meta"}
     assert profile.parameters(network) > 10**10
 
@@ -183,7 +183,7 @@ def real_peak(tiny: Recipe, precision: Precision) -> tuple[int, int]:
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)
     ids = torch.randint(4, V, (B, T))
-    batch = Batch(Source(ids, torch.full((B,), T)), ids, ids)
+    batch = Batch(TokenInput(ids, torch.full((B,), T)), ids, ids)
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
     with Watched([*network.parameters(), *gradients, ids, batch.source.lengths]) as watched:
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
@@ -197,12 +197,12 @@ def real_peak(tiny: Recipe, precision: Precision) -> tuple[int, int]:
 @pytest.mark.parametrize("precision", profile.PRECISIONS)
 @FAMILIES
 def test_memory_of_training_is_that_of_a_real_step(tiny: Recipe, precision: Precision) -> None:
-    network = profile.shapes_of(tiny)
+    network = profile.meta_model(tiny)
     memory = profile.training_memory(network, profile.training_cost(network, Shape(B, T), precision).work)
     peak, optimizer = real_peak(tiny, precision)
     assert memory.weights == memory.gradients == 4 * profile.parameters(build_model(tiny.model, V))
     assert memory.optimizer == optimizer
-    fused = "transformer" in tiny.model.in_words().lower()  # fused attention keeps no weights, shapes alone know none
+    fused = "transformer" in tiny.model.describe().lower()  # fused attention keeps no weights, shapes alone know none
     assert memory.activations == pytest.approx(peak, rel=0.4 if fused else 0.02)
 
 
@@ -212,7 +212,7 @@ def test_memory_of_decoding_is_that_of_a_real_state(tiny: Recipe) -> None:
     network = build_model(tiny.model, V).eval()
     ids = torch.randint(4, V, (B, T))
     with torch.no_grad():
-        state = network.start(Source(ids, torch.full((B,), T)), steps=int(tiny.decoding.max_ratio * (T - 1)) + 10)
+        state = network.start(TokenInput(ids, torch.full((B,), T)), steps=int(tiny.decoding.max_ratio * (T - 1)) + 10)
         _, state = network.step(torch.zeros(B, 1, dtype=torch.long), state)
         state = state.select(torch.arange(B), torch.zeros(B, K, dtype=torch.long))
     memory = plan.decoding_memory
@@ -225,10 +225,10 @@ def test_memory_of_decoding_is_that_of_a_real_state(tiny: Recipe) -> None:
 
 @FAMILIES
 def test_decoding_step_by_step_costs_what_three_steps_say(tiny: Recipe) -> None:
-    network = profile.shapes_of(tiny)
+    network = profile.meta_model(tiny)
     ids, lengths = torch.empty(B, T, dtype=torch.long, device="meta"), torch.empty(B, dtype=torch.long, device="meta")
     with torch.no_grad(), torch.device("meta"), DryRun() as run:
-        state = network.start(Source(ids, lengths), steps=T)
+        state = network.start(TokenInput(ids, lengths), steps=T)
         for step in range(T):
             _, state = network.step(torch.empty(B, K if step else 1, dtype=torch.long), state)
             state = state.select(torch.arange(B), torch.empty(B, K, dtype=torch.long))

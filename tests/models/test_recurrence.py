@@ -69,16 +69,18 @@ def attention_arguments() -> tuple[tuple[Tensor, ...], Tensor]:
 
 
 def test_attention_gru_is_the_equation() -> None:
-    (inputs, start, keys, memory, of_context, of_state, bias, v), mask = attention_arguments()
-    states, contexts, weights = AttentionGru.apply(inputs, start, keys, memory, mask, of_context, of_state, bias, v)
+    (inputs, start, keys, memory, context_proj, recurrent_proj, bias, v), mask = attention_arguments()
+    states, contexts, weights = AttentionGru.apply(
+        inputs, start, keys, memory, mask, context_proj, recurrent_proj, bias, v
+    )
     for b in range(B):
         s, real = start[b], int(mask[b].sum())
         for t in range(T):
-            query = s @ of_state[:, :A] + bias[:A]
+            query = s @ recurrent_proj[:, :A] + bias[:A]
             e = torch.stack([v @ torch.tanh(query + keys[b, i]) for i in range(real)])
             a = e.exp() / e.exp().sum()
             c = sum(a[i] * memory[b, i] for i in range(real))
-            s, _ = GruStep.forward(inputs[t, b] + c @ of_context, s @ of_state[:, A:] + bias[A:], s)
+            s, _ = GruStep.forward(inputs[t, b] + c @ context_proj, s @ recurrent_proj[:, A:] + bias[A:], s)
             torch.testing.assert_close(weights[t, b, :real], a)
             torch.testing.assert_close(contexts[t, b], c)
             torch.testing.assert_close(states[t, b], s)

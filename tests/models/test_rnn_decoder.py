@@ -30,7 +30,7 @@ def memory() -> Memory:
 
 def made(kind: type[RnnDecoder], **options: object) -> RnnDecoder:
     torch.manual_seed(2)
-    chosen = RnnDecoderOptions(width=H, attention_width=A, **options)
+    chosen = RnnDecoderOptions(width=H, attention_size=A, **options)
     decoder = kind(chosen, nn.Embedding(V, E), Given(), 0.0).eval()  # type: ignore[call-arg]
     for parameter in decoder.parameters():
         nn.init.normal_(parameter, std=0.4)
@@ -41,21 +41,21 @@ def inputs() -> Tensor:
     return torch.randint(4, V, (B, T), generator=torch.Generator().manual_seed(3))
 
 
-def advanced(decoder: RnnDecoder, words: Tensor, entering: Tensor | None, states: list[Tensor]) -> list[Tensor]:
+def next_states(decoder: RnnDecoder, words: Tensor, entering: Tensor | None, states: list[Tensor]) -> list[Tensor]:
     """The layers' next states of one sentence, by the cells' own equations."""
     cells, following, below = decoder.layers, [], words
     for index, (cell, state) in enumerate(zip(cells, states, strict=True)):
-        share = cell.of_input(below)
+        share = cell.input_proj(below)
         if index == 0 and entering is not None:
-            assert cell.of_context is not None
-            share = share + cell.of_context(entering)
-        following.append(cell.kind.forward(share, cell.of_state(state[:H]), state)[0])
+            assert cell.context_proj is not None
+            share = share + cell.context_proj(entering)
+        following.append(cell.kind.forward(share, cell.recurrent_proj(state[:H]), state)[0])
         below = following[-1][:H]
     return following
 
 
 def naive_attention(decoder: AttentionDecoder, query: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
-    """Context [D] and weights of real states [length, D]."""
+    """Context [D] and need_attention of real states [length, D]."""
     keys = decoder.score.keys(states.unsqueeze(0))
     e = torch.stack([decoder.score(query.view(1, 1, H), keys[:, i : i + 1]).squeeze() for i in range(len(states))])
     a = e.exp() / e.exp().sum()
@@ -70,16 +70,16 @@ def first_states(decoder: RnnDecoder, row: int) -> list[Tensor]:
 
 
 @cases
-@pytest.mark.parametrize("context", ["summary", "summary_at_start"])
+@pytest.mark.parametrize("context", ["summary", "initial"])
 def test_the_bottleneck_is_its_equation(cell: str, layers: int, context: str) -> None:
     decoder = made(FixedContextDecoder, cell=cell, layers=layers, context=context)
-    found = decoder(memory(), inputs(), weights=True)
+    found = decoder(memory(), inputs(), need_attention=True)
     assert found.weights is None
     for row in range(B):
         states, c = first_states(decoder, row), memory().summary[row]
         for t in range(T):
             y = decoder.embedding(inputs()[row, t])
-            states = advanced(decoder, y, c if context == "summary" else None, states)
+            states = next_states(decoder, y, c if context == "summary" else None, states)
             summed = decoder.from_state(states[-1][:H]) + decoder.from_input(y)
             if context == "summary":
                 assert decoder.from_context is not None
@@ -93,14 +93,14 @@ def test_attention_with_the_previous_state_is_its_equation(cell: str, layers: in
     decoder = made(PreviousQueryDecoder, cell=cell, layers=layers, score=score)
     assert isinstance(decoder, PreviousQueryDecoder)
     assert decoder.from_context is not None
-    found = decoder(memory(), inputs(), weights=True)
+    found = decoder(memory(), inputs(), need_attention=True)
     assert found.weights is not None
     for row, length in enumerate(LENGTHS.tolist()):
         states = first_states(decoder, row)
         for t in range(T):
             y = decoder.embedding(inputs()[row, t])
             c, a = naive_attention(decoder, states[0][:H], memory().states[row, :length])
-            states = advanced(decoder, y, c, states)
+            states = next_states(decoder, y, c, states)
             summed = decoder.from_state(states[-1][:H]) + decoder.from_context(c) + decoder.from_input(y)
             torch.testing.assert_close(found.hidden[row, t], torch.tanh(summed))
             torch.testing.assert_close(found.weights[row, t, :length], a)
@@ -113,12 +113,12 @@ def test_attention_with_the_current_state_is_its_equation(cell: str, layers: int
     decoder = made(CurrentQueryDecoder, cell=cell, layers=layers, score=score, query="current")
     assert isinstance(decoder, CurrentQueryDecoder)
     assert decoder.from_context is not None
-    found = decoder(memory(), inputs(), weights=True)
+    found = decoder(memory(), inputs(), need_attention=True)
     assert found.weights is not None
     for row, length in enumerate(LENGTHS.tolist()):
         states, fed = first_states(decoder, row), torch.zeros(E)
         for t in range(T):
-            states = advanced(decoder, decoder.embedding(inputs()[row, t]), fed, states)
+            states = next_states(decoder, decoder.embedding(inputs()[row, t]), fed, states)
             c, a = naive_attention(decoder, states[-1][:H], memory().states[row, :length])
             fed = torch.tanh(decoder.from_state(states[-1][:H]) + decoder.from_context(c))
             torch.testing.assert_close(found.hidden[row, t], fed)
@@ -130,7 +130,7 @@ def test_the_written_out_gru_is_the_loop_of_steps() -> None:
     decoder = made(PreviousQueryDecoder, cell="gru")
     assert isinstance(decoder, PreviousQueryDecoder)
     first = decoder.initial_states(memory())[0]
-    gates = decoder.first.of_input(decoder.embedding(inputs().t()))
+    gates = decoder.first.input_proj(decoder.embedding(inputs().t()))
     for fast, slow in zip(
         decoder._gru_layer(gates, first, memory()), decoder._first_layer(gates, first, memory()), strict=True
     ):
@@ -147,7 +147,7 @@ def test_variational_dropout_drops_the_same_units_between_layers_at_every_step(
     forward = nn.Linear.forward
 
     def noted(layer: nn.Linear, values: Tensor) -> Tensor:
-        if layer is decoder.layers[1].of_input:
+        if layer is decoder.layers[1].input_proj:
             between.append(values.reshape(-1, B, H).eq(0))
         return forward(layer, values)
 

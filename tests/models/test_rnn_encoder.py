@@ -34,9 +34,9 @@ def with_weights_of(made: RnnEncoder, cell: str, *, bidirectional: bool) -> nn.R
         assert isinstance(layer, RnnLayer)
         for direction, suffix in enumerate(["", "_reverse"][: len(layer.directions)]):
             name, count = f"l{index}{suffix}", len(layer.directions)
-            getattr(theirs, f"weight_ih_{name}").data = layer.of_input.weight.data.chunk(count)[direction]
-            getattr(theirs, f"bias_ih_{name}").data = layer.of_input.bias.data.chunk(count)[direction]
-            getattr(theirs, f"weight_hh_{name}").data = layer.of_state.data[direction].t()
+            getattr(theirs, f"weight_ih_{name}").data = layer.input_proj.weight.data.chunk(count)[direction]
+            getattr(theirs, f"bias_ih_{name}").data = layer.input_proj.bias.data.chunk(count)[direction]
+            getattr(theirs, f"weight_hh_{name}").data = layer.recurrent_proj.data[direction].t()
             getattr(theirs, f"bias_hh_{name}").data = layer.bias.data[direction, 0]
     return theirs
 

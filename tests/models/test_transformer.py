@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 import torch
 from networks import constraints
+from s2s.decoding.beam_size import BeamSearch
 from torch import Tensor, nn
 
-from s2s.decoding.beam import BeamSearch
 from s2s.models.blocks import CrossAttention, FeedForward, SelfAttention
 from s2s.models.build import build_model
-from s2s.models.encoder_decoder import Seq2Seq
-from s2s.models.interface import BOS, EOS, PAD, UNK, Batch, Memory, Source
+from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.interface import BOS, EOS, PAD, UNK, Batch, Memory, TokenInput
 from s2s.models.transformer import TransformerDecoder, TransformerEncoder
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.model import ModelOptions
@@ -25,7 +25,7 @@ def blocks(**given: Any) -> dict[str, Any]:
     return {"family": "transformer", "layers": 2, "heads": 3, "feed_forward": F, **given}
 
 
-def network(encoder: dict[str, Any], decoder: dict[str, Any], **given: Any) -> Seq2Seq:
+def network(encoder: dict[str, Any], decoder: dict[str, Any], **given: Any) -> EncoderDecoder:
     torch.manual_seed(1)
     model = build_model(ModelOptions(embedding=D, encoder=encoder, decoder=decoder, **given), V).eval()
     for parameter in model.parameters():
@@ -33,15 +33,15 @@ def network(encoder: dict[str, Any], decoder: dict[str, Any], **given: Any) -> S
     return model
 
 
-def transformer(model: Seq2Seq) -> tuple[TransformerEncoder, TransformerDecoder]:
+def transformer(model: EncoderDecoder) -> tuple[TransformerEncoder, TransformerDecoder]:
     assert isinstance(model.encoder, TransformerEncoder)
     assert isinstance(model.decoder, TransformerDecoder)
     return model.encoder, model.decoder
 
 
-def source() -> Source:
+def source() -> TokenInput:
     ids = torch.randint(4, V, (B, S), generator=torch.Generator().manual_seed(2))
-    return Source(ids.masked_fill(torch.arange(S) >= LENGTHS.unsqueeze(1), 0), LENGTHS)
+    return TokenInput(ids.masked_fill(torch.arange(S) >= LENGTHS.unsqueeze(1), 0), LENGTHS)
 
 
 def targets() -> Tensor:
@@ -56,15 +56,15 @@ def check_close(found: Tensor, expected: Tensor) -> None:
 
 
 def copy_self_attention(ours: SelfAttention, theirs: nn.MultiheadAttention, norm: nn.LayerNorm) -> None:
-    theirs.in_proj_weight.data = ours.query_key_value.weight.data
-    theirs.in_proj_bias.data = ours.query_key_value.bias.data
+    theirs.in_proj_weight.data = ours.qkv_proj.weight.data
+    theirs.in_proj_bias.data = ours.qkv_proj.bias.data
     theirs.out_proj.load_state_dict(ours.result.state_dict())
     norm.load_state_dict(ours.norm.state_dict())
 
 
 def copy_cross_attention(ours: CrossAttention, theirs: nn.MultiheadAttention, norm: nn.LayerNorm) -> None:
-    theirs.in_proj_weight.data = torch.cat((ours.query.weight.data, ours.key_value.weight.data))
-    theirs.in_proj_bias.data = torch.cat((ours.query.bias.data, ours.key_value.bias.data))
+    theirs.in_proj_weight.data = torch.cat((ours.query.weight.data, ours.kv_proj.weight.data))
+    theirs.in_proj_bias.data = torch.cat((ours.query.bias.data, ours.kv_proj.bias.data))
     theirs.out_proj.load_state_dict(ours.result.state_dict())
     norm.load_state_dict(ours.norm.state_dict())
 
@@ -176,11 +176,11 @@ def test_names_of_weights_read_well_and_a_shared_table_is_there_once() -> None:
     names = set(network(blocks(), blocks()).weights())
     assert {
         "weight",
-        "encoder.blocks.1.attention.query_key_value.weight",
+        "encoder.blocks.1.attention.qkv_proj.weight",
         "encoder.blocks.1.feed_forward.norm.bias",
         "encoder.norm.weight",
         "decoder.blocks.0.self_attention.result.bias",
-        "decoder.blocks.0.cross_attention.key_value.weight",
+        "decoder.blocks.0.cross_attention.kv_proj.weight",
         "decoder.blocks.0.cross_attention.query.bias",
         "decoder.blocks.0.feed_forward.inner.weight",
     } <= names
@@ -199,7 +199,7 @@ def test_weights_are_the_mean_over_the_heads_of_the_layer_named(shown: int, inde
     everything = decoder.all_weights(memory, targets())
     assert everything.shape == (B, 3, 3, T, S)
     check_close(everything.sum(-1), torch.ones(B, 3, 3, T))
-    weights = decoder(memory, targets(), weights=True).weights
+    weights = decoder(memory, targets(), need_attention=True).weights
     assert weights is not None
     check_close(weights, everything[:, index].mean(1))
     assert all((weights - everything[:, other].mean(1)).abs().max() > 1e-3 for other in {0, 1, 2} - {index})
@@ -227,14 +227,14 @@ def test_forward_is_repeated_step(mix: str) -> None:
     model = network(*MIXES[mix])
     with torch.inference_mode():
         memory = model.encoder(source().ids, LENGTHS)
-        whole = model.decoder(memory, targets(), weights=True)
+        whole = model.decoder(memory, targets(), need_attention=True)
         state = model.decoder.start(memory, steps=T)
         for t in range(T):
-            decoded, state = model.decoder.step(targets()[:, t : t + 1], state, weights=True)
+            decoded, state = model.decoder.step(targets()[:, t : t + 1], state, need_attention=True)
             check_close(decoded.hidden[:, 0], whole.hidden[:, t])
-            assert decoded.weights is not None
+            assert decoded.attention is not None
             assert whole.weights is not None
-            check_close(decoded.weights[:, 0], whole.weights[:, t])
+            check_close(decoded.attention[:, 0], whole.weights[:, t])
 
 
 @mixes
@@ -243,17 +243,19 @@ def test_a_search_scores_as_forced_decoding_does(mix: str) -> None:
     with torch.inference_mode():
         assert model.bias is not None
         model.bias[[PAD, UNK, BOS]] = -100.0  # which the search never writes
-        found = BeamSearch(DecodingOptions(beam=3), constraints([9, 8, 9]), nbest=3).run(model, given, weights=True)
+        found = BeamSearch(DecodingOptions(beam_size=3), constraints([9, 8, 9]), nbest=3).run(
+            model, given, need_attention=True
+        )
         for row, hypotheses in enumerate(found):
             assert len(hypotheses) == 3
             for hypothesis in hypotheses:
-                pieces = hypothesis.pieces + [EOS] * (not hypothesis.cut)
-                inputs = torch.tensor([[BOS, *pieces[:-1]]])
-                alone = Source(given.ids[row : row + 1, : LENGTHS[row]], LENGTHS[row : row + 1])
-                nll = model(Batch(alone, inputs, torch.tensor([pieces]))).nll
+                tokens = hypothesis.tokens + [EOS] * (not hypothesis.cut)
+                inputs = torch.tensor([[BOS, *tokens[:-1]]])
+                alone = TokenInput(given.ids[row : row + 1, : LENGTHS[row]], LENGTHS[row : row + 1])
+                nll = model(Batch(alone, inputs, torch.tensor([tokens]))).nll
                 assert -float(nll) == pytest.approx(hypothesis.log_probability, abs=1e-3)
-                assert hypothesis.weights is not None
-                assert hypothesis.weights.shape == (len(pieces), S)
+                assert hypothesis.attention is not None
+                assert hypothesis.attention.shape == (len(tokens), S)
 
 
 # the state of a search
@@ -359,6 +361,6 @@ def test_dropout_falls_on_embeddings_and_on_what_layers_add() -> None:
     encoder, _ = transformer(network(blocks(), blocks(), dropout=0.5))
     encoder.train()
     assert (encoder(source().ids, LENGTHS).states - encoder(source().ids, LENGTHS).states).abs().max() > 0.1
-    entered = encoder.entrance(torch.ones(B, S, D), None)
+    entered = encoder.positional_encoding(torch.ones(B, S, D), None)
     assert entered.eq(0).any()
     torch.testing.assert_close(entered[entered.ne(0)], torch.tensor(2 * D**0.5).expand(int(entered.ne(0).sum())))

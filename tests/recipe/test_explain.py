@@ -47,11 +47,11 @@ def test_only_tables_of_the_network_have_families():
     [
         ("training.lr", "number > 0, ≤ 10", 2e-3),
         ("training.warmup", "integer ≥ 0", 100),
-        ("training.decay", "linear | cosine | inverse_sqrt | plateau | none", "linear"),
+        ("training.lr_schedule", "linear | cosine | inverse_sqrt | plateau | none", "linear"),
         ("training.betas", "list of 2: number ≥ 0, < 1", [0.9, 0.98]),
         ("data.train.source", "list of text", []),
         ("data.drop_duplicates", "true or false", True),
-        ("model.decoder.attention_width", "integer ≥ 1, ≤ 16384", None),
+        ("model.decoder.attention_size", "integer ≥ 1, ≤ 16384", None),
         ("data.hub", "text", ""),
         ("model.size", "tiny | small | base | big", None),
         ("model.encoder.family", "rnn", "rnn"),
@@ -94,7 +94,7 @@ def test_keys_by_name_by_table_and_by_last_name(name, count):
     assert len(keys_named(name)) == count
 
 
-@pytest.mark.parametrize(("name", "near"), [("training.lrs", "training.lr"), ("beem", "beam"), ("modle", "model")])
+@pytest.mark.parametrize(("name", "near"), [("training.lrs", "training.lr"), ("beem", "beam_size"), ("modle", "model")])
 def test_an_unknown_name_has_neighbours(name, near):
     with pytest.raises(UsageError) as caught:
         keys_named(name)

@@ -16,7 +16,7 @@ CELLS = sorted((builtin_recipes()["numbers/attention"].parent / "cells").glob("*
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """`small.toml` in the current folder."""
+    """`small.toml` in the current directory."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.toml").write_text(SMALL)
     return tmp_path
@@ -29,9 +29,9 @@ def test_every_builtin_recipe_loads(name):
     assert recipe.description
 
 
-@pytest.mark.parametrize("folder", ["numbers", "multi30k"])
-def test_bottleneck_and_attention_differ_in_the_context_alone(folder):
-    attention, bottleneck = (load_recipe(f"{folder}/{name}").as_dict() for name in ("attention", "bottleneck"))
+@pytest.mark.parametrize("directory", ["numbers", "multi30k"])
+def test_bottleneck_and_attention_differ_in_the_context_alone(directory):
+    attention, bottleneck = (load_recipe(f"{directory}/{name}").as_dict() for name in ("attention", "bottleneck"))
     assert attention["model"]["decoder"].pop("context") == "attention"
     assert bottleneck["model"]["decoder"].pop("context") == "summary"
     for values in (attention, bottleneck):
@@ -66,9 +66,9 @@ def test_extends_replaces_single_keys(small):
 
 
 def test_extends_is_relative_to_its_file_and_may_name_a_builtin_recipe(small):
-    (small / "folder").mkdir()
-    (small / "folder" / "more.toml").write_text("extends = '../small.toml'\n")
-    assert load_recipe("folder/more.toml").training.lr == 0.5
+    (small / "directory").mkdir()
+    (small / "directory" / "more.toml").write_text("extends = '../small.toml'\n")
+    assert load_recipe("directory/more.toml").training.lr == 0.5
     (small / "builtin.toml").write_text("extends = 'numbers/attention'\nname = 'mine'\n")
     assert load_recipe("builtin.toml").model == load_recipe("numbers/attention").model
 
@@ -108,8 +108,8 @@ def test_a_file_that_is_not_toml(small, content):
     [
         ("training.lr=1e-3", 1e-3),
         ("training.seed=11", 11),
-        ('training.limit="9 updates"', "9 updates"),
-        ("training.limit=9 updates", "9 updates"),
+        ('training.stop_after="9 updates"', "9 updates"),
+        ("training.stop_after=9 updates", "9 updates"),
         ("training.precision=fp32", "fp32"),
         ("training.betas=[0.5, 0.75]", (0.5, 0.75)),
     ],
@@ -134,13 +134,13 @@ def test_a_newer_schema_is_refused_by_number():
         parse_recipe({"schema": 2, "anything": "at all"}, "recipe x")
 
 
-def test_the_root_of_the_data_is_relative_to_the_file_or_to_the_current_folder(small, monkeypatch):
-    (small / "folder").mkdir()
-    (small / "folder" / "rooted.toml").write_text(SMALL.replace("'generator'", "'generator'\nroot = 'texts'"))
+def test_the_root_of_the_data_is_relative_to_the_file_or_to_the_current_directory(small, monkeypatch):
+    (small / "directory").mkdir()
+    (small / "directory" / "rooted.toml").write_text(SMALL.replace("'generator'", "'generator'\nroot = 'texts'"))
     assert load_recipe("small.toml").data.root == str(small)
-    assert load_recipe("folder/rooted.toml").data.root == str(small / "folder" / "texts")
-    assert load_recipe("folder/rooted.toml", ["data.root=mine"]).data.root == str(small / "mine")
-    assert load_recipe("folder/rooted.toml", ["data.root=/else"]).data.root == "/else"
+    assert load_recipe("directory/rooted.toml").data.root == str(small / "directory" / "texts")
+    assert load_recipe("directory/rooted.toml", ["data.root=mine"]).data.root == str(small / "mine")
+    assert load_recipe("directory/rooted.toml", ["data.root=/else"]).data.root == "/else"
 
 
 @pytest.fixture
@@ -155,14 +155,14 @@ def test_a_table_of_another_family_replaces_the_one_it_extends(gated):
     (gated / "blocks.toml").write_text(f"extends = 'lstm.toml'\n{blocks}")
     model = load_recipe("blocks.toml").model
     assert model.encoder.model_dump(exclude_defaults=True) == {"family": "transformer", "layers": 3}
-    assert (model.decoder.cell, model.decoder.width) == ("lstm", 48)
+    assert (model.decoder.cell, model.decoder.hidden_size) == ("lstm", 48)
 
 
 def test_a_table_of_the_same_family_is_laid_over(gated):
     (gated / "blocks.toml").write_text("extends = 'lstm.toml'\n[model.encoder]\nfamily = 'rnn'\nwidth = 20\n")
     (gated / "more.toml").write_text("extends = 'blocks.toml'\n[model.encoder]\nlayers = 2\n")
     encoder = load_recipe("more.toml").model.encoder
-    assert (encoder.cell, encoder.width, encoder.layers) == ("lstm", 20, 2)
+    assert (encoder.cell, encoder.hidden_size, encoder.layers) == ("lstm", 20, 2)
 
 
 def test_a_family_there_and_back_begins_with_defaults(gated):
@@ -188,7 +188,7 @@ def test_overrides_of_a_family_and_of_its_keys_in_any_order(gated, overrides):
 
 def test_the_last_family_counts_and_keeps_the_tables_own_keys(gated):
     overrides = ["model.encoder.family=transformer", "model.encoder.layers=2", "model.encoder.family=rnn"]
-    assert load_recipe("lstm.toml", overrides).model.encoder == RnnEncoderOptions(cell="lstm", width=24, layers=2)
+    assert load_recipe("lstm.toml", overrides).model.encoder == RnnEncoderOptions(cell="lstm", hidden_size=24, layers=2)
 
 
 def test_a_whole_table_can_be_set(gated):
@@ -214,8 +214,13 @@ def test_the_frozen_recipe_is_read_and_what_came_later_has_its_default():
     assert "size" not in frozen["model"]
     recipe = parse_recipe(frozen, "frozen")
     model = recipe.model
-    assert model.in_words() == "bidirectional GRU encoder; GRU decoder with a fixed context (no attention)"
-    assert (model.embedding, model.encoder.width, model.decoder.width, model.decoder.attention_width) == (
+    assert model.describe() == "bidirectional GRU encoder; GRU decoder with a fixed context (no attention)"
+    assert (
+        model.embedding_size,
+        model.encoder.hidden_size,
+        model.decoder.hidden_size,
+        model.decoder.attention_size,
+    ) == (
         64,
         48,
         96,
@@ -237,9 +242,9 @@ def laid_over(base: dict, over: dict) -> dict:
 @pytest.mark.parametrize("cell", CELLS, ids=lambda path: path.stem)
 def test_recipes_of_stored_results_mean_the_networks_that_they_meant(cell):
     stored = json.loads(cell.read_text())
-    assert parse_recipe(stored["recipe"], cell.stem).model.in_words() == stored["network"]
+    assert parse_recipe(stored["recipe"], cell.stem).model.describe() == stored["network"]
 
 
 def test_segmentations_are_drawn_of_a_unigram_model_alone() -> None:
     with pytest.raises(UsageError, match=r"unigram model, and tokenizer\.algorithm is bpe"):
-        load_recipe("numbers/attention", ["training.subword_sampling=0.2", "tokenizer.algorithm=bpe"])
+        load_recipe("numbers/attention", ["training.subword_regularization=0.2", "tokenizer.algorithm=bpe"])

@@ -30,7 +30,7 @@ def test_encoders_and_decoders_of_either_family(encoder, decoder):
 
 
 def test_the_family_that_is_not_named_is_rnn():
-    assert network(encoder={"width": 7}).encoder == RnnEncoderOptions(width=7)
+    assert network(encoder={"width": 7}).encoder == RnnEncoderOptions(hidden_size=7)
     assert network() == ModelOptions()
 
 
@@ -59,8 +59,8 @@ def test_what_is_no_table_of_a_family_is_refused(table, side, size):
 def test_a_size_fills_what_is_not_given(size, embedding, layers, heads, recurrent_layers):
     recurrent = network(size=size)
     assert recurrent.embedding == embedding
-    assert (recurrent.encoder.width, recurrent.encoder.layers) == (embedding, recurrent_layers)
-    assert (recurrent.decoder.width, recurrent.decoder.layers) == (2 * embedding, recurrent_layers)
+    assert (recurrent.encoder.hidden_size, recurrent.encoder.layers) == (embedding, recurrent_layers)
+    assert (recurrent.decoder.hidden_size, recurrent.decoder.layers) == (2 * embedding, recurrent_layers)
     blocks = network(size=size, encoder=BLOCKS, decoder=BLOCKS)
     assert blocks.embedding == embedding
     assert (blocks.encoder.layers, blocks.encoder.heads) == (layers, heads)
@@ -76,12 +76,12 @@ def test_what_is_given_wins_over_a_size():
         size="base", dropout=0.25, encoder=BLOCKS | {"layers": 4, "positions": "rotary"}, decoder={"width": 96}
     )
     assert (found.encoder.layers, found.encoder.heads, found.encoder.positions) == (4, 8, "rotary")
-    assert (found.decoder.width, found.decoder.layers, found.dropout) == (96, 2, 0.25)
+    assert (found.decoder.hidden_size, found.decoder.layers, found.dropout) == (96, 2, 0.25)
 
 
 def test_widths_follow_a_given_embedding():
     found = network(size="base", embedding=48)
-    assert (found.embedding, found.encoder.width, found.decoder.width) == (48, 48, 96)
+    assert (found.embedding, found.encoder.hidden_size, found.decoder.hidden_size) == (48, 48, 96)
 
 
 @pytest.mark.parametrize("size", [None, *SIZES])
@@ -151,8 +151,8 @@ def test_options_that_do_not(values):
 @pytest.mark.parametrize(
     ("encoder", "width"),
     [
-        (RnnEncoderOptions(width=6), 12),
-        (RnnEncoderOptions(width=6, bidirectional=False), 6),
+        (RnnEncoderOptions(hidden_size=6), 12),
+        (RnnEncoderOptions(hidden_size=6, bidirectional=False), 6),
         (TransformerEncoderOptions(family="transformer"), 10),
     ],
 )
@@ -171,7 +171,7 @@ def test_the_width_of_the_memory(encoder, width):
     ],
 )
 def test_encoders_in_words(values, words):
-    assert network(encoder=values).in_words() == f"{words}; GRU decoder with additive attention"
+    assert network(encoder=values).describe() == f"{words}; GRU decoder with additive attention"
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_encoders_in_words(values, words):
         ({"score": "general", "query": "current"}, "GRU decoder with general attention and input feeding", True),
         ({"cell": "rnn", "context": "summary"}, "tanh RNN decoder with a fixed context (no attention)", False),
         (
-            {"layers": 4, "context": "summary_at_start", "query": "current"},
+            {"layers": 4, "context": "initial", "query": "current"},
             "4-layer GRU decoder with a fixed context in its first state alone (no attention)",
             False,
         ),
@@ -191,5 +191,5 @@ def test_encoders_in_words(values, words):
 )
 def test_decoders_in_words_and_whether_there_are_weights(values, words, attends):
     found = network(decoder=values)
-    assert found.in_words() == f"bidirectional GRU encoder; {words}"
-    assert found.attends is attends
+    assert found.describe() == f"bidirectional GRU encoder; {words}"
+    assert found.has_attention is attends

@@ -70,7 +70,7 @@ def test_items_are_ordered():
 
 def test_best_by_bleu_needs_translations():
     with pytest.raises(ValidationError, match="validation_lines is 0"):
-        TrainingOptions(best_by="bleu", validation_lines=0)
+        TrainingOptions(best_metric="bleu", validation_lines=0)
 
 
 def test_options_do_not_change():

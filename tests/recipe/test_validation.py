@@ -10,7 +10,7 @@ BLOCKS = "model.encoder.family=transformer"
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """`small.toml` in the current folder."""
+    """`small.toml` in the current directory."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.toml").write_text("name = 'small'\n[data]\nkind = 'generator'\n")
     return tmp_path
@@ -33,7 +33,7 @@ def refused(*overrides: str) -> tuple[str, str]:
         ("training.lr=-1", ["training.lr", "greater than 0", "-1", "peak learning rate"]),
         ("training.lr=fast", ["training.lr", "number", "fast"]),
         ("model.decoder.context=attentin", ["model.decoder.context", "attention"]),
-        ("training.validation_lines=0", ["best_by is bleu"]),
+        ("training.validation_lines=0", ["best_metric is bleu"]),
         ("name=Big", ["name", "Big"]),
         ("training.betas=[0.9, 2]", ["training.betas.1", "training.betas: AdamW's decay"]),
         ("model.heads=4", ["model.heads: no such key", "model.encoder.heads or model.decoder.heads"]),
@@ -42,7 +42,7 @@ def refused(*overrides: str) -> tuple[str, str]:
     ],
 )
 def test_a_wrong_key_or_value_is_named(small, override, parts):
-    extra = ["training.best_by=bleu"] if "validation_lines" in override else []
+    extra = ["training.best_metric=bleu"] if "validation_lines" in override else []
     said = " ".join(refused(override, *extra))
     for part in parts:
         assert part in said
@@ -65,7 +65,7 @@ def test_what_is_missing_is_named(small):
         ([BLOCKS, "model.encoder.layer=3"], "model.encoder.layer: no such key; did you mean layers?", "s2s explain"),
         (["model.encoder.head=3"], "model.encoder.head: no such key; did you mean heads?", "s2s explain model.encoder"),
         (["model.encoder.heads=3"], "model.encoder.heads: no such key", "a key of family transformer"),
-        ([BLOCKS, "model.encoder.width=3"], "model.encoder.width: no such key", "a key of family rnn"),
+        ([BLOCKS, "model.encoder.hidden_size=3"], "model.encoder.hidden_size: no such key", "a key of family rnn"),
         (["model.encoder.rnn=3"], "model.encoder.rnn: no such key", "s2s explain model.encoder"),
         (["model.encoder.context=x"], "model.encoder.context: no such key; did you mean model.decoder.context?", ""),
     ],
@@ -107,7 +107,7 @@ def test_a_wrong_value_of_a_family_is_described_as_that_family_has_it(small):
     [
         (["model.encoder.reverse_source=true"], "model.encoder: reverse_source says nothing"),
         (["model.decoder={family='transformer', attention_layer=7}"], "model.decoder: attention_layer is not one of"),
-        (["model.embedding=12", BLOCKS], "model: encoder.heads (8) do not divide"),
+        (["model.embedding_size=12", BLOCKS], "model: encoder.heads (8) do not divide"),
         (["data.generator.min_items=9"], "data.generator: min_items is larger"),
     ],
 )

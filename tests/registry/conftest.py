@@ -22,5 +22,5 @@ def card(frozen) -> Card:
 
 @pytest.fixture
 def registry(tmp_path) -> Registry:
-    """One whose folder is not there yet."""
+    """One whose directory is not there yet."""
     return Registry(tmp_path / "shared" / "registry")

@@ -74,13 +74,13 @@ def test_a_missing_blob_is_refused_by_name(blobs):
         blobs.read(StoredFile.of(b"never stored"), "the weights")
 
 
-def test_a_link_out_of_the_folder_is_refused(blobs, tmp_path):
+def test_a_link_out_of_the_directory_is_refused(blobs, tmp_path):
     file = blobs.store(b"abc")
     secret = tmp_path / "secret"
     secret.write_bytes(b"abc")
     blobs.path(file).unlink()
     (blobs.root / "sha256" / file.digest[:2] / file.digest).symlink_to(secret)
-    with pytest.raises(ArtefactError, match="leaves the folder"):
+    with pytest.raises(ArtefactError, match="leaves the directory"):
         blobs.read(file, "x")
 
 

@@ -153,7 +153,7 @@ def test_a_link_out_of_the_registry_is_refused(registry, card, tmp_path):
     (registry.root / "models").mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
     (registry.root / "models" / "numbers").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ArtefactError, match="leaves the folder"):
+    with pytest.raises(ArtefactError, match="leaves the directory"):
         registry.publish("numbers", FILES, card)
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
@@ -263,9 +263,9 @@ def test_gc_deletes_what_writers_left_unfinished(registry, card):
     registry.publish("numbers", FILES, card)
     registry.set_alias("numbers", "best")
     before = everything(registry)
-    for folder in ("models", "models/numbers", "models/numbers/aliases", "blobs/sha256/ab"):
-        (registry.root / folder).mkdir(exist_ok=True)
-        (registry.root / folder / ".left.tmp").write_bytes(b"12345")
+    for directory in ("models", "models/numbers", "models/numbers/aliases", "blobs/sha256/ab"):
+        (registry.root / directory).mkdir(exist_ok=True)
+        (registry.root / directory / ".left.tmp").write_bytes(b"12345")
     assert registry.gc() == 0
     age(registry)
     assert registry.gc() == 4 * 5
@@ -391,9 +391,9 @@ def test_a_writable_registry_is_left_as_it_was(registry):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_a_user_who_may_only_read_can_read_and_is_told_so(card):
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        registry = Registry(Path(folder) / "registry")
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        registry = Registry(Path(directory) / "registry")
         registry.publish("numbers", FILES, card)
         before = everything(registry)
         os.seteuid(65534)

@@ -34,7 +34,7 @@ def test_it_takes_the_width_there_is(width):
 
 def test_axes_and_letters_are_labelled():
     lines = drawn(LONG, SHORT)
-    for title in ("loss in nats per piece", "validation BLEU", "validation chrF"):
+    for title in ("loss in nats per token", "validation BLEU", "validation chrF"):
         assert title in lines
     text = "\n".join(lines)
     for label in (" 6 ┤", " 0 ┤", "40 ┤", "   200 ", "   800 "):
@@ -51,7 +51,7 @@ def test_what_nothing_is_known_of_has_no_panel_and_no_letter():
 
 def test_a_curve_stands_where_its_figures_are():
     rising = RunCurves("rising", bleu=[(0, 0.0), (100, 100.0)])
-    lines = [line.partition("┤")[2] or line.partition("│")[2] for line in drawn(rising, width=44)[1:11]]
+    lines = [line.partition("┤")[2] or line.partition("│")[2] for line in drawn(rising, hidden_size=44)[1:11]]
     first = [re.search(r"[\u2800-\u28ffA]", line).start() for line in lines]
     assert first == sorted(first, reverse=True)
     assert lines[-1][0] != " "

@@ -50,7 +50,7 @@ def test_narrow_columns_have_labels_written_downwards():
 
 @pytest.mark.parametrize("width", [4, 11, 30, 80])
 def test_it_never_is_wider_than_the_terminal_and_says_what_it_leaves_out(width):
-    sources, targets = [f"s{number}" for number in range(97)], ["a-very-long-target-piece-indeed", "二"]
+    sources, targets = [f"s{number}" for number in range(97)], ["a-very-long-target-token-indeed", "二"]
     text = drawn(terminal_heatmap([[1 / 97] * 97] * 2, sources, targets), width=width)
     assert max(cell_len(line) for line in text.splitlines()) <= width
     assert "more of 97 source" in " ".join(text.split()) or width < 30
@@ -72,7 +72,7 @@ def test_zero_and_not_finite_weights_are_drawn_as_nothing():
     assert "fill-opacity" not in svg_heatmap([[0.0, float("nan")]], ["a", "b"], ["x"])
 
 
-def test_a_piece_cannot_steer_the_terminal():
+def test_a_token_cannot_steer_the_terminal():
     text = drawn(terminal_heatmap([[1.0]], ["\x1b[2J"], ["[red]x"]))
     assert "\x1b" not in text
     assert "[red]x" in text

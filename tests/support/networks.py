@@ -5,8 +5,8 @@ from torch import nn
 
 from s2s.decoding.constraints import Constraints
 from s2s.models.build import build_model
-from s2s.models.encoder_decoder import Seq2Seq
-from s2s.models.interface import Source
+from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.interface import TokenInput
 from s2s.recipe.model import (
     ModelOptions,
     RnnDecoderOptions,
@@ -18,11 +18,11 @@ from s2s.recipe.model import (
 B, S = 3, 5
 LENGTHS = torch.tensor([5, 2, 4])
 FAMILIES = {
-    "summary": (RnnEncoderOptions(width=4), RnnDecoderOptions(width=9, context="summary")),
-    "attention": (RnnEncoderOptions(width=4), RnnDecoderOptions(width=9, context="attention")),
+    "summary": (RnnEncoderOptions(hidden_size=4), RnnDecoderOptions(hidden_size=9, context="fixed")),
+    "attention": (RnnEncoderOptions(hidden_size=4), RnnDecoderOptions(hidden_size=9, context="attention")),
     "luong": (
-        RnnEncoderOptions(width=4, cell="lstm"),
-        RnnDecoderOptions(width=9, cell="lstm", layers=2, score="general", query="current"),
+        RnnEncoderOptions(hidden_size=4, cell="lstm"),
+        RnnDecoderOptions(hidden_size=9, cell="lstm", layers=2, score="general", query="current"),
     ),
     "transformer": (
         TransformerEncoderOptions(family="transformer", layers=1, heads=3),
@@ -31,8 +31,8 @@ FAMILIES = {
 }
 
 
-def network(family: str, vocabulary: int, seed: int = 1) -> Seq2Seq:
-    """A network that prefers some pieces clearly, but is sure of none."""
+def network(family: str, vocabulary: int, seed: int = 1) -> EncoderDecoder:
+    """A network that prefers some tokens clearly, but is sure of none."""
     torch.manual_seed(seed)
     encoder, decoder = FAMILIES[family]
     model = build_model(ModelOptions(embedding=6, encoder=encoder, decoder=decoder), vocabulary).eval()
@@ -42,13 +42,13 @@ def network(family: str, vocabulary: int, seed: int = 1) -> Seq2Seq:
     return model
 
 
-def source(vocabulary: int) -> Source:
-    """B sentences, padded to S pieces."""
+def source(vocabulary: int) -> TokenInput:
+    """B sentences, padded to S tokens."""
     ids = torch.randint(4, vocabulary, (B, S), generator=torch.Generator().manual_seed(2))
-    return Source(ids.masked_fill(torch.arange(S) >= LENGTHS.unsqueeze(1), 0), LENGTHS)
+    return TokenInput(ids.masked_fill(torch.arange(S) >= LENGTHS.unsqueeze(1), 0), LENGTHS)
 
 
 def constraints(most: list[int], **given: object) -> Constraints:
-    """The most pieces of each sentence, and what else is given."""
+    """The most tokens of each sentence, and what else is given."""
     nothing = {"fewest": torch.zeros(len(most)), "beginning": torch.zeros(len(most), 0, dtype=torch.long)}
     return Constraints(most=torch.tensor(most), **(nothing | given))  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ def model() -> bytes:
 
 
 def segmentations(word: str, scores: dict[str, float]) -> list[list[str]]:
-    """All ways to write a word in pieces."""
+    """All ways to write a word in tokens."""
     if not word:
         return [[]]
     heads = [word[:end] for end in range(1, len(word) + 1) if word[:end] in scores]
@@ -34,15 +34,15 @@ def test_drawn_by_the_probabilities_of_the_model(model: bytes, alpha: float) -> 
     from sentencepiece import SentencePieceProcessor
 
     processor = SentencePieceProcessor(model_proto=model)
-    pieces = [processor.id_to_piece(number) for number in range(4, processor.vocab_size())]
-    scores = {piece: processor.get_score(number) for number, piece in enumerate(pieces, 4)}
+    tokens = [processor.id_to_token(number) for number in range(4, processor.vocab_size())]
+    scores = {token: processor.get_score(number) for number, token in enumerate(tokens, 4)}
     found = {text: segmentations(f"▁{text}", scores) for text in TEXTS[:30]}
     word, ways = max(((word, ways) for word, ways in found.items() if len(ways) <= MOST), key=lambda one: len(one[1]))
-    weights = [exp(alpha * sum(scores[piece] for piece in way)) for way in ways]
+    weights = [exp(alpha * sum(scores[token] for token in way)) for way in ways]
     assert len(ways) > 5
     tokenizer, draws = Tokenizer(model), 4000
     rows = tokenizer.sampler(alpha).sample([word] * draws, seed=3)
-    drawn = Counter(tuple(tokenizer.pieces(row)) for row in rows)
+    drawn = Counter(tuple(tokenizer.tokens(row)) for row in rows)
     for way, weight in zip(ways, weights, strict=True):
         share = weight / sum(weights)
         assert drawn[tuple(way)] / draws == pytest.approx(share, abs=4 * (share * (1 - share) / draws) ** 0.5)

@@ -75,7 +75,7 @@ def test_what_decoding_gives_back_of_white_space(spelling: Tokenizer, text: str,
 
 
 @pytest.mark.parametrize("text", ["<s>", "</s>", "<pad>", "<unk>", "ein </s> zwei", "<s>ein</s><pad>", "<0x41>"])
-def test_text_that_spells_special_pieces_stays_text(plain: Tokenizer, spelling: Tokenizer, text: str):
+def test_text_that_spells_special_tokens_stays_text(plain: Tokenizer, spelling: Tokenizer, text: str):
     assert spelling.decode(spelling.encode([text])) == [text]
     assert not {PAD, BOS, EOS} & set(plain.encode([text])[0])
 
@@ -86,16 +86,16 @@ def test_unknown_characters_show_where_there_are_no_bytes_for_them(plain: Tokeni
     assert plain.decode(ids) == ["ein ⁇ zwei"]
 
 
-def test_special_pieces_are_not_decoded(plain: Tokenizer):
+def test_special_tokens_are_not_decoded(plain: Tokenizer):
     ids = plain.encode(["ein", "zwei"])
     assert plain.decode([[BOS, *ids[0], EOS, PAD, PAD], [], ids[1], [EOS]]) == ["ein", "", "zwei", ""]
     assert plain.decode([]) == plain.encode([]) == []
 
 
-def test_pieces_are_those_of_the_text(plain: Tokenizer):
+def test_tokens_are_those_of_the_text(plain: Tokenizer):
     ids = plain.encode(["ein zwei"])[0]
-    assert "".join(plain.pieces(ids)) == "▁ein▁zwei"
-    assert plain.pieces([PAD, UNK, BOS, EOS]) == ["<pad>", "<unk>", "<s>", "</s>"]
+    assert "".join(plain.tokens(ids)) == "▁ein▁zwei"
+    assert plain.tokens([PAD, UNK, BOS, EOS]) == ["<pad>", "<unk>", "<s>", "</s>"]
 
 
 def test_many_texts_are_encoded_like_each_alone(plain: Tokenizer):
@@ -139,7 +139,7 @@ def suggested(texts: list[str], wrong: TokenizerOptions, message: str) -> Tokeni
     """The options with the vocabulary that the error says would do."""
     with pytest.raises(UsageError, match=message) as caught:
         train_tokenizer(texts, wrong)
-    size = str(caught.value.hint).removeprefix("--set tokenizer.vocabulary=")
+    size = str(caught.value.hint).removeprefix("--set tokenizer.vocab_size=")
     assert size in caught.value.message
     return wrong.model_copy(update={"vocabulary": int(size)})
 
@@ -150,14 +150,14 @@ def suggested(texts: list[str], wrong: TokenizerOptions, message: str) -> Tokeni
 def test_a_vocabulary_larger_than_the_text_gives_names_the_largest(algorithm: str, byte_fallback: str):
     # with "auto" the size that does has no room for bytes, though the one asked for has
     wrong = options(8000, algorithm=algorithm, byte_fallback=byte_fallback)
-    right = suggested(TEXTS, wrong, "tokenizer.vocabulary is 8000, but")
+    right = suggested(TEXTS, wrong, "tokenizer.vocab_size is 8000, but")
     assert Tokenizer(train_tokenizer(TEXTS, right)).size == right.vocabulary
     suggested(TEXTS, right.model_copy(update={"vocabulary": right.vocabulary + 1}), f"{right.vocabulary}")
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe", "char"])
 def test_a_vocabulary_smaller_than_the_alphabet_names_the_smallest(algorithm: str):
-    right = suggested(TEXTS, options(9, algorithm=algorithm), "tokenizer.vocabulary is 9, but")
+    right = suggested(TEXTS, options(9, algorithm=algorithm), "tokenizer.vocab_size is 9, but")
     assert Tokenizer(train_tokenizer(TEXTS, right)).size == right.vocabulary
     suggested(TEXTS, right.model_copy(update={"vocabulary": right.vocabulary - 1}), f"{right.vocabulary}")
 
@@ -205,7 +205,7 @@ def test_a_damaged_model_is_refused(plain: Tokenizer):
         Tokenizer(plain.model[:-7])
 
 
-def test_a_model_that_numbers_special_pieces_otherwise_is_refused():
+def test_a_model_that_numbers_special_tokens_otherwise_is_refused():
     from sentencepiece import SentencePieceTrainer
 
     model = io.BytesIO()

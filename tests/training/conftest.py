@@ -10,7 +10,7 @@ from rich.console import Console
 from s2s.recipe.load import load_recipe
 from s2s.registry.version import Version
 from s2s.training.runs.lifecycle import train
-from s2s.training.runs.record import runs_folder
+from s2s.training.runs.record import runs_directory
 from s2s.training.trainer import Trainer
 
 
@@ -46,13 +46,13 @@ def tiny_train(trained_home: Path, tiny: list[str]) -> Callable[..., Version]:
 
 @pytest.fixture
 def interrupted_run(tiny_train: Callable[..., Version], interrupted: Callable[[int], None]) -> Callable[..., Path]:
-    """`interrupted_run("training.ema=0.9", after=6)`: the folder of a run that was interrupted."""
+    """`interrupted_run("training.ema=0.9", after=6)`: the directory of a run that was interrupted."""
 
     def call(*settings: str, after: int = 6, name: str = "again", **arguments: Any) -> Path:
         interrupted(after)
         with pytest.raises(KeyboardInterrupt):
             tiny_train(*settings, name=name, **arguments)
-        (folder,) = runs_folder().glob(f"{name}-*")
-        return folder
+        (directory,) = runs_directory().glob(f"{name}-*")
+        return directory
 
     return call

@@ -9,29 +9,31 @@ import torch
 from safetensors.torch import load as load_tensors
 
 from s2s.models.build import build_model
-from s2s.models.encoder_decoder import Seq2Seq
+from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.recipe.model import ModelOptions, RnnDecoderOptions, RnnEncoderOptions
 from s2s.registry.version import Version
 from s2s.training.averaging import MovingAverage, mean_of
 from s2s.training.checkpoint import checkpoint_path, load_checkpoint
-from s2s.training.runs.record import read_run, runs_folder
+from s2s.training.runs.record import read_run, runs_directory
 
-EIGHT = ["training.limit=8 updates", "training.validate_every=2 updates", "training.keep_checkpoints=9"]
+EIGHT = ["training.stop_after=8 updates", "training.validate_every=2 updates", "training.keep_checkpoints=9"]
 
 
-def network() -> Seq2Seq:
+def network() -> EncoderDecoder:
     torch.manual_seed(1)
     return build_model(
         ModelOptions(
-            embedding=6, encoder=RnnEncoderOptions(width=4), decoder=RnnDecoderOptions(width=9, attention_width=5)
+            embedding=6,
+            encoder=RnnEncoderOptions(hidden_size=4),
+            decoder=RnnDecoderOptions(hidden_size=9, attention_size=5),
         ),
         19,
     )
 
 
 def run_of(version: Version) -> Path:
-    (folder,) = runs_folder().glob(f"{version.name}-*")
-    return folder
+    (directory,) = runs_directory().glob(f"{version.name}-*")
+    return directory
 
 
 def weights_of(version: Version) -> dict[str, torch.Tensor]:
@@ -87,17 +89,17 @@ def test_the_mean_of_several_is_summed_in_double_precision() -> None:
 def test_the_mean_of_checkpoints_is_published(
     which: str, count: int, metric: str, tiny_train: Callable[..., Version]
 ) -> None:
-    version = tiny_train(*EIGHT, f"training.averaging={which}:{count}", f"training.best_by={metric}")
-    folder = run_of(version)
+    version = tiny_train(*EIGHT, f"training.averaging={which}:{count}", f"training.best_metric={metric}")
+    directory = run_of(version)
     figures = [
         (-line["loss"] if metric == "loss" else line["chrf"], line["update"])
-        for line in read_run(folder).metrics.validation
+        for line in read_run(directory).metrics.validation
     ]
     assert [update for _, update in figures] == [2, 4, 6, 8]
     chosen = figures[-count:] if which == "last" else sorted(figures, key=lambda one: one[0])[-count:]
     averaged = sorted(update for _, update in chosen)
     assert version.card.training.averaged == averaged
-    several = [load_checkpoint(checkpoint_path(folder / "checkpoints", update)).model for update in averaged]
+    several = [load_checkpoint(checkpoint_path(directory / "checkpoints", update)).model for update in averaged]
     for name, value in weights_of(version).items():
         expected = np.mean([one[name].numpy().astype(np.float64) for one in several], axis=0).astype(np.float32)
         np.testing.assert_array_equal(value.numpy(), expected)

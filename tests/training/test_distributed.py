@@ -16,13 +16,13 @@ from s2s.data.batching import plan_batches
 from s2s.data.corpus import Corpus
 from s2s.recipe.load import load_recipe
 from s2s.registry.store import Registry
-from s2s.training.distributed import World
+from s2s.training.distributed import DistributedContext
 from s2s.training.runs.lifecycle import train
-from s2s.training.runs.record import RunRecord, read_run, runs_folder
+from s2s.training.runs.record import RunRecord, read_run, runs_directory
 
 SETTINGS = [
     "training.batch_tokens=60",
-    "training.limit=40 updates",
+    "training.stop_after=40 updates",
     "training.validate_every=8 updates",
     "training.log_every=1",
 ]
@@ -61,14 +61,14 @@ def said(trained_by_two: tuple[Path, str], own_home: Path) -> str:
 
 
 def run_of(name: str) -> Path:
-    (folder,) = runs_folder().glob(f"{name}-*")
-    return folder
+    (directory,) = runs_directory().glob(f"{name}-*")
+    return directory
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_every_sentence_is_one_processs(count: int, size: int) -> None:
-    shares = [list(World(rank, size).share(count)) for rank in range(size)]
+    shares = [list(DistributedContext(rank, size).share(count)) for rank in range(size)]
     assert sorted(row for share in shares for row in share) == list(range(count))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
@@ -97,20 +97,20 @@ def test_a_signal_to_all_is_answered_once_and_the_run_goes_on_exactly(
     said: str, own_home: Path, tiny: list[str]
 ) -> None:
     with started(tiny, name="again", home=own_home) as process:
-        while not list(runs_folder().glob("again-*/checkpoints/*/manifest.json")):
+        while not list(runs_directory().glob("again-*/checkpoints/*/manifest.json")):
             assert process.poll() is None
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=100)
     assert process.returncode == 130, said
-    folder = run_of("again")
-    assert said.count(f"hint: s2s resume {folder.name} goes on from there") == 1, said
+    directory = run_of("again")
+    assert said.count(f"hint: s2s resume {directory.name} goes on from there") == 1, said
     assert said.count("s2s: interrupted") == said.count("interrupted at update ") == 1
     assert "death signal" not in said  # as the launcher calls it
     assert "Traceback" not in said
-    assert RunRecord.read(folder).published is None
+    assert RunRecord.read(directory).published is None
     done = subprocess.run(
-        [*COMMAND, "resume", folder.name], env=environment(own_home), capture_output=True, text=True, check=False
+        [*COMMAND, "resume", directory.name], env=environment(own_home), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     again, whole = (Registry.default().resolve(name) for name in ("again", "two"))
@@ -120,9 +120,9 @@ def test_a_signal_to_all_is_answered_once_and_the_run_goes_on_exactly(
 
 
 def test_a_refusal_is_said_once(own_home: Path, tiny: list[str]) -> None:
-    with started(tiny, "tokenizer.vocabulary=20000", name="never", home=own_home) as process:
+    with started(tiny, "tokenizer.vocab_size=20000", name="never", home=own_home) as process:
         _, said = process.communicate(timeout=100)
     assert process.returncode == 2
-    assert said.count("tokenizer.vocabulary is 20000") == 1
+    assert said.count("tokenizer.vocab_size is 20000") == 1
     assert "Traceback" not in said
-    assert not list(runs_folder().glob("never-*"))
+    assert not list(runs_directory().glob("never-*"))

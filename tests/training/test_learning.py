@@ -27,14 +27,14 @@ LEARNERS: dict[str, tuple[int, dict[str, Any]]] = {  # the longest string, and t
 }
 
 
-def write_strings(folder: Path, longest: int) -> None:
+def write_strings(directory: Path, longest: int) -> None:
     """Digit strings and their reverses, every length as often as it can be, none in two splits."""
     draw = random.Random(1)
     strings = {"".join(draw.choices("0123456789", k=draw.randint(1, longest))) for _ in range(14_000)}
     shuffled = draw.sample(sorted(strings), len(strings))
     for name, part in {"test": shuffled[:500], "validation": shuffled[500:700], "train": shuffled[700:]}.items():
-        (folder / f"{name}.in").write_text("".join(f"{text}\n" for text in part))
-        (folder / f"{name}.out").write_text("".join(f"{text[::-1]}\n" for text in part))
+        (directory / f"{name}.in").write_text("".join(f"{text}\n" for text in part))
+        (directory / f"{name}.out").write_text("".join(f"{text[::-1]}\n" for text in part))
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from s2s.recipe.training import TrainingOptions
 from s2s.registry.version import Version
 from s2s.training.optimizer import build_optimizer, learning_rate, optimizer_tensors, restore_optimizer
 from s2s.training.runs.lifecycle import resume
-from s2s.training.runs.record import read_run, runs_folder
+from s2s.training.runs.record import read_run, runs_directory
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
@@ -81,16 +81,16 @@ def test_these_stay_after_warm_up(decay: str) -> None:
     assert found == pytest.approx([0.1, 0.2, 0.3] + [0.4] * 6)
 
 
-def rates(folder: Path) -> list[float]:
-    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+def rates(directory: Path) -> list[float]:
+    lines = map(json.loads, (directory / "metrics.jsonl").read_text().splitlines())
     return [line["lr"] for line in lines if line["kind"] == "training"]
 
 
 def test_a_training_follows_its_schedule(tiny_train: Callable[..., Version]) -> None:
-    tiny_train("training.decay=linear", "training.warmup=3", "training.lr=0.012", "training.log_every=1")
-    (folder,) = runs_folder().glob("again-*")
+    tiny_train("training.lr_schedule=linear", "training.warmup=3", "training.lr=0.012", "training.log_every=1")
+    (directory,) = runs_directory().glob("again-*")
     expected = [0.012 * min(1, (update + 1) / 3) * (1 - update / 12) for update in range(12)]
-    assert rates(folder) == pytest.approx(expected)
+    assert rates(directory) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("resumed", [False, True])
@@ -103,20 +103,20 @@ def test_on_a_plateau_the_rate_is_halved(
         resume(interrupted_run(*settings, after=8).name, wait=False, console=Console(quiet=True), notify=str)
     else:
         tiny_train(*settings)
-    (folder,) = runs_folder().glob("again-*")
-    losses = [line["loss"] for line in read_run(folder).metrics.validation]
+    (directory,) = runs_directory().glob("again-*")
+    losses = [line["loss"] for line in read_run(directory).metrics.validation]
     assert len(losses) == 6
     assert set(losses) == {losses[0]}  # so small a rate moves nothing
-    lines = read_run(folder).metrics.training
+    lines = read_run(directory).metrics.training
     assert [line["lr"] for line in lines] == pytest.approx([1e-12] * 6 + [5e-13] * 4 + [2.5e-13] * 2, rel=1e-6, abs=0)
-    assert "nothing got better: the learning rate is halved, to 0.5 of it" in (folder / "log.txt").read_text()
+    assert "nothing got better: the learning rate is halved, to 0.5 of it" in (directory / "log.txt").read_text()
 
 
 def test_what_is_frozen_stays_as_it_was(tiny_train: Callable[..., Version], tiny: list[str]) -> None:
     version = tiny_train('training.freeze=["encoder.*", "*.bias"]')
     recipe = load_recipe("numbers/attention", tiny)
     torch.manual_seed(recipe.training.seed)
-    begun = build_model(recipe.model, recipe.tokenizer.vocabulary).weights()
+    begun = build_model(recipe.model, recipe.tokenizer.vocab_size).weights()
     trained = load_tensors(version.read("weights.safetensors"))
     same = {name for name, value in trained.items() if torch.equal(value, begun[name])}
     assert same == {name for name in begun if name.startswith("encoder.") or name.endswith(".bias")}
@@ -137,4 +137,4 @@ def test_what_cannot_be_frozen_is_refused_before_there_is_a_run(
         tiny_train(f"training.freeze={patterns}")
     assert message in refused.value.message
     assert hint in (refused.value.hint or "")
-    assert not list(runs_folder().glob("again-*"))
+    assert not list(runs_directory().glob("again-*"))

@@ -17,14 +17,14 @@ from s2s.decoding.forced import forced_score
 from s2s.decoding.loading import reference_translator
 from s2s.errors import ResourceError
 from s2s.models.build import build_model
-from s2s.models.encoder_decoder import Seq2Seq
+from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import BOS, EOS, PAD, UNK, Batch
 from s2s.recipe.model import ModelOptions, RnnDecoderOptions, RnnEncoderOptions
 from s2s.recipe.training import TrainingOptions
 from s2s.registry.version import Version
-from s2s.training.distributed import World
+from s2s.training.distributed import DistributedContext
 from s2s.training.runs.lifecycle import resume
-from s2s.training.runs.record import read_run, runs_folder
+from s2s.training.runs.record import read_run, runs_directory
 from s2s.training.step import Outcome, Updater, with_word_dropout
 
 V = 19
@@ -39,11 +39,13 @@ def updater(**options: Any) -> Updater:
     torch.manual_seed(1)
     network = build_model(
         ModelOptions(
-            embedding=6, encoder=RnnEncoderOptions(width=4), decoder=RnnDecoderOptions(width=9, attention_width=5)
+            embedding=6,
+            encoder=RnnEncoderOptions(hidden_size=4),
+            decoder=RnnDecoderOptions(hidden_size=9, attention_size=5),
         ),
         V,
     )
-    return Updater(network.train(), TrainingOptions(**options), CPU, "fp32", World())
+    return Updater(network.train(), TrainingOptions(**options), CPU, "fp32", DistributedContext())
 
 
 def step(trained: Updater, rate: float = 0.01) -> Outcome:
@@ -64,9 +66,9 @@ def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
 
 def with_memory_for(monkeypatch: pytest.MonkeyPatch, tokens: int, error: Exception) -> list[int]:
     """Let training fail as out of memory with more tokens at once; returns the sizes that were tried."""
-    forward, tried = Seq2Seq.forward, []
+    forward, tried = EncoderDecoder.forward, []
 
-    def limited(self: Seq2Seq, batch: Batch) -> Any:
+    def limited(self: EncoderDecoder, batch: Batch) -> Any:
         size = batch.inputs.shape[0] * max(batch.inputs.shape[1], batch.source.ids.shape[1])
         if self.training:
             tried.append(size)
@@ -74,20 +76,20 @@ def with_memory_for(monkeypatch: pytest.MonkeyPatch, tokens: int, error: Excepti
                 raise error
         return forward(self, batch)
 
-    monkeypatch.setattr(Seq2Seq, "forward", limited)
+    monkeypatch.setattr(EncoderDecoder, "forward", limited)
     return tried
 
 
-def test_the_gradient_is_that_of_the_mean_loss_of_the_target_pieces() -> None:
+def test_the_gradient_is_that_of_the_mean_loss_of_the_target_tokens() -> None:
     trained = updater(clip_norm=0)
     before = [value.clone() for value in weights(trained)]
     outcome = step(trained, rate=0.0)
     assert same(weights(trained), before)  # a rate of 0 moves nothing
-    pieces = sum(len(target) + 1 for target in TARGETS)
-    assert (outcome.tokens, outcome.share, outcome.taken) == (pieces, pieces, True)
+    tokens = sum(len(target) + 1 for target in TARGETS)
+    assert (outcome.tokens, outcome.share, outcome.taken) == (tokens, tokens, True)
     loss = trained.network(pair_batch(SOURCES, TARGETS, CPU)).loss
     assert outcome.loss == pytest.approx(loss.item(), rel=1e-5)
-    expected = torch.autograd.grad(loss / pieces, list(trained.network.parameters()))
+    expected = torch.autograd.grad(loss / tokens, list(trained.network.parameters()))
     for found, wanted in zip(gradients(trained), expected, strict=True):
         torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-4)
 
@@ -134,9 +136,9 @@ def test_memory_that_runs_out_makes_parts_smaller_until_they_fit(
 
 
 def test_memory_that_runs_out_late_does_not_count_a_part_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    forward, count = Seq2Seq.forward, [0]
+    forward, count = EncoderDecoder.forward, [0]
 
-    def third_fails(self: Seq2Seq, batch: Batch) -> Any:
+    def third_fails(self: EncoderDecoder, batch: Batch) -> Any:
         count[0] += 1
         if count[0] == 3:
             raise OutOfMemory
@@ -145,7 +147,7 @@ def test_memory_that_runs_out_late_does_not_count_a_part_twice(monkeypatch: pyte
     whole, parts = updater(), updater()
     expected = step(whole)
     parts.micro_batch_tokens = 40
-    monkeypatch.setattr(Seq2Seq, "forward", third_fails)
+    monkeypatch.setattr(EncoderDecoder, "forward", third_fails)
     found = step(parts)
     assert 0 < parts.micro_batch_tokens < 40
     assert found.loss == pytest.approx(expected.loss, rel=1e-5)
@@ -155,7 +157,7 @@ def test_memory_that_runs_out_late_does_not_count_a_part_twice(monkeypatch: pyte
 
 def test_one_sentence_that_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with_memory_for(monkeypatch, 11, OutOfMemory())
-    with pytest.raises(ResourceError, match="out of memory with one sentence of 12 pieces") as refused:
+    with pytest.raises(ResourceError, match="out of memory with one sentence of 12 tokens") as refused:
         step(updater())
     assert "data.max_length" in (refused.value.hint or "")
 
@@ -172,11 +174,11 @@ def test_a_training_short_of_memory_counts_it_and_goes_on(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         with_memory_for(patch, 90, OutOfMemory())
-        folder = interrupted_run(after=6)
-        found = resume(folder.name, wait=False, console=Console(quiet=True), notify=lambda _: None)
-    text = (folder / "metrics.jsonl").read_text()
+        directory = interrupted_run(after=6)
+        found = resume(directory.name, wait=False, console=Console(quiet=True), notify=lambda _: None)
+    text = (directory / "metrics.jsonl").read_text()
     (line,) = (line for line in text.splitlines() if "out of memory" in line)
-    assert "out of memory in update 1: computed again" in (folder / "log.txt").read_text()
+    assert "out of memory in update 1: computed again" in (directory / "log.txt").read_text()
     size = int(line.rpartition(": ")[2].rstrip("}"))
     assert 0 < size <= 90
     small = tiny_train(f"training.micro_batch_tokens={size}", name="small")
@@ -225,9 +227,9 @@ def test_a_training_with_gradients_that_are_not_finite_is_skipped_and_counted(
     monkeypatch.setattr(Updater, "update", broken)
     version = tiny_train()
     assert version.card.training.skipped == 2
-    (folder,) = runs_folder().glob("again-*")
-    assert read_run(folder).record.published == "again:1"
-    log = (folder / "log.txt").read_text()
+    (directory,) = runs_directory().glob("again-*")
+    assert read_run(directory).record.published == "again:1"
+    log = (directory / "log.txt").read_text()
     assert "update 3 skipped" in log
     assert "lines of the skipped update: " in log
 
@@ -247,7 +249,7 @@ def test_the_gradient_is_clipped_as_in_the_equation(clip: float) -> None:
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.6])
-def test_word_dropout_replaces_a_share_of_the_pieces_that_are_read(rate: float) -> None:
+def test_word_dropout_replaces_a_share_of_the_tokens_that_are_read(rate: float) -> None:
     torch.manual_seed(1)
     draw = np.random.default_rng(1)
     sources, targets = ([draw.integers(4, V, length).tolist() for length in draw.integers(1, 30, 400)] for _ in "st")
@@ -267,14 +269,14 @@ def test_word_dropout_replaces_a_share_of_the_pieces_that_are_read(rate: float) 
     assert with_word_dropout(batch, 0.0) is batch
 
 
-def test_pieces_are_dropped_in_training_alone(tiny_train: Callable[..., Version]) -> None:
-    version = tiny_train("training.word_dropout=0.7", "training.limit=4 updates")
+def test_tokens_are_dropped_in_training_alone(tiny_train: Callable[..., Version]) -> None:
+    version = tiny_train("training.word_dropout=0.7", "training.stop_after=4 updates")
     translator = reference_translator(version, CPU)
-    (folder,) = runs_folder().glob("again-*")
-    corpus = Corpus.open(next(path for path in (folder.parents[1] / "corpora").iterdir() if path.is_dir()))
+    (directory,) = runs_directory().glob("again-*")
+    corpus = Corpus.open(next(path for path in (directory.parents[1] / "corpora").iterdir() if path.is_dir()))
     split = corpus.split("validation")
-    forced = forced_score(translator.engine.model, *split.pieces(range(len(split))), CPU)
-    (line,) = read_run(folder).metrics.validation
-    assert line["loss"] == pytest.approx(forced.nll / forced.pieces, rel=1e-5)
-    plain = tiny_train("training.limit=4 updates", name="plain")
+    forced = forced_score(translator.engine.model, *split.tokens(range(len(split))), CPU)
+    (line,) = read_run(directory).metrics.validation
+    assert line["loss"] == pytest.approx(forced.nll / forced.tokens, rel=1e-5)
+    plain = tiny_train("training.stop_after=4 updates", name="plain")
     assert plain.files["weights.safetensors"] != version.files["weights.safetensors"]

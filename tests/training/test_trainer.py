@@ -18,7 +18,7 @@ from s2s.registry.version import Version
 from s2s.text.tokenizer import Tokenizer
 from s2s.training import trainer
 from s2s.training.runs.lifecycle import resume
-from s2s.training.runs.record import read_run, runs_folder
+from s2s.training.runs.record import read_run, runs_directory
 from s2s.training.step import Outcome, Updater
 from s2s.training.trainer import Trainer
 
@@ -30,12 +30,12 @@ def corpus_of(home: Path) -> Corpus:
 
 
 def run_of(name: str) -> Path:
-    (folder,) = runs_folder().glob(f"{name}-*")
-    return folder
+    (directory,) = runs_directory().glob(f"{name}-*")
+    return directory
 
 
 def batches(home: Path, tiny: list[str], epoch: int) -> list[int]:
-    """Target pieces, ends counted, of each batch of an epoch."""
+    """Target tokens, ends counted, of each batch of an epoch."""
     recipe, train = load_recipe("numbers/attention", tiny), corpus_of(home).split("train")
     planned = plan_batches(
         train.source_lengths, train.target_lengths, recipe.training.batch_tokens, recipe.training.seed, epoch
@@ -54,13 +54,13 @@ def test_a_training_ends_at_its_limit(
     tiny: list[str],
 ) -> None:
     sizes = [batches(trained_home, tiny, epoch) for epoch in (0, 1, 2)]
-    pieces, wanted = 0, 0
+    tokens, wanted = 0, 0
     for size in itertools.chain(*sizes):
-        if pieces >= 3000:
+        if tokens >= 3000:
             break
-        pieces, wanted = pieces + size, wanted + 1
+        tokens, wanted = tokens + size, wanted + 1
     expected = {"7 updates": 7, "2 epochs": len(sizes[0]) + len(sizes[1]), "3000 tokens": wanted, "1 update": 1}
-    settings = [f"training.limit={limit}", "training.validate_every=1 epoch"]
+    settings = [f"training.stop_after={limit}", "training.validate_every=1 epoch"]
     if resumed and limit != "1 update":
         version = resume(interrupted_run(*settings, after=5).name, **QUIET)
     else:
@@ -83,7 +83,9 @@ def test_a_limit_in_minutes_is_by_the_clock(
 
     monkeypatch.setattr(trainer, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     monkeypatch.setattr(Updater, "update", ten_seconds)
-    card = tiny_train("training.limit=1 minute", "training.log_every=1", "training.warmup=0", "training.lr=0.06").card
+    card = tiny_train(
+        "training.stop_after=1 minute", "training.log_every=1", "training.warmup=0", "training.lr=0.06"
+    ).card
     assert card.training.updates == 6
     assert card.training.seconds == 60
     rates = [line["lr"] for line in read_run(run_of("again")).metrics.training]
@@ -93,11 +95,11 @@ def test_a_limit_in_minutes_is_by_the_clock(
 def test_a_run_limited_by_the_clock_says_that_it_ends_elsewhere(
     interrupted_run: Callable[..., Path], interrupted: Callable[[int], None]
 ) -> None:
-    folder = interrupted_run("training.limit=1 minute", after=3)
+    directory = interrupted_run("training.stop_after=1 minute", after=3)
     interrupted(5)
     said: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        resume(folder.name, **QUIET | {"notify": said.append})
+        resume(directory.name, **QUIET | {"notify": said.append})
     assert said == ["the limit is in minutes: the run ends elsewhere than if it had not been stopped"]
 
 
@@ -109,7 +111,7 @@ def test_patience_ends_a_training_that_does_not_get_better(tiny_train: Callable[
 @pytest.mark.parametrize("by", ["loss", "chrf", "bleu"])
 def test_the_best_checkpoint_is_that_of_the_figure(by: str, tiny_train: Callable[..., Version]) -> None:
     rough = ["training.validate_every=1 update", "training.lr=0.1", "training.warmup=2"]  # figures go up and down
-    version = tiny_train(f"training.best_by={by}", *rough)
+    version = tiny_train(f"training.best_metric={by}", *rough)
     lines = read_run(run_of("again")).metrics.validation
     figures = [-line["loss"] if by == "loss" else line[by] for line in lines]
     best = lines[figures.index(max(figures))]["update"]
@@ -119,7 +121,7 @@ def test_the_best_checkpoint_is_that_of_the_figure(by: str, tiny_train: Callable
     ]
 
 
-def test_pieces_are_sampled_anew_each_epoch_and_the_same_when_repeated(
+def test_tokens_are_sampled_anew_each_epoch_and_the_same_when_repeated(
     tiny_train: Callable[..., Version],
     interrupted_run: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
@@ -134,8 +136,8 @@ def test_pieces_are_sampled_anew_each_epoch_and_the_same_when_repeated(
         assert self.translator.tokenizer.decode([list(target) for target in targets]) == self.train.texts(rows)[1]
         return sources, targets
 
-    plain = ["data.generator.train=120", "training.limit=2 epochs"]
-    settings = [*plain, "training.subword_sampling=0.2"]
+    plain = ["data.generator.train=120", "training.stop_after=2 epochs"]
+    settings = [*plain, "training.subword_regularization=0.2"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "_sentences", noted)
         whole = tiny_train(*settings)
@@ -146,17 +148,17 @@ def test_pieces_are_sampled_anew_each_epoch_and_the_same_when_repeated(
     assert sum(first[text] != best[text] for text in first) > len(first) / 4
     weights = whole.files["weights.safetensors"]
     assert tiny_train(*settings, fresh=True).files["weights.safetensors"] == weights
-    folder = interrupted_run(*settings, name="stopped", after=7)
-    assert resume(folder.name, **QUIET).files["weights.safetensors"] == weights
+    directory = interrupted_run(*settings, name="stopped", after=7)
+    assert resume(directory.name, **QUIET).files["weights.safetensors"] == weights
     assert tiny_train(*plain, name="plain").files["weights.safetensors"] != weights
 
 
 @pytest.mark.parametrize("lr", [1e-12, 0.01])
 def test_a_bleu_of_exactly_nothing_is_warned_of_late_and_once(lr: float, tiny_train: Callable[..., Version]) -> None:
-    tiny_train(f"training.lr={lr}", "training.validate_every=1 update", "training.limit=10 updates")
-    folder = run_of("again")
-    nothing = [line["update"] for line in read_run(folder).metrics.validation if line["bleu"] == 0]
-    log = (folder / "log.txt").read_text().splitlines()
+    tiny_train(f"training.lr={lr}", "training.validate_every=1 update", "training.stop_after=10 updates")
+    directory = run_of("again")
+    nothing = [line["update"] for line in read_run(directory).metrics.validation if line["bleu"] == 0]
+    log = (directory / "log.txt").read_text().splitlines()
     warned = [number for number, line in enumerate(log) if "warning: BLEU is exactly 0" in line]
     late = [update for update in nothing if update > 5]
     assert len(warned) == bool(late)
@@ -167,10 +169,10 @@ def test_a_bleu_of_exactly_nothing_is_warned_of_late_and_once(lr: float, tiny_tr
 def test_figures_go_to_tensorboard(tiny_train: Callable[..., Version]) -> None:
     event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     tiny_train("training.log_every=1", tensorboard=True)
-    folder = run_of("again")
-    events = event_accumulator.EventAccumulator(str(folder / "tensorboard"))
+    directory = run_of("again")
+    events = event_accumulator.EventAccumulator(str(directory / "tensorboard"))
     events.Reload()
-    metrics = read_run(folder).metrics
+    metrics = read_run(directory).metrics
     for kind, lines in (("training", metrics.training), ("validation", metrics.validation)):
         found = [(event.step, event.value) for event in events.Scalars(f"{kind}/loss")]
         assert found == [(line["update"], pytest.approx(line["loss"], rel=1e-6)) for line in lines]
@@ -185,4 +187,4 @@ def test_without_tensorboard_it_is_refused_before_there_is_a_run(
     said = capsys.readouterr().err
     assert "tensorboard is not installed" in said
     assert "pip install 's2s-toolkit[tensorboard]'" in said
-    assert not list(runs_folder().glob("board-*"))
+    assert not list(runs_directory().glob("board-*"))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, cast
 
 import typer
 
-from s2s.cli.console import note, out, print_json, visible
+from s2s.cli.console import escape_control, note, out, print_json
 from s2s.cli.options import AsJson, Force, SetValues
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def prepare(
 @app.command()
 def inspect(
     corpus: Annotated[
-        str, typer.Argument(metavar="RECIPE|FOLDER", help="A recipe, or the folder of a prepared corpus.")
+        str, typer.Argument(metavar="RECIPE|DIRECTORY", help="A recipe, or the directory of a prepared corpus.")
     ],
     values: SetValues = None,
     as_json: AsJson = False,
@@ -74,7 +74,7 @@ def inspect(
         return
     ledger = found.ledger
     out.print(f"corpus {found.path}\ndigest {found.digest}", soft_wrap=True)
-    out.print(f"pieces {ledger['tokenizer']['pieces']:,}\n", soft_wrap=True)
+    out.print(f"tokens {ledger['tokenizer']['tokens']:,}\n", soft_wrap=True)
     out.print(_lengths_table(ledger["splits"]))
     for name, split in ledger["splits"].items():
         _show_dropped(name, split)
@@ -89,7 +89,7 @@ def _opened(corpus: str, values: list[str]) -> "Corpus":
     if Path(corpus).is_dir():
         if not (Path(corpus) / MANIFEST).is_file():
             raise UsageError(
-                f"{corpus} is not the folder of a corpus", "name one, or a recipe; s2s data prepare names it"
+                f"{corpus} is not the directory of a corpus", "name one, or a recipe; s2s data prepare names it"
             )
         return Corpus.open(Path(corpus))
     recipe = load_recipe(corpus, values)
@@ -97,20 +97,20 @@ def _opened(corpus: str, values: list[str]) -> "Corpus":
 
 
 def _lengths_table(splits: dict[str, Any]) -> "Table":
-    """A row for each side of each split: pairs, and lengths in pieces and characters."""
+    """A row for each side of each split: pairs, and lengths in tokens and characters."""
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("split", "side"):
         table.add_column(column, no_wrap=True)
-    for column in ("pairs", "pieces\nmean", "\nmedian", "\np99", "\nmax", "characters\nmean", "\nmax"):
+    for column in ("pairs", "tokens\nmean", "\nmedian", "\np99", "\nmax", "characters\nmean", "\nmax"):
         table.add_column(column, justify="right", no_wrap=True)
     for name, split in splits.items():
         for first, side in (((name, "source", f"{split['kept']:,}"), "source"), (("", "target", ""), "target")):
-            pieces, characters = split["lengths"][side]["pieces"], split["lengths"][side]["characters"]
-            most, longest = f"{pieces['max']:,}", f"{characters['max']:,}"
-            middle = [f"{pieces[statistic]:,.1f}" for statistic in ("mean", "median", "p99")]
+            tokens, characters = split["lengths"][side]["tokens"], split["lengths"][side]["characters"]
+            most, longest = f"{tokens['max']:,}", f"{characters['max']:,}"
+            middle = [f"{tokens[statistic]:,.1f}" for statistic in ("mean", "median", "p99")]
             table.add_row(*first, *middle, most, f"{characters['mean']:,.1f}", longest)
     return table
 
@@ -137,7 +137,7 @@ def _show_tally(what: str, tally: dict[str, Any]) -> None:
     out.print(f"  {what}: {tally['count']:,}", soft_wrap=True)
     for example in tally["examples"]:
         texts = [example[side] for side in ("source", "target") if side in example]
-        out.print(visible(f"    {example['line']}  {' → '.join(texts)}"), soft_wrap=True)
+        out.print(escape_control(f"    {example['line']}  {' → '.join(texts)}"), soft_wrap=True)
 
 
 @make.command()

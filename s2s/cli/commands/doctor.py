@@ -43,7 +43,7 @@ class Findings:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Check this machine: versions, devices, precision and threads, folders, memory.
+    """Check this machine: versions, devices, precision and threads, directories, memory.
 
     Says what is wrong and how to mend it; ends with exit code 5 where something
     essential is broken.
@@ -61,7 +61,7 @@ def doctor(as_json: AsJson = False) -> None:
         "machine": machine(),
         "memory": _memory(findings),
         "devices": _devices(findings),
-        "folders": _folders(findings),
+        "directories": _directories(findings),
     }
     report |= {"problems": findings.essential, "warnings": findings.warnings}
     if as_json:
@@ -130,26 +130,26 @@ def _memory(findings: Findings) -> dict[str, int]:
     return {"free_bytes": found["MemAvailable"], "total_bytes": found["MemTotal"]}
 
 
-def _folders(findings: Findings) -> dict[str, dict[str, Any]]:
+def _directories(findings: Findings) -> dict[str, dict[str, Any]]:
     """Where things are kept."""
-    from s2s.devices.leases import lease_folder
+    from s2s.devices.leases import lease_directory
     from s2s.io.paths import cache, home
     from s2s.registry.store import Registry
 
     return {
-        "home": _folder(home(), "S2S_HOME", findings),
-        "registry": _folder(Registry.default().root, "S2S_REGISTRY", findings),
-        "leases": _folder(lease_folder(), "S2S_LEASES", findings),
-        "cache": _folder(cache(), "S2S_CACHE", findings),
+        "home": _directory(home(), "S2S_HOME", findings),
+        "registry": _directory(Registry.default().root, "S2S_REGISTRY", findings),
+        "leases": _directory(lease_directory(), "S2S_LEASES", findings),
+        "cache": _directory(cache(), "S2S_CACHE", findings),
     }
 
 
-def _folder(path: Path, variable: str, findings: Findings) -> dict[str, Any]:
-    """A folder: what it holds, and whether it can be written, or else, before it exists, the nearest one above."""
+def _directory(path: Path, variable: str, findings: Findings) -> dict[str, Any]:
+    """A directory: what it holds, and whether it can be written, or else, before it exists, the nearest one above."""
     import shutil
     import tempfile
 
-    nearest = next(folder for folder in (path, *path.parents) if folder.exists())
+    nearest = next(directory for directory in (path, *path.parents) if directory.exists())
     try:
         with tempfile.TemporaryFile(dir=nearest):
             writable = True
@@ -157,23 +157,23 @@ def _folder(path: Path, variable: str, findings: Findings) -> dict[str, Any]:
         writable = False
         findings.broken(
             f"{path} cannot be written: {error.strerror}",
-            f"make {nearest} writable, or set {variable} to another folder",
+            f"make {nearest} writable, or set {variable} to another directory",
         )
     free = shutil.disk_usage(nearest).free
     if free < LITTLE_DISK:
         findings.warn(
             f"{path}: only {_size(free)} of disk free",
-            f"free some space, or set {variable} to a folder on another disk",
+            f"free some space, or set {variable} to a directory on another disk",
         )
     return {"path": str(path), "exists": path.is_dir(), "writable": writable, "bytes": _held(path), "free_bytes": free}
 
 
-def _held(folder: Path) -> int:
-    """Bytes of the files in a folder and below."""
+def _held(directory: Path) -> int:
+    """Bytes of the files in a directory and below."""
     import os
 
     total = 0
-    for parent, _, names in os.walk(folder):
+    for parent, _, names in os.walk(directory):
         for name in names:
             try:
                 total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118
@@ -211,9 +211,9 @@ def _show(report: dict[str, Any]) -> None:
         )
         threads = f" with {device['threads']} threads" if "threads" in device else ""
         _line(device["name"], f"{of}computes in {device['precision']}{threads} where nothing else is said")
-    for name, folder in report["folders"].items():
-        state = f"{_size(folder['bytes'])}" if folder["exists"] else "not made yet"
-        _line(name, f"{folder['path']} ({state}; {_size(folder['free_bytes'])} of disk free)")
+    for name, directory in report["directories"].items():
+        state = f"{_size(directory['bytes'])}" if directory["exists"] else "not made yet"
+        _line(name, f"{directory['path']} ({state}; {_size(directory['free_bytes'])} of disk free)")
     out.print()
     for kind, color in (("problems", "red"), ("warnings", "yellow")):
         for finding in report[kind]:

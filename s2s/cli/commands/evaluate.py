@@ -34,11 +34,11 @@ def evaluate(
 
     Examples:
         s2s evaluate numbers-attention test.de test.en
-        s2s evaluate numbers-attention test.de test.en --beam 1 --json
+        s2s evaluate numbers-attention test.de test.en --beam-size 1 --json
     """
     from s2s.cli.output import writing
     from s2s.decoding import evaluation
-    from s2s.decoding.loading import Wish, loaded_translator
+    from s2s.decoding.loading import TranslatorConfig, loaded_translator
     from s2s.decoding.pytorch_engine import PyTorchEngine
     from s2s.decoding.translator import Translator
     from s2s.errors import UsageError
@@ -46,15 +46,15 @@ def evaluate(
     if output == "-":
         raise UsageError("-o -: the scores go to standard output", "name a file")
     sources, references = evaluation.read_test_set(source, reference)
-    changes = {"beam": beam, "length_penalty": length_penalty}
-    wish = Wish([model], f"s2s evaluate {model}", engine, precision, device, wait, changes)
-    with writing(output, [source, reference], force) as file, loaded_translator(wish, note) as translator:
+    changes = {"beam_size": beam, "length_penalty": length_penalty}
+    config = TranslatorConfig([model], f"s2s evaluate {model}", engine, precision, device, wait, changes)
+    with writing(output, [source, reference], force) as file, loaded_translator(config, note) as translator:
         found = evaluation.evaluate(translator, sources, references)
         perplexity = None
         if isinstance(translator.engine, PyTorchEngine):
             known = cast(Translator[PyTorchEngine], translator)
             perplexity = evaluation.perplexity(known, sources, references)
-        how = f"{found.decoding.in_words()}; {translator.engine.in_words()}"
+        how = f"{found.decoding.describe()}; {translator.engine.describe()}"
         _print_scores(found, perplexity, how, model if as_json else None)
         if file:
             file.write("".join(f"{line}\n" for line in found.outputs).encode())
@@ -71,5 +71,5 @@ def _print_scores(found: "Evaluation", perplexity: float | None, how: str, json_
     for score in found.scores.values():
         out.print(f"{score.metric:10} {score.value:6.1f}  {score.signature}", soft_wrap=True)
     if perplexity is not None:
-        out.print(f"{'perplexity':10} {perplexity:6.2f}  teacher-forced, per piece", soft_wrap=True)
+        out.print(f"{'perplexity':10} {perplexity:6.2f}  teacher-forced, per token", soft_wrap=True)
     note(f"translated by {how}")

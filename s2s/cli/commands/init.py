@@ -120,14 +120,14 @@ def _checked(name: str) -> str:
 
 
 def _as_seen_from(recipe: Path, file: Path) -> str:
-    """A file's name for the recipe: relative where it lies in the recipe's folder, so both can move; else absolute.
+    """A file's name for the recipe: relative where it lies in the recipe's directory, so both can move; else absolute.
 
     Raises: UsageError where the name is not UTF-8, which TOML cannot hold.
     """
     from s2s.errors import UsageError
 
-    path, folder = file.resolve(), recipe.resolve().parent
-    name = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+    path, directory = file.resolve(), recipe.resolve().parent
+    name = str(path.relative_to(directory) if path.is_relative_to(directory) else path)
     try:
         name.encode()
     except UnicodeEncodeError as error:

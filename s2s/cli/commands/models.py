@@ -127,14 +127,16 @@ def rm(
 @app.command()
 def export(
     model: ModelReference,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder; it appears complete or not at all.")],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A new directory; it appears complete or not at all.")
+    ],
     form: Annotated[Literal["ctranslate2"], typer.Option("--format", help="What is to read it.")],
     precision: Annotated[
         Literal["fp32", "int8", "int8_bf16", "bf16"],
         typer.Option("--precision", help="Numbers stored; int8 takes a quarter of fp32's room."),
     ] = "fp32",
 ) -> None:
-    """Write a Transformer as a folder that CTranslate2 reads without s2s, its SentencePiece model with it.
+    """Write a Transformer as a directory that CTranslate2 reads without s2s, its SentencePiece model with it.
 
     Examples:
         s2s models export numbers-transformer numbers-ct2 --format ctranslate2
@@ -144,9 +146,11 @@ def export(
     from s2s.registry.store import Registry
 
     version = Registry.default().resolve(model)
-    written(version, folder, precision)
-    note(f"wrote {folder}: {version.reference} in {precision}, and tokenizer.model, whose pieces it reads and writes")
-    note(f"In Python: ctranslate2.Translator({str(folder)!r})")
+    written(version, directory, precision)
+    note(
+        f"wrote {directory}: {version.reference} in {precision}, and tokenizer.model, whose tokens it reads and writes"
+    )
+    note(f"In Python: ctranslate2.Translator({str(directory)!r})")
 
 
 @app.command()
@@ -164,7 +168,7 @@ def ps(as_json: AsJson = False) -> None:
         print_json([asdict(holder) for holder in found])
     elif found:
         columns = ("device", "user", "pid", "since", "command")
-        rows = [[one.device, one.user, str(one.pid), one.since_in_words(), one.command] for one in found]
+        rows = [[one.device, one.user, str(one.pid), one.describe_since(), one.command] for one in found]
         print_table(columns, rows, NUMBERS)
     else:
         note("no device is held")
@@ -178,7 +182,7 @@ def _listed(version: "Version", aliases: dict[str, int]) -> dict[str, Any]:
         "version": version.number,
         "aliases": aliases,
         "published": version.published,
-        "in_words": card.in_words,
+        "describe": card.describe,
         "attention": card.attention,
         "source_language": card.source_language,
         "target_language": card.target_language,
@@ -196,7 +200,7 @@ def _print_models(models: Iterable[tuple["Version", dict[str, int]]]) -> None:
             [
                 version.reference,
                 " ".join(f"{alias}:{number}" for alias, number in aliases.items()),
-                f"{_languages(card)}{card.in_words}",
+                f"{_languages(card)}{card.describe}",
                 _score(card.scores[0]) if card.scores else "–",
                 f"{card.parameters:,}",
                 version.published[:10],
@@ -225,7 +229,7 @@ def _described(version: "Version") -> list[tuple[str, str]]:
     card, training = version.card, version.card.training
     features = ", ".join(card.machine.get("features", []))
     return [
-        ("what it is", card.in_words),
+        ("what it is", card.describe),
         ("about", card.description),
         ("attention", "yes" if card.attention else "no: one fixed vector for the whole source"),
         ("task", f"{_languages(card)}{card.task}"),

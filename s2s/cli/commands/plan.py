@@ -33,7 +33,7 @@ def plan(
 
     Examples:
         s2s plan multi30k/attention
-        s2s plan numbers/attention --set model.decoder.width=512 --json
+        s2s plan numbers/attention --set model.decoder.hidden_size=512 --json
     """
     from s2s.models.profile import plan as planned
     from s2s.recipe.load import load_recipe
@@ -51,13 +51,13 @@ def _as_json(recipe: "Recipe", figures: "Plan") -> dict[str, Any]:
     """The figures, memory in bytes."""
     from dataclasses import asdict
 
-    words = {"name": recipe.name, "in_words": recipe.model.in_words(), "vocabulary": recipe.tokenizer.vocabulary}
+    words = {"name": recipe.name, "describe": recipe.model.describe(), "vocabulary": recipe.tokenizer.vocab_size}
     return words | {"parameters": figures.parameters} | asdict(figures)
 
 
 def _show(recipe: "Recipe", figures: "Plan") -> None:
     """The figures as tables."""
-    out.print(f"{recipe.name}: {recipe.model.in_words()}\n", style="bold", soft_wrap=True)
+    out.print(f"{recipe.name}: {recipe.model.describe()}\n", style="bold", soft_wrap=True)
     rows = [(part.name, [f"{part.parameters:,}"]) for part in figures.parts]
     _table("part", ["parameters"], [*rows, ("all", [f"{figures.parameters:,}"])])
     _memory(f"training, {_shape(figures.training)}", TRAINING, figures.training_memory)
@@ -74,9 +74,9 @@ def _show(recipe: "Recipe", figures: "Plan") -> None:
 
 
 def _shape(shape: "Shape") -> str:
-    """`64 × 32 pieces`, sentences times their length."""
+    """`64 × 32 tokens`, sentences times their length."""
     beam = f", beam {shape.hypotheses}" if shape.hypotheses > 1 else ""
-    return f"{shape.sentences:,} × {shape.positions} pieces{beam}"
+    return f"{shape.sentences:,} × {shape.positions} tokens{beam}"
 
 
 def _memory(title: str, labels: dict[str, str], memory: "dict[Any, Any]") -> None:

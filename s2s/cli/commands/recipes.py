@@ -59,7 +59,7 @@ def show(
 def copy(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="The name of one that `s2s recipes list` shows.")],
     destination: Annotated[
-        Path, typer.Argument(metavar="DEST", help="A folder, or a file that ends in .toml.")
+        Path, typer.Argument(metavar="DEST", help="A directory, or a file that ends in .toml.")
     ] = Path(),
     force: Force = False,
 ) -> None:
@@ -82,22 +82,22 @@ def copy(
 
 def _copies(recipe: str, destination: Path) -> dict[Path, bytes]:
     """What a copy writes: each file and its content, the recipe itself first."""
-    from s2s.errors import UsageError, explained
+    from s2s.errors import UsageError, wrap_os_errors
     from s2s.recipe.load import builtin_recipes, find_recipe, recipe_files
 
     files = recipe_files(find_recipe(recipe))
     if recipe not in builtin_recipes():
         raise UsageError(f"{recipe} is not one of the recipes that come with s2s", "copy the file itself")
     named = destination.suffix == ".toml"
-    folder = destination.parent if named else destination
-    targets = [folder / file.name for file in files]
+    directory = destination.parent if named else destination
+    targets = [directory / file.name for file in files]
     if named:
         targets[0] = destination
     if len(set(targets)) < len(files):
         raise UsageError(f"{destination} is the name of a file that {recipe} extends", "give the copy another name")
     contents = {}
     for target, file in zip(targets, files, strict=True):
-        with explained(file, "read"):
+        with wrap_os_errors(file, "read"):
             contents[target] = file.read_bytes()
     return contents
 

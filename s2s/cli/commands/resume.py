@@ -9,13 +9,13 @@ from s2s.cli.options import Tensorboard, Wait
 
 
 def resume(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name, as s2s train says it, or its folder.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name, as s2s train says it, or its directory.")],
     allow: Annotated[
         list[str] | None,
         typer.Option(
             "--allow",
             metavar="NAME",
-            help="Go on although this has changed: a key of recipe.toml in the run's folder (training.lr), a table of "
+            help="Go on although this has changed: a key of recipe.toml in the run's directory (training.lr), a table of "
             "keys, corpus, tokenizer, processes; may be given several times.",
         ),
     ] = None,
@@ -31,10 +31,10 @@ def resume(
         s2s resume numbers-attention-1a2b3c4d
         s2s resume numbers-attention-1a2b3c4d --allow training.lr
     """
-    from s2s.training.distributed import World, launch
+    from s2s.training.distributed import DistributedContext, launch
     from s2s.training.runs.record import RunRecord, find_run
 
-    world = World.current()
+    world = DistributedContext.current()
     processes = RunRecord.read(find_run(run)).processes
     if processes > 1 and not world.launched and "processes" not in (allow or []):
         launch(processes)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Trainings, finished or not: list, show, plot, remove.")
 
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, as s2s runs list shows it, or its folder.")]
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's name, as s2s runs list shows it, or its directory.")
+]
 COLUMNS = ("run", "model", "state", "updates", "best validation", "began", "size")
 NUMBERS = {"updates", "size"}  # columns that are set flush right
 
@@ -24,7 +26,7 @@ NUMBERS = {"updates", "size"}  # columns that are set flush right
 def list_runs(as_json: AsJson = False) -> None:
     """The runs, in the order in which they began: how far each came, and its best validation.
 
-    Ends with exit code 4 where a run's folder is damaged or half-made, after showing the others.
+    Ends with exit code 4 where a run's directory is damaged or half-made, after showing the others.
 
     Examples:
         s2s runs list
@@ -32,12 +34,12 @@ def list_runs(as_json: AsJson = False) -> None:
     """
     from s2s.cli.run_format import listed, row
     from s2s.errors import S2SError
-    from s2s.training.runs.record import read_run, run_folders, runs_folder
+    from s2s.training.runs.record import read_run, run_directories, runs_directory
 
     runs, damaged = [], False
-    for folder in run_folders():
+    for directory in run_directories():
         try:
-            runs.append(read_run(folder))
+            runs.append(read_run(directory))
         except S2SError as error:
             damaged = True
             note(f"warning: {'; '.join(filter(None, (error.message, error.hint)))}")
@@ -48,7 +50,7 @@ def list_runs(as_json: AsJson = False) -> None:
         _print_runs(list(map(row, runs)))
         note("Next: s2s runs show RUN, s2s runs plot RUN")
     elif not damaged:
-        note(f"no runs in {runs_folder()}. Next: s2s train numbers/attention")
+        note(f"no runs in {runs_directory()}. Next: s2s train numbers/attention")
     if damaged:
         raise typer.Exit(4)
 
@@ -77,7 +79,9 @@ def show(run: RunName, as_json: AsJson = False) -> None:
 
 @app.command()
 def plot(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs, by name or folder: all in the same axes.")],
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Runs, by name or directory: all in the same axes.")
+    ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE.svg", help="Write the plot as SVG, too.")
     ] = None,
@@ -113,7 +117,7 @@ def rm(
         bool, typer.Option("--force", help="Remove it although it is not finished, or is damaged.")
     ] = False,
 ) -> None:
-    """Remove a run's folder: its checkpoints, log and figures. The model that it has published stays in the registry.
+    """Remove a run's directory: its checkpoints, log and figures. The model that it has published stays in the registry.
 
     Examples:
         s2s runs rm numbers-bottleneck-5e6f7a8b
@@ -122,8 +126,8 @@ def rm(
     from s2s.cli.run_format import megabytes
     from s2s.training.runs.removal import remove_run
 
-    folder, freed = remove_run(run, force=force)
-    note(f"removed {folder}, freed {megabytes(freed)}. Next: s2s runs list")
+    directory, freed = remove_run(run, force=force)
+    note(f"removed {directory}, freed {megabytes(freed)}. Next: s2s runs list")
 
 
 def _print_runs(rows: Sequence[Sequence[str]]) -> None:

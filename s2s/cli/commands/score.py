@@ -23,8 +23,8 @@ def score(
         bool,
         typer.Option(
             "--tokens",
-            help="Add a tab, then each piece and its log-probability, all with single spaces between; "
-            "</s>, the end, is the last piece.",
+            help="Add a tab, then each token and its log-probability, all with single spaces between; "
+            "</s>, the end, is the last token.",
         ),
     ] = False,
     alignments: Annotated[
@@ -44,10 +44,10 @@ def score(
     device: Device = "auto",
     wait: Wait = False,
 ) -> None:
-    """Log-probability of each target line given its source line: a natural logarithm, summed over the line's pieces
+    """Log-probability of each target line given its source line: a natural logarithm, summed over the line's tokens
     and its end.
 
-    The last line, on standard error, sums up: perplexity is per piece, ends counted; bits per byte are of the target's
+    The last line, on standard error, sums up: perplexity is per token, ends counted; bits per byte are of the target's
     UTF-8 bytes, line breaks not counted, so that models with different tokenizers can be compared.
 
     Examples:
@@ -86,8 +86,8 @@ def score(
         with loaded_reference(model, device, wait, f"s2s score {model}", note) as translator:
             if aligned:
                 require_attention(translator.recipe)
-            totals = score_files(translator, source, target, write, weights=aligned is not None)
-    note(totals.in_words())
+            totals = score_files(translator, source, target, write, need_attention=aligned is not None)
+    note(totals.describe())
     for name in (output, alignments):
         if name not in {None, "-"}:
             note(f"wrote {name}")

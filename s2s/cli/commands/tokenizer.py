@@ -1,4 +1,4 @@
-"""`s2s tokenizer`: train one, turn lines of text into pieces and back."""
+"""`s2s tokenizer`: train one, turn lines of text into tokens and back."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,13 +12,13 @@ from s2s.cli.options import Force
 if TYPE_CHECKING:
     from s2s.text.tokenizer import Tokenizer
 
-app = typer.Typer(help="Train a tokenizer; turn text into pieces and back, output line i for input line i.")
+app = typer.Typer(help="Train a tokenizer; turn text into tokens and back, output line i for input line i.")
 
 LINES_AT_ONCE = 1000  # lines in memory while encoding and decoding
 Form = Literal["nfc", "nfkc", "none"]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A tokenizer's file, or a model in the registry.")]
 Input = Annotated[str, typer.Argument(metavar="[FILE]", help="Plain or .gz; - is standard input.")]
-Ids = Annotated[bool, typer.Option("--ids", help="Numbers of the pieces instead of the pieces.")]
+Ids = Annotated[bool, typer.Option("--ids", help="Numbers of the tokens instead of the tokens.")]
 
 
 @app.command()
@@ -26,7 +26,7 @@ def train(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE...", help="Text, a sentence a line, plain or .gz; both languages.")
     ],
-    vocabulary: Annotated[int, typer.Option(min=8, max=1_000_000, help="Pieces, the four special ones included.")],
+    vocabulary: Annotated[int, typer.Option(min=8, max=1_000_000, help="Tokens, the four special ones included.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The tokenizer's file.")],
     algorithm: Annotated[
         Literal["unigram", "bpe", "char"], typer.Option(help="SentencePiece's algorithm.")
@@ -48,19 +48,19 @@ def train(
     refuse_existing(output, force)
     texts = (text for name in files for text in _texts(name, normalization) if text.strip())
     try:
-        content = train_tokenizer(texts, TokenizerOptions(vocabulary=vocabulary, algorithm=algorithm))
+        content = train_tokenizer(texts, TokenizerOptions(vocab_size=vocabulary, algorithm=algorithm))
     except UsageError as error:
         raise UsageError(
-            error.message, (error.hint or "").replace("--set tokenizer.vocabulary=", "--vocabulary ")
+            error.message, (error.hint or "").replace("--set tokenizer.vocab_size=", "--vocabulary ")
         ) from error
     write_bytes(output, content)
-    note(f"wrote {output}: {vocabulary:,} pieces")
+    note(f"wrote {output}: {vocabulary:,} tokens")
     note(f"Next: s2s tokenizer encode {output} {files[0]}")
 
 
 @app.command()
 def encode(model: Model, file: Input = "-", ids: Ids = False) -> None:
-    """The pieces of each line, separated by spaces.
+    """The tokens of each line, separated by spaces.
 
     Text is normalised as the model in the registry was trained (NFC where MODEL is a file).
 
@@ -72,23 +72,23 @@ def encode(model: Model, file: Input = "-", ids: Ids = False) -> None:
 
     tokenizer, form = _tokenizer(model)
 
-    def pieces(texts: list[str], _places: list[str]) -> list[str]:
+    def tokens(texts: list[str], _places: list[str]) -> list[str]:
         encoded = tokenizer.encode([normalize(text, form) for text in texts])
-        return [" ".join(map(str, line) if ids else tokenizer.pieces(line)) for line in encoded]
+        return [" ".join(map(str, line) if ids else tokenizer.tokens(line)) for line in encoded]
 
-    _convert(file, pieces)
+    _convert(file, tokens)
 
 
 @app.command()
 def decode(model: Model, file: Input = "-", ids: Ids = False) -> None:
-    """The text of lines of pieces, as `encode` writes them.
+    """The text of lines of tokens, as `encode` writes them.
 
     Examples:
         echo einundzwanzig | s2s tokenizer encode numbers-attention | s2s tokenizer decode numbers-attention
         s2s tokenizer decode tokenizer.model train.ids --ids
     """
     tokenizer, _ = _tokenizer(model)
-    known = _numbers(tokenizer) if ids else _pieces(tokenizer)
+    known = _numbers(tokenizer) if ids else _tokens(tokenizer)
 
     def text(lines: list[str], places: list[str]) -> list[str]:
         return tokenizer.decode([_ids(line, known, place) for line, place in zip(lines, places, strict=True)])
@@ -126,12 +126,12 @@ def _texts(name: str, form: Form) -> Iterator[str]:
 
 def _tokenizer(model: str) -> tuple["Tokenizer", Form]:
     """The tokenizer of a file or of a model in the registry, and the normalisation it expects."""
-    from s2s.errors import explained
+    from s2s.errors import wrap_os_errors
     from s2s.text.tokenizer import Tokenizer
 
     path = Path(model)
     if path.suffix == ".model" or path.is_file():
-        with explained(path, "read"):
+        with wrap_os_errors(path, "read"):
             return Tokenizer(path.read_bytes()), "nfc"
     import json
 
@@ -143,8 +143,8 @@ def _tokenizer(model: str) -> tuple["Tokenizer", Form]:
     return Tokenizer(version.read("tokenizer.model")), recipe.data.normalization
 
 
-def _pieces(tokenizer: "Tokenizer") -> dict[str, int]:
-    return {piece: number for number, piece in enumerate(tokenizer.pieces(list(range(tokenizer.size))))}
+def _tokens(tokenizer: "Tokenizer") -> dict[str, int]:
+    return {token: number for number, token in enumerate(tokenizer.tokens(list(range(tokenizer.size))))}
 
 
 def _numbers(tokenizer: "Tokenizer") -> dict[str, int]:
@@ -152,14 +152,14 @@ def _numbers(tokenizer: "Tokenizer") -> dict[str, int]:
 
 
 def _ids(line: str, known: dict[str, int], where: str) -> list[int]:
-    """The ids of a line of pieces. Raises DataError for one that the tokenizer does not have."""
+    """The ids of a line of tokens. Raises DataError for one that the tokenizer does not have."""
     from s2s.errors import DataError
 
     found = []
-    for piece in filter(None, line.split(" ")):
-        if piece not in known:
+    for token in filter(None, line.split(" ")):
+        if token not in known:
             raise DataError(
-                f"{where}: {piece} is not a piece of this tokenizer", "--ids reads numbers; without it, pieces"
+                f"{where}: {token} is not a token of this tokenizer", "--ids reads numbers; without it, tokens"
             )
-        found.append(known[piece])
+        found.append(known[token])
     return found

@@ -47,9 +47,9 @@ def train(
         s2s train multi30k/attention --set data.root=multi30k
     """
     from s2s.recipe.load import load_recipe
-    from s2s.training.distributed import World, launch
+    from s2s.training.distributed import DistributedContext, launch
 
-    world = World.current()
+    world = DistributedContext.current()
     if processes > 1 and not world.launched and not check:
         launch(processes)
         return
@@ -107,7 +107,7 @@ def _in_words(recipe: "Recipe", found: "Preflight") -> list[tuple[str, str]]:
 
     at_once = f"{found.micro_batch_tokens:,}" if found.micro_batch_tokens else "all"
     return [
-        ("what it is", f"{recipe.model.in_words()}; {found.parameters:,} parameters"),
+        ("what it is", f"{recipe.model.describe()}; {found.parameters:,} parameters"),
         ("computed", f"on {found.device} in {found.precision}, {found.threads} threads"),
         ("tokens at once", f"{at_once} of {recipe.training.batch_tokens:,} in a batch"),
         (

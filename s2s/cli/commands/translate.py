@@ -60,7 +60,9 @@ def translate(
     as_json: Annotated[
         bool, typer.Option("--json", help="A line of JSON for each line: text, score, tokens, what is odd.")
     ] = False,
-    weights: Annotated[bool, typer.Option("--weights", help="With --json: attention's weights, too.")] = False,
+    attention_weights: Annotated[
+        bool, typer.Option("--attention-weights", help="With --json: attention's weights, too.")
+    ] = False,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Refuse invalid UTF-8; end with exit code 3 where a translation is odd."),
@@ -81,19 +83,19 @@ def translate(
         s2s translate numbers-attention input.de -o output.en
         echo einundzwanzig | s2s translate numbers-attention
         echo "12. März 1999" | s2s translate numbers-attention --show-attention
-        s2s translate numbers-attention input.de --beam 5 --nbest 3
+        s2s translate numbers-attention input.de --beam-size 5 --nbest 3
         s2s translate numbers-attention input.de --sample --temperature 0.7 --seed 3
     """
     from s2s.cli.interactive import at_a_terminal, converse
     from s2s.cli.line_progress import line_progress
     from s2s.cli.output import TranslationWriter, refuse_one_place, writing
-    from s2s.decoding.loading import Wish, loaded_translator
+    from s2s.decoding.loading import TranslatorConfig, loaded_translator
     from s2s.decoding.streaming import Stream, translate_files
     from s2s.errors import UsageError
 
     names, read = inputs or ["-"], [*(inputs or []), *([prefix] if prefix else [])]
     changes = {
-        "beam": beam,
+        "beam_size": beam,
         "length_penalty": length_penalty,
         "stopping": stopping,
         "patience": patience,
@@ -106,11 +108,11 @@ def translate(
         "top_p": top_p,
         "seed": seed,
     }
-    if weights and not as_json:
-        raise UsageError("--weights goes with --json", "--attention FILE writes weights beside the text")
+    if attention_weights and not as_json:
+        raise UsageError("--attention-weights goes with --json", "--attention FILE writes weights beside the text")
     refuse_one_place(output, attention)
-    stream = Stream(nbest or 1, show_attention or weights or attention is not None, strict, prefix)
-    wish = Wish(
+    stream = Stream(nbest or 1, show_attention or attention_weights or attention is not None, strict, prefix)
+    config = TranslatorConfig(
         models=[model, *(ensemble or [])],
         command=f"s2s translate {model}",
         engine=engine,
@@ -119,20 +121,26 @@ def translate(
         wait=wait,
         decoding=changes,
         nbest=stream.nbest,
-        weights=stream.weights,
-        beginnings=prefix is not None,
+        need_attention=stream.need_attention,
+        prefixes=prefix is not None,
     )
     with (
         writing(output, read, force) as text,
         writing(attention, read, force) as drawn,
-        loaded_translator(wish, note, note if verbose else lambda _: None) as translator,
+        loaded_translator(config, note, note if verbose else lambda _: None) as translator,
     ):
         if at_a_terminal() and not (inputs or as_json or attention or prefix or strict) and output == "-":
             converse(translator, stream, show=show_attention)
             return
         svg = attention is not None and attention.endswith(".svg")
         writer = TranslationWriter(
-            text, drawn, svg=svg, as_json=as_json, weights=weights, show=show_attention, nbest=nbest is not None
+            text,
+            drawn,
+            svg=svg,
+            as_json=as_json,
+            with_attention=attention_weights,
+            show=show_attention,
+            nbest=nbest is not None,
         )
         with line_progress(output) as done:
             findings = translate_files(translator, names, writer.write, stream, done)

@@ -5,7 +5,7 @@ import json
 from safetensors.torch import load as load_tensors
 
 from s2s.errors import ArtefactError, UsageError
-from s2s.models.encoder_decoder import Seq2Seq
+from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.recipe.flat import flattened
 from s2s.recipe.load import parse_recipe
 from s2s.recipe.recipe import Recipe
@@ -24,7 +24,7 @@ def inherit(recipe: Recipe, parent: Version) -> Recipe:
             f"tokenizer.{key}: {given[key]} → {wanted[key]}" for key in given if given[key] != wanted[key]
         )
         raise UsageError(
-            f"training from {parent.reference} keeps its vocabulary, because its weights belong to its pieces; "
+            f"training from {parent.reference} keeps its vocabulary, because its weights belong to its tokens; "
             f"the recipe asks for another ({apart})",
             "leave [tokenizer] out of the recipe, or train without --from",
         )
@@ -35,7 +35,7 @@ def inherit(recipe: Recipe, parent: Version) -> Recipe:
     return recipe.model_copy(update=update)
 
 
-def load_parent(network: Seq2Seq, parent: Version) -> None:
+def load_parent(network: EncoderDecoder, parent: Version) -> None:
     """Give the network the parent's weights. Raises UsageError where it is another network, in words."""
     own = parse_recipe(json.loads(parent.read("recipe.json")), f"recipe of {parent.reference}")
     weights = load_tensors(parent.read("weights.safetensors"))
@@ -43,7 +43,7 @@ def load_parent(network: Seq2Seq, parent: Version) -> None:
         network.load_weights(weights)
     except ValueError as error:
         raise UsageError(
-            f"the recipe's network is not that of {parent.reference} ({own.model.in_words()}): {error}",
+            f"the recipe's network is not that of {parent.reference} ({own.model.describe()}): {error}",
             "leave [model] out of the recipe: it is then the model's own",
         ) from error
 

@@ -1,6 +1,6 @@
 """A run: from a recipe to a published model, and all that is missing on the way.
 
-A run's folder holds
+A run's directory holds
 
 - `recipe.toml`: the resolved recipe
 - `run.json`: key, corpus, device, precision and threads, frozen when the run begins, and what became of it
@@ -25,28 +25,28 @@ from s2s.data.prepare import prepare_corpus
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.leases import lease
-from s2s.devices.runtime import keep_freed_memory, processor_features, threads_for, versions
+from s2s.devices.runtime import cpu_features, keep_freed_memory, threads_for, versions
 from s2s.devices.select import available_devices, choose_precision, device_named
 from s2s.errors import ResourceError, S2SError, StoppedError, UsageError
 from s2s.io.atomic import write_bytes
 from s2s.io.digests import digest_json
-from s2s.io.locks import only_writer
+from s2s.io.locks import exclusive_lock
 from s2s.models.build import build_model
-from s2s.models.encoder_decoder import Seq2Seq
-from s2s.models.profile import parameters, shapes_of
+from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.profile import meta_model, parameters
 from s2s.recipe.load import load_recipe
 from s2s.recipe.recipe import Recipe
 from s2s.recipe.training import limit_parts
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
 from s2s.text.tokenizer import Tokenizer
-from s2s.training.distributed import World, joined
+from s2s.training.distributed import DistributedContext, joined
 from s2s.training.memory import micro_batch_that_fits
 from s2s.training.optimizer import freeze
 from s2s.training.progress import TrainingProgress, board_writer
 from s2s.training.runs.finetune import inherit, load_parent, parent_of
 from s2s.training.runs.publish import publish
-from s2s.training.runs.record import LOCK, RECIPE, RunRecord, find_run, runs_folder, unfinished_run
+from s2s.training.runs.record import LOCK, RECIPE, RunRecord, find_run, runs_directory, unfinished_run
 from s2s.training.runs.reproducibility import CODE, check_unchanged
 from s2s.training.signals import StopSignals
 from s2s.training.state import Position
@@ -61,7 +61,7 @@ Notify = Callable[[str], None]
 class Here:
     """How a training is carried out in this process, whatever it trains."""
 
-    world: World
+    world: DistributedContext
     wait: bool
     console: Console
     notify: Notify
@@ -73,7 +73,7 @@ class Here:
 
         Raises: ResourceError where TensorBoard's files are wanted and cannot be written.
         """
-        world = World.current()
+        world = DistributedContext.current()
         if world.main:
             if tensorboard:
                 board_writer()
@@ -87,7 +87,7 @@ class Here:
             return prepare_corpus(recipe.data, recipe.tokenizer, notify=self.notify, tokenizer_model=tokenizer)
 
         if self.world.size > 1:
-            self.world.first(lambda: prepared().digest)
+            self.world.broadcast_from_main(lambda: prepared().digest)
         return prepared()
 
     @contextlib.contextmanager
@@ -148,7 +148,7 @@ def train(
         tokenizer = parent.read("tokenizer.model") if parent else None
         corpus = here.corpus(recipe, tokenizer)
         key = run_key(recipe, corpus, parent)
-        there = None if fresh else here.world.first(lambda: _there(recipe.name, key, resume_unfinished))
+        there = None if fresh else here.world.broadcast_from_main(lambda: _there(recipe.name, key, resume_unfinished))
         if isinstance(there, Version):
             here.notify(f"{there.reference} is this recipe, trained on {there.published[:10]}; --fresh trains it anew")
             return there
@@ -156,8 +156,10 @@ def train(
             here.notify(f"going on with run {there.name}")
             return _go_on(there, recipe, corpus, here)
         with here.leased(device, f"s2s train {recipe.name}") as name:
-            folder = here.world.first(lambda: _begin(recipe, corpus, key, name, here, parent, deterministic))
-            return _carry_out(folder, recipe, corpus, here)
+            directory = here.world.broadcast_from_main(
+                lambda: _begin(recipe, corpus, key, name, here, parent, deterministic)
+            )
+            return _carry_out(directory, recipe, corpus, here)
 
 
 def resume(
@@ -175,19 +177,19 @@ def resume(
     Raises: UsageError where the run is finished, or something else has changed, which it says in words.
     """
     here = Here.of(wait, console, notify, tensorboard)
-    folder = find_run(name)
-    record = RunRecord.read(folder)
+    directory = find_run(name)
+    record = RunRecord.read(directory)
     if record.published:
-        raise UsageError(f"run {folder.name} is finished: {record.published}", f"s2s models show {record.published}")
-    recipe = load_recipe(str(folder / RECIPE))
-    given = folder / PARENTS_TOKENIZER
+        raise UsageError(f"run {directory.name} is finished: {record.published}", f"s2s models show {record.published}")
+    recipe = load_recipe(str(directory / RECIPE))
+    given = directory / PARENTS_TOKENIZER
     with joined(here.world):
         corpus = here.corpus(recipe, given.read_bytes() if given.is_file() else None)
-        return _go_on(folder, recipe, corpus, here, allowed)
+        return _go_on(directory, recipe, corpus, here, allowed)
 
 
 def _there(name: str, key: str, resume_unfinished: bool) -> Version | Path | None:
-    """What is there of a key: the published version, or the folder of a run that is to be gone on with.
+    """What is there of a key: the published version, or the directory of a run that is to be gone on with.
 
     Raises: ResourceError where a run is not finished and not to be gone on with.
     """
@@ -202,29 +204,29 @@ def _there(name: str, key: str, resume_unfinished: bool) -> Version | Path | Non
     return unfinished
 
 
-def _go_on(folder: Path, recipe: Recipe, corpus: Corpus, here: Here, allowed: Sequence[str] = ()) -> Version:
-    record = RunRecord.read(folder)
+def _go_on(directory: Path, recipe: Recipe, corpus: Corpus, here: Here, allowed: Sequence[str] = ()) -> Version:
+    record = RunRecord.read(directory)
     checked = check_unchanged(record, recipe, corpus, here.world.size, allowed)
     for change in checked.changes[len(record.changes) :]:
         here.notify(f"warning: {change}: not exactly the training that was begun, and labelled so")
-    if limit_parts(recipe.training.limit)[1] == "minutes":
+    if limit_parts(recipe.training.stop_after)[1] == "minutes":
         here.notify("the limit is in minutes: the run ends elsewhere than if it had not been stopped")
-    with here.leased(record.device, f"s2s resume {folder.name}"):
+    with here.leased(record.device, f"s2s resume {directory.name}"):
         if checked.recipe != (record.recipe or checked.recipe) or checked.corpus != record.corpus:
             parent = parent_of(record.parent) if record.parent else None
             checked = replace(checked, key=run_key(recipe, corpus, parent, checked.changes))
-        here.world.first(lambda: checked.write(folder))
-        return _carry_out(folder, recipe, corpus, here)
+        here.world.broadcast_from_main(lambda: checked.write(directory))
+        return _carry_out(directory, recipe, corpus, here)
 
 
 def _begin(
     recipe: Recipe, corpus: Corpus, key: str, device: str, here: Here, parent: Version | None, deterministic: bool
 ) -> Path:
-    """Make a new run's folder, with what is frozen for its whole life; nothing where the recipe cannot be trained."""
+    """Make a new run's directory, with what is frozen for its whole life; nothing where the recipe cannot be trained."""
     base, count = f"{recipe.name}-{key[:8]}", 1
-    while (folder := runs_folder() / (base if count == 1 else f"{base}-{count}")).exists():
+    while (directory := runs_directory() / (base if count == 1 else f"{base}-{count}")).exists():
         count += 1
-    shapes = shapes_of(recipe)
+    shapes = meta_model(recipe)
     if parent:
         load_parent(shapes, parent)
     freeze(shapes, recipe.training.freeze)
@@ -247,37 +249,37 @@ def _begin(
         parent=parent.reference if parent else None,
         code=CODE,
         versions=versions(),
-        features=processor_features(),
+        features=cpu_features(),
     )
-    write_bytes(folder / RECIPE, tomli_w.dumps(recipe.as_dict()).encode())
+    write_bytes(directory / RECIPE, tomli_w.dumps(recipe.as_dict()).encode())
     if parent:
-        write_bytes(folder / PARENTS_TOKENIZER, corpus.tokenizer)
-    record.write(folder)
-    return folder
+        write_bytes(directory / PARENTS_TOKENIZER, corpus.tokenizer)
+    record.write(directory)
+    return directory
 
 
-def _carry_out(folder: Path, recipe: Recipe, corpus: Corpus, here: Here) -> Version:
+def _carry_out(directory: Path, recipe: Recipe, corpus: Corpus, here: Here) -> Version:
     """Train from where the run stands, test, publish."""
-    record, world = RunRecord.read(folder), here.world
+    record, world = RunRecord.read(directory), here.world
     with contextlib.ExitStack() as stack:
         if world.main:
-            stack.enter_context(only_writer(folder / LOCK, f"training run {folder.name}"))
-        progress = TrainingProgress(recipe.name, folder if world.main else None, here.console, here.tensorboard)
+            stack.enter_context(exclusive_lock(directory / LOCK, f"training run {directory.name}"))
+        progress = TrainingProgress(recipe.name, directory if world.main else None, here.console, here.tensorboard)
         stack.enter_context(progress)
         stop = stack.enter_context(StopSignals(launched=world.launched))
         network = _network(record, recipe, corpus)
         gpu = world.size > 1 and record.device != "cpu"
         device = device_named(f"cuda:{world.local_rank}" if gpu else record.device)
         translator = Translator(PyTorchEngine(network.to(device), device), Tokenizer(corpus.tokenizer), recipe)
-        progress.message(f"{recipe.name}: {recipe.model.in_words()}; {parameters(network):,} parameters")
+        progress.message(f"{recipe.name}: {recipe.model.describe()}; {parameters(network):,} parameters")
         processes = f", {world.size} processes" if world.size > 1 else ""
-        progress.message(f"run {folder.name}; {device}, {record.precision}, {record.threads} threads{processes}")
+        progress.message(f"run {directory.name}; {device}, {record.precision}, {record.threads} threads{processes}")
         trainer = Trainer(
             corpus,
             translator,
             network,
             record.precision,
-            folder,
+            directory,
             progress,
             stop=stop,
             world=world,
@@ -286,14 +288,16 @@ def _carry_out(folder: Path, recipe: Recipe, corpus: Corpus, here: Here) -> Vers
         if world.rank:  # dropout differs between the processes; the first one draws what it would draw alone
             torch.manual_seed(recipe.training.seed + world.rank)
         trainer.resume()
-        position = _trained(trainer, folder, progress)
+        position = _trained(trainer, directory, progress)
         averaged = trainer.averaged_updates()
         network.load_weights(trainer.final_weights())
         network.eval()
-        return world.first(lambda: publish(folder, record, corpus, translator, network, position, averaged, progress))
+        return world.broadcast_from_main(
+            lambda: publish(directory, record, corpus, translator, network, position, averaged, progress)
+        )
 
 
-def _network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> Seq2Seq:
+def _network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> EncoderDecoder:
     """The network before its first update: drawn from the seed, or the parent's."""
     torch.set_num_threads(record.threads)
     if record.deterministic:
@@ -301,7 +305,7 @@ def _network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> Seq2Seq:
     torch.use_deterministic_algorithms(record.deterministic)
     keep_freed_memory()
     torch.manual_seed(recipe.training.seed)
-    size = corpus.ledger["tokenizer"]["pieces"]
+    size = corpus.ledger["tokenizer"]["tokens"]
     network = build_model(recipe.model, size, recipe.training.label_smoothing)
     if record.parent:
         load_parent(network, parent_of(record.parent))
@@ -309,9 +313,9 @@ def _network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> Seq2Seq:
     return network
 
 
-def _trained(trainer: Trainer, folder: Path, progress: TrainingProgress) -> Position:
+def _trained(trainer: Trainer, directory: Path, progress: TrainingProgress) -> Position:
     """The position at the end. What ends the training before says how to go on with it."""
-    again = f"s2s resume {folder.name} goes on from"
+    again = f"s2s resume {directory.name} goes on from"
     try:
         return trainer.run()
     except StoppedError as stopped:

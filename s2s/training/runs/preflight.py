@@ -17,18 +17,18 @@ from s2s.devices.memory import free_memory, peak_memory
 from s2s.devices.runtime import keep_freed_memory, threads_for
 from s2s.devices.select import Precision, choose_precision, device_named
 from s2s.errors import ArtefactError, ResourceError
-from s2s.io.atomic import make_folder
+from s2s.io.atomic import make_directory
 from s2s.models.build import build_model
 from s2s.models.profile import parameters
 from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version
 from s2s.text.tokenizer import Tokenizer
 from s2s.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from s2s.training.distributed import World
+from s2s.training.distributed import DistributedContext
 from s2s.training.memory import does_not_fit, memory_needed, micro_batch_that_fits
 from s2s.training.optimizer import freeze, optimizer_tensors
 from s2s.training.runs.finetune import load_parent
-from s2s.training.runs.record import runs_folder
+from s2s.training.runs.record import runs_directory
 from s2s.training.runs.removal import size_of
 from s2s.training.step import Updater
 
@@ -66,7 +66,7 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
     """
     device, train = device_named(device_name), corpus.split("train")
     torch.manual_seed(recipe.training.seed)
-    network = build_model(recipe.model, corpus.ledger["tokenizer"]["pieces"], recipe.training.label_smoothing)
+    network = build_model(recipe.model, corpus.ledger["tokenizer"]["tokens"], recipe.training.label_smoothing)
     size = parameters(network)
     threads, precision = threads_for(size), choose_precision(recipe.training.precision, device, size)
     torch.set_num_threads(threads)
@@ -80,19 +80,19 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
     if parent:
         load_parent(network, parent)
     freeze(network, recipe.training.freeze)
-    updater = Updater(network.to(device).train(), recipe.training, device, precision, World())
+    updater = Updater(network.to(device).train(), recipe.training, device, precision, DistributedContext())
     updater.micro_batch_tokens = micro
     planned = _planned(train, recipe)
     for rows in _worst(train, planned, recipe.training.batch_tokens):
-        updater.update(*train.pieces(rows), 0.0)
+        updater.update(*train.tokens(rows), 0.0)
     peak = peak_memory(device)
     seconds = _epoch_seconds(updater, train, planned)
     average = network.weights() if recipe.training.ema else None
     saved = _save_and_read(Checkpoint(network.weights(), optimizer_tensors(updater.optimizer), {}, average))
     _, _, averaged = recipe.training.averaging.partition(":")
     disk = saved * (recipe.training.keep_checkpoints + 2 + int(averaged or 0)) + 4 * size
-    make_folder(runs_folder())
-    disk_free = shutil.disk_usage(runs_folder()).free
+    make_directory(runs_directory())
+    disk_free = shutil.disk_usage(runs_directory()).free
     if disk > disk_free:
         raise ResourceError(
             f"the run needs {disk / 1e9:.2f} GB of disk, and {disk_free / 1e9:.2f} GB are free",
@@ -140,16 +140,16 @@ def _epoch_seconds(updater: Updater, train: Split, planned: list[Rows]) -> float
     some = [planned[index] for index in np.linspace(0, len(planned) - 1, min(TIMED, len(planned))).astype(int)]
     begun, done = time.perf_counter(), 0
     for rows in some:
-        done += updater.update(*train.pieces(rows), 0.0).tokens
+        done += updater.update(*train.tokens(rows), 0.0).tokens
     return (time.perf_counter() - begun) * sum(size) / done
 
 
 def _save_and_read(checkpoint: Checkpoint) -> int:
     """Bytes of a checkpoint that was written where runs are kept, and read back. Raises ArtefactError."""
-    make_folder(runs_folder())
-    with tempfile.TemporaryDirectory(dir=runs_folder(), prefix=".check-") as folder:
-        path = save_checkpoint(Path(folder), 0, checkpoint)
+    make_directory(runs_directory())
+    with tempfile.TemporaryDirectory(dir=runs_directory(), prefix=".check-") as directory:
+        path = save_checkpoint(Path(directory), 0, checkpoint)
         back = load_checkpoint(path)
         if any(not torch.equal(value.cpu(), back.model[name]) for name, value in checkpoint.model.items()):
-            raise ArtefactError(f"what was written to {runs_folder()} was read back otherwise")
+            raise ArtefactError(f"what was written to {runs_directory()} was read back otherwise")
         return size_of(path)

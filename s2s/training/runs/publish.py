@@ -11,7 +11,7 @@ from s2s.decoding.evaluation import Evaluation, evaluate, perplexity
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.runtime import machine, versions
-from s2s.models.encoder_decoder import Seq2Seq
+from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.profile import parameters
 from s2s.recipe.recipe import Recipe
 from s2s.registry.blobs import StoredFile
@@ -24,11 +24,11 @@ from s2s.training.state import Position
 
 
 def publish(
-    folder: Path,
+    directory: Path,
     record: RunRecord,
     corpus: Corpus,
     translator: Translator[PyTorchEngine],
-    network: Seq2Seq,
+    network: EncoderDecoder,
     position: Position,
     averaged: list[int],
     progress: TrainingProgress,
@@ -47,7 +47,7 @@ def publish(
         }
         card = _card(record, corpus, translator, network, _training(record, translator.recipe, position, averaged))
         version = Registry.default().publish(record.name, files, card)
-    replace(record, published=str(version.reference)).write(folder)
+    replace(record, published=str(version.reference)).write(directory)
     bleu = next(score for score in version.card.scores if score.metric == "bleu")
     best = f"mean of {len(averaged)} checkpoints" if averaged else f"best at {position.best_update:,}"
     skipped = f", {position.skipped:,} skipped" if position.skipped else ""
@@ -71,18 +71,18 @@ def _published_before(record: RunRecord, weights: bytes) -> Version | None:
 
 
 def portable(recipe: Recipe) -> Recipe:
-    """The recipe without the folder its data lay in."""
+    """The recipe without the directory its data lay in."""
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": ""})})
 
 
 def score_records(evaluation: Evaluation, perplexity: float) -> list[ScoreRecord]:
     """Test scores as a card keeps them."""
-    settings = evaluation.decoding.in_words()
+    settings = evaluation.decoding.describe()
     records = [
         ScoreRecord(metric=name, value=score.value, signature=score.signature, test_set="test", settings=settings)
         for name, score in evaluation.scores.items()
     ]
-    how = "teacher-forced|unit:piece"
+    how = "teacher-forced|unit:token"
     return [*records, ScoreRecord(metric="perplexity", value=perplexity, signature=how, test_set="test", settings="")]
 
 
@@ -95,7 +95,7 @@ def _training(record: RunRecord, recipe: Recipe, position: Position, averaged: l
         best_update=position.best_update,
         averaged=averaged,
         seconds=position.seconds,
-        tokens_per_second=position.pieces / max(position.seconds, 1e-9),
+        tokens_per_second=position.tokens / max(position.seconds, 1e-9),
         device=record.device,
         precision=record.precision,
         threads=record.threads,
@@ -106,7 +106,11 @@ def _training(record: RunRecord, recipe: Recipe, position: Position, averaged: l
 
 
 def _card(
-    record: RunRecord, corpus: Corpus, translator: Translator[PyTorchEngine], network: Seq2Seq, training: TrainingRecord
+    record: RunRecord,
+    corpus: Corpus,
+    translator: Translator[PyTorchEngine],
+    network: EncoderDecoder,
+    training: TrainingRecord,
 ) -> Card:
     """The card, with the scores of the test."""
     recipe, test = translator.recipe, corpus.split("test")
@@ -114,8 +118,8 @@ def _card(
     evaluation = evaluate(translator, sources, references)
     return Card(
         description=recipe.description,
-        in_words=recipe.model.in_words(),
-        attention=recipe.model.attends,
+        describe=recipe.model.describe(),
+        attention=recipe.model.has_attention,
         recipe=portable(recipe).as_dict(),
         source_language=recipe.data.source_language,
         target_language=recipe.data.target_language,

@@ -1,4 +1,4 @@
-"""Runs as their folders show them: what was frozen when they began, how far they came, what was measured on the way.
+"""Runs as their directories show them: what was frozen when they began, how far they came, what was measured on the way.
 
 Free of torch, so that looking at a run costs nothing and disturbs nobody who trains.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from s2s.devices.select import Precision
-from s2s.errors import ArtefactError, UsageError, did_you_mean, explained
+from s2s.errors import ArtefactError, UsageError, did_you_mean, wrap_os_errors
 from s2s.io.atomic import read_json, write_json
 from s2s.io.locks import writer
 from s2s.io.paths import home
@@ -57,20 +57,20 @@ class RunRecord:
     changes: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
-        """The record in a run's folder. Raises ArtefactError where it is damaged or of a newer schema."""
-        values = read_json(folder / RECORD)
+    def read(cls, directory: Path) -> Self:
+        """The record in a run's directory. Raises ArtefactError where it is damaged or of a newer schema."""
+        values = read_json(directory / RECORD)
         try:
             schema = int(values.get("schema", 0))
             if schema <= SCHEMA:
                 return cls(**values)
         except (AttributeError, TypeError, ValueError) as error:
-            raise ArtefactError(f"run {folder.name}: {RECORD} is damaged ({error})") from error
-        raise ArtefactError(f"run {folder.name}: schema {schema} is newer than this s2s reads ({SCHEMA})")
+            raise ArtefactError(f"run {directory.name}: {RECORD} is damaged ({error})") from error
+        raise ArtefactError(f"run {directory.name}: schema {schema} is newer than this s2s reads ({SCHEMA})")
 
-    def write(self, folder: Path) -> None:
-        """Write the record into a run's folder."""
-        write_json(folder / RECORD, asdict(self))
+    def write(self, directory: Path) -> None:
+        """Write the record into a run's directory."""
+        write_json(directory / RECORD, asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +92,17 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run's folder, its record, the process that trains it now (by its number), and what was measured."""
+    """A run's directory, its record, the process that trains it now (by its number), and what was measured."""
 
-    folder: Path
+    directory: Path
     record: RunRecord
     process: str | None
     metrics: Metrics
 
     @property
     def name(self) -> str:
-        """Its name: that of its folder."""
-        return self.folder.name
+        """Its name: that of its directory."""
+        return self.directory.name
 
     @property
     def state(self) -> State:
@@ -122,56 +122,56 @@ class Run:
     @property
     def checkpoints(self) -> list[int]:
         """The updates of the checkpoints that are complete, in rising order."""
-        return [int(path.name) for path in complete_checkpoints(self.folder / CHECKPOINTS) if path.name.isdigit()]
+        return [int(path.name) for path in complete_checkpoints(self.directory / CHECKPOINTS) if path.name.isdigit()]
 
     def recipe(self) -> Recipe:
         """The resolved recipe. Raises ArtefactError where it is damaged or not there."""
         try:
-            return load_recipe(str(self.folder / RECIPE))
+            return load_recipe(str(self.directory / RECIPE))
         except UsageError as error:
             raise ArtefactError(f"run {self.name} is damaged: {error.message}", error.hint) from error
 
 
-def runs_folder() -> Path:
+def runs_directory() -> Path:
     """Where runs are kept."""
     return home() / "runs"
 
 
-def run_folders() -> list[Path]:
-    """The folders there, by name: of runs, of damaged ones, and of what was never completed."""
-    if not runs_folder().exists():
+def run_directories() -> list[Path]:
+    """The directories there, by name: of runs, of damaged ones, and of what was never completed."""
+    if not runs_directory().exists():
         return []
-    with explained(runs_folder(), "read"):
-        return sorted(path for path in runs_folder().iterdir() if path.is_dir())
+    with wrap_os_errors(runs_directory(), "read"):
+        return sorted(path for path in runs_directory().iterdir() if path.is_dir())
 
 
 def unfinished_run(name: str, key: str) -> Path | None:
-    """The newest folder of a run under that key that has published nothing."""
-    folders = sorted(runs_folder().glob(f"{name}-{key[:8]}*/{RECORD}"), key=lambda path: path.stat().st_mtime)
-    for folder in (path.parent for path in reversed(folders)):
-        record = RunRecord.read(folder)
+    """The newest directory of a run under that key that has published nothing."""
+    directories = sorted(runs_directory().glob(f"{name}-{key[:8]}*/{RECORD}"), key=lambda path: path.stat().st_mtime)
+    for directory in (path.parent for path in reversed(directories)):
+        record = RunRecord.read(directory)
         if record.published is None and record.key == key:  # a change that was allowed has given it another
-            return folder
+            return directory
     return None
 
 
 def find_run(name: str) -> Path:
-    """The folder of a run, by its name or path. Raises UsageError with the nearest names."""
-    known = sorted(path.parent.name for path in runs_folder().glob(f"*/{RECORD}"))
+    """The directory of a run, by its name or path. Raises UsageError with the nearest names."""
+    known = sorted(path.parent.name for path in runs_directory().glob(f"*/{RECORD}"))
     if name in known:
-        return runs_folder() / name
+        return runs_directory() / name
     if (Path(name) / RECORD).is_file():
         return Path(name).resolve()
-    raise UsageError(f"run {name}: no such run", did_you_mean(name, known) or f"runs are kept in {runs_folder()}")
+    raise UsageError(f"run {name}: no such run", did_you_mean(name, known) or f"runs are kept in {runs_directory()}")
 
 
-def read_run(folder: Path) -> Run:
-    """The run in a folder. Raises ArtefactError where it is damaged, half-made or of a newer schema."""
-    if not (folder / RECORD).is_file():
+def read_run(directory: Path) -> Run:
+    """The run in a directory. Raises ArtefactError where it is damaged, half-made or of a newer schema."""
+    if not (directory / RECORD).is_file():
         raise ArtefactError(
-            f"run {folder.name} is damaged: it has no {RECORD}", f"s2s runs rm {folder.name} --force removes it"
+            f"run {directory.name} is damaged: it has no {RECORD}", f"s2s runs rm {directory.name} --force removes it"
         )
-    return Run(folder, RunRecord.read(folder), writer(folder / LOCK), read_metrics(folder / METRICS))
+    return Run(directory, RunRecord.read(directory), writer(directory / LOCK), read_metrics(directory / METRICS))
 
 
 def read_metrics(path: Path) -> Metrics:
@@ -184,7 +184,7 @@ def read_metrics(path: Path) -> Metrics:
     found = Metrics([], [], 0)
     if not path.exists():
         return found
-    with explained(path, "read"):
+    with wrap_os_errors(path, "read"):
         texts = path.read_bytes().split(b"\n")
     for line in filter(None, map(_parsed, texts)):
         lines = found.training if line["kind"] == "training" else found.validation
@@ -220,6 +220,6 @@ def number(line: Line, key: str) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def complete_checkpoints(folder: Path) -> list[Path]:
-    """The folders of the checkpoints whose manifest is there, the oldest first."""
-    return sorted(path.parent for path in folder.glob(f"[0-9]*/{MANIFEST}"))
+def complete_checkpoints(directory: Path) -> list[Path]:
+    """The directories of the checkpoints whose manifest is there, the oldest first."""
+    return sorted(path.parent for path in directory.glob(f"[0-9]*/{MANIFEST}"))

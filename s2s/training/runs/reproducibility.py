@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from s2s.data.corpus import Corpus
-from s2s.devices.runtime import processor_features, versions
+from s2s.devices.runtime import cpu_features, versions
 from s2s.errors import UsageError, did_you_mean
 from s2s.recipe.flat import flattened
 from s2s.recipe.load import parse_recipe
@@ -38,7 +38,7 @@ def check_unchanged(
         record,
         code=CODE,
         versions=versions(),
-        features=processor_features(),
+        features=cpu_features(),
         recipe=recipe.as_dict(),
         corpus=corpus.digest,
         tokenizer=_digest(corpus),
@@ -55,8 +55,8 @@ def _otherwise(record: RunRecord) -> list[str]:
     for name, version in versions().items():
         if name in {"s2s", "torch", "numpy", "sentencepiece"} and record.versions.get(name, version) != version:
             told.append(f"{name}: {record.versions[name]} → {version}")
-    if record.features and record.features != processor_features():
-        told.append(f"processor: {', '.join(record.features)} → {', '.join(processor_features())}")
+    if record.features and record.features != cpu_features():
+        told.append(f"processor: {', '.join(record.features)} → {', '.join(cpu_features())}")
     return told
 
 

@@ -12,25 +12,25 @@ from s2s.recipe.load import load_recipe
 from s2s.registry.store import Registry
 from s2s.training.runs import lifecycle as module
 from s2s.training.runs.lifecycle import resume, run_key, train
-from s2s.training.runs.record import find_run, runs_folder, unfinished_run
+from s2s.training.runs.record import find_run, runs_directory, unfinished_run
 
 QUIET = {"wait": False, "console": Console(quiet=True), "notify": lambda _: None}
 
 
 def test_a_run_leaves_its_records(trained: Path) -> None:
-    (folder,) = (trained / "runs").glob("numbers-attention-*")
-    record = json.loads((folder / "run.json").read_text())
+    (directory,) = (trained / "runs").glob("numbers-attention-*")
+    record = json.loads((directory / "run.json").read_text())
     assert record["published"] == "numbers-attention:1"
     assert {"key", "corpus", "device", "precision", "threads"} <= record.keys()
-    kinds = [json.loads(line)["kind"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    kinds = [json.loads(line)["kind"] for line in (directory / "metrics.jsonl").read_text().splitlines()]
     assert kinds.count("validation") == 3
-    assert "validation" in (folder / "log.txt").read_text()
-    assert load_recipe(str(folder / "recipe.toml")).training.limit == "12 updates"
+    assert "validation" in (directory / "log.txt").read_text()
+    assert load_recipe(str(directory / "recipe.toml")).training.stop_after == "12 updates"
 
 
 def test_the_card_says_how_the_model_came_about(trained_home: Path) -> None:
     card = Registry.default().resolve("numbers-attention").card
-    assert card.in_words == "bidirectional GRU encoder; GRU decoder with additive attention"
+    assert card.describe == "bidirectional GRU encoder; GRU decoder with additive attention"
     assert card.attention
     assert not Registry.default().resolve("numbers-bottleneck").card.attention
     assert card.pairs == {"train": 300, "validation": 20, "test": 30}
@@ -73,13 +73,13 @@ def test_an_interrupted_run_is_refused_named_and_resumed_to_the_same_weights(
         train(recipe, device="cpu", **QUIET)
     with pytest.raises(ResourceError) as refused:
         train(recipe, device="cpu", **QUIET)
-    (folder,) = runs_folder().glob("again-*")
-    assert f"s2s resume {folder.name}" in (refused.value.hint or "")
-    version = resume(folder.name, **QUIET)
+    (directory,) = runs_directory().glob("again-*")
+    assert f"s2s resume {directory.name}" in (refused.value.hint or "")
+    version = resume(directory.name, **QUIET)
     whole = Registry.default().resolve("numbers-attention:1")
     assert version.files["weights.safetensors"] == whole.files["weights.safetensors"]
     with pytest.raises(UsageError, match="finished"):
-        resume(folder.name, **QUIET)
+        resume(directory.name, **QUIET)
 
 
 def test_compare_goes_on_with_an_interrupted_run_by_itself(
@@ -91,7 +91,7 @@ def test_compare_goes_on_with_an_interrupted_run_by_itself(
         train(recipe, device="cpu", **QUIET)
     version = train(recipe, device="cpu", resume_unfinished=True, **QUIET)
     assert version.reference == "again:1"
-    assert len(list(runs_folder().glob("again-*"))) == 1
+    assert len(list(runs_directory().glob("again-*"))) == 1
 
 
 def test_a_run_has_one_writer(
@@ -101,20 +101,20 @@ def test_a_run_has_one_writer(
     interrupted(5)
     with pytest.raises(KeyboardInterrupt):
         train(recipe, device="cpu", **QUIET)
-    (folder,) = runs_folder().glob("again-*")
-    with module.only_writer(folder / "lock", "at work"), pytest.raises(ResourceError, match="training run again"):
-        resume(folder.name, **QUIET)
+    (directory,) = runs_directory().glob("again-*")
+    with module.exclusive_lock(directory / "lock", "at work"), pytest.raises(ResourceError, match="training run again"):
+        resume(directory.name, **QUIET)
 
 
 def test_unknown_runs_and_newer_schemas(trained_home: Path) -> None:
-    (folder,) = runs_folder().glob("numbers-attention-*")
+    (directory,) = runs_directory().glob("numbers-attention-*")
     with pytest.raises(UsageError) as unknown:
-        find_run(folder.name[:-1])
-    assert folder.name in (unknown.value.hint or "")
-    record = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps(record | {"schema": 99}))
+        find_run(directory.name[:-1])
+    assert directory.name in (unknown.value.hint or "")
+    record = json.loads((directory / "run.json").read_text())
+    (directory / "run.json").write_text(json.dumps(record | {"schema": 99}))
     with pytest.raises(ArtefactError, match="newer"):
-        resume(folder.name, **QUIET)
+        resume(directory.name, **QUIET)
 
 
 def test_the_key_is_of_contents_not_of_places(trained: Path, tiny: list[str]) -> None:

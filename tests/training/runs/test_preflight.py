@@ -20,7 +20,7 @@ from s2s.registry.store import Registry
 from s2s.training import memory
 from s2s.training.memory import memory_needed, micro_batch_that_fits, worst_shapes
 from s2s.training.runs import preflight
-from s2s.training.runs.record import RunRecord, run_folders, runs_folder
+from s2s.training.runs.record import RunRecord, run_directories, runs_directory
 from s2s.training.step import Updater
 
 Usage = namedtuple("Usage", "total used free")
@@ -62,7 +62,7 @@ def test_it_says_what_training_takes_and_leaves_nothing(checked: Callable, train
     assert code == 0
     said = {line[:20].strip(): line[20:].strip() for line in out.splitlines()}
     size = sum(parameter.numel() for parameter in build_model(recipe.model, 120).parameters())
-    assert said["what it is"] == f"{recipe.model.in_words()}; {size:,} parameters"
+    assert said["what it is"] == f"{recipe.model.describe()}; {size:,} parameters"
     assert said["computed"].startswith("on cpu in fp32, 1 threads")
     assert said["tokens at once"] == "all of 400 in a batch"
     assert "at the peak of the worst batches" in said["memory"]
@@ -73,7 +73,7 @@ def test_it_says_what_training_takes_and_leaves_nothing(checked: Callable, train
     assert "it fits. Next: s2s train numbers/attention" in err
     left = {path for path in trained_home.rglob("*") if path.is_file()} - before
     assert not [path for path in left if "leases" not in path.parts]
-    assert len(run_folders()) == 2  # those of the two tiny models
+    assert len(run_directories()) == 2  # those of the two tiny models
     assert "fresh" not in Registry.default().names()
 
 
@@ -81,7 +81,7 @@ def test_the_figures_as_json(checked: Callable, corpus: Corpus, recipe: Recipe) 
     code, out, _ = checked("--json")
     found = json.loads(out)
     assert code == 0
-    kept = next(runs_folder().glob("numbers-attention-*/checkpoints/*"))
+    kept = next(runs_directory().glob("numbers-attention-*/checkpoints/*"))
     bytes_of_checkpoint = sum(path.stat().st_size for path in kept.iterdir() if path.name != "state.json")
     assert found["checkpoint_bytes"] == pytest.approx(bytes_of_checkpoint, rel=0.05)
     assert found["disk_needed"] > 3 * found["checkpoint_bytes"]  # two newest, the best, one while it is written
@@ -120,7 +120,7 @@ def test_too_little_memory_is_refused_before_it_is_filled(checked: Callable, mon
     assert out == ""
     assert "training needs about" in err
     assert "micro_batch_tokens=auto" in err
-    assert len(run_folders()) == 2
+    assert len(run_directories()) == 2
 
 
 def test_too_little_disk_is_refused(checked: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,12 +130,12 @@ def test_too_little_disk_is_refused(checked: Callable, monkeypatch: pytest.Monke
     assert out == ""
     assert "GB of disk, and 0.00 GB are free" in err
     assert "training.keep_checkpoints" in err
-    assert not [path for path in runs_folder().iterdir() if path.name.startswith(".check")]
+    assert not [path for path in runs_directory().iterdir() if path.name.startswith(".check")]
 
 
 def test_a_bad_recipe_is_refused_as_in_training(checked: Callable) -> None:
     assert checked("--set", 'training.freeze=["nothing.*"]')[0] == 2
-    assert checked("--from", "numbers-attention", "--set", "model.encoder.width=16")[0] == 2
+    assert checked("--from", "numbers-attention", "--set", "model.encoder.hidden_size=16")[0] == 2
 
 
 def test_from_a_model_it_begins_with_that_model(checked: Callable) -> None:
@@ -195,5 +195,5 @@ def test_auto_is_frozen_into_the_run(tiny_train: Callable, monkeypatch: pytest.M
     monkeypatch.setattr(memory, "memory_needed", lambda _recipe, _split, tokens, _precision: 1000 * tokens)
     with_free(monkeypatch, 130_000)
     tiny_train("training.micro_batch_tokens=auto")
-    (folder,) = runs_folder().glob("again-*")
-    assert RunRecord.read(folder).micro_batch_tokens == 100
+    (directory,) = runs_directory().glob("again-*")
+    assert RunRecord.read(directory).micro_batch_tokens == 100
