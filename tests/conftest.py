@@ -1,10 +1,12 @@
 """Every test has a home of its own: nothing is read from, or left in, the user's."""
 
 import json
+import logging
 import os
 import random
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +61,6 @@ TINY = [
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with tiny models `numbers-attention:1` and `numbers-bottleneck:1`, to be read alone."""
-    from rich.console import Console
 
     from s2s.recipe.load import load_recipe
     from s2s.training.runs.lifecycle import train
@@ -72,7 +73,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.delenv("S2S_REGISTRY", raising=False)
         for name in ("numbers/attention", "numbers/bottleneck"):
             recipe = load_recipe(name, TINY)
-            train(recipe, device="cpu", wait=False, console=Console(quiet=True), notify=lambda _: None)
+            train(recipe, device="cpu", wait=False)
     return directory
 
 
@@ -104,8 +105,8 @@ def transformer() -> dict[str, bytes]:
         {
             "name": "numbers-transformer",
             "data": {"kind": "generator"},
-            "tokenizer": {"vocabulary": 60},
-            "model": {"embedding": 12, "encoder": blocks, "decoder": blocks},
+            "tokenizer": {"vocab_size": 60},
+            "model": {"embedding_size": 12, "encoder": blocks, "decoder": blocks},
         }
     )
     letters = random.Random(1)
@@ -127,3 +128,28 @@ def card() -> "Card":
 
     frozen = Path(__file__).parent / "registry" / "frozen" / "version-1.json"
     return Card.model_validate(json.loads(frozen.read_text())["card"])
+
+
+class _Messages(logging.Handler):
+    """Collect what s2s logs, warnings marked as the command line marks them."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__()
+        self.messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        mark = "warning: " if record.levelno >= logging.WARNING else ""
+        self.messages.append(mark + record.getMessage())
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """What s2s logs during the test."""
+    messages: list[str] = []
+    handler, logger = _Messages(messages), logging.getLogger("s2s")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield messages
+    logger.removeHandler(handler)
+    logger.setLevel(level)

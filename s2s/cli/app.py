@@ -140,6 +140,10 @@ def _start(
     """
     if context.invoked_subcommand is None:
         print(context.get_help())
+        return
+    from s2s.cli.console import show_log
+
+    show_log()
 
 
 def root() -> Command:

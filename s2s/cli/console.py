@@ -1,33 +1,28 @@
-"""What commands print with: data goes to standard output, everything else to standard error."""
+"""Print notes, errors and JSON, and show log records."""
 
 import json
+import logging
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
-
-class PlainConsole(Console):
-    """A console that prints texts as they are: no markup, emoji codes or guessed colours. A closed pipe stays an error:
-
-    rich would end the process with exit code 1, where `s2s.cli.main` has a code of its own.
-    """
-
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
-
-    def on_broken_pipe(self) -> None:
-        """Called by rich while it handles a BrokenPipeError: pass it on."""
-        raise  # noqa: PLE0704
+from s2s.report.console import err, escape_control
 
 
-out = PlainConsole()
-err = PlainConsole(stderr=True)
+class ConsoleHandler(logging.Handler):
+    """Print log records on standard error, warnings marked as such."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record on a line of its own. A closed pipe stays an error."""
+        note(("warning: " if record.levelno >= logging.WARNING else "") + record.getMessage())
 
 
-def escape_control(text: str) -> str:
-    """`text` with control characters spelled out, so that a file's name cannot drive the terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+def show_log(*, verbose: bool = False) -> None:
+    """Print what s2s logs from now on; with `verbose`, debug messages too."""
+    logger = logging.getLogger("s2s")
+    if not any(isinstance(handler, ConsoleHandler) for handler in logger.handlers):
+        logger.addHandler(ConsoleHandler())
+    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
 def note(text: str) -> None:

@@ -3,7 +3,8 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
-from s2s.cli.console import escape_control, note, out
+from s2s.cli.console import note
+from s2s.report.console import escape_control, out
 from s2s.text.lines import decode_line
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from s2s.cli.console import err, note
+from s2s.cli.console import note
+from s2s.report.console import err
 
 EVERY = 30.0  # seconds between two lines
 

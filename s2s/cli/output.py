@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from s2s.cli.console import err
 from s2s.errors import ResourceError, UsageError, wrap_os_errors
 from s2s.io.atomic import atomic_writer, refuse_existing
+from s2s.report.console import err
 
 if TYPE_CHECKING:
     from s2s.decoding.streaming import Lines

@@ -40,7 +40,7 @@ def in_full(run: Run) -> dict[str, Any]:
     recipe, record = run.recipe(), run.record
     return listed(run) | {
         "description": recipe.description,
-        "describe": recipe.model.describe(),
+        "architecture": recipe.model.describe(),
         "key": record.key,
         "corpus": record.corpus,
         "device": record.device,

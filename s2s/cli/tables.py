@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from s2s.cli.console import PlainConsole, escape_control, out
+from s2s.report.console import PlainConsole, escape_control, out
 
 PIPED_WIDTH = 2000  # columns where standard output is no terminal, so that a row stays one line
 SHORT = 24  # characters: where a terminal is narrow, columns of longer texts fold first

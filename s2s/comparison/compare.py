@@ -2,13 +2,13 @@
 earlier comparisons.
 """
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from s2s.comparison.answers import answers_by_length, asks, right_values
 from s2s.comparison.differences import differences
@@ -31,7 +31,7 @@ from s2s.registry.version import Version
 from s2s.report.figures import COLUMNS, Comparison, Example, HeatMap, System
 from s2s.training.runs.lifecycle import train
 
-Notify = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Entry:
 
 
 def compare(
-    names: Sequence[str], overrides: Sequence[str], *, device: str, wait: bool, console: Console, notify: Notify
+    names: Sequence[str], overrides: Sequence[str], *, device: str, wait: bool
 ) -> tuple[Comparison, list[Cell]]:
     """Train what is missing, translate the test set of the first system with all, and put the figures side by side.
 
@@ -70,18 +70,18 @@ def compare(
     entries = [_entry(name, overrides) for name in expanded(names)]
     if not entries:
         raise UsageError("nothing to compare", "name recipes, models or cells")
-    test = _test_set(next((entry.recipe for entry in entries if not entry.cell), entries[0].recipe), notify)
+    test = _test_set(next((entry.recipe for entry in entries if not entry.cell), entries[0].recipe))
     entries = [
         entry
         if entry.cell or entry.version
         else Entry(
             entry.recipe,
-            train(entry.recipe, device=device, wait=wait, console=console, notify=notify, resume_unfinished=True),
+            train(entry.recipe, device=device, wait=wait, resume_unfinished=True),
         )
         for entry in entries
     ]
-    with lease(device, wait=wait, command="s2s compare", notify=notify) as leased:
-        cells = [entry.cell or _evaluated(entry, test, device_named(leased), notify) for entry in entries]
+    with lease(device, wait=wait, command="s2s compare") as leased:
+        cells = [entry.cell or _evaluated(entry, test, device_named(leased)) for entry in entries]
         if any("*" in name for name in names):  # nobody has said in which order
             entries, cells = _as_ladder(entries, cells)
         example = _example(entries, cells, test, device_named(leased))
@@ -124,8 +124,8 @@ def _with_root(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     return recipe.model_copy(update={"data": data})
 
 
-def _test_set(recipe: Recipe, notify: Notify) -> TestSet:
-    corpus = prepare_corpus(recipe.data, recipe.tokenizer, notify=notify)
+def _test_set(recipe: Recipe) -> TestSet:
+    corpus = prepare_corpus(recipe.data, recipe.tokenizer)
     split = corpus.split("test")
     sources, references = split.texts(range(len(split)))
     data = recipe.data
@@ -139,11 +139,11 @@ def _overlap(corpus: Corpus) -> str:
     return f"{count:,} of their sources also in training" if count else "none of them in training"
 
 
-def _evaluated(entry: Entry, test: TestSet, device: torch.device, notify: Notify) -> Cell:
+def _evaluated(entry: Entry, test: TestSet, device: torch.device) -> Cell:
     """Translate and score the test set with a model."""
     version = entry.version
     assert version is not None
-    notify(f"{version.reference}: translating {len(test.sources):,} lines, {entry.recipe.decoding.describe()}")
+    log.info(f"{version.reference}: translating {len(test.sources):,} lines, {entry.recipe.decoding.describe()}")
     torch.set_num_threads(threads_for(version.card.parameters))
     translator = reference_translator(version, device)
     found = evaluate(translator, test.sources, test.references, decoding=entry.recipe.decoding)

@@ -2,25 +2,28 @@
 
 import contextlib
 import fcntl
+import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from s2s.errors import wrap_os_errors
 from s2s.io import locks
 from s2s.io.atomic import named_when_done
 
+log = logging.getLogger(__name__)
+
 
 @contextlib.contextmanager
-def exclusive_lock(directory: Path, notify: Callable[[str], None]) -> Iterator[None]:
-    """Wait until no other process makes `directory`, and keep others from it; `notify` is told who is waited for.
+def exclusive_lock(directory: Path) -> Iterator[None]:
+    """Wait until no other process makes `directory`, and keep others from it.
 
     Raises: ResourceError where its parent cannot be written or the disk is full.
     """
     with wrap_os_errors(directory.parent, "write in"):
         directory.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(directory.parent)
-    with locks.exclusive_lock(_lock(directory), f"making {directory}", notify):
+    with locks.exclusive_lock(_lock(directory), f"making {directory}", log.info):
         yield
 
 

@@ -5,6 +5,7 @@ tokenizer, and to encode; so memory grows by a few bytes a pair, however long th
 """
 
 import itertools
+import logging
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +29,8 @@ from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.lines import normalize
 from s2s.text.tokenizer import Tokenizer, train_tokenizer
 
+log = logging.getLogger(__name__)
+
 PAIRS_AT_ONCE = 4000  # pairs in memory while encoding
 SECONDS_BETWEEN_NOTES = 30
 HELD_OUT = {"validation": Fate.VALIDATION, "test": Fate.TEST}
@@ -41,13 +44,11 @@ def prepare_corpus(
     data: DataOptions,
     tokenizer: TokenizerOptions,
     *,
-    notify: Callable[[str], None] = lambda _: None,
     tokenizer_model: bytes | None = None,
 ) -> Corpus:
     """The corpus of these options: the one prepared before, or a new one in `corpora/` under the home of s2s.
 
-    `tokenizer_model` is used in place of a tokenizer trained from `tokenizer`; `notify` is told of progress and
-    warnings.
+    `tokenizer_model` is used in place of a tokenizer trained from `tokenizer`.
     Raises: UsageError, DataError, ResourceError; ArtefactError where `tokenizer_model` is no tokenizer.
     """
     inputs = {name: source_digests(data, name) for name in SPLITS}
@@ -55,18 +56,18 @@ def prepare_corpus(
     directory = home() / "corpora" / key[:16]
     corpus = _prepared(directory)
     if corpus is None:
-        with exclusive_lock(directory, notify):
+        with exclusive_lock(directory):
             corpus = _prepared(directory)  # by the process that was waited for
             if corpus is None:
                 if directory.exists():
-                    notify(f"warning: the corpus {directory} is damaged: preparing it anew")
+                    log.warning("the corpus %s is damaged: preparing it anew", directory)
                     shutil.rmtree(directory)
                 with new_directory(directory) as new:
-                    _Builder(data, tokenizer, notify, new, inputs).build(key, tokenizer_model)
+                    _Builder(data, tokenizer, new, inputs).build(key, tokenizer_model)
                 corpus = Corpus.open(directory)
     for warning in (dropped_warning(corpus.ledger), overlap_warning(corpus.ledger)):
         if warning:
-            notify(warning)
+            log.warning(warning)
     return corpus
 
 
@@ -128,7 +129,6 @@ class _Builder:
 
     data: DataOptions
     options: TokenizerOptions
-    notify: Callable[[str], None]
     directory: Path
     inputs: dict[str, dict[str, str]]
     invalid: dict[str, Tally] = field(default_factory=lambda: {name: Tally() for name in SPLITS})
@@ -150,7 +150,7 @@ class _Builder:
         write_corpus_files(self.directory, key, tokenizer.model, ledger)
 
     def _train_tokenizer(self, fate: Fates) -> bytes:
-        self.notify(f"training a tokenizer of {self.options.vocab_size:,} tokens")
+        log.info(f"training a tokenizer of {self.options.vocab_size:,} tokens")
         kept = (self._normalized(pair) for pair, known in self._with_fates(fate) if known == Fate.KEPT)
         return train_tokenizer((text for pair in kept for text in (pair.source, pair.target)), self.options)
 
@@ -199,7 +199,7 @@ class _Builder:
             raise self._no_pairs(name)
         if empty.count:
             first = empty.examples[0]["line"]
-            self.notify(f"warning: {name}: pairs with an empty side: {empty.count:,} (the first: {first})")
+            log.warning(f"{name}: pairs with an empty side: {empty.count:,} (the first: {first})")
         invalid = self.invalid[name]
         return {
             "read": store.kept + invalid.count,
@@ -209,13 +209,13 @@ class _Builder:
         }
 
     def _told(self, items: Iterable[T], doing: str) -> Iterator[T]:
-        """The items; `notify` is told what is being done now, and after every half minute with how many."""
-        self.notify(doing)
+        """The items; logs what is being done now, and after every half minute with how many."""
+        log.info(doing)
         told = time.monotonic()
         for count, item in enumerate(items):
             if not count % PAIRS_AT_ONCE and time.monotonic() - told > SECONDS_BETWEEN_NOTES:
                 told = time.monotonic()
-                self.notify(f"{doing}: {count:,} done")
+                log.info(f"{doing}: {count:,} done")
             yield item
 
     def _encoded(self, tokenizer: Tokenizer, pairs: list[Pair]) -> list[Encoded]:

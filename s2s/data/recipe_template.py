@@ -92,7 +92,7 @@ def draft_recipe(
             "on_invalid": on_invalid,
         },
         "data.train": {"source": [source], "target": [target]},
-        "tokenizer": {"vocabulary": vocabulary(measured.words, measured.characters)},
+        "tokenizer": {"vocab_size": vocabulary(measured.words, measured.characters)},
         **_network(measured.pairs),
         "training": _training(measured.pairs),
         "decoding": {"beam_size": 5, "length_penalty": 1.0},
@@ -120,16 +120,16 @@ def _network(pairs: int) -> Tables:
     """A network as wide as that many pairs can teach."""
     width = 64 if pairs < 2_000 else 128 if pairs < 15_000 else 256
     return {
-        "model": {"embedding": width, "dropout": 0.3 if pairs < 200_000 else 0.1},
-        "model.encoder": {"width": width},
-        "model.decoder": {"width": 2 * width, "context": "attention"},
+        "model": {"embedding_size": width, "dropout": 0.3 if pairs < 200_000 else 0.1},
+        "model.encoder": {"hidden_size": width},
+        "model.decoder": {"hidden_size": 2 * width, "context": "attention"},
     }
 
 
 def _training(pairs: int) -> dict[str, Any]:
     """As many passes, from 2 to 40, as show the network about 400,000 pairs; small batches for small corpora."""
     return {
-        "limit": f"{min(40, max(2, round(400_000 / pairs)))} epochs",
+        "stop_after": f"{min(40, max(2, round(400_000 / pairs)))} epochs",
         "batch_tokens": 512 if pairs < 2_000 else 1024 if pairs < 15_000 else 2048 if pairs < 200_000 else 4096,
         "lr": 2e-3,
         "warmup": 100,

@@ -1,7 +1,8 @@
 """From names of models to a translator: which engine, in which precision, on which device."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import torch
 
     from s2s.decoding.pytorch_engine import PyTorchEngine
+
+log = logging.getLogger(__name__)
 
 EngineName = Literal["auto", "pytorch", "ctranslate2"]
 OF_SEARCH = {"beam_size", "stopping", "patience"}  # decoding options that samples have no use for
@@ -49,12 +52,9 @@ class TranslatorConfig:
 
 
 @contextmanager
-def loaded_translator(
-    config: TranslatorConfig, notify: Callable[[str], None], detail: Callable[[str], None] = lambda _: None
-) -> Iterator[Translator[Engine]]:
+def loaded_translator(config: TranslatorConfig) -> Iterator[Translator[Engine]]:
     """The translator of published models on a leased device; its recipe's decoding options are those asked for.
 
-    `detail` is told what was chosen and why.
     Raises: UsageError where models, options or engine do not go together.
     """
     versions = [Registry.default().resolve(model) for model in config.models]
@@ -71,28 +71,26 @@ def loaded_translator(
         names = " and ".join(version.reference for version in versions)
         raise UsageError(f"{names} do not share a vocabulary", "train one --from the other, or from the same corpus")
     tokenizer = Tokenizer(versions[0].read("tokenizer.model"))
-    with lease(config.device, wait=config.wait, command=config.command, notify=notify) as device:
+    with lease(config.device, wait=config.wait, command=config.command) as device:
         reason = _why_not_ctranslate(config, stored, recipe.decoding, device)
         if config.engine == "ctranslate2" and reason:
             hint = "--precision auto" if "precision" in reason else "--engine pytorch does it"
             raise UsageError(f"--engine ctranslate2: {reason}", hint)
         engine = None
         if config.engine != "pytorch" and not reason:
-            engine = _ctranslate(versions[0], tokenizer, device, config, notify)
+            engine = _ctranslate(versions[0], tokenizer, device, config)
         elif config.engine == "auto":
-            detail(f"not CTranslate2: {reason}")
+            log.debug("using PyTorch: %s", reason)
         engine = engine or _pytorch(versions, device, config.precision)
-        detail(f"{engine.describe()}, {device}; {recipe.decoding.describe()}")
+        log.debug("%s, %s; %s", engine.describe(), device, recipe.decoding.describe())
         yield Translator(engine, tokenizer, recipe)
 
 
 @contextmanager
-def loaded_reference(
-    model: str, device: str, wait: bool, command: str, notify: Callable[[str], None]
-) -> "Iterator[Translator[PyTorchEngine]]":
+def loaded_reference(model: str, device: str, wait: bool, command: str) -> "Iterator[Translator[PyTorchEngine]]":
     """The translator of a published model as it was tested, on a leased device."""
     config = TranslatorConfig([model], command, "pytorch", "fp32", device, wait)
-    with loaded_translator(config, notify) as translator:
+    with loaded_translator(config) as translator:
         yield cast("Translator[PyTorchEngine]", translator)
 
 
@@ -160,9 +158,7 @@ def _unsupported(precision: str, device: str) -> str | None:
     return None if wanted in supported else f"it cannot compute in precision {precision} here"
 
 
-def _ctranslate(
-    version: Version, tokenizer: Tokenizer, device: str, config: TranslatorConfig, notify: Callable[[str], None]
-) -> Engine | None:
+def _ctranslate(version: Version, tokenizer: Tokenizer, device: str, config: TranslatorConfig) -> Engine | None:
     """The engine; None where nothing can be converted for want of room, and another one would do."""
     from s2s.decoding.ctranslate2_conversion import COMPUTE_TYPES, converted
     from s2s.decoding.ctranslate2_engine import CTranslateEngine
@@ -173,7 +169,7 @@ def _ctranslate(
     except ResourceError as error:
         if config.engine != "auto" or config.precision != "auto":
             raise
-        notify(f"warning: PyTorch translates, not CTranslate2: {error.message}; {error.hint}")
+        log.warning("using PyTorch instead of CTranslate2: %s; %s", error.message, error.hint)
         return None
     return CTranslateEngine(directory, tokenizer, device, chosen, COMPUTE_TYPES[chosen])
 

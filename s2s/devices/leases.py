@@ -9,11 +9,12 @@ import errno
 import fcntl
 import getpass
 import json
+import logging
 import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,8 @@ from pathlib import Path
 from s2s.devices import select
 from s2s.devices.runtime import usable_threads
 from s2s.errors import ResourceError, UsageError, wrap_os_errors
+
+log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 TRIES = 5  # to lock a file, in case it is only being looked at
@@ -73,11 +76,11 @@ def lease_directory() -> Path:
 
 
 @contextlib.contextmanager
-def lease(device: str, *, wait: bool, command: str, notify: Callable[[str], None] | None = None) -> Iterator[str]:
+def lease(device: str, *, wait: bool, command: str) -> Iterator[str]:
     """Hold a device while the block runs, and yield its name: `cpu`, `cuda:0`.
 
     `auto` takes the first free GPU, or a slot of the processor where there is no GPU. With `wait`, what is busy is
-    waited for, and `notify` is told whom for.
+    waited for.
     Raises: ResourceError where it is busy, naming who holds it, or not here; UsageError where there is no such device.
     """
     slots = _slots(device)
@@ -87,8 +90,7 @@ def lease(device: str, *, wait: bool, command: str, notify: Callable[[str], None
         busy = _busy(directory, slots)
         if not wait:
             raise ResourceError(busy, "--wait waits for it; s2s models ps lists holders")
-        if notify:
-            notify(f"{busy}: waiting")
+        log.info("%s: waiting", busy)
         while taken is None:
             time.sleep(POLL_SECONDS)
             taken = _take_one(directory, slots)

@@ -50,7 +50,7 @@ class Card(Options):
     schema_version: int = Field(SCHEMA, alias="schema", ge=1, le=SCHEMA, description="number of the card's schema")
     task: Literal["translation"] = "translation"
     description: str = Field("", description="what the recipe shows, in a line")
-    describe: str = Field(description="the network as a phrase")
+    architecture: str = Field(description="the network as a phrase")
     attention: bool = Field(description="whether the decoder attends to the source, or sees one fixed vector")
     recipe: dict[str, Any] = Field(description="the resolved recipe")
     source_language: str = ""

@@ -4,8 +4,9 @@ A checkpoint is a directory named by its update. Its manifest, with the sha256 o
 without a valid one does not count.
 """
 
+import logging
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from s2s.errors import ArtefactError
 from s2s.io.atomic import read_json, sync_directory, write_bytes, write_json
 from s2s.io.digests import digest_bytes, digest_file
 from s2s.training.runs.record import MANIFEST, complete_checkpoints
+
+log = logging.getLogger(__name__)
 
 SCHEMA = 1
 MODEL, OPTIMIZER, AVERAGE = "model.safetensors", "optimizer.safetensors", "average.safetensors"
@@ -82,7 +85,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(tensors[MODEL], tensors[OPTIMIZER], read_json(path / STATE), tensors.get(AVERAGE))
 
 
-def load_latest(directories: Sequence[Path], notify: Callable[[str], None]) -> Checkpoint | None:
+def load_latest(directories: Sequence[Path]) -> Checkpoint | None:
     """The newest checkpoint below any of the directories that is whole; says which were damaged and passed over.
 
     None where there is none.
@@ -92,7 +95,7 @@ def load_latest(directories: Sequence[Path], notify: Callable[[str], None]) -> C
         try:
             return load_checkpoint(path)
         except ArtefactError as error:
-            notify(f"{error.message}; using the one before")
+            log.warning("%s; using the previous checkpoint", error.message)
     return None
 
 

@@ -108,6 +108,7 @@ def launch(processes: int) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    before = logging.root.manager.disable
     logging.disable(logging.ERROR)  # of the launcher, whose loggers have levels of their own: the processes speak
     config = LaunchConfig(
         min_nodes=1,
@@ -131,3 +132,5 @@ def launch(processes: int) -> None:
         failed = S2SError(f"process {failure.local_rank} of {processes} failed", "what it said stands above")
         failed.exit_code = code
         raise failed from error
+    finally:
+        logging.disable(before)

@@ -1,17 +1,19 @@
 """What a training shows while it runs: a live bar on a terminal, else a line every 30 seconds; and the run's log."""
 
 import json
+import logging
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.text import Text
 
 from s2s.errors import ResourceError
+from s2s.report.console import err
+
+log = logging.getLogger(__name__)
 
 PLAIN_SECONDS = 30.0
 
@@ -55,19 +57,18 @@ class TrainingProgress:
     Without a directory nothing is written. `tensorboard`: figures go to the run's directory `tensorboard/`, too.
     """
 
-    def __init__(self, name: str, directory: Path | None, console: Console, tensorboard: bool = False) -> None:
+    def __init__(self, name: str, directory: Path | None, tensorboard: bool = False) -> None:
         self.name = name
         self.directory = directory
-        self.console = console
         self._board = board_writer()(str(directory / "tensorboard")) if directory and tensorboard else None
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._shown = time.monotonic()
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal:
+        if err.is_terminal:
             name, line = (TextColumn(f"{{task.{part}}}", markup=False) for part in ("description", "fields[line]"))
-            self._bar = Progress(name, BarColumn(bar_width=24), line, console=self.console, refresh_per_second=4)
+            self._bar = Progress(name, BarColumn(bar_width=24), line, console=err, refresh_per_second=4)
             self._task = self._bar.add_task(self.name, total=1.0, line="")
             self._bar.start()
         return self
@@ -86,11 +87,11 @@ class TrainingProgress:
             self._bar.update(self._task, completed=report.done, line=report.line())
         elif time.monotonic() - self._shown >= PLAIN_SECONDS:
             self._shown = time.monotonic()
-            self.console.print(Text(f"{self.name}  {report.line()}"), soft_wrap=True)
+            log.info("%s  %s", self.name, report.line())
 
     def message(self, text: str) -> None:
         """Say something that lasts: on standard error and in the log."""
-        self.console.print(Text(text), soft_wrap=True)
+        log.info("%s", text)
         self.log(text)
 
     def log(self, text: str) -> None:

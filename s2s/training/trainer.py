@@ -86,7 +86,7 @@ class Trainer:
 
     def resume(self) -> None:
         """Go back to the newest whole checkpoint, where there is one."""
-        checkpoint = load_latest([self.checkpoints, self.stopped], self.progress.message)
+        checkpoint = load_latest([self.checkpoints, self.stopped])
         if checkpoint is not None:
             self._restore(checkpoint)
 
@@ -228,7 +228,7 @@ class Trainer:
     def _go_back(self) -> None:
         """To the last good checkpoint, at half the learning rate."""
         returns, factor, skipped = self.position.returns + 1, self.position.lr_factor / 2, self.position.skipped
-        checkpoint = load_latest([self.checkpoints], self.progress.message)
+        checkpoint = load_latest([self.checkpoints])
         why = f"the loss or its gradient was not finite in {SKIPS} updates in a row"
         if checkpoint is None or returns > RETURNS:
             tried = f", after {RETURNS} returns to a checkpoint, too" if checkpoint else " before the first checkpoint"

@@ -34,7 +34,7 @@ GRU = {"model.encoder.hidden_size": 256, "model.decoder.hidden_size": 512, "mode
 BLOCKS = {
     f"model.{side}.{key}": value
     for side in ("encoder", "decoder")
-    for key, value in {"family": "transformer", "layers": 3, "heads": 4, "feed_forward": 1024}.items()
+    for key, value in {"family": "transformer", "layers": 3, "heads": 4, "ffn_size": 1024}.items()
 }
 EMBEDDED = {"tokenizer.vocab_size": 1000}
 LOGGED = 50  # updates that a figure of s2s is over; those of JoeyNMT are over 10

@@ -10,7 +10,7 @@ train = { source = ["a.de"], target = ["a.en"] }
 hold_out_validation = 7
 hold_out_test = 5
 [tokenizer]
-vocabulary = 60
+vocab_size = 60
 algorithm = "bpe"
 """
 

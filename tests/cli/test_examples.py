@@ -49,7 +49,7 @@ def prepared(
     for line in (
         "s2s train numbers/attention --fresh",
         "s2s models alias numbers-attention:2 best",
-        "s2s tokenizer train train.de train.en --vocabulary 300 -o tokenizer.model",
+        "s2s tokenizer train train.de train.en --vocab-size 300 -o tokenizer.model",
         "s2s tokenizer encode tokenizer.model test.de --ids > train.ids",
     ):
         done = workshop.run(line)

@@ -12,7 +12,7 @@ from s2s.cli.app import COMMANDS, examples_of, load_command, root
 HEAVY = {"torch", "datasets", "sacrebleu", "sentencepiece", "matplotlib", "pyarrow", "transformers"}
 LOOK = """
 import json, sys
-from s2s.cli import main
+from s2s.cli.app import main
 for path in json.loads(sys.argv[1]):
     assert main([*path, "--help"]) == 0
 print(json.dumps(sorted(sys.modules)))

@@ -14,7 +14,7 @@ from s2s.registry.store import Registry
 HEAVY = {"torch", "datasets", "sacrebleu", "sentencepiece", "matplotlib", "pyarrow"}
 LOOK = """
 import json, sys
-from s2s.cli import main
+from s2s.cli.app import main
 for line in ("list", "show plain", "alias plain best", "rm plain --force", "ps"):
     assert main(["models", *line.split()]) == 0
 print(json.dumps(list(sys.modules)))
@@ -30,7 +30,7 @@ def registry(card) -> Registry:
     found.set_alias("numbers-attention:1", "best")
     plain = {
         "attention": False,
-        "describe": "GRU with a fixed context",
+        "architecture": "GRU with a fixed context",
         "parameters": 9,
         "scores": [],
         "source_language": "",
@@ -122,7 +122,7 @@ def test_show_as_json_holds_the_whole_card(run, registry, card):
 
 def test_a_card_of_others_cannot_drive_the_terminal(run, registry, card):
     hostile = card.model_copy(
-        update={"describe": "[red]x[/red] \x1b[2J :smile:\nparameters 7", "description": "\x1b]0;a\x07"}
+        update={"architecture": "[red]x[/red] \x1b[2J :smile:\nparameters 7", "description": "\x1b]0;a\x07"}
     )
     registry.publish("hostile", {}, hostile)
     for arguments in (("list",), ("show", "hostile")):

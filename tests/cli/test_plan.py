@@ -30,7 +30,7 @@ def test_the_network_in_words_and_figures(run):
 def test_json_has_the_same_and_adds_up(run):
     found = run("plan", "numbers/attention", *SMALL, "--json")
     plan = json.loads(found.out)
-    assert plan["describe"].startswith("bidirectional GRU encoder")
+    assert plan["architecture"].startswith("bidirectional GRU encoder")
     assert plan["parameters"] == sum(part["parameters"] for part in plan["parts"])
     assert plan["training_memory"]["bf16"]["weights"] == 4 * plan["parameters"]
     assert plan["decoding_memory"]["bf16"]["weights"] == 2 * plan["parameters"]
@@ -52,7 +52,7 @@ def test_neither_data_nor_a_home_is_needed(run, in_directory, own_home):
     ("arguments", "message"),
     [
         (["numbers/atention"], "numbers/attention"),
-        (["numbers/attention", "--set", "model.decoder.widht=3"], "width"),
+        (["numbers/attention", "--set", "model.decoder.hiden_size=3"], "hidden_size"),
     ],
 )
 def test_a_mistake_names_what_is_near(run, arguments, message):
@@ -65,7 +65,7 @@ def test_a_mistake_names_what_is_near(run, arguments, message):
 def test_compiler_of_torch_is_not_needed_to_build_shapes():
     """It takes a second to import, and what counts parameters alone does without."""
     code = (
-        "import sys; from s2s.models.size import meta_model; from s2s.recipe.loading import load_recipe;"
+        "import sys; from s2s.models.profile import meta_model; from s2s.recipe.load import load_recipe;"
         "meta_model(load_recipe('numbers/attention')); print('torch._dynamo' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)

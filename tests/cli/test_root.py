@@ -14,7 +14,7 @@ from s2s.errors import ArtefactError, DataError, ResourceError, S2SError, UsageE
 HEAVY = {"torch", "datasets", "sacrebleu", "sentencepiece", "matplotlib", "numpy", "pydantic", "rich"}
 LOOK = """
 import json, sys
-from s2s.cli import main
+from s2s.cli.app import main
 print(json.dumps([main(sys.argv[1:]), list(sys.modules)]))
 """
 

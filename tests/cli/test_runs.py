@@ -14,7 +14,7 @@ from s2s.training.runs.record import RunRecord, runs_directory
 HEAVY = {"torch", "datasets", "sacrebleu", "sentencepiece", "matplotlib", "pyarrow"}
 LOOK = """
 import json, sys
-from s2s.cli import main
+from s2s.cli.app import main
 for line in ("list", "show words-ab", "plot words-ab -o words.svg", "rm words-ab --force"):
     assert main(["runs", *line.split()]) == 0, line
 print(json.dumps(list(sys.modules)))
@@ -183,7 +183,7 @@ def test_show_of_a_run_that_was_trained(run, trained_home):
     assert found.err == "Next: s2s translate numbers-attention:1\n"
     shown = json.loads(run("runs", "show", directory, "--json").out)
     assert (shown["state"], shown["published"], shown["updates"]) == ("finished", "numbers-attention:1", 12)
-    assert shown["describe"] == "bidirectional GRU encoder; GRU decoder with additive attention"
+    assert shown["architecture"] == "bidirectional GRU encoder; GRU decoder with additive attention"
     assert shown["validation"]["update"] == 12
     assert shown["best"]["update"] in shown["checkpoints"]
     assert shown["training"] is None  # twelve updates are too few for a line

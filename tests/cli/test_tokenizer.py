@@ -7,26 +7,26 @@ import pytest
 def model(in_directory: Path, run) -> str:
     """A tokenizer of numbers in words, and the text that it was trained from in `n.de`."""
     (in_directory / "n.de").write_text(run("data", "make", "numbers", "--count", 200, "--source-only").out)
-    assert run("tokenizer", "train", "n.de", "--vocabulary", 90, "-o", "t.model").code == 0
+    assert run("tokenizer", "train", "n.de", "--vocab-size", 90, "-o", "t.model").code == 0
     return "t.model"
 
 
 def test_training_writes_a_file_and_does_not_replace_it(run, model: str, in_directory: Path):
     content = (in_directory / model).read_bytes()
-    again = run("tokenizer", "train", "n.de", "--vocabulary", 95, "-o", model)
+    again = run("tokenizer", "train", "n.de", "--vocab-size", 95, "-o", model)
     assert again.code == 2
     assert "--force" in again.err
     assert (in_directory / model).read_bytes() == content
-    forced = run("tokenizer", "train", "n.de", "--vocabulary", 95, "--algorithm", "bpe", "-o", model, "--force")
+    forced = run("tokenizer", "train", "n.de", "--vocab-size", 95, "--algorithm", "bpe", "-o", model, "--force")
     assert (forced.code, forced.out) == (0, "")
     assert "wrote t.model: 95 tokens" in forced.err
     assert (in_directory / model).read_bytes() != content
 
 
 def test_a_vocabulary_that_the_text_cannot_give_is_refused_with_the_flag_to_set(run, model: str):
-    done = run("tokenizer", "train", "n.de", "--vocabulary", 1999, "-o", "large.model")
+    done = run("tokenizer", "train", "n.de", "--vocab-size", 1999, "-o", "large.model")
     assert done.code == 2
-    assert "hint: --vocabulary " in done.err
+    assert "hint: --vocab-size " in done.err
 
 
 @pytest.mark.parametrize("ids", [[], ["--ids"]])
@@ -62,7 +62,7 @@ def test_what_is_not_a_token_is_refused_with_its_line(run, model: str, in_direct
 
 def test_invalid_utf8_is_refused_with_its_line(run, model: str, in_directory: Path):
     (in_directory / "in").write_bytes(b"drei\n\xff\n")
-    for command in (["encode", model, "in"], ["train", "in", "--vocabulary", "9", "-o", "x.model"]):
+    for command in (["encode", model, "in"], ["train", "in", "--vocab-size", "9", "-o", "x.model"]):
         done = run("tokenizer", *command)
         assert done.code == 3
         assert "in:2: invalid UTF-8" in done.err

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from s2s.comparison.answers import answers_by_length
 from s2s.comparison.compare import compare
 from s2s.comparison.stored import Cell
@@ -46,8 +44,6 @@ def test_a_comparison_of_recall_shows_answers_instead_of_bleu_by_length() -> Non
         TINY,
         device="cpu",
         wait=False,
-        console=Console(quiet=True),
-        notify=lambda _: None,
     )
     assert [figure.figure for figure in comparison.by_length] == [
         "% of values right, keys given",

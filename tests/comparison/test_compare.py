@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from s2s.comparison import compare as module
 from s2s.comparison.compare import compare, expanded
@@ -14,7 +13,7 @@ from s2s.comparison.stored import Cell
 from s2s.errors import ArtefactError, DataError, UsageError
 from s2s.report.figures import Comparison
 
-QUIET = {"device": "cpu", "wait": False, "console": Console(quiet=True), "notify": lambda _: None}
+QUIET = {"device": "cpu", "wait": False}
 
 
 def run(names: Sequence[str], overrides: Sequence[str] = ()) -> tuple[Comparison, list[Cell]]:
@@ -48,7 +47,7 @@ def test_recipes_and_models_give_the_same_figures(trained_home: Path, tiny: list
     assert second.difference.difference == pytest.approx(gain)
     assert sum(bucket.count for bucket in of_recipes.by_length[0].buckets) == 30
     assert "30 pairs, none of them in training" in of_recipes.task
-    assert "model.decoder.context: summary | attention" in " ".join(of_recipes.notes)
+    assert "model.decoder.context: fixed | attention" in " ".join(of_recipes.notes)
     assert [cell.name for cell in cells] == ["numbers-bottleneck", "numbers-attention"]
     (example,) = of_recipes.examples
     assert example.heatmaps[0] is None

@@ -9,7 +9,7 @@ def test_one_line_for_each_key_that_differs() -> None:
     recipes = [
         load_recipe(name, [f"training.lr={rate}"]).as_dict() for name, rate in zip(names, (0.004, 0.001), strict=True)
     ]
-    assert differences(recipes) == ["model.decoder.context: summary | attention", "training.lr: 0.004 | 0.001"]
+    assert differences(recipes) == ["model.decoder.context: fixed | attention", "training.lr: 0.004 | 0.001"]
     assert differences(recipes[:1] * 2) == []
 
 

@@ -23,7 +23,7 @@ from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.tokenizer import Tokenizer, train_tokenizer
 
 WORDS = ["ein", "zwei", "drei", "vier", "fünf", "one", "two", "three", "four", "five", "und", "and"]
-TOKENIZER = TokenizerOptions(vocabulary=48, algorithm="bpe")
+TOKENIZER = TokenizerOptions(vocab_size=48, algorithm="bpe")
 
 
 @pytest.fixture(scope="module")
@@ -137,15 +137,14 @@ def test_only_a_few_examples_are_kept(options, model):
     assert (empty["count"], len(empty["examples"])) == (8, 5)
 
 
-def test_validation_and_test_keep_every_line(options, model):
+def test_validation_and_test_keep_every_line(options, model, said: list[str]):
     odd = [("", "and"), ("two", ""), ("", ""), ("two", "two"), ("two", "two"), ("two " * 300, "and")]
-    told: list[str] = []
     data = options(sentences(5, 1), validation=odd, test=odd)
-    corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model, notify=told.append)
+    corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     for name in ("validation", "test"):
         assert texts(corpus, name) == odd
         assert corpus.ledger["splits"][name]["empty"]["count"] == 3
-        assert any(f"{name}: pairs with an empty side: 3" in message for message in told)
+        assert any(f"{name}: pairs with an empty side: 3" in message for message in said)
     assert corpus.split("test").source_lengths[:3].tolist() == [0, corpus.split("test").source_lengths[1], 0]
 
 
@@ -190,16 +189,15 @@ def test_held_out_pairs_leave_training(options, model):
     assert [train[line - 1] for line in lines] == splits["validation"]
 
 
-def test_test_sentences_that_stand_in_training_are_counted_and_told(options, model):
+def test_test_sentences_that_stand_in_training_are_counted_and_told(options, model, said: list[str]):
     train = sentences(9, 1)
     data = options(train, test=[train[2], (train[4][0], "other"), ("four", "four"), ("", "")])
     for _ in ("new", "used again"):
-        told: list[str] = []
-        corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model, notify=told.append)
+        corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
         overlap = corpus.ledger["splits"]["test"]["overlap"]
         assert (overlap["source"]["count"], overlap["pair"]["count"]) == (2, 1)
         assert overlap["source"]["examples"][1]["line"] == "test.source:2"
-        assert "2 of 4 test sentences also stand in training, 1 of them with the same translation" in told[-1]
+        assert "2 of 4 test sentences also stand in training, 1 of them with the same translation" in said[-1]
 
 
 def test_lengths_are_counted_in_tokens_and_characters(options, model):
@@ -243,22 +241,21 @@ def test_the_key_is_of_contents_and_options_and_not_of_names(options, model, tmp
         key(DataOptions.model_validate(swapped)),
         key(data.model_copy(update={"max_length": 150})),
         key(data.model_copy(update={"normalization": "nfkc"})),
-        key(data, TokenizerOptions(vocabulary=49)),
+        key(data, TokenizerOptions(vocab_size=49)),
         key(data, TOKENIZER, model),
         key(data, TOKENIZER, model + b"x"),
     ]
     assert len(set(keys)) == len(keys)
 
 
-def test_a_damaged_corpus_is_made_anew(options, model):
+def test_a_damaged_corpus_is_made_anew(options, model, said: list[str]):
     data = options(sentences(5, 1))
     corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     for name in ("train.arrow", "manifest.json"):
         (corpus.path / name).unlink()
-        told: list[str] = []
-        again = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model, notify=told.append)
+        again = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
         assert len(again.split("train")) == 5
-        assert "damaged" in told[0]
+        assert "damaged" in said[0]
 
 
 @pytest.mark.parametrize("name", ["train", "validation", "test"])
@@ -279,7 +276,7 @@ def test_nothing_left_after_filtering_says_what_dropped_it(options, model):
 
 def test_a_vocabulary_that_the_text_cannot_give_is_refused_and_leaves_nothing(options, own_home):
     with pytest.raises(UsageError):
-        prepare.prepare_corpus(options(sentences(9, 1)), TokenizerOptions(vocabulary=5000))
+        prepare.prepare_corpus(options(sentences(9, 1)), TokenizerOptions(vocab_size=5000))
     assert files_in(own_home / "corpora") == set()
 
 
@@ -329,7 +326,7 @@ def test_what_dead_processes_left_is_removed_and_what_others_work_on_stays(optio
     for directory in (dead, alive):
         directory.mkdir(parents=True)
         (directory / "train.arrow").touch()
-    with exclusive_lock(own_home / "corpora" / "alive", print):
+    with exclusive_lock(own_home / "corpora" / "alive"):
         alive.mkdir(exist_ok=True)
         corpus = prepare.prepare_corpus(options(sentences(9, 1)), TOKENIZER, tokenizer_model=model)
         assert files_in(own_home / "corpora") == {corpus.path.name, ".alive.tmp"}
@@ -340,9 +337,12 @@ def test_two_processes_prepare_one_corpus_once(options, own_home):
     code = (
         "import sys\n"
         "from s2s.data.prepare import prepare_corpus\n"
-        "from s2s.recipe.schema import DataOptions, TokenizerOptions\n"
+        "import logging\n"
+        "from s2s.recipe.data import DataOptions\n"
+        "from s2s.recipe.tokenizer import TokenizerOptions\n"
+        "logging.basicConfig(stream=sys.stdout, level=logging.INFO, format='%(message)s')\n"
         "data = DataOptions.model_validate_json(sys.argv[1])\n"
-        "corpus = prepare_corpus(data, TokenizerOptions(vocabulary=48), notify=lambda text: print(text, flush=True))\n"
+        "corpus = prepare_corpus(data, TokenizerOptions(vocab_size=48))\n"
         "print(len(corpus.split('train')), 'torch' in sys.modules)\n"
     )
     command = [sys.executable, "-c", code, data.model_dump_json()]
@@ -383,18 +383,17 @@ def test_the_ledger_is_json_with_digests_of_the_inputs(options, model):
 
 
 def test_pairs_that_are_left_out_are_spoken_of_each_time(
-    options: Callable[..., DataOptions], model: bytes, own_home: Path
+    options: Callable[..., DataOptions], model: bytes, own_home: Path, said: list[str]
 ) -> None:
     pairs = sentences(20, 1)
     twice = [*pairs, pairs[3], ("", "and"), ("eins " * 30, "and")]
     for _ in range(2):
-        said: list[str] = []
-        prepare.prepare_corpus(options(twice, max_ratio=12), TOKENIZER, notify=said.append, tokenizer_model=model)
+        prepare.prepare_corpus(options(twice, max_ratio=12), TOKENIZER, tokenizer_model=model)
         (line,) = [text for text in said if "left out" in text]
         assert line.startswith(
             "left out 3 of 23 training pairs (1: a side is empty; 1: the pair occurred before; 1: one "
         )
         assert "data.max_ratio" in line
     said.clear()
-    prepare.prepare_corpus(options(pairs, max_ratio=12), TOKENIZER, notify=said.append, tokenizer_model=model)
+    prepare.prepare_corpus(options(pairs, max_ratio=12), TOKENIZER, tokenizer_model=model)
     assert not [text for text in said if "left out" in text]

@@ -215,8 +215,8 @@ def test_parquet_is_read_without_network_or_files_outside_the_home(tmp_path: Pat
         "import socket, sys\n"
         "def refused(*_): raise SystemExit('asked the network')\n"
         "socket.getaddrinfo = socket.socket.connect = refused\n"
-        "from s2s.data.sources import read_split\n"
-        "from s2s.recipe.schema import DataOptions\n"
+        "from s2s.data.readers import read_split\n"
+        "from s2s.recipe.data import DataOptions\n"
         "print([*read_split(DataOptions.model_validate_json(sys.argv[1]), 'train')][0].source)\n"
         "print('torch' in sys.modules)\n"
     )

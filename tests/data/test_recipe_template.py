@@ -64,7 +64,7 @@ def test_a_tokenizer_can_be_trained_on_what_is_not_held_out(two_files, count):
     found = measure(*two_files(source, target))
     size = vocabulary(found.words, found.characters)
     kept = count - 2 * held_out(found.pairs)
-    model = train_tokenizer([*source[:kept], *target[:kept]], TokenizerOptions(vocabulary=size))
+    model = train_tokenizer([*source[:kept], *target[:kept]], TokenizerOptions(vocab_size=size))
     assert Tokenizer(model).size == size
 
 
@@ -98,6 +98,6 @@ def test_small_corpora_have_small_networks_and_many_passes():
         tomllib.loads(draft_recipe("m", ("a", "b"), ("", ""), Measured(pairs, pairs, pairs, 70)))
         for pairs in (500, 500_000)
     )
-    assert small["model"]["encoder"]["width"] < large["model"]["encoder"]["width"]
+    assert small["model"]["encoder"]["hidden_size"] < large["model"]["encoder"]["hidden_size"]
     assert small["training"]["batch_tokens"] < large["training"]["batch_tokens"]
     assert int(small["training"]["limit"].split()[0]) > int(large["training"]["limit"].split()[0])

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 import torch
 from networks import FAMILIES, LENGTHS, S, constraints, network, source
-from s2s.decoding.beam_size import BeamSearch, largest
 
+from s2s.decoding.beam import BeamSearch, largest
 from s2s.decoding.constraints import NEVER
 from s2s.decoding.hypothesis import Hypothesis
 from s2s.models.encoder_decoder import EncoderDecoder
@@ -145,7 +145,7 @@ def test_impatience_ends_with_scraps() -> None:
 
 
 def test_limits_are_each_sentences_own() -> None:
-    model, given = network("summary", 13), source(13)
+    model, given = network("fixed", 13), source(13)
     model.bias.data[EOS] = -50.0  # so that nothing ends by itself
     found = search(model, given, 2, [1, 4, 6])
     assert [len(hypotheses[0].tokens) for hypotheses in found] == [1, 4, 6]
@@ -161,7 +161,7 @@ def test_weights_follow_their_hypothesis() -> None:
         assert best.attention.shape == (len(tokens), S)
         memory = model.encoder(given.ids[row : row + 1], given.lengths[row : row + 1])
         forced = model.decoder(memory, torch.tensor([[BOS, *tokens[:-1]]]), need_attention=True)
-        torch.testing.assert_close(torch.from_numpy(best.attention), forced.weights[0])
+        torch.testing.assert_close(torch.from_numpy(best.attention), forced.attention[0])
 
 
 def test_forward_counts_real_tokens_alone() -> None:
@@ -215,7 +215,7 @@ def test_fewest_tokens() -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_no_ngram_comes_twice(n: int) -> None:
-    model, given = network("summary", 9), source(9)
+    model, given = network("fixed", 9), source(9)
     model.bias.data[EOS] = -9.0
     model.bias.data[5] = 3.0
 

@@ -38,8 +38,8 @@ from s2s.text.tokenizer import BOS, EOS, Tokenizer
 
 V, D = 60, 12
 SOURCES, TARGETS = (4, 2, 6), (7, 8, 1)  # tokens of B = 3 sentences
-ENCODER = {"family": "transformer", "layers": 2, "heads": 3, "feed_forward": 14}
-DECODER = {"family": "transformer", "layers": 3, "heads": 2, "feed_forward": 10}
+ENCODER = {"family": "transformer", "layers": 2, "heads": 3, "ffn_size": 14}
+DECODER = {"family": "transformer", "layers": 3, "heads": 2, "ffn_size": 10}
 NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {  # options of encoder, decoder, model
     "as it is": ({}, {}, {}),
     "post, gelu, no biases": (
@@ -63,7 +63,7 @@ NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {  
 
 
 def recipe_of(encoder: dict[str, Any], decoder: dict[str, Any], model: dict[str, Any]) -> Recipe:
-    options = {"embedding": D, "encoder": ENCODER | encoder, "decoder": DECODER | decoder} | model
+    options = {"embedding_size": D, "encoder": ENCODER | encoder, "decoder": DECODER | decoder} | model
     return Recipe.model_validate({"name": "tiny", "data": {"kind": "generator"}, "model": options})
 
 
@@ -339,7 +339,7 @@ class TestConverted:
     def test_a_version_whose_files_do_not_fit_together(self, version: Version, card: Any) -> None:
         files = {name: version.read(name) for name in version.files}
         recipe = json.loads(files["recipe.json"])
-        recipe["model"]["embedding"] = 14
+        recipe["model"]["embedding_size"] = 14
         other = Registry.default().publish("tiny", files | {"recipe.json": json.dumps(recipe).encode()}, card)
         with pytest.raises(
             ArtefactError, match="tiny:2: need_attention and recipe do not fit together: weight has shape"

@@ -75,11 +75,11 @@ def test_attention_means_the_same(searched: Search, beam: int) -> None:
     )
     compared = 0
     for (one,), (other,) in pairs:
-        assert one.weights is not None
-        assert other.weights is not None
+        assert one.attention is not None
+        assert other.attention is not None
         if one.tokens == other.tokens:
-            columns = other.weights.shape[1]
-            np.testing.assert_allclose(one.weights[:, :columns], other.weights, atol=1e-4)
-            assert not one.weights[:, columns:].any()
+            columns = other.attention.shape[1]
+            np.testing.assert_allclose(one.attention[:, :columns], other.attention, atol=1e-4)
+            assert not one.attention[:, columns:].any()
             compared += 1
     assert compared > 25

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from networks import constraints
-from s2s.decoding.beam_size import BeamSearch
 from torch import nn
 
 from s2s.decoding import forced
+from s2s.decoding.beam import BeamSearch
 from s2s.decoding.constraints import NEVER
 from s2s.decoding.forced import ForcedSentence, forced_choices, forced_score, forced_sentences
 from s2s.models.build import build_model
@@ -25,12 +25,15 @@ SOURCES = [[5, 6, 7, 8], [9], [10, 11, 12], []]
 TARGETS = [[8, 7], [9, 9, 9, 9, 9], [], [4, 6, 5]]
 BLOCKS = {"family": "transformer", "layers": 2, "heads": 2}
 FAMILIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "fixed vector": ({"width": 6}, {"width": 9, "context": "summary"}),
-    "fixed vector at the start": ({"width": 6, "cell": "lstm"}, {"width": 9, "context": "initial"}),
-    "attention before the step": ({"width": 6}, {"width": 9, "context": "attention"}),
-    "attention after it": ({"width": 6}, {"width": 9, "context": "attention", "query": "current", "cell": "lstm"}),
+    "fixed vector": ({"hidden_size": 6}, {"hidden_size": 9, "context": "fixed"}),
+    "fixed vector at the start": ({"hidden_size": 6, "cell": "lstm"}, {"hidden_size": 9, "context": "initial"}),
+    "attention before the step": ({"hidden_size": 6}, {"hidden_size": 9, "context": "attention"}),
+    "attention after it": (
+        {"hidden_size": 6},
+        {"hidden_size": 9, "context": "attention", "query": "current", "cell": "lstm"},
+    ),
     "transformer": (BLOCKS, BLOCKS),
-    "transformer decoder": ({"width": 6}, BLOCKS),
+    "transformer decoder": ({"hidden_size": 6}, BLOCKS),
 }
 ATTENDING = ["attention before the step", "attention after it", "transformer", "transformer decoder"]
 
@@ -38,7 +41,7 @@ ATTENDING = ["attention before the step", "attention after it", "transformer", "
 def network(family: str, seed: int = 1) -> EncoderDecoder:
     torch.manual_seed(seed)
     encoder, decoder = FAMILIES[family]
-    model = build_model(ModelOptions(embedding=8, encoder=encoder, decoder=decoder), V).eval()
+    model = build_model(ModelOptions(embedding_size=8, encoder=encoder, decoder=decoder), V).eval()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.5)
     return model
@@ -99,18 +102,18 @@ def test_weights_are_the_decoders(family: str) -> None:
         SOURCES, TARGETS, sentences(model, SOURCES, TARGETS, need_attention=True), strict=True
     ):
         _, expected = naive(model, source, target)
-        assert sentence.weights is not None
+        assert sentence.attention is not None
         assert expected is not None
-        assert sentence.weights.shape == (len(target) + 1, len(source) + 1)
-        np.testing.assert_allclose(sentence.weights, expected.numpy(), atol=1e-5)
-        np.testing.assert_allclose(sentence.weights.sum(1), 1, atol=1e-5)
+        assert sentence.attention.shape == (len(target) + 1, len(source) + 1)
+        np.testing.assert_allclose(sentence.attention, expected.numpy(), atol=1e-5)
+        np.testing.assert_allclose(sentence.attention.sum(1), 1, atol=1e-5)
 
 
 @families
 def test_there_are_weights_where_they_are_asked_for_and_the_model_has_any(family: str) -> None:
     model = network(family)
-    assert all(sentence.weights is None for sentence in sentences(model, SOURCES, TARGETS))
-    shown = [sentence.weights is not None for sentence in sentences(model, SOURCES, TARGETS, need_attention=True)]
+    assert all(sentence.attention is None for sentence in sentences(model, SOURCES, TARGETS))
+    shown = [sentence.attention is not None for sentence in sentences(model, SOURCES, TARGETS, need_attention=True)]
     assert shown == [family in ATTENDING] * len(SOURCES)
 
 
@@ -175,9 +178,9 @@ def test_an_ensemble_is_scored_through_the_interface_alone() -> None:
     ):
         expected = np.logaddexp(first.log_probabilities, second.log_probabilities) - np.log(2)
         np.testing.assert_allclose(both.log_probabilities, expected, atol=1e-5)
-        assert first.weights is not None
-        assert second.weights is not None
-        np.testing.assert_allclose(both.weights, (first.weights + second.weights) / 2, atol=1e-5)
+        assert first.attention is not None
+        assert second.attention is not None
+        np.testing.assert_allclose(both.attention, (first.attention + second.attention) / 2, atol=1e-5)
 
 
 def test_who_reads_the_sentences_keeps_gradients() -> None:

@@ -78,7 +78,7 @@ def test_a_conversion_that_is_there_is_loaded_without_torch() -> None:
     chosen("numbers-transformer")
     code = (
         "import sys\n"
-        "from s2s.cli import main\n"
+        "from s2s.cli.app import main\n"
         "assert main(['translate', 'numbers-transformer']) == 0\n"
         "assert 'torch' not in sys.modules\n"
     )

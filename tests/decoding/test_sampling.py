@@ -30,7 +30,7 @@ def chi_squared(counts: list[int], probabilities: list[float]) -> float:
     return sum((count - total * p) ** 2 / (total * p) for count, p in zip(counts, probabilities, strict=True))
 
 
-@pytest.mark.parametrize("family", ["summary", "transformer"])
+@pytest.mark.parametrize("family", ["fixed", "transformer"])
 def test_translations_are_drawn_as_often_as_they_are_probable(family: str) -> None:
     """χ² over all translations of two tokens at most, at a level of 0.1 %."""
     model, given = network(family, V), source(V)
@@ -116,4 +116,4 @@ def test_weights_are_of_the_tokens_that_were_drawn() -> None:
             memory = model.encoder(given.ids[row : row + 1], given.lengths[row : row + 1])
             forced = model.decoder(memory, torch.tensor([[BOS, *tokens[:-1]]]), need_attention=True)
             assert hypothesis.attention is not None
-            torch.testing.assert_close(torch.from_numpy(hypothesis.attention), forced.weights[0])
+            torch.testing.assert_close(torch.from_numpy(hypothesis.attention), forced.attention[0])

@@ -67,16 +67,16 @@ class TestTranslator:
 
     def test_weights_come_with_the_tokens_they_are_of(self) -> None:
         (found,) = load("numbers-attention").translate(["einundzwanzig"], need_attention=True)
-        assert len(found.weights) == len(found.tokens) > 0
-        assert all(len(row) == len(found.source_tokens) for row in found.weights)
-        assert all(sum(row) == pytest.approx(1, abs=1e-4) for row in found.weights)
+        assert len(found.attention) == len(found.tokens) > 0
+        assert all(len(row) == len(found.source_tokens) for row in found.attention)
+        assert all(sum(row) == pytest.approx(1, abs=1e-4) for row in found.attention)
         assert found.source_tokens[-1] == "</s>"
         assert "".join(found.source_tokens[:-1]).replace("▁", "") == "einundzwanzig"
 
     def test_without_attention_there_are_no_weights(self) -> None:
         translator = load("numbers-bottleneck")
         (found,) = translator.translate(["einundzwanzig"], need_attention=True)
-        assert found.weights == ()
+        assert found.attention == ()
         with pytest.raises(UsageError, match="no attention"):
             require_attention(translator.recipe)
 

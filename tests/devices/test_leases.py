@@ -23,7 +23,7 @@ TRAIN = "s2s train numbers/attention"
 
 HOLD = """
 import sys
-from s2s.registry.leases import lease
+from s2s.devices.leases import lease
 with lease("cpu", wait=False, command="s2s serve"):
     print("held", flush=True)
     sys.stdin.readline()
@@ -158,36 +158,31 @@ def test_a_lease_ends_though_a_forked_child_lives_on():
         os.waitpid(child, 0)
 
 
-def test_waiting_says_whom_for_and_takes_what_gets_free(monkeypatch):
+def test_waiting_says_whom_for_and_takes_what_gets_free(monkeypatch, said):
     monkeypatch.setattr(leases, "POLL_SECONDS", 0.01)
-    told, free = [], threading.Event()
-
-    def notify(text: str) -> None:
-        told.append(text)
-        free.set()
+    free = threading.Event()
 
     def hold(ready: threading.Event) -> None:
         with held("cpu", "cpu"):
             ready.set()
-            free.wait(30)
+            free.wait(0.5)
 
     ready = threading.Event()
     holder = threading.Thread(target=hold, args=(ready,))
     holder.start()
     assert ready.wait(30)
-    with lease("cpu", wait=True, command="s2s translate", notify=notify) as name:
+    with lease("cpu", wait=True, command="s2s translate") as name:
         assert name == "cpu"
         assert [found.command for found in holders()] == ["s2s translate"] or free.is_set()
     holder.join()
-    assert len(told) == 1
-    assert told[0].startswith("device cpu is held by ")
-    assert told[0].endswith(": waiting")
+    assert len(said) == 1
+    assert said[0].startswith("device cpu is held by ")
+    assert said[0].endswith(": waiting")
 
 
-def test_waiting_for_what_is_free_says_nothing():
-    told = []
-    with lease("cpu", wait=True, command=TRAIN, notify=told.append):
-        assert told == []
+def test_waiting_for_what_is_free_says_nothing(said):
+    with lease("cpu", wait=True, command=TRAIN):
+        assert said == []
 
 
 def test_a_look_at_the_locks_does_not_turn_a_taker_away(monkeypatch):
@@ -294,7 +289,7 @@ def test_since_when(since, shown, monkeypatch):
 
 
 def test_listing_the_holders_imports_no_torch():
-    code = "import json, sys; from s2s.registry.leases import holders; holders(); print(json.dumps(list(sys.modules)))"
+    code = "import json, sys; from s2s.devices.leases import holders; holders(); print(json.dumps(list(sys.modules)))"
     environment = os.environ | {"PYTHONPATH": str(Path(s2s.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert "torch" not in json.loads(done.stdout)

@@ -46,7 +46,7 @@ def test_a_flipped_bit(
     flip(last / name, place)
     trial = Trial(home, settings)
     assert trial.exit_code() == 0, trial.said()
-    assert "using the one before" in trial.said()
+    assert "using the previous checkpoint" in trial.said()
     assert f"{last}: {name} is damaged" in trial.said() or name == MANIFEST  # then it may name another file
     assert digest(home) == expected
 

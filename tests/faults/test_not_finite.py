@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from s2s.data.corpus import Corpus
 from s2s.errors import S2SError
@@ -19,7 +18,7 @@ from s2s.training.runs.lifecycle import resume, train
 from s2s.training.runs.record import runs_directory
 from s2s.training.trainer import SKIPS
 
-QUIET = {"wait": False, "console": Console(quiet=True), "notify": lambda _: None}
+QUIET = {"wait": False}
 
 
 @contextlib.contextmanager

@@ -174,7 +174,7 @@ def test_rms_norm_is_its_equation() -> None:
 
 @pytest.mark.parametrize("kind", ["relu", "gelu", "swiglu"])
 def test_feed_forward_is_its_equation(kind: str) -> None:
-    layer = filled(FeedForward(D, options(activation=kind, feed_forward=7, norm="post"), 0.0))
+    layer = filled(FeedForward(D, options(activation=kind, ffn_size=7, norm="post"), 0.0))
     layer.norm = nn.Identity()
     x = drawn(D)
     inner = [sum(w * v for w, v in zip(row, x.tolist(), strict=True)) for row in layer.inner.weight.tolist()]

@@ -11,10 +11,10 @@ V, E, W, H, A = 19, 6, 4, 9, 10
 
 def parameters(tied: str, context: str) -> int:
     options = ModelOptions(
-        embedding=E,
+        embedding_size=E,
         tied_embeddings=tied,
-        encoder=RnnEncoderOptions(width=W),
-        decoder=RnnDecoderOptions(width=H, context=context, attention_size=A),
+        encoder=RnnEncoderOptions(hidden_size=W),
+        decoder=RnnDecoderOptions(hidden_size=H, context=context, attention_size=A),
     )
     return sum(parameter.numel() for parameter in build_model(options, V).parameters())
 
@@ -31,7 +31,9 @@ def test_parameters_are_those_of_the_equations(tied: str, tables: int, context: 
 
 
 def test_weights_come_back_and_wrong_ones_are_refused() -> None:
-    options = ModelOptions(embedding=E, encoder=RnnEncoderOptions(width=W), decoder=RnnDecoderOptions(width=H))
+    options = ModelOptions(
+        embedding_size=E, encoder=RnnEncoderOptions(hidden_size=W), decoder=RnnDecoderOptions(hidden_size=H)
+    )
     first, second = build_model(options, V), build_model(options, V)
     second.load_weights({name: value.clone() for name, value in first.weights().items()})
     for name, value in first.weights().items():

@@ -23,9 +23,9 @@ def test_a_model_with_itself_is_the_model(family: str) -> None:
         one, alone = model.step(tokens, alone, need_attention=True)
         all_, following = ensemble.step(tokens, together, need_attention=True)
         torch.testing.assert_close(all_.logits, one.logits.log_softmax(-1))
-        assert (one.weights is None) == (all_.weights is None)
-        if one.weights is not None:
-            torch.testing.assert_close(all_.weights, one.weights)
+        assert (one.attention is None) == (all_.attention is None)
+        if one.attention is not None:
+            torch.testing.assert_close(all_.attention, one.attention)
         alone, together = alone.select(rows, beams), following.select(rows, beams)
         tokens = one.logits.argmax(-1)[rows].expand(3, 2)
         beams = torch.tensor([[0, 1]] * 3)
@@ -49,6 +49,6 @@ def test_probabilities_are_averaged() -> None:
 
 
 def test_weights_are_shown_where_every_member_has_them() -> None:
-    ensemble, given = Ensemble([network("attention", V), network("summary", V)]), source(V)
+    ensemble, given = Ensemble([network("attention", V), network("fixed", V)]), source(V)
     step, _ = ensemble.step(torch.full((B, 1), BOS), ensemble.start(given, steps=1), need_attention=True)
     assert step.attention is None

@@ -28,7 +28,7 @@ BLOCK = {
 }
 RECURRENT = {"cell": ["rnn", "gru", "lstm"]}
 LAYERS = {"layers": [1, 2]}
-WIRINGS = ["summary", "initial", "previous", "current"]  # contexts, attention's by its query
+WIRINGS = ["fixed", "initial", "previous", "current"]  # contexts, attention's by its query
 CHOICES: dict[str, dict[str, list[Any]]] = {
     "rnn encoder": {**RECURRENT, **LAYERS, "reading": ["both", "forward", "backward"]},
     "transformer encoder": {**LAYERS, **BLOCK},
@@ -81,17 +81,19 @@ def options(read: str, encoder: dict[str, Any], write: str, decoder: dict[str, A
     encoder, decoder = {"family": read, **encoder}, {"family": write, **decoder}
     if read == "rnn":
         reading = encoder.pop("reading")
-        encoder |= {"width": W, "bidirectional": reading == "both", "reverse_source": reading == "backward"}
+        encoder |= {"hidden_size": W, "bidirectional": reading == "both", "reverse_source": reading == "backward"}
     if write == "rnn":
         wiring = decoder.pop("wiring")
         attends = wiring in {"previous", "current"}
         decoder |= {"context": "attention", "query": wiring} if attends else {"context": wiring}
         memory = E if read == "transformer" else W * (1 + encoder["bidirectional"])
-        decoder |= {"width": memory if decoder["score"] == "dot" else H, "attention_size": 10}
+        decoder |= {"hidden_size": memory if decoder["score"] == "dot" else H, "attention_size": 10}
     for blocks in (encoder, decoder):
         if blocks["family"] == "transformer":
-            blocks |= {"heads": 3, "feed_forward": 14, "max_positions": 5}
-    return ModelOptions(embedding=E, tied_embeddings=tied, output_bias=tied != "none", encoder=encoder, decoder=decoder)
+            blocks |= {"heads": 3, "ffn_size": 14, "max_positions": 5}
+    return ModelOptions(
+        embedding_size=E, tied_embeddings=tied, output_bias=tied != "none", encoder=encoder, decoder=decoder
+    )
 
 
 def name(chosen: ModelOptions) -> str:
@@ -132,15 +134,15 @@ def test_forward_is_repeated_step(chosen: ModelOptions) -> None:
         whole = model.decoder(memory, targets(), need_attention=True)
         without = model.decoder(memory, targets())
         state = model.decoder.start(memory, steps=T)
-        assert without.weights is None
-        assert (whole.weights is not None) == chosen.has_attention
+        assert without.attention is None
+        assert (whole.attention is not None) == chosen.has_attention
         close(without.hidden, whole.hidden)
         for t in range(T):
             decoded, state = model.decoder.step(targets()[:, t : t + 1], state, weights=t % 2 == 0)
             close(decoded.hidden[:, 0], whole.hidden[:, t])
             assert (decoded.attention is not None) == (chosen.has_attention and t % 2 == 0)
-            if decoded.attention is not None and whole.weights is not None:
-                close(decoded.attention[:, 0], whole.weights[:, t])
+            if decoded.attention is not None and whole.attention is not None:
+                close(decoded.attention[:, 0], whole.attention[:, t])
 
 
 @cases
@@ -152,10 +154,10 @@ def test_padding_and_neighbours_change_nothing(chosen: ModelOptions) -> None:
             alone = model.encoder(given.ids[row : row + 1, :length], LENGTHS[row : row + 1])
             single = model.decoder(alone, targets()[row : row + 1], need_attention=True)
             close(single.hidden[0], together.hidden[row])
-            if single.weights is not None and together.weights is not None:
-                close(single.weights[0], together.weights[row, :, :length])
-                assert together.weights[row, :, length:].eq(0).all()
-                close(together.weights[row].sum(-1), torch.ones(T))
+            if single.attention is not None and together.attention is not None:
+                close(single.attention[0], together.attention[row, :, :length])
+                assert together.attention[row, :, length:].eq(0).all()
+                close(together.attention[row].sum(-1), torch.ones(T))
 
 
 @cases

@@ -24,8 +24,8 @@ def recipe(encoder: dict, decoder: dict, tied: str = "all", **model: object) -> 
         {
             "name": "tiny",
             "data": {"kind": "generator", "max_length": T - 1},
-            "tokenizer": {"vocabulary": V},
-            "model": {"embedding": E, "tied_embeddings": tied, "encoder": encoder, "decoder": decoder, **model},
+            "tokenizer": {"vocab_size": V},
+            "model": {"embedding_size": E, "tied_embeddings": tied, "encoder": encoder, "decoder": decoder, **model},
             "training": {"batch_tokens": B * T + 1},
             "decoding": {"beam_size": K, "batch_tokens": B * T * K + 1},
         }
@@ -33,27 +33,27 @@ def recipe(encoder: dict, decoder: dict, tied: str = "all", **model: object) -> 
 
 
 def rnn(context: str = "attention", tied: str = "all", **decoder: object) -> Recipe:
-    options = {"width": H, "context": context, "attention_size": A} | decoder
-    return recipe({"width": W}, options, tied)
+    options = {"hidden_size": H, "context": context, "attention_size": A} | decoder
+    return recipe({"hidden_size": W}, options, tied)
 
 
 def transformer(**options: object) -> Recipe:
-    blocks = {"family": "transformer", "heads": N, "feed_forward": F} | options
+    blocks = {"family": "transformer", "heads": N, "ffn_size": F} | options
     return recipe({"layers": 3, **blocks}, {"layers": 2, **blocks})
 
 
 EVERY = {
-    "summary": rnn("summary"),
+    "fixed": rnn("fixed"),
     "summary at start": rnn("initial", layers=2),
     "attention": rnn(),
     "attention of an LSTM": recipe(
-        {"width": W, "cell": "lstm", "layers": 2}, {"width": H, "cell": "lstm"}, dropout=0.3
+        {"hidden_size": W, "cell": "lstm", "layers": 2}, {"hidden_size": H, "cell": "lstm"}, dropout=0.3
     ),
     "Luong": rnn(query="current", score="general"),
     "Transformer": transformer(),
     "rotary Transformer": transformer(positions="rotary", norm="post", norm_kind="rms", activation="swiglu"),
-    "RNN on Transformer": recipe({"family": "transformer", "heads": N, "layers": 1}, {"width": H}),
-    "Transformer on RNN": recipe({"width": W}, {"family": "transformer", "heads": N, "layers": 2}),
+    "RNN on Transformer": recipe({"family": "transformer", "heads": N, "layers": 1}, {"hidden_size": H}),
+    "Transformer on RNN": recipe({"hidden_size": W}, {"family": "transformer", "heads": N, "layers": 2}),
 }
 FAMILIES = pytest.mark.parametrize("tiny", EVERY.values(), ids=EVERY)
 
@@ -88,7 +88,7 @@ def test_parts_add_up_to_the_real_network(tiny: Recipe, tied: str) -> None:
 
 
 def test_nothing_is_allocated() -> None:
-    network = profile.meta_model(recipe({"width": 16384, "layers": 20}, {"width": 16384, "layers": 20}))
+    network = profile.meta_model(recipe({"hidden_size": 16384, "layers": 20}, {"hidden_size": 16384, "layers": 20}))
     assert {parameter.device.type for parameter in network.parameters()} == {"meta"}
     assert profile.parameters(network) > 10**10
 
@@ -125,7 +125,7 @@ LOSS = 2 * E  # of a target token, forwards alone: hidden · mean of the project
 def test_training_flops_of_the_bottleneck() -> None:
     context = 2 * D * (3 * H + E)  # once for a sentence
     forward = encoder_gru() + first_state() + context + T * token(context=0)
-    assert profile.plan(rnn("summary")).training_flops * T == 3 * forward + T * LOSS
+    assert profile.plan(rnn("fixed")).training_flops * T == 3 * forward + T * LOSS
 
 
 def test_training_flops_of_attention() -> None:
@@ -144,7 +144,7 @@ def test_decoding_flops_of_the_bottleneck() -> None:
     context = T * 2 * D * (3 * H + E)  # at every step, once for all hypotheses
     hypotheses = 1 + (T - 1) * K
     expected = encoder_gru() + first_state() + context + hypotheses * token(context=0)
-    assert profile.plan(rnn("summary")).decoding_flops * T == expected
+    assert profile.plan(rnn("fixed")).decoding_flops * T == expected
 
 
 def test_training_flops_of_a_transformer() -> None:

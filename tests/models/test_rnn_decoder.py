@@ -30,7 +30,7 @@ def memory() -> Memory:
 
 def made(kind: type[RnnDecoder], **options: object) -> RnnDecoder:
     torch.manual_seed(2)
-    chosen = RnnDecoderOptions(width=H, attention_size=A, **options)
+    chosen = RnnDecoderOptions(hidden_size=H, attention_size=A, **options)
     decoder = kind(chosen, nn.Embedding(V, E), Given(), 0.0).eval()  # type: ignore[call-arg]
     for parameter in decoder.parameters():
         nn.init.normal_(parameter, std=0.4)
@@ -70,18 +70,18 @@ def first_states(decoder: RnnDecoder, row: int) -> list[Tensor]:
 
 
 @cases
-@pytest.mark.parametrize("context", ["summary", "initial"])
+@pytest.mark.parametrize("context", ["fixed", "initial"])
 def test_the_bottleneck_is_its_equation(cell: str, layers: int, context: str) -> None:
     decoder = made(FixedContextDecoder, cell=cell, layers=layers, context=context)
     found = decoder(memory(), inputs(), need_attention=True)
-    assert found.weights is None
+    assert found.attention is None
     for row in range(B):
         states, c = first_states(decoder, row), memory().summary[row]
         for t in range(T):
             y = decoder.embedding(inputs()[row, t])
-            states = next_states(decoder, y, c if context == "summary" else None, states)
+            states = next_states(decoder, y, c if context == "fixed" else None, states)
             summed = decoder.from_state(states[-1][:H]) + decoder.from_input(y)
-            if context == "summary":
+            if context == "fixed":
                 assert decoder.from_context is not None
                 summed = summed + decoder.from_context(c)
             torch.testing.assert_close(found.hidden[row, t], torch.tanh(summed))
@@ -94,7 +94,7 @@ def test_attention_with_the_previous_state_is_its_equation(cell: str, layers: in
     assert isinstance(decoder, PreviousQueryDecoder)
     assert decoder.from_context is not None
     found = decoder(memory(), inputs(), need_attention=True)
-    assert found.weights is not None
+    assert found.attention is not None
     for row, length in enumerate(LENGTHS.tolist()):
         states = first_states(decoder, row)
         for t in range(T):
@@ -103,8 +103,8 @@ def test_attention_with_the_previous_state_is_its_equation(cell: str, layers: in
             states = next_states(decoder, y, c, states)
             summed = decoder.from_state(states[-1][:H]) + decoder.from_context(c) + decoder.from_input(y)
             torch.testing.assert_close(found.hidden[row, t], torch.tanh(summed))
-            torch.testing.assert_close(found.weights[row, t, :length], a)
-        assert found.weights[row, :, length:].eq(0).all()
+            torch.testing.assert_close(found.attention[row, t, :length], a)
+        assert found.attention[row, :, length:].eq(0).all()
 
 
 @cases
@@ -114,7 +114,7 @@ def test_attention_with_the_current_state_is_its_equation(cell: str, layers: int
     assert isinstance(decoder, CurrentQueryDecoder)
     assert decoder.from_context is not None
     found = decoder(memory(), inputs(), need_attention=True)
-    assert found.weights is not None
+    assert found.attention is not None
     for row, length in enumerate(LENGTHS.tolist()):
         states, fed = first_states(decoder, row), torch.zeros(E)
         for t in range(T):
@@ -122,8 +122,8 @@ def test_attention_with_the_current_state_is_its_equation(cell: str, layers: int
             c, a = naive_attention(decoder, states[-1][:H], memory().states[row, :length])
             fed = torch.tanh(decoder.from_state(states[-1][:H]) + decoder.from_context(c))
             torch.testing.assert_close(found.hidden[row, t], fed)
-            torch.testing.assert_close(found.weights[row, t, :length], a)
-        assert found.weights[row, :, length:].eq(0).all()
+            torch.testing.assert_close(found.attention[row, t, :length], a)
+        assert found.attention[row, :, length:].eq(0).all()
 
 
 def test_the_written_out_gru_is_the_loop_of_steps() -> None:

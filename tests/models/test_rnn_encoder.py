@@ -20,7 +20,7 @@ def source() -> torch.Tensor:
 def encoder(cell: str, layers: int, *, bidirectional: bool = True, reverse_source: bool = False) -> RnnEncoder:
     torch.manual_seed(4)
     options = RnnEncoderOptions(
-        cell=cell, layers=layers, width=W, bidirectional=bidirectional, reverse_source=reverse_source
+        cell=cell, layers=layers, hidden_size=W, bidirectional=bidirectional, reverse_source=reverse_source
     )
     made = RnnEncoder(options, nn.Embedding(V, E), 0.0).eval()
     for parameter in made.parameters():

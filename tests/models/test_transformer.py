@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 from networks import constraints
-from s2s.decoding.beam_size import BeamSearch
 from torch import Tensor, nn
 
+from s2s.decoding.beam import BeamSearch
 from s2s.models.blocks import CrossAttention, FeedForward, SelfAttention
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
@@ -18,16 +18,16 @@ from s2s.recipe.model import ModelOptions
 
 B, S, T, V, D, F = 3, 5, 7, 17, 12, 10
 LENGTHS = torch.tensor([5, 2, 4])
-RNN = {"encoder": {"family": "rnn", "width": 4}, "decoder": {"family": "rnn", "width": 9}}
+RNN = {"encoder": {"family": "rnn", "hidden_size": 4}, "decoder": {"family": "rnn", "hidden_size": 9}}
 
 
 def blocks(**given: Any) -> dict[str, Any]:
-    return {"family": "transformer", "layers": 2, "heads": 3, "feed_forward": F, **given}
+    return {"family": "transformer", "layers": 2, "heads": 3, "ffn_size": F, **given}
 
 
 def network(encoder: dict[str, Any], decoder: dict[str, Any], **given: Any) -> EncoderDecoder:
     torch.manual_seed(1)
-    model = build_model(ModelOptions(embedding=D, encoder=encoder, decoder=decoder, **given), V).eval()
+    model = build_model(ModelOptions(embedding_size=D, encoder=encoder, decoder=decoder, **given), V).eval()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.4)
     return model
@@ -127,7 +127,7 @@ def count(embedding: int, vocabulary: int, **given: Any) -> int:
     said = {"family": "transformer", "norm": "post", **given}
     with torch.device("meta"):
         model = build_model(
-            ModelOptions(embedding=embedding, output_bias=False, encoder=said, decoder=said), vocabulary
+            ModelOptions(embedding_size=embedding, output_bias=False, encoder=said, decoder=said), vocabulary
         )
     assert all(parameter.is_meta for parameter in model.parameters())
     return sum(parameter.numel() for parameter in model.parameters())
@@ -145,9 +145,9 @@ def count(embedding: int, vocabulary: int, **given: Any) -> int:
         #   encoder block  1,050,624 + 2,099,712 + 2 · 1,024 = 3,152,384; six of them       = 18,914,304
         #   decoder block  2 · 1,050,624 + 2,099,712 + 3 · 1,024 = 4,204,032; six           = 25,224,192
         #   sum            18,944,000 + 18,914,304 + 25,224,192                             = 63,082,496
-        (512, 37_000, {"layers": 6, "heads": 8, "feed_forward": 2048}, 63_082_496),
+        (512, 37_000, {"layers": 6, "heads": 8, "ffn_size": 2048}, 63_082_496),
         # Without biases in its 6 + 2 · 6 = 18 attention layers, 18 · 2,048 = 36,864 fewer.
-        (512, 37_000, {"layers": 6, "heads": 8, "feed_forward": 2048, "attention_bias": False}, 63_045_632),
+        (512, 37_000, {"layers": 6, "heads": 8, "ffn_size": 2048, "attention_bias": False}, 63_045_632),
         # D = 1024, F = 4096:
         #   table          37000 · 1024                                                     =  37,888,000
         #   attention      4 · 1024² + 4 · 1024 = 4,194,304 + 4,096                         =   4,198,400
@@ -155,17 +155,17 @@ def count(embedding: int, vocabulary: int, **given: Any) -> int:
         #   encoder block  4,198,400 + 8,393,728 + 2 · 2,048 = 12,596,224; six              =  75,577,344
         #   decoder block  2 · 4,198,400 + 8,393,728 + 3 · 2,048 = 16,796,672; six          = 100,780,032
         #   sum            37,888,000 + 75,577,344 + 100,780,032                            = 214,245,376
-        (1024, 37_000, {"layers": 6, "heads": 16, "feed_forward": 4096}, 214_245_376),
+        (1024, 37_000, {"layers": 6, "heads": 16, "ffn_size": 4096}, 214_245_376),
         # 18 · 4,096 = 73,728 fewer.
-        (1024, 37_000, {"layers": 6, "heads": 16, "feed_forward": 4096, "attention_bias": False}, 214_171_648),
+        (1024, 37_000, {"layers": 6, "heads": 16, "ffn_size": 4096, "attention_bias": False}, 214_171_648),
         # D = 512, F = 1024: table 10000 · 512 = 5,120,000; feed-forward 2 · 512 · 1024 + 1,536 = 1,050,112;
         # encoder 6 · (1,050,624 + 1,050,112 + 2,048) = 12,616,704; decoder 6 · (2,101,248 + 1,050,112 + 3,072) =
         # 18,926,592; sum 36,663,296.
-        (512, 10_000, {"layers": 6, "heads": 8, "feed_forward": 1024}, 36_663_296),
+        (512, 10_000, {"layers": 6, "heads": 8, "ffn_size": 1024}, 36_663_296),
         # D = 128, F = 256: table 10000 · 128 = 1,280,000; attention 4 · 128² + 512 = 66,048; feed-forward
         # 2 · 128 · 256 + 384 = 65,920; encoder 4 · (66,048 + 65,920 + 512) = 529,920; decoder
         # 4 · (132,096 + 65,920 + 768) = 795,136; sum 2,605,056.
-        (128, 10_000, {"layers": 4, "heads": 4, "feed_forward": 256}, 2_605_056),
+        (128, 10_000, {"layers": 4, "heads": 4, "ffn_size": 256}, 2_605_056),
     ],
 )
 def test_parameter_counts(embedding: int, vocabulary: int, given: dict[str, Any], expected: int) -> None:
@@ -199,7 +199,7 @@ def test_weights_are_the_mean_over_the_heads_of_the_layer_named(shown: int, inde
     everything = decoder.all_weights(memory, targets())
     assert everything.shape == (B, 3, 3, T, S)
     check_close(everything.sum(-1), torch.ones(B, 3, 3, T))
-    weights = decoder(memory, targets(), need_attention=True).weights
+    weights = decoder(memory, targets(), need_attention=True).attention
     assert weights is not None
     check_close(weights, everything[:, index].mean(1))
     assert all((weights - everything[:, other].mean(1)).abs().max() > 1e-3 for other in {0, 1, 2} - {index})
@@ -233,8 +233,8 @@ def test_forward_is_repeated_step(mix: str) -> None:
             decoded, state = model.decoder.step(targets()[:, t : t + 1], state, need_attention=True)
             check_close(decoded.hidden[:, 0], whole.hidden[:, t])
             assert decoded.attention is not None
-            assert whole.weights is not None
-            check_close(decoded.attention[:, 0], whole.weights[:, t])
+            assert whole.attention is not None
+            check_close(decoded.attention[:, 0], whole.attention[:, t])
 
 
 @mixes

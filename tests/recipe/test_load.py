@@ -33,7 +33,7 @@ def test_every_builtin_recipe_loads(name):
 def test_bottleneck_and_attention_differ_in_the_context_alone(directory):
     attention, bottleneck = (load_recipe(f"{directory}/{name}").as_dict() for name in ("attention", "bottleneck"))
     assert attention["model"]["decoder"].pop("context") == "attention"
-    assert bottleneck["model"]["decoder"].pop("context") == "summary"
+    assert bottleneck["model"]["decoder"].pop("context") == "fixed"
     for values in (attention, bottleneck):
         del values["name"], values["description"]
     assert attention == bottleneck

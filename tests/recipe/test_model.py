@@ -30,7 +30,7 @@ def test_encoders_and_decoders_of_either_family(encoder, decoder):
 
 
 def test_the_family_that_is_not_named_is_rnn():
-    assert network(encoder={"width": 7}).encoder == RnnEncoderOptions(hidden_size=7)
+    assert network(encoder={"hidden_size": 7}).encoder == RnnEncoderOptions(hidden_size=7)
     assert network() == ModelOptions()
 
 
@@ -58,11 +58,11 @@ def test_what_is_no_table_of_a_family_is_refused(table, side, size):
 )
 def test_a_size_fills_what_is_not_given(size, embedding, layers, heads, recurrent_layers):
     recurrent = network(size=size)
-    assert recurrent.embedding == embedding
+    assert recurrent.embedding_size == embedding
     assert (recurrent.encoder.hidden_size, recurrent.encoder.layers) == (embedding, recurrent_layers)
     assert (recurrent.decoder.hidden_size, recurrent.decoder.layers) == (2 * embedding, recurrent_layers)
     blocks = network(size=size, encoder=BLOCKS, decoder=BLOCKS)
-    assert blocks.embedding == embedding
+    assert blocks.embedding_size == embedding
     assert (blocks.encoder.layers, blocks.encoder.heads) == (layers, heads)
     assert (blocks.decoder.layers, blocks.decoder.heads) == (layers, heads)
 
@@ -73,15 +73,15 @@ def test_every_size_is_one_that_can_be_chosen():
 
 def test_what_is_given_wins_over_a_size():
     found = network(
-        size="base", dropout=0.25, encoder=BLOCKS | {"layers": 4, "positions": "rotary"}, decoder={"width": 96}
+        size="base", dropout=0.25, encoder=BLOCKS | {"layers": 4, "positions": "rotary"}, decoder={"hidden_size": 96}
     )
     assert (found.encoder.layers, found.encoder.heads, found.encoder.positions) == (4, 8, "rotary")
     assert (found.decoder.hidden_size, found.decoder.layers, found.dropout) == (96, 2, 0.25)
 
 
 def test_widths_follow_a_given_embedding():
-    found = network(size="base", embedding=48)
-    assert (found.embedding, found.encoder.hidden_size, found.decoder.hidden_size) == (48, 48, 96)
+    found = network(size="base", embedding_size=48)
+    assert (found.embedding_size, found.encoder.hidden_size, found.decoder.hidden_size) == (48, 48, 96)
 
 
 @pytest.mark.parametrize("size", [None, *SIZES])
@@ -96,28 +96,31 @@ def test_what_a_size_was_resolved_to_is_read_as_the_same(size, encoder, decoder)
     ("values", "message"),
     [
         (
-            {"embedding": 20, "encoder": BLOCKS | {"heads": 3}},
+            {"embedding_size": 20, "encoder": BLOCKS | {"heads": 3}},
             r"encoder\.heads \(3\) do not divide the embedding \(20\)",
         ),
         (
-            {"embedding": 20, "decoder": BLOCKS | {"heads": 3}},
+            {"embedding_size": 20, "decoder": BLOCKS | {"heads": 3}},
             r"decoder\.heads \(3\) do not divide the embedding \(20\)",
         ),
         (
-            {"embedding": 20, "encoder": BLOCKS | {"heads": 4, "positions": "rotary"}},
+            {"embedding_size": 20, "encoder": BLOCKS | {"heads": 4, "positions": "rotary"}},
             "encoder: rotary positions need heads of an even width, not 5",
         ),
         (
-            {"embedding": 15, "decoder": BLOCKS | {"heads": 3}},
+            {"embedding_size": 15, "decoder": BLOCKS | {"heads": 3}},
             "decoder: sinusoidal positions need .* even width, not 15",
         ),
-        ({"encoder": {"width": 6}, "decoder": {"width": 6, "score": "dot"}}, "score dot needs .*: 6 is not 12"),
         (
-            {"encoder": FORWARD | {"width": 6}, "decoder": {"width": 12, "score": "dot"}},
+            {"encoder": {"hidden_size": 6}, "decoder": {"hidden_size": 6, "score": "dot"}},
+            "score dot needs .*: 6 is not 12",
+        ),
+        (
+            {"encoder": FORWARD | {"hidden_size": 6}, "decoder": {"hidden_size": 12, "score": "dot"}},
             "score dot needs .*: 12 is not 6",
         ),
         (
-            {"embedding": 16, "encoder": BLOCKS, "decoder": {"width": 12, "score": "dot"}},
+            {"embedding_size": 16, "encoder": BLOCKS, "decoder": {"hidden_size": 12, "score": "dot"}},
             "score dot needs .*: 12 is not 16",
         ),
         ({"encoder": {"reverse_source": True}}, "reverse_source says nothing where bidirectional is true"),
@@ -134,11 +137,11 @@ def test_options_that_contradict_each_other(values, message):
 @pytest.mark.parametrize(
     "values",
     [
-        {"embedding": 20, "encoder": BLOCKS | {"heads": 5, "positions": "rotary"}},
-        {"embedding": 15, "decoder": BLOCKS | {"heads": 3, "positions": "learned"}},
-        {"encoder": {"width": 6}, "decoder": {"width": 12, "score": "dot"}},
-        {"encoder": {"width": 6}, "decoder": {"width": 7, "score": "dot", "context": "summary"}},
-        {"embedding": 16, "encoder": BLOCKS, "decoder": {"width": 16, "score": "dot"}},
+        {"embedding_size": 20, "encoder": BLOCKS | {"heads": 5, "positions": "rotary"}},
+        {"embedding_size": 15, "decoder": BLOCKS | {"heads": 3, "positions": "learned"}},
+        {"encoder": {"hidden_size": 6}, "decoder": {"hidden_size": 12, "score": "dot"}},
+        {"encoder": {"hidden_size": 6}, "decoder": {"hidden_size": 7, "score": "dot", "context": "fixed"}},
+        {"embedding_size": 16, "encoder": BLOCKS, "decoder": {"hidden_size": 16, "score": "dot"}},
         {"encoder": FORWARD | {"reverse_source": True}},
         {"decoder": BLOCKS | {"layers": 2, "attention_layer": 2}},
         {"decoder": BLOCKS | {"layers": 2, "attention_layer": -2}},
@@ -149,7 +152,7 @@ def test_options_that_do_not(values):
 
 
 @pytest.mark.parametrize(
-    ("encoder", "width"),
+    ("encoder", "hidden_size"),
     [
         (RnnEncoderOptions(hidden_size=6), 12),
         (RnnEncoderOptions(hidden_size=6, bidirectional=False), 6),
@@ -180,7 +183,7 @@ def test_encoders_in_words(values, words):
         ({}, "GRU decoder with additive attention", True),
         ({"cell": "lstm", "layers": 2, "score": "scaled_dot"}, "2-layer LSTM decoder with scaled dot attention", True),
         ({"score": "general", "query": "current"}, "GRU decoder with general attention and input feeding", True),
-        ({"cell": "rnn", "context": "summary"}, "tanh RNN decoder with a fixed context (no attention)", False),
+        ({"cell": "rnn", "context": "fixed"}, "tanh RNN decoder with a fixed context (no attention)", False),
         (
             {"layers": 4, "context": "initial", "query": "current"},
             "4-layer GRU decoder with a fixed context in its first state alone (no attention)",

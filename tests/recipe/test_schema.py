@@ -15,13 +15,13 @@ def lines(**changes):
 
 @pytest.mark.parametrize("limit", ["12 epochs", "1 epoch", "3000 updates", "1 update"])
 def test_limits(limit):
-    assert TrainingOptions(limit=limit).limit == limit
+    assert TrainingOptions(stop_after=limit).stop_after == limit
 
 
 @pytest.mark.parametrize("limit", ["0 epochs", "12", "epochs", "-1 updates", "1.5 epochs", "12 epochs ", "5 hours", ""])
 def test_limits_that_are_none(limit):
     with pytest.raises(ValidationError):
-        TrainingOptions(limit=limit)
+        TrainingOptions(stop_after=limit)
 
 
 def test_parts_of_a_limit():

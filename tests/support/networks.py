@@ -35,7 +35,7 @@ def network(family: str, vocabulary: int, seed: int = 1) -> EncoderDecoder:
     """A network that prefers some tokens clearly, but is sure of none."""
     torch.manual_seed(seed)
     encoder, decoder = FAMILIES[family]
-    model = build_model(ModelOptions(embedding=6, encoder=encoder, decoder=decoder), vocabulary).eval()
+    model = build_model(ModelOptions(embedding_size=6, encoder=encoder, decoder=decoder), vocabulary).eval()
     for name, parameter in model.named_parameters():
         if ".norm." not in name:
             nn.init.normal_(parameter, std=0.7)

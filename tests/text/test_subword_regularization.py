@@ -18,7 +18,7 @@ TEXTS = [num2words(number, lang="de") for number in range(1, 300)]
 
 @pytest.fixture(scope="module")
 def model() -> bytes:
-    return train_tokenizer(TEXTS, TokenizerOptions(vocabulary=70))
+    return train_tokenizer(TEXTS, TokenizerOptions(vocab_size=70))
 
 
 def segmentations(word: str, scores: dict[str, float]) -> list[list[str]]:

@@ -27,7 +27,7 @@ SENTENCES = st.lists(WORDS).map(lambda words: normalize(" ".join(words), "nfc"))
 
 
 def options(vocabulary: int, **values: Any) -> TokenizerOptions:
-    return TokenizerOptions(vocabulary=vocabulary, **values)
+    return TokenizerOptions(vocab_size=vocabulary, **values)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def suggested(texts: list[str], wrong: TokenizerOptions, message: str) -> Tokeni
         train_tokenizer(texts, wrong)
     size = str(caught.value.hint).removeprefix("--set tokenizer.vocab_size=")
     assert size in caught.value.message
-    return wrong.model_copy(update={"vocabulary": int(size)})
+    return wrong.model_copy(update={"vocab_size": int(size)})
 
 
 @pytest.mark.parametrize(
@@ -152,14 +152,14 @@ def test_a_vocabulary_larger_than_the_text_gives_names_the_largest(algorithm: st
     wrong = options(8000, algorithm=algorithm, byte_fallback=byte_fallback)
     right = suggested(TEXTS, wrong, "tokenizer.vocab_size is 8000, but")
     assert Tokenizer(train_tokenizer(TEXTS, right)).size == right.vocabulary
-    suggested(TEXTS, right.model_copy(update={"vocabulary": right.vocabulary + 1}), f"{right.vocabulary}")
+    suggested(TEXTS, right.model_copy(update={"vocab_size": right.vocabulary + 1}), f"{right.vocabulary}")
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe", "char"])
 def test_a_vocabulary_smaller_than_the_alphabet_names_the_smallest(algorithm: str):
     right = suggested(TEXTS, options(9, algorithm=algorithm), "tokenizer.vocab_size is 9, but")
     assert Tokenizer(train_tokenizer(TEXTS, right)).size == right.vocabulary
-    suggested(TEXTS, right.model_copy(update={"vocabulary": right.vocabulary - 1}), f"{right.vocabulary}")
+    suggested(TEXTS, right.model_copy(update={"vocab_size": right.vocabulary - 1}), f"{right.vocabulary}")
 
 
 def test_the_smallest_vocabulary_of_a_large_alphabet_has_room_for_bytes():
@@ -226,7 +226,7 @@ def test_of_too_many_texts_some_are_drawn_from_all_of_them():
 
 TRAINING = """
 import sys
-from s2s.recipe.schema import TokenizerOptions
+from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.tokenizer import train_tokenizer
 
 def texts():
@@ -238,7 +238,7 @@ def texts():
             print("feeding", flush=True)
     print("training", flush=True)
 
-train_tokenizer(texts(), TokenizerOptions(vocabulary=1000))
+train_tokenizer(texts(), TokenizerOptions(vocab_size=1000))
 """
 
 

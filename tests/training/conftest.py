@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from s2s.recipe.load import load_recipe
 from s2s.registry.version import Version
@@ -38,7 +37,7 @@ def tiny_train(trained_home: Path, tiny: list[str]) -> Callable[..., Version]:
 
     def call(*settings: str, name: str = "again", **arguments: Any) -> Version:
         recipe = load_recipe("numbers/attention", [*tiny, f"name={name}", *settings])
-        how = {"device": "cpu", "wait": False, "console": Console(quiet=True), "notify": lambda _: None} | arguments
+        how = {"device": "cpu", "wait": False} | arguments
         return train(recipe, **how)
 
     return call

@@ -23,7 +23,7 @@ def network() -> EncoderDecoder:
     torch.manual_seed(1)
     return build_model(
         ModelOptions(
-            embedding=6,
+            embedding_size=6,
             encoder=RnnEncoderOptions(hidden_size=4),
             decoder=RnnDecoderOptions(hidden_size=9, attention_size=5),
         ),

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 import s2s
 from s2s.data.batching import plan_batches
@@ -68,7 +67,7 @@ def run_of(name: str) -> Path:
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_every_sentence_is_one_processs(count: int, size: int) -> None:
-    shares = [list(DistributedContext(rank, size).share(count)) for rank in range(size)]
+    shares = [list(DistributedContext(rank, size).shard(count)) for rank in range(size)]
     assert sorted(row for share in shares for row in share) == list(range(count))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
@@ -77,7 +76,7 @@ def test_two_processes_train_what_one_trains(said: str, own_home: Path, tiny: li
     assert said.count("model two:1. Next:") == 1
     assert said.count("  validation  update 8 ") == 1
     recipe = load_recipe("numbers/attention", [*tiny, *SETTINGS, "name=one"])
-    train(recipe, device="cpu", wait=False, console=Console(quiet=True), notify=lambda _: None)
+    train(recipe, device="cpu", wait=False)
     one, two = read_run(run_of("one")), read_run(run_of("two"))
     assert len(two.metrics.training) == 40
     for wanted, found in zip(one.metrics.training, two.metrics.training, strict=True):

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from s2s.recipe.load import parse_recipe
 from s2s.training.runs.lifecycle import train
@@ -13,14 +12,20 @@ from s2s.training.runs.lifecycle import train
 BLOCKS = {"family": "transformer", "layers": 2, "heads": 4}
 LEARNERS: dict[str, tuple[int, dict[str, Any]]] = {  # the longest string, and the network
     **{
-        f"{cell} with attention": (10, {"encoder": {"cell": cell, "width": 32}, "decoder": {"cell": cell, "width": 64}})
+        f"{cell} with attention": (
+            10,
+            {"encoder": {"cell": cell, "hidden_size": 32}, "decoder": {"cell": cell, "hidden_size": 64}},
+        )
         for cell in ("rnn", "gru", "lstm")
     },
     "transformer": (10, {"encoder": BLOCKS, "decoder": BLOCKS}),
     **{
         f"{cell} with a fixed vector": (
             5,
-            {"encoder": {"cell": cell, "width": 64}, "decoder": {"cell": cell, "width": 128, "context": "summary"}},
+            {
+                "encoder": {"cell": cell, "hidden_size": 64},
+                "decoder": {"cell": cell, "hidden_size": 128, "context": "fixed"},
+            },
         )
         for cell in ("gru", "lstm")
     },
@@ -47,18 +52,16 @@ def test_learns_to_reverse(learner: str, tmp_path: Path) -> None:
     recipe = {
         "name": "reverse",
         "data": {"root": str(tmp_path), **splits},
-        "tokenizer": {"algorithm": "char", "vocabulary": 15},
-        "model": {"embedding": 64, **network},
+        "tokenizer": {"algorithm": "char", "vocab_size": 15},
+        "model": {"embedding_size": 64, **network},
         "training": {
-            "limit": "1500 updates",
+            "stop_after": "1500 updates",
             "batch_tokens": 800,
             "lr": 5e-3,
             "validate_every": "500 updates",
             "validation_lines": 0,
         },
     }
-    version = train(
-        parse_recipe(recipe, "reverse"), device="cpu", wait=False, console=Console(quiet=True), notify=lambda _: None
-    )
+    version = train(parse_recipe(recipe, "reverse"), device="cpu", wait=False)
     exact = next(score.value for score in version.card.scores if score.metric == "exact")
     assert exact >= 99

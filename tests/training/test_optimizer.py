@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 from safetensors.torch import load as load_tensors
 
 from s2s.errors import UsageError
@@ -22,10 +21,10 @@ from s2s.training.runs.record import read_run, runs_directory
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
-    options = TrainingOptions(lr=0.4, warmup=4, decay="linear")
+    options = TrainingOptions(lr=0.4, warmup=4, lr_schedule="linear")
     assert [learning_rate(options, update, 0.0) for update in range(5)] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.4])
     assert learning_rate(options, 10, 0.75) == pytest.approx(0.1)
-    assert learning_rate(options.model_copy(update={"decay": "none"}), 10, 0.75) == pytest.approx(0.4)
+    assert learning_rate(options.model_copy(update={"lr_schedule": "none"}), 10, 0.75) == pytest.approx(0.4)
     assert learning_rate(options.model_copy(update={"warmup": 0}), 0, 0.0) == pytest.approx(0.4)
 
 
@@ -64,20 +63,20 @@ def test_the_cosine_is_half_a_wave() -> None:
     for update in range(20):
         done = update / 20
         expected = 0.4 * min(1, (update + 1) / 4) * 0.5 * (1 + math.cos(math.pi * done))
-        assert learning_rate(options(decay="cosine"), update, done) == pytest.approx(expected)
-    assert learning_rate(options(decay="cosine"), 20, 1.0) == pytest.approx(0)
+        assert learning_rate(options(lr_schedule="cosine"), update, done) == pytest.approx(expected)
+    assert learning_rate(options(lr_schedule="cosine"), 20, 1.0) == pytest.approx(0)
 
 
 def test_the_inverse_root_is_that_of_the_transformer() -> None:
     for update in range(20):
         number = update + 1
         expected = 0.4 * 4**0.5 * min(number**-0.5, number * 4**-1.5)  # Vaswani et al. 2017, scaled to peak at lr
-        assert learning_rate(options(decay="inverse_sqrt"), update, 0.9) == pytest.approx(expected)
+        assert learning_rate(options(lr_schedule="inverse_sqrt"), update, 0.9) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("decay", ["none", "plateau"])
 def test_these_stay_after_warm_up(decay: str) -> None:
-    found = [learning_rate(options(decay=decay), update, update / 9) for update in range(9)]
+    found = [learning_rate(options(lr_schedule=decay), update, update / 9) for update in range(9)]
     assert found == pytest.approx([0.1, 0.2, 0.3] + [0.4] * 6)
 
 
@@ -97,10 +96,10 @@ def test_a_training_follows_its_schedule(tiny_train: Callable[..., Version]) -> 
 def test_on_a_plateau_the_rate_is_halved(
     resumed: bool, tiny_train: Callable[..., Version], interrupted_run: Callable[..., Path]
 ) -> None:
-    settings = ["decay=plateau", "plateau_patience=2", "warmup=0", "lr=1e-12", "log_every=1"]
+    settings = ["lr_schedule=plateau", "plateau_patience=2", "warmup=0", "lr=1e-12", "log_every=1"]
     settings = [f"training.{setting}" for setting in [*settings, "validate_every=2 updates"]]
     if resumed:
-        resume(interrupted_run(*settings, after=8).name, wait=False, console=Console(quiet=True), notify=str)
+        resume(interrupted_run(*settings, after=8).name, wait=False)
     else:
         tiny_train(*settings)
     (directory,) = runs_directory().glob("again-*")

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 
 from s2s.data.batching import cut_batches
 from s2s.data.collate import pair_batch
@@ -39,7 +38,7 @@ def updater(**options: Any) -> Updater:
     torch.manual_seed(1)
     network = build_model(
         ModelOptions(
-            embedding=6,
+            embedding_size=6,
             encoder=RnnEncoderOptions(hidden_size=4),
             decoder=RnnDecoderOptions(hidden_size=9, attention_size=5),
         ),
@@ -175,7 +174,7 @@ def test_a_training_short_of_memory_counts_it_and_goes_on(
     with pytest.MonkeyPatch.context() as patch:
         with_memory_for(patch, 90, OutOfMemory())
         directory = interrupted_run(after=6)
-        found = resume(directory.name, wait=False, console=Console(quiet=True), notify=lambda _: None)
+        found = resume(directory.name, wait=False)
     text = (directory / "metrics.jsonl").read_text()
     (line,) = (line for line in text.splitlines() if "out of memory" in line)
     assert "out of memory in update 1: computed again" in (directory / "log.txt").read_text()

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from s2s.cli.app import main
 from s2s.data.batching import plan_batches
@@ -22,7 +21,7 @@ from s2s.training.runs.record import read_run, runs_directory
 from s2s.training.step import Outcome, Updater
 from s2s.training.trainer import Trainer
 
-QUIET = {"wait": False, "console": Console(quiet=True), "notify": lambda _: None}
+QUIET = {"wait": False}
 
 
 def corpus_of(home: Path) -> Corpus:
@@ -93,13 +92,12 @@ def test_a_limit_in_minutes_is_by_the_clock(
 
 
 def test_a_run_limited_by_the_clock_says_that_it_ends_elsewhere(
-    interrupted_run: Callable[..., Path], interrupted: Callable[[int], None]
+    interrupted_run: Callable[..., Path], interrupted: Callable[[int], None], said: list[str]
 ) -> None:
     directory = interrupted_run("training.stop_after=1 minute", after=3)
     interrupted(5)
-    said: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        resume(directory.name, **QUIET | {"notify": said.append})
+        resume(directory.name, **QUIET)
     assert said == ["the limit is in minutes: the run ends elsewhere than if it had not been stopped"]
 
 

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from s2s.cli.console import err, note, out, print_json
+from s2s.cli.console import note, print_json
 from s2s.cli.options import AsJson, Device, Force, SetValues, Wait
+from s2s.report.console import out
 
 
 def compare(
@@ -55,7 +56,7 @@ def compare(
     for output in (report, results, picture):
         if output:
             refuse_existing(output, force)
-    comparison, cells = run(systems, values or [], device=device, wait=wait, console=err, notify=note)
+    comparison, cells = run(systems, values or [], device=device, wait=wait)
     if as_json:
         print_json(figures_as_json(comparison))
     else:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, cast
 
 import typer
 
-from s2s.cli.console import escape_control, note, out, print_json
+from s2s.cli.console import note, print_json
 from s2s.cli.options import AsJson, Force, SetValues
+from s2s.report.console import escape_control, out
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,7 +45,7 @@ def prepare(
     invalid = [f"data.on_invalid={on_invalid}"] if on_invalid else []
     overrides = [*(values or []), *invalid]
     options = load_recipe(recipe, overrides)
-    corpus = prepare_corpus(options.data, options.tokenizer, notify=note)
+    corpus = prepare_corpus(options.data, options.tokenizer)
     kept = ", ".join(f"{name} {split['kept']:,}" for name, split in corpus.ledger["splits"].items())
     note(f"corpus {corpus.path}: {kept} pairs")
     arguments = join([recipe, *(part for value in overrides for part in ("--set", value))])
@@ -93,7 +94,7 @@ def _opened(corpus: str, values: list[str]) -> "Corpus":
             )
         return Corpus.open(Path(corpus))
     recipe = load_recipe(corpus, values)
-    return prepare_corpus(recipe.data, recipe.tokenizer, notify=note)
+    return prepare_corpus(recipe.data, recipe.tokenizer)
 
 
 def _lengths_table(splits: dict[str, Any]) -> "Table":

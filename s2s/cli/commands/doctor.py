@@ -6,8 +6,9 @@ from typing import Any
 
 import typer
 
-from s2s.cli.console import out, print_json
+from s2s.cli.console import print_json
 from s2s.cli.options import AsJson
+from s2s.report.console import out
 
 NEEDED = (
     "babel",

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from s2s.cli.console import note, out, print_json
+from s2s.cli.console import note, print_json
 from s2s.cli.options import AsJson, Beam, Device, Force, LengthPenalty, ModelReference, Precision, Wait
+from s2s.report.console import out
 
 if TYPE_CHECKING:
     from s2s.decoding.evaluation import Evaluation
@@ -48,7 +49,7 @@ def evaluate(
     sources, references = evaluation.read_test_set(source, reference)
     changes = {"beam_size": beam, "length_penalty": length_penalty}
     config = TranslatorConfig([model], f"s2s evaluate {model}", engine, precision, device, wait, changes)
-    with writing(output, [source, reference], force) as file, loaded_translator(config, note) as translator:
+    with writing(output, [source, reference], force) as file, loaded_translator(config) as translator:
         found = evaluation.evaluate(translator, sources, references)
         perplexity = None
         if isinstance(translator.engine, PyTorchEngine):

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from s2s.cli.console import out, print_json
+from s2s.cli.console import print_json
 from s2s.cli.options import AsJson
+from s2s.report.console import out
 
 if TYPE_CHECKING:
     from s2s.recipe.explain import Key

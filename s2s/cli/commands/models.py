@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from s2s.cli.console import note, out, print_json
+from s2s.cli.console import note, print_json
 from s2s.cli.options import AsJson, ModelReference
 from s2s.cli.tables import one_line, print_table
+from s2s.report.console import out
 
 if TYPE_CHECKING:
     from s2s.registry.card import Card, ScoreRecord
@@ -182,7 +183,7 @@ def _listed(version: "Version", aliases: dict[str, int]) -> dict[str, Any]:
         "version": version.number,
         "aliases": aliases,
         "published": version.published,
-        "describe": card.describe,
+        "architecture": card.architecture,
         "attention": card.attention,
         "source_language": card.source_language,
         "target_language": card.target_language,
@@ -200,7 +201,7 @@ def _print_models(models: Iterable[tuple["Version", dict[str, int]]]) -> None:
             [
                 version.reference,
                 " ".join(f"{alias}:{number}" for alias, number in aliases.items()),
-                f"{_languages(card)}{card.describe}",
+                f"{_languages(card)}{card.architecture}",
                 _score(card.scores[0]) if card.scores else "–",
                 f"{card.parameters:,}",
                 version.published[:10],
@@ -229,7 +230,7 @@ def _described(version: "Version") -> list[tuple[str, str]]:
     card, training = version.card, version.card.training
     features = ", ".join(card.machine.get("features", []))
     return [
-        ("what it is", card.describe),
+        ("what it is", card.architecture),
         ("about", card.description),
         ("attention", "yes" if card.attention else "no: one fixed vector for the whole source"),
         ("task", f"{_languages(card)}{card.task}"),

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from s2s.cli.console import note, out, print_json
+from s2s.cli.console import note, print_json
 from s2s.cli.options import AsJson, SetValues
+from s2s.report.console import out
 
 if TYPE_CHECKING:
     from s2s.models.profile import Plan, Shape
@@ -51,7 +52,7 @@ def _as_json(recipe: "Recipe", figures: "Plan") -> dict[str, Any]:
     """The figures, memory in bytes."""
     from dataclasses import asdict
 
-    words = {"name": recipe.name, "describe": recipe.model.describe(), "vocabulary": recipe.tokenizer.vocab_size}
+    words = {"name": recipe.name, "architecture": recipe.model.describe(), "vocab_size": recipe.tokenizer.vocab_size}
     return words | {"parameters": figures.parameters} | asdict(figures)
 
 

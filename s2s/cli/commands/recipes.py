@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from s2s.cli.console import note, out, print_json
+from s2s.cli.console import note, print_json
 from s2s.cli.options import AsJson, Force, SetValues
+from s2s.report.console import out
 
 app = typer.Typer(help="The recipes that come with s2s, to train as they are or to copy and change.")
 

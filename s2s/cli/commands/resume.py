@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from s2s.cli.console import err, note
+from s2s.cli.console import note
 from s2s.cli.options import Tensorboard, Wait
 
 
@@ -41,6 +41,6 @@ def resume(
         return
     from s2s.training.runs.lifecycle import resume as go_on
 
-    version = go_on(run, wait=wait, console=err, notify=note, allowed=allow or [], tensorboard=tensorboard)
+    version = go_on(run, wait=wait, allowed=allow or [], tensorboard=tensorboard)
     if world.main:
         note(f"model {version.reference}. Next: s2s translate {version.name}, s2s models show {version.name}")

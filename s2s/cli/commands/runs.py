@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from s2s.cli.console import note, out, print_json
+from s2s.cli.console import note, print_json
 from s2s.cli.options import AsJson, Force
 from s2s.cli.tables import one_line, print_table
+from s2s.report.console import out
 
 if TYPE_CHECKING:
     from s2s.report.curves import RunCurves

@@ -83,7 +83,7 @@ def score(
                     file.flush()
             done(len(lines))
 
-        with loaded_reference(model, device, wait, f"s2s score {model}", note) as translator:
+        with loaded_reference(model, device, wait, f"s2s score {model}") as translator:
             if aligned:
                 require_attention(translator.recipe)
             totals = score_files(translator, source, target, write, need_attention=aligned is not None)

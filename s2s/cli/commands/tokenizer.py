@@ -26,7 +26,7 @@ def train(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE...", help="Text, a sentence a line, plain or .gz; both languages.")
     ],
-    vocabulary: Annotated[int, typer.Option(min=8, max=1_000_000, help="Tokens, the four special ones included.")],
+    vocab_size: Annotated[int, typer.Option(min=8, max=1_000_000, help="Tokens, the four special ones included.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The tokenizer's file.")],
     algorithm: Annotated[
         Literal["unigram", "bpe", "char"], typer.Option(help="SentencePiece's algorithm.")
@@ -37,8 +37,8 @@ def train(
     """Train a tokenizer. `s2s train` does this by itself; this is for a look at one, or for use elsewhere.
 
     Examples:
-        s2s tokenizer train train.de train.en --vocabulary 8000 -o tokenizer.model
-        s2s tokenizer train train.de.gz --vocabulary 500 --algorithm bpe -o small.model --force
+        s2s tokenizer train train.de train.en --vocab-size 8000 -o tokenizer.model
+        s2s tokenizer train train.de.gz --vocab-size 500 --algorithm bpe -o small.model --force
     """
     from s2s.errors import UsageError
     from s2s.io.atomic import refuse_existing, write_bytes
@@ -48,13 +48,13 @@ def train(
     refuse_existing(output, force)
     texts = (text for name in files for text in _texts(name, normalization) if text.strip())
     try:
-        content = train_tokenizer(texts, TokenizerOptions(vocab_size=vocabulary, algorithm=algorithm))
+        content = train_tokenizer(texts, TokenizerOptions(vocab_size=vocab_size, algorithm=algorithm))
     except UsageError as error:
         raise UsageError(
-            error.message, (error.hint or "").replace("--set tokenizer.vocab_size=", "--vocabulary ")
+            error.message, (error.hint or "").replace("--set tokenizer.vocab_size=", "--vocab-size ")
         ) from error
     write_bytes(output, content)
-    note(f"wrote {output}: {vocabulary:,} tokens")
+    note(f"wrote {output}: {vocab_size:,} tokens")
     note(f"Next: s2s tokenizer encode {output} {files[0]}")
 
 

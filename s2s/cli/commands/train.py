@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from s2s.cli.console import err, note, out, print_json
+from s2s.cli.console import note, print_json
 from s2s.cli.options import AsJson, Device, SetValues, Tensorboard, Wait
+from s2s.report.console import out
 
 if TYPE_CHECKING:
     from s2s.recipe.recipe import Recipe
@@ -67,8 +68,6 @@ def train(
         device=device,
         wait=wait,
         fresh=fresh,
-        console=err,
-        notify=note,
         parent=parent,
         deterministic=deterministic,
         tensorboard=tensorboard,
@@ -90,8 +89,8 @@ def _check(recipe: "Recipe", parent: "Version | None", reference: str, device: s
 
     recipe = inherit(recipe, parent) if parent else recipe
     tokenizer = parent.read("tokenizer.model") if parent else None
-    corpus = prepare_corpus(recipe.data, recipe.tokenizer, notify=note, tokenizer_model=tokenizer)
-    with lease(device, wait=wait, command=f"s2s train {recipe.name} --check", notify=note) as leased:
+    corpus = prepare_corpus(recipe.data, recipe.tokenizer, tokenizer_model=tokenizer)
+    with lease(device, wait=wait, command=f"s2s train {recipe.name} --check") as leased:
         found = check(recipe, corpus, leased, parent)
     if as_json:
         print_json(asdict(found))

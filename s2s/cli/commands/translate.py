@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from s2s.cli.console import note
+from s2s.cli.console import note, show_log
 from s2s.cli.decoding_options import (
     Ensemble,
     MaxRatio,
@@ -111,6 +111,7 @@ def translate(
     if attention_weights and not as_json:
         raise UsageError("--attention-weights goes with --json", "--attention FILE writes weights beside the text")
     refuse_one_place(output, attention)
+    show_log(verbose=verbose)
     stream = Stream(nbest or 1, show_attention or attention_weights or attention is not None, strict, prefix)
     config = TranslatorConfig(
         models=[model, *(ensemble or [])],
@@ -127,7 +128,7 @@ def translate(
     with (
         writing(output, read, force) as text,
         writing(attention, read, force) as drawn,
-        loaded_translator(config, note, note if verbose else lambda _: None) as translator,
+        loaded_translator(config) as translator,
     ):
         if at_a_terminal() and not (inputs or as_json or attention or prefix or strict) and output == "-":
             converse(translator, stream, show=show_attention)

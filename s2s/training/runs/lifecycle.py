@@ -10,15 +10,15 @@ A run's directory holds
 """
 
 import contextlib
+import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import tomli_w
 import torch
-from rich.console import Console
 
 from s2s.data.corpus import Corpus
 from s2s.data.prepare import prepare_corpus
@@ -52,9 +52,9 @@ from s2s.training.signals import StopSignals
 from s2s.training.state import Position
 from s2s.training.trainer import Trainer
 
-PARENTS_TOKENIZER = "tokenizer.model"
+log = logging.getLogger(__name__)
 
-Notify = Callable[[str], None]
+PARENTS_TOKENIZER = "tokenizer.model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,10 @@ class Here:
 
     world: DistributedContext
     wait: bool
-    console: Console
-    notify: Notify
     tensorboard: bool = False
 
     @classmethod
-    def of(cls, wait: bool, console: Console, notify: Notify, tensorboard: bool) -> "Here":
+    def of(cls, wait: bool, tensorboard: bool) -> "Here":
         """As asked for; of several processes only the first speaks.
 
         Raises: ResourceError where TensorBoard's files are wanted and cannot be written.
@@ -77,14 +75,15 @@ class Here:
         if world.main:
             if tensorboard:
                 board_writer()
-            return cls(world, wait, console, notify, tensorboard)
-        return cls(world, wait, Console(quiet=True), lambda _: None)
+            return cls(world, wait, tensorboard)
+        logging.getLogger("s2s").setLevel(logging.ERROR)
+        return cls(world, wait)
 
     def corpus(self, recipe: Recipe, tokenizer: bytes | None) -> Corpus:
         """The recipe's corpus, prepared by the first process."""
 
         def prepared() -> Corpus:
-            return prepare_corpus(recipe.data, recipe.tokenizer, notify=self.notify, tokenizer_model=tokenizer)
+            return prepare_corpus(recipe.data, recipe.tokenizer, tokenizer_model=tokenizer)
 
         if self.world.size > 1:
             self.world.broadcast_from_main(lambda: prepared().digest)
@@ -99,7 +98,7 @@ class Here:
             if device == "cpu" and not self.world.main:  # the first process holds the slot for all
                 yield device
                 return
-        with lease(device, wait=self.wait, command=command, notify=self.notify) as name:
+        with lease(device, wait=self.wait, command=command) as name:
             yield name
 
 
@@ -126,8 +125,6 @@ def train(
     *,
     device: str,
     wait: bool,
-    console: Console,
-    notify: Notify,
     fresh: bool = False,
     resume_unfinished: bool = False,
     parent: Version | None = None,
@@ -140,7 +137,7 @@ def train(
     Raises: ResourceError where an unfinished run of the same key is there (it names `s2s resume`), unless that is to
     be resumed; UsageError where the recipe does not fit the parent.
     """
-    here = Here.of(wait, console, notify, tensorboard)
+    here = Here.of(wait, tensorboard)
     Registry.default().check_writable()
     if parent:
         recipe = inherit(recipe, parent)
@@ -150,10 +147,10 @@ def train(
         key = run_key(recipe, corpus, parent)
         there = None if fresh else here.world.broadcast_from_main(lambda: _there(recipe.name, key, resume_unfinished))
         if isinstance(there, Version):
-            here.notify(f"{there.reference} is this recipe, trained on {there.published[:10]}; --fresh trains it anew")
+            log.info(f"{there.reference} is this recipe, trained on {there.published[:10]}; --fresh trains it anew")
             return there
         if there:
-            here.notify(f"going on with run {there.name}")
+            log.info(f"going on with run {there.name}")
             return _go_on(there, recipe, corpus, here)
         with here.leased(device, f"s2s train {recipe.name}") as name:
             directory = here.world.broadcast_from_main(
@@ -166,8 +163,6 @@ def resume(
     name: str,
     *,
     wait: bool,
-    console: Console,
-    notify: Notify,
     allowed: Sequence[str] = (),
     tensorboard: bool = False,
 ) -> Version:
@@ -176,7 +171,7 @@ def resume(
     `allowed`: what may have changed since it began, by name.
     Raises: UsageError where the run is finished, or something else has changed, which it says in words.
     """
-    here = Here.of(wait, console, notify, tensorboard)
+    here = Here.of(wait, tensorboard)
     directory = find_run(name)
     record = RunRecord.read(directory)
     if record.published:
@@ -208,9 +203,9 @@ def _go_on(directory: Path, recipe: Recipe, corpus: Corpus, here: Here, allowed:
     record = RunRecord.read(directory)
     checked = check_unchanged(record, recipe, corpus, here.world.size, allowed)
     for change in checked.changes[len(record.changes) :]:
-        here.notify(f"warning: {change}: not exactly the training that was begun, and labelled so")
+        log.warning("%s: the resumed run will not be bit-exact; its card will say so", change)
     if limit_parts(recipe.training.stop_after)[1] == "minutes":
-        here.notify("the limit is in minutes: the run ends elsewhere than if it had not been stopped")
+        log.info("the limit is in minutes: the run ends elsewhere than if it had not been stopped")
     with here.leased(record.device, f"s2s resume {directory.name}"):
         if checked.recipe != (record.recipe or checked.recipe) or checked.corpus != record.corpus:
             parent = parent_of(record.parent) if record.parent else None
@@ -264,7 +259,7 @@ def _carry_out(directory: Path, recipe: Recipe, corpus: Corpus, here: Here) -> V
     with contextlib.ExitStack() as stack:
         if world.main:
             stack.enter_context(exclusive_lock(directory / LOCK, f"training run {directory.name}"))
-        progress = TrainingProgress(recipe.name, directory if world.main else None, here.console, here.tensorboard)
+        progress = TrainingProgress(recipe.name, directory if world.main else None, here.tensorboard)
         stack.enter_context(progress)
         stop = stack.enter_context(StopSignals(launched=world.launched))
         network = _network(record, recipe, corpus)

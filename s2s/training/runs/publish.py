@@ -118,7 +118,7 @@ def _card(
     evaluation = evaluate(translator, sources, references)
     return Card(
         description=recipe.description,
-        describe=recipe.model.describe(),
+        architecture=recipe.model.describe(),
         attention=recipe.model.has_attention,
         recipe=portable(recipe).as_dict(),
         source_language=recipe.data.source_language,

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
 from safetensors.torch import load as load_tensors
 
 from s2s.cli.app import main
@@ -19,7 +18,7 @@ from s2s.training.runs.lifecycle import resume
 from s2s.training.runs.record import read_run, runs_directory
 
 OTHER_DATA = ["data.generator.seed=2", "data.generator.train=200"]
-QUIET = {"wait": False, "console": Console(quiet=True), "notify": lambda _: None}
+QUIET = {"wait": False}
 
 
 @pytest.fixture
@@ -81,7 +80,7 @@ def test_what_the_recipe_leaves_out_is_the_parents(parent: Version) -> None:
         ),
         (["model.encoder.cell=lstm"], "not that of numbers-attention:1", "[model]"),
         (["model.encoder.layers=2"], "missing or not known: encoder.layers.1", "[model]"),
-        (["tokenizer.vocab_size=110"], r"tokenizer\.vocabulary: 120 → 110", "[tokenizer]"),
+        (["tokenizer.vocab_size=110"], r"tokenizer\.vocab_size: 120 → 110", "[tokenizer]"),
         (["tokenizer.algorithm=bpe"], r"tokenizer\.algorithm: unigram → bpe", "[tokenizer]"),
     ],
 )

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from s2s.errors import ArtefactError, ResourceError, UsageError
 from s2s.recipe.load import load_recipe
@@ -14,7 +13,7 @@ from s2s.training.runs import lifecycle as module
 from s2s.training.runs.lifecycle import resume, run_key, train
 from s2s.training.runs.record import find_run, runs_directory, unfinished_run
 
-QUIET = {"wait": False, "console": Console(quiet=True), "notify": lambda _: None}
+QUIET = {"wait": False}
 
 
 def test_a_run_leaves_its_records(trained: Path) -> None:
@@ -30,7 +29,7 @@ def test_a_run_leaves_its_records(trained: Path) -> None:
 
 def test_the_card_says_how_the_model_came_about(trained_home: Path) -> None:
     card = Registry.default().resolve("numbers-attention").card
-    assert card.describe == "bidirectional GRU encoder; GRU decoder with additive attention"
+    assert card.architecture == "bidirectional GRU encoder; GRU decoder with additive attention"
     assert card.attention
     assert not Registry.default().resolve("numbers-bottleneck").card.attention
     assert card.pairs == {"train": 300, "validation": 20, "test": 30}
@@ -43,9 +42,8 @@ def test_the_card_says_how_the_model_came_about(trained_home: Path) -> None:
     assert card.recipe["data"]["root"] == ""
 
 
-def test_a_recipe_trained_before_is_not_trained_again(trained_home: Path, tiny: list[str]) -> None:
-    said: list[str] = []
-    arguments = QUIET | {"notify": said.append}
+def test_a_recipe_trained_before_is_not_trained_again(trained_home: Path, tiny: list[str], said: list[str]) -> None:
+    arguments = QUIET
     version = train(load_recipe("numbers/attention", tiny), device="cpu", **arguments)
     assert version.reference == "numbers-attention:1"
     assert any("--fresh" in line for line in said)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from s2s.data.corpus import Corpus
 from s2s.errors import UsageError
@@ -16,7 +15,7 @@ from s2s.training.runs.lifecycle import resume
 from s2s.training.runs.record import RunRecord
 from s2s.training.runs.reproducibility import check_unchanged
 
-QUIET = {"wait": False, "console": Console(quiet=True), "notify": lambda _: None}
+QUIET = {"wait": False}
 
 
 def edit(directory: Path, old: str, new: str) -> None:
@@ -63,11 +62,12 @@ def test_a_changed_key_is_refused_with_both_values(interrupted_run: Callable[...
 
 
 @pytest.mark.parametrize("allowed", ["training.lr", "training"])
-def test_a_changed_key_is_allowed_by_its_name_or_its_table(allowed: str, interrupted_run: Callable[..., Path]) -> None:
+def test_a_changed_key_is_allowed_by_its_name_or_its_table(
+    allowed: str, interrupted_run: Callable[..., Path], said: list[str]
+) -> None:
     directory = interrupted_run("training.lr=0.01")
     edit(directory, "lr = 0.01", "lr = 0.02")
-    said: list[str] = []
-    version = resume(directory.name, **QUIET | {"notify": said.append}, allowed=[allowed])
+    version = resume(directory.name, **QUIET, allowed=[allowed])
     assert version.card.training.changes == ["training.lr: 0.01 → 0.02"]
     assert any("training.lr: 0.01 → 0.02: not exactly the training that was begun" in line for line in said)
     assert version.card.recipe["training"]["lr"] == 0.02
@@ -83,9 +83,8 @@ def test_a_model_that_was_changed_on_the_way_stands_for_neither_recipe(
     assert len({one.card.training.key for one in (first, changed, second)}) == 3
 
 
-def test_a_change_stays_noted_when_the_run_stops_again(changed_run: Path) -> None:
-    said: list[str] = []
-    version = resume(changed_run.name, **QUIET | {"notify": said.append})  # what was allowed is the run's own now
+def test_a_change_stays_noted_when_the_run_stops_again(changed_run: Path, said: list[str]) -> None:
+    version = resume(changed_run.name, **QUIET)  # what was allowed is the run's own now
     assert version.card.training.changes == ["training.lr: 0.01 → 0.02"]
     assert not any("warning" in line for line in said)
 
@@ -161,15 +160,14 @@ def test_a_run_of_two_processes_goes_on_with_one_where_that_is_allowed(interrupt
 
 
 def test_other_code_and_libraries_are_a_warning_and_a_label(
-    interrupted_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    interrupted_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     directory = interrupted_run()
     versions = json.loads((directory / "run.json").read_text())["versions"]
     edit_record(directory, code=1, versions=versions | {"torch": "2.0.0", "sacrebleu": "1.0"}, features=["mmx"])
     monkeypatch.setattr(reproducibility, "CODE", 2)
     monkeypatch.setattr(reproducibility, "cpu_features", lambda: ["sse", "avx"])
-    said: list[str] = []
-    version = resume(directory.name, **QUIET | {"notify": said.append})
+    version = resume(directory.name, **QUIET)
     assert version.card.training.changes == [
         "version of the training code: 1 → 2",
         f"torch: 2.0.0 → {versions['torch']}",  # and sacrebleu, which trains nothing, is passed over
