@@ -1,6 +1,6 @@
-# s2s for those who work on it: each target makes what it needs. Two ways to change what is used:
-#   make demo TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cu130"    another build of torch
-#   make test VENV=/path/to/environment PYTHON=python3.12                                   another place, another Python
+# Development targets; each installs what it needs. Two settings:
+#   make demo TORCH="torch==2.13.0 --index-url URL"              use another build of torch, for a GPU say
+#   make test VENV=/path/to/environment PYTHON=python3.12        use another environment or Python
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,41 +11,44 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-help: ## this list
+help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "make %-12s %s\n", $$1, $$2 }'
 
-install: $(VENV)/.installed ## a virtual environment with s2s in it
-demo: install ## train and compare two models of numbers: a few minutes, then a table and report.html
+install: $(VENV)/.installed ## create a virtual environment with s2s
+demo: install ## train and compare two models in a few minutes; write report.html
 	$(BIN)/s2s compare numbers/bottleneck numbers/attention
 
-demo-short: install ## a short form of the demo, which fails unless attention is far better
+demo-short: install ## run a short demo that fails unless attention wins clearly
 	$(BIN)/python tests/demo_short.py
 
-test: $(VENV)/.installed-test ## the tests, without the slow ones
+test: $(VENV)/.installed-test ## run the tests except the slow ones
 	$(BIN)/python -m pytest
 
-test-slow: $(VENV)/.installed-test ## the tests that train for minutes
+test-slow: $(VENV)/.installed-test ## run the tests that train for minutes
 	$(BIN)/python -m pytest -m slow
 
-faults: $(VENV)/.installed-test ## the tests that break things
+faults: $(VENV)/.installed-test ## run the tests that kill, fill and damage
 	$(BIN)/python -m pytest tests/faults -m "not slow"
 
-bench: install ## speed, beside JoeyNMT where JOEYNMT names its directory (and WORK where it may be set up)
+coverage: $(VENV)/.installed-test ## measure the tests' line coverage
+	$(BIN)/python -m pytest --cov=s2s --cov-report=term:skip-covered
+
+bench: install ## measure speed; JOEYNMT=DIR compares with JoeyNMT (WORK=DIR: where it is set up)
 	$(BIN)/python tests/bench/loop_overhead.py
 	$(BIN)/python tests/bench/training_speed.py $(if $(JOEYNMT),--joeynmt $(JOEYNMT))
 	$(BIN)/python tests/bench/decoding_speed.py $(if $(JOEYNMT),--joeynmt $(JOEYNMT))
 	$(BIN)/python tests/bench/streaming.py
 
-lint: $(VENV)/.installed-lint ## style, types and the layers of imports
+lint: $(VENV)/.installed-lint ## check style, types and import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-clean: ## remove the virtual environment and what tools left behind
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 
-print-torch: # the requirement that `install` gives to pip
+print-torch: # the requirement that `install` passes to pip
 	@echo '$(TORCH)'
 
 $(VENV)/.installed: pyproject.toml Makefile
@@ -63,4 +66,4 @@ $(VENV)/.installed-lint: $(VENV)/.installed
 	touch $@
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-short test test-slow faults bench lint clean print-torch
+.PHONY: help install demo demo-short test test-slow faults coverage bench lint clean print-torch
