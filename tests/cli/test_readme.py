@@ -10,9 +10,9 @@ RESUMED = "mine-3f2a91c0"
 
 
 def command_lines() -> list[str]:
-    """The lines of README's blocks that begin with `s2s`, without their remarks."""
-    lines = [line.strip().partition(" #")[0].strip() for line in README.read_text().splitlines() if line[:4] == "    "]
-    return [line for line in lines if line.startswith("s2s ")]
+    """Return the commands of README's console blocks that use s2s, without comments, each once."""
+    lines = [line[2:].partition(" #")[0].strip() for line in README.read_text().splitlines() if line.startswith("$ ")]
+    return [line for line in dict.fromkeys(lines) if "s2s " in line]
 
 
 def stop_a_run(directory: Path) -> None:
@@ -28,7 +28,7 @@ def test_readme(tmp_path: Path, tiny: list[str]) -> None:
     work.mkdir()
     make_files(work)
     lines = command_lines()
-    assert len(lines) > 8
+    assert len(lines) > 12
     for line in lines:
         if RESUMED in line:
             stop_a_run(tmp_path)

@@ -1,0 +1,108 @@
+"""The Python API: load a published model, train a recipe."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from os import PathLike, fspath
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from s2s.decoding.hypothesis import Engine
+from s2s.decoding.loading import EngineName, TranslatorConfig, load_translator, reference_translator
+from s2s.decoding.translator import Translation, Translator, require_attention
+from s2s.devices.select import resolve_device
+from s2s.recipe.load import load_recipe
+from s2s.registry.store import Registry
+from s2s.registry.version import Version
+
+if TYPE_CHECKING:
+    from s2s.decoding.scoring import ScoredLine
+
+
+class Model:
+    """A published model that holds its device until it is closed, or until the `with` block ends."""
+
+    def __init__(self, version: Version, translator: Translator[Engine], device: str, resources: ExitStack) -> None:
+        self.version = version
+        self._translator = translator
+        self._device = device
+        self._resources = resources
+
+    def translate(self, lines: Sequence[str], *, attention: bool = False) -> list[Translation]:
+        """Return the best translation of each line, in order; a blank line gives an empty one.
+
+        Args:
+            lines: raw text, one sentence each.
+            attention: also return the attention weights, which a notebook shows as a heat map.
+
+        Raises:
+            UsageError: attention is wanted of a model that has none.
+        """
+        if attention:
+            require_attention(self._translator.recipe)
+        return self._translator.translate(lines, need_attention=attention)
+
+    def score(self, sources: Sequence[str], targets: Sequence[str]) -> "list[ScoredLine]":
+        """Return the log-probability of each target given its source, token by token, computed in fp32 by PyTorch."""
+        from s2s.decoding.scoring import score_lines
+
+        return score_lines(reference_translator(self.version, resolve_device(self._device)), sources, targets)
+
+    def close(self) -> None:
+        """Release the device."""
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def load(
+    model: str, *, engine: EngineName = "auto", precision: str = "auto", device: str = "auto", wait: bool = False
+) -> Model:
+    """Load a published model: `name` (its newest version), `name:3` or `name@alias`.
+
+    Args:
+        engine: auto (CTranslate2 if it supports the model, else PyTorch), pytorch or ctranslate2.
+        precision: auto, fp32, bf16, or with CTranslate2 also int8.
+        device: auto, cpu, cuda or cuda:N.
+        wait: wait for a busy device instead of raising.
+
+    Raises:
+        UsageError: there is no such model.
+        ResourceError: the device is busy or missing.
+    """
+    version = Registry.default().resolve(model)
+    config = TranslatorConfig([version.reference], "s2s.load", engine, precision, device, wait)
+    with ExitStack() as resources:
+        translator = resources.enter_context(load_translator(config))
+        return Model(version, translator, "cpu" if device == "auto" else device, resources.pop_all())
+
+
+def train(
+    recipe: str | PathLike[str],
+    *,
+    overrides: Sequence[str] = (),
+    device: str = "auto",
+    wait: bool = False,
+    fresh: bool = False,
+) -> Version:
+    """Train a recipe and return the published version; if it is published already, return that.
+
+    Args:
+        recipe: a file, or the name of a built-in recipe.
+        overrides: values of keys, `"training.lr=1e-3"`.
+        device: auto, cpu, cuda or cuda:N.
+        wait: wait for a busy device instead of raising.
+        fresh: train anew even if the recipe was trained before.
+
+    Raises:
+        UsageError: the recipe is invalid.
+        ResourceError: the device is busy, or an unfinished run of this recipe exists.
+    """
+    from s2s.training.runs.lifecycle import train as run
+
+    return run(load_recipe(fspath(recipe), overrides), device=device, wait=wait, fresh=fresh)

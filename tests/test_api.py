@@ -1,0 +1,68 @@
+"""The Python API as a notebook uses it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import s2s
+from s2s.errors import UsageError
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_all_names_exist() -> None:
+    assert {name for name in s2s.__all__ if not hasattr(s2s, name)} == set()
+    assert set(s2s.__all__) <= set(dir(s2s))
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = s2s.nothing
+
+
+def test_import_is_light() -> None:
+    code = "import sys, s2s; print(sorted({'torch', 'pydantic', 'rich', 'numpy'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
+
+
+def test_translate_and_score(trained_home: Path) -> None:
+    with s2s.load("numbers-attention", device="cpu") as model:
+        first, blank = model.translate(["zwei", ""], attention=True)
+        (scored,) = model.score(["zwei"], [first.text])
+    assert len(first.attention) == len(first.tokens)
+    assert (blank.text, blank.tokens) == ("", ())
+    assert scored.log_probability < 0
+
+
+def test_a_translation_shows_itself_in_a_notebook(trained_home: Path) -> None:
+    with s2s.load("numbers-attention", device="cpu") as model:
+        (plain,), (shown,) = model.translate(["<b>"]), model.translate(["zwei"], attention=True)
+    assert "<svg" not in plain._repr_html_()
+    assert "<svg" in shown._repr_html_()
+
+
+def test_attention_of_a_model_without_it_is_refused(trained_home: Path) -> None:
+    with s2s.load("numbers-bottleneck", device="cpu") as model, pytest.raises(UsageError, match="attention"):
+        model.translate(["zwei"], attention=True)
+
+
+def test_a_closed_model_frees_the_device(trained_home: Path) -> None:
+    from s2s.devices.leases import holders
+
+    model = s2s.load("numbers-bottleneck", device="cpu")
+    assert len(holders()) == 1
+    model.close()
+    assert holders() == []
+
+
+def test_train_returns_the_published_version(trained_home: Path, tiny: list[str]) -> None:
+    assert s2s.train("numbers/attention", overrides=tiny, device="cpu").reference == "numbers-attention:1"
+
+
+def test_readme_example(trained_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert capsys.readouterr().out.count("\n") == 2
+    names["model"].close()  # type: ignore[attr-defined]
