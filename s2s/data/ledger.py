@@ -103,7 +103,7 @@ def overlap_warning(ledger: dict[str, Any]) -> str | None:
     if not source["count"]:
         return None
     return (
-        f"warning: {source['count']:,} of {split['kept']:,} test sentences also stand in training,"
+        f"{source['count']:,} of {split['kept']:,} test sentences also stand in training,"
         f" {pair['count']:,} of them with the same translation (the first: {source['examples'][0]['line']});"
         " s2s data inspect shows more"
     )

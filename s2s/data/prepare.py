@@ -65,9 +65,10 @@ def prepare_corpus(
                 with new_directory(directory) as new:
                     _Builder(data, tokenizer, new, inputs).build(key, tokenizer_model)
                 corpus = Corpus.open(directory)
-    for warning in (dropped_warning(corpus.ledger), overlap_warning(corpus.ledger)):
-        if warning:
-            log.warning(warning)
+    if dropped := dropped_warning(corpus.ledger):
+        log.info(dropped)
+    if overlap := overlap_warning(corpus.ledger):
+        log.warning(overlap)
     return corpus
 
 

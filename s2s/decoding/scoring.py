@@ -53,7 +53,7 @@ class ScoredLine:
 
     def as_json(self, tokens: bool) -> dict[str, Any]:
         """What `--json` prints of it."""
-        line = {"log_probability": round(self.log_probability, 6), "tokens": len(self.tokens), "bytes": self.size}
+        line = {"log_probability": round(self.log_probability, 6), "length": len(self.tokens), "bytes": self.size}
         if not tokens:
             return line
         each = zip(self.tokens, self.log_probabilities, strict=True)

@@ -47,7 +47,7 @@ def differing(sources: list[str], outputs: list[str]) -> list[tuple[str, str, st
     from s2s.decoding.loading import TranslatorConfig, loaded_translator
 
     chosen = random.Random(1).sample(range(len(sources)), SAMPLE)
-    with loaded_translator(TranslatorConfig([MODEL], "bench", decoding={"beam_size": 1}), print) as translator:
+    with loaded_translator(TranslatorConfig([MODEL], "bench", decoding={"beam_size": 1})) as translator:
         alone = {number: translator.translate([sources[number]])[0].text for number in chosen}
     return [(sources[n], outputs[n], text) for n, text in alone.items() if text != outputs[n]]
 
@@ -57,7 +57,7 @@ def is_near_tie(source: str, one: str, other: str) -> bool:
     from s2s.decoding.loading import loaded_reference
     from s2s.decoding.scoring import score_lines
 
-    with loaded_reference(MODEL, "cpu", True, "bench", print) as translator:
+    with loaded_reference(MODEL, "cpu", True, "bench") as translator:
         scored = score_lines(translator, [source, source], [one, other])
     pairs = zip(*(zip(line.tokens, line.log_probabilities, strict=True) for line in scored), strict=False)
     gap = next(abs(p - q) for (token, p), (beside, q) in pairs if token != beside)

@@ -58,7 +58,7 @@ def test_a_translation_has_the_score_that_translate_gives(in_directory: Path, ru
     ]
     assert len({line["log_probability"] for _, line in ended}) > 5
     for score, line in ended:
-        assert score * line["tokens"] == pytest.approx(line["log_probability"], abs=1e-4)
+        assert score * line["length"] == pytest.approx(line["log_probability"], abs=1e-4)
 
 
 def test_a_line_for_each_pair_and_its_tokens_add_up_to_it(pairs: Path, run: Callable) -> None:
@@ -84,12 +84,12 @@ def test_json_lines(pairs: Path, run: Callable) -> None:
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert [row["log_probability"] for row in rows] == pytest.approx(plain, abs=1e-4)
     assert [row["bytes"] for row in rows] == [len(text.encode()) for text in TARGETS]
-    assert all(row.keys() == {"log_probability", "tokens", "bytes"} for row in rows)
+    assert all(row.keys() == {"log_probability", "length", "bytes"} for row in rows)
     assert "perplexity" in done.err
     for row in map(
         json.loads, run("score", "numbers-attention", "s.de", "t.en", "--json", "--tokens").out.splitlines()
     ):
-        assert len(row["tokens"]) == row["tokens"]
+        assert len(row["tokens"]) == row["length"]
         assert sum(token["log_probability"] for token in row["tokens"]) == pytest.approx(
             row["log_probability"], abs=1e-5 * row["tokens"]
         )

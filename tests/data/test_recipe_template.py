@@ -100,4 +100,4 @@ def test_small_corpora_have_small_networks_and_many_passes():
     )
     assert small["model"]["encoder"]["hidden_size"] < large["model"]["encoder"]["hidden_size"]
     assert small["training"]["batch_tokens"] < large["training"]["batch_tokens"]
-    assert int(small["training"]["limit"].split()[0]) > int(large["training"]["limit"].split()[0])
+    assert int(small["training"]["stop_after"].split()[0]) > int(large["training"]["stop_after"].split()[0])

@@ -341,9 +341,7 @@ class TestConverted:
         recipe = json.loads(files["recipe.json"])
         recipe["model"]["embedding_size"] = 14
         other = Registry.default().publish("tiny", files | {"recipe.json": json.dumps(recipe).encode()}, card)
-        with pytest.raises(
-            ArtefactError, match="tiny:2: need_attention and recipe do not fit together: weight has shape"
-        ):
+        with pytest.raises(ArtefactError, match="tiny:2: weights and recipe do not fit together: weight has shape"):
             converted(other, "fp32")
 
     @pytest.mark.usefixtures("trained_home")

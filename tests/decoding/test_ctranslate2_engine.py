@@ -29,7 +29,7 @@ def searched(published: None) -> Search:
         engine: str, *, nbest: int = 1, need_attention: bool = False, **options: object
     ) -> list[list[Hypothesis]]:
         config = TranslatorConfig(["numbers-transformer"], "test", engine=engine, precision="fp32", decoding=options)  # type: ignore[arg-type]
-        with loaded_translator(config, print) as translator:
+        with loaded_translator(config) as translator:
             assert engine in translator.engine.describe().lower()
             tokens = translator.encode(LINES)
             request = Request(tokens, translator.recipe.decoding, nbest=nbest, need_attention=need_attention)

@@ -1,5 +1,6 @@
 """Which engine is chosen, and why; models that do not go together."""
 
+import logging
 import subprocess
 import sys
 
@@ -18,16 +19,24 @@ def published(trained_home: object, transformer: dict[str, bytes], card: Card) -
 
 def chosen(*models: str, **config: object) -> tuple[str, list[str]]:
     """The engine in words, and what `-v` says."""
-    said: list[str] = []
-    with loaded_translator(TranslatorConfig(models, "test", **config), print, said.append) as translator:  # type: ignore[arg-type]
-        return translator.engine.describe(), said
+    messages: list[str] = []
+    handler, logger = logging.Handler(), logging.getLogger("s2s.decoding.loading")
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        with loaded_translator(TranslatorConfig(models, "test", **config)) as translator:  # type: ignore[arg-type]
+            return translator.engine.describe(), messages
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
 
 
 def test_transformers_go_to_ctranslate_and_others_to_pytorch() -> None:
     assert chosen("numbers-transformer")[0] == "CTranslate2, int8"
     engine, said = chosen("numbers-attention")
     assert engine == "PyTorch, fp32"
-    assert said[0] == "not CTranslate2: its encoder is no Transformer"
+    assert said[0] == "using PyTorch: its encoder is no Transformer"
     assert said[1].startswith("PyTorch, fp32, cpu; beam 2")
 
 

@@ -23,7 +23,7 @@ TARGETS = ["twenty-one", "three", "", "  ", "nine hundred and eighty-eight ; 3 M
 
 @pytest.fixture
 def translator(trained_home: Path) -> Iterator[Translator[PyTorchEngine]]:
-    with loaded_reference("numbers-attention", "cpu", False, "test", lambda _: None) as found:
+    with loaded_reference("numbers-attention", "cpu", False, "test") as found:
         yield found
 
 
@@ -66,8 +66,8 @@ def test_words_are_those_between_spaces(translator: Translator[PyTorchEngine]) -
 def test_tokens_and_their_figures_can_be_read_back() -> None:
     tokens = ("▁a", "\t", "\u2028", "▁", "<unk>", "</s>")
     line = ScoredLine(tokens, (-0.25, -1e-7, -2.0, -3.5, -10.0, -0.0), 9)
-    total, _, tokens = line.as_text(tokens=True).partition("\t")
-    fields = tokens.split(" ")
+    total, _, text = line.as_text(tokens=True).partition("\t")
+    fields = text.split(" ")
     assert tuple(fields[::2]) == tokens
     assert fields[1::2] == ["-0.2500", "0.0000", "-2.0000", "-3.5000", "-10.0000", "0.0000"]
     assert total == line.as_text(tokens=False) == "-15.7500"

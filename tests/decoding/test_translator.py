@@ -88,5 +88,5 @@ class TestTranslator:
         mixed = Registry.default().publish(
             "mixed", files | {"weights.safetensors": bottleneck.read("weights.safetensors")}, attention.card
         )
-        with pytest.raises(ArtefactError, match="mixed:1: need_attention and recipe do not fit together"):
+        with pytest.raises(ArtefactError, match="mixed:1: weights and recipe do not fit together"):
             reference_translator(mixed, torch.device("cpu"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from s2s.devices import runtime, select
+from s2s.devices import select
 from s2s.devices.runtime import cpu_features, machine, usable_threads, versions
 from s2s.devices.select import available_devices, choose_precision, device_identity, device_named
 from s2s.errors import ResourceError, UsageError
@@ -95,12 +95,12 @@ def test_a_device_that_is_not_here(monkeypatch, name):
     ],
 )
 def test_precision(monkeypatch, wanted, features, precision):
-    monkeypatch.setattr(runtime, "cpu_features", lambda: features)
+    monkeypatch.setattr(select, "cpu_features", lambda: features)
     assert choose_precision(wanted, torch.device("cpu")) == precision
 
 
 def test_a_small_network_computes_in_fp32_unless_told_otherwise(monkeypatch):
-    monkeypatch.setattr(runtime, "cpu_features", lambda: ["avx512_bf16"])
+    monkeypatch.setattr(select, "cpu_features", lambda: ["avx512_bf16"])
     found = [choose_precision("auto", torch.device("cpu"), size) for size in (999_999, 1_000_000)]
     assert found == ["fp32", "bf16"]
     assert choose_precision("bf16", torch.device("cpu"), 5) == "bf16"

@@ -20,7 +20,7 @@ def parameters(tied: str, context: str) -> int:
 
 
 @pytest.mark.parametrize(("tied", "tables"), [("all", 1), ("target", 2), ("none", 3)])
-@pytest.mark.parametrize("context", ["summary", "attention"])
+@pytest.mark.parametrize("context", ["fixed", "attention"])
 def test_parameters_are_those_of_the_equations(tied: str, tables: int, context: str) -> None:
     D = 2 * W  # both directions
     encoder = 2 * (3 * W * E + 3 * W * W + 2 * 3 * W)  # input, state, two biases, in each direction

@@ -94,7 +94,9 @@ def test_keys_by_name_by_table_and_by_last_name(name, count):
     assert len(keys_named(name)) == count
 
 
-@pytest.mark.parametrize(("name", "near"), [("training.lrs", "training.lr"), ("beem", "beam_size"), ("modle", "model")])
+@pytest.mark.parametrize(
+    ("name", "near"), [("training.lrs", "training.lr"), ("bem_size", "beam_size"), ("modle", "model")]
+)
 def test_an_unknown_name_has_neighbours(name, near):
     with pytest.raises(UsageError) as caught:
         keys_named(name)

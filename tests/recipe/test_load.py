@@ -9,7 +9,7 @@ from s2s.recipe.load import builtin_recipes, find_recipe, load_recipe, parse_rec
 from s2s.recipe.model import RnnEncoderOptions, TransformerEncoderOptions
 
 SMALL = "name = 'small'\n[data]\nkind = 'generator'\n[training]\nlr = 0.5\nwarmup = 7\n"
-GATED = f"{SMALL}[model.encoder]\ncell = 'lstm'\nwidth = 24\n[model.decoder]\ncell = 'lstm'\nwidth = 48\n"
+GATED = f"{SMALL}[model.encoder]\ncell = 'lstm'\nhidden_size = 24\n[model.decoder]\ncell = 'lstm'\nhidden_size = 48\n"
 FROZEN = Path(__file__).parent / "frozen" / "recipe-1.json"
 CELLS = sorted((builtin_recipes()["numbers/attention"].parent / "cells").glob("*.json"))
 
@@ -159,7 +159,7 @@ def test_a_table_of_another_family_replaces_the_one_it_extends(gated):
 
 
 def test_a_table_of_the_same_family_is_laid_over(gated):
-    (gated / "blocks.toml").write_text("extends = 'lstm.toml'\n[model.encoder]\nfamily = 'rnn'\nwidth = 20\n")
+    (gated / "blocks.toml").write_text("extends = 'lstm.toml'\n[model.encoder]\nfamily = 'rnn'\nhidden_size = 20\n")
     (gated / "more.toml").write_text("extends = 'blocks.toml'\n[model.encoder]\nlayers = 2\n")
     encoder = load_recipe("more.toml").model.encoder
     assert (encoder.cell, encoder.hidden_size, encoder.layers) == ("lstm", 20, 2)

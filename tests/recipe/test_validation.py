@@ -58,8 +58,8 @@ def test_what_is_missing_is_named(small):
     ("overrides", "message", "hint"),
     [
         (
-            ["model.encoder.widht=3"],
-            "model.encoder.widht: no such key; did you mean width?",
+            ["model.encoder.hiden_size=3"],
+            "model.encoder.hiden_size: no such key; did you mean hidden_size?",
             "s2s explain model.encoder",
         ),
         ([BLOCKS, "model.encoder.layer=3"], "model.encoder.layer: no such key; did you mean layers?", "s2s explain"),

@@ -51,7 +51,7 @@ def test_what_nothing_is_known_of_has_no_panel_and_no_letter():
 
 def test_a_curve_stands_where_its_figures_are():
     rising = RunCurves("rising", bleu=[(0, 0.0), (100, 100.0)])
-    lines = [line.partition("┤")[2] or line.partition("│")[2] for line in drawn(rising, hidden_size=44)[1:11]]
+    lines = [line.partition("┤")[2] or line.partition("│")[2] for line in drawn(rising, width=44)[1:11]]
     first = [re.search(r"[\u2800-\u28ffA]", line).start() for line in lines]
     assert first == sorted(first, reverse=True)
     assert lines[-1][0] != " "

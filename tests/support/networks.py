@@ -18,7 +18,7 @@ from s2s.recipe.model import (
 B, S = 3, 5
 LENGTHS = torch.tensor([5, 2, 4])
 FAMILIES = {
-    "summary": (RnnEncoderOptions(hidden_size=4), RnnDecoderOptions(hidden_size=9, context="fixed")),
+    "fixed": (RnnEncoderOptions(hidden_size=4), RnnDecoderOptions(hidden_size=9, context="fixed")),
     "attention": (RnnEncoderOptions(hidden_size=4), RnnDecoderOptions(hidden_size=9, context="attention")),
     "luong": (
         RnnEncoderOptions(hidden_size=4, cell="lstm"),
@@ -50,5 +50,5 @@ def source(vocabulary: int) -> TokenInput:
 
 def constraints(most: list[int], **given: object) -> Constraints:
     """The most tokens of each sentence, and what else is given."""
-    nothing = {"fewest": torch.zeros(len(most)), "beginning": torch.zeros(len(most), 0, dtype=torch.long)}
+    nothing = {"fewest": torch.zeros(len(most)), "prefix": torch.zeros(len(most), 0, dtype=torch.long)}
     return Constraints(most=torch.tensor(most), **(nothing | given))  # type: ignore[arg-type]

@@ -34,7 +34,7 @@ def test_drawn_by_the_probabilities_of_the_model(model: bytes, alpha: float) -> 
     from sentencepiece import SentencePieceProcessor
 
     processor = SentencePieceProcessor(model_proto=model)
-    tokens = [processor.id_to_token(number) for number in range(4, processor.vocab_size())]
+    tokens = [processor.id_to_piece(number) for number in range(4, processor.vocab_size())]
     scores = {token: processor.get_score(number) for number, token in enumerate(tokens, 4)}
     found = {text: segmentations(f"▁{text}", scores) for text in TEXTS[:30]}
     word, ways = max(((word, ways) for word, ways in found.items() if len(ways) <= MOST), key=lambda one: len(one[1]))

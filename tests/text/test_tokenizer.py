@@ -151,15 +151,15 @@ def test_a_vocabulary_larger_than_the_text_gives_names_the_largest(algorithm: st
     # with "auto" the size that does has no room for bytes, though the one asked for has
     wrong = options(8000, algorithm=algorithm, byte_fallback=byte_fallback)
     right = suggested(TEXTS, wrong, "tokenizer.vocab_size is 8000, but")
-    assert Tokenizer(train_tokenizer(TEXTS, right)).size == right.vocabulary
-    suggested(TEXTS, right.model_copy(update={"vocab_size": right.vocabulary + 1}), f"{right.vocabulary}")
+    assert Tokenizer(train_tokenizer(TEXTS, right)).size == right.vocab_size
+    suggested(TEXTS, right.model_copy(update={"vocab_size": right.vocab_size + 1}), f"{right.vocab_size}")
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe", "char"])
 def test_a_vocabulary_smaller_than_the_alphabet_names_the_smallest(algorithm: str):
     right = suggested(TEXTS, options(9, algorithm=algorithm), "tokenizer.vocab_size is 9, but")
-    assert Tokenizer(train_tokenizer(TEXTS, right)).size == right.vocabulary
-    suggested(TEXTS, right.model_copy(update={"vocab_size": right.vocabulary - 1}), f"{right.vocabulary}")
+    assert Tokenizer(train_tokenizer(TEXTS, right)).size == right.vocab_size
+    suggested(TEXTS, right.model_copy(update={"vocab_size": right.vocab_size - 1}), f"{right.vocab_size}")
 
 
 def test_the_smallest_vocabulary_of_a_large_alphabet_has_room_for_bytes():
