@@ -14,6 +14,7 @@ class TrainingBatches:
 
     def __init__(self, split: Split, tokenizer: Tokenizer, options: TrainingOptions) -> None:
         self.split = split
+        self.tokenizer = tokenizer
         self.options = options
         alpha = options.subword_regularization
         self._sampler = tokenizer.sampler(alpha) if alpha else None

@@ -45,7 +45,7 @@ def tiny_train(trained_home: Path, tiny: list[str]) -> Callable[..., Version]:
 
 @pytest.fixture
 def interrupted_run(tiny_train: Callable[..., Version], interrupted: Callable[[int], None]) -> Callable[..., Path]:
-    """Return a function that interrupts a training and returns its run: `interrupted_run("training.ema=0.9", after=6)`."""
+    """Return a function that interrupts a training and returns the run: `interrupted_run(*settings, after=6)`."""
 
     def call(*settings: str, after: int = 6, name: str = "again", **arguments: Any) -> Path:
         interrupted(after)

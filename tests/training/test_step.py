@@ -21,10 +21,10 @@ from s2s.models.interface import BOS, EOS, PAD, UNK, Batch
 from s2s.recipe.model import ModelOptions, RnnDecoderOptions, RnnEncoderOptions
 from s2s.recipe.training import TrainingOptions
 from s2s.registry.version import Version
+from s2s.training import trainer
 from s2s.training.distributed import DistributedContext
 from s2s.training.runs.lifecycle import resume
 from s2s.training.runs.record import read_run, runs_directory
-from s2s.training import trainer
 from s2s.training.step import Learner, StepResult, train_step_within_memory, with_word_dropout
 
 V = 19

@@ -16,9 +16,9 @@ from s2s.recipe.load import load_recipe
 from s2s.registry.version import Version
 from s2s.text.tokenizer import Tokenizer
 from s2s.training import trainer
+from s2s.training.batches import TrainingBatches
 from s2s.training.runs.lifecycle import resume
 from s2s.training.runs.record import read_run, runs_directory
-from s2s.training.batches import TrainingBatches
 from s2s.training.step import StepResult, train_step_within_memory
 
 QUIET = {"wait": False}
@@ -97,7 +97,7 @@ def test_resuming_a_run_limited_in_minutes_warns(
     interrupted(5)
     with pytest.raises(KeyboardInterrupt):
         resume(directory.name, **QUIET)
-    assert said == ["the limit is in minutes: the run ends elsewhere than if it had not been stopped"]
+    assert sum("limit is in minutes" in text for text in said) == 1
 
 
 def test_patience_ends_training_without_improvement(tiny_train: Callable[..., Version]) -> None:
@@ -121,18 +121,16 @@ def test_best_checkpoint_follows_best_metric(by: str, tiny_train: Callable[..., 
 def test_subword_regularization_samples_each_epoch_reproducibly(
     tiny_train: Callable[..., Version],
     interrupted_run: Callable[..., Path],
-    trained_home: Path,
 ) -> None:
     drawn: list[tuple[int, dict[str, list[int]]]] = []
     sentences = TrainingBatches.sentences
-    tokenizer = Tokenizer(corpus_of(trained_home).tokenizer)
 
     def recorded(self: TrainingBatches, epoch: int, index: int) -> object:
         sources, targets = sentences(self, epoch, index)
         texts = self.split.texts(self.of_epoch(epoch)[index])
         drawn.append((epoch, dict(zip(texts[0], map(list, sources), strict=True))))
-        assert tokenizer.decode([list(source) for source in sources]) == texts[0]
-        assert tokenizer.decode([list(target) for target in targets]) == texts[1]
+        assert self.tokenizer.decode([list(source) for source in sources]) == texts[0]
+        assert self.tokenizer.decode([list(target) for target in targets]) == texts[1]
         return sources, targets
 
     plain = ["data.generator.train=120", "training.stop_after=2 epochs"]
