@@ -117,7 +117,8 @@ def train(recipe: str, *settings: str) -> None:
 
 def show(name: str, timings: list[Timing], baseline: list[Timing] | None = None, rival: str = "") -> None:
     """Print median speed and length, and the median of the ratios within a repetition."""
-    line = f"{name:36} {statistics.median(t.speed for t in timings):8,.0f} words/s  {timings[0].length:5.1f} words per line"
+    speed = statistics.median(t.speed for t in timings)
+    line = f"{name:36} {speed:8,.0f} words/s  {timings[0].length:5.1f} words per line"
     if baseline:
         ratio = statistics.median(t.speed / other.speed for t, other in zip(timings, baseline, strict=True))
         line += f"   {ratio:.2f} × {rival}"

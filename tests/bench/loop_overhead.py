@@ -102,7 +102,7 @@ def main() -> None:
         ratios.append(whole / bare)
         print(f"bare {bare:.2f} s, whole {whole:.2f} s: {ratios[-1] - 1:+.1%}")
     print(
-        f"logging, checkpoints and progress cost {statistics.median(ratios) - 1:+.1%} (median of {options.repetitions})"
+        f"overhead {statistics.median(ratios) - 1:+.1%} (median of {options.repetitions})"
     )
 
 
