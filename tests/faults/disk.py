@@ -56,7 +56,7 @@ class Disk:
                 del directory.entries[name]
 
     def left(self, *, names: bool) -> dict[str, bytes | None]:
-        """Return what survives a power failure, path → content (None: a directory), unsynced `names` included or not."""
+        """Return what survives a power failure, path → content (None: directory), unsynced `names` included or not."""
         return dict(_walk(self.top, "", names=names))
 
     def _place(self, path: str) -> tuple[Directory, str]:

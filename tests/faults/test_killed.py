@@ -96,7 +96,7 @@ def test_killed_at_random_moments(
 
 
 def digest_or_none(home: Path) -> str | None:
-    """The digest of what is published, if anything is."""
+    """Return the digest of the published model, or None."""
     return digest(home) if "again" in Registry(home / "registry").names() else None
 
 
