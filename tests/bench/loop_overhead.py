@@ -101,9 +101,7 @@ def main() -> None:
         bare, whole = bare_seconds(recipe, corpus, options.updates), whole_seconds(recipe, corpus)
         ratios.append(whole / bare)
         print(f"bare {bare:.2f} s, whole {whole:.2f} s: {ratios[-1] - 1:+.1%}")
-    print(
-        f"overhead {statistics.median(ratios) - 1:+.1%} (median of {options.repetitions})"
-    )
+    print(f"overhead {statistics.median(ratios) - 1:+.1%} (median of {options.repetitions})")
 
 
 if __name__ == "__main__":

@@ -80,9 +80,7 @@ def main() -> int:
     outputs = (directory / "many").read_text().splitlines()
     other = differing(sources, outputs)
     near = sum(is_near_tie(*lines) for lines in other)
-    print(
-        f"{len(outputs):,} lines out; {len(other)} of {SAMPLE:,} differ when translated alone, {near} are near-ties"
-    )
+    print(f"{len(outputs):,} lines out; {len(other)} of {SAMPLE:,} differ when translated alone, {near} are near-ties")
     print(f"peak memory {many / few:.2f} times that of {FEW:,} lines")
     holds = len(outputs) == options.count and near == len(other) and many < MEMORY and many <= FLAT * few
     return 0 if holds else 1
