@@ -1,4 +1,4 @@
-"""Averages of weights: a moving one along the training, and the mean of several checkpoints."""
+"""Weight averaging: an exponential moving average during training, and the mean of several checkpoints."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,8 @@ Weights = dict[str, Tensor]
 class MovingAverage:
     """w̄ ← d w̄ + (1 − d) w after each update (Polyak and Juditsky 1992, exponentially weighted).
 
-    d rises with the updates t as (1 + t) / (10 + t) up to `decay`, so that the first weights, which are random, are
-    soon forgotten.
+    d grows with the update t as (1 + t) / (10 + t), up to `decay`, so that the random initial weights are soon
+    forgotten.
     """
 
     def __init__(self, network: EncoderDecoder, decay: float) -> None:
@@ -24,19 +24,19 @@ class MovingAverage:
         self.weights: Weights = {name: value.clone() for name, value in network.weights().items()}
 
     @torch.no_grad()
-    def add(self, update: int) -> None:
-        """Take in the network's weights after its update number `update` (from 1)."""
-        decay = min(self.decay, (1 + update) / (10 + update))
+    def update(self, number: int) -> None:
+        """Add the network's weights after update `number` (from 1)."""
+        decay = min(self.decay, (1 + number) / (10 + number))
         torch._foreach_lerp_(list(self.weights.values()), list(self.network.weights().values()), 1 - decay)
 
-    def load(self, weights: Weights) -> None:
-        """Go on from an average that was kept."""
+    def load_weights(self, weights: Weights) -> None:
+        """Restore a stored average."""
         for name, value in self.weights.items():
             value.copy_(weights[name])
 
     @contextlib.contextmanager
-    def in_place(self) -> Iterator[None]:
-        """The network has the average as its weights while the block runs."""
+    def swapped_in(self) -> Iterator[None]:
+        """Use the average as the network's weights inside the block."""
         own = {name: value.clone() for name, value in self.network.weights().items()}
         self.network.load_weights(self.weights)
         try:
@@ -45,9 +45,9 @@ class MovingAverage:
             self.network.load_weights(own)
 
 
-def mean_of(several: Sequence[Weights]) -> Weights:
-    """The mean of the weights of several checkpoints, summed in fp64 (Junczys-Dowmunt et al. 2016, section 3.1)."""
+def average_weights(checkpoints: Sequence[Weights]) -> Weights:
+    """Return the mean of several checkpoints, summed in fp64 (Junczys-Dowmunt et al. 2016, section 3.1)."""
     return {
-        name: torch.stack([weights[name] for weights in several]).double().mean(0).to(value.dtype)
-        for name, value in several[0].items()
+        name: torch.stack([weights[name] for weights in checkpoints]).double().mean(0).to(value.dtype)
+        for name, value in checkpoints[0].items()
     }

@@ -1,7 +1,7 @@
-"""Several processes that train one model: which of them this is, and what they agree on.
+"""Data-parallel training with several processes: the role of this one, and how they agree on values.
 
-torchrun starts them, or `launch`, which calls torchrun's own launcher. Gradients are exchanged by
-DistributedDataParallel; what is here goes over gloo, by the processors.
+torchrun starts the processes, or `launch`, which calls torchrun's own launcher. DistributedDataParallel exchanges the
+gradients; the collectives here use gloo, on the CPU.
 """
 
 import contextlib
@@ -20,25 +20,22 @@ from torch import distributed
 from s2s.errors import S2SError, StoppedError
 
 T = TypeVar("T")
-PATIENCE = timedelta(days=1)  # others wait while the first process validates, or prepares the data
+TIMEOUT = timedelta(days=1)  # the other processes wait while the main one validates or prepares the data
 
 
 @dataclass(frozen=True, slots=True)
 class DistributedContext:
-    """The processes of a training: the number of this one (rank) and how many there are, in all and on this host.
+    """The role of this process among those that train one model together."""
 
-    `launched`: they were started by torchrun.
-    """
-
-    rank: int = 0
-    size: int = 1
-    local_rank: int = 0
-    local_size: int = 1
-    launched: bool = False
+    rank: int = 0  # number of this process
+    size: int = 1  # number of processes
+    local_rank: int = 0  # number of this process on its host
+    local_size: int = 1  # number of processes on its host
+    launched: bool = False  # started by torchrun
 
     @classmethod
     def current(cls) -> "DistributedContext":
-        """As torchrun says it in the environment."""
+        """Return the context that torchrun set in the environment, or that of a single process."""
         if "TORCHELASTIC_RUN_ID" not in os.environ:
             return cls()
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
@@ -47,51 +44,51 @@ class DistributedContext:
 
     @property
     def main(self) -> bool:
-        """Whether this process is the one that speaks and writes."""
+        """True in the process that logs and writes files."""
         return self.rank == 0
 
     def shard(self, count: int) -> range:
-        """Which of `count` sentences this process computes: every size-th, as they are sorted by length."""
+        """Return which of `count` sentences this process computes: every size-th, as they are sorted by length."""
         return range(self.rank, count, self.size)
 
-    def broadcast_from_main(self, make: Callable[[], T]) -> T:
-        """What `make` gives in the first process, in all of them; the others wait for it."""
+    def broadcast_from_main(self, compute: Callable[[], T]) -> T:
+        """Return in all processes what `compute` returns in the main one; the others wait for it."""
         if self.size == 1:
-            return make()
-        values = [make() if self.main else None]
+            return compute()
+        values = [compute() if self.main else None]
         distributed.broadcast_object_list(values, src=0, device=torch.device("cpu"))
         return cast(T, values[0])
 
     def all_gather(self, value: T) -> list[T]:
-        """The values of all processes, in their order; in all of them."""
+        """Return the values of all processes, by rank."""
         values = [value] * self.size
         if self.size > 1:
             distributed.all_gather_object(values, value)
         return values
 
     def all_reduce_max(self, value: int) -> int:
-        """The largest of all processes' values."""
-        return int(_reduced(value, distributed.ReduceOp.MAX)) if self.size > 1 else value
+        """Return the largest of all processes' values."""
+        return int(_all_reduce(value, distributed.ReduceOp.MAX)) if self.size > 1 else value
 
     def all_reduce_sum(self, value: float) -> float:
-        """The sum of all processes' values."""
-        return _reduced(value, distributed.ReduceOp.SUM) if self.size > 1 else value
+        """Return the sum of all processes' values."""
+        return _all_reduce(value, distributed.ReduceOp.SUM) if self.size > 1 else value
 
 
-def _reduced(value: float, how: "distributed.ReduceOp.RedOpType") -> float:
+def _all_reduce(value: float, operation: "distributed.ReduceOp.RedOpType") -> float:
     tensor = torch.tensor(value, dtype=torch.float64)
-    distributed.all_reduce(tensor, how)
+    distributed.all_reduce(tensor, operation)
     return tensor.item()
 
 
 @contextlib.contextmanager
-def joined(world: DistributedContext) -> Iterator[None]:
-    """Be connected to the other processes while the block runs."""
-    if world.size == 1:
+def process_group(context: DistributedContext) -> Iterator[None]:
+    """Connect to the other processes inside the block; a single process needs no connection."""
+    if context.size == 1:
         yield
         return
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    distributed.init_process_group(backend, timeout=PATIENCE)
+    distributed.init_process_group(backend, timeout=TIMEOUT)
     try:
         yield
     finally:
@@ -99,17 +96,15 @@ def joined(world: DistributedContext) -> Iterator[None]:
 
 
 def launch(processes: int) -> None:
-    """Run this very command in several processes of this host, by torchrun's launcher.
+    """Run this command in several processes on this host, with torchrun's launcher.
 
-    Raises: S2SError with the first failed process's exit code; it has said why itself. StoppedError after a signal,
-    which the processes have answered.
+    Raises: S2SError with the exit code of the first process that failed; StoppedError after a signal. In both cases
+    the processes have already reported the reason.
     """
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)  # of the launcher, whose loggers have levels of their own: the processes speak
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -121,7 +116,8 @@ def launch(processes: int) -> None:
         monitor_interval=0.2,
     )
     try:
-        elastic_launch(config, sys.executable)("-m", "s2s", *sys.argv[1:])
+        with _quiet_launcher():
+            elastic_launch(config, sys.executable)("-m", "s2s", *sys.argv[1:])
     except SignalException as stopped:
         raise StoppedError(stopped.sigval, told=True) from stopped
     except ChildFailedError as error:
@@ -129,8 +125,17 @@ def launch(processes: int) -> None:
         code = failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
         if code > 128:
             raise StoppedError(code - 128, told=True) from error
-        failed = S2SError(f"process {failure.local_rank} of {processes} failed", "what it said stands above")
+        failed = S2SError(f"process {failure.local_rank} of {processes} failed", "see its error message above")
         failed.exit_code = code
         raise failed from error
+
+
+@contextlib.contextmanager
+def _quiet_launcher() -> Iterator[None]:
+    """Silence the launcher, whose loggers set their own levels: the processes themselves report what happens."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
     finally:
         logging.disable(before)

@@ -1,4 +1,4 @@
-"""Memory: whether the worst batch that a corpus can give fits a device, before anything is filled."""
+"""Memory: check that the largest possible batch of a corpus fits the device, before training fills it."""
 
 import numpy as np
 
@@ -10,11 +10,11 @@ from s2s.errors import ResourceError
 from s2s.models.profile import Shape, meta_model, training_cost, training_memory
 from s2s.recipe.recipe import Recipe
 
-ROOM = 0.8  # of what is free: the estimate knows nothing of what libraries take for themselves
+SAFETY = 0.8  # usable fraction of the free memory: the estimate does not include what libraries allocate
 
 
 def worst_shapes(split: Split, tokens: int) -> list[Shape]:
-    """The fullest batch of the longest sentences, and the fullest of all, when `tokens` are computed at once."""
+    """Return the largest batch of the longest sentences, and the largest of all, with `tokens` computed at once."""
     lengths = np.sort(np.maximum(split.source_lengths, split.target_lengths) + 1)[::-1]
     parts = cut_batches(lengths, np.arange(len(lengths)), tokens)
     shapes = [Shape(len(part), int(lengths[part[0]])) for part in parts]
@@ -22,9 +22,9 @@ def worst_shapes(split: Split, tokens: int) -> list[Shape]:
 
 
 def memory_needed(recipe: Recipe, split: Split, tokens: int, precision: Precision) -> int:
-    """Bytes that training takes at most when `tokens` are computed at once: weights, gradients, moments, activations.
+    """Return the peak bytes of training with `tokens` computed at once: weights, gradients, optimizer, activations.
 
-    An estimate, from the shapes alone (see `models/size.py`).
+    An estimate from the shapes alone (see `models/profile.py`).
     """
     network = meta_model(recipe)
     work = max(training_cost(network, shape, precision).work for shape in worst_shapes(split, tokens))
@@ -33,12 +33,12 @@ def memory_needed(recipe: Recipe, split: Split, tokens: int, precision: Precisio
 
 
 def micro_batch_that_fits(recipe: Recipe, corpus: Corpus, device: str, precision: Precision) -> int:
-    """The largest of batch_tokens, its half, its quarter … that the device has room for; 0 for all of a batch.
+    """Return the largest of batch_tokens, a half, a quarter … that fits the device; 0 for the whole batch.
 
-    Raises: ResourceError where not even one sentence fits.
+    Raises: ResourceError if not even one sentence fits.
     """
     split, tokens, free = corpus.split("train"), recipe.training.batch_tokens, free_memory(device_named(device))
-    while (needed := memory_needed(recipe, split, tokens, precision)) > ROOM * free:
+    while (needed := memory_needed(recipe, split, tokens, precision)) > SAFETY * free:
         if all(shape.sentences == 1 for shape in worst_shapes(split, tokens)):
             raise does_not_fit(needed, free)
         tokens //= 2
@@ -46,8 +46,8 @@ def micro_batch_that_fits(recipe: Recipe, corpus: Corpus, device: str, precision
 
 
 def does_not_fit(needed: int, free: int) -> ResourceError:
-    """What to say where memory does not suffice."""
+    """Return the error for insufficient memory."""
     return ResourceError(
-        f"training needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free",
-        "--set training.micro_batch_tokens=auto computes less at once; or make the network smaller",
+        f"training needs about {needed / 1e9:.1f} GB of memory, but only {free / 1e9:.1f} GB are free",
+        "try --set training.micro_batch_tokens=auto, or make the network smaller",
     )

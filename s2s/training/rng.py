@@ -1,4 +1,4 @@
-"""The states of the random generators, which a checkpoint keeps."""
+"""The states of the random generators, stored in checkpoints."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 
 
-def random_state() -> dict[str, Any]:
-    """The states of torch's random generators, as JSON can hold them."""
+def rng_state() -> dict[str, Any]:
+    """Return the states of torch's random generators in a form that JSON can hold."""
     state = {"cpu": torch.get_rng_state().numpy().tobytes().hex()}
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state().numpy().tobytes().hex()
     return state
 
 
-def restore_random(states: list[dict[str, Any]] | dict[str, Any], rank: int) -> None:
-    """Put back what `random_state` gave in the process of that rank; older checkpoints have the one state alone."""
-    state = states[rank] if isinstance(states, list) else states
+def restore_rng(states: list[dict[str, Any]], rank: int) -> None:
+    """Restore what `rng_state` returned in the process of that rank."""
+    state = states[rank]
     torch.set_rng_state(_as_tensor(state["cpu"]))
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(_as_tensor(state["cuda"]))

@@ -1,6 +1,6 @@
-"""Signals: SIGINT, SIGTERM and SIGHUP end a training after its step, or at once where nothing would be lost by it.
+"""Signals: SIGINT, SIGTERM and SIGHUP stop a training after the current step, or at once where nothing would be lost.
 
-The first one is answered when the training asks; a second one ends the process at once.
+The training loop answers the first signal; a second one ends the process at once.
 """
 
 import contextlib
@@ -13,61 +13,61 @@ from typing import Any, Self
 
 from s2s.errors import StoppedError
 
-ANSWERED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-ECHO_SECONDS = 3.0  # a launcher passes on what the terminal has sent to each process already: not a second signal
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ECHO_SECONDS = 3.0  # a launcher forwards what the terminal has already sent to each process: not a second signal
 
 
 class StopSignals:
-    """While entered, signals are noted (`received`) and, where not `held`, raise StoppedError.
+    """Record stop signals (`received`), and raise StoppedError at once unless `deferred`.
 
-    `launched`: another process passes signals on to this one.
+    `launched`: another process forwards signals to this one.
     """
 
     def __init__(self, *, launched: bool = False) -> None:
         self.received: int | None = None
         self._launched = launched
-        self._held = False
-        self._since = 0.0
-        self._before: dict[signal.Signals, Any] = {}
+        self._deferred = False
+        self._received_at = 0.0
+        self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in ANSWERED:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup, or a shell's background, has it
-                self._before[number] = signal.signal(number, self._note)
+        for number in HANDLED:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # ignored under nohup, or in a shell's background
+                self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
 
     def check(self) -> None:
-        """Raise StoppedError where a signal was received."""
+        """Raise StoppedError if a signal was received."""
         if self.received is not None:
             raise StoppedError(self.received)
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Signals are only noted while the block runs."""
-        self._held, before = True, self._held
+    def deferred(self) -> Iterator[None]:
+        """Only record signals inside the block."""
+        self._deferred, before = True, self._deferred
         try:
             yield
         finally:
-            self._held = before
+            self._deferred = before
 
     @contextlib.contextmanager
-    def released(self) -> Iterator[None]:
-        """Signals end the block at once."""
-        self._held, before = False, self._held
+    def immediate(self) -> Iterator[None]:
+        """Let a signal end the block at once."""
+        self._deferred, before = False, self._deferred
         try:
             self.check()
             yield
         finally:
-            self._held = before
+            self._deferred = before
 
-    def _note(self, number: int, _: FrameType | None) -> None:
+    def _handle(self, number: int, _: FrameType | None) -> None:
         if self.received is None:
-            self.received, self._since = number, time.monotonic()
-            if not self._held:
+            self.received, self._received_at = number, time.monotonic()
+            if not self._deferred:
                 raise StoppedError(number)
-        elif not self._launched or time.monotonic() - self._since > ECHO_SECONDS:
+        elif not self._launched or time.monotonic() - self._received_at > ECHO_SECONDS:
             os._exit(128 + number)

@@ -1,56 +1,68 @@
-"""Where a training stands: as a checkpoint keeps it, and since the last record."""
+"""The progress of a run: the part stored in checkpoints, and the metrics since the last record."""
 
 from dataclasses import dataclass, field
+from math import inf, isfinite
 
-from s2s.training.step import Outcome
-
-
-@dataclass(slots=True)
-class Position:
-    """Where a training stands, as a checkpoint keeps it.
-
-    Updates done, epoch (from 0) and batches of it done, the update last validated, the best figure and its update,
-    validations since without a better one, target tokens and seconds of training, every validation's update and figure;
-    what the learning rate is multiplied with; updates skipped, in all and in a row just now, and returns to a
-    checkpoint because of them; what is computed at once (0: all of a batch) and how often memory made that smaller.
-    """
-
-    update: int = 0
-    epoch: int = 0
-    batch: int = 0
-    best: float = -float("inf")
-    best_update: int = 0
-    worse: int = 0
-    validated: int = -1
-    tokens: int = 0
-    seconds: float = 0.0
-    figures: list[tuple[int, float]] = field(default_factory=list)
-    lr_factor: float = 1.0
-    skipped: int = 0
-    skipped_in_a_row: int = 0
-    returns: int = 0
-    micro_batch_tokens: int = 0
-    splits: int = 0
+from s2s.training.step import StepResult
 
 
 @dataclass(slots=True)
-class Window:
-    """What has been trained since the last record: when it began and was shown; the loss (nats) summed over target
-    tokens of this process, `share`; those of all, `tokens`; the last gradient's norm; and the last learning rate.
-    """
+class TrainState:
+    """Everything about a run's progress that a checkpoint must restore."""
 
-    begun: float
-    shown: float = 0.0
-    loss: float = 0.0
-    share: int = 0
-    tokens: int = 0
-    norm: float = 0.0
-    rate: float = 0.0
+    update: int = 0  # optimizer steps taken, skipped ones included
+    epoch: int = 0  # completed passes over the training data
+    batch: int = 0  # next batch of the current epoch
+    tokens: int = 0  # target tokens trained on
+    seconds: float = 0.0  # training time, validation excluded
+    validated: int = -1  # update of the last validation
+    validations: list[tuple[int, float]] = field(default_factory=list)  # update and metric of each; larger is better
+    best_metric: float = -inf  # best metric so far
+    best_update: int = 0  # update of the best metric
+    bad_validations: int = 0  # validations since the best one
+    lr_factor: float = 1.0  # multiplies the learning rate of the schedule
+    skipped: int = 0  # updates skipped because the loss or gradient was not finite
+    consecutive_skips: int = 0  # how many of them since the last update that was applied
+    rollbacks: int = 0  # returns to a checkpoint because of them
+    micro_batch_tokens: int = 0  # tokens computed at once; 0: the whole batch
+    oom_splits: int = 0  # how often running out of memory made micro_batch_tokens smaller
 
-    def add(self, outcome: Outcome, rate: float) -> None:
-        """Take in an update; the loss of one that was skipped is left out."""
-        self.tokens += outcome.tokens
-        self.norm, self.rate = outcome.norm, rate
-        if outcome.taken:
-            self.loss += outcome.loss
-            self.share += outcome.share
+    def advance(self, tokens: int, batches: int) -> None:
+        """Count an update of `tokens` target tokens in an epoch of `batches` batches."""
+        self.update += 1
+        self.tokens += tokens
+        self.batch += 1
+        if self.batch == batches:
+            self.epoch, self.batch = self.epoch + 1, 0
+
+    def update_best(self, metric: float) -> bool:
+        """Record the metric of a validation, larger is better; return whether it is the best so far."""
+        self.validated = self.update
+        self.validations = [*self.validations, (self.update, metric)]
+        if metric > self.best_metric or not self.best_update:  # the first one counts even if it is infinite
+            self.best_metric = metric if isfinite(metric) else -inf
+            self.best_update, self.bad_validations = self.update, 0
+            return True
+        self.bad_validations += 1
+        return False
+
+
+@dataclass(slots=True)
+class MetricsWindow:
+    """Metrics summed since the last record."""
+
+    started: float  # clock when the window began, seconds
+    shown: float = 0.0  # clock when progress was last shown, seconds
+    loss: float = 0.0  # sum over this process's target tokens, nats
+    local_tokens: int = 0  # target tokens of this process whose loss is included
+    tokens: int = 0  # target tokens of all processes
+    gradient_norm: float = 0.0  # of the last update, before clipping
+    lr: float = 0.0  # of the last update
+
+    def add(self, result: StepResult, lr: float) -> None:
+        """Add an update; the loss of a skipped one is left out."""
+        self.tokens += result.tokens
+        self.gradient_norm, self.lr = result.gradient_norm, lr
+        if result.applied:
+            self.loss += result.loss
+            self.local_tokens += result.local_tokens

@@ -1,12 +1,8 @@
-"""One update: the gradients of a batch in parts that fit the device, and the optimizer's step.
-
-B sentences, S source positions, T target positions.
-"""
+"""One optimizer step: the gradients of a batch, in micro-batches that fit the device."""
 
 import contextlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import inf, isfinite
 
 import numpy as np
 import torch
@@ -25,25 +21,21 @@ from s2s.recipe.training import TrainingOptions
 from s2s.training.distributed import DistributedContext
 from s2s.training.optimizer import build_optimizer
 
-Ids = Sequence[int] | NDArray[np.int32]  # one sentence
-
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an update found: the loss summed over this process's share in nats, target tokens of the share and
-    of the whole batch, the gradient's norm before clipping, and whether the step was taken: not where the loss or the
-    gradient is not finite.
-    """
+class StepResult:
+    """The result of one optimizer step."""
 
-    loss: float
-    share: int
-    tokens: int
-    norm: float
-    taken: bool
+    loss: float  # sum over this process's target tokens, nats
+    local_tokens: int  # target tokens of this process
+    tokens: int  # target tokens of the whole batch
+    gradient_norm: float  # before clipping
+    applied: bool  # False if the loss or the gradient was not finite, so that the step was skipped
+    micro_batch_tokens: int  # tokens that were computed at once; 0: the whole batch
 
 
-class Updater:
-    """Takes the optimizer's steps. `micro_batch_tokens`: what is computed at once; 0: all of a batch."""
+class Learner:
+    """What an optimizer step acts on: the network, its optimizer, and how to compute."""
 
     def __init__(
         self,
@@ -51,92 +43,94 @@ class Updater:
         options: TrainingOptions,
         device: torch.device,
         precision: Precision,
-        world: DistributedContext,
+        distributed: DistributedContext,
     ) -> None:
+        """Build the optimizer; with several processes, wrap the network so that they exchange gradients."""
         self.options = options
         self.device = device
         self.precision = precision
-        self.world = world
+        self.distributed = distributed
         self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self.optimizer = build_optimizer(network, options)
-        self.network: nn.Module = network
-        if world.size > 1:
-            self.network = DistributedDataParallel(network)
-        self.micro_batch_tokens = 0
+        self.network: nn.Module = DistributedDataParallel(network) if distributed.size > 1 else network
 
-    def update(self, sources: Sentences, targets: Sentences, rate: float) -> Outcome:
-        """One step at this learning rate on a batch of sentence pairs, as tokens without special ones.
+    def accumulating(self, last: bool) -> contextlib.AbstractContextManager[None]:
+        """Exchange gradients only in the backward pass of a batch's last micro-batch."""
+        wrapped = isinstance(self.network, DistributedDataParallel) and not last
+        return self.network.no_sync() if wrapped else contextlib.nullcontext()  # type: ignore[operator]
 
-        Every process is given the whole batch and computes its own share.
-        Raises: ResourceError where memory does not suffice for one sentence.
-        """
-        tokens = _tokens(targets)
-        rows = self.world.shard(len(sources))
-        weight = self.world.size if rows else 0  # the processes' gradients are averaged, and are to be added up
-        mine = [sources[row] for row in rows or [0]], [targets[row] for row in rows or [0]]
-        loss = self._gradients(*mine, weight, tokens)
-        largest = self.options.clip_norm or float("inf")
-        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, largest, foreach=True))
-        taken = not self.world.all_reduce_max(int(not (isfinite(norm) and isfinite(loss))))
-        if taken:
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            self.optimizer.step()
-        return Outcome(loss, _tokens(mine[1]) if rows else 0, tokens, norm, taken)
 
-    def _gradients(self, sources: list[Ids], targets: list[Ids], weight: int, tokens: int) -> float:
-        """The gradients of weight × loss / tokens, in parts that memory has room for; returns the loss's sum."""
-        lengths = np.array([max(len(s), len(t)) + 1 for s, t in zip(sources, targets, strict=True)])
-        while True:
-            parts = self._parts(lengths)
-            try:
-                return self._added_up(sources, targets, parts, weight, tokens)
-            except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error) or self.world.size > 1:
-                    raise
-            self._make_smaller(lengths, parts)  # out of the handler, which keeps the tensors of the failed part alive
+def train_step(
+    learner: Learner, sources: Sentences, targets: Sentences, *, lr: float, micro_batch_tokens: int
+) -> StepResult:
+    """Take one optimizer step on a batch of sentence pairs, given as tokens without special ones.
 
-    def _parts(self, lengths: NDArray[np.int64]) -> list[Rows]:
-        rows = np.arange(len(lengths))
-        return cut_batches(lengths, rows, self.micro_batch_tokens) if self.micro_batch_tokens else [rows]
+    Every process receives the whole batch and computes its own share. Running out of memory raises.
+    """
+    rows = learner.distributed.shard(len(sources))
+    weight = learner.distributed.size if rows else 0  # gradients are averaged over processes, and should be summed
+    own_sources, own_targets = ([side[row] for row in rows or [0]] for side in (sources, targets))
+    tokens = _count_tokens(targets)
+    parts = _micro_batches(_lengths(own_sources, own_targets), micro_batch_tokens)
 
-    def _added_up(self, sources: list[Ids], targets: list[Ids], parts: list[Rows], weight: int, tokens: int) -> float:
-        self.optimizer.zero_grad(set_to_none=True)
-        losses = []
-        for number, part in enumerate(parts, 1):
-            batch = pair_batch([sources[row] for row in part], [targets[row] for row in part], self.device)
-            batch = with_word_dropout(batch, self.options.word_dropout)
-            with self._without_exchange() if number < len(parts) else contextlib.nullcontext():
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                    sums = self.network(batch)
-                (sums.loss * weight / tokens).backward()
-            losses.append(sums.loss.detach())
-        return float(torch.stack(losses).sum()) if weight else 0.0
+    learner.optimizer.zero_grad(set_to_none=True)
+    losses = []
+    for number, part in enumerate(parts, 1):
+        batch = pair_batch([own_sources[row] for row in part], [own_targets[row] for row in part], learner.device)
+        batch = with_word_dropout(batch, learner.options.word_dropout)
+        with learner.accumulating(last=number == len(parts)):
+            with torch.autocast(learner.device.type, torch.bfloat16, enabled=learner.precision == "bf16"):
+                sums = learner.network(batch)
+            (sums.loss * weight / tokens).backward()
+        losses.append(sums.loss.detach())
+    loss = float(torch.stack(losses).sum()) if weight else 0.0
 
-    def _without_exchange(self) -> contextlib.AbstractContextManager[None]:
-        """Gradients are exchanged with the last part of a batch alone."""
-        wrapped = self.network
-        return wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) else contextlib.nullcontext()
+    max_norm = learner.options.clip_norm or inf
+    norm = float(torch.nn.utils.clip_grad_norm_(learner.parameters, max_norm, foreach=True))
+    applied = not learner.distributed.all_reduce_max(int(not (isfinite(norm) and isfinite(loss))))
+    if applied:
+        for group in learner.optimizer.param_groups:
+            group["lr"] = lr
+        learner.optimizer.step()
+    return StepResult(loss, _count_tokens(own_targets) if rows else 0, tokens, norm, applied, micro_batch_tokens)
 
-    def _make_smaller(self, lengths: NDArray[np.int64], parts: list[Rows]) -> None:
-        """Halve what is computed at once. Raises ResourceError where that is one sentence already."""
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.device.type == "cuda":
+
+def train_step_within_memory(
+    learner: Learner, sources: Sentences, targets: Sentences, *, lr: float, micro_batch_tokens: int
+) -> StepResult:
+    """Take one optimizer step; if memory runs out, retry with smaller micro-batches until they fit.
+
+    Raises: ResourceError if even one sentence does not fit.
+    """
+    while True:
+        try:
+            return train_step(learner, sources, targets, lr=lr, micro_batch_tokens=micro_batch_tokens)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error) or learner.distributed.size > 1:
+                raise
+        # outside the handler, which keeps the tensors of the failed micro-batch alive
+        learner.optimizer.zero_grad(set_to_none=True)
+        if learner.device.type == "cuda":
             torch.cuda.empty_cache()
-        most = max(len(part) for part in parts)
-        if most == 1:
-            raise ResourceError(
-                f"out of memory with one sentence of {lengths.max()} tokens at once",
-                "make the network smaller, or leave out long sentences (data.max_length)",
-            )
-        largest = max(int(lengths[part].max()) * len(part) for part in parts if len(part) > 1)
-        self.micro_batch_tokens = max(1, largest // 2)
+        micro_batch_tokens = _halve(_lengths(sources, targets), micro_batch_tokens)
+
+
+def _halve(lengths: NDArray[np.int64], micro_batch_tokens: int) -> int:
+    """Return half of the largest micro-batch's size. Raises ResourceError if it is a single sentence."""
+    parts = _micro_batches(lengths, micro_batch_tokens)
+    sizes = [int(lengths[part].max()) * len(part) for part in parts if len(part) > 1]
+    if not sizes:
+        raise ResourceError(
+            f"out of memory with a single sentence of {lengths.max()} tokens",
+            "make the network smaller, or leave out long sentences (data.max_length)",
+        )
+    return max(1, max(sizes) // 2)
 
 
 def with_word_dropout(batch: Batch, rate: float) -> Batch:
-    """The batch with a share of the tokens that are read, [B, S] and [B, T], replaced by the unknown token.
+    """Return the batch with a fraction of the input tokens, [B, S] and [B, T], replaced by the unknown token.
 
-    On the target's side as in Bowman et al. 2016, section 3.1; what is to be predicted stays.
+    On the target side as in Bowman et al. 2016, section 3.1; the labels stay.
     """
     if not rate:
         return batch
@@ -147,6 +141,17 @@ def with_word_dropout(batch: Batch, rate: float) -> Batch:
     return replace(batch, source=replace(batch.source, ids=ids), inputs=inputs)
 
 
-def _tokens(targets: Sentences) -> int:
-    """What is predicted of these targets: their tokens, and the end of each."""
+def _micro_batches(lengths: NDArray[np.int64], micro_batch_tokens: int) -> list[Rows]:
+    """Return the rows of each micro-batch."""
+    rows = np.arange(len(lengths))
+    return cut_batches(lengths, rows, micro_batch_tokens) if micro_batch_tokens else [rows]
+
+
+def _lengths(sources: Sentences, targets: Sentences) -> NDArray[np.int64]:
+    """Return the longer side of each pair, including the end token."""
+    return np.array([max(len(source), len(target)) + 1 for source, target in zip(sources, targets, strict=True)])
+
+
+def _count_tokens(targets: Sentences) -> int:
+    """Count the tokens to predict: those of the targets, and the end of each."""
     return sum(len(target) + 1 for target in targets)

@@ -1,4 +1,4 @@
-"""Validation: the loss on all validation pairs, and BLEU of translating some, by the same code as the final test."""
+"""Validation: the loss on all validation pairs, and BLEU of some translations, with the code of the final test."""
 
 from dataclasses import dataclass
 
@@ -11,25 +11,21 @@ from s2s.decoding.translator import Translator
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What a validation found.
+    """The result of a validation."""
 
-    Loss in nats per token without label smoothing, BLEU with its signature and chrF (None where nothing is translated),
-    and one sample: source, translation, reference.
-    """
+    loss: float  # nats per token, without label smoothing
+    bleu: float | None = None  # None if nothing was translated
+    chrf: float | None = None  # None if nothing was translated
+    signature: str = ""  # of BLEU
+    sample: tuple[str, str, str] | None = None  # source, translation, reference
 
-    loss: float
-    bleu: float | None = None
-    chrf: float | None = None
-    signature: str = ""
-    sample: tuple[str, str, str] | None = None
-
-    def figure(self, best_metric: str) -> float:
-        """The figure that decides which checkpoint is best; larger is better."""
-        return -self.loss if best_metric == "loss" else {"bleu": self.bleu, "chrf": self.chrf}[best_metric] or 0.0
+    def metric(self, name: str) -> float:
+        """Return the metric that selects the best checkpoint (loss, bleu or chrf); larger is better."""
+        return -self.loss if name == "loss" else {"bleu": self.bleu, "chrf": self.chrf}[name] or 0.0
 
 
-def validate(translator: Translator[PyTorchEngine], split: Split, lines: int, turn: int) -> Validation:
-    """Validate on `split`, translating its first `lines` greedily; `turn` chooses the sample."""
+def validate(translator: Translator[PyTorchEngine], split: Split, lines: int, sample_index: int) -> Validation:
+    """Validate on `split`, translating its first `lines` greedily; `sample_index` selects the sample, cyclically."""
     sources, targets = split.tokens(range(len(split)))
     forced = forced_score(translator.engine.model, sources, targets, translator.engine.device)
     loss = forced.nll / forced.tokens
@@ -38,7 +34,7 @@ def validate(translator: Translator[PyTorchEngine], split: Split, lines: int, tu
     texts, references = split.texts(range(min(lines, len(split))))
     greedy = translator.recipe.decoding.model_copy(update={"beam_size": 1})
     evaluation = evaluate(translator, texts, references, decoding=greedy, metrics=("bleu", "chrf"))
-    shown = turn % len(texts)
+    index = sample_index % len(texts)
     bleu, chrf = evaluation.scores["bleu"], evaluation.scores["chrf"]
-    sample = (texts[shown], evaluation.outputs[shown], references[shown])
+    sample = (texts[index], evaluation.outputs[index], references[index])
     return Validation(loss, bleu.value, chrf.value, bleu.signature, sample)

@@ -1,10 +1,10 @@
-"""Decoding speed, text to text after loading: `s2s translate` in turns with CTranslate2's own best and with JoeyNMT.
+"""Measure decoding speed, text to text after loading: s2s alternating with tuned CTranslate2 and with JoeyNMT.
 
-    python tests/bench/decoding_speed.py                      s2s and CTranslate2, on embedded data
-    python tests/bench/decoding_speed.py --joeynmt DIRECTORY     all three on Multi30k, which lies beside that directory
+    python tests/bench/decoding_speed.py                      s2s and CTranslate2, on built-in data
+    python tests/bench/decoding_speed.py --joeynmt DIRECTORY  all three on Multi30k, from ../../data/multi30k
 
-DIRECTORY holds `setup.sh`, `run.sh` and `decode.sh`, which set JoeyNMT up, train it and let it translate; `WORK` names
-where its models are kept between runs. Those of s2s are kept in `S2S_HOME`.
+DIRECTORY contains `setup.sh`, `run.sh` and `decode.sh`, which install, train and run JoeyNMT; `WORK` is where they keep
+its models between runs. Those of s2s are kept in `S2S_HOME`.
 """
 
 import argparse
@@ -31,14 +31,14 @@ from s2s.decoding.streaming import Stream, translate_files  # noqa: E402
 from s2s.decoding.translator import Translator  # noqa: E402
 from s2s.registry.store import Registry  # noqa: E402
 
-TIMES = 10  # that the test set is repeated for the engine that is fastest
+REPEATS = 10  # of the test set for the fastest engine, to measure long enough
 JOEYNMT_UPDATES = 500
-BATCHES = (16, 32, 64, 128)  # sentences, among which CTranslate2's own best is looked for
+BATCHES = (16, 32, 64, 128)  # sentences; batch sizes to try with CTranslate2
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds, lines and words of translating."""
+    """The time of a translation."""
 
     seconds: float
     lines: int
@@ -46,38 +46,38 @@ class Timing:
 
     @property
     def speed(self) -> float:
-        """Words a second."""
+        """Words per second."""
         return self.words / self.seconds
 
     @property
     def length(self) -> float:
-        """Words a line."""
+        """Words per line."""
         return self.words / self.lines
 
 
 def translated(translator: Translator[Any], source: Path) -> Timing:
-    """A file through `translate_files`, as `s2s translate` does it."""
+    """Translate a file with `translate_files`, as `s2s translate` does."""
     words = 0
 
     def write(lines: Any) -> None:
         nonlocal words
         words += sum(len(found[0].text.encode().split()) for _, found in lines)
 
-    begun = time.perf_counter()
-    findings = translate_files(translator, [str(source)], write, Stream())
-    return Timing(time.perf_counter() - begun, findings.lines, words)
+    started = time.perf_counter()
+    diagnostics = translate_files(translator, [str(source)], write, Stream())
+    return Timing(time.perf_counter() - started, diagnostics.lines, words)
 
 
-def own_best(
+def tuned_ctranslate2(
     engine: CTranslateEngine, directory: Path, tokens: list[list[str]], options: dict[str, Any]
 ) -> Callable[[Sequence[list[str]]], float]:
-    """What times `translate_batch`, tokens to tokens, with the threads and the batch that are fastest here."""
+    """Return a function that times `translate_batch`, tokens to tokens, with the fastest threads and batch size."""
     import ctranslate2
 
     def timed(translator: Any, batch: int, given: Sequence[list[str]]) -> float:
-        begun = time.perf_counter()
+        started = time.perf_counter()
         translator.translate_batch(given, max_batch_size=batch, **options)
-        return time.perf_counter() - begun
+        return time.perf_counter() - started
 
     found = []
     for inter, intra in {(1, usable_threads()), (usable_threads(), 1)}:
@@ -87,16 +87,14 @@ def own_best(
         translator.translate_batch(tokens[:50], **options)
         for batch in BATCHES:
             seconds = timed(translator, batch, tokens)
-            print(
-                f"  CTranslate2 alone, {inter} x {intra} threads, batches of {batch}: {seconds:.2f} s", file=sys.stderr
-            )
+            print(f"  CTranslate2, {inter} x {intra} threads, batches of {batch}: {seconds:.2f} s", file=sys.stderr)
             found.append((seconds, batch, inter, translator))
     _, batch, _, translator = min(found, key=lambda one: one[:3])
     return lambda given: timed(translator, batch, given)
 
 
 def joeynmt(directory: Path, shape: str) -> Timing:
-    """JoeyNMT's own time of generation."""
+    """Return the generation time that JoeyNMT reports."""
     work = Path(os.environ["WORK"])
     if not list((work / f"joey_{shape}").glob("best.ckpt")):
         subprocess.run(
@@ -110,29 +108,28 @@ def joeynmt(directory: Path, shape: str) -> Timing:
 
 
 def train(recipe: str, *settings: str) -> None:
-    """Train what is not there, in a process of its own."""
+    """Train a recipe in a separate process, unless its model exists."""
     if recipe.replace("/", "-") in Registry.default().names():
         return
     values = [part for setting in settings for part in ("--set", setting)]
     subprocess.run([sys.executable, "-m", "s2s", "train", recipe, *values], check=True, stdout=subprocess.DEVNULL)
 
 
-def show(name: str, timings: list[Timing], beside: list[Timing] | None = None, rival: str = "") -> None:
-    """Median speed and length; and the median of the ratios within a turn."""
-    line = (
-        f"{name:36} {statistics.median(t.speed for t in timings):8,.0f} words/s  {timings[0].length:5.1f} words a line"
-    )
-    if beside:
-        ratio = statistics.median(t.speed / other.speed for t, other in zip(timings, beside, strict=True))
-        line += f"   {ratio:.2f} times {rival}"
+def show(name: str, timings: list[Timing], baseline: list[Timing] | None = None, rival: str = "") -> None:
+    """Print median speed and length, and the median of the ratios within a repetition."""
+    speed = statistics.median(t.speed for t in timings)
+    line = f"{name:36} {speed:8,.0f} words/s  {timings[0].length:5.1f} words per line"
+    if baseline:
+        ratio = statistics.median(t.speed / other.speed for t, other in zip(timings, baseline, strict=True))
+        line += f"   {ratio:.2f} × {rival}"
     print(line)
 
 
 def main() -> None:
-    """Print each side's speeds, and their ratios."""
+    """Print the speeds of each side, and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--joeynmt", type=Path, help="directory with JoeyNMT's setup.sh, run.sh and decode.sh")
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--repetitions", type=int, default=3)
     options = parser.parse_args()
     rival: Path | None = options.joeynmt and options.joeynmt.resolve()
     directory = Path(tempfile.mkdtemp())
@@ -144,7 +141,7 @@ def main() -> None:
         train("multi30k/attention", f"data.root={data}", "training.stop_after=3 epochs")
         lines = gzip.decompress((data / "test_2016_flickr.de.gz").read_bytes())
         reference = gzip.decompress((data / "test_2016_flickr.en.gz").read_bytes())
-        print(f"references: {len(reference.split()) / len(reference.splitlines()):.1f} words a line")
+        print(f"references: {len(reference.split()) / len(reference.splitlines()):.1f} words per line")
     else:
         train("numbers/transformer")
         made = [
@@ -163,20 +160,20 @@ def main() -> None:
         lines = subprocess.run(made, check=True, capture_output=True).stdout
     once, often = directory / "once", directory / "often"
     once.write_bytes(lines)
-    often.write_bytes(lines * TIMES)
-    measure("multi30k" if rival else "numbers", once, often, rival, options.turns)
+    often.write_bytes(lines * REPEATS)
+    measure("multi30k" if rival else "numbers", once, often, rival, options.repetitions)
 
 
-def measure(name: str, once: Path, often: Path, rival: Path | None, turns: int) -> None:
-    """All sides in turns: the engine that is fastest on a longer file, so that its time is long enough."""
+def measure(name: str, once: Path, often: Path, rival: Path | None, repetitions: int) -> None:
+    """Measure all sides, alternating; the fastest engine on a longer file, so that its time is long enough."""
     from s2s.decoding.ctranslate2_conversion import converted
 
     transformer, changes = f"{name}-transformer", {"beam_size": 5}
     found: dict[str, list[Timing]] = {}
     with (
-        loaded_translator(TranslatorConfig([transformer], "bench", "ctranslate2", decoding=changes)) as fast,
+        loaded_translator(TranslatorConfig([transformer], "bench", "ctranslate2", decoding=changes), print) as fast,
         loaded_translator(
-            TranslatorConfig([transformer], "bench", "pytorch", decoding=changes, device="cpu", wait=True)
+            TranslatorConfig([transformer], "bench", "pytorch", decoding=changes, device="cpu", wait=True), print
         ) as slow,
     ):
         assert isinstance(fast.engine, CTranslateEngine)
@@ -187,7 +184,7 @@ def measure(name: str, once: Path, often: Path, rival: Path | None, turns: int) 
             "max_decoding_length": 256,
             "max_input_length": 0,
         }
-        alone = own_best(fast.engine, converted(Registry.default().resolve(transformer), "int8"), tokens, same)
+        tuned = tuned_ctranslate2(fast.engine, converted(Registry.default().resolve(transformer), "int8"), tokens, same)
         sides: dict[str, Callable[[], Timing]] = {
             "s2s, CTranslate2 int8": lambda: translated(fast, often),
             "s2s, CTranslate2 int8, once": lambda: translated(fast, once),
@@ -195,25 +192,25 @@ def measure(name: str, once: Path, often: Path, rival: Path | None, turns: int) 
         }
         if rival:
             sides["JoeyNMT, Transformer"] = lambda: joeynmt(rival, "T")
-        for _ in range(turns):
+        for _ in range(repetitions):
             for side, timed in sides.items():
                 found.setdefault(side, []).append(timed())
             words = found["s2s, CTranslate2 int8"][-1].words
-            found.setdefault("CTranslate2 alone, its best", []).append(
-                Timing(alone(tokens * TIMES), len(tokens) * TIMES, words)
+            found.setdefault("CTranslate2, tuned", []).append(
+                Timing(tuned(tokens * REPEATS), len(tokens) * REPEATS, words)
             )
     if rival:
-        with loaded_translator(TranslatorConfig([f"{name}-attention"], "bench", decoding=changes)) as recurrent:
-            for _ in range(turns):
+        with loaded_translator(TranslatorConfig([f"{name}-attention"], "bench", decoding=changes), print) as recurrent:
+            for _ in range(repetitions):
                 found.setdefault("s2s, GRU with attention", []).append(translated(recurrent, once))
                 found.setdefault("JoeyNMT, GRU with attention", []).append(joeynmt(rival, "A"))
     report(found)
 
 
 def report(found: dict[str, list[Timing]]) -> None:
-    """Each side, beside what it is held against."""
+    """Print each side with its ratio to the one it is compared with."""
     against = {
-        "s2s, CTranslate2 int8": "CTranslate2 alone, its best",
+        "s2s, CTranslate2 int8": "CTranslate2, tuned",
         "s2s, CTranslate2 int8, once": "JoeyNMT, Transformer",
         "s2s, PyTorch, fp32": "JoeyNMT, Transformer",
         "s2s, PyTorch, bf16": "JoeyNMT, Transformer",

@@ -1,9 +1,9 @@
-"""What the training loop costs beside the training itself: logging, checkpoints and progress on, validation off.
+"""Measure the overhead of the training loop: logging, checkpoints and progress on, validation off.
 
     python tests/bench/loop_overhead.py
 
-Both sides make the same updates of `numbers/attention` in turns; the bare loop is the least that trains: batches,
-forward, backward, clipping, the optimizer's step.
+Both sides train `numbers/attention` for the same updates, alternating; the bare loop has only batches, forward,
+backward, clipping and the optimizer step.
 """
 
 import argparse
@@ -14,7 +14,6 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from rich.console import Console
 
 from s2s.data.batching import plan_batches
 from s2s.data.collate import pair_batch
@@ -30,32 +29,32 @@ from s2s.recipe.recipe import Recipe
 from s2s.text.tokenizer import Tokenizer
 from s2s.training import trainer as trainer_module
 from s2s.training.optimizer import build_optimizer
-from s2s.training.progress import TrainingProgress
 from s2s.training.signals import StopSignals
 from s2s.training.trainer import Trainer
+from s2s.training.training_log import TrainingLog
 from s2s.training.validation import Validation
 
 SAVED_EVERY = 100  # updates
 
 
 def prepared(updates: int) -> tuple[Recipe, Corpus]:
-    """The recipe for so many updates, and its corpus."""
+    """Return the recipe for this many updates, and its corpus."""
     limits = [f"training.stop_after={updates} updates", f"training.validate_every={SAVED_EVERY} updates"]
     recipe = load_recipe("numbers/attention", limits)
     return recipe, prepare_corpus(recipe.data, recipe.tokenizer)
 
 
 def network_of(recipe: Recipe, corpus: Corpus) -> EncoderDecoder:
-    """The untrained network, the same each time."""
+    """Return the untrained network, the same each time."""
     torch.manual_seed(recipe.training.seed)
     return build_model(recipe.model, Tokenizer(corpus.tokenizer).size, recipe.training.label_smoothing)
 
 
 def bare_seconds(recipe: Recipe, corpus: Corpus, updates: int) -> float:
-    """Seconds of a loop that only trains."""
+    """Return the seconds of a loop that only trains."""
     network, options, train = network_of(recipe, corpus).train(), recipe.training, corpus.split("train")
     optimizer, device = build_optimizer(network, options), torch.device("cpu")
-    begun, done, epoch = time.perf_counter(), 0, 0
+    started, done, epoch = time.perf_counter(), 0, 0
     while done < updates:
         for rows in plan_batches(train.source_lengths, train.target_lengths, options.batch_tokens, options.seed, epoch)[
             : updates - done
@@ -67,29 +66,29 @@ def bare_seconds(recipe: Recipe, corpus: Corpus, updates: int) -> float:
             optimizer.step()
             done += 1
         epoch += 1
-    return time.perf_counter() - begun
+    return time.perf_counter() - started
 
 
 def whole_seconds(recipe: Recipe, corpus: Corpus) -> float:
-    """Seconds of s2s's own loop, in a run's directory, with a validation that finds nothing and takes no time."""
+    """Return the seconds of s2s's own loop in a run directory, with a validation that takes no time."""
     network, device = network_of(recipe, corpus), torch.device("cpu")
     translator = Translator(PyTorchEngine(network, device), Tokenizer(corpus.tokenizer), recipe)
     with (
         tempfile.TemporaryDirectory() as directory,
-        TrainingProgress(recipe.name, Path(directory), Console(quiet=True)) as progress,
+        TrainingLog(recipe.name, Path(directory)) as log,
         StopSignals() as stop,
         mock.patch.object(trainer_module, "validate", return_value=Validation(0.0)),
     ):
-        trainer = Trainer(corpus, translator, network, "fp32", Path(directory), progress, stop=stop)
-        begun = time.perf_counter()
+        trainer = Trainer(corpus, translator, network, "fp32", Path(directory), log, stop=stop)
+        started = time.perf_counter()
         trainer.run()
-        return time.perf_counter() - begun
+        return time.perf_counter() - started
 
 
 def main() -> None:
-    """Print both sides' seconds, turn by turn, and the ratio."""
+    """Print the seconds of both sides per repetition, and the ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--updates", type=int, default=200)
     options = parser.parse_args()
     wait_without_spinning()
@@ -98,11 +97,11 @@ def main() -> None:
     recipe, corpus = prepared(options.updates)
     bare_seconds(recipe, corpus, 20)  # warm
     ratios = []
-    for _ in range(options.turns):
+    for _ in range(options.repetitions):
         bare, whole = bare_seconds(recipe, corpus, options.updates), whole_seconds(recipe, corpus)
         ratios.append(whole / bare)
         print(f"bare {bare:.2f} s, whole {whole:.2f} s: {ratios[-1] - 1:+.1%}")
-    print(f"logging, checkpoints and progress cost {statistics.median(ratios) - 1:+.1%} (median of {options.turns})")
+    print(f"overhead {statistics.median(ratios) - 1:+.1%} (median of {options.repetitions})")
 
 
 if __name__ == "__main__":

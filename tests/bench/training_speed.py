@@ -1,9 +1,9 @@
-"""Training speed of the whole loop: target tokens a second, in turns with JoeyNMT where its directory is given.
+"""Measure the training speed of the whole loop in target tokens per second, optionally alternating with JoeyNMT.
 
-    python tests/bench/training_speed.py                      s2s alone, on embedded data
-    python tests/bench/training_speed.py --joeynmt DIRECTORY     both on Multi30k, which lies beside that directory
+    python tests/bench/training_speed.py                      s2s alone, on built-in data
+    python tests/bench/training_speed.py --joeynmt DIRECTORY  both on Multi30k, from ../../data/multi30k
 
-DIRECTORY holds `setup.sh` and `run.sh`, which set JoeyNMT up and train it; `WORK` names where it is kept between runs.
+DIRECTORY contains `setup.sh` and `run.sh`, which install and train JoeyNMT; `WORK` is where they keep it between runs.
 """
 
 import argparse
@@ -37,18 +37,18 @@ BLOCKS = {
     for key, value in {"family": "transformer", "layers": 3, "heads": 4, "ffn_size": 1024}.items()
 }
 EMBEDDED = {"tokenizer.vocab_size": 1000}
-LOGGED = 50  # updates that a figure of s2s is over; those of JoeyNMT are over 10
+LOGGED = 50  # updates per measurement of s2s; JoeyNMT logs every 10
 JOEYNMT_UPDATES = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A network that is measured: its recipe and settings, its words, and the shape of JoeyNMT it is held against."""
+    """A network to measure."""
 
     recipe: str
     settings: dict[str, Any]
-    words: str
-    joeynmt: str
+    description: str
+    joeynmt: str  # network of JoeyNMT to compare with
 
 
 SHAPES = {
@@ -59,14 +59,14 @@ SHAPES = {
         "T",
     ),
     "attention": Shape(
-        "attention", GRU | {"model.dropout": 0.2}, "GRU 256 a direction / 512, additive, dropout 0.2", "A"
+        "attention", GRU | {"model.dropout": 0.2}, "GRU 256 per direction / 512, additive, dropout 0.2", "A"
     ),
     "bottleneck": Shape("bottleneck", GRU | {"model.dropout": 0.2}, "the same without attention", "A"),
 }
 
 
 def s2s_speed(recipe: str, settings: dict[str, Any], updates: int) -> float:
-    """Median target tokens a second of the recipe with these settings."""
+    """Return the median target tokens per second of the recipe with these settings."""
     limit = {"training.stop_after": f"{updates} updates", "training.validate_every": f"{updates} updates"}
     values = [part for key, value in {**COMMON, **settings, **limit}.items() for part in ("--set", f"{key}={value}")]
     with tempfile.TemporaryDirectory() as directory:
@@ -80,19 +80,19 @@ def s2s_speed(recipe: str, settings: dict[str, Any], updates: int) -> float:
 
 
 def joeynmt_speed(directory: Path, shape: str) -> float:
-    """Median target tokens a second that JoeyNMT logs, of its shape T (Transformer) or A (GRU with attention)."""
+    """Return the median target tokens per second that JoeyNMT logs for shape T (Transformer) or A (GRU, attention)."""
     command = ["bash", str(directory / "run.sh"), shape, str(JOEYNMT_UPDATES)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(done.stdout)
 
 
 def precisions() -> list[str]:
-    """fp32, and what `auto` chooses on this machine where that is another."""
+    """Return fp32 and, if different, what `auto` selects on this machine."""
     return list(dict.fromkeys(["fp32", choose_precision("auto", torch.device("cpu"))]))
 
 
-def turn(names: list[str], settings: dict[str, Any], directory: str, joeynmt: Path | None) -> dict[str, float]:
-    """One speed of each side: `attention fp32`, `JoeyNMT A`, …; each is told as soon as it is there."""
+def measure(names: list[str], settings: dict[str, Any], directory: str, joeynmt: Path | None) -> dict[str, float]:
+    """Measure each side once (`attention fp32`, `JoeyNMT A`, …), printing each speed when it is known."""
     speeds: dict[str, float] = {}
 
     def note(key: str, speed: float) -> None:
@@ -110,24 +110,24 @@ def turn(names: list[str], settings: dict[str, Any], directory: str, joeynmt: Pa
     return speeds
 
 
-def report(turns: list[dict[str, float]]) -> None:
-    """Medians over the turns, and of the ratios within a turn."""
-    for key in turns[0]:
-        found = [speeds[key] for speeds in turns]
+def report(repetitions: list[dict[str, float]]) -> None:
+    """Print medians over the repetitions, and of the ratios within a repetition."""
+    for key in repetitions[0]:
+        found = [speeds[key] for speeds in repetitions]
         line = f"{key:18} {statistics.median(found):8,.0f}   ({', '.join(f'{speed:,.0f}' for speed in found)})"
         shape = SHAPES.get(key.split()[0])
         rival = f"JoeyNMT {shape.joeynmt}" if shape else ""
-        if rival in turns[0]:
-            ratio = statistics.median(speeds[key] / speeds[rival] for speeds in turns)
-            line += f"   {ratio:.1f} times {rival}"
+        if rival in repetitions[0]:
+            ratio = statistics.median(speeds[key] / speeds[rival] for speeds in repetitions)
+            line += f"   {ratio:.1f} × {rival}"
         print(line)
 
 
 def main() -> None:
-    """Print each side's speeds, and their ratios."""
+    """Print the speeds of each side, and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--joeynmt", type=Path, help="directory with JoeyNMT's setup.sh and run.sh")
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--networks", nargs="+", choices=SHAPES, default=list(SHAPES))
     options = parser.parse_args()
     joeynmt: Path | None = options.joeynmt and options.joeynmt.resolve()
@@ -135,14 +135,14 @@ def main() -> None:
     if joeynmt:
         subprocess.run(["bash", str(joeynmt / "setup.sh")], check=True, stdout=subprocess.DEVNULL)
     directory = "multi30k" if joeynmt else "numbers"
-    print(f"{directory}: target tokens a second of the whole loop; batches of {BATCH_TOKENS:,} tokens")
+    print(f"{directory}: target tokens per second of the whole loop; batches of {BATCH_TOKENS:,} tokens")
     for name in options.networks:
-        print(f"  {name}: {SHAPES[name].words}")
+        print(f"  {name}: {SHAPES[name].description}")
     if joeynmt:
         print(
-            "  JoeyNMT T, A: the same Transformer and GRU with attention, its current state's query and input feeding"
+            "  JoeyNMT T, A: the same Transformer; a GRU with attention queried by the current state, and input feeding"
         )
-    report([turn(options.networks, settings, directory, joeynmt) for _ in range(options.turns)])
+    report([measure(options.networks, settings, directory, joeynmt) for _ in range(options.repetitions)])
 
 
 if __name__ == "__main__":

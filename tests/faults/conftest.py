@@ -1,4 +1,4 @@
-"""Homes for trials, and the sum of what was killed at the end of the output."""
+"""Fixtures for trials, and a summary of the injected faults at the end of the output."""
 
 import shutil
 from collections.abc import Callable
@@ -12,7 +12,7 @@ KINDS = ("kills", "power failures", "resumes", "mismatches")
 
 @pytest.fixture(scope="session", autouse=True)
 def imported() -> None:
-    """The process that trials are forked from has imported everything before the first of them is timed."""
+    """Start the fork server, so that its imports are done before the first trial is timed."""
     process = context.Process(target=int)
     process.start()
     process.join()
@@ -20,7 +20,7 @@ def imported() -> None:
 
 @pytest.fixture
 def new_home(trained: Path, tmp_path: Path) -> Callable[[], Path]:
-    """`new_home()`: a home of its own in which the corpus of the tiny settings is prepared, and nothing is trained."""
+    """Return a function that makes a new home with the prepared corpus of the tiny settings, and no runs."""
     made: list[Path] = []
 
     def make() -> Path:
@@ -34,14 +34,14 @@ def new_home(trained: Path, tmp_path: Path) -> Callable[[], Path]:
 
 @pytest.fixture
 def count(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """`count("kills")`: one more of a kind, for the line at the end."""
+    """Return a function that counts a fault for the summary: `count("kills")`."""
     return lambda kind: record_property(f"faults.{kind}", 1)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How often something was killed and gone on with, and how often that ended in other weights."""
+    """Print how often a training was killed and resumed, and how often that ended in different weights."""
     reports = [report for name in ("passed", "failed") for report in terminalreporter.stats.get(name, [])]
-    told = [name for report in reports if report.when == "call" for name, _ in report.user_properties]
-    if any(name.startswith("faults.") for name in told):
-        sums = ", ".join(f"{told.count(f'faults.{kind}')} {kind}" for kind in KINDS)
+    names = [name for report in reports if report.when == "call" for name, _ in report.user_properties]
+    if any(name.startswith("faults.") for name in names):
+        sums = ", ".join(f"{names.count(f'faults.{kind}')} {kind}" for kind in KINDS)
         terminalreporter.write_line(f"faults: {sums}")

@@ -1,4 +1,4 @@
-"""What a disk holds after its power has failed: what was synced, and of the rest nothing, or the names alone."""
+"""Simulate a disk after a power failure: what was synced survives, of the rest nothing, or only the names."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,14 +10,14 @@ Entry = Union["Directory", "File"]
 
 
 class File:
-    """A file: what of its content is durable."""
+    """A file and its durable content."""
 
     def __init__(self, durable: bytes = b"") -> None:
         self.durable = durable
 
 
 class Directory:
-    """A directory: its entries, and those that are durable."""
+    """A directory with its current and its durable entries."""
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
@@ -25,15 +25,15 @@ class Directory:
 
 
 class Disk:
-    """A directory's files, and what operations make of them."""
+    """The files of a directory, and the effect of operations on them."""
 
     def __init__(self, root: Path) -> None:
-        """Begin with what is in `root`, all of it durable."""
+        """Start with the content of `root`, all of it durable."""
         self.root = root
         self.top = _read(root)
 
     def apply(self, operation: Operation) -> None:
-        """Carry out one operation."""
+        """Apply one operation."""
         directory, name = self._place(operation.path)
         if operation.kind == "directory" and name:
             directory.entries.setdefault(name, Directory())
@@ -56,11 +56,11 @@ class Disk:
                 del directory.entries[name]
 
     def left(self, *, names: bool) -> dict[str, bytes | None]:
-        """Path → content (None: a directory) after the power has failed; with the `names` that were not synced, or not."""
+        """Return what survives a power failure, path → content (None: directory), unsynced `names` included or not."""
         return dict(_walk(self.top, "", names=names))
 
     def _place(self, path: str) -> tuple[Directory, str]:
-        """The directory that a path lies in, and its name there."""
+        """Return the directory that contains a path, and its name there."""
         *above, name = Path(path).relative_to(self.root).parts or ("",)
         directory = self.top
         for part in above:
@@ -70,8 +70,8 @@ class Disk:
         return directory, name
 
 
-def put(left: dict[str, bytes | None], root: Path) -> None:
-    """Make a directory of what is left."""
+def write_to(left: dict[str, bytes | None], root: Path) -> None:
+    """Create the directory `root` with this content."""
     root.mkdir()
     for name, content in left.items():
         path = root / name

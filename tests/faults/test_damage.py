@@ -1,4 +1,4 @@
-"""A checkpoint that is damaged is passed over, said, and the one before it is used."""
+"""A damaged checkpoint is reported and skipped; the previous one is used."""
 
 import signal
 from collections.abc import Callable
@@ -13,10 +13,10 @@ from s2s.training.runs.record import complete_checkpoints
 FILES = ["model.safetensors", "optimizer.safetensors", "average.safetensors", "state.json", MANIFEST]
 
 
-def flip(path: Path, place: int) -> None:
+def flip(path: Path, position: int) -> None:
     """Change one bit of a file."""
     content = bytearray(path.read_bytes())
-    content[place % len(content)] ^= 4
+    content[position % len(content)] ^= 4
     path.write_bytes(content)
 
 
@@ -27,32 +27,32 @@ def settings(tiny: list[str]) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def expected(settings: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The digest of the weights of a training that nothing has happened to."""
+    """Return the digest of the weights of an undisturbed training."""
     whole = Trial(tmp_path_factory.mktemp("whole"), settings)
     assert whole.exit_code() == 0, whole.said()
     return digest(whole.home)
 
 
-@pytest.mark.parametrize("place", [0, 31, -1])
+@pytest.mark.parametrize("position", [0, 31, -1])
 @pytest.mark.parametrize("name", FILES)
-def test_a_flipped_bit(
-    name: str, place: int, new_home: Callable[[], Path], settings: tuple[str, ...], expected: str
+def test_flipped_bit(
+    name: str, position: int, new_home: Callable[[], Path], settings: tuple[str, ...], expected: str
 ) -> None:
     home = new_home()
     stopped = Trial(home, settings, signals=(signal.SIGTERM,), during="validating", nth=3)
     assert stopped.exit_code() == 143, stopped.said()
     (directory,) = (home / "runs").glob("again-*")
     (last,) = complete_checkpoints(directory / "stopped")
-    flip(last / name, place)
+    flip(last / name, position)
     trial = Trial(home, settings)
     assert trial.exit_code() == 0, trial.said()
     assert "using the previous checkpoint" in trial.said()
-    assert f"{last}: {name} is damaged" in trial.said() or name == MANIFEST  # then it may name another file
+    assert f"{last}: {name} is damaged" in trial.said() or name == MANIFEST  # a damaged manifest may blame another file
     assert digest(home) == expected
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_cut_short_or_lost(
+def test_truncated_or_missing_file(
     name: str, new_home: Callable[[], Path], settings: tuple[str, ...], expected: str
 ) -> None:
     home = new_home()

@@ -1,4 +1,4 @@
-"""A disk that is full, or may not be written: said clearly, and the training goes on to the same weights afterwards."""
+"""A full or read-only disk: a clear error, and training can be resumed to the same weights afterwards."""
 
 import pickle
 import shutil
@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from trials import Trial, check_whole, digest
 
-PARTS = 12  # of the operations in which the disk is full
+PARTS = 12  # that the file operations are split into
 
 
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """`mounted("size=1m")`: a file system of its own in memory; again, to mount it with other options."""
+    """Return a function that mounts a file system in memory, or remounts it: `mounted("size=1m")`."""
     directory = tmp_path / "mounted"
     directory.mkdir()
 
@@ -22,7 +22,7 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         again = "remount," if directory.is_mount() else ""
         command = ["mount", "-t", "tmpfs", "-o", f"{again}{options}", "tmpfs", str(directory)]
         if subprocess.run(command, capture_output=True, check=False).returncode:
-            pytest.skip("this user may not mount")
+            pytest.skip("this user cannot mount file systems")
         return directory
 
     yield mount
@@ -33,7 +33,7 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 @pytest.mark.parametrize(
     "part", [pytest.param(part, marks=[pytest.mark.faults] if part else []) for part in range(PARTS)]
 )
-def test_full_in_each_file_operation(
+def test_disk_full_at_each_file_operation(
     part: int, new_home: Callable[[], Path], trained: Path, tiny: list[str], tmp_path: Path
 ) -> None:
     record = tmp_path / "operations"
@@ -43,7 +43,7 @@ def test_full_in_each_file_operation(
     for number in numbers[part::PARTS]:
         full = Trial(new_home(), tuple(tiny), fail_at=number)
         code = full.exit_code()
-        if code or operations[number].kind != "directory":  # one that is there already needs no room
+        if code or operations[number].kind != "directory":  # an existing directory needs no space
             assert code == 5, operations[number]
             assert "no space left on device" in full.said().lower()
         check_whole(full.home)
@@ -54,7 +54,7 @@ def test_full_in_each_file_operation(
 
 
 @pytest.mark.parametrize("room", [1, 40, 80, 160])
-def test_a_full_file_system(room: int, mounted: Callable[[str], Path], trained: Path, tiny: list[str]) -> None:
+def test_full_file_system(room: int, mounted: Callable[[str], Path], trained: Path, tiny: list[str]) -> None:
     home = mounted("size=8m")
     shutil.copytree(trained / "corpora", home / "corpora")
     used = shutil.disk_usage(home).used // 1024
@@ -68,7 +68,7 @@ def test_a_full_file_system(room: int, mounted: Callable[[str], Path], trained: 
     assert digest(home) == digest(trained, "numbers-attention")
 
 
-def test_a_file_system_that_may_only_be_read(mounted: Callable[[str], Path], trained: Path, tiny: list[str]) -> None:
+def test_read_only_file_system(mounted: Callable[[str], Path], trained: Path, tiny: list[str]) -> None:
     home = mounted("size=8m")
     shutil.copytree(trained / "corpora", home / "corpora")
     mounted("ro")

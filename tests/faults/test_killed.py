@@ -1,4 +1,4 @@
-"""A training that is killed leaves nothing half-written, and ends as if it had not been."""
+"""A killed training leaves nothing half-written, and ends after a resume as if it had not been killed."""
 
 import os
 import random
@@ -15,8 +15,8 @@ from trials import Trial, check_whole, digest, in_parts
 from s2s.registry.store import Registry
 from s2s.training.runs.record import runs_directory
 
-PARTS = 16  # of the operations that a training is killed at
-KILLS = 5  # of each training that is killed at random moments
+PARTS = 16  # that the file operations are split into
+KILLS = 5  # at random moments, per training
 VARIANTS = [
     (),
     ("training.precision=bf16",),
@@ -28,11 +28,11 @@ VARIANTS = [
 Count = Callable[[str], None]
 
 
-def go_on(trial: Trial, expected: str, count: Count) -> None:
-    """Resume what was killed: it ends in the weights of a training that never was."""
+def resume_killed(trial: Trial, expected: str, count: Count) -> None:
+    """Resume a killed training, and check that it ends with the weights of an undisturbed one."""
     check_whole(trial.home)
     if trial.exit_code():
-        assert "is finished: again:1" in trial.said()  # the last operation makes durable what is there already
+        assert "is finished: again:1" in trial.said()  # the last operation only makes the published model durable
     count("resumes")
     if digest(trial.home) != expected:
         count("mismatches")
@@ -51,9 +51,9 @@ def test_killed_at_each_file_operation(
         if Trial(home, tuple(tiny), kill_at=number).exit_code() == 0:
             break
         count("kills")
-        go_on(Trial(home, tuple(tiny)), expected, count)
+        resume_killed(Trial(home, tuple(tiny)), expected, count)
         number += PARTS
-    assert number > 100  # operations of a training with three saves
+    assert number > 100  # a training with three saves
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_killed_at_random_moments(
             kills += 1
             count("kills")
         if not digest_or_none(trial.home):
-            go_on(trial, expected, count)
+            resume_killed(trial, expected, count)
         assert digest(trial.home) == expected
         if kills == KILLS:
             return
@@ -96,7 +96,7 @@ def test_killed_at_random_moments(
 
 
 def digest_or_none(home: Path) -> str | None:
-    """The digest of what is published, if anything is."""
+    """Return the digest of the published model, or None."""
     return digest(home) if "again" in Registry(home / "registry").names() else None
 
 
@@ -108,9 +108,7 @@ def wait_for_checkpoint(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
-def test_a_command_killed_and_resumed_is_as_never_killed(
-    blow: signal.Signals, trained_home: Path, tiny: list[str]
-) -> None:
+def test_killed_command_resumes_exactly(blow: signal.Signals, trained_home: Path, tiny: list[str]) -> None:
     settings = [part for setting in tiny for part in ("--set", setting)]
     command = [sys.executable, "-m", "s2s"]
     started = [*command, "train", "numbers/attention", "--name", "again", *settings]

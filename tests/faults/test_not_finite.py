@@ -1,4 +1,4 @@
-"""A loss that is not finite: the step is skipped, counted, its lines named; then back; then an end that says why."""
+"""A loss that is not finite: skip the step, count it and log its lines; then roll back; then stop and say why."""
 
 import contextlib
 import itertools
@@ -16,14 +16,14 @@ from s2s.models.interface import Batch, LossSums
 from s2s.recipe.load import load_recipe
 from s2s.training.runs.lifecycle import resume, train
 from s2s.training.runs.record import runs_directory
-from s2s.training.trainer import SKIPS
+from s2s.training.trainer import MAX_SKIPS
 
 QUIET = {"wait": False}
 
 
 @contextlib.contextmanager
 def poisoned(where: Callable[[Batch], bool]) -> Iterator[None]:
-    """The loss of batches `where` that is true, in training, is infinite."""
+    """Make the training loss of the batches that `where` selects infinite."""
     forward = EncoderDecoder.forward
 
     def infinite(self: EncoderDecoder, batch: Batch) -> LossSums:
@@ -36,19 +36,19 @@ def poisoned(where: Callable[[Batch], bool]) -> Iterator[None]:
 
 
 def calls_between(first: int, last: int) -> Callable[[Batch], bool]:
-    """True in the calls of these numbers, from 1."""
+    """Return a predicate that is true in its calls number `first` to `last`, from 1."""
     calls = itertools.count(1)
     return lambda _: first <= next(calls) <= last
 
 
 def records(kind: str) -> list[dict[str, object]]:
-    """The records of a kind in the metrics of the run `again`."""
+    """Return the records of a kind in the metrics of the run `again`."""
     (directory,) = runs_directory().glob("again-*")
     lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
     return [line for line in lines if line["kind"] == kind]
 
 
-def test_a_poisoned_line_is_skipped_counted_and_named(trained_home: Path, tiny: list[str]) -> None:
+def test_infinite_loss_is_skipped_counted_and_logged(trained_home: Path, tiny: list[str]) -> None:
     (directory,) = (path for path in (trained_home / "corpora").iterdir() if path.is_dir())
     split = Corpus.open(directory).split("train")
     ((line,), _), (place,) = split.tokens([17]), split.places([17])
@@ -66,7 +66,7 @@ def test_a_poisoned_line_is_skipped_counted_and_named(trained_home: Path, tiny: 
     assert all(f"{place}," in f"{text}," for text in named)
 
 
-def test_after_several_it_goes_back_at_half_the_learning_rate(trained_home: Path, tiny: list[str]) -> None:
+def test_rollback_halves_the_learning_rate(trained_home: Path, tiny: list[str]) -> None:
     settings = [*tiny, "name=again", "training.log_every=1", "training.lr_schedule=none", "training.warmup=0"]
     with poisoned(calls_between(6, 10)):
         version = train(load_recipe("numbers/attention", settings), device="cpu", **QUIET)
@@ -78,12 +78,12 @@ def test_after_several_it_goes_back_at_half_the_learning_rate(trained_home: Path
     assert version.card.training.updates == 12
 
 
-def test_it_ends_with_an_explanation_and_can_be_gone_on_with(trained_home: Path, tiny: list[str]) -> None:
+def test_divergence_is_explained_and_the_run_can_be_resumed(trained_home: Path, tiny: list[str]) -> None:
     settings = [*tiny, "training.stop_after=24 updates", "training.validate_every=8 updates"]
     whole = train(load_recipe("numbers/attention", [*settings, "name=whole"]), device="cpu", **QUIET)
     with poisoned(calls_between(9, 1000)), pytest.raises(S2SError, match="the training diverges") as ended:
         train(load_recipe("numbers/attention", [*settings, "name=again"]), device="cpu", **QUIET)
-    assert len(records("skipped")) == 4 * SKIPS
+    assert len(records("skipped")) == 4 * MAX_SKIPS
     (directory,) = runs_directory().glob("again-*")
     assert f"s2s resume {directory.name}" in (ended.value.hint or "")
     assert "training.lr" in (ended.value.hint or "")

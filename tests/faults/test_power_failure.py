@@ -1,14 +1,14 @@
-"""A power failure takes what was not synced: what is left of a training can be gone on with, to the same weights."""
+"""A power failure loses what was not synced; the training can still be resumed, to the same weights."""
 
 import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from disk import Disk, put
+from disk import Disk, write_to
 from trials import Trial, check_whole, digest
 
-PARTS = 12  # of the states that the disk goes through
+PARTS = 12  # that the states of the disk are split into
 Count = Callable[[str], None]
 
 
@@ -16,7 +16,7 @@ Count = Callable[[str], None]
 @pytest.mark.parametrize(
     "part", [pytest.param(part, marks=[pytest.mark.faults] if part else []) for part in range(PARTS)]
 )
-def test_the_power_fails_after_each_file_operation(
+def test_power_failure_after_each_file_operation(
     part: int, names: bool, new_home: Callable[[], Path], trained: Path, tiny: list[str], tmp_path: Path, count: Count
 ) -> None:
     home, record = new_home(), tmp_path / "operations"
@@ -30,7 +30,7 @@ def test_the_power_fails_after_each_file_operation(
     assert len(left) > 30
     for number in range(part, len(left), PARTS):
         trial = Trial(tmp_path / f"after-{number}", tuple(tiny))
-        put(left[number], trial.home)
+        write_to(left[number], trial.home)
         check_whole(trial.home)
         count("power failures")
         if trial.exit_code():
@@ -38,7 +38,7 @@ def test_the_power_fails_after_each_file_operation(
         assert digest(trial.home) == digest(trained, "numbers-attention")
 
 
-def test_at_the_end_everything_is_durable(new_home: Callable[[], Path], tiny: list[str], tmp_path: Path) -> None:
+def test_everything_is_durable_at_the_end(new_home: Callable[[], Path], tiny: list[str], tmp_path: Path) -> None:
     home, record = new_home(), tmp_path / "operations"
     disk = Disk(home)
     assert Trial(home, tuple(tiny), record=record).exit_code() == 0

@@ -1,4 +1,4 @@
-"""Signals: answered once, whatever the training is doing, with nothing lost; a second one ends it at once."""
+"""Signals: the first one stops a training without loss, whatever it is doing; a second one ends it at once."""
 
 import signal
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from s2s.training.runs.record import complete_checkpoints
 
 @pytest.mark.parametrize("during", ["loading", "training", "validating", "saving"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_ends_the_training_and_loses_nothing(
+def test_signal_stops_training_without_loss(
     number: signal.Signals, during: str, new_home: Callable[[], Path], trained: Path, tiny: list[str]
 ) -> None:
     home = new_home()
@@ -30,9 +30,7 @@ def test_a_signal_ends_the_training_and_loses_nothing(
 
 
 @pytest.mark.parametrize("during", ["training", "saving"])
-def test_a_second_signal_ends_it_at_once(
-    during: str, new_home: Callable[[], Path], trained: Path, tiny: list[str]
-) -> None:
+def test_second_signal_exits_at_once(during: str, new_home: Callable[[], Path], trained: Path, tiny: list[str]) -> None:
     home = new_home()
     stopped = Trial(home, tuple(tiny), signals=(signal.SIGINT, signal.SIGTERM), during=during)
     assert stopped.exit_code() == 128 + signal.SIGTERM

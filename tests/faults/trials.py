@@ -1,4 +1,4 @@
-"""Commands of s2s in processes of their own that can be killed: forked from one that has imported everything."""
+"""Run s2s commands in killable processes, forked from one that has imported everything."""
 
 import contextlib
 import functools
@@ -39,46 +39,41 @@ context.set_forkserver_preload(
 
 
 def in_parts(parts: int) -> pytest.MarkDecorator:
-    """A sweep in so many parts: the first one is run by `make test`, the others by `make faults` alone."""
+    """Split a sweep into parts: `make test` runs the first one, `make faults` the others."""
     found = [pytest.param(part, marks=[pytest.mark.faults] if part else []) for part in range(parts)]
     return pytest.mark.parametrize("part", found)
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A home, the settings of a tiny model `again`, and what is to go wrong there.
+    """A training of the tiny model `again`, and the fault to inject."""
 
-    `kill_at`, `fail_at`: the operation, counted from 0, before or in which the process is killed, or finds the disk
-    full. `signals`: what it is sent `during` loading, training, validating or saving, the n-th time. `record`: the
-    file that is to hold all operations. `errors`: the file for what it says, if not one in the home.
-    """
-
-    home: Path
-    settings: tuple[str, ...]
-    kill_at: int = -1
-    fail_at: int = -1
-    signals: tuple[signal.Signals, ...] = ()
-    during: str = ""
-    nth: int = 1
-    record: Path | None = None
-    errors: Path | None = None
-    seen: list[Operation] = field(default_factory=list)
+    home: Path  # S2S_HOME
+    settings: tuple[str, ...]  # `--set` values
+    kill_at: int = -1  # number of the file operation, from 0, at which to kill the process
+    fail_at: int = -1  # number of the file operation, from 0, at which the disk is full
+    signals: tuple[signal.Signals, ...] = ()  # signals to send
+    during: str = ""  # when to send them: loading, training, validating or saving
+    nth: int = 1  # at which occurrence of that phase
+    record: Path | None = None  # file to store all operations in
+    errors: Path | None = None  # file for standard error; default: `said` in the home
+    seen: list[Operation] = field(default_factory=list)  # operations so far
 
     def start(self) -> BaseProcess:
-        """Train, or resume what is there."""
-        process = context.Process(target=_carry_out, args=(self,))
+        """Start training, or resume an existing run."""
+        process = context.Process(target=_run, args=(self,))
         process.start()
         return process
 
     def exit_code(self) -> int:
-        """Train, or resume what is there, to the end; the exit code is negative where a signal ended it."""
+        """Train or resume to the end; return the exit code, negative if a signal killed the process."""
         process = self.start()
         process.join()
         assert process.exitcode is not None
         return process.exitcode
 
     def said(self) -> str:
-        """What the last process said."""
+        """Return what the last process wrote to standard error."""
         return (self.errors or self.home / "said").read_text()
 
     def send(self) -> None:
@@ -87,12 +82,16 @@ class Trial:
             os.kill(os.getpid(), number)
 
     def before(self, operation: Operation) -> None:
-        """What happens before an operation."""
+        """Inject the fault that is due at this operation."""
         number = len(self.seen)
         self.seen.append(operation)
         if number == self.kill_at:
             if operation.kind == "write" and operation.content:
-                os.write(operation.handle, operation.content[: len(operation.content) // 2])
+                half = operation.content[: len(operation.content) // 2]
+                if operation.handle < 0:
+                    Path(operation.path).write_bytes(half)
+                else:
+                    os.write(operation.handle, half)
             os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(60)
         saves = [one for one in self.seen if one.kind == "write" and "optimizer" in one.path]
@@ -103,14 +102,14 @@ class Trial:
 
 
 def command(trial: Trial) -> list[str]:
-    """What a user would type: `train`, or `resume` where a run is there."""
+    """Return what a user would type: `train`, or `resume` if there is a run."""
     if runs := [path.parent.name for path in (trial.home / "runs").glob("again-*/run.json")]:
         return ["resume", runs[0]]
     settings = [part for setting in trial.settings for part in ("--set", setting)]
     return ["train", "numbers/attention", "--name", "again", *settings]
 
 
-def _carry_out(trial: Trial) -> None:
+def _run(trial: Trial) -> None:
     os.environ |= {"S2S_HOME": str(trial.home), "S2S_LEASES": str(trial.home / "leases"), "COLUMNS": "200"}
     with (trial.errors or trial.home / "said").open("w") as said:
         os.dup2(said.fileno(), 2)
@@ -123,7 +122,7 @@ def _carry_out(trial: Trial) -> None:
 
 @contextlib.contextmanager
 def signalled(trial: Trial) -> Iterator[None]:
-    """Send the trial's signals when the function is called that does what they are to come during."""
+    """Send the trial's signals at the call of the function that stands for their phase."""
     if trial.during not in PHASES:
         yield
         return
@@ -142,12 +141,12 @@ def signalled(trial: Trial) -> Iterator[None]:
 
 
 def digest(home: Path, name: str = "again") -> str:
-    """The sha256 of a published model's weights."""
+    """Return the sha256 of a published model's weights."""
     return Registry(home / "registry").resolve(name).files["weights.safetensors"].digest
 
 
 def check_whole(home: Path) -> None:
-    """Whatever has its final name is complete: checkpoints, published models, their files."""
+    """Check that whatever has its final name is complete: checkpoints, published models, their files."""
     for directory in (home / "runs").glob("*/*/"):
         for path in complete_checkpoints(directory):
             load_checkpoint(path)

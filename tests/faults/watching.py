@@ -1,4 +1,4 @@
-"""What a process does to the files below a directory, told before each operation happens."""
+"""Observe what a process does to the files in a directory, before each operation happens."""
 
 import contextlib
 import functools
@@ -11,32 +11,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import save
+from torch import Tensor
+
+from s2s.training import checkpoint
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One of make (a file), directory, write, sync, rename, link, remove; `content`: what is written, or the file synced
-    holds.
-    """
+    """A file operation."""
 
-    kind: str
+    kind: str  # make (a file), directory, write, sync, rename, link or remove
     path: str
-    to: str = ""
-    content: bytes | None = None
-    handle: int = -1
+    to: str = ""  # new path of a rename or link
+    content: bytes | None = None  # what is written, or what the synced file holds
+    handle: int = -1  # file descriptor of a write; -1: the writer opens the path itself
 
 
 @contextlib.contextmanager
 def watched(directory: Path, before: Callable[[Operation], None]) -> Iterator[None]:
-    """Call `before` with each operation below `directory`; where it raises, the operation does not happen."""
+    """Call `before` with each operation inside `directory`; if it raises, the operation does not happen."""
 
-    def tell(kind: str, path: str, **more: Any) -> None:
+    def observe(kind: str, path: str, **more: Any) -> None:
         if Path(path).is_relative_to(directory):
             before(Operation(kind, path, **more))
 
     class WatchedFile(io.FileIO):
         def write(self, content: Any) -> int:
-            tell("write", _opened(self.fileno()), content=bytes(content), handle=self.fileno())
+            observe("write", _opened(self.fileno()), content=bytes(content), handle=self.fileno())
             return super().write(content)
 
     def fdopen(handle: int, mode: str) -> io.BufferedWriter:
@@ -44,33 +46,38 @@ def watched(directory: Path, before: Callable[[Operation], None]) -> Iterator[No
 
     @functools.wraps(tempfile.mkstemp)
     def mkstemp(**how: Any) -> tuple[int, str]:
-        tell("make", str(how["dir"]))
+        observe("make", str(how["dir"]))
         return real_mkstemp(**how)
 
     @functools.wraps(os.fsync)
     def fsync(handle: int) -> None:
         path = _opened(handle)
-        tell("sync", path, content=Path(path).read_bytes() if Path(path).is_file() else None)
+        observe("sync", path, content=Path(path).read_bytes() if Path(path).is_file() else None)
         real_fsync(handle)
 
-    real_mkstemp, real_fsync = tempfile.mkstemp, os.fsync
+    def save_file(tensors: dict[str, Tensor], path: Path) -> None:
+        observe("write", str(path), content=save(tensors))
+        real_save_file(tensors, path)
+
+    real_mkstemp, real_fsync, real_save_file = tempfile.mkstemp, os.fsync, checkpoint.save_file
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "mkstemp", mkstemp)
         patch.setattr(os, "fsync", fsync)
         patch.setattr(os, "fdopen", fdopen)
+        patch.setattr(checkpoint, "save_file", save_file)
         for name, kind in {"unlink": "remove", "rmdir": "remove", "mkdir": "directory"}.items():
-            patch.setattr(os, name, _told(getattr(os, name), kind, tell))
+            patch.setattr(os, name, _observed(getattr(os, name), kind, observe))
         for name, kind in {"rename": "rename", "replace": "rename", "link": "link"}.items():
-            patch.setattr(os, name, _told(getattr(os, name), kind, tell))
+            patch.setattr(os, name, _observed(getattr(os, name), kind, observe))
         yield
 
 
-def _told(real: Callable[..., None], kind: str, tell: Callable[..., None]) -> Callable[..., None]:
+def _observed(real: Callable[..., None], kind: str, observe: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(real)
     def operation(path: Any, *arguments: Any, dir_fd: int | None = None, **more: Any) -> None:
         below = {} if dir_fd is None else {"dir_fd": dir_fd}
         full = os.fspath(path) if dir_fd is None else f"{_opened(dir_fd)}/{path}"
-        tell(kind, full, **({"to": os.fspath(arguments[0])} if kind in {"rename", "link"} else {}))
+        observe(kind, full, **({"to": os.fspath(arguments[0])} if kind in {"rename", "link"} else {}))
         real(path, *arguments, **below, **more)
 
     return operation

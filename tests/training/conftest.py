@@ -1,4 +1,4 @@
-"""Trainings of tiny networks, whole and interrupted."""
+"""Fixtures that train tiny networks, with and without interruption."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,25 +15,25 @@ from s2s.training.trainer import Trainer
 
 @pytest.fixture
 def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """`interrupted(6)`: training is interrupted after six updates, once."""
+    """Return a function: `interrupted(6)` interrupts the next training once, after six updates."""
 
     def after(updates: int) -> None:
-        update = Trainer._update
+        train_on_next_batch = Trainer.train_on_next_batch
 
-        def stop(self: Trainer, *arguments: object) -> None:
-            update(self, *arguments)  # type: ignore[arg-type]
-            if self.position.update == updates:
-                monkeypatch.setattr(Trainer, "_update", update)
+        def stop(self: Trainer) -> None:
+            train_on_next_batch(self)
+            if self.state.update == updates:
+                monkeypatch.setattr(Trainer, "train_on_next_batch", train_on_next_batch)
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(Trainer, "_update", stop)
+        monkeypatch.setattr(Trainer, "train_on_next_batch", stop)
 
     return after
 
 
 @pytest.fixture
 def tiny_train(trained_home: Path, tiny: list[str]) -> Callable[..., Version]:
-    """`tiny_train("training.ema=0.9", name="averaged")`: the tiny `numbers/attention` with other values."""
+    """Return a function that trains a tiny `numbers/attention`: `tiny_train("training.ema=0.9", name="averaged")`."""
 
     def call(*settings: str, name: str = "again", **arguments: Any) -> Version:
         recipe = load_recipe("numbers/attention", [*tiny, f"name={name}", *settings])
@@ -45,7 +45,7 @@ def tiny_train(trained_home: Path, tiny: list[str]) -> Callable[..., Version]:
 
 @pytest.fixture
 def interrupted_run(tiny_train: Callable[..., Version], interrupted: Callable[[int], None]) -> Callable[..., Path]:
-    """`interrupted_run("training.ema=0.9", after=6)`: the directory of a run that was interrupted."""
+    """Return a function that interrupts a training and returns the run: `interrupted_run(*settings, after=6)`."""
 
     def call(*settings: str, after: int = 6, name: str = "again", **arguments: Any) -> Path:
         interrupted(after)

@@ -1,4 +1,4 @@
-"""Averages of weights: the equations, and that what is averaged is what is published."""
+"""Weight averaging: the equations, and that the average is published."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.recipe.model import ModelOptions, RnnDecoderOptions, RnnEncoderOptions
 from s2s.registry.version import Version
-from s2s.training.averaging import MovingAverage, mean_of
+from s2s.training.averaging import MovingAverage, average_weights
 from s2s.training.checkpoint import checkpoint_path, load_checkpoint
 from s2s.training.runs.record import read_run, runs_directory
 
@@ -41,7 +41,7 @@ def weights_of(version: Version) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("decay", [0.3, 0.999])
-def test_a_moving_average_is_that_of_the_equation(decay: float) -> None:
+def test_moving_average_follows_its_equation(decay: float) -> None:
     trained = network()
     average = MovingAverage(trained, decay)
     expected = {name: value.numpy().astype(np.float64) for name, value in trained.weights().items()}
@@ -50,20 +50,20 @@ def test_a_moving_average_is_that_of_the_equation(decay: float) -> None:
             value.add_(torch.randn_like(value))
             d = min(decay, (1 + update) / (10 + update))
             expected[name] = d * expected[name] + (1 - d) * value.numpy()
-        average.add(update)
+        average.update(update)
     for name, value in average.weights.items():
         np.testing.assert_allclose(value.numpy(), expected[name], atol=1e-5)
 
 
-def test_the_average_is_in_place_for_a_while_and_the_own_weights_come_back() -> None:
+def test_swapped_in_average_restores_the_weights_afterwards() -> None:
     trained = network()
     average = MovingAverage(trained, 0.9)
     trained.bias.data.add_(1.0)  # type: ignore[union-attr]
-    average.add(1)
+    average.update(1)
     own = {name: value.clone() for name, value in trained.weights().items()}
 
     def use() -> None:
-        with average.in_place():
+        with average.swapped_in():
             for name, value in trained.weights().items():
                 assert torch.equal(value, average.weights[name])
             assert not torch.equal(trained.weights()["bias"], own["bias"])
@@ -75,9 +75,9 @@ def test_the_average_is_in_place_for_a_while_and_the_own_weights_come_back() -> 
         assert torch.equal(value, own[name])
 
 
-def test_the_mean_of_several_is_summed_in_double_precision() -> None:
+def test_mean_is_summed_in_double_precision() -> None:
     several = [{"w": torch.randn(3, 5) * 10**scale, "b": torch.randn(7)} for scale in range(-2, 3)]
-    mean = mean_of(several)
+    mean = average_weights(several)
     for name in ("w", "b"):
         expected = np.mean([one[name].numpy().astype(np.float64) for one in several], axis=0).astype(np.float32)
         assert mean[name].dtype == torch.float32
@@ -86,7 +86,7 @@ def test_the_mean_of_several_is_summed_in_double_precision() -> None:
 
 @pytest.mark.parametrize(("which", "count"), [("best", 2), ("last", 3)])
 @pytest.mark.parametrize("metric", ["loss", "chrf"])
-def test_the_mean_of_checkpoints_is_published(
+def test_mean_of_checkpoints_is_published(
     which: str, count: int, metric: str, tiny_train: Callable[..., Version]
 ) -> None:
     version = tiny_train(*EIGHT, f"training.averaging={which}:{count}", f"training.best_metric={metric}")
@@ -105,12 +105,12 @@ def test_the_mean_of_checkpoints_is_published(
         np.testing.assert_array_equal(value.numpy(), expected)
 
 
-def test_checkpoints_to_be_averaged_are_kept(tiny_train: Callable[..., Version]) -> None:
+def test_averaged_checkpoints_are_kept(tiny_train: Callable[..., Version]) -> None:
     version = tiny_train(*EIGHT, "training.keep_checkpoints=1", "training.averaging=last:3")
     assert set(read_run(run_of(version)).checkpoints) >= {4, 6, 8}
 
 
-def test_the_moving_average_is_validated_and_published(tiny_train: Callable[..., Version]) -> None:
+def test_moving_average_is_validated_and_published(tiny_train: Callable[..., Version]) -> None:
     plain = tiny_train(*EIGHT, name="plain")
     version = tiny_train(*EIGHT, "training.ema=0.9", name="averaged")
     assert version.card.training.averaged == []

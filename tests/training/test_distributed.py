@@ -1,4 +1,4 @@
-"""Several processes train one model, as one would; signals and refusals are answered once."""
+"""Several processes train the same model as one; signals and errors are reported once."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ COMMAND = [sys.executable, "-m", "s2s"]
 
 
 def started(tiny: list[str], *settings: str, name: str, home: Path) -> "subprocess.Popen[str]":
-    """`s2s train … --processes 2`, in a process group of its own."""
+    """Start `s2s train … --processes 2` in its own process group."""
     given = [part for setting in [*tiny, *SETTINGS, *settings] for part in ("--set", setting)]
     command = [*COMMAND, "train", "numbers/attention", *given, "--name", name, "--processes", "2"]
     return subprocess.Popen(command, env=environment(home), stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -42,7 +42,7 @@ def environment(home: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def trained_by_two(trained: Path, tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A home in which two processes have trained `two:1`, and what they said."""
+    """Return a home in which two processes have trained `two:1`, and their standard error."""
     home = tmp_path_factory.mktemp("two")
     shutil.copytree(trained, home, dirs_exist_ok=True)
     with started(tiny, name="two", home=home) as process:
@@ -53,7 +53,7 @@ def trained_by_two(trained: Path, tiny: list[str], tmp_path_factory: pytest.Temp
 
 @pytest.fixture
 def said(trained_by_two: tuple[Path, str], own_home: Path) -> str:
-    """What two processes said, in a home with their model."""
+    """Return the standard error of two processes, in a home with their model."""
     home, text = trained_by_two
     shutil.copytree(home, own_home, dirs_exist_ok=True)
     return text
@@ -66,13 +66,13 @@ def run_of(name: str) -> Path:
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_every_sentence_is_one_processs(count: int, size: int) -> None:
+def test_shards_cover_each_sentence_once(count: int, size: int) -> None:
     shares = [list(DistributedContext(rank, size).shard(count)) for rank in range(size)]
     assert sorted(row for share in shares for row in share) == list(range(count))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-def test_two_processes_train_what_one_trains(said: str, own_home: Path, tiny: list[str]) -> None:
+def test_two_processes_train_like_one(said: str, own_home: Path, tiny: list[str]) -> None:
     assert said.count("model two:1. Next:") == 1
     assert said.count("  validation  update 8 ") == 1
     recipe = load_recipe("numbers/attention", [*tiny, *SETTINGS, "name=one"])
@@ -88,13 +88,11 @@ def test_two_processes_train_what_one_trains(said: str, own_home: Path, tiny: li
 
     pairs = Corpus.open(next(path for path in (own_home / "corpora").iterdir() if path.is_dir())).split("train")
     planned = plan_batches(pairs.source_lengths, pairs.target_lengths, 60, recipe.training.seed, 0)[:40]
-    assert min(map(len, planned)) == 1  # so that one process had nothing to do, and one more than the other
+    assert min(map(len, planned)) == 1  # one process has nothing to do, or more than the other
     assert max(map(len, planned)) >= 3
 
 
-def test_a_signal_to_all_is_answered_once_and_the_run_goes_on_exactly(
-    said: str, own_home: Path, tiny: list[str]
-) -> None:
+def test_signal_is_reported_once_and_the_run_resumes_exactly(said: str, own_home: Path, tiny: list[str]) -> None:
     with started(tiny, name="again", home=own_home) as process:
         while not list(runs_directory().glob("again-*/checkpoints/*/manifest.json")):
             assert process.poll() is None
@@ -103,9 +101,9 @@ def test_a_signal_to_all_is_answered_once_and_the_run_goes_on_exactly(
         _, said = process.communicate(timeout=100)
     assert process.returncode == 130, said
     directory = run_of("again")
-    assert said.count(f"hint: s2s resume {directory.name} goes on from there") == 1, said
+    assert said.count(f"hint: s2s resume {directory.name}") == 1, said
     assert said.count("s2s: interrupted") == said.count("interrupted at update ") == 1
-    assert "death signal" not in said  # as the launcher calls it
+    assert "death signal" not in said  # the launcher's own message
     assert "Traceback" not in said
     assert RunRecord.read(directory).published is None
     done = subprocess.run(
@@ -118,7 +116,7 @@ def test_a_signal_to_all_is_answered_once_and_the_run_goes_on_exactly(
     assert again.card.training.processes == 2
 
 
-def test_a_refusal_is_said_once(own_home: Path, tiny: list[str]) -> None:
+def test_error_is_reported_once(own_home: Path, tiny: list[str]) -> None:
     with started(tiny, "tokenizer.vocab_size=20000", name="never", home=own_home) as process:
         _, said = process.communicate(timeout=100)
     assert process.returncode == 2

@@ -1,4 +1,4 @@
-"""Every family learns to reverse strings of digits that it has never seen."""
+"""Every architecture learns to reverse unseen strings of digits."""
 
 import random
 from pathlib import Path
@@ -33,7 +33,7 @@ LEARNERS: dict[str, tuple[int, dict[str, Any]]] = {  # the longest string, and t
 
 
 def write_strings(directory: Path, longest: int) -> None:
-    """Digit strings and their reverses, every length as often as it can be, none in two splits."""
+    """Write digit strings and their reverses, with disjoint splits."""
     draw = random.Random(1)
     strings = {"".join(draw.choices("0123456789", k=draw.randint(1, longest))) for _ in range(14_000)}
     shuffled = draw.sample(sorted(strings), len(strings))

@@ -1,4 +1,4 @@
-"""Learning rate, frozen parameters, and the optimizer's state."""
+"""Learning rate, frozen parameters, and optimizer state."""
 
 import json
 import math
@@ -15,12 +15,13 @@ from s2s.models.build import build_model
 from s2s.recipe.load import load_recipe
 from s2s.recipe.training import TrainingOptions
 from s2s.registry.version import Version
-from s2s.training.optimizer import build_optimizer, learning_rate, optimizer_tensors, restore_optimizer
+from s2s.training.lr_schedule import learning_rate
+from s2s.training.optimizer import build_optimizer, optimizer_tensors, restore_optimizer
 from s2s.training.runs.lifecycle import resume
 from s2s.training.runs.record import read_run, runs_directory
 
 
-def test_the_learning_rate_rises_and_falls() -> None:
+def test_learning_rate_warms_up_and_decays() -> None:
     options = TrainingOptions(lr=0.4, warmup=4, lr_schedule="linear")
     assert [learning_rate(options, update, 0.0) for update in range(5)] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.4])
     assert learning_rate(options, 10, 0.75) == pytest.approx(0.1)
@@ -28,7 +29,7 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert learning_rate(options.model_copy(update={"warmup": 0}), 0, 0.0) == pytest.approx(0.4)
 
 
-def test_the_state_comes_back() -> None:
+def test_optimizer_state_round_trip() -> None:
     def model() -> torch.nn.Module:
         torch.manual_seed(1)
         return torch.nn.Linear(3, 5)
@@ -43,14 +44,16 @@ def test_the_state_comes_back() -> None:
     one, other = build_optimizer(first, options), build_optimizer(second, options)
     step(first, one)
     second.load_state_dict(first.state_dict())
-    restore_optimizer(other, {key: value.clone() for key, value in optimizer_tensors(one).items()})
+    tensors = optimizer_tensors(one, first)
+    assert set(tensors) == {f"{name}.{key}" for name in ("weight", "bias") for key in ("step", "exp_avg", "exp_avg_sq")}
+    restore_optimizer(other, second, tensors)
     step(first, one)
     step(second, other)
     assert torch.equal(first.weight, second.weight)
     assert torch.equal(first.bias, second.bias)
 
 
-def test_vectors_do_not_decay() -> None:
+def test_no_weight_decay_on_vectors() -> None:
     groups = build_optimizer(torch.nn.Linear(3, 5), TrainingOptions(weight_decay=0.1)).param_groups
     assert [(group["weight_decay"], [p.dim() for p in group["params"]]) for group in groups] == [(0.1, [2]), (0.0, [1])]
 
@@ -59,7 +62,7 @@ def options(**values: Any) -> TrainingOptions:
     return TrainingOptions(lr=0.4, warmup=4, **values)
 
 
-def test_the_cosine_is_half_a_wave() -> None:
+def test_cosine_is_half_a_period() -> None:
     for update in range(20):
         done = update / 20
         expected = 0.4 * min(1, (update + 1) / 4) * 0.5 * (1 + math.cos(math.pi * done))
@@ -67,7 +70,7 @@ def test_the_cosine_is_half_a_wave() -> None:
     assert learning_rate(options(lr_schedule="cosine"), 20, 1.0) == pytest.approx(0)
 
 
-def test_the_inverse_root_is_that_of_the_transformer() -> None:
+def test_inverse_sqrt_matches_the_transformer_paper() -> None:
     for update in range(20):
         number = update + 1
         expected = 0.4 * 4**0.5 * min(number**-0.5, number * 4**-1.5)  # Vaswani et al. 2017, scaled to peak at lr
@@ -75,7 +78,7 @@ def test_the_inverse_root_is_that_of_the_transformer() -> None:
 
 
 @pytest.mark.parametrize("decay", ["none", "plateau"])
-def test_these_stay_after_warm_up(decay: str) -> None:
+def test_none_and_plateau_stay_constant_after_warmup(decay: str) -> None:
     found = [learning_rate(options(lr_schedule=decay), update, update / 9) for update in range(9)]
     assert found == pytest.approx([0.1, 0.2, 0.3] + [0.4] * 6)
 
@@ -85,7 +88,7 @@ def rates(directory: Path) -> list[float]:
     return [line["lr"] for line in lines if line["kind"] == "training"]
 
 
-def test_a_training_follows_its_schedule(tiny_train: Callable[..., Version]) -> None:
+def test_training_follows_the_schedule(tiny_train: Callable[..., Version]) -> None:
     tiny_train("training.lr_schedule=linear", "training.warmup=3", "training.lr=0.012", "training.log_every=1")
     (directory,) = runs_directory().glob("again-*")
     expected = [0.012 * min(1, (update + 1) / 3) * (1 - update / 12) for update in range(12)]
@@ -93,7 +96,7 @@ def test_a_training_follows_its_schedule(tiny_train: Callable[..., Version]) -> 
 
 
 @pytest.mark.parametrize("resumed", [False, True])
-def test_on_a_plateau_the_rate_is_halved(
+def test_plateau_halves_the_learning_rate(
     resumed: bool, tiny_train: Callable[..., Version], interrupted_run: Callable[..., Path]
 ) -> None:
     settings = ["lr_schedule=plateau", "plateau_patience=2", "warmup=0", "lr=1e-12", "log_every=1"]
@@ -105,13 +108,13 @@ def test_on_a_plateau_the_rate_is_halved(
     (directory,) = runs_directory().glob("again-*")
     losses = [line["loss"] for line in read_run(directory).metrics.validation]
     assert len(losses) == 6
-    assert set(losses) == {losses[0]}  # so small a rate moves nothing
+    assert set(losses) == {losses[0]}  # the rate is too small to change anything
     lines = read_run(directory).metrics.training
     assert [line["lr"] for line in lines] == pytest.approx([1e-12] * 6 + [5e-13] * 4 + [2.5e-13] * 2, rel=1e-6, abs=0)
-    assert "nothing got better: the learning rate is halved, to 0.5 of it" in (directory / "log.txt").read_text()
+    assert "no improvement: learning rate halved, to 0.5 of its initial value" in (directory / "log.txt").read_text()
 
 
-def test_what_is_frozen_stays_as_it_was(tiny_train: Callable[..., Version], tiny: list[str]) -> None:
+def test_frozen_parameters_do_not_change(tiny_train: Callable[..., Version], tiny: list[str]) -> None:
     version = tiny_train('training.freeze=["encoder.*", "*.bias"]')
     recipe = load_recipe("numbers/attention", tiny)
     torch.manual_seed(recipe.training.seed)
@@ -129,7 +132,7 @@ def test_what_is_frozen_stays_as_it_was(tiny_train: Callable[..., Version], tiny
         ('["*"]', "every parameter is frozen", ""),
     ],
 )
-def test_what_cannot_be_frozen_is_refused_before_there_is_a_run(
+def test_invalid_freeze_patterns_are_refused_before_the_run(
     patterns: str, message: str, hint: str, tiny_train: Callable[..., Version]
 ) -> None:
     with pytest.raises(UsageError) as refused:

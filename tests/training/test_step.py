@@ -1,4 +1,4 @@
-"""An update: parts of a batch as good as the whole, memory that runs out, gradients that are no numbers."""
+"""Optimizer step: micro-batches equal to the whole batch, running out of memory, gradients that are not finite."""
 
 import random
 from collections.abc import Callable
@@ -21,10 +21,11 @@ from s2s.models.interface import BOS, EOS, PAD, UNK, Batch
 from s2s.recipe.model import ModelOptions, RnnDecoderOptions, RnnEncoderOptions
 from s2s.recipe.training import TrainingOptions
 from s2s.registry.version import Version
+from s2s.training import trainer
 from s2s.training.distributed import DistributedContext
 from s2s.training.runs.lifecycle import resume
 from s2s.training.runs.record import read_run, runs_directory
-from s2s.training.step import Outcome, Updater, with_word_dropout
+from s2s.training.step import Learner, StepResult, train_step_within_memory, with_word_dropout
 
 V = 19
 DRAW = random.Random(1)
@@ -34,7 +35,7 @@ CPU = torch.device("cpu")
 OutOfMemory: Any = torch.OutOfMemoryError
 
 
-def updater(**options: Any) -> Updater:
+def learner(**options: Any) -> Learner:
     torch.manual_seed(1)
     network = build_model(
         ModelOptions(
@@ -44,18 +45,18 @@ def updater(**options: Any) -> Updater:
         ),
         V,
     )
-    return Updater(network.train(), TrainingOptions(**options), CPU, "fp32", DistributedContext())
+    return Learner(network.train(), TrainingOptions(**options), CPU, "fp32", DistributedContext())
 
 
-def step(trained: Updater, rate: float = 0.01) -> Outcome:
-    return trained.update(SOURCES, TARGETS, rate)
+def step(trained: Learner, lr: float = 0.01, micro_batch_tokens: int = 0) -> StepResult:
+    return train_step_within_memory(trained, SOURCES, TARGETS, lr=lr, micro_batch_tokens=micro_batch_tokens)
 
 
-def weights(trained: Updater) -> list[torch.Tensor]:
+def weights(trained: Learner) -> list[torch.Tensor]:
     return [parameter.detach() for parameter in trained.network.parameters()]
 
 
-def gradients(trained: Updater) -> list[torch.Tensor]:
+def gradients(trained: Learner) -> list[torch.Tensor]:
     return [parameter.grad for parameter in trained.network.parameters() if parameter.grad is not None]
 
 
@@ -64,7 +65,7 @@ def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
 
 
 def with_memory_for(monkeypatch: pytest.MonkeyPatch, tokens: int, error: Exception) -> list[int]:
-    """Let training fail as out of memory with more tokens at once; returns the sizes that were tried."""
+    """Raise `error` in training with more than `tokens` tokens at once; return the list of sizes tried."""
     forward, tried = EncoderDecoder.forward, []
 
     def limited(self: EncoderDecoder, batch: Batch) -> Any:
@@ -79,30 +80,29 @@ def with_memory_for(monkeypatch: pytest.MonkeyPatch, tokens: int, error: Excepti
     return tried
 
 
-def test_the_gradient_is_that_of_the_mean_loss_of_the_target_tokens() -> None:
-    trained = updater(clip_norm=0)
+def test_gradient_is_that_of_the_mean_loss_per_target_token() -> None:
+    trained = learner(clip_norm=0)
     before = [value.clone() for value in weights(trained)]
-    outcome = step(trained, rate=0.0)
-    assert same(weights(trained), before)  # a rate of 0 moves nothing
+    result = step(trained, lr=0.0)
+    assert same(weights(trained), before)  # a learning rate of 0 changes nothing
     tokens = sum(len(target) + 1 for target in TARGETS)
-    assert (outcome.tokens, outcome.share, outcome.taken) == (tokens, tokens, True)
+    assert (result.tokens, result.local_tokens, result.applied) == (tokens, tokens, True)
     loss = trained.network(pair_batch(SOURCES, TARGETS, CPU)).loss
-    assert outcome.loss == pytest.approx(loss.item(), rel=1e-5)
+    assert result.loss == pytest.approx(loss.item(), rel=1e-5)
     expected = torch.autograd.grad(loss / tokens, list(trained.network.parameters()))
     for found, wanted in zip(gradients(trained), expected, strict=True):
         torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-4)
 
 
 @pytest.mark.parametrize("tokens", [1, 7, 12, 25, 60, 10_000])
-def test_parts_of_a_batch_give_the_gradient_of_the_whole(tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, parts = updater(), updater()
-    parts.micro_batch_tokens = tokens
+def test_micro_batches_give_the_gradient_of_the_whole_batch(tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, parts = learner(), learner()
     expected = step(whole)
     tried = with_memory_for(monkeypatch, 10_000, OutOfMemory())
-    found = step(parts)
+    found = step(parts, micro_batch_tokens=tokens)
     assert found.tokens == expected.tokens
     assert found.loss == pytest.approx(expected.loss, rel=1e-5)
-    assert found.norm == pytest.approx(expected.norm, rel=1e-4)
+    assert found.gradient_norm == pytest.approx(expected.gradient_norm, rel=1e-4)
     for one, other in zip(gradients(parts), gradients(whole), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
     for one, other in zip(weights(parts), weights(whole), strict=True):
@@ -116,25 +116,23 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(tokens: int, monkeypatc
     "error",
     [OutOfMemory("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory"), MemoryError()],
 )
-def test_memory_that_runs_out_makes_parts_smaller_until_they_fit(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_out_of_memory_shrinks_micro_batches_until_they_fit(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.MonkeyPatch.context() as patch:
         tried = with_memory_for(patch, 30, error)
-        split = updater()
+        split = learner()
+        size = 0
         for _ in range(3):
-            step(split)
+            size = step(split, micro_batch_tokens=size).micro_batch_tokens
     assert tried[0] > 30
-    assert 0 < split.micro_batch_tokens < tried[0]
+    assert 0 < size < tried[0]
     assert max(tried[-5:]) <= 30
-    small = updater()
-    small.micro_batch_tokens = split.micro_batch_tokens
+    small = learner()
     for _ in range(3):
-        step(small)
-    assert same(weights(split), weights(small))  # nothing of the parts that failed has stayed in the gradients
+        step(small, micro_batch_tokens=size)
+    assert same(weights(split), weights(small))  # failed micro-batches leave nothing in the gradients
 
 
-def test_memory_that_runs_out_late_does_not_count_a_part_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_in_a_later_micro_batch_counts_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     forward, count = EncoderDecoder.forward, [0]
 
     def third_fails(self: EncoderDecoder, batch: Batch) -> Any:
@@ -143,32 +141,31 @@ def test_memory_that_runs_out_late_does_not_count_a_part_twice(monkeypatch: pyte
             raise OutOfMemory
         return forward(self, batch)
 
-    whole, parts = updater(), updater()
+    whole, parts = learner(), learner()
     expected = step(whole)
-    parts.micro_batch_tokens = 40
     monkeypatch.setattr(EncoderDecoder, "forward", third_fails)
-    found = step(parts)
-    assert 0 < parts.micro_batch_tokens < 40
+    found = step(parts, micro_batch_tokens=40)
+    assert 0 < found.micro_batch_tokens < 40
     assert found.loss == pytest.approx(expected.loss, rel=1e-5)
     for one, other in zip(gradients(parts), gradients(whole), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
 
 
-def test_one_sentence_that_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_single_sentence_that_does_not_fit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with_memory_for(monkeypatch, 11, OutOfMemory())
-    with pytest.raises(ResourceError, match="out of memory with one sentence of 12 tokens") as refused:
-        step(updater())
+    with pytest.raises(ResourceError, match="out of memory with a single sentence of 12 tokens") as refused:
+        step(learner())
     assert "data.max_length" in (refused.value.hint or "")
 
 
-def test_another_error_is_not_taken_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_are_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = with_memory_for(monkeypatch, 11, RuntimeError("shapes cannot be multiplied"))
     with pytest.raises(RuntimeError, match="shapes"):
-        step(updater())
+        step(learner())
     assert len(tried) == 1
 
 
-def test_a_training_short_of_memory_counts_it_and_goes_on(
+def test_training_continues_after_running_out_of_memory(
     tiny_train: Callable[..., Version], interrupted_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -177,53 +174,53 @@ def test_a_training_short_of_memory_counts_it_and_goes_on(
         found = resume(directory.name, wait=False)
     text = (directory / "metrics.jsonl").read_text()
     (line,) = (line for line in text.splitlines() if "out of memory" in line)
-    assert "out of memory in update 1: computed again" in (directory / "log.txt").read_text()
+    assert "out of memory in update 1: retried with" in (directory / "log.txt").read_text()
     size = int(line.rpartition(": ")[2].rstrip("}"))
     assert 0 < size <= 90
     small = tiny_train(f"training.micro_batch_tokens={size}", name="small")
     assert found.files["weights.safetensors"] == small.files["weights.safetensors"]
 
 
-def test_one_sentence_too_many_ends_the_command(
+def test_training_ends_if_a_single_sentence_does_not_fit(
     tiny_train: Callable[..., Version], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_memory_for(monkeypatch, 3, OutOfMemory())
-    with pytest.raises(ResourceError, match="one sentence") as refused:
+    with pytest.raises(ResourceError, match="single sentence") as refused:
         tiny_train()
     assert "s2s resume again-" in (refused.value.hint or "")
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
-def test_a_gradient_that_is_not_finite_moves_nothing(wrong: float) -> None:
-    trained = updater()
+def test_nonfinite_gradient_skips_the_step(wrong: float) -> None:
+    trained = learner()
     step(trained)
     before = [value.clone() for value in weights(trained)]
     moments = {name: value.clone() for name, value in trained.optimizer.state[trained.parameters[0]].items()}
     hook = trained.parameters[0].register_hook(lambda gradient: gradient * wrong)
-    outcome = step(trained)
+    result = step(trained)
     hook.remove()
-    assert not outcome.taken
-    assert not np.isfinite(outcome.norm)
+    assert not result.applied
+    assert not np.isfinite(result.gradient_norm)
     assert same(weights(trained), before)
     for name, value in trained.optimizer.state[trained.parameters[0]].items():
         assert torch.equal(value, moments[name])
-    assert step(trained).taken  # and nothing of it is left
+    assert step(trained).applied  # the failed step leaves nothing behind
 
 
-def test_a_training_with_gradients_that_are_not_finite_is_skipped_and_counted(
+def test_skipped_steps_are_counted_and_logged(
     tiny_train: Callable[..., Version], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    update, count = Updater.update, [0]
+    count = [0]
 
-    def broken(self: Updater, *arguments: Any) -> Outcome:
+    def broken(trained: Learner, *sentences: Any, **values: Any) -> StepResult:
         count[0] += 1
-        hook = self.parameters[0].register_hook(lambda gradient: gradient * (torch.nan if count[0] in {3, 7} else 1))
+        hook = trained.parameters[0].register_hook(lambda gradient: gradient * (torch.nan if count[0] in {3, 7} else 1))
         try:
-            return update(self, *arguments)
+            return train_step_within_memory(trained, *sentences, **values)
         finally:
             hook.remove()
 
-    monkeypatch.setattr(Updater, "update", broken)
+    monkeypatch.setattr(trainer, "train_step_within_memory", broken)
     version = tiny_train()
     assert version.card.training.skipped == 2
     (directory,) = runs_directory().glob("again-*")
@@ -234,21 +231,21 @@ def test_a_training_with_gradients_that_are_not_finite_is_skipped_and_counted(
 
 
 @pytest.mark.parametrize("clip", [0.05, 0.5, 100.0])
-def test_the_gradient_is_clipped_as_in_the_equation(clip: float) -> None:
-    free, clipped = updater(clip_norm=0), updater(clip_norm=clip)
+def test_gradient_clipping_follows_its_equation(clip: float) -> None:
+    free, clipped = learner(clip_norm=0), learner(clip_norm=clip)
     found = step(clipped)
     step(free)
     square = 0.0
     for gradient in gradients(free):
         for value in gradient.flatten().tolist():
             square += value * value
-    assert found.norm == pytest.approx(square**0.5, rel=1e-4)
+    assert found.gradient_norm == pytest.approx(square**0.5, rel=1e-4)
     for one, other in zip(gradients(clipped), gradients(free), strict=True):
         torch.testing.assert_close(one, other * min(1.0, clip / square**0.5), atol=1e-7, rtol=1e-3)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.6])
-def test_word_dropout_replaces_a_share_of_the_tokens_that_are_read(rate: float) -> None:
+def test_word_dropout_replaces_a_fraction_of_input_tokens(rate: float) -> None:
     torch.manual_seed(1)
     draw = np.random.default_rng(1)
     sources, targets = ([draw.integers(4, V, length).tolist() for length in draw.integers(1, 30, 400)] for _ in "st")
@@ -268,7 +265,7 @@ def test_word_dropout_replaces_a_share_of_the_tokens_that_are_read(rate: float) 
     assert with_word_dropout(batch, 0.0) is batch
 
 
-def test_tokens_are_dropped_in_training_alone(tiny_train: Callable[..., Version]) -> None:
+def test_word_dropout_only_in_training(tiny_train: Callable[..., Version]) -> None:
     version = tiny_train("training.word_dropout=0.7", "training.stop_after=4 updates")
     translator = reference_translator(version, CPU)
     (directory,) = runs_directory().glob("again-*")

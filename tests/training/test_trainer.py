@@ -1,4 +1,4 @@
-"""The loop: where a training ends, what it reads, which checkpoint is the best, what it says."""
+"""The training loop: when it ends, what it trains on, which checkpoint is best, what it logs."""
 
 import itertools
 import sys
@@ -16,10 +16,10 @@ from s2s.recipe.load import load_recipe
 from s2s.registry.version import Version
 from s2s.text.tokenizer import Tokenizer
 from s2s.training import trainer
+from s2s.training.batches import TrainingBatches
 from s2s.training.runs.lifecycle import resume
 from s2s.training.runs.record import read_run, runs_directory
-from s2s.training.step import Outcome, Updater
-from s2s.training.trainer import Trainer
+from s2s.training.step import StepResult, train_step_within_memory
 
 QUIET = {"wait": False}
 
@@ -44,7 +44,7 @@ def batches(home: Path, tiny: list[str], epoch: int) -> list[int]:
 
 @pytest.mark.parametrize("resumed", [False, True])
 @pytest.mark.parametrize("limit", ["7 updates", "2 epochs", "3000 tokens", "1 update"])
-def test_a_training_ends_at_its_limit(
+def test_training_ends_at_its_limit(
     limit: str,
     resumed: bool,
     tiny_train: Callable[..., Version],
@@ -67,47 +67,46 @@ def test_a_training_ends_at_its_limit(
     assert version.card.training.updates == expected[limit]
     assert version.card.training.epochs == (2 if limit == "2 epochs" else 0)
     last = read_run(run_of("again")).metrics.validation[-1]
-    assert last["update"] == expected[limit]  # the end is validated, wherever it falls
+    assert last["update"] == expected[limit]  # the last update is always validated
 
 
-def test_a_limit_in_minutes_is_by_the_clock(
+def test_limit_in_minutes_follows_the_clock(
     tiny_train: Callable[..., Version], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    update = Updater.update
 
-    def ten_seconds(self: Updater, *arguments: Any) -> Outcome:
+    def ten_seconds(*arguments: Any, **values: Any) -> StepResult:
         now[0] += 10
-        return update(self, *arguments)
+        return train_step_within_memory(*arguments, **values)
 
     monkeypatch.setattr(trainer, "time", SimpleNamespace(perf_counter=lambda: now[0]))
-    monkeypatch.setattr(Updater, "update", ten_seconds)
+    monkeypatch.setattr(trainer, "train_step_within_memory", ten_seconds)
     card = tiny_train(
         "training.stop_after=1 minute", "training.log_every=1", "training.warmup=0", "training.lr=0.06"
     ).card
     assert card.training.updates == 6
     assert card.training.seconds == 60
     rates = [line["lr"] for line in read_run(run_of("again")).metrics.training]
-    assert rates == pytest.approx([0.06, 0.05, 0.04, 0.03, 0.02, 0.01])  # falls by the clock, too
+    assert rates == pytest.approx([0.06, 0.05, 0.04, 0.03, 0.02, 0.01])  # the schedule follows the clock, too
 
 
-def test_a_run_limited_by_the_clock_says_that_it_ends_elsewhere(
+def test_resuming_a_run_limited_in_minutes_warns(
     interrupted_run: Callable[..., Path], interrupted: Callable[[int], None], said: list[str]
 ) -> None:
     directory = interrupted_run("training.stop_after=1 minute", after=3)
     interrupted(5)
     with pytest.raises(KeyboardInterrupt):
         resume(directory.name, **QUIET)
-    assert said == ["the limit is in minutes: the run ends elsewhere than if it had not been stopped"]
+    assert sum("limit is in minutes" in text for text in said) == 1
 
 
-def test_patience_ends_a_training_that_does_not_get_better(tiny_train: Callable[..., Version]) -> None:
+def test_patience_ends_training_without_improvement(tiny_train: Callable[..., Version]) -> None:
     card = tiny_train("training.lr=1e-12", "training.validate_every=2 updates", "training.patience=3").card
     assert (card.training.best_update, card.training.updates) == (2, 8)
 
 
 @pytest.mark.parametrize("by", ["loss", "chrf", "bleu"])
-def test_the_best_checkpoint_is_that_of_the_figure(by: str, tiny_train: Callable[..., Version]) -> None:
+def test_best_checkpoint_follows_best_metric(by: str, tiny_train: Callable[..., Version]) -> None:
     rough = ["training.validate_every=1 update", "training.lr=0.1", "training.warmup=2"]  # figures go up and down
     version = tiny_train(f"training.best_metric={by}", *rough)
     lines = read_run(run_of("again")).metrics.validation
@@ -119,25 +118,25 @@ def test_the_best_checkpoint_is_that_of_the_figure(by: str, tiny_train: Callable
     ]
 
 
-def test_tokens_are_sampled_anew_each_epoch_and_the_same_when_repeated(
+def test_subword_regularization_samples_each_epoch_reproducibly(
     tiny_train: Callable[..., Version],
     interrupted_run: Callable[..., Path],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     drawn: list[tuple[int, dict[str, list[int]]]] = []
-    sentences = Trainer._sentences
+    sentences = TrainingBatches.sentences
 
-    def noted(self: Trainer, rows: list[int]) -> object:
-        sources, targets = sentences(self, rows)
-        drawn.append((self.position.epoch, dict(zip(self.train.texts(rows)[0], map(list, sources), strict=True))))
-        assert self.translator.tokenizer.decode([list(source) for source in sources]) == self.train.texts(rows)[0]
-        assert self.translator.tokenizer.decode([list(target) for target in targets]) == self.train.texts(rows)[1]
+    def recorded(self: TrainingBatches, epoch: int, index: int) -> object:
+        sources, targets = sentences(self, epoch, index)
+        texts = self.split.texts(self.of_epoch(epoch)[index])
+        drawn.append((epoch, dict(zip(texts[0], map(list, sources), strict=True))))
+        assert self.tokenizer.decode([list(source) for source in sources]) == texts[0]
+        assert self.tokenizer.decode([list(target) for target in targets]) == texts[1]
         return sources, targets
 
     plain = ["data.generator.train=120", "training.stop_after=2 epochs"]
     settings = [*plain, "training.subword_regularization=0.2"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "_sentences", noted)
+        patch.setattr(TrainingBatches, "sentences", recorded)
         whole = tiny_train(*settings)
     first, second = ({text: ids for e, batch in drawn if e == epoch for text, ids in batch.items()} for epoch in (0, 1))
     assert first.keys() == second.keys()
@@ -152,7 +151,7 @@ def test_tokens_are_sampled_anew_each_epoch_and_the_same_when_repeated(
 
 
 @pytest.mark.parametrize("lr", [1e-12, 0.01])
-def test_a_bleu_of_exactly_nothing_is_warned_of_late_and_once(lr: float, tiny_train: Callable[..., Version]) -> None:
+def test_zero_bleu_warns_once_in_the_second_half(lr: float, tiny_train: Callable[..., Version]) -> None:
     tiny_train(f"training.lr={lr}", "training.validate_every=1 update", "training.stop_after=10 updates")
     directory = run_of("again")
     nothing = [line["update"] for line in read_run(directory).metrics.validation if line["bleu"] == 0]
@@ -164,7 +163,7 @@ def test_a_bleu_of_exactly_nothing_is_warned_of_late_and_once(lr: float, tiny_tr
         assert f"validation  update {late[0]} " in log[warned[0] - 1]
 
 
-def test_figures_go_to_tensorboard(tiny_train: Callable[..., Version]) -> None:
+def test_metrics_go_to_tensorboard(tiny_train: Callable[..., Version]) -> None:
     event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     tiny_train("training.log_every=1", tensorboard=True)
     directory = run_of("again")
@@ -176,7 +175,7 @@ def test_figures_go_to_tensorboard(tiny_train: Callable[..., Version]) -> None:
         assert found == [(line["update"], pytest.approx(line["loss"], rel=1e-6)) for line in lines]
 
 
-def test_without_tensorboard_it_is_refused_before_there_is_a_run(
+def test_missing_tensorboard_is_refused_before_the_run(
     trained_home: Path, tiny: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)

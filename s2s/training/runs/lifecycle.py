@@ -40,17 +40,17 @@ from s2s.recipe.training import limit_parts
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
 from s2s.text.tokenizer import Tokenizer
-from s2s.training.distributed import DistributedContext, joined
+from s2s.training.distributed import DistributedContext, process_group
 from s2s.training.memory import micro_batch_that_fits
 from s2s.training.optimizer import freeze
-from s2s.training.progress import TrainingProgress, board_writer
 from s2s.training.runs.finetune import inherit, load_parent, parent_of
 from s2s.training.runs.publish import publish
 from s2s.training.runs.record import LOCK, RECIPE, RunRecord, find_run, runs_directory, unfinished_run
 from s2s.training.runs.reproducibility import CODE, check_unchanged
 from s2s.training.signals import StopSignals
-from s2s.training.state import Position
+from s2s.training.state import TrainState
 from s2s.training.trainer import Trainer
+from s2s.training.training_log import TrainingLog, board_writer
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ def train(
     Registry.default().check_writable()
     if parent:
         recipe = inherit(recipe, parent)
-    with joined(here.world):
+    with process_group(here.world):
         tokenizer = parent.read("tokenizer.model") if parent else None
         corpus = here.corpus(recipe, tokenizer)
         key = run_key(recipe, corpus, parent)
@@ -178,7 +178,7 @@ def resume(
         raise UsageError(f"run {directory.name} is finished: {record.published}", f"s2s models show {record.published}")
     recipe = load_recipe(str(directory / RECIPE))
     given = directory / PARENTS_TOKENIZER
-    with joined(here.world):
+    with process_group(here.world):
         corpus = here.corpus(recipe, given.read_bytes() if given.is_file() else None)
         return _go_on(directory, recipe, corpus, here, allowed)
 
@@ -259,7 +259,7 @@ def _carry_out(directory: Path, recipe: Recipe, corpus: Corpus, here: Here) -> V
     with contextlib.ExitStack() as stack:
         if world.main:
             stack.enter_context(exclusive_lock(directory / LOCK, f"training run {directory.name}"))
-        progress = TrainingProgress(recipe.name, directory if world.main else None, here.tensorboard)
+        progress = TrainingLog(recipe.name, directory if world.main else None, here.tensorboard)
         stack.enter_context(progress)
         stop = stack.enter_context(StopSignals(launched=world.launched))
         network = _network(record, recipe, corpus)
@@ -277,7 +277,7 @@ def _carry_out(directory: Path, recipe: Recipe, corpus: Corpus, here: Here) -> V
             directory,
             progress,
             stop=stop,
-            world=world,
+            distributed=world,
             micro_batch_tokens=record.micro_batch_tokens,
         )
         if world.rank:  # dropout differs between the processes; the first one draws what it would draw alone
@@ -308,17 +308,17 @@ def _network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> EncoderDecode
     return network
 
 
-def _trained(trainer: Trainer, directory: Path, progress: TrainingProgress) -> Position:
+def _trained(trainer: Trainer, directory: Path, progress: TrainingLog) -> TrainState:
     """The position at the end. What ends the training before says how to go on with it."""
     again = f"s2s resume {directory.name} goes on from"
     try:
         return trainer.run()
     except StoppedError as stopped:
-        message = f"{stopped.message} at update {trainer.position.update:,}, which is saved"
-        progress.log(message)
+        message = f"{stopped.message} at update {trainer.state.update:,}, which is saved"
+        progress.write(message)
         raise StoppedError(stopped.signal, message, f"{again} there") from stopped
     except S2SError as error:
-        progress.log(f"stopped: {error.message}")
+        progress.write(f"stopped: {error.message}")
         error.hint = f"{error.hint}; {again} the last checkpoint" if error.hint else f"{again} the last checkpoint"
         raise
     except KeyboardInterrupt:

@@ -30,7 +30,7 @@ from s2s.training.optimizer import freeze, optimizer_tensors
 from s2s.training.runs.finetune import load_parent
 from s2s.training.runs.record import runs_directory
 from s2s.training.runs.removal import size_of
-from s2s.training.step import Updater
+from s2s.training.step import Learner, train_step_within_memory
 
 TIMED = 5  # batches, spread over an epoch, whose speed stands for all
 
@@ -80,15 +80,16 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
     if parent:
         load_parent(network, parent)
     freeze(network, recipe.training.freeze)
-    updater = Updater(network.to(device).train(), recipe.training, device, precision, DistributedContext())
-    updater.micro_batch_tokens = micro
+    learner = Learner(network.to(device).train(), recipe.training, device, precision, DistributedContext())
     planned = _planned(train, recipe)
     for rows in _worst(train, planned, recipe.training.batch_tokens):
-        updater.update(*train.tokens(rows), 0.0)
+        micro = train_step_within_memory(
+            learner, *train.tokens(rows), lr=0.0, micro_batch_tokens=micro
+        ).micro_batch_tokens
     peak = peak_memory(device)
-    seconds = _epoch_seconds(updater, train, planned)
+    seconds = _epoch_seconds(learner, train, planned, micro)
     average = network.weights() if recipe.training.ema else None
-    saved = _save_and_read(Checkpoint(network.weights(), optimizer_tensors(updater.optimizer), {}, average))
+    saved = _save_and_read(Checkpoint(network.weights(), optimizer_tensors(learner.optimizer, network), {}, average))
     _, _, averaged = recipe.training.averaging.partition(":")
     disk = saved * (recipe.training.keep_checkpoints + 2 + int(averaged or 0)) + 4 * size
     make_directory(runs_directory())
@@ -106,7 +107,7 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
         precision=precision,
         threads=threads,
         parameters=size,
-        micro_batch_tokens=updater.micro_batch_tokens,
+        micro_batch_tokens=micro,
         memory_estimate=needed,
         memory_peak=peak,
         memory_free=free,
@@ -134,13 +135,15 @@ def _worst(train: Split, planned: list[Rows], tokens: int) -> list[Rows]:
     ]
 
 
-def _epoch_seconds(updater: Updater, train: Split, planned: list[Rows]) -> float:
+def _epoch_seconds(learner: Learner, train: Split, planned: list[Rows], micro_batch_tokens: int) -> float:
     """From the time of a few batches, spread over those of an epoch by their size."""
     size = [int(train.target_lengths[rows].sum()) + len(rows) for rows in planned]
     some = [planned[index] for index in np.linspace(0, len(planned) - 1, min(TIMED, len(planned))).astype(int)]
     begun, done = time.perf_counter(), 0
     for rows in some:
-        done += updater.update(*train.tokens(rows), 0.0).tokens
+        done += train_step_within_memory(
+            learner, *train.tokens(rows), lr=0.0, micro_batch_tokens=micro_batch_tokens
+        ).tokens
     return (time.perf_counter() - begun) * sum(size) / done
 
 

@@ -18,9 +18,9 @@ from s2s.registry.blobs import StoredFile
 from s2s.registry.card import Card, ScoreRecord, TrainingRecord
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
-from s2s.training.progress import TrainingProgress, clock
 from s2s.training.runs.record import RunRecord
-from s2s.training.state import Position
+from s2s.training.state import TrainState
+from s2s.training.training_log import TrainingLog, clock
 
 
 def publish(
@@ -29,9 +29,9 @@ def publish(
     corpus: Corpus,
     translator: Translator[PyTorchEngine],
     network: EncoderDecoder,
-    position: Position,
+    position: TrainState,
     averaged: list[int],
-    progress: TrainingProgress,
+    progress: TrainingLog,
 ) -> Version:
     """Test the model, put it into the registry, and note in the run that it is there.
 
@@ -86,7 +86,7 @@ def score_records(evaluation: Evaluation, perplexity: float) -> list[ScoreRecord
     return [*records, ScoreRecord(metric="perplexity", value=perplexity, signature=how, test_set="test", settings="")]
 
 
-def _training(record: RunRecord, recipe: Recipe, position: Position, averaged: list[int]) -> TrainingRecord:
+def _training(record: RunRecord, recipe: Recipe, position: TrainState, averaged: list[int]) -> TrainingRecord:
     return TrainingRecord(
         key=record.key,
         seed=recipe.training.seed,

@@ -5,6 +5,7 @@ import shutil
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from s2s.training import memory
 from s2s.training.memory import memory_needed, micro_batch_that_fits, worst_shapes
 from s2s.training.runs import preflight
 from s2s.training.runs.record import RunRecord, run_directories, runs_directory
-from s2s.training.step import Updater
+from s2s.training.step import Learner, train_step_within_memory
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -100,13 +101,12 @@ def test_it_tries_the_longest_sentences(
     corpus: Corpus, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, trained_home: Path
 ) -> None:
     tried: list[int] = []
-    update = Updater.update
 
-    def noted(self: Updater, sources: list[list[int]], targets: list[list[int]], rate: float) -> object:
+    def noted(learner: Learner, sources: list[list[int]], targets: list[list[int]], **values: Any) -> object:
         tried.append(max(map(len, [*sources, *targets])))
-        return update(self, sources, targets, rate)
+        return train_step_within_memory(learner, sources, targets, **values)
 
-    monkeypatch.setattr(Updater, "update", noted)
+    monkeypatch.setattr(preflight, "train_step_within_memory", noted)
     preflight.check(recipe, corpus, "cpu")
     train = corpus.split("train")
     assert tried[0] == max(train.source_lengths.max(), train.target_lengths.max())
@@ -114,7 +114,7 @@ def test_it_tries_the_longest_sentences(
 
 def test_too_little_memory_is_refused_before_it_is_filled(checked: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     with_free(monkeypatch, 100_000)
-    monkeypatch.setattr(Updater, "update", lambda *_: pytest.fail("nothing may be computed"))
+    monkeypatch.setattr(preflight, "train_step_within_memory", lambda *_, **__: pytest.fail("nothing may be computed"))
     code, out, err = checked()
     assert code == 5
     assert out == ""

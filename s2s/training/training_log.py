@@ -1,4 +1,4 @@
-"""What a training shows while it runs: a live bar on a terminal, else a line every 30 seconds; and the run's log."""
+"""What a training reports: a progress bar on a terminal, else a line every 30 seconds; log.txt and metrics.jsonl."""
 
 import json
 import logging
@@ -12,32 +12,36 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from s2s.errors import ResourceError
 from s2s.report.console import err
+from s2s.training.validation import Validation
 
 log = logging.getLogger(__name__)
 
-PLAIN_SECONDS = 30.0
+PLAIN_SECONDS = 30.0  # between two lines of progress where there is no terminal
+SAMPLE_WIDTH = 48  # characters of a sample
+BLEU_WARNING = (
+    "warning: BLEU is exactly 0 in the second half of the training: no word is right, or no translation has four "
+    "words. Are the source and target files translations of each other, line by line?"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """Where a training stands. tokens: target tokens so far; loss: nats per token, as trained; tokens_per_second:
-    target tokens; memory: bytes at their peak; seconds: so far.
-    """
+class ProgressReport:
+    """The progress of a training at an update."""
 
     update: int
-    epoch: int
-    done: float
-    tokens: int
-    loss: float
+    epoch: int  # from 1
+    done: float  # fraction of the training, 0 to 1
+    tokens: int  # target tokens trained on
+    loss: float  # nats per token, as trained
     lr: float
-    tokens_per_second: float
-    gradient_norm: float
-    memory: int
-    seconds: float
-    seconds_left: float
+    tokens_per_second: float  # target tokens
+    gradient_norm: float  # before clipping
+    memory: int  # peak, bytes
+    seconds: float  # training time so far
+    seconds_left: float  # estimate
 
     def line(self) -> str:
-        """`epoch 3  41 %  loss 1.32  lr 3.1e-03  12.5k tok/s  0:43 left`."""
+        """Return `epoch 3  41 %  loss 1.32  lr 3.1e-03  12.5k tok/s  0:43 left`."""
         return (
             f"epoch {self.epoch}  {self.done:4.0%}  loss {self.loss:.3f}  lr {self.lr:.1e}  "
             f"{self.tokens_per_second / 1000:.1f}k tok/s  {clock(self.seconds_left)} left"
@@ -45,16 +49,16 @@ class Report:
 
 
 def clock(seconds: float) -> str:
-    """`1:02:03`, or `2:03`."""
+    """Format a duration as `1:02:03` or `2:03`."""
     minutes, rest = divmod(max(0, round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-class TrainingProgress:
-    """Shows reports and messages on standard error, and writes them to the run's `log.txt` and `metrics.jsonl`.
+class TrainingLog:
+    """Shows progress and messages on standard error, and writes them to the run's `log.txt` and `metrics.jsonl`.
 
-    Without a directory nothing is written. `tensorboard`: figures go to the run's directory `tensorboard/`, too.
+    Without a directory nothing is written. With `tensorboard`, metrics also go to the run's directory `tensorboard/`.
     """
 
     def __init__(self, name: str, directory: Path | None, tensorboard: bool = False) -> None:
@@ -81,8 +85,8 @@ class TrainingProgress:
         if self._board:
             self._board.close()
 
-    def show(self, report: Report) -> None:
-        """Show where the training stands."""
+    def show(self, report: ProgressReport) -> None:
+        """Show progress on the bar, or now and then as a line."""
         if self._bar:
             self._bar.update(self._task, completed=report.done, line=report.line())
         elif time.monotonic() - self._shown >= PLAIN_SECONDS:
@@ -90,26 +94,41 @@ class TrainingProgress:
             log.info("%s  %s", self.name, report.line())
 
     def message(self, text: str) -> None:
-        """Say something that lasts: on standard error and in the log."""
+        """Write a message to standard error and `log.txt`."""
         log.info("%s", text)
-        self.log(text)
+        self.write(text)
 
-    def log(self, text: str) -> None:
-        """Write a line to `log.txt`."""
+    def write(self, text: str) -> None:
+        """Write a line to `log.txt` only."""
         self._append("log.txt", f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}")
 
     def record(self, kind: str, values: dict[str, Any]) -> None:
-        """Write a line to `metrics.jsonl`."""
+        """Write a line to `metrics.jsonl`, and its numbers to TensorBoard."""
         self._append("metrics.jsonl", json.dumps({"kind": kind} | values))
         if self._board:
             for name, value in values.items():
                 if isinstance(value, (int, float)) and name != "update":
                     self._board.add_scalar(f"{kind}/{name}", value, values["update"])
 
-    def record_report(self, report: Report) -> None:
-        """Write where the training stands to both."""
+    def record_progress(self, report: ProgressReport) -> None:
+        """Write progress to `metrics.jsonl` and `log.txt`."""
         self.record("training", asdict(report))
-        self.log(f"update {report.update}  {report.line()}")
+        self.write(f"update {report.update}  {report.line()}")
+
+    def log_validation(self, update: int, validation: Validation, *, better: bool, show_chrf: bool) -> None:
+        """Report a validation: its metrics, ▲ if it is the best so far, and a sample."""
+        line = f"  validation  update {update}  loss {validation.loss:.3f}"
+        if validation.bleu is not None:
+            line += f"  BLEU {validation.bleu:.1f}"
+        if show_chrf:
+            line += f"  chrF {validation.chrf:.1f}"
+        if better:
+            line += " ▲"
+        if validation.sample:
+            source, translation, _ = map(_shorten, validation.sample)
+            line += f"   {source} → {translation}"
+        self.message(line)
+        self.record("validation", {"update": update, "better": better} | asdict(validation))
 
     def _append(self, name: str, line: str) -> None:
         if self.directory:
@@ -117,8 +136,13 @@ class TrainingProgress:
                 file.write(line + "\n")
 
 
+def _shorten(text: str) -> str:
+    """Return a sentence, cut if it is long."""
+    return text if len(text) <= SAMPLE_WIDTH else f"{text[: SAMPLE_WIDTH - 1]}…"
+
+
 def board_writer() -> Any:
-    """The class that writes TensorBoard's files. Raises ResourceError where tensorboard is not installed."""
+    """Return the class that writes TensorBoard files. Raises ResourceError if tensorboard is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
