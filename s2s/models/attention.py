@@ -93,8 +93,8 @@ SCORES: dict[str, Callable[[int, int, int], Score]] = {  # of the widths of quer
 def attend(scores: Tensor, mask: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
     """A = softmax(e), c = Σ_i a_i h_i (Bahdanau et al. 2015, equations 5 and 6).
 
-    Scores [B, K, S], mask [B, S] bool, states [B, S, D] -> context [B, K, D], weights [B, K, S], exactly 0 where mask
+    Scores [B, K, S], mask [B, S] bool, states [B, S, D] -> context [B, K, D], attention [B, K, S], exactly 0 where mask
     is False.
     """
-    weights = scores.masked_fill(~mask.unsqueeze(1), -torch.inf).softmax(-1)
-    return weights @ states, weights
+    attention = scores.masked_fill(~mask.unsqueeze(1), -torch.inf).softmax(-1)
+    return attention @ states, attention

@@ -134,7 +134,7 @@ def plan(recipe: Recipe) -> Plan:
 def meta_model(recipe: Recipe) -> EncoderDecoder:
     """The recipe's network on the meta device: shapes alone, nothing allocated, nothing drawn."""
     with torch.device("meta"), DryRun():
-        return build_model(recipe.model, recipe.tokenizer.vocab_size, recipe.training.label_smoothing)
+        return build_model(recipe.model, recipe.tokenizer.vocab_size)
 
 
 def training_shape(recipe: Recipe) -> Shape:
@@ -223,7 +223,7 @@ def decoding_cost(network: EncoderDecoder, shape: Shape, precision: Precision, o
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
     run = DryRun([*network.parameters(), *network.buffers(), ids, lengths])
     with run, autocast, DryAutocast(), torch.device("meta"):
-        state = network.start(TokenInput(ids, lengths), steps=room)
+        state = network.start(TokenInput(ids, lengths), max_steps=room)
         for hypotheses in (1, K, K):
             step, state = network.step(torch.empty(B, hypotheses, dtype=torch.long), state)
             step.logits.exp()  # the search's logsumexp takes as much again

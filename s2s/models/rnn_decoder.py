@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from s2s.models.cells import Cell
 from s2s.models.dropout import Dropout
-from s2s.models.interface import Decoder, DecoderOutput, Encoder, Memory
+from s2s.models.interface import Decoder, DecoderOutput, Memory, MemorySpec
 from s2s.models.recurrence import recurrence
 from s2s.recipe.model import RnnDecoderOptions
 
@@ -47,22 +47,22 @@ class RnnDecoder(Decoder):
         self,
         options: RnnDecoderOptions,
         embedding: nn.Embedding,
-        encoder: Encoder,
+        memory: MemorySpec,
         dropout: float,
         *,
-        context_width: int,
-        fed_width: int,
+        context_size: int,
+        fed_size: int,
     ) -> None:
-        """`context_width`: of what enters the read-out; `fed_width`: the first layer; 0: nothing does."""
+        """`context_size`: of what enters the read-out; `fed_size`: the first layer; 0: nothing does."""
         super().__init__()
         H, E = options.hidden_size, embedding.embedding_dim
-        self.width = E
+        self.hidden_size = E
         self.embedding = embedding
-        widths = [(E, fed_width), *[(H, 0)] * (options.layers - 1)]
+        widths = [(E, fed_size), *[(H, 0)] * (options.layers - 1)]
         self.cells = nn.ModuleList(Cell(options.cell, *width, H) for width in widths)
-        self.initial = nn.Linear(encoder.summary_width, options.layers * self.first.kind.parts * H)
+        self.initial = nn.Linear(memory.summary, options.layers * self.first.kind.parts * H)
         self.from_state = nn.Linear(H, E)
-        self.from_context = nn.Linear(context_width, E, bias=False) if context_width else None
+        self.from_context = nn.Linear(context_size, E, bias=False) if context_size else None
         self.from_input = nn.Linear(E, E, bias=False)
         self.dropout = Dropout(dropout, variational=options.variational)
 
@@ -76,12 +76,12 @@ class RnnDecoder(Decoder):
     def teacher_forced(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
         """Read-outs [T, B, E] and need_attention [T, B, S] or None, from embedded inputs [T, B, E]."""
 
-    def start(self, memory: Memory, *, steps: int) -> RnnState:
+    def start(self, memory: Memory, *, max_steps: int) -> RnnState:
         """The state before the first step, K = 1."""
-        return RnnState(tuple(part.unsqueeze(1) for part in self.initial_states(memory)), self.taken(memory))
+        return RnnState(tuple(part.unsqueeze(1) for part in self.initial_states(memory)), self.sentence_tensors(memory))
 
     @abstractmethod
-    def taken(self, memory: Memory) -> tuple[Tensor, ...]:
+    def sentence_tensors(self, memory: Memory) -> tuple[Tensor, ...]:
         """What the steps need of the memory, computed once: tensors [B, ...]."""
 
     def initial_states(self, memory: Memory) -> tuple[Tensor, ...]:
@@ -100,7 +100,7 @@ class RnnDecoder(Decoder):
 
     def output(self, state: Tensor) -> Tensor:
         """A cell's output [..., H] from its state [..., P × H]."""
-        return state[..., : self.first.width]
+        return state[..., : self.first.hidden_size]
 
     def next_states(
         self, from_input: Tensor, states: tuple[Tensor, ...], noise: Sequence[Tensor] = ()
@@ -142,13 +142,13 @@ class FixedContextDecoder(RnnDecoder):
     With context "initial" there is no c: the first state alone knows of the source (Sutskever et al. 2014).
     """
 
-    def __init__(self, options: RnnDecoderOptions, embedding: nn.Embedding, encoder: Encoder, dropout: float) -> None:
-        width = encoder.summary_width if options.context == "fixed" else 0
-        super().__init__(options, embedding, encoder, dropout, context_width=width, fed_width=width)
+    def __init__(self, options: RnnDecoderOptions, embedding: nn.Embedding, memory: MemorySpec, dropout: float) -> None:
+        width = memory.summary if options.context == "fixed" else 0
+        super().__init__(options, embedding, memory, dropout, context_size=width, fed_size=width)
 
     def teacher_forced(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, None]:
         """Read-outs [T, B, E]; there are no weights."""
-        cell, (context,) = self.first, self.taken(memory)
+        cell, (context,) = self.first, self.sentence_tensors(memory)
         first = self.initial_states(memory)
         gates = cell.input_proj(embedded).float()
         if cell.context_proj is not None:
@@ -156,7 +156,7 @@ class FixedContextDecoder(RnnDecoder):
         outputs = self.upper_layers(self.output(_sequence(cell, gates, first[0])), first)
         return self.read_out(outputs, context.transpose(0, 1), embedded), None
 
-    def taken(self, memory: Memory) -> tuple[Tensor, ...]:
+    def sentence_tensors(self, memory: Memory) -> tuple[Tensor, ...]:
         """The summary [B, 1, D]."""
         return (memory.summary.unsqueeze(1),)
 

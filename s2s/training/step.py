@@ -20,7 +20,7 @@ from s2s.devices.memory import out_of_memory
 from s2s.devices.select import Precision
 from s2s.errors import ResourceError
 from s2s.models.encoder_decoder import EncoderDecoder
-from s2s.models.interface import EOS, UNK, Batch
+from s2s.models.interface import EOS, UNK, Batch, Objective
 from s2s.recipe.training import TrainingOptions
 from s2s.training.distributed import DistributedContext
 from s2s.training.optimizer import build_optimizer
@@ -108,7 +108,7 @@ class Updater:
             batch = with_word_dropout(batch, self.options.word_dropout)
             with self._without_exchange() if number < len(parts) else contextlib.nullcontext():
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                    sums = self.network(batch)
+                    sums = self.network(batch, Objective(self.options.label_smoothing))
                 (sums.loss * weight / tokens).backward()
             losses.append(sums.loss.detach())
         return float(torch.stack(losses).sum()) if weight else 0.0
