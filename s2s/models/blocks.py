@@ -44,11 +44,11 @@ class Residual(nn.Module):
         self.dropout = Dropout(dropout)
 
     def norm_input(self, stream: Tensor) -> Tensor:
-        """What f reads of the stream [..., D]."""
+        """Return the input of f [..., D]: the stream, normalized in pre-norm blocks."""
         return self.norm(stream) if self.before else stream
 
     def residual_out(self, stream: Tensor, branch: Tensor) -> Tensor:
-        """The stream [..., D] with what f gave [..., D]."""
+        """Add the output of f [..., D] to the stream [..., D]."""
         summed = stream + self.dropout(branch)
         return summed if self.before else self.norm(summed)
 
@@ -96,7 +96,7 @@ def _fused_is_quick(query: Tensor) -> bool:
 def explicit_attention(
     query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: Dropout, *, causal: bool
 ) -> tuple[Tensor, Tensor]:
-    """Heads [B, H, T, d] and need_attention [B, H, T, S] (exactly 0 where the mask is False), step by step.
+    """Heads [B, H, T, d] and attention [B, H, T, S] (exactly 0 where the mask is False), step by step.
 
     Queries [B, H, T, d], keys and values [B, H, S, d], mask [B, 1, 1, S].
     """
@@ -122,13 +122,13 @@ class SelfAttention(Attention):
     def forward(
         self, stream: Tensor, rotary: Tensor | None, mask: Tensor | None = None, *, causal: bool = False
     ) -> Tensor:
-        """The stream [B, T, D] after this layer. `rotary` [2, T, d / 2], `mask` [B, 1, 1, T]."""
+        """Return the stream [B, T, D] after this layer. `rotary` [2, T, d / 2], `mask` [B, 1, 1, T]."""
         query, key, value = (part.transpose(1, 2) for part in self._projected(stream, rotary))
         branch, _ = self.attention(query, key, value, mask, causal=causal)
         return self.residual_out(stream, branch)
 
     def step(self, stream: Tensor, rotary: Tensor | None, cache: Tensor, position: int) -> Tensor:
-        """The stream [B, K, D] of one position after this layer. `rotary` [2, 1, d / 2].
+        """Return the stream [B, K, D] of one position after this layer. `rotary` [2, 1, d / 2].
 
         `cache` [B, K, steps, 2, H, d] holds keys and values of the positions before; this position's are written to it.
         """
@@ -163,7 +163,7 @@ class CrossAttention(Attention):
     def forward(
         self, stream: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, *, need_attention: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """The stream [B, T, D] after this layer, and the weights [B, H, T, S] where asked for.
+        """Return the stream [B, T, D] after this layer, and attention [B, H, T, S] if requested.
 
         Keys and values [B, H, S, d], mask [B, 1, 1, S].
         """
@@ -188,7 +188,7 @@ class FeedForward(Residual):
         self.units_dropout = Dropout(options.activation_dropout)
 
     def forward(self, stream: Tensor) -> Tensor:
-        """The stream [..., D] after this layer."""
+        """Return the stream [..., D] after this layer."""
         inner = self.fc1(self.norm_input(stream))
         if self.gated:
             gate, linear = inner.chunk(2, dim=-1)

@@ -24,7 +24,7 @@ class CellStep(ABC):
     @staticmethod
     @abstractmethod
     def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The next state [..., parts × H] and what `backward` needs, from shares [..., gates × H] and the state."""
+        """Return the next state [..., parts × H] and the tensors that `backward` needs, from shares [..., gates × H] and the state."""
 
     @staticmethod
     @abstractmethod
@@ -45,7 +45,7 @@ class TanhStep(CellStep):
 
     @staticmethod
     def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The next state [..., H] from shares [..., H] and the state [..., H]."""
+        """Return the next state [..., H] from shares [..., H] and the state [..., H]."""
         new = torch.add(from_input, from_state).tanh_()
         return new, (new,)
 
@@ -53,7 +53,7 @@ class TanhStep(CellStep):
     def backward(
         grad: Tensor, kept: tuple[Tensor, ...], state: Tensor, grad_input: Tensor, grad_state: Tensor
     ) -> Tensor:
-        """Nothing goes round the matrix product."""
+        """Fill the gradients [..., H]; no gradient bypasses the matrix product."""
         grad_input.copy_(tanh_backward(grad, kept[0]))
         return torch.zeros_like(grad)
 
@@ -68,7 +68,7 @@ class GruStep(CellStep):
 
     @staticmethod
     def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The next state [..., H] from shares [..., 3H] and the state [..., H]."""
+        """Return the next state [..., H] from shares [..., 3H] and the state [..., H]."""
         H = state.shape[-1]
         gates = torch.sigmoid(from_input[..., : 2 * H] + from_state[..., : 2 * H])
         share = from_state[..., 2 * H :]
@@ -79,7 +79,7 @@ class GruStep(CellStep):
     def backward(
         grad: Tensor, kept: tuple[Tensor, ...], state: Tensor, grad_input: Tensor, grad_state: Tensor
     ) -> Tensor:
-        """The update gate hands a part of the gradient on as it is."""
+        """Fill the gradients [..., 3H]; the update gate passes part of the gradient on unchanged."""
         gates, new, share = kept
         H = state.shape[-1]
         reset, update = gates[..., :H], gates[..., H:]
@@ -103,7 +103,7 @@ class LstmStep(CellStep):
 
     @staticmethod
     def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The next state [..., 2H] from shares [..., 4H] and the state [..., 2H]."""
+        """Return the next state [..., 2H] from shares [..., 4H] and the state [..., 2H]."""
         H = state.shape[-1] // 2
         summed = from_input + from_state
         input_forget, candidate, output_gate = (
@@ -119,7 +119,7 @@ class LstmStep(CellStep):
     def backward(
         grad: Tensor, kept: tuple[Tensor, ...], state: Tensor, grad_input: Tensor, grad_state: Tensor
     ) -> Tensor:
-        """The forget gate hands a part of c's gradient on as it is."""
+        """Fill the gradients [..., 4H]; the forget gate passes part of c's gradient on unchanged."""
         input_forget, candidate, output_gate, squashed = kept
         H = candidate.shape[-1]
         grad_output = grad[..., :H]
@@ -149,7 +149,7 @@ class Cell(nn.Module):
         initialise(self.kind, self.recurrent_proj.weight.data.t(), self.recurrent_proj.bias.data)
 
     def forward(self, from_input: Tensor, state: Tensor) -> Tensor:
-        """The next state from the share [..., gates × H] of input and context, and the state [..., parts × H]."""
+        """Return the next state from the share [..., gates × H] of input and context, and the state [..., parts × H]."""
         from_state = self.recurrent_proj(state[..., : self.hidden_size]).to(state.dtype)
         return self.kind.forward(from_input.to(state.dtype), from_state, state)[0]
 

@@ -121,5 +121,5 @@ class DryAutocast(TorchFunctionMode):
 
 
 def _key(tensor: Tensor) -> int:
-    """The same number for all views of the same memory."""
+    """Return a key that is the same for all views of a storage."""
     return tensor.untyped_storage()._cdata

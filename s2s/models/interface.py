@@ -10,10 +10,29 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from s2s.text.tokenizer import BOS as BOS
-from s2s.text.tokenizer import EOS as EOS
-from s2s.text.tokenizer import PAD as PAD
-from s2s.text.tokenizer import UNK as UNK
+from s2s.text.tokenizer import BOS, EOS, PAD, UNK
+
+__all__ = [
+    "BOS",
+    "EOS",
+    "NLL",
+    "PAD",
+    "UNK",
+    "Batch",
+    "Decoder",
+    "DecoderOutput",
+    "Encoder",
+    "ImageInput",
+    "LossSums",
+    "Memory",
+    "MemorySpec",
+    "Model",
+    "Objective",
+    "Source",
+    "State",
+    "StepOutput",
+    "TokenInput",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,10 +79,10 @@ class AttentionGru(torch.autograd.Function):
 
     e_{t,i} = v · tanh(W s_{t-1} + k_i), a_t = softmax(e_t), c_t = Σ_i a_{t,i} h_i, s_t = GRU(x_t + C c_t, s_{t-1})
 
-    `AttentionGru.apply(inputs, start, keys, memory, mask, context_proj, recurrent_proj, bias, v)`: inputs [T, B, 3H] (the
-    input's share of the gates), start [B, H], keys [B, S, A], memory [B, S, D], mask [B, S] bool, context_proj C [D, 3H],
-    recurrent_proj [H, A + 3H] (W and the state's share of the gates side by side), bias [A + 3H], v [A]. Returns states [T,
-    B, H], contexts [T, B, D] and attention [T, B, S] (no gradient). Matrix products are computed in the dtype of
+    `AttentionGru.apply(inputs, start, keys, memory, mask, context_proj, recurrent_proj, bias, v)`: inputs
+    [T, B, 3H] (the input's share of the gates), start [B, H], keys [B, S, A], memory [B, S, D], mask [B, S] bool,
+    context_proj C [D, 3H], recurrent_proj [H, A + 3H] (W and the state's share of the gates side by side),
+    bias [A + 3H], v [A]. Returns states [T, B, H], contexts [T, B, D] and attention [T, B, S] (no gradient). Matrix products are computed in the dtype of
     `recurrent_proj`. The tanh values [B, S, A] of a step are computed again on the way back instead of kept.
 
     tanh x = 2 σ(2x) − 1 is used because σ is several times faster than tanh on a CPU; the constant cancels in the

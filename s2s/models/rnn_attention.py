@@ -30,11 +30,11 @@ class AttentionDecoder(RnnDecoder):
         )
 
     def sentence_tensors(self, memory: Memory) -> tuple[Tensor, ...]:
-        """The score's keys [B, S, N], the states [B, S, D] and the mask [B, S]."""
+        """Return the score's keys [B, S, N], the states [B, S, D] and the mask [B, S]."""
         return self.score.keys(memory.states), memory.states, memory.mask
 
     def attend(self, query: Tensor, sentence: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        """The context [B, K, D] and need_attention [B, K, S] of queries [B, K, H]."""
+        """Return the context [B, K, D] and attention [B, K, S] of queries [B, K, H]."""
         keys, states, mask = sentence
         return attend(self.score(query, keys), mask, states)
 
@@ -50,7 +50,7 @@ class PreviousQueryDecoder(AttentionDecoder):
         super().__init__(options, embedding, memory, dropout, fed_size=memory.states)
 
     def teacher_forced(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Read-outs [T, B, E] and need_attention [T, B, S]."""
+        """Read-outs [T, B, E] and attention [T, B, S]."""
         first, gates = self.initial_states(memory), self.first.input_proj(embedded).float()
         written_out = self.first.kind is GruStep and isinstance(self.score, AdditiveScore)
         first_layer = self._gru_layer if written_out else self._first_layer
@@ -73,7 +73,7 @@ class PreviousQueryDecoder(AttentionDecoder):
             )
 
     def _first_layer(self, gates: Tensor, state: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
-        """Outputs [T, B, H], contexts [T, B, D], weights [T, B, S] from shares of the gates [T, B, N × H]."""
+        """Return outputs [T, B, H], contexts [T, B, D], attention [T, B, S] from shares of the gates [T, B, N × H]."""
         sentence, states = self.sentence_tensors(memory), (state.unsqueeze(1),)
         outputs, contexts, attentions = [], [], []
         for share in gates.unsqueeze(2):
@@ -89,7 +89,7 @@ class PreviousQueryDecoder(AttentionDecoder):
         return share + self.first.context_proj(context)
 
     def step(self, inputs: Tensor, state: RnnState, *, need_attention: bool = False) -> tuple[DecoderOutput, RnnState]:  # type: ignore[override]
-        """One step: inputs [B, K] -> hidden [B, K, E] and the next state."""
+        """Run one step: inputs [B, K] -> hidden [B, K, E] and the next state."""
         embedded = self.embedding(inputs)
         context, attention = self.attend(self.output(state.hypothesis[0]), state.sentence)
         states = self.next_states(self._with_context(self.first.input_proj(embedded), context), state.hypothesis)
@@ -109,7 +109,7 @@ class CurrentQueryDecoder(AttentionDecoder):
         del self.from_input
 
     def teacher_forced(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Attentional states [T, B, E] and need_attention [T, B, S]."""
+        """Attentional states [T, B, E] and attention [T, B, S]."""
         state, noise = self.start(memory, max_steps=len(embedded)), self._noise(embedded)
         hidden, attentions = [], []
         for t, share in enumerate(self.first.input_proj(embedded).float().unsqueeze(2)):
@@ -124,18 +124,18 @@ class CurrentQueryDecoder(AttentionDecoder):
         return [self.dropout(embedded.new_ones(shape)) for _ in self.layers[1:]] if self.training else []
 
     def start(self, memory: Memory, *, max_steps: int) -> RnnState:
-        """The state before the first step, K = 1, with h̃_0 = 0."""
+        """Return the state before the first step, K = 1, with h̃_0 = 0."""
         state = super().start(memory, max_steps=max_steps)
         nothing = state.hypothesis[0].new_zeros(len(memory.summary), 1, self.hidden_size)
         return RnnState((*state.hypothesis, nothing), state.sentence)
 
     def step(self, inputs: Tensor, state: RnnState, *, need_attention: bool = False) -> tuple[DecoderOutput, RnnState]:  # type: ignore[override]
-        """One step: inputs [B, K] -> hidden [B, K, E] and the next state."""
+        """Run one step: inputs [B, K] -> hidden [B, K, E] and the next state."""
         attention, state = self._step(self.first.input_proj(self.embedding(inputs)), state)
         return DecoderOutput(state.hypothesis[-1], attention if need_attention else None), state
 
     def _step(self, share: Tensor, state: RnnState, noise: Sequence[Tensor] = ()) -> tuple[Tensor, RnnState]:
-        """Weights [B, K, S] and the next state, from the input's share of the gates [B, K, N × H]."""
+        """Return attention [B, K, S] and the next state, from the input's share of the gates [B, K, N × H]."""
         *states, fed = state.hypothesis
         assert self.first.context_proj is not None
         following = self.next_states(share + self.first.context_proj(fed), tuple(states), noise)

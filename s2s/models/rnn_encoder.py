@@ -81,7 +81,7 @@ class RnnLayer(nn.Module):
 
 
 def _mirrored(positions: Tensor, lengths: Tensor) -> Tensor:
-    """The order [S, B] that turns each sentence round and leaves its padding where it is."""
+    """Return the positions [S, B] that reverse each sentence and leave padding in place."""
     mirrored = lengths - 1 - positions.unsqueeze(1)
     return torch.where(mirrored >= 0, mirrored, positions.unsqueeze(1))
 

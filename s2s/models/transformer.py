@@ -40,7 +40,7 @@ def _positions(options: BlockOptions, width: int) -> Positions:
 
 
 def _entered(positional_encoding: PositionalEncoding, embedded: Tensor) -> tuple[Tensor, Tensor | None]:
-    """The stream [B, T, D] of whole sentences' embeddings [B, T, D], and how positions turn queries and keys."""
+    """Return the stream [B, T, D] of embeddings [B, T, D] and the rotary angles of queries and keys."""
     T = embedded.shape[1]
     return positional_encoding(
         embedded, positional_encoding.positions.added(T, embedded)
@@ -53,7 +53,7 @@ def _final_norm(options: BlockOptions, width: int) -> nn.Module:
 
 
 def _for_scores(mask: Tensor) -> Tensor | None:
-    """A mask [B, S] as attention takes it, [B, 1, 1, S]; None where nothing is padding and a look costs little."""
+    """Return a mask [B, S] as [B, 1, 1, S]; None on a CPU if nothing is padded."""
     return None if mask.device.type == "cpu" and bool(mask.all()) else mask[:, None, None]
 
 
@@ -66,7 +66,7 @@ class EncoderBlock(nn.Module):
         self.feed_forward = FeedForward(width, options, dropout)
 
     def forward(self, stream: Tensor, rotary: Tensor | None, mask: Tensor | None) -> Tensor:
-        """The stream [B, S, D] after this block. `rotary` [2, S, d / 2], `mask` [B, 1, 1, S]."""
+        """Return the stream [B, S, D] after this block. `rotary` [2, S, d / 2], `mask` [B, 1, 1, S]."""
         return self.feed_forward(self.attention(stream, rotary, mask))
 
 
@@ -97,7 +97,7 @@ class TransformerEncoder(Encoder):
 
 
 def _mean(states: Tensor, mask: Tensor) -> Tensor:
-    """The mean [B, D] of states [B, S, D] where the mask [B, S] is True."""
+    """Return the mean [B, D] of states [B, S, D] where the mask [B, S] is True."""
     return (states * mask.unsqueeze(2)).sum(1) / mask.sum(1, keepdim=True)
 
 
@@ -118,7 +118,7 @@ class TransformerState:
     written: int = 0
 
     def select(self, rows: Tensor, beams: Tensor) -> "TransformerState":
-        """Sentences `rows` [B'] and of each the hypotheses `beams` [B', K']."""
+        """Select sentences `rows` [B'] and, of each, the hypotheses `beams` [B', K']."""
         B, K = self.cache[0].shape[:2]
         selected = self
         if not torch.equal(rows, torch.arange(B, device=rows.device)):
@@ -132,7 +132,7 @@ class TransformerState:
         return selected
 
     def _reordered(self, cache: Tensor, order: Tensor) -> Tensor:
-        """A cache [B · K, steps, ...] in the order [B' · K'] of hypotheses; what is not yet written is not copied."""
+        """Reorder a cache [B · K, steps, ...] by `order` [B' · K'], copying only written positions."""
         new = cache.new_empty(len(order), *cache.shape[2:])
         torch.index_select(cache.flatten(0, 1)[:, : self.written], 0, order, out=new[:, : self.written])
         return new
@@ -150,7 +150,7 @@ class DecoderBlock(nn.Module):
     def forward(
         self, stream: Tensor, rotary: Tensor | None, states: Tensor, mask: Tensor | None, *, need_attention: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """The stream [B, T, D] after this block, and its weights [B, H, T, S] where asked for.
+        """Return the stream [B, T, D] after this block, and its attention [B, H, T, S] if requested.
 
         `rotary` [2, T, d / 2], `states` [B, S, E], `mask` [B, 1, 1, S].
         """
@@ -170,7 +170,7 @@ class DecoderBlock(nn.Module):
         *,
         need_attention: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        """The stream [B, K, D] of one position after this block, and its weights [B, H, K, S] where asked for.
+        """Return the stream [B, K, D] of one position after this block, and its attention [B, H, K, S] if requested.
 
         `rotary` [2, 1, d / 2], `cache` [B, K, steps, 2, H, d], `memory` two of [B, H, S, d], `mask` [B, 1, 1, S].
         """
@@ -194,16 +194,16 @@ class TransformerDecoder(Decoder):
         self.shown = range(options.layers)[options.attention_layer - (options.attention_layer > 0)]
 
     def forward(self, memory: Memory, inputs: Tensor, *, need_attention: bool = False) -> DecoderOutput:
-        """Teacher forcing: inputs [B, T] -> hidden [B, T, D], weights [B, T, S] where asked for."""
+        """Run teacher forcing: inputs [B, T] -> hidden [B, T, D], and attention [B, T, S] if requested."""
         hidden, attention = self._run(memory, inputs, [self.shown] if need_attention else [])
         return DecoderOutput(hidden, attention[0].float().mean(1) if need_attention else None)
 
     def all_attention(self, memory: Memory, inputs: Tensor) -> Tensor:
-        """Weights [B, L, H, T, S] of every block and head in teacher forcing, from inputs [B, T]."""
+        """Return attention [B, L, H, T, S] of every block and head in teacher forcing, from inputs [B, T]."""
         return torch.stack(self._run(memory, inputs, range(len(self.blocks)))[1], dim=1).float()
 
     def _run(self, memory: Memory, inputs: Tensor, shown: Collection[int]) -> tuple[Tensor, list[Tensor]]:
-        """Hidden [B, T, D], and the weights [B, H, T, S] of the blocks that are shown."""
+        """Hidden [B, T, D], and the attention [B, H, T, S] of the shown blocks."""
         stream, rotary = _entered(self.positional_encoding, self.embedding(inputs))
         states, mask = memory.states.to(matmul_dtype(memory.states)), _for_scores(memory.mask)
         maps = []
@@ -218,7 +218,7 @@ class TransformerDecoder(Decoder):
 
     @torch.no_grad()
     def start(self, memory: Memory, *, max_steps: int) -> TransformerState:
-        """The state before the first step, K = 1, with room for that many steps. Steps keep no gradients."""
+        """Return the state before the first step, K = 1, with caches for `max_steps` steps. No gradients are kept."""
         states = memory.states.to(matmul_dtype(memory.states))
         sentence = tuple(
             (keys.contiguous(), values.contiguous())
@@ -238,7 +238,7 @@ class TransformerDecoder(Decoder):
     def step(  # type: ignore[override]
         self, inputs: Tensor, state: TransformerState, *, need_attention: bool = False
     ) -> tuple[DecoderOutput, TransformerState]:
-        """One step: inputs [B, K] -> hidden [B, K, D] and the next state, which shares the cache of the one given."""
+        """Run one step: inputs [B, K] -> hidden [B, K, D] and the next state, which shares the cache of the one given."""
         position = slice(state.written, state.written + 1)
         stream = self.positional_encoding(
             self.embedding(inputs), None if state.added is None else state.added[position]

@@ -21,7 +21,7 @@ def methods() -> Iterator[tuple[str, str | None]]:
                     yield f"{kind.__qualname__}.{name}", inspect.unwrap(getattr(kind, name)).__doc__
 
 
-@pytest.mark.parametrize(("name", "doc"), methods())
+@pytest.mark.parametrize(("name", "doc"), list(methods()))
 def test_docstrings_state_shapes(name: str, doc: str | None) -> None:
     assert doc is not None
     assert "[" in doc, f"{name} states no shape"

@@ -138,7 +138,7 @@ def test_forward_is_repeated_step(chosen: ModelOptions) -> None:
         assert (whole.attention is not None) == chosen.has_attention
         close(without.hidden, whole.hidden)
         for t in range(T):
-            decoded, state = model.decoder.step(targets()[:, t : t + 1], state, weights=t % 2 == 0)
+            decoded, state = model.decoder.step(targets()[:, t : t + 1], state, need_attention=t % 2 == 0)
             close(decoded.hidden[:, 0], whole.hidden[:, t])
             assert (decoded.attention is not None) == (chosen.has_attention and t % 2 == 0)
             if decoded.attention is not None and whole.attention is not None:

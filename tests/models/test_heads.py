@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tests.support.networks import network, source
 
 from s2s.models import heads as module
 from s2s.models.heads import ProjectedLoss
 from s2s.models.interface import BOS, EOS, Batch
+from tests.support.networks import network, source
 
 N, D, V = 11, 5, 13
 
