@@ -1,6 +1,6 @@
 """Collate sentences into padded tensors.
 
-B sentences, S source positions, T target positions.
+B sentences in a batch, S source positions, T target positions.
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s2s.models.interface import BOS, EOS, PAD, Batch, TokenInput
+from s2s.models.interface import Batch, TokenInput
+from s2s.text.tokenizer import BOS, EOS, PAD
 
-Sentences = Sequence[Sequence[int] | NDArray[np.int32]]  # of ids, without special ones
+Sentences = Sequence[Sequence[int] | NDArray[np.int32]]  # token ids, without special tokens
 
 
 def padded(sentences: Sentences, device: torch.device, *, first: int | None = None, last: int | None = None) -> Tensor:
-    """Sentences of ids as one tensor [B, longest], PAD behind; `first` and `last` are put before and after each."""
+    """Return token ids as one tensor [B, longest], padded with PAD; add `first` and `last` to each sentence if set."""
     before, after = int(first is not None), int(last is not None)
     table = np.full((len(sentences), max(map(len, sentences)) + before + after), PAD, dtype=np.int64)
     for row, sentence in zip(table, sentences, strict=True):
@@ -29,13 +30,13 @@ def padded(sentences: Sentences, device: torch.device, *, first: int | None = No
 
 
 def source_batch(sentences: Sentences, device: torch.device) -> TokenInput:
-    """What an encoder reads: each sentence's tokens and EOS."""
+    """Return encoder input [B, S]: each sentence's tokens, followed by EOS."""
     lengths = torch.tensor([len(sentence) + 1 for sentence in sentences])
     return TokenInput(ids=padded(sentences, device, last=EOS), lengths=lengths.to(device))
 
 
 def pair_batch(sources: Sentences, targets: Sentences, device: torch.device) -> Batch:
-    """Sentence pairs for teacher forcing."""
+    """Return sentence pairs [B, S] and [B, T] for teacher forcing."""
     return Batch(
         source=source_batch(sources, device),
         inputs=padded(targets, device, first=BOS),

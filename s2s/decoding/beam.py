@@ -59,7 +59,7 @@ class BeamSearch:
 
     def run(self, model: Model, source: TokenInput, *, need_attention: bool = False) -> list[list[Hypothesis]]:
         """The `nbest` best hypotheses of each sentence, best first; fewer where fewer have finished."""
-        state = model.start(source, steps=max(self.most))
+        state = model.start(source, max_steps=max(self.most))
         B, device = len(self.most), source.ids.device
         beams = Beams(
             sentences=torch.arange(B, device=device),

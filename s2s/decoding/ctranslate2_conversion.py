@@ -263,13 +263,13 @@ class LayerConverter:
             self._attention(spec.self_attention, f"{name}.attention", {"qkv_proj": 3})
         else:
             self._attention(spec.self_attention, f"{name}.self_attention", {"qkv_proj": 3})
-            self._attention(spec.attention, f"{name}.cross_attention", {"query": 1, "kv_proj": 2})
+            self._attention(spec.attention, f"{name}.cross_attention", {"q_proj": 1, "kv_proj": 2})
         self._feed_forward(spec.ffn, f"{name}.feed_forward")
 
     def _attention(self, spec: Any, name: str, projections: dict[str, int]) -> None:
         """`projections`: the matrices, and how many times D rows each has."""
         self._norm(spec.layer_norm, f"{name}.norm")
-        for linear, (projection, count) in zip(spec.linear, [*projections.items(), ("result", 1)], strict=True):
+        for linear, (projection, count) in zip(spec.linear, [*projections.items(), ("out_proj", 1)], strict=True):
             self._linear(linear, f"{name}.{projection}", count * self.width, self.width, self.options.attention_bias)
 
     def _feed_forward(self, spec: Any, name: str) -> None:
@@ -277,12 +277,12 @@ class LayerConverter:
         D, F = self.width, self.options.ffn_size or 4 * self.width
         self._norm(spec.layer_norm, f"{name}.norm")
         if self.options.activation == "swiglu":
-            both = self.stored.take(f"{name}.inner.weight", 2 * F, D)
+            both = self.stored.take(f"{name}.fc1.weight", 2 * F, D)
             spec.linear_0.weight, spec.linear_0_noact.weight = both[:F], both[F:]
-            self._linear(spec.linear_1, f"{name}.outer", D, F, bias=False)
+            self._linear(spec.linear_1, f"{name}.fc2", D, F, bias=False)
         else:
-            self._linear(spec.linear_0, f"{name}.inner", F, D, bias=True)
-            self._linear(spec.linear_1, f"{name}.outer", D, F, bias=True)
+            self._linear(spec.linear_0, f"{name}.fc1", F, D, bias=True)
+            self._linear(spec.linear_1, f"{name}.fc2", D, F, bias=True)
 
     def _linear(self, spec: Any, name: str, outputs: int, inputs: int, bias: bool) -> None:
         spec.weight = self.stored.take(f"{name}.weight", outputs, inputs)

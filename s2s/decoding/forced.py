@@ -104,7 +104,7 @@ def forced_choices(
 
 def _steps(model: Model, batch: Batch, *, need_attention: bool = False) -> Iterator[StepOutput]:
     """A model's steps over the inputs of a batch: logits [B, 1, V], weights [B, 1, S + 1] where asked for."""
-    state = model.start(batch.source, steps=batch.inputs.shape[1])
+    state = model.start(batch.source, max_steps=batch.inputs.shape[1])
     for tokens in batch.inputs.split(1, dim=1):
         step, state = model.step(tokens, state, need_attention=need_attention)
         yield step

@@ -41,7 +41,7 @@ def sample(
     uniform = uniform.to(device)
     found: dict[tuple[int, int], Hypothesis] = {}
     sentences = torch.arange(B, device=device)
-    state = model.start(source, steps=steps).select(sentences, torch.zeros(B, K, dtype=torch.long, device=device))
+    state = model.start(source, max_steps=steps).select(sentences, torch.zeros(B, K, dtype=torch.long, device=device))
     tokens = torch.full((B, K, 1), BOS, device=device)
     totals = torch.zeros(B, K, device=device)
     attention = torch.zeros(B, K, 0, source.ids.shape[1], device=device)

@@ -16,7 +16,7 @@ class Score(nn.Module, ABC):
 
     @abstractmethod
     def keys(self, states: Tensor) -> Tensor:
-        """What a score needs of the memory, once per sentence: [B, S, D] -> [B, S, N]."""
+        """Return the score's keys, computed once per sentence: [B, S, D] -> [B, S, N]."""
 
     @abstractmethod
     def forward(self, query: Tensor, keys: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class DotScore(Score):
     """e = q · h    Luong et al. 2015, equation 8, dot. Queries are as wide as the memory."""
 
     def keys(self, states: Tensor) -> Tensor:
-        """The states h themselves."""
+        """Return the states h unchanged, [B, S, D]."""
         return states
 
     def forward(self, query: Tensor, keys: Tensor) -> Tensor:
@@ -91,10 +91,10 @@ SCORES: dict[str, Callable[[int, int, int], Score]] = {  # of the widths of quer
 
 
 def attend(scores: Tensor, mask: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
-    """A = softmax(e), c = Σ_i a_i h_i (Bahdanau et al. 2015, equations 5 and 6).
+    """Compute a = softmax(e), c = Σ_i a_i h_i (Bahdanau et al. 2015, equations 5 and 6).
 
-    Scores [B, K, S], mask [B, S] bool, states [B, S, D] -> context [B, K, D], weights [B, K, S], exactly 0 where mask
+    Scores [B, K, S], mask [B, S] bool, states [B, S, D] -> context [B, K, D], attention [B, K, S], exactly 0 where mask
     is False.
     """
-    weights = scores.masked_fill(~mask.unsqueeze(1), -torch.inf).softmax(-1)
-    return weights @ states, weights
+    attention = scores.masked_fill(~mask.unsqueeze(1), -torch.inf).softmax(-1)
+    return attention @ states, attention

@@ -43,12 +43,12 @@ class Residual(nn.Module):
         self.norm = NORMS[options.norm_kind](width)
         self.dropout = Dropout(dropout)
 
-    def entering(self, stream: Tensor) -> Tensor:
-        """What f reads of the stream [..., D]."""
+    def norm_input(self, stream: Tensor) -> Tensor:
+        """Return the input of f [..., D]: the stream, normalized in pre-norm blocks."""
         return self.norm(stream) if self.before else stream
 
-    def leaving(self, stream: Tensor, branch: Tensor) -> Tensor:
-        """The stream [..., D] with what f gave [..., D]."""
+    def residual_out(self, stream: Tensor, branch: Tensor) -> Tensor:
+        """Add the output of f [..., D] to the stream [..., D]."""
         summed = stream + self.dropout(branch)
         return summed if self.before else self.norm(summed)
 
@@ -59,14 +59,14 @@ class Attention(Residual):
     def __init__(self, width: int, options: BlockOptions, dropout: float) -> None:
         super().__init__(width, options, dropout)
         self.heads = options.heads
-        self.result = xavier_linear(width, width, bias=options.attention_bias)
-        self.weights_dropout = Dropout(options.attention_dropout)
+        self.out_proj = xavier_linear(width, width, bias=options.attention_bias)
+        self.attention_dropout = Dropout(options.attention_dropout)
 
     def in_heads(self, projected: Tensor, count: int) -> list[Tensor]:
         """Projections [B, T, count · D] as `count` views [B, T, H, d]."""
         return [part.unflatten(-1, (self.heads, -1)) for part in projected.chunk(count, dim=-1)]
 
-    def mixed(
+    def attention(
         self,
         query: Tensor,
         keys: Tensor,
@@ -79,13 +79,13 @@ class Attention(Residual):
         """W [heads] [B, T, D] of queries [B, H, T, d] over keys and values [B, H, S, d], and the weights [B, H, T, S]
         where asked for. `mask` [B, 1, 1, S] is True at real positions; `causal` hides what follows.
         """
-        dropping = self.training and self.weights_dropout.dropped > 0
+        dropping = self.training and self.attention_dropout.dropped > 0
         if need_attention or dropping or not _fused_is_quick(query):
-            heads, attention = explicit_attention(query, keys, values, mask, self.weights_dropout, causal=causal)
+            heads, attention = explicit_attention(query, keys, values, mask, self.attention_dropout, causal=causal)
         else:
             heads = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, is_causal=causal)
             attention = None
-        return self.result(heads.transpose(1, 2).flatten(2)), attention if need_attention else None
+        return self.out_proj(heads.transpose(1, 2).flatten(2)), attention if need_attention else None
 
 
 def _fused_is_quick(query: Tensor) -> bool:
@@ -96,7 +96,7 @@ def _fused_is_quick(query: Tensor) -> bool:
 def explicit_attention(
     query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: Dropout, *, causal: bool
 ) -> tuple[Tensor, Tensor]:
-    """Heads [B, H, T, d] and need_attention [B, H, T, S] (exactly 0 where the mask is False), step by step.
+    """Heads [B, H, T, d] and attention [B, H, T, S] (exactly 0 where the mask is False), step by step.
 
     Queries [B, H, T, d], keys and values [B, H, S, d], mask [B, 1, 1, S].
     """
@@ -104,11 +104,12 @@ def explicit_attention(
     query, keys, values = (part.reshape(B * H, -1, d) for part in (query, keys, values))
     scores = torch.bmm(query * d**-0.5, keys.transpose(1, 2)).unflatten(0, (B, H))
     if causal:
-        mask = torch.ones(T, T, dtype=torch.bool, device=scores.device).tril()
+        visible = torch.ones(T, T, dtype=torch.bool, device=scores.device).tril()
+        mask = visible if mask is None else mask & visible
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
-    weights = scores.softmax(-1)
-    return torch.bmm(dropout(weights).flatten(0, 1), values).unflatten(0, (B, H)), weights
+    attention = scores.softmax(-1)
+    return torch.bmm(dropout(attention).flatten(0, 1), values).unflatten(0, (B, H)), attention
 
 
 class SelfAttention(Attention):
@@ -119,30 +120,30 @@ class SelfAttention(Attention):
         self.qkv_proj = xavier_linear(width, width, width, width, bias=options.attention_bias)
 
     def forward(
-        self, stream: Tensor, turns: Tensor | None, mask: Tensor | None = None, *, causal: bool = False
+        self, stream: Tensor, rotary: Tensor | None, mask: Tensor | None = None, *, causal: bool = False
     ) -> Tensor:
-        """The stream [B, T, D] after this layer. `turns` [2, T, d / 2], `mask` [B, 1, 1, T]."""
-        query, key, value = (part.transpose(1, 2) for part in self._projected(stream, turns))
-        branch, _ = self.mixed(query, key, value, mask, causal=causal)
-        return self.leaving(stream, branch)
+        """Return the stream [B, T, D] after this layer. `rotary` [2, T, d / 2], `mask` [B, 1, 1, T]."""
+        query, key, value = (part.transpose(1, 2) for part in self._projected(stream, rotary))
+        branch, _ = self.attention(query, key, value, mask, causal=causal)
+        return self.residual_out(stream, branch)
 
-    def step(self, stream: Tensor, turns: Tensor | None, cache: Tensor, position: int) -> Tensor:
-        """The stream [B, K, D] of one position after this layer. `turns` [2, 1, d / 2].
+    def step(self, stream: Tensor, rotary: Tensor | None, cache: Tensor, position: int) -> Tensor:
+        """Return the stream [B, K, D] of one position after this layer. `rotary` [2, 1, d / 2].
 
         `cache` [B, K, steps, 2, H, d] holds keys and values of the positions before; this position's are written to it.
         """
-        query, key, value = self._projected(stream.flatten(0, 1).unsqueeze(1), turns)
+        query, key, value = self._projected(stream.flatten(0, 1).unsqueeze(1), rotary)
         cache = cache.flatten(0, 1)
         cache[:, position, 0], cache[:, position, 1] = key[:, 0], value[:, 0]
         keys, values = cache[:, : position + 1].transpose(1, 3).unbind(2)
-        branch, _ = self.mixed(query.transpose(1, 2), keys, values)
-        return self.leaving(stream, branch.view_as(stream))
+        branch, _ = self.attention(query.transpose(1, 2), keys, values)
+        return self.residual_out(stream, branch.view_as(stream))
 
-    def _projected(self, stream: Tensor, turns: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def _projected(self, stream: Tensor, rotary: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value [B, T, H, d], the first two turned."""
-        query, key, value = self.in_heads(self.qkv_proj(self.entering(stream)), 3)
-        if turns is not None:
-            query, key = apply_rotary(query, turns), apply_rotary(key, turns)
+        query, key, value = self.in_heads(self.qkv_proj(self.norm_input(stream)), 3)
+        if rotary is not None:
+            query, key = apply_rotary(query, rotary), apply_rotary(key, rotary)
         return query, key, value
 
 
@@ -151,7 +152,7 @@ class CrossAttention(Attention):
 
     def __init__(self, width: int, memory_width: int, options: BlockOptions, dropout: float) -> None:
         super().__init__(width, options, dropout)
-        self.query = xavier_linear(width, width, bias=options.attention_bias)
+        self.q_proj = xavier_linear(width, width, bias=options.attention_bias)
         self.kv_proj = xavier_linear(memory_width, width, width, bias=options.attention_bias)
 
     def keys_values(self, states: Tensor) -> tuple[Tensor, Tensor]:
@@ -162,13 +163,13 @@ class CrossAttention(Attention):
     def forward(
         self, stream: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, *, need_attention: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """The stream [B, T, D] after this layer, and the weights [B, H, T, S] where asked for.
+        """Return the stream [B, T, D] after this layer, and attention [B, H, T, S] if requested.
 
         Keys and values [B, H, S, d], mask [B, 1, 1, S].
         """
-        (query,) = self.in_heads(self.query(self.entering(stream)), 1)
-        branch, attention = self.mixed(query.transpose(1, 2), keys, values, mask, need_attention=need_attention)
-        return self.leaving(stream, branch), attention
+        (query,) = self.in_heads(self.q_proj(self.norm_input(stream)), 1)
+        branch, attention = self.attention(query.transpose(1, 2), keys, values, mask, need_attention=need_attention)
+        return self.residual_out(stream, branch), attention
 
 
 class FeedForward(Residual):
@@ -182,16 +183,16 @@ class FeedForward(Residual):
         units = options.ffn_size or 4 * width
         self.gated = options.activation == "swiglu"
         self.activation = ACTIVATIONS[options.activation]
-        self.inner = xavier_linear(width, *[units] * (1 + self.gated), bias=not self.gated)
-        self.outer = xavier_linear(units, width, bias=not self.gated)
+        self.fc1 = xavier_linear(width, *[units] * (1 + self.gated), bias=not self.gated)
+        self.fc2 = xavier_linear(units, width, bias=not self.gated)
         self.units_dropout = Dropout(options.activation_dropout)
 
     def forward(self, stream: Tensor) -> Tensor:
-        """The stream [..., D] after this layer."""
-        inner = self.inner(self.entering(stream))
+        """Return the stream [..., D] after this layer."""
+        inner = self.fc1(self.norm_input(stream))
         if self.gated:
             gate, linear = inner.chunk(2, dim=-1)
             units = self.activation(gate) * linear
         else:
             units = self.activation(inner)
-        return self.leaving(stream, self.outer(self.units_dropout(units)))
+        return self.residual_out(stream, self.fc2(self.units_dropout(units)))

@@ -1,6 +1,6 @@
-"""From options to a network: the names that a recipe may use, and what builds them.
+"""Build networks from a recipe's options.
 
-A new architecture is a line here.
+Register a new architecture here.
 """
 
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from torch import nn
 
 from s2s.models.encoder_decoder import EncoderDecoder
-from s2s.models.interface import Decoder, Encoder
+from s2s.models.interface import Decoder, Encoder, MemorySpec
 from s2s.models.rnn_attention import CurrentQueryDecoder, PreviousQueryDecoder
 from s2s.models.rnn_decoder import FixedContextDecoder, RnnDecoder
 from s2s.models.rnn_encoder import RnnEncoder
@@ -16,29 +16,29 @@ from s2s.models.transformer import TransformerDecoder, TransformerEncoder
 from s2s.recipe.model import ModelOptions, RnnDecoderOptions
 
 
-def _rnn_decoder(options: RnnDecoderOptions, embedding: nn.Embedding, encoder: Encoder, dropout: float) -> RnnDecoder:
+def _rnn_decoder(options: RnnDecoderOptions, embedding: nn.Embedding, memory: MemorySpec, dropout: float) -> RnnDecoder:
     if not options.has_attention:
-        return FixedContextDecoder(options, embedding, encoder, dropout)
+        return FixedContextDecoder(options, embedding, memory, dropout)
     kind = PreviousQueryDecoder if options.query == "previous" else CurrentQueryDecoder
-    return kind(options, embedding, encoder, dropout)
+    return kind(options, embedding, memory, dropout)
 
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {"rnn": RnnEncoder, "transformer": TransformerEncoder}
 DECODERS: dict[str, Callable[..., Decoder]] = {"rnn": _rnn_decoder, "transformer": TransformerDecoder}
 
 
-def build_model(options: ModelOptions, vocabulary: int, label_smoothing: float = 0.0) -> EncoderDecoder:
-    """A network with fresh weights for a joint vocabulary of that many tokens."""
+def build_model(options: ModelOptions, vocabulary: int) -> EncoderDecoder:
+    """Return a network with fresh weights for a joint vocabulary of the given size."""
     target = _table(vocabulary, options.embedding_size)
     source = target if options.tied_embeddings == "all" else _table(vocabulary, options.embedding_size)
     encoder = ENCODERS[options.encoder.family](options.encoder, source, options.dropout)
-    decoder = DECODERS[options.decoder.family](options.decoder, target, encoder, options.dropout)
-    output = target if options.tied_embeddings != "none" else _table(vocabulary, decoder.width)
-    return EncoderDecoder(encoder, decoder, output.weight, bias=options.output_bias, label_smoothing=label_smoothing)
+    decoder = DECODERS[options.decoder.family](options.decoder, target, encoder.spec, options.dropout)
+    output = target if options.tied_embeddings != "none" else _table(vocabulary, decoder.hidden_size)
+    return EncoderDecoder(encoder, decoder, output.weight, bias=options.output_bias)
 
 
 def _table(vocabulary: int, width: int) -> nn.Embedding:
-    """A table [V, D] from N(0, 1/D), so that it serves input and output alike."""
+    """Return an embedding table [V, E] drawn from N(0, 1/E), suitable for both input and output."""
     table = nn.Embedding(vocabulary, width)
     nn.init.normal_(table.weight, std=width**-0.5)
     return table

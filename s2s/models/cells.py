@@ -24,7 +24,7 @@ class CellStep(ABC):
     @staticmethod
     @abstractmethod
     def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The next state [..., parts × H] and what `backward` needs, from shares [..., gates × H] and the state."""
+        """Return the next state [..., parts × H] and the tensors that `backward` needs, from shares [..., gates × H] and the state."""
 
     @staticmethod
     @abstractmethod
@@ -45,7 +45,7 @@ class TanhStep(CellStep):
 
     @staticmethod
     def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The next state [..., H] from shares [..., H] and the state [..., H]."""
+        """Return the next state [..., H] from shares [..., H] and the state [..., H]."""
         new = torch.add(from_input, from_state).tanh_()
         return new, (new,)
 
@@ -53,7 +53,7 @@ class TanhStep(CellStep):
     def backward(
         grad: Tensor, kept: tuple[Tensor, ...], state: Tensor, grad_input: Tensor, grad_state: Tensor
     ) -> Tensor:
-        """Nothing goes round the matrix product."""
+        """Fill the gradients [..., H]; no gradient bypasses the matrix product."""
         grad_input.copy_(tanh_backward(grad, kept[0]))
         return torch.zeros_like(grad)
 
@@ -68,7 +68,7 @@ class GruStep(CellStep):
 
     @staticmethod
     def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The next state [..., H] from shares [..., 3H] and the state [..., H]."""
+        """Return the next state [..., H] from shares [..., 3H] and the state [..., H]."""
         H = state.shape[-1]
         gates = torch.sigmoid(from_input[..., : 2 * H] + from_state[..., : 2 * H])
         share = from_state[..., 2 * H :]
@@ -79,7 +79,7 @@ class GruStep(CellStep):
     def backward(
         grad: Tensor, kept: tuple[Tensor, ...], state: Tensor, grad_input: Tensor, grad_state: Tensor
     ) -> Tensor:
-        """The update gate hands a part of the gradient on as it is."""
+        """Fill the gradients [..., 3H]; the update gate passes part of the gradient on unchanged."""
         gates, new, share = kept
         H = state.shape[-1]
         reset, update = gates[..., :H], gates[..., H:]
@@ -103,33 +103,33 @@ class LstmStep(CellStep):
 
     @staticmethod
     def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The next state [..., 2H] from shares [..., 4H] and the state [..., 2H]."""
+        """Return the next state [..., 2H] from shares [..., 4H] and the state [..., 2H]."""
         H = state.shape[-1] // 2
         summed = from_input + from_state
-        taken, new, given = (
+        input_forget, candidate, output_gate = (
             summed[..., : 2 * H].sigmoid(),
             summed[..., 2 * H : 3 * H].tanh(),
             summed[..., 3 * H :].sigmoid(),
         )
-        cell = torch.addcmul(taken[..., H:] * state[..., H:], taken[..., :H], new)
+        cell = torch.addcmul(input_forget[..., H:] * state[..., H:], input_forget[..., :H], candidate)
         squashed = cell.tanh()
-        return torch.cat((given * squashed, cell), dim=-1), (taken, new, given, squashed)
+        return torch.cat((output_gate * squashed, cell), dim=-1), (input_forget, candidate, output_gate, squashed)
 
     @staticmethod
     def backward(
         grad: Tensor, kept: tuple[Tensor, ...], state: Tensor, grad_input: Tensor, grad_state: Tensor
     ) -> Tensor:
-        """The forget gate hands a part of c's gradient on as it is."""
-        taken, new, given, squashed = kept
-        H = new.shape[-1]
+        """Fill the gradients [..., 4H]; the forget gate passes part of c's gradient on unchanged."""
+        input_forget, candidate, output_gate, squashed = kept
+        H = candidate.shape[-1]
         grad_output = grad[..., :H]
-        grad_cell = grad[..., H:] + tanh_backward(grad_output * given, squashed)
-        grad_taken = torch.cat((grad_cell * new, grad_cell * state[..., H:]), dim=-1)
-        grad_input[..., : 2 * H] = sigmoid_backward(grad_taken, taken)
-        grad_input[..., 2 * H : 3 * H] = tanh_backward(grad_cell * taken[..., :H], new)
-        grad_input[..., 3 * H :] = sigmoid_backward(grad_output * squashed, given)
+        grad_cell = grad[..., H:] + tanh_backward(grad_output * output_gate, squashed)
+        grad_input_forget = torch.cat((grad_cell * candidate, grad_cell * state[..., H:]), dim=-1)
+        grad_input[..., : 2 * H] = sigmoid_backward(grad_input_forget, input_forget)
+        grad_input[..., 2 * H : 3 * H] = tanh_backward(grad_cell * input_forget[..., :H], candidate)
+        grad_input[..., 3 * H :] = sigmoid_backward(grad_output * squashed, output_gate)
         direct = torch.zeros_like(grad)
-        torch.mul(grad_cell, taken[..., H:], out=direct[..., H:])
+        torch.mul(grad_cell, input_forget[..., H:], out=direct[..., H:])
         return direct
 
 
@@ -139,18 +139,18 @@ CELL_STEPS: dict[str, type[CellStep]] = {"rnn": TanhStep, "gru": GruStep, "lstm"
 class Cell(nn.Module):
     """The weights of a step: the shares in its gates of an input, of a context (where there is one), of its output."""
 
-    def __init__(self, name: str, input_width: int, context_width: int, width: int) -> None:
+    def __init__(self, name: str, input_size: int, context_size: int, hidden_size: int) -> None:
         super().__init__()
         self.kind = CELL_STEPS[name]
-        self.width = width
-        self.input_proj = nn.Linear(input_width, self.kind.gates * width)
-        self.context_proj = nn.Linear(context_width, self.kind.gates * width, bias=False) if context_width else None
-        self.recurrent_proj = nn.Linear(width, self.kind.gates * width)
+        self.hidden_size = hidden_size
+        self.input_proj = nn.Linear(input_size, self.kind.gates * hidden_size)
+        self.context_proj = nn.Linear(context_size, self.kind.gates * hidden_size, bias=False) if context_size else None
+        self.recurrent_proj = nn.Linear(hidden_size, self.kind.gates * hidden_size)
         initialise(self.kind, self.recurrent_proj.weight.data.t(), self.recurrent_proj.bias.data)
 
     def forward(self, from_input: Tensor, state: Tensor) -> Tensor:
-        """The next state from the share [..., gates × H] of input and context, and the state [..., parts × H]."""
-        from_state = self.recurrent_proj(state[..., : self.width]).to(state.dtype)
+        """Return the next state from the share [..., gates × H] of input and context, and the state [..., parts × H]."""
+        from_state = self.recurrent_proj(state[..., : self.hidden_size]).to(state.dtype)
         return self.kind.forward(from_input.to(state.dtype), from_state, state)[0]
 
 

@@ -1,54 +1,60 @@
-"""A network: an encoder, a decoder and an output projection.
+"""Combine an encoder, a decoder and an output projection into one network.
 
-B sentences, K hypotheses of each, T target positions, D width of the hidden vectors, V vocabulary.
+B sentences in a batch, K hypotheses per sentence, S source positions, T target positions, H hidden size, V vocabulary
+size.
 """
 
 import torch
 from torch import Tensor, nn
 
 from s2s.models.heads import ProjectedLoss
-from s2s.models.interface import PAD, Batch, Decoder, Encoder, LossSums, State, StepOutput, TokenInput
+from s2s.models.interface import NLL, Batch, Decoder, Encoder, LossSums, Objective, Source, State, StepOutput
+from s2s.text.tokenizer import PAD
 
 
 class EncoderDecoder(nn.Module):
-    """Encoder, decoder and projection to the vocabulary: the `Model` of the interface."""
+    """Encoder, decoder and projection to the vocabulary; implements `Model`."""
 
-    def __init__(
-        self, encoder: Encoder, decoder: Decoder, weight: Tensor, *, bias: bool = True, label_smoothing: float = 0.0
-    ) -> None:
-        """`weight` [V, D] projects hidden vectors to logits, with a bias [V]; it may be an embedding's own table."""
+    def __init__(self, encoder: Encoder, decoder: Decoder, weight: Tensor, *, bias: bool = True) -> None:
+        """Build the network. `weight` [V, H] projects hidden vectors to logits; it may be an embedding's own table."""
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.weight = weight
         self.bias = nn.Parameter(torch.zeros(len(weight))) if bias else None
-        self.label_smoothing = label_smoothing
 
-    def forward(self, batch: Batch) -> LossSums:
-        """Teacher-forced loss of sources [B, S] and targets [B, T]; in chunks, padding left out."""
-        memory = self.encoder(batch.source.ids, batch.source.lengths)
+    def forward(self, batch: Batch, objective: Objective = NLL) -> LossSums:
+        """Return the teacher-forced loss of sources [B, S] and targets [B, T], in chunks and without padding."""
+        memory = self.encoder(batch.source)
         hidden = self.decoder(memory, batch.inputs).hidden
         real = batch.labels != PAD
         bias = hidden.new_zeros(len(self.weight)) if self.bias is None else self.bias
-        loss, nll = ProjectedLoss.apply(hidden[real], self.weight, bias, batch.labels[real], self.label_smoothing)
+        needs_grad = torch.is_grad_enabled() and (
+            hidden.requires_grad or self.weight.requires_grad or bias.requires_grad
+        )
+        loss, nll = ProjectedLoss.apply(
+            hidden[real], self.weight, bias, batch.labels[real], objective.label_smoothing, needs_grad
+        )
         return LossSums(loss=loss, nll=nll, tokens=real.sum())
 
-    def start(self, source: TokenInput, *, steps: int) -> State:
-        """Encode B sentences, and the state before the first step, K = 1."""
-        return self.decoder.start(self.encoder(source.ids, source.lengths), steps=steps)
+    def start(self, source: Source, *, max_steps: int) -> State:
+        """Encode B sources and return the state before the first step, K = 1."""
+        return self.decoder.start(self.encoder(source), max_steps=max_steps)
 
     def step(self, tokens: Tensor, state: State, *, need_attention: bool = False) -> tuple[StepOutput, State]:
-        """Logits [B, K, V] and the next state, from tokens [B, K]."""
+        """Run one step: tokens [B, K] -> logits [B, K, V] and the next state."""
         decoded, state = self.decoder.step(tokens, state, need_attention=need_attention)
         logits = nn.functional.linear(decoded.hidden, self.weight, self.bias)
         return StepOutput(logits.float(), decoded.attention), state
 
     def weights(self) -> dict[str, Tensor]:
-        """Every trained tensor by name, shared ones once."""
-        return {name: parameter.detach() for name, parameter in self.named_parameters()}
+        """Return parameters and persistent buffers by name; a parameter shared under several names appears once."""
+        parameters = {name: parameter.detach() for name, parameter in self.named_parameters()}
+        names = {name for name, _ in self.named_parameters(remove_duplicate=False)}
+        return parameters | {name: buffer for name, buffer in self.state_dict().items() if name not in names}
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
-        """Copy tensors of the names and shapes that `weights()` gives. Raises ValueError where one differs."""
+        """Copy tensors with the names and shapes that `weights()` returns. Raises ValueError if any differ."""
         own = self.weights()
         if wrong := own.keys() ^ weights.keys():
             raise ValueError(f"these weights are missing or not known: {', '.join(sorted(wrong))}")

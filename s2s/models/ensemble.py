@@ -10,7 +10,8 @@ from math import log
 import torch
 from torch import Tensor
 
-from s2s.models.interface import PAD, Batch, LossSums, Model, State, StepOutput, TokenInput
+from s2s.models.interface import NLL, Batch, LossSums, Model, Objective, Source, State, StepOutput
+from s2s.text.tokenizer import PAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class EnsembleState:
     members: tuple[State, ...]
 
     def select(self, rows: Tensor, beams: Tensor) -> "EnsembleState":
-        """Sentences `rows` [B'] and of each the hypotheses `beams` [B', K']."""
+        """Select sentences `rows` [B'] and, of each, the hypotheses `beams` [B', K']."""
         return EnsembleState(tuple(state.select(rows, beams) for state in self.members))
 
 
@@ -30,9 +31,9 @@ class Ensemble:
     def __init__(self, members: Sequence[Model]) -> None:
         self.members = tuple(members)
 
-    def forward(self, batch: Batch) -> LossSums:
-        """The negative log-likelihood, as loss too, of sources [B, S] and targets [B, T], step by step."""
-        state: State = self.start(batch.source, steps=batch.inputs.shape[1])
+    def forward(self, batch: Batch, objective: Objective = NLL) -> LossSums:
+        """Return the negative log-likelihood of sources [B, S] and targets [B, T], which is also the loss."""
+        state: State = self.start(batch.source, max_steps=batch.inputs.shape[1])
         nll = torch.zeros((), device=batch.inputs.device)
         for inputs, labels in zip(batch.inputs.split(1, dim=1), batch.labels.split(1, dim=1), strict=True):
             step, state = self.step(inputs, state)
@@ -40,12 +41,12 @@ class Ensemble:
             nll -= chosen[labels != PAD].sum()
         return LossSums(loss=nll, nll=nll, tokens=(batch.labels != PAD).sum())
 
-    def start(self, source: TokenInput, *, steps: int) -> EnsembleState:
-        """Each member encodes."""
-        return EnsembleState(tuple(member.start(source, steps=steps) for member in self.members))
+    def start(self, source: Source, *, max_steps: int) -> EnsembleState:
+        """Encode the source with every member."""
+        return EnsembleState(tuple(member.start(source, max_steps=max_steps) for member in self.members))
 
     def step(self, tokens: Tensor, state: State, *, need_attention: bool = False) -> tuple[StepOutput, EnsembleState]:
-        """Logarithms of averaged probabilities [B, K, V], and need_attention where every member has them."""
+        """Return logarithms of averaged probabilities [B, K, V], and mean attention [B, K, S] if every member has it."""
         assert isinstance(state, EnsembleState)
         answers = [
             member.step(tokens, own, need_attention=need_attention)

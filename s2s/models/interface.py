@@ -1,7 +1,7 @@
-"""One interface for everything that translates: an encoder, a decoder, an output projection.
+"""Define the interface that every model implements: an encoder, a decoder and an output projection.
 
-B sentences, K hypotheses of each, S source positions, T target positions, D width, E width of the summary, V
-vocabulary.
+B sentences in a batch, K hypotheses per sentence, S source positions, T target positions, H hidden size, D memory size,
+M summary size, V vocabulary size.
 """
 
 from abc import ABC, abstractmethod
@@ -10,121 +10,165 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-PAD, UNK, BOS, EOS = 0, 1, 2, 3  # ids of the special tokens, the same in every tokenizer
+from s2s.text.tokenizer import BOS, EOS, PAD, UNK
+
+__all__ = [
+    "BOS",
+    "EOS",
+    "NLL",
+    "PAD",
+    "UNK",
+    "Batch",
+    "Decoder",
+    "DecoderOutput",
+    "Encoder",
+    "ImageInput",
+    "LossSums",
+    "Memory",
+    "MemorySpec",
+    "Model",
+    "Objective",
+    "Source",
+    "State",
+    "StepOutput",
+    "TokenInput",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class TokenInput:
-    """What an encoder reads: ids [B, S] padded with PAD, and lengths [B]."""
+    """Token ids for an encoder."""
 
-    ids: Tensor
-    lengths: Tensor
+    ids: Tensor  # [B, S], padded with PAD
+    lengths: Tensor  # [B]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """Images for an encoder."""
+
+    pixels: Tensor  # [B, 3, height, width]
+
+
+Source = TokenInput | ImageInput
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Sentence pairs for teacher forcing: the decoder's inputs [B, T] (BOS first) and its labels [B, T] (EOS last),
-    PAD behind.
-    """
+    """Sentence pairs for teacher forcing."""
 
     source: TokenInput
-    inputs: Tensor
-    labels: Tensor
+    inputs: Tensor  # [B, T], decoder inputs: BOS first, padded with PAD
+    labels: Tensor  # [B, T], expected outputs: EOS last, padded with PAD
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """Training objective."""
+
+    label_smoothing: float = 0.0  # probability spread over the whole vocabulary
+
+
+NLL = Objective()  # plain negative log-likelihood
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySpec:
+    """Sizes of an encoder's memory: all that a decoder needs to know about its encoder."""
+
+    states: int  # D
+    summary: int  # M
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What an encoder leaves for a decoder, always in source order."""
+    """Encoder output, always in source order."""
 
     states: Tensor  # [B, S, D]
     mask: Tensor  # [B, S] bool, True at real positions
-    summary: Tensor  # [B, E]: final states of all layers and directions
-    grid: tuple[int, int] | None = None  # (height, width) where the positions are an image's
+    summary: Tensor  # [B, M]: final states of all layers and directions (RNN) or masked mean (Transformer)
+    grid: tuple[int, int] | None = None  # (height, width) if the positions are an image's
 
 
 @dataclass(frozen=True, slots=True)
 class DecoderOutput:
-    """A decoder's answer: hidden [B, T, D] (or [B, K, D] from a step), weights [B, T, S] ([B, K, S]) where asked
-    for.
-    """
+    """Decoder output: T positions in teacher forcing, or K hypotheses in a step."""
 
-    hidden: Tensor
-    attention: Tensor | None = None
+    hidden: Tensor  # [B, T, H] or [B, K, H]
+    attention: Tensor | None = None  # [B, T, S] or [B, K, S], if requested and available
 
 
 @dataclass(frozen=True, slots=True)
 class StepOutput:
-    """One step of a model: logits [B, K, V], weights [B, K, S] where asked for."""
+    """Model output of one step."""
 
-    logits: Tensor
-    attention: Tensor | None = None
+    logits: Tensor  # [B, K, V]
+    attention: Tensor | None = None  # [B, K, S], if requested and available
 
 
 @dataclass(frozen=True, slots=True)
 class LossSums:
-    """Sums over the real target tokens of a batch: the loss that is trained (scalar), the negative log-likelihood in
-    nats without label smoothing (scalar), and how many tokens there were (scalar).
-    """
+    """Sums over the real target tokens of a batch."""
 
-    loss: Tensor
-    nll: Tensor
-    tokens: Tensor
+    loss: Tensor  # scalar: training loss in nats
+    nll: Tensor  # scalar: negative log-likelihood in nats, without label smoothing
+    tokens: Tensor  # scalar: number of target tokens
 
 
 class State(Protocol):
-    """All that a step needs, what it took from the memory included."""
+    """Decoding state: everything a step needs, including what was computed from the memory."""
 
     def select(self, rows: Tensor, beams: Tensor) -> "State":
-        """The state of sentences `rows` [B'] and, among the old K hypotheses of each, `beams` [B', K'].
+        """Return the state of sentences `rows` [B'] with hypotheses `beams` [B', K'] out of each sentence's K.
 
-        K' may differ from K. What belongs to a sentence is selected by rows alone and never copied per hypothesis.
+        K' may differ from K. Tensors that belong to a sentence are selected by rows only and never copied per
+        hypothesis.
         """
         ...
 
 
 class Encoder(nn.Module, ABC):
-    """Reads a source."""
+    """Base class of encoders."""
 
-    width: int  # D of the memory's states
-    summary_width: int  # E of the memory's summary
+    spec: MemorySpec
 
     @abstractmethod
-    def forward(self, source: Tensor, lengths: Tensor | None) -> Memory:
-        """The memory of ids [B, S] with lengths [B], PAD behind them."""
+    def forward(self, source: Source) -> Memory:
+        """Encode B sources and return their memory, states [B, S, D]."""
 
 
 class Decoder(nn.Module, ABC):
-    """Writes a target."""
+    """Base class of decoders."""
 
-    width: int  # D of the hidden vectors it returns
+    hidden_size: int  # H of the hidden vectors it returns
 
     @abstractmethod
     def forward(self, memory: Memory, inputs: Tensor, *, need_attention: bool = False) -> DecoderOutput:
-        """Teacher forcing: inputs [B, T] -> hidden [B, T, D], weights [B, T, S] where asked for."""
+        """Run teacher forcing: inputs [B, T] -> hidden [B, T, H], and attention [B, T, S] if requested."""
 
     @abstractmethod
-    def start(self, memory: Memory, *, steps: int) -> State:
-        """The state before the first step, K = 1; what only the memory decides is computed here, once.
+    def start(self, memory: Memory, *, max_steps: int) -> State:
+        """Return the state before the first step, K = 1.
 
-        `steps`: room in a cache.
+        Everything that depends on the memory alone is computed here, once. `max_steps` sets the size of caches.
         """
 
     @abstractmethod
     def step(self, inputs: Tensor, state: State, *, need_attention: bool = False) -> tuple[DecoderOutput, State]:
-        """One step: inputs [B, K] -> hidden [B, K, D] and the next state. The state given is used up."""
+        """Run one step: inputs [B, K] -> hidden [B, K, H] and the next state. Do not use the old state again."""
 
 
 class Model(Protocol):
     """One network, or an ensemble of networks that share a vocabulary."""
 
-    def forward(self, batch: Batch) -> LossSums:
-        """Teacher-forced loss of a batch [B, S] -> [B, T]; projection and loss in chunks."""
+    def forward(self, batch: Batch, objective: Objective = NLL) -> LossSums:
+        """Return the teacher-forced loss of a batch of sources [B, S] and targets [B, T]."""
         ...
 
-    def start(self, source: TokenInput, *, steps: int) -> State:
-        """Encode, and the state before the first step, K = 1."""
+    def start(self, source: Source, *, max_steps: int) -> State:
+        """Encode the source and return the state before the first step, K = 1."""
         ...
 
     def step(self, tokens: Tensor, state: State, *, need_attention: bool = False) -> tuple[StepOutput, State]:
-        """Tokens [B, K] -> logits [B, K, V] and the next state."""
+        """Run one step: tokens [B, K] -> logits [B, K, V] and the next state."""
         ...

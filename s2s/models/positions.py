@@ -12,13 +12,13 @@ BASE = 10_000.0  # the slowest wave is about that many times longer than the fas
 
 
 class Positions(nn.Module, ABC):
-    """What the positions 0 … T − 1 give: rows to add to embeddings, turns of queries and keys, or None of them."""
+    """What the positions 0 … T − 1 give: rows to add to embeddings, rotary of queries and keys, or None of them."""
 
     def added(self, count: int, like: Tensor) -> Tensor | None:
         """Rows [T, D] for embeddings, with the device and dtype of `like`."""
         return None
 
-    def turns(self, count: int, like: Tensor) -> Tensor | None:
+    def rotary(self, count: int, like: Tensor) -> Tensor | None:
         """Cosines and sines [2, T, d / 2] of the angles of `turned`, in float32 on the device of `like`."""
         return None
 
@@ -59,18 +59,18 @@ class RotaryPositions(Positions):
         super().__init__()
         self.head_width = head_width
 
-    def turns(self, count: int, like: Tensor) -> Tensor:
+    def rotary(self, count: int, like: Tensor) -> Tensor:
         """Cosines and sines [2, T, d / 2]."""
         angles = _angles(count, self.head_width, like.device)
         return torch.stack((angles.cos(), angles.sin()))
 
 
-def apply_rotary(vectors: Tensor, turns: Tensor) -> Tensor:
-    """Vectors [B, T, N, d], each pair (x_2i, x_2i+1) turned by its position's angle; `turns` [2, T, d / 2].
+def apply_rotary(vectors: Tensor, rotary: Tensor) -> Tensor:
+    """Vectors [B, T, N, d], each pair (x_2i, x_2i+1) turned by its position's angle; `rotary` [2, T, d / 2].
 
     The product of two turned vectors knows the distance of their positions alone (Su et al. 2021, equation 34).
     """
-    cosine, sine = turns.unsqueeze(2)
+    cosine, sine = rotary.unsqueeze(2)
     even, odd = vectors.unflatten(-1, (-1, 2)).float().unbind(-1)
     pairs = torch.stack((even * cosine - odd * sine, even * sine + odd * cosine), dim=-1)
     return pairs.flatten(-2).to(vectors.dtype)

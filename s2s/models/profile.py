@@ -112,7 +112,7 @@ def parameters(network: nn.Module) -> int:
 
 
 def plan(recipe: Recipe) -> Plan:
-    """The figures of a recipe's network, for batches as it trains and decodes them."""
+    """Return the sizes and costs of a recipe's network for its training and decoding batches."""
     network = meta_model(recipe)
     training, decoding = training_shape(recipe), decoding_shape(recipe)
     trained = {precision: training_cost(network, training, precision) for precision in PRECISIONS}
@@ -132,19 +132,19 @@ def plan(recipe: Recipe) -> Plan:
 
 
 def meta_model(recipe: Recipe) -> EncoderDecoder:
-    """The recipe's network on the meta device: shapes alone, nothing allocated, nothing drawn."""
+    """Build the recipe's network on the meta device, without allocating memory or drawing random numbers."""
     with torch.device("meta"), DryRun():
-        return build_model(recipe.model, recipe.tokenizer.vocab_size, recipe.training.label_smoothing)
+        return build_model(recipe.model, recipe.tokenizer.vocab_size)
 
 
 def training_shape(recipe: Recipe) -> Shape:
-    """A batch of training: as many typical sentences as its tokens hold."""
+    """Return the shape of a training batch filled with typical sentences."""
     positions = min(POSITIONS, recipe.data.max_length + 1)
     return Shape(max(1, recipe.training.batch_tokens // positions), positions)
 
 
 def decoding_shape(recipe: Recipe) -> Shape:
-    """A batch of decoding: as many typical sentences, with their hypotheses, as its tokens hold."""
+    """Return the shape of a decoding batch filled with typical sentences and their hypotheses."""
     positions, beam = min(POSITIONS, recipe.data.max_length + 1), recipe.decoding.beam_size
     return Shape(max(1, recipe.decoding.batch_tokens // beam // positions), positions, beam)
 
@@ -192,7 +192,7 @@ def training_memory(network: nn.Module, activations: int) -> TrainingMemory:
 
 
 def training_cost(network: EncoderDecoder, shape: Shape, precision: Precision) -> Cost:
-    """What forward and backward of one batch take, beside weights and gradients."""
+    """Return the cost of one forward and backward pass, without weights and gradients."""
     network.train()
     ids = torch.empty(shape.sentences, shape.positions, dtype=torch.long, device="meta")
     lengths = torch.empty(shape.sentences, dtype=torch.long, device="meta")
@@ -209,7 +209,7 @@ def training_cost(network: EncoderDecoder, shape: Shape, precision: Precision) -
 
 @torch.no_grad()
 def decoding_cost(network: EncoderDecoder, shape: Shape, precision: Precision, options: DecodingOptions) -> Cost:
-    """What the search for translations as long as their sources takes, beside weights.
+    """Return the cost of a search whose outputs are as long as the sources, without weights.
 
     The first three steps are run. The first has one hypothesis; the FLOPs of the others rise evenly, as attention's to
     a growing cache do, or not at all.
@@ -223,7 +223,7 @@ def decoding_cost(network: EncoderDecoder, shape: Shape, precision: Precision, o
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
     run = DryRun([*network.parameters(), *network.buffers(), ids, lengths])
     with run, autocast, DryAutocast(), torch.device("meta"):
-        state = network.start(TokenInput(ids, lengths), steps=room)
+        state = network.start(TokenInput(ids, lengths), max_steps=room)
         for hypotheses in (1, K, K):
             step, state = network.step(torch.empty(B, hypotheses, dtype=torch.long), state)
             step.logits.exp()  # the search's logsumexp takes as much again

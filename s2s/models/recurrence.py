@@ -13,14 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from s2s.models.autocast import autocast_kind
+from s2s.models.autocast import autocast_device, matmul_dtype
 from s2s.models.cells import CellStep, GruStep
-
-
-def matmul_dtype(values: Tensor) -> torch.dtype:
-    """What matrix products with `values` are computed in: autocast's dtype inside such a region, else their own."""
-    kind = autocast_kind(values)
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else values.dtype
 
 
 def recurrence(kind: type[CellStep], inputs: Tensor, start: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -30,7 +24,7 @@ def recurrence(kind: type[CellStep], inputs: Tensor, start: Tensor, weight: Tens
     [G, 1, N × H] -> states [T, G, B, P × H].
     """
     weight = weight.to(matmul_dtype(inputs))
-    with torch.autocast(autocast_kind(inputs), enabled=False):
+    with torch.autocast(autocast_device(inputs), enabled=False):
         return _Recurrence.apply(kind, inputs, start, weight, bias)
 
 
@@ -85,10 +79,10 @@ class AttentionGru(torch.autograd.Function):
 
     e_{t,i} = v · tanh(W s_{t-1} + k_i), a_t = softmax(e_t), c_t = Σ_i a_{t,i} h_i, s_t = GRU(x_t + C c_t, s_{t-1})
 
-    `AttentionGru.apply(inputs, start, keys, memory, mask, context_proj, recurrent_proj, bias, v)`: inputs [T, B, 3H] (the
-    input's share of the gates), start [B, H], keys [B, S, A], memory [B, S, D], mask [B, S] bool, context_proj C [D, 3H],
-    recurrent_proj [H, A + 3H] (W and the state's share of the gates side by side), bias [A + 3H], v [A]. Returns states [T,
-    B, H], contexts [T, B, D] and need_attention [T, B, S] (no gradient). Matrix products are computed in the dtype of
+    `AttentionGru.apply(inputs, start, keys, memory, mask, context_proj, recurrent_proj, bias, v)`: inputs
+    [T, B, 3H] (the input's share of the gates), start [B, H], keys [B, S, A], memory [B, S, D], mask [B, S] bool,
+    context_proj C [D, 3H], recurrent_proj [H, A + 3H] (W and the state's share of the gates side by side),
+    bias [A + 3H], v [A]. Returns states [T, B, H], contexts [T, B, D] and attention [T, B, S] (no gradient). Matrix products are computed in the dtype of
     `recurrent_proj`. The tanh values [B, S, A] of a step are computed again on the way back instead of kept.
 
     tanh x = 2 σ(2x) − 1 is used because σ is several times faster than tanh on a CPU; the constant cancels in the
@@ -108,12 +102,12 @@ class AttentionGru(torch.autograd.Function):
         bias: Tensor,
         v: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """States [T, B, H], contexts [T, B, D], weights [T, B, S]."""
+        """States [T, B, H], contexts [T, B, D], attention [T, B, S]."""
         T, B, _ = inputs.shape
         H, A = start.shape[1], v.shape[0]
         states, contexts = inputs.new_empty(T + 1, B, H), inputs.new_empty(T, B, memory.shape[2])
         ctx.kept = []
-        queries, weights = inputs.new_empty(T, B, A), inputs.new_empty(T, B, memory.shape[1])
+        queries, attention = inputs.new_empty(T, B, A), inputs.new_empty(T, B, memory.shape[1])
         doubled, v2, padding = keys * 2, v * 2, ~mask
         squashed = torch.empty_like(keys)
         states[0] = start
@@ -121,20 +115,20 @@ class AttentionGru(torch.autograd.Function):
             from_state = torch.mm(states[t].to(recurrent_proj.dtype), recurrent_proj).to(inputs.dtype).add_(bias)
             torch.mul(from_state[:, :A], 2, out=queries[t])
             torch.add(doubled, queries[t].unsqueeze(1), out=squashed).sigmoid_()
-            weights[t] = torch.matmul(squashed, v2).masked_fill_(padding, -torch.inf).softmax(1)
-            torch.bmm(weights[t].unsqueeze(1), memory, out=contexts[t].unsqueeze(1))
+            attention[t] = torch.matmul(squashed, v2).masked_fill_(padding, -torch.inf).softmax(1)
+            torch.bmm(attention[t].unsqueeze(1), memory, out=contexts[t].unsqueeze(1))
             from_context = torch.mm(contexts[t].to(context_proj.dtype), context_proj)
             states[t + 1], kept = GruStep.forward(inputs[t] + from_context, from_state[:, A:], states[t])
             ctx.kept.append(kept)
-        ctx.save_for_backward(states, contexts, weights, queries, doubled, memory, context_proj, recurrent_proj, v)
-        ctx.mark_non_differentiable(weights)
-        return states[1:], contexts, weights
+        ctx.save_for_backward(states, contexts, attention, queries, doubled, memory, context_proj, recurrent_proj, v)
+        ctx.mark_non_differentiable(attention)
+        return states[1:], contexts, attention
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_states: Tensor, grad_contexts: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of everything but the mask."""
-        states, contexts, weights, queries, doubled, memory, context_proj, recurrent_proj, v = ctx.saved_tensors
+        states, contexts, attention, queries, doubled, memory, context_proj, recurrent_proj, v = ctx.saved_tensors
         (T, B, H), A, dtype = grad_states.shape, v.shape[0], recurrent_proj.dtype
         grad_inputs, grad_shares = states.new_empty(T, B, 3 * H), states.new_empty(T, B, A + 3 * H)
         grad_contexts = grad_contexts.clone()
@@ -145,15 +139,15 @@ class AttentionGru(torch.autograd.Function):
             grad = grad + grad_states[t]
             direct = GruStep.backward(grad, ctx.kept[t], states[t], grad_inputs[t], grad_shares[t, :, A:])
             grad_contexts[t] += torch.mm(grad_inputs[t].to(dtype), context_proj.t())
-            grad_weights = torch.bmm(memory, grad_contexts[t].unsqueeze(2)).squeeze(2)
-            grad_scores = torch._softmax_backward_data(grad_weights, weights[t], 1, grad_weights.dtype)
+            grad_attention = torch.bmm(memory, grad_contexts[t].unsqueeze(2)).squeeze(2)
+            grad_scores = torch._softmax_backward_data(grad_attention, attention[t], 1, grad_attention.dtype)
             torch.add(doubled, queries[t].unsqueeze(1), out=squashed).sigmoid_()
             torch.addcmul(squashed, squashed, squashed, value=-1, out=slope)  # σ(1 − σ) = tanh′ / 4
             grad_slopes.addcmul_(grad_scores.unsqueeze(2), slope)
             grad_v += torch.mv(squashed.view(-1, A).t(), grad_scores.view(-1))
             torch.mul(torch.bmm(grad_scores.unsqueeze(1), slope).squeeze(1), 4 * v, out=grad_shares[t, :, :A])
             grad = torch.mm(grad_shares[t].to(dtype), recurrent_proj.t()).to(direct.dtype).add_(direct)
-        grad_memory = torch.bmm(weights.permute(1, 2, 0), grad_contexts.transpose(0, 1))
+        grad_memory = torch.bmm(attention.permute(1, 2, 0), grad_contexts.transpose(0, 1))
         grad_of_context = torch.mm(contexts.flatten(0, 1).to(dtype).t(), grad_inputs.flatten(0, 1).to(dtype))
         grad_of_state = torch.mm(states[:-1].flatten(0, 1).to(dtype).t(), grad_shares.flatten(0, 1).to(dtype))
         grad_keys = grad_slopes.mul_(4 * v)

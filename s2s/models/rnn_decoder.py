@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from s2s.models.cells import Cell
 from s2s.models.dropout import Dropout
-from s2s.models.interface import Decoder, DecoderOutput, Encoder, Memory
+from s2s.models.interface import Decoder, DecoderOutput, Memory, MemorySpec
 from s2s.models.recurrence import recurrence
 from s2s.recipe.model import RnnDecoderOptions
 
@@ -27,7 +27,7 @@ class RnnState:
     sentence: tuple[Tensor, ...]
 
     def select(self, rows: Tensor, beams: Tensor) -> "RnnState":
-        """Sentences `rows` [B'] and of each the hypotheses `beams` [B', K']."""
+        """Select sentences `rows` [B'] and, of each, the hypotheses `beams` [B', K']."""
         B = self.hypothesis[0].shape[0]
         same = torch.equal(rows, torch.arange(B, device=rows.device))
         return RnnState(
@@ -47,42 +47,42 @@ class RnnDecoder(Decoder):
         self,
         options: RnnDecoderOptions,
         embedding: nn.Embedding,
-        encoder: Encoder,
+        memory: MemorySpec,
         dropout: float,
         *,
-        context_width: int,
-        fed_width: int,
+        context_size: int,
+        fed_size: int,
     ) -> None:
-        """`context_width`: of what enters the read-out; `fed_width`: the first layer; 0: nothing does."""
+        """`context_size`: of what enters the read-out; `fed_size`: the first layer; 0: nothing does."""
         super().__init__()
         H, E = options.hidden_size, embedding.embedding_dim
-        self.width = E
+        self.hidden_size = E
         self.embedding = embedding
-        widths = [(E, fed_width), *[(H, 0)] * (options.layers - 1)]
+        widths = [(E, fed_size), *[(H, 0)] * (options.layers - 1)]
         self.cells = nn.ModuleList(Cell(options.cell, *width, H) for width in widths)
-        self.initial = nn.Linear(encoder.summary_width, options.layers * self.first.kind.parts * H)
+        self.initial = nn.Linear(memory.summary, options.layers * self.first.kind.parts * H)
         self.from_state = nn.Linear(H, E)
-        self.from_context = nn.Linear(context_width, E, bias=False) if context_width else None
+        self.from_context = nn.Linear(context_size, E, bias=False) if context_size else None
         self.from_input = nn.Linear(E, E, bias=False)
         self.dropout = Dropout(dropout, variational=options.variational)
 
     def forward(self, memory: Memory, inputs: Tensor, *, need_attention: bool = False) -> DecoderOutput:
-        """Teacher forcing: inputs [B, T] -> hidden [B, T, E], weights [B, T, S] where asked for and there are any."""
+        """Run teacher forcing: inputs [B, T] -> hidden [B, T, E], and attention [B, T, S] if requested and available."""
         hidden, attention = self.teacher_forced(self.dropout(self.embedding(inputs.t())), memory)
         shown = attention.transpose(0, 1) if need_attention and attention is not None else None
         return DecoderOutput(self.dropout(hidden).transpose(0, 1), shown)
 
     @abstractmethod
     def teacher_forced(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
-        """Read-outs [T, B, E] and need_attention [T, B, S] or None, from embedded inputs [T, B, E]."""
+        """Read-outs [T, B, E] and attention [T, B, S] or None, from embedded inputs [T, B, E]."""
 
-    def start(self, memory: Memory, *, steps: int) -> RnnState:
-        """The state before the first step, K = 1."""
-        return RnnState(tuple(part.unsqueeze(1) for part in self.initial_states(memory)), self.taken(memory))
+    def start(self, memory: Memory, *, max_steps: int) -> RnnState:
+        """Return the state before the first step, K = 1."""
+        return RnnState(tuple(part.unsqueeze(1) for part in self.initial_states(memory)), self.sentence_tensors(memory))
 
     @abstractmethod
-    def taken(self, memory: Memory) -> tuple[Tensor, ...]:
-        """What the steps need of the memory, computed once: tensors [B, ...]."""
+    def sentence_tensors(self, memory: Memory) -> tuple[Tensor, ...]:
+        """Return the tensors [B, ...] that steps need from the memory, computed once per sentence."""
 
     def initial_states(self, memory: Memory) -> tuple[Tensor, ...]:
         """s_0 of each layer, [B, P × H]."""
@@ -99,13 +99,13 @@ class RnnDecoder(Decoder):
         return self.layers[0]
 
     def output(self, state: Tensor) -> Tensor:
-        """A cell's output [..., H] from its state [..., P × H]."""
-        return state[..., : self.first.width]
+        """Return a cell's output [..., H] from its state [..., P × H]."""
+        return state[..., : self.first.hidden_size]
 
     def next_states(
         self, from_input: Tensor, states: tuple[Tensor, ...], noise: Sequence[Tensor] = ()
     ) -> tuple[Tensor, ...]:
-        """The layers' next states [B, K, P × H] from the first layer's share of the gates [B, K, N × H].
+        """Return the layers' next states [B, K, P × H] from the first layer's share of the gates [B, K, N × H].
 
         `noise`: in training what the inputs [B, K, H] of the other layers are multiplied with.
         """
@@ -117,7 +117,7 @@ class RnnDecoder(Decoder):
         return tuple(following)
 
     def upper_layers(self, outputs: Tensor, first: tuple[Tensor, ...]) -> Tensor:
-        """Outputs [T, B, H] of the top layer, from those of the first layer and the states that all begin with."""
+        """Return the top layer's outputs [T, B, H] from the first layer's outputs and all initial states."""
         for cell, state in zip(self.layers[1:], first[1:], strict=True):
             outputs = self.output(_sequence(cell, cell.input_proj(self.dropout(outputs)).float(), state))
         return outputs
@@ -142,13 +142,13 @@ class FixedContextDecoder(RnnDecoder):
     With context "initial" there is no c: the first state alone knows of the source (Sutskever et al. 2014).
     """
 
-    def __init__(self, options: RnnDecoderOptions, embedding: nn.Embedding, encoder: Encoder, dropout: float) -> None:
-        width = encoder.summary_width if options.context == "fixed" else 0
-        super().__init__(options, embedding, encoder, dropout, context_width=width, fed_width=width)
+    def __init__(self, options: RnnDecoderOptions, embedding: nn.Embedding, memory: MemorySpec, dropout: float) -> None:
+        width = memory.summary if options.context == "fixed" else 0
+        super().__init__(options, embedding, memory, dropout, context_size=width, fed_size=width)
 
     def teacher_forced(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, None]:
-        """Read-outs [T, B, E]; there are no weights."""
-        cell, (context,) = self.first, self.taken(memory)
+        """Read-outs [T, B, E]; there is no attention."""
+        cell, (context,) = self.first, self.sentence_tensors(memory)
         first = self.initial_states(memory)
         gates = cell.input_proj(embedded).float()
         if cell.context_proj is not None:
@@ -156,12 +156,12 @@ class FixedContextDecoder(RnnDecoder):
         outputs = self.upper_layers(self.output(_sequence(cell, gates, first[0])), first)
         return self.read_out(outputs, context.transpose(0, 1), embedded), None
 
-    def taken(self, memory: Memory) -> tuple[Tensor, ...]:
-        """The summary [B, 1, D]."""
+    def sentence_tensors(self, memory: Memory) -> tuple[Tensor, ...]:
+        """Return the summary [B, 1, M]."""
         return (memory.summary.unsqueeze(1),)
 
     def step(self, inputs: Tensor, state: RnnState, *, need_attention: bool = False) -> tuple[DecoderOutput, RnnState]:  # type: ignore[override]
-        """One step: inputs [B, K] -> hidden [B, K, E] and the next state."""
+        """Run one step: inputs [B, K] -> hidden [B, K, E] and the next state."""
         cell, (context,), embedded = self.first, state.sentence, self.embedding(inputs)
         gates = cell.input_proj(embedded)
         if cell.context_proj is not None:

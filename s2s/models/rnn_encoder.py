@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from s2s.models.cells import CELL_STEPS, initialise
 from s2s.models.dropout import Dropout
-from s2s.models.interface import Encoder, Memory
+from s2s.models.interface import Encoder, Memory, MemorySpec, Source, TokenInput
 from s2s.models.recurrence import recurrence
 from s2s.recipe.model import RnnEncoderOptions
 
@@ -23,20 +23,21 @@ class RnnEncoder(Encoder):
     def __init__(self, options: RnnEncoderOptions, embedding: nn.Embedding, dropout: float) -> None:
         super().__init__()
         directions = (False, True) if options.bidirectional else (options.reverse_source,)
-        self.width = len(directions) * options.hidden_size
-        self.summary_width = options.layers * self.width * CELL_STEPS[options.cell].parts
+        D = len(directions) * options.hidden_size
+        self.spec = MemorySpec(states=D, summary=options.layers * D * CELL_STEPS[options.cell].parts)
         self.embedding = embedding
-        widths = [embedding.embedding_dim, *[self.width] * (options.layers - 1)]
+        widths = [embedding.embedding_dim, *[D] * (options.layers - 1)]
         self.layers = nn.ModuleList(RnnLayer(options.cell, width, options.hidden_size, directions) for width in widths)
         self.dropout = Dropout(dropout, variational=options.variational)
 
-    def forward(self, source: Tensor, lengths: Tensor | None) -> Memory:
-        """The memory of ids [B, S] with lengths [B], PAD behind them."""
-        B, S = source.shape
-        lengths = source.new_full((B,), S) if lengths is None else lengths
-        positions = torch.arange(S, device=source.device)
+    def forward(self, source: Source) -> Memory:
+        """Encode B sentences, each with at least one token, into states [B, S, D]."""
+        assert isinstance(source, TokenInput)
+        ids, lengths = source.ids, source.lengths
+        S = ids.shape[1]
+        positions = torch.arange(S, device=ids.device)
         mirrored = _mirrored(positions, lengths)
-        values = self.embedding(source.t())
+        values = self.embedding(ids.t())
         finals = []
         for layer in self.layers:
             values, final = layer(self.dropout(values), lengths, mirrored)
@@ -51,15 +52,15 @@ class RnnEncoder(Encoder):
 class RnnLayer(nn.Module):
     """One layer of G directions; each of them says whether it reads from the sentence's end."""
 
-    def __init__(self, cell: str, input_width: int, width: int, directions: tuple[bool, ...]) -> None:
+    def __init__(self, cell: str, input_size: int, hidden_size: int, directions: tuple[bool, ...]) -> None:
         super().__init__()
         self.kind = CELL_STEPS[cell]
-        self.width = width
+        self.hidden_size = hidden_size
         self.directions = directions
         G, N = len(directions), self.kind.gates
-        self.input_proj = nn.Linear(input_width, G * N * width)
-        self.recurrent_proj = nn.Parameter(torch.empty(G, width, N * width))
-        self.bias = nn.Parameter(torch.empty(G, 1, N * width))
+        self.input_proj = nn.Linear(input_size, G * N * hidden_size)
+        self.recurrent_proj = nn.Parameter(torch.empty(G, hidden_size, N * hidden_size))
+        self.bias = nn.Parameter(torch.empty(G, 1, N * hidden_size))
         for weight, bias in zip(self.recurrent_proj.data, self.bias.data, strict=True):
             initialise(self.kind, weight, bias)
 
@@ -67,25 +68,25 @@ class RnnLayer(nn.Module):
         """Values [S, B, N] -> outputs [S, B, D] in the order of the source, and final states [B, G × P × W]."""
         B, G = values.shape[1], len(self.directions)
         shares = self.input_proj(values).float().chunk(G, dim=-1)
-        inputs = torch.stack([self._turned(share, g, mirrored) for g, share in enumerate(shares)], dim=1)
-        start = inputs.new_zeros(G, B, self.kind.parts * self.width)
+        inputs = torch.stack([self._in_reading_order(share, g, mirrored) for g, share in enumerate(shares)], dim=1)
+        start = inputs.new_zeros(G, B, self.kind.parts * self.hidden_size)
         states = recurrence(self.kind, inputs, start, self.recurrent_proj, self.bias)
         final = states[lengths - 1, :, torch.arange(B, device=lengths.device)]
-        outputs = [self._turned(states[:, g, :, : self.width], g, mirrored) for g in range(G)]
+        outputs = [self._in_reading_order(states[:, g, :, : self.hidden_size], g, mirrored) for g in range(G)]
         return torch.cat(outputs, dim=-1), final.flatten(1)
 
-    def _turned(self, values: Tensor, direction: int, mirrored: Tensor) -> Tensor:
+    def _in_reading_order(self, values: Tensor, direction: int, mirrored: Tensor) -> Tensor:
         """Values [S, B, N] in the order in which a direction reads, or from that order back to the source's."""
-        return _taken(values, mirrored) if self.directions[direction] else values
+        return _permute(values, mirrored) if self.directions[direction] else values
 
 
 def _mirrored(positions: Tensor, lengths: Tensor) -> Tensor:
-    """The order [S, B] that turns each sentence round and leaves its padding where it is."""
+    """Return the positions [S, B] that reverse each sentence and leave padding in place."""
     mirrored = lengths - 1 - positions.unsqueeze(1)
     return torch.where(mirrored >= 0, mirrored, positions.unsqueeze(1))
 
 
-def _taken(values: Tensor, order: Tensor) -> Tensor:
+def _permute(values: Tensor, order: Tensor) -> Tensor:
     """Values [S, B, N] in the order [S, B] of positions."""
     S, B = order.shape
     rows = order * B + torch.arange(B, device=order.device)

@@ -16,7 +16,7 @@ from s2s.devices.memory import out_of_memory
 from s2s.devices.select import Precision
 from s2s.errors import ResourceError
 from s2s.models.encoder_decoder import EncoderDecoder
-from s2s.models.interface import EOS, UNK, Batch
+from s2s.models.interface import EOS, UNK, Batch, Objective
 from s2s.recipe.training import TrainingOptions
 from s2s.training.distributed import DistributedContext
 from s2s.training.optimizer import build_optimizer
@@ -80,7 +80,7 @@ def train_step(
         batch = with_word_dropout(batch, learner.options.word_dropout)
         with learner.accumulating(last=number == len(parts)):
             with torch.autocast(learner.device.type, torch.bfloat16, enabled=learner.precision == "bf16"):
-                sums = learner.network(batch)
+                sums = learner.network(batch, Objective(learner.options.label_smoothing))
             (sums.loss * weight / tokens).backward()
         losses.append(sums.loss.detach())
     loss = float(torch.stack(losses).sum()) if weight else 0.0

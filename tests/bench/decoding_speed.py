@@ -171,7 +171,7 @@ def measure(name: str, once: Path, often: Path, rival: Path | None, repetitions:
     transformer, changes = f"{name}-transformer", {"beam_size": 5}
     found: dict[str, list[Timing]] = {}
     with (
-        loaded_translator(TranslatorConfig([transformer], "bench", "ctranslate2", decoding=changes), print) as fast,
+        loaded_translator(TranslatorConfig([transformer], "bench", "ctranslate2", decoding=changes)) as fast,
         loaded_translator(
             TranslatorConfig([transformer], "bench", "pytorch", decoding=changes, device="cpu", wait=True), print
         ) as slow,
@@ -200,7 +200,7 @@ def measure(name: str, once: Path, often: Path, rival: Path | None, repetitions:
                 Timing(tuned(tokens * REPEATS), len(tokens) * REPEATS, words)
             )
     if rival:
-        with loaded_translator(TranslatorConfig([f"{name}-attention"], "bench", decoding=changes), print) as recurrent:
+        with loaded_translator(TranslatorConfig([f"{name}-attention"], "bench", decoding=changes)) as recurrent:
             for _ in range(repetitions):
                 found.setdefault("s2s, GRU with attention", []).append(translated(recurrent, once))
                 found.setdefault("JoeyNMT, GRU with attention", []).append(joeynmt(rival, "A"))

@@ -47,7 +47,7 @@ def prepared(updates: int) -> tuple[Recipe, Corpus]:
 def network_of(recipe: Recipe, corpus: Corpus) -> EncoderDecoder:
     """Return the untrained network, the same each time."""
     torch.manual_seed(recipe.training.seed)
-    return build_model(recipe.model, Tokenizer(corpus.tokenizer).size, recipe.training.label_smoothing)
+    return build_model(recipe.model, Tokenizer(corpus.tokenizer).size)
 
 
 def bare_seconds(recipe: Recipe, corpus: Corpus, updates: int) -> float:

@@ -43,7 +43,7 @@ def log_probability(model: EncoderDecoder, given: TokenInput, row: int, tokens: 
     them.
     """
     state, total, last = (
-        model.start(TokenInput(given.ids[row : row + 1], given.lengths[row : row + 1]), steps=9),
+        model.start(TokenInput(given.ids[row : row + 1], given.lengths[row : row + 1]), max_steps=9),
         0.0,
         BOS,
     )
@@ -61,7 +61,7 @@ def test_a_beam_of_one_is_greedy(family: str) -> None:
     model, given = network(family, 13), source(13)
     for row, (best,) in enumerate(search(model, given, beam_size=1, most=8)):
         state, last, tokens = (
-            model.start(TokenInput(given.ids[row : row + 1], given.lengths[row : row + 1]), steps=9),
+            model.start(TokenInput(given.ids[row : row + 1], given.lengths[row : row + 1]), max_steps=9),
             BOS,
             [],
         )
@@ -159,7 +159,7 @@ def test_weights_follow_their_hypothesis() -> None:
         tokens = [*best.tokens, *([] if best.cut else [EOS])]
         assert best.attention is not None
         assert best.attention.shape == (len(tokens), S)
-        memory = model.encoder(given.ids[row : row + 1], given.lengths[row : row + 1])
+        memory = model.encoder(TokenInput(given.ids[row : row + 1], given.lengths[row : row + 1]))
         forced = model.decoder(memory, torch.tensor([[BOS, *tokens[:-1]]]), need_attention=True)
         torch.testing.assert_close(torch.from_numpy(best.attention), forced.attention[0])
 
@@ -170,7 +170,7 @@ def test_forward_counts_real_tokens_alone() -> None:
     inputs = torch.tensor([[BOS, 5, 6], [BOS, 7, 0], [BOS, 0, 0]])
     sums = model(Batch(given, inputs, labels))
     assert int(sums.tokens) == 6
-    state, expected = model.start(given, steps=3), 0.0
+    state, expected = model.start(given, max_steps=3), 0.0
     for t in range(3):
         step, state = model.step(inputs[:, t : t + 1], state)
         chosen = step.logits[:, 0].log_softmax(1).gather(1, labels[:, t : t + 1]).squeeze(1)

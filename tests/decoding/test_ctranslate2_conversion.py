@@ -30,6 +30,7 @@ from s2s.decoding.loading import reference_translator
 from s2s.errors import ArtefactError, ResourceError, UsageError
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.interface import TokenInput
 from s2s.models.positions import SinusoidalPositions
 from s2s.recipe.recipe import Recipe
 from s2s.registry.store import Registry
@@ -92,7 +93,7 @@ class Pair:
     def forced(self, source: list[int], target: list[int]) -> tuple[Tensor, Tensor]:
         """PyTorch's logits [T, V] and need_attention [T, S] of a target behind BOS."""
         ids = torch.tensor([[*source, EOS]])
-        memory = self.network.encoder(ids, torch.tensor([ids.shape[1]]))
+        memory = self.network.encoder(TokenInput(ids, torch.tensor([ids.shape[1]])))
         decoded = self.network.decoder(memory, torch.tensor([[BOS, *target]]), need_attention=True)
         logits = nn.functional.linear(decoded.hidden, self.network.weight, self.network.bias)
         assert decoded.attention is not None

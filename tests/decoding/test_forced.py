@@ -56,7 +56,7 @@ def sentences(model: Any, sources: list[list[int]], targets: list[list[int]], **
 @torch.inference_mode()
 def naive(model: EncoderDecoder, source: list[int], target: list[int]) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Logits [T + 1, V] and need_attention [T + 1, S + 1] of one pair, by the decoder's teacher forcing."""
-    memory = model.encoder(torch.tensor([[*source, EOS]]), torch.tensor([len(source) + 1]))
+    memory = model.encoder(TokenInput(torch.tensor([[*source, EOS]]), torch.tensor([len(source) + 1])))
     decoded = model.decoder(memory, torch.tensor([[BOS, *target]]), need_attention=True)
     logits = nn.functional.linear(decoded.hidden[0], model.weight, model.bias)
     return logits, None if decoded.attention is None else decoded.attention[0]
@@ -152,7 +152,7 @@ class Pair:
         raise NotImplementedError
 
     def start(self, source: TokenInput, *, steps: int) -> "Pair.State":
-        first, second = (model.start(source, steps=steps) for model in self.models)
+        first, second = (model.start(source, max_steps=steps) for model in self.models)
         return Pair.State((first, second))
 
     def step(

@@ -40,7 +40,7 @@ def test_translations_are_drawn_as_often_as_they_are_probable(family: str) -> No
         one = TokenInput(given.ids[row : row + 1], given.lengths[row : row + 1])
         probabilities, counts = [], []
         for tokens in written:
-            state, last, total = model.start(one, steps=3), BOS, 0.0
+            state, last, total = model.start(one, max_steps=3), BOS, 0.0
             for token in tokens:
                 step, state = model.step(torch.tensor([[last]]), state)
                 step.logits[..., :EOS] = -torch.inf
@@ -113,7 +113,7 @@ def test_weights_are_of_the_tokens_that_were_drawn() -> None:
     for row, found in enumerate(sampled(model, given, 3, 6)):
         for hypothesis in found:
             tokens = [*hypothesis.tokens, *([] if hypothesis.cut else [EOS])]
-            memory = model.encoder(given.ids[row : row + 1], given.lengths[row : row + 1])
+            memory = model.encoder(TokenInput(given.ids[row : row + 1], given.lengths[row : row + 1]))
             forced = model.decoder(memory, torch.tensor([[BOS, *tokens[:-1]]]), need_attention=True)
             assert hypothesis.attention is not None
             torch.testing.assert_close(torch.from_numpy(hypothesis.attention), forced.attention[0])

@@ -46,10 +46,10 @@ def torchs(attention: SelfAttention | CrossAttention, memory_width: int) -> nn.M
     if isinstance(attention, SelfAttention):
         same.in_proj_weight, same.in_proj_bias = attention.qkv_proj.weight, attention.qkv_proj.bias
     else:
-        same.q_proj_weight = attention.query.weight
+        same.q_proj_weight = attention.q_proj.weight
         same.k_proj_weight, same.v_proj_weight = map(nn.Parameter, attention.kv_proj.weight.chunk(2))
-        same.in_proj_bias = nn.Parameter(torch.cat((attention.query.bias, attention.kv_proj.bias)))
-    same.out_proj = attention.result
+        same.in_proj_bias = nn.Parameter(torch.cat((attention.q_proj.bias, attention.kv_proj.bias)))
+    same.out_proj = attention.out_proj
     return same.eval()
 
 
@@ -62,7 +62,7 @@ def test_attention_to_a_memory_is_torchs_with_copied_weights() -> None:
     )
     keys, values = attention.keys_values(states)
     for asked in (True, False):
-        stream, found = attention(query, keys, values, MASK, weights=asked)
+        stream, found = attention(query, keys, values, MASK, need_attention=asked)
         torch.testing.assert_close(stream, attention.norm(query + expected))
         assert (found is not None) == asked
         if found is not None:
@@ -79,17 +79,19 @@ def test_attention_within_a_sentence_is_torchs_with_copied_weights(causal: bool)
     torch.testing.assert_close(attention(stream, None, causal=causal), stream + expected)
 
 
-@pytest.mark.parametrize(("mask", "causal"), [(None, False), (MASK, False), (None, True)])
+@pytest.mark.parametrize(("mask", "causal"), [(None, False), (MASK, False), (None, True), (MASK, True)])
 def test_explicit_and_fused_attention_agree(mask: Tensor | None, causal: bool) -> None:
     asking = S if causal else T
     query, keys, values = drawn(B, H, asking, d), drawn(B, H, S, d, seed=2), drawn(B, H, S, d, seed=3)
-    found, weights = explicit_attention(query, keys, values, mask, Dropout(0.0), causal=causal)
-    torch.testing.assert_close(found, F.scaled_dot_product_attention(query, keys, values, mask, is_causal=causal))
-    torch.testing.assert_close(weights.sum(-1), torch.ones(B, H, asking))
+    found, attention = explicit_attention(query, keys, values, mask, Dropout(0.0), causal=causal)
+    visible = torch.ones(asking, S, dtype=torch.bool).tril() if causal else torch.ones(asking, S, dtype=torch.bool)
+    visible = visible if mask is None else visible & mask
+    torch.testing.assert_close(found, F.scaled_dot_product_attention(query, keys, values, visible))
+    torch.testing.assert_close(attention.sum(-1), torch.ones(B, H, asking))
     if mask is not None:
-        assert weights.masked_select(~mask).eq(0).all()
+        assert attention.masked_select(~mask).eq(0).all()
     if causal:
-        assert weights.triu(1).eq(0).all()
+        assert attention.triu(1).eq(0).all()
 
 
 def test_both_paths_let_no_gradient_through_padding() -> None:
@@ -111,7 +113,9 @@ def test_under_autocast_both_paths_are_near_float32() -> None:
     attention, query, states = filled(CrossAttention(D, E, options(), 0.0)), drawn(B, T, D), drawn(B, S, E)
     plain, _ = attention(query, *attention.keys_values(states), MASK)
     with torch.autocast("cpu", torch.bfloat16):
-        halves = [attention(query, *attention.keys_values(states), MASK, weights=asked)[0] for asked in (True, False)]
+        halves = [
+            attention(query, *attention.keys_values(states), MASK, need_attention=asked)[0] for asked in (True, False)
+        ]
     assert halves[0].dtype == torch.float32  # the stream keeps its precision
     for half in halves:
         torch.testing.assert_close(half, plain, atol=0.05, rtol=0.05)
@@ -143,14 +147,14 @@ def test_a_step_is_the_last_position_of_a_sentence() -> None:
 
 def test_turned_attention_knows_distances_alone() -> None:
     attention, stream = filled(SelfAttention(8, options(), 0.0)), drawn(B, T, 8)
-    turns = RotaryPositions(4).turns(3 + T, stream)
-    turned = attention(stream, turns[:, :T], causal=True)
-    torch.testing.assert_close(attention(stream, turns[:, 3:], causal=True), turned)
+    rotary = RotaryPositions(4).rotary(3 + T, stream)
+    turned = attention(stream, rotary[:, :T], causal=True)
+    torch.testing.assert_close(attention(stream, rotary[:, 3:], causal=True), turned)
     assert (attention(stream, None, causal=True) - turned).abs().max() > 0.01
 
 
 @pytest.mark.parametrize(
-    ("weights", "attention_dropout", "autocast", "fused"),
+    ("need_attention", "attention_dropout", "autocast", "fused"),
     [(False, 0.0, False, True), (True, 0.0, False, False), (False, 0.5, False, False), (False, 0.0, True, False)],
 )
 def test_fused_attention_serves_where_it_can_and_is_quick(
@@ -177,23 +181,23 @@ def test_feed_forward_is_its_equation(kind: str) -> None:
     layer = filled(FeedForward(D, options(activation=kind, ffn_size=7, norm="post"), 0.0))
     layer.norm = nn.Identity()
     x = drawn(D)
-    inner = [sum(w * v for w, v in zip(row, x.tolist(), strict=True)) for row in layer.inner.weight.tolist()]
+    inner = [sum(w * v for w, v in zip(row, x.tolist(), strict=True)) for row in layer.fc1.weight.tolist()]
     if kind == "swiglu":
         units = [gate / (1 + math.exp(-gate)) * linear for gate, linear in zip(inner[:7], inner[7:], strict=True)]
     else:
-        inner = [value + bias for value, bias in zip(inner, layer.inner.bias.tolist(), strict=True)]
+        inner = [value + bias for value, bias in zip(inner, layer.fc1.bias.tolist(), strict=True)]
         normal = {"relu": lambda u: float(u > 0), "gelu": lambda u: (1 + math.erf(u / math.sqrt(2))) / 2}[kind]
         units = [value * normal(value) for value in inner]
-    outer = [sum(w * u for w, u in zip(row, units, strict=True)) for row in layer.outer.weight.tolist()]
-    biases = [0.0] * D if kind == "swiglu" else layer.outer.bias.tolist()
+    outer = [sum(w * u for w, u in zip(row, units, strict=True)) for row in layer.fc2.weight.tolist()]
+    biases = [0.0] * D if kind == "swiglu" else layer.fc2.bias.tolist()
     expected = [value + out + bias for value, out, bias in zip(x.tolist(), outer, biases, strict=True)]
     assert layer(x).tolist() == pytest.approx(expected, rel=1e-5)
-    assert (layer.outer.bias is None) == (kind == "swiglu")
+    assert (layer.fc2.bias is None) == (kind == "swiglu")
 
 
 def test_feed_forward_is_four_times_as_wide_where_nothing_is_said() -> None:
-    assert FeedForward(D, options(), 0.0).inner.weight.shape == (4 * D, D)
-    assert FeedForward(D, options(activation="swiglu"), 0.0).inner.weight.shape == (2 * 4 * D, D)
+    assert FeedForward(D, options(), 0.0).fc1.weight.shape == (4 * D, D)
+    assert FeedForward(D, options(activation="swiglu"), 0.0).fc1.weight.shape == (2 * 4 * D, D)
 
 
 def test_units_are_dropped_while_training() -> None:
@@ -205,9 +209,9 @@ def test_units_are_dropped_while_training() -> None:
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_the_norm_stands_before_or_after(norm: str) -> None:
     layer, stream = filled(Residual(D, options(norm=norm), 0.0)), drawn(B, D)
-    branch = 3 * layer.entering(stream)
+    branch = 3 * layer.norm_input(stream)
     expected = stream + 3 * layer.norm(stream) if norm == "pre" else layer.norm(4 * stream)
-    torch.testing.assert_close(layer.leaving(stream, branch), expected)
+    torch.testing.assert_close(layer.residual_out(stream, branch), expected)
 
 
 def test_each_of_the_projections_in_a_matrix_is_drawn_by_its_own_width() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from s2s.models.build import build_model
 from s2s.recipe.model import ModelOptions, RnnDecoderOptions, RnnEncoderOptions
@@ -42,3 +43,24 @@ def test_weights_come_back_and_wrong_ones_are_refused() -> None:
         second.load_weights(first.weights() | {"more": torch.zeros(1)})
     with pytest.raises(ValueError, match="shape"):
         second.load_weights(first.weights() | {"bias": torch.zeros(V + 1)})
+
+
+def test_weights_include_buffers_and_shared_parameters_once() -> None:
+    options = ModelOptions(
+        embedding_size=E, encoder=RnnEncoderOptions(hidden_size=W), decoder=RnnDecoderOptions(hidden_size=H)
+    )
+    first, second = build_model(options, V), build_model(options, V)
+    for model in (first, second):
+        model.encoder.norm = nn.BatchNorm1d(2)
+        model.encoder.again = model.encoder.norm.weight
+        model.encoder.register_buffer("scratch", torch.zeros(2), persistent=False)
+    first.encoder.norm(torch.randn(8, 2))
+    weights = first.weights()
+    assert {name for name in weights if "running" in name} == {
+        "encoder.norm.running_mean",
+        "encoder.norm.running_var",
+    }
+    assert len([name for name in weights if name in {"encoder.again", "encoder.norm.weight"}]) == 1
+    assert "encoder.scratch" not in weights
+    second.load_weights(weights)
+    assert torch.equal(second.encoder.norm.running_mean, first.encoder.norm.running_mean)

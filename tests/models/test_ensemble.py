@@ -16,7 +16,7 @@ INPUTS = torch.tensor([[BOS, 5, 6], [BOS, 7, 0], [BOS, 0, 0]])
 def test_a_model_with_itself_is_the_model(family: str) -> None:
     model, given = network(family, V), source(V)
     ensemble = Ensemble([model, model, model])
-    alone, together = model.start(given, steps=4), ensemble.start(given, steps=4)
+    alone, together = model.start(given, steps=4), ensemble.start(given, max_steps=4)
     tokens = torch.full((B, 1), BOS)
     rows, beams = torch.tensor([2, 0, 1]), torch.zeros(3, 2, dtype=torch.long)
     for _ in range(3):
@@ -38,10 +38,10 @@ def test_a_model_with_itself_is_the_model(family: str) -> None:
 def test_probabilities_are_averaged() -> None:
     models, given = [network("attention", V, seed) for seed in (1, 2)], source(V)
     tokens = torch.full((B, 1), BOS)
-    steps = [model.step(tokens, model.start(given, steps=1), need_attention=True)[0] for model in models]
+    steps = [model.step(tokens, model.start(given, max_steps=1), need_attention=True)[0] for model in models]
     mean = torch.stack([step.logits.softmax(-1) for step in steps]).mean(0)
     ensemble = Ensemble(models)
-    step, _ = ensemble.step(tokens, ensemble.start(given, steps=1), need_attention=True)
+    step, _ = ensemble.step(tokens, ensemble.start(given, max_steps=1), need_attention=True)
     torch.testing.assert_close(step.logits.exp(), mean)
     assert step.attention is not None
     assert step.attention.shape == (B, 1, S)
@@ -50,5 +50,5 @@ def test_probabilities_are_averaged() -> None:
 
 def test_weights_are_shown_where_every_member_has_them() -> None:
     ensemble, given = Ensemble([network("attention", V), network("fixed", V)]), source(V)
-    step, _ = ensemble.step(torch.full((B, 1), BOS), ensemble.start(given, steps=1), need_attention=True)
+    step, _ = ensemble.step(torch.full((B, 1), BOS), ensemble.start(given, max_steps=1), need_attention=True)
     assert step.attention is None

@@ -129,11 +129,11 @@ def close(found: Tensor, expected: Tensor) -> None:
 @cases
 def test_forward_is_repeated_step(chosen: ModelOptions) -> None:
     model = network(chosen)
-    memory = model.encoder(source().ids, LENGTHS)
+    memory = model.encoder(source())
     with torch.no_grad():
         whole = model.decoder(memory, targets(), need_attention=True)
         without = model.decoder(memory, targets())
-        state = model.decoder.start(memory, steps=T)
+        state = model.decoder.start(memory, max_steps=T)
         assert without.attention is None
         assert (whole.attention is not None) == chosen.has_attention
         close(without.hidden, whole.hidden)
@@ -149,9 +149,9 @@ def test_forward_is_repeated_step(chosen: ModelOptions) -> None:
 def test_padding_and_neighbours_change_nothing(chosen: ModelOptions) -> None:
     model, given = network(chosen), source()
     with torch.no_grad():
-        together = model.decoder(model.encoder(given.ids, LENGTHS), targets(), need_attention=True)
+        together = model.decoder(model.encoder(given), targets(), need_attention=True)
         for row, length in enumerate(LENGTHS):
-            alone = model.encoder(given.ids[row : row + 1, :length], LENGTHS[row : row + 1])
+            alone = model.encoder(TokenInput(given.ids[row : row + 1, :length], LENGTHS[row : row + 1]))
             single = model.decoder(alone, targets()[row : row + 1], need_attention=True)
             close(single.hidden[0], together.hidden[row])
             if single.attention is not None and together.attention is not None:
@@ -164,7 +164,7 @@ def test_padding_and_neighbours_change_nothing(chosen: ModelOptions) -> None:
 def test_select_reorders_widens_and_narrows(chosen: ModelOptions) -> None:
     """Every hypothesis has the logits that its tokens have alone, however it was moved."""
     model, draw = network(chosen), random.Random(6)
-    state = model.start(source(), steps=T)
+    state = model.start(source(), max_steps=T)
     rows, written = list(range(B)), [[[]] for _ in range(B)]  # which sentence a row is, its hypotheses' tokens
     with torch.no_grad():
         for step in range(5):
@@ -185,7 +185,7 @@ def test_select_reorders_widens_and_narrows(chosen: ModelOptions) -> None:
 def check_alone(model: EncoderDecoder, rows: list[int], written: list[list[list[int]]], logits: Tensor) -> None:
     for row, hypotheses, of_row in zip(rows, written, logits, strict=True):
         length = int(LENGTHS[row])
-        memory = model.encoder(source().ids[row : row + 1, :length], LENGTHS[row : row + 1])
+        memory = model.encoder(TokenInput(source().ids[row : row + 1, :length], LENGTHS[row : row + 1]))
         for tokens, found in zip(hypotheses, of_row, strict=True):
             hidden = model.decoder(memory, torch.tensor([tokens])).hidden[0, -1]
             close(found, nn.functional.linear(hidden, model.weight, model.bias))

@@ -5,6 +5,8 @@ import torch
 
 from s2s.models import heads as module
 from s2s.models.heads import ProjectedLoss
+from s2s.models.interface import BOS, EOS, Batch
+from tests.support.networks import network, source
 
 N, D, V = 11, 5, 13
 
@@ -18,7 +20,7 @@ def test_loss_and_gradients_are_cross_entropys(smoothing: float, chunk: int, mon
     given = [torch.randn(N, D), torch.randn(V, D), torch.randn(V)]
     ours = [tensor.clone().requires_grad_() for tensor in given]
     theirs = [tensor.clone().requires_grad_() for tensor in given]
-    loss, nll = ProjectedLoss.apply(*ours, labels, smoothing)
+    loss, nll = ProjectedLoss.apply(*ours, labels, smoothing, True)
     logits = theirs[0] @ theirs[1].t() + theirs[2]
     expected = torch.nn.functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
     torch.testing.assert_close(loss, expected)
@@ -31,5 +33,29 @@ def test_loss_and_gradients_are_cross_entropys(smoothing: float, chunk: int, mon
 
 def test_large_logits_stay_finite() -> None:
     hidden = torch.tensor([[200.0]], requires_grad=True)
-    loss, _ = ProjectedLoss.apply(hidden, torch.tensor([[1.0], [-1.0]]), torch.zeros(2), torch.tensor([1]), 0.1)
+    loss, _ = ProjectedLoss.apply(hidden, torch.tensor([[1.0], [-1.0]]), torch.zeros(2), torch.tensor([1]), 0.1, True)
     torch.testing.assert_close(loss, torch.tensor(0.9 * 400 + 0.1 * 200))
+
+
+@pytest.mark.parametrize("guard", [torch.no_grad, torch.inference_mode])
+def test_gradients_are_computed_only_in_training(guard: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    requested = []
+    apply = ProjectedLoss.apply
+    monkeypatch.setattr(ProjectedLoss, "apply", lambda *given: requested.append(given[-1]) or apply(*given))
+    model, ids = network("attention", V), torch.tensor([[BOS, 5], [BOS, 6], [BOS, 7]])
+    batch = Batch(source(V), ids, torch.tensor([[5, EOS], [6, EOS], [7, EOS]]))
+    trained = model(batch)
+    with guard():
+        validated = model(batch)
+    assert requested == [True, False]
+    assert validated.loss.equal(trained.loss.detach())
+    assert not validated.loss.requires_grad
+    trained.loss.backward()
+    assert model.weight.grad is not None
+
+
+def test_without_gradients_no_gradient_product_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.torch, "mm", lambda *given, **more: pytest.fail("computed a gradient"))
+    hidden, weight, bias = (torch.randn(*shape, requires_grad=True) for shape in ((N, D), (V, D), (V,)))
+    with torch.no_grad():
+        ProjectedLoss.apply(hidden, weight, bias, torch.randint(V, (N,)), 0.1, False)

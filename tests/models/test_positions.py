@@ -36,7 +36,7 @@ def test_added_rows_have_the_dtype_asked_for() -> None:
 
 def test_turned_pairs_are_complex_numbers_times_a_phase() -> None:
     vectors = torch.randn(B, T, N, d, generator=torch.Generator().manual_seed(1))
-    found = apply_rotary(vectors, RotaryPositions(d).turns(T, vectors))
+    found = apply_rotary(vectors, RotaryPositions(d).rotary(T, vectors))
     for b in range(B):
         for t in range(T):
             for n in range(N):
@@ -50,8 +50,8 @@ def test_turned_pairs_are_complex_numbers_times_a_phase() -> None:
 def test_products_of_turned_vectors_know_the_distance_alone() -> None:
     draw = torch.Generator().manual_seed(2)
     query, key = torch.randn(2, d, generator=draw).unbind(0)
-    turns = RotaryPositions(d).turns(T, query)
-    queries, keys = (apply_rotary(vector.expand(1, T, 1, d), turns)[0, :, 0] for vector in (query, key))
+    rotary = RotaryPositions(d).rotary(T, query)
+    queries, keys = (apply_rotary(vector.expand(1, T, 1, d), rotary)[0, :, 0] for vector in (query, key))
     products = queries @ keys.t()
     for distance in range(1 - T, T):
         diagonal = products.diagonal(distance)
@@ -61,4 +61,4 @@ def test_products_of_turned_vectors_know_the_distance_alone() -> None:
 
 def test_nothing_is_added_where_vectors_are_turned() -> None:
     assert RotaryPositions(d).added(T, torch.zeros(())) is None
-    assert SinusoidalPositions(D).turns(T, torch.zeros(())) is None
+    assert SinusoidalPositions(D).rotary(T, torch.zeros(())) is None

@@ -212,7 +212,9 @@ def test_memory_of_decoding_is_that_of_a_real_state(tiny: Recipe) -> None:
     network = build_model(tiny.model, V).eval()
     ids = torch.randint(4, V, (B, T))
     with torch.no_grad():
-        state = network.start(TokenInput(ids, torch.full((B,), T)), steps=int(tiny.decoding.max_ratio * (T - 1)) + 10)
+        state = network.start(
+            TokenInput(ids, torch.full((B,), T)), max_steps=int(tiny.decoding.max_ratio * (T - 1)) + 10
+        )
         _, state = network.step(torch.zeros(B, 1, dtype=torch.long), state)
         state = state.select(torch.arange(B), torch.zeros(B, K, dtype=torch.long))
     memory = plan.decoding_memory
@@ -228,7 +230,7 @@ def test_decoding_step_by_step_costs_what_three_steps_say(tiny: Recipe) -> None:
     network = profile.meta_model(tiny)
     ids, lengths = torch.empty(B, T, dtype=torch.long, device="meta"), torch.empty(B, dtype=torch.long, device="meta")
     with torch.no_grad(), torch.device("meta"), DryRun() as run:
-        state = network.start(TokenInput(ids, lengths), steps=T)
+        state = network.start(TokenInput(ids, lengths), max_steps=T)
         for step in range(T):
             _, state = network.step(torch.empty(B, K if step else 1, dtype=torch.long), state)
             state = state.select(torch.arange(B), torch.empty(B, K, dtype=torch.long))

@@ -4,22 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from s2s.models.interface import Encoder, Memory
+from s2s.models.interface import Memory, MemorySpec
 from s2s.models.rnn_attention import AttentionDecoder, CurrentQueryDecoder, PreviousQueryDecoder
 from s2s.models.rnn_decoder import FixedContextDecoder, RnnDecoder
 from s2s.recipe.model import RnnDecoderOptions
 
 B, S, T, V, E, H, D, A, Z = 3, 5, 7, 17, 6, 9, 8, 10, 11  # Z: width of the summary
 LENGTHS = torch.tensor([5, 2, 4])
-
-
-class Given(Encoder):
-    """An encoder of which only the widths matter."""
-
-    width, summary_width = D, Z
-
-    def forward(self, source: Tensor, lengths: Tensor | None) -> Memory:
-        raise NotImplementedError
 
 
 def memory() -> Memory:
@@ -31,7 +22,7 @@ def memory() -> Memory:
 def made(kind: type[RnnDecoder], **options: object) -> RnnDecoder:
     torch.manual_seed(2)
     chosen = RnnDecoderOptions(hidden_size=H, attention_size=A, **options)
-    decoder = kind(chosen, nn.Embedding(V, E), Given(), 0.0).eval()  # type: ignore[call-arg]
+    decoder = kind(chosen, nn.Embedding(V, E), MemorySpec(states=D, summary=Z), 0.0).eval()  # type: ignore[call-arg]
     for parameter in decoder.parameters():
         nn.init.normal_(parameter, std=0.4)
     return decoder
@@ -161,7 +152,7 @@ def test_variational_dropout_drops_the_same_units_between_layers_at_every_step(
 
 
 def test_what_belongs_to_a_sentence_is_not_copied_per_hypothesis() -> None:
-    state = made(CurrentQueryDecoder, query="current").start(memory(), steps=T)
+    state = made(CurrentQueryDecoder, query="current").start(memory(), max_steps=T)
     wide = state.select(torch.arange(B), torch.zeros(B, 4, dtype=torch.long))
     assert all(part.shape[:2] == (B, 4) for part in wide.hypothesis)  # type: ignore[attr-defined]
     assert all(a is b for a, b in zip(state.sentence, wide.sentence, strict=True))  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from s2s.models.interface import TokenInput
 from s2s.models.rnn_encoder import RnnEncoder, RnnLayer
 from s2s.recipe.model import RnnEncoderOptions
 
@@ -52,13 +53,13 @@ def test_encoder_is_torchs_with_copied_weights(cell: str, layers: int, bidirecti
     )
     states, final = theirs(packed)
     states, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True)
-    memory = made(source(), LENGTHS)
+    memory = made(TokenInput(source(), LENGTHS))
     for row, length in enumerate(LENGTHS):
         torch.testing.assert_close(memory.states[row, :length], states[row, :length])
     both = torch.cat(final, dim=-1) if cell == "lstm" else final  # h and c of each layer and direction
     torch.testing.assert_close(memory.summary, both.transpose(0, 1).flatten(1))
-    assert memory.summary.shape[1] == made.summary_width
-    assert memory.states.shape[2] == made.width
+    assert memory.summary.shape[1] == made.spec.summary
+    assert memory.states.shape[2] == made.spec.states
     assert memory.mask.sum(1).tolist() == LENGTHS.tolist()
 
 
@@ -70,21 +71,15 @@ def test_a_reversed_source_is_read_from_its_end_and_remembered_in_its_own_order(
     ids = source()
     for row, length in enumerate(LENGTHS):
         ids[row, :length] = ids[row, :length].flip(0)
-    of_source, of_turned = backward(source(), LENGTHS), forward(ids, LENGTHS)
+    of_source, of_turned = backward(TokenInput(source(), LENGTHS)), forward(TokenInput(ids, LENGTHS))
     torch.testing.assert_close(of_source.summary, of_turned.summary)
     for row, length in enumerate(LENGTHS):
         torch.testing.assert_close(of_source.states[row, :length], of_turned.states[row, :length].flip(0))
 
 
-def test_without_lengths_every_position_is_real() -> None:
-    made = encoder("lstm", 2)
-    full = source()[:1]
-    assert torch.equal(made(full, None).states, made(full, LENGTHS[:1]).states)
-
-
 def test_dropout_between_layers_while_training_alone() -> None:
     made = encoder("gru", 2)
     made.dropout.dropped = 128
-    assert torch.equal(made(source(), LENGTHS).states, made(source(), LENGTHS).states)
+    assert torch.equal(made(TokenInput(source(), LENGTHS)).states, made(TokenInput(source(), LENGTHS)).states)
     made.train()
-    assert not torch.equal(made(source(), LENGTHS).states, made(source(), LENGTHS).states)
+    assert not torch.equal(made(TokenInput(source(), LENGTHS)).states, made(TokenInput(source(), LENGTHS)).states)

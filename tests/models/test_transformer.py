@@ -58,20 +58,20 @@ def check_close(found: Tensor, expected: Tensor) -> None:
 def copy_self_attention(ours: SelfAttention, theirs: nn.MultiheadAttention, norm: nn.LayerNorm) -> None:
     theirs.in_proj_weight.data = ours.qkv_proj.weight.data
     theirs.in_proj_bias.data = ours.qkv_proj.bias.data
-    theirs.out_proj.load_state_dict(ours.result.state_dict())
+    theirs.out_proj.load_state_dict(ours.out_proj.state_dict())
     norm.load_state_dict(ours.norm.state_dict())
 
 
 def copy_cross_attention(ours: CrossAttention, theirs: nn.MultiheadAttention, norm: nn.LayerNorm) -> None:
-    theirs.in_proj_weight.data = torch.cat((ours.query.weight.data, ours.kv_proj.weight.data))
-    theirs.in_proj_bias.data = torch.cat((ours.query.bias.data, ours.kv_proj.bias.data))
-    theirs.out_proj.load_state_dict(ours.result.state_dict())
+    theirs.in_proj_weight.data = torch.cat((ours.q_proj.weight.data, ours.kv_proj.weight.data))
+    theirs.in_proj_bias.data = torch.cat((ours.q_proj.bias.data, ours.kv_proj.bias.data))
+    theirs.out_proj.load_state_dict(ours.out_proj.state_dict())
     norm.load_state_dict(ours.norm.state_dict())
 
 
 def copy_feed_forward(ours: FeedForward, theirs: Any, norm: nn.LayerNorm) -> None:
-    theirs.linear1.load_state_dict(ours.inner.state_dict())
-    theirs.linear2.load_state_dict(ours.outer.state_dict())
+    theirs.linear1.load_state_dict(ours.fc1.state_dict())
+    theirs.linear2.load_state_dict(ours.fc2.state_dict())
     norm.load_state_dict(ours.norm.state_dict())
 
 
@@ -102,7 +102,7 @@ def test_encoder_and_decoder_are_torchs_layers_with_copied_weights(norm: str, ac
         copy_feed_forward(block.feed_forward, layer, layer.norm2)
         expected = layer(expected, src_key_padding_mask=padding)
     expected = encoder.norm(expected)
-    memory = encoder(given.ids, LENGTHS)
+    memory = encoder(given)
     for row, length in enumerate(LENGTHS):
         check_close(memory.states[row, :length], expected[row, :length])
         check_close(memory.summary[row], expected[row, :length].mean(0))
@@ -179,10 +179,10 @@ def test_names_of_weights_read_well_and_a_shared_table_is_there_once() -> None:
         "encoder.blocks.1.attention.qkv_proj.weight",
         "encoder.blocks.1.feed_forward.norm.bias",
         "encoder.norm.weight",
-        "decoder.blocks.0.self_attention.result.bias",
+        "decoder.blocks.0.self_attention.out_proj.bias",
         "decoder.blocks.0.cross_attention.kv_proj.weight",
-        "decoder.blocks.0.cross_attention.query.bias",
-        "decoder.blocks.0.feed_forward.inner.weight",
+        "decoder.blocks.0.cross_attention.q_proj.bias",
+        "decoder.blocks.0.feed_forward.fc1.weight",
     } <= names
     assert [name for name in names if "embedding" in name] == []
     own = set(network(blocks(), blocks(), tied_embeddings="none").weights())
@@ -195,8 +195,8 @@ def test_names_of_weights_read_well_and_a_shared_table_is_there_once() -> None:
 @pytest.mark.parametrize(("shown", "index"), [(1, 0), (2, 1), (3, 2), (-1, 2), (-3, 0)])
 def test_weights_are_the_mean_over_the_heads_of_the_layer_named(shown: int, index: int) -> None:
     encoder, decoder = transformer(network(blocks(), blocks(layers=3, attention_layer=shown)))
-    memory = encoder(source().ids, LENGTHS)
-    everything = decoder.all_weights(memory, targets())
+    memory = encoder(source())
+    everything = decoder.all_attention(memory, targets())
     assert everything.shape == (B, 3, 3, T, S)
     check_close(everything.sum(-1), torch.ones(B, 3, 3, T))
     weights = decoder(memory, targets(), need_attention=True).attention
@@ -226,9 +226,9 @@ mixes = pytest.mark.parametrize("mix", MIXES)
 def test_forward_is_repeated_step(mix: str) -> None:
     model = network(*MIXES[mix])
     with torch.inference_mode():
-        memory = model.encoder(source().ids, LENGTHS)
+        memory = model.encoder(source())
         whole = model.decoder(memory, targets(), need_attention=True)
-        state = model.decoder.start(memory, steps=T)
+        state = model.decoder.start(memory, max_steps=T)
         for t in range(T):
             decoded, state = model.decoder.step(targets()[:, t : t + 1], state, need_attention=True)
             check_close(decoded.hidden[:, 0], whole.hidden[:, t])
@@ -264,7 +264,7 @@ def test_a_search_scores_as_forced_decoding_does(mix: str) -> None:
 def started(**given: Any) -> tuple[TransformerDecoder, Any]:
     encoder, decoder = transformer(network(blocks(), blocks(**given)))
     with torch.inference_mode():
-        return decoder, decoder.start(encoder(source().ids, LENGTHS), steps=T)
+        return decoder, decoder.start(encoder(source()), max_steps=T)
 
 
 def test_what_belongs_to_a_sentence_is_not_copied_per_hypothesis() -> None:
@@ -316,11 +316,11 @@ def test_a_step_beyond_the_room_is_an_error() -> None:
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_autocast_gives_hidden_vectors_for_a_product_in_half_precision(norm: str) -> None:
     encoder, decoder = transformer(network(blocks(norm=norm), blocks(norm=norm)))
-    plain = decoder(encoder(source().ids, LENGTHS), targets()).hidden
+    plain = decoder(encoder(source()), targets()).hidden
     with torch.autocast("cpu", torch.bfloat16):
-        memory = encoder(source().ids, LENGTHS)
+        memory = encoder(source())
         half = decoder(memory, targets()).hidden
-        state = decoder.start(memory, steps=T)
+        state = decoder.start(memory, max_steps=T)
         stepped, _ = decoder.step(targets()[:, :1], state)
     assert plain.dtype == torch.float32
     assert half.dtype == stepped.hidden.dtype == state.cache[0].dtype == torch.bfloat16
@@ -331,16 +331,15 @@ def test_autocast_gives_hidden_vectors_for_a_product_in_half_precision(norm: str
 def test_a_whole_network_in_half_precision_runs() -> None:
     for said in MIXES["transformer"], MIXES["rotary transformer"]:
         encoder, decoder = transformer(network(*said).bfloat16())
-        memory = encoder(source().ids, LENGTHS)
+        memory = encoder(source())
         assert decoder(memory, targets()).hidden.dtype == torch.bfloat16
 
 
 def test_no_padding_and_padding_take_the_same_way() -> None:
     encoder, decoder = transformer(network(blocks(), blocks()))
     ids = torch.randint(4, V, (B, S), generator=torch.Generator().manual_seed(4))
-    whole = encoder(ids, torch.full((B,), S))
-    check_close(encoder(ids, None).states, whole.states)
-    longer = encoder(torch.cat((ids, torch.zeros(B, 1, dtype=torch.long)), dim=1), torch.full((B,), S))
+    whole = encoder(TokenInput(ids, torch.full((B,), S)))
+    longer = encoder(TokenInput(torch.cat((ids, torch.zeros(B, 1, dtype=torch.long)), dim=1), torch.full((B,), S)))
     check_close(longer.states[:, :S], whole.states)
     check_close(longer.summary, whole.summary)
     check_close(decoder(longer, targets()).hidden, decoder(whole, targets()).hidden)
@@ -348,7 +347,7 @@ def test_no_padding_and_padding_take_the_same_way() -> None:
 
 def test_nothing_passes_through_padding() -> None:
     encoder, decoder = transformer(network(blocks(), blocks()))
-    memory = encoder(source().ids, LENGTHS)
+    memory = encoder(source())
     states = memory.states.detach().requires_grad_()
     decoder(Memory(states, memory.mask, memory.summary), targets()).hidden.square().sum().backward()
     assert states.grad is not None
@@ -360,7 +359,7 @@ def test_dropout_falls_on_embeddings_and_on_what_layers_add() -> None:
     torch.manual_seed(5)
     encoder, _ = transformer(network(blocks(), blocks(), dropout=0.5))
     encoder.train()
-    assert (encoder(source().ids, LENGTHS).states - encoder(source().ids, LENGTHS).states).abs().max() > 0.1
+    assert (encoder(source()).states - encoder(source()).states).abs().max() > 0.1
     entered = encoder.positional_encoding(torch.ones(B, S, D), None)
     assert entered.eq(0).any()
     torch.testing.assert_close(entered[entered.ne(0)], torch.tensor(2 * D**0.5).expand(int(entered.ne(0).sum())))

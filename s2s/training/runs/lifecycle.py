@@ -301,7 +301,7 @@ def _network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> EncoderDecode
     keep_freed_memory()
     torch.manual_seed(recipe.training.seed)
     size = corpus.ledger["tokenizer"]["tokens"]
-    network = build_model(recipe.model, size, recipe.training.label_smoothing)
+    network = build_model(recipe.model, size)
     if record.parent:
         load_parent(network, parent_of(record.parent))
     freeze(network, recipe.training.freeze)

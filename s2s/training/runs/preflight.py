@@ -66,7 +66,7 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
     """
     device, train = device_named(device_name), corpus.split("train")
     torch.manual_seed(recipe.training.seed)
-    network = build_model(recipe.model, corpus.ledger["tokenizer"]["tokens"], recipe.training.label_smoothing)
+    network = build_model(recipe.model, corpus.ledger["tokenizer"]["tokens"])
     size = parameters(network)
     threads, precision = threads_for(size), choose_precision(recipe.training.precision, device, size)
     torch.set_num_threads(threads)
