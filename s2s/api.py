@@ -63,9 +63,10 @@ class Model:
 def load(
     model: str, *, engine: EngineName = "auto", precision: str = "auto", device: str = "auto", wait: bool = False
 ) -> Model:
-    """Load a published model: `name` (its newest version), `name:3` or `name@alias`.
+    """Load a published model.
 
     Args:
+        model: `name` (its newest version), `name:3` or `name@alias`.
         engine: auto (CTranslate2 if it supports the model, else PyTorch), pytorch or ctranslate2.
         precision: auto, fp32, bf16, or with CTranslate2 also int8.
         device: auto, cpu, cuda or cuda:N.

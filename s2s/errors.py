@@ -36,6 +36,10 @@ class ArtefactError(S2SError):
     exit_code = 4
 
 
+class OutdatedError(ArtefactError):
+    """A stored artefact of an older schema, which this version of s2s does not read."""
+
+
 class ResourceError(S2SError):
     """Something missing, busy, full or not permitted: a device, memory, disk, a lock."""
 

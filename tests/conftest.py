@@ -126,7 +126,7 @@ def card() -> "Card":
     """A card, as a version has one."""
     from s2s.registry.card import Card
 
-    frozen = Path(__file__).parent / "registry" / "frozen" / "version-1.json"
+    frozen = Path(__file__).parent / "registry" / "frozen" / "version-2.json"
     return Card.model_validate(json.loads(frozen.read_text())["card"])
 
 

@@ -9,9 +9,10 @@ from typing import Any, Self
 from s2s.errors import ArtefactError
 from s2s.io.atomic import read_json, write_json
 from s2s.io.digests import digest_json
+from s2s.io.schema import check_schema
 from s2s.metrics.scores import Score
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,7 @@ class Cell:
         values = read_json(path)
         if not isinstance(values, dict) or "schema" not in values:
             raise ArtefactError(f"{path} is not a cell of a comparison")
-        if values["schema"] > SCHEMA:
-            raise ArtefactError(
-                f"{path}: schema {values['schema']} is newer than this s2s reads ({SCHEMA})", "use a newer s2s"
-            )
+        check_schema(values, SCHEMA, str(path), "compare anew")
         try:
             scores = {name: Score(**score) for name, score in values.pop("scores").items()}
             return cls(**values, scores=scores)

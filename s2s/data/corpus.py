@@ -22,8 +22,9 @@ from s2s.errors import ArtefactError
 from s2s.io.atomic import atomic_writer, read_json, write_bytes, write_json
 from s2s.io.digests import digest_file
 from s2s.io.paths import safe_join
+from s2s.io.schema import check_schema
 
-SCHEMA = 1  # number of the corpus's and the ledger's schema; raised, too, when the same inputs give another corpus
+SCHEMA = 2  # number of the corpus's and the ledger's schema; raised, too, when the same inputs give another corpus
 SPLITS = ("train", "validation", "test")
 ARROWS = tuple(f"{name}.arrow" for name in SPLITS)
 MANIFEST, LEDGER, TOKENIZER = "manifest.json", "ledger.json", "tokenizer.model"
@@ -121,10 +122,7 @@ class Corpus:
         Raises: UsageError where there is none, ArtefactError where it is damaged or of a newer schema.
         """
         manifest = read_json(path / MANIFEST)
-        schema = manifest.get("schema") if isinstance(manifest, dict) else None
-        if isinstance(schema, int) and schema > SCHEMA:
-            message = f"corpus {path}: schema {schema} is newer than this s2s reads ({SCHEMA})"
-            raise ArtefactError(message, "use a newer s2s")
+        check_schema(manifest, SCHEMA, f"corpus {path}", "prepare it anew")
         try:
             _check_files(path, manifest)
         except (KeyError, TypeError, AttributeError) as error:

@@ -70,7 +70,5 @@ def load_network(version: Version) -> EncoderDecoder:
     try:
         network.load_weights(load_tensors(version.read("weights.safetensors")))
     except (ValueError, SafetensorError) as error:
-        raise ArtefactError(
-            f"model {version.reference}: need_attention and recipe do not fit together: {error}"
-        ) from error
+        raise ArtefactError(f"model {version.reference}: weights and recipe do not fit together: {error}") from error
     return network.eval()

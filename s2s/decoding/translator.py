@@ -38,6 +38,15 @@ class Translation:
     source_tokens: tuple[str, ...] = ()
     attention: tuple[tuple[float, ...], ...] = ()
 
+    def _repr_html_(self) -> str:
+        """Show the text in a notebook, with the attention heat map if there is one."""
+        from html import escape
+
+        from s2s.report.heatmap import svg_heatmap
+
+        picture = svg_heatmap(self.attention, self.source_tokens, self.tokens) if self.attention else ""
+        return f"<p>{escape(self.text)}</p>{picture}"
+
 
 Translations = Callable[[], list[list[Translation]]]
 _Part = tuple[list[int], list[tuple[Hypothesis, str]]]  # of a line: tokens, and what was found for them

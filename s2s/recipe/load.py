@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from s2s.errors import ArtefactError, UsageError, did_you_mean, wrap_os_errors
+from s2s.errors import UsageError, did_you_mean, wrap_os_errors
+from s2s.io.schema import check_schema
 from s2s.recipe.model import family_of
 from s2s.recipe.recipe import SCHEMA, Recipe
 from s2s.recipe.validation import refusal
@@ -76,9 +77,7 @@ def recipe_to_keep(reference: str, overrides: Sequence[str] = ()) -> dict[str, A
 
 def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
     """The recipe in `values`. Raises ArtefactError for a newer schema, else UsageError naming `where` and the key."""
-    schema = values.get("schema", SCHEMA)
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise ArtefactError(f"{where}: schema {schema} is newer than this s2s reads ({SCHEMA})", "use a newer s2s")
+    check_schema(values, SCHEMA, where)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:

@@ -6,7 +6,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt
 
 from s2s.recipe.options import Options
 
-SCHEMA = 1  # number of the card's schema; raised when a stored card would be read differently
+SCHEMA = 2  # number of the card's schema; raised when a stored card would be read differently
 
 
 class ScoreRecord(Options):

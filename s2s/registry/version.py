@@ -9,12 +9,13 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, ValidationError
 
 from s2s.errors import ArtefactError
+from s2s.io.schema import check_schema
 from s2s.recipe.options import Options
 from s2s.registry.blobs import Blobs, StoredFile
 from s2s.registry.card import SCHEMA as CARD_SCHEMA
 from s2s.registry.card import Card
 
-SCHEMA = 1  # number of the schema of a version's file
+SCHEMA = 2  # number of the schema of a version's file
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
@@ -36,8 +37,8 @@ class VersionRecord(Options):
     def parse(cls, values: Any, reference: str) -> "VersionRecord":
         """The record in a file's values. Raises ArtefactError where it is damaged or of a newer schema."""
         card = values.get("card") if isinstance(values, dict) else None
-        _refuse_newer(values, SCHEMA, f"model {reference}")
-        _refuse_newer(card, CARD_SCHEMA, f"card of model {reference}")
+        check_schema(values, SCHEMA, f"model {reference}")
+        check_schema(card, CARD_SCHEMA, f"card of model {reference}")
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -89,9 +90,3 @@ def tombstone() -> dict[str, Any]:
 def now() -> str:
     """The time in UTC to the second, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _refuse_newer(values: Any, known: int, what: str) -> None:
-    schema = values.get("schema") if isinstance(values, dict) else None
-    if isinstance(schema, int) and schema > known:
-        raise ArtefactError(f"{what}: schema {schema} is newer than this s2s reads ({known})", "use a newer s2s")

@@ -16,9 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from s2s.errors import ArtefactError, ResourceError, wrap_os_errors
+from s2s.errors import ArtefactError, OutdatedError, ResourceError, wrap_os_errors
 from s2s.io.atomic import make_directory, read_json, sync_directory, write_json
 from s2s.io.digests import digest_file
+from s2s.io.schema import check_schema
 from s2s.training.runs.record import MANIFEST, complete_checkpoints
 
 log = logging.getLogger(__name__)
@@ -26,10 +27,6 @@ log = logging.getLogger(__name__)
 SCHEMA = 2
 MODEL, OPTIMIZER, AVERAGE = "model.safetensors", "optimizer.safetensors", "average.safetensors"
 STATE = "state.json"
-
-
-class OutdatedError(ArtefactError):
-    """A checkpoint in a format that this version no longer reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +78,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         schema, files = int(manifest["schema"]), dict(manifest["files"])
     except (KeyError, TypeError, ValueError) as error:
         raise ArtefactError(f"checkpoint {path}: {MANIFEST} is damaged") from error
-    if schema < SCHEMA:
-        raise OutdatedError(f"checkpoint {path}: older than this s2s reads; train anew")
-    if schema > SCHEMA:
-        raise ArtefactError(f"checkpoint {path}: schema {schema} is newer than this s2s reads ({SCHEMA})")
+    check_schema({"schema": schema}, SCHEMA, f"checkpoint {path}")
     for name, digest in files.items():
         if not (path / name).is_file() or digest_file(path / name) != digest:
             raise ArtefactError(f"checkpoint {path}: {name} is damaged")

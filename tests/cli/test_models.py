@@ -7,9 +7,9 @@ import ctranslate2
 import pytest
 from sentencepiece import SentencePieceProcessor
 
-from s2s.cli.console import out
 from s2s.devices.leases import lease
 from s2s.registry.store import Registry
+from s2s.report.console import out
 
 HEAVY = {"torch", "datasets", "sacrebleu", "sentencepiece", "matplotlib", "pyarrow"}
 LOOK = """

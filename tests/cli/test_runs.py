@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pytest
 import tomli_w
 
-from s2s.cli.console import out
 from s2s.recipe.load import load_recipe
+from s2s.report.console import out
 from s2s.training.runs.record import RunRecord, runs_directory
 
 HEAVY = {"torch", "datasets", "sacrebleu", "sentencepiece", "matplotlib", "pyarrow"}

@@ -91,14 +91,14 @@ def test_json_lines(pairs: Path, run: Callable) -> None:
     ):
         assert len(row["tokens"]) == row["length"]
         assert sum(token["log_probability"] for token in row["tokens"]) == pytest.approx(
-            row["log_probability"], abs=1e-5 * row["tokens"]
+            row["log_probability"], abs=1e-5 * row["length"]
         )
 
 
 def test_the_summary_is_evaluates_perplexity_and_bits_per_byte(pairs: Path, run: Callable) -> None:
     done = run("score", "numbers-attention", "s.de", "t.en", "--json")
     rows = [json.loads(line) for line in done.out.splitlines()]
-    nats, tokens = -sum(row["log_probability"] for row in rows), sum(row["tokens"] for row in rows)
+    nats, tokens = -sum(row["log_probability"] for row in rows), sum(row["length"] for row in rows)
     size = len((pairs / "t.en").read_bytes()) - 5
     expected = json.loads(run("evaluate", "numbers-attention", "s.de", "t.en", "--json").out)["perplexity"]
     found = re.fullmatch(

@@ -84,7 +84,7 @@ def test_an_output_that_exists_or_is_an_input_is_refused(in_directory: Path, run
         (["numbers-attention", "in.de", "--min-ratio", "4"], 2, "--min-ratio: min_ratio (4) is larger"),
         (["numbers-attention", "in.de", "--max-ratio", "1e300"], 2, "--max-ratio"),
         (["numbers-attention", "in.de", "--sample", "--top-p", "nan"], 2, "--top-p"),
-        (["numbers-attention", "in.de", "--weights"], 2, "--json"),
+        (["numbers-attention", "in.de", "--attention-weights"], 2, "--json"),
         (["numbers-attention", "in.de", "--attention", "./new.en"], 2, "cannot both go to ./new.en"),
         (["numbers-attention", "-", "-"], 2, "read once"),
         (["numbers-attention", "-", "--prefix", "-"], 2, "read once"),
@@ -143,8 +143,8 @@ def test_attention_as_json_lines_picture_and_on_the_terminal(in_directory: Path,
     assert done.code == 0
     rows = [json.loads(line) for line in (in_directory / "weights.jsonl").read_text().splitlines()]
     assert [row["source_text"] for row in rows] == ["drei", "", "vierzig"]
-    assert "weights" not in rows[1]
-    assert all(sum(weights) == pytest.approx(1, abs=1e-3) for weights in rows[0]["weights"])
+    assert "attention" not in rows[1]
+    assert all(sum(weights) == pytest.approx(1, abs=1e-3) for weights in rows[0]["attention"])
     assert "</s>" in done.err
     assert run("translate", "numbers-attention", "in.de", "-o", "b.en", "--attention", "first.svg").code == 0
     assert (in_directory / "first.svg").read_text().startswith("<svg")
@@ -157,11 +157,11 @@ def test_json_lines(in_directory: Path, run: Callable) -> None:
     assert len(rows) == 2
     assert rows[0]["score"] < 0
     assert rows[0]["tokens"]
-    assert "weights" not in rows[0]
+    assert "attention" not in rows[0]
     assert rows[1] == {"text": "", "score": 0.0, "tokens": [], "warnings": []}
-    done = run("translate", "numbers-attention", "in.de", "--json", "--weights", "--nbest", 2)
+    done = run("translate", "numbers-attention", "in.de", "--json", "--attention-weights", "--nbest", 2)
     row = json.loads(done.out.splitlines()[0])
-    assert [len(weights) for weights in row["weights"]] == [len(row["source_tokens"])] * len(row["tokens"])
+    assert [len(weights) for weights in row["attention"]] == [len(row["source_tokens"])] * len(row["tokens"])
     assert row["nbest"][0]["text"] == row["text"]
     assert row["nbest"][0]["score"] > row["nbest"][1]["score"]
 

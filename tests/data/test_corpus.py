@@ -33,7 +33,7 @@ def store(directory: Path, chunk: int) -> Corpus:
                 rows = ROWS[start : start + chunk]
                 writer.write(encoded(rows), [FILES.index(file) for *_, file in rows])
     splits = {name: {"files": FILES} for name in ("train", "validation", "test")}
-    write_corpus_files(directory, "ab" * 32, b"a tokenizer", {"schema": 1, "splits": splits})
+    write_corpus_files(directory, "ab" * 32, b"a tokenizer", {"schema": 2, "splits": splits})
     return Corpus.open(directory)
 
 
@@ -135,7 +135,8 @@ def change_a_byte(path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 2}, "schema 2 is newer"),
+        ({"schema": 3}, "schema 3 is newer"),
+        ({"schema": 1}, "older than this s2s reads; prepare it anew"),
         ({"schema": None}, "not a corpus's manifest"),
         ({"files": 3}, "not a corpus's manifest"),
         ({"files": {"train.arrow": 3}}, "not a corpus's manifest"),
@@ -168,8 +169,8 @@ def test_a_manifest_that_names_a_file_elsewhere_is_refused(tmp_path: Path):
         Corpus.open(directory)
 
 
-def test_a_corpus_of_schema_1_is_read():
-    corpus = Corpus.open(Path(__file__).parent / "frozen" / "corpus-1")
+def test_a_corpus_of_schema_2_is_read():
+    corpus = Corpus.open(Path(__file__).parent / "frozen" / "corpus-2")
     corpus.verify()
     train, test = corpus.split("train"), corpus.split("test")
     assert train.texts([0, 2]) == (["ein Hund", "drei Katzen"], ["a dog", "three cats"])

@@ -377,7 +377,7 @@ def test_the_ledger_is_json_with_digests_of_the_inputs(options, model):
     corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     ledger = json.loads((corpus.path / "ledger.json").read_text())
     assert ledger == corpus.ledger
-    assert ledger["schema"] == 1
+    assert ledger["schema"] == 2
     assert ledger["inputs"]["train"] == prepare.source_digests(data, "train")
     assert list(ledger["inputs"]["train"]) == ["train.source", "train.target"]
     assert ledger["tokenizer"] == {"tokens": 48, "digest": Tokenizer(model).digest, "given": True}

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from s2s.errors import ArtefactError, UsageError
+from s2s.errors import ArtefactError, OutdatedError, UsageError
 from s2s.recipe.load import builtin_recipes, find_recipe, load_recipe, parse_recipe, recipe_files, recipe_to_keep
 from s2s.recipe.model import RnnEncoderOptions, TransformerEncoderOptions
 
 SMALL = "name = 'small'\n[data]\nkind = 'generator'\n[training]\nlr = 0.5\nwarmup = 7\n"
 GATED = f"{SMALL}[model.encoder]\ncell = 'lstm'\nhidden_size = 24\n[model.decoder]\ncell = 'lstm'\nhidden_size = 48\n"
-FROZEN = Path(__file__).parent / "frozen" / "recipe-1.json"
+FROZEN = Path(__file__).parent / "frozen" / "recipe-2.json"
 CELLS = sorted((builtin_recipes()["numbers/attention"].parent / "cells").glob("*.json"))
 
 
@@ -129,9 +129,14 @@ def test_overrides_that_are_none(small, override):
         load_recipe("small.toml", [override])
 
 
+def test_an_older_schema_is_refused():
+    with pytest.raises(OutdatedError, match="recipe x: older than this s2s reads; train anew"):
+        parse_recipe({"schema": 1, "anything": "at all"}, "recipe x")
+
+
 def test_a_newer_schema_is_refused_by_number():
-    with pytest.raises(ArtefactError, match="schema 2 is newer"):
-        parse_recipe({"schema": 2, "anything": "at all"}, "recipe x")
+    with pytest.raises(ArtefactError, match="schema 3 is newer"):
+        parse_recipe({"schema": 3, "anything": "at all"}, "recipe x")
 
 
 def test_the_root_of_the_data_is_relative_to_the_file_or_to_the_current_directory(small, monkeypatch):

@@ -86,5 +86,5 @@ def test_numbers_are_finite():
 def test_a_recipe_there_and_back():
     recipe = Recipe(name="mine", data=lines())
     values = recipe.as_dict()
-    assert values["schema"] == 1
+    assert values["schema"] == 2
     assert Recipe.model_validate(values) == recipe

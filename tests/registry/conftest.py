@@ -6,7 +6,7 @@ import pytest
 from s2s.registry.card import Card
 from s2s.registry.store import Registry
 
-FROZEN = Path(__file__).parent / "frozen" / "version-1.json"
+FROZEN = Path(__file__).parent / "frozen" / "version-2.json"
 
 
 @pytest.fixture

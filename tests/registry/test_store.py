@@ -179,7 +179,7 @@ def test_a_tombstone_says_when(registry, card):
     registry.remove("numbers")
     left = json.loads((registry.root / "models" / "numbers" / "1.json").read_text())
     assert set(left) == {"schema", "removed"}
-    assert left["schema"] == 1
+    assert left["schema"] == 2
 
 
 def test_a_name_alone_does_not_say_which_of_several_to_remove(registry, card):
@@ -222,7 +222,7 @@ def test_a_damaged_alias_is_refused_and_can_be_set_anew(registry, card, content)
     assert registry.resolve("numbers@best").number == 1
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"schema": 2}', '{"schema": 1, "card": {"schema": 7}}'])
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"schema": 3}', '{"schema": 2, "card": {"schema": 7}}'])
 def test_a_damaged_or_newer_version_is_refused_and_can_be_removed(registry, card, content):
     registry.publish("numbers", FILES, card)
     registry.publish("numbers", FILES, card)
@@ -276,10 +276,10 @@ def test_gc_deletes_nothing_where_a_version_cannot_be_read(registry, card):
     registry.publish("numbers", FILES, card)
     registry.remove("numbers")
     registry.publish("newer", {}, card)
-    (registry.root / "models" / "newer" / "1.json").write_text('{"schema": 2}')
+    (registry.root / "models" / "newer" / "1.json").write_text('{"schema": 3}')
     age(registry)
     before = everything(registry)
-    with pytest.raises(ArtefactError, match="newer:1: schema 2"):
+    with pytest.raises(ArtefactError, match="newer:1: schema 3"):
         registry.gc()
     assert everything(registry) == before
 
@@ -347,7 +347,7 @@ def test_a_link_whose_success_was_reported_as_a_failure_counts(registry, card, m
 
 @pytest.mark.parametrize("links", ["yes", "no"])
 def test_processes_that_publish_at_once_get_numbers_of_their_own(registry, links):
-    frozen = Path(__file__).parent / "frozen" / "version-1.json"
+    frozen = Path(__file__).parent / "frozen" / "version-2.json"
     done = subprocess.run(
         [sys.executable, "-c", PUBLISH, registry.root, frozen, links],
         env=os.environ | {"PYTHONPATH": str(Path(s2s.__file__).parents[1])},

@@ -16,8 +16,8 @@ def test_a_newer_schema_is_refused_by_name(frozen, part):
     place = frozen
     for key in part:
         place = place[key]
-    place |= {"schema": 2, "of": "the future"}
-    with pytest.raises(ArtefactError, match=r"model a:1: schema 2 is newer than this s2s reads \(1\)"):
+    place |= {"schema": 3, "of": "the future"}
+    with pytest.raises(ArtefactError, match=r"model a:1: schema 3 is newer than this s2s reads \(2\)"):
         VersionRecord.parse(frozen, "a:1")
 
 
@@ -40,7 +40,7 @@ def test_files_that_are_not_plain_are_refused(frozen, file, stored):
         VersionRecord.parse(frozen | {"files": {file: stored}}, "a:1")
 
 
-@pytest.mark.parametrize("values", [None, [], "text", {}, {"schema": 1}])
+@pytest.mark.parametrize("values", [None, [], "text", {}, {"schema": 2}])
 def test_what_is_no_record_is_refused(values):
     with pytest.raises(ArtefactError, match="model a:1 is damaged") as caught:
         VersionRecord.parse(values, "a:1")

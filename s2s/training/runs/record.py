@@ -15,10 +15,11 @@ from s2s.errors import ArtefactError, UsageError, did_you_mean, wrap_os_errors
 from s2s.io.atomic import read_json, write_json
 from s2s.io.locks import writer
 from s2s.io.paths import home
+from s2s.io.schema import check_schema
 from s2s.recipe.load import load_recipe
 from s2s.recipe.recipe import Recipe
 
-SCHEMA = 1
+SCHEMA = 2
 RECORD, RECIPE, METRICS, LOCK, CHECKPOINTS = "run.json", "recipe.toml", "metrics.jsonl", "lock", "checkpoints"
 MANIFEST = "manifest.json"  # of a checkpoint, written last
 KINDS = ("training", "validation")  # of the lines of metrics.jsonl
@@ -58,15 +59,13 @@ class RunRecord:
 
     @classmethod
     def read(cls, directory: Path) -> Self:
-        """The record in a run's directory. Raises ArtefactError where it is damaged or of a newer schema."""
+        """Return the record in a run's directory. Raises ArtefactError if it is damaged or has another schema."""
         values = read_json(directory / RECORD)
+        check_schema(values, SCHEMA, f"run {directory.name}")
         try:
-            schema = int(values.get("schema", 0))
-            if schema <= SCHEMA:
-                return cls(**values)
-        except (AttributeError, TypeError, ValueError) as error:
+            return cls(**values)
+        except TypeError as error:
             raise ArtefactError(f"run {directory.name}: {RECORD} is damaged ({error})") from error
-        raise ArtefactError(f"run {directory.name}: schema {schema} is newer than this s2s reads ({SCHEMA})")
 
     def write(self, directory: Path) -> None:
         """Write the record into a run's directory."""

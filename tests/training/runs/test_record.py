@@ -160,7 +160,7 @@ def test_a_run_elsewhere_is_found_by_its_path(directory: Path, tmp_path: Path, m
 
 
 def test_the_frozen_record_is_read_and_written_unchanged(tmp_path: Path) -> None:
-    frozen = Path(__file__).parent / "frozen" / "run-1.json"
+    frozen = Path(__file__).parent / "frozen" / "run-2.json"
     shutil.copy(frozen, tmp_path / "run.json")
     record = RunRecord.read(tmp_path)
     assert (record.name, record.published, record.parent) == ("numbers-tuned", "numbers-tuned:1", "numbers-attention:3")
@@ -176,7 +176,7 @@ def test_the_frozen_record_is_read_and_written_unchanged(tmp_path: Path) -> None
 
 def test_what_an_older_record_lacks_is_empty(tmp_path: Path) -> None:
     first = ["key", "name", "corpus", "device", "precision", "threads", "created", "published", "schema"]
-    frozen = json.loads((Path(__file__).parent / "frozen" / "run-1.json").read_text())
+    frozen = json.loads((Path(__file__).parent / "frozen" / "run-2.json").read_text())
     (tmp_path / "run.json").write_text(json.dumps({name: frozen[name] for name in first}))
     record = RunRecord.read(tmp_path)
     assert (record.recipe, record.processes, record.micro_batch_tokens, record.parent) == ({}, 1, 0, None)

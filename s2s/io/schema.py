@@ -1,0 +1,23 @@
+"""Schema numbers of stored files: refuse what this version of s2s cannot read."""
+
+from typing import Any
+
+from s2s.errors import ArtefactError, OutdatedError
+
+
+def check_schema(values: Any, current: int, what: str, remedy: str = "train anew") -> None:
+    """Raise if the schema number in `values` is not `current`.
+
+    Values without a number are left to the caller's own validation.
+
+    Raises:
+        OutdatedError: the file is older; `remedy` says what to do about it.
+        ArtefactError: the file is newer.
+    """
+    schema = values.get("schema") if isinstance(values, dict) else None
+    if not isinstance(schema, int):
+        return
+    if schema < current:
+        raise OutdatedError(f"{what}: older than this s2s reads; {remedy}")
+    if schema > current:
+        raise ArtefactError(f"{what}: schema {schema} is newer than this s2s reads ({current})", "use a newer s2s")
