@@ -46,15 +46,15 @@ class LazyGroup(TyperGroup):
     """The root: knows its commands from the table, and imports one when it is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The names in the table's order."""
+        """Return the command names in the table's order."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Command | None:
-        """The command of a name, imported now; None where there is none."""
+        """Import and return a command; None if there is none of that name."""
         return load_command(cmd_name) if cmd_name in COMMANDS else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """The command that `args` begin with. Raises UsageError with the nearest names."""
+        """Resolve the command that `args` start with. Raises UsageError with the nearest names."""
         name = args[0]
         if not name.startswith("-") and name not in COMMANDS:
             raise UsageError(
@@ -63,13 +63,13 @@ class LazyGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """The table, as help."""
+        """Write the table of commands as help."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
 def load_command(name: str) -> Command:
-    """The command `name` of the table, with its examples at the end of its help."""
+    """Load the command `name`, with its examples at the end of its help."""
     from typer.main import get_command, get_group
 
     module = importlib.import_module(COMMANDS[name][0])
@@ -100,13 +100,13 @@ def with_examples(command: Any) -> Command:
 
 
 def split_examples(docstring: str) -> tuple[str, list[str]]:
-    """A docstring's text, and the lines of its last section, `Examples:`."""
+    """Split a docstring into its text and the lines of its last section, `Examples:`."""
     text, _, examples = docstring.partition("Examples:\n")
     return text.strip(), [line.strip() for line in examples.splitlines() if line.strip()]
 
 
 def examples_of(command: Command) -> list[str]:
-    """The example command lines in a command's help."""
+    """Return the example command lines in a command's help."""
     return (command.epilog or "").splitlines()
 
 
@@ -147,7 +147,7 @@ def _start(
 
 
 def root() -> Command:
-    """The command `s2s` itself."""
+    """Build the command `s2s` itself."""
     from typer.main import get_command
 
     app = typer.Typer(

@@ -26,12 +26,12 @@ def show_log(*, verbose: bool = False) -> None:
 
 
 def note(text: str) -> None:
-    """A line for the user, on standard error, never broken at the terminal's width."""
+    """Print a line on standard error, never broken at the terminal's width."""
     err.print(escape_control(text), soft_wrap=True)
 
 
 def print_error(message: str, hint: str | None) -> None:
-    """An error and its hint, on standard error."""
+    """Print an error and its hint on standard error."""
     err.print(Text.assemble(("s2s: error: ", "bold red"), escape_control(message)), soft_wrap=True)
     if hint:
         err.print(Text.assemble(("hint: ", "bold"), escape_control(hint)), soft_wrap=True)

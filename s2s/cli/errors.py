@@ -21,7 +21,7 @@ BUSY_OR_FULL = {
 
 
 def as_s2s_error(error: Exception) -> S2SError:
-    """The error to show for any exception that a command let through."""
+    """Convert any exception that a command let through to the error to show."""
     if isinstance(error, S2SError):
         return error
     if isinstance(error, typer.TyperException):
@@ -40,7 +40,7 @@ def as_s2s_error(error: Exception) -> S2SError:
 
 
 def _usage(error: typer.TyperException) -> UsageError:
-    """A command line that typer refuses."""
+    """Convert a command line that typer refuses."""
     message = " ".join(error.format_message().split()).removesuffix(".")
     context = getattr(error, "ctx", None)
     hint = f"see {context.command_path if context else 's2s'} --help"

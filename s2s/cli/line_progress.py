@@ -13,8 +13,10 @@ EVERY = 30.0  # seconds between two lines
 
 @contextmanager
 def line_progress(output: str) -> Iterator[Callable[[int], None]]:
-    """What is told how many lines more are done, and says so: at a terminal at once, unless `output` (`-`: standard
-    output) goes there too; else in a line every 30 seconds.
+    """Yield a function that counts finished lines and reports the total.
+
+    On a terminal the report updates in place, unless `output` (`-`: standard output) goes there too; otherwise it is a
+    line every 30 seconds.
     """
     begun = said = time.monotonic()
     lines = 0

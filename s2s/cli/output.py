@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def writing(path: str | None, inputs: Sequence[str], force: bool) -> Iterator[BinaryIO | None]:
-    """An output by name: `-` is standard output; a file appears complete or not at all; a device or a pipe that is
-    there is written to.
+    """Open an output by name: `-` is standard output; a file appears complete or not at all; devices and pipes are
+    written to directly.
 
-    Raises UsageError where it may not be.
+    Raises: UsageError if the output may not be written.
     """
     if path is None:
         yield None
@@ -63,8 +63,10 @@ class TranslationWriter:
         show: bool,
         nbest: bool,
     ) -> None:
-        """`svg`: attention is a picture of the first line's, instead of JSON lines; `with_attention`: JSON has them; `show`:
-        they are drawn on the terminal; `nbest`: all translations of a line are written.
+        """Set what is written.
+
+        `svg`: draw the attention of the first line instead of writing JSON lines; `with_attention`: add attention to
+        the JSON output; `show`: draw it on the terminal; `nbest`: write all translations of a line.
         """
         self.text = text
         self.attention = attention
@@ -94,7 +96,7 @@ class TranslationWriter:
                 self.text.flush()
 
     def _written(self, source: str, found: "list[Translation]") -> str:
-        """What is written of a line: its translation, or all of them, a line each."""
+        """Return the lines to write for a source line: its best translation, or all of them."""
         if self.as_json:
             return json.dumps(self._values(source, found), ensure_ascii=False)
         if self.nbest:
@@ -102,7 +104,7 @@ class TranslationWriter:
         return found[0].text
 
     def _values(self, source: str, found: "list[Translation]") -> dict[str, Any]:
-        """What `--json` says of a line."""
+        """Return what `--json` prints for a line."""
         from s2s.decoding.diagnostics import findings
 
         values: dict[str, Any] = _main_values(found[0]) | {"warnings": findings(source, found[0])}

@@ -19,7 +19,7 @@ FIGURES = {
 
 
 def listed(run: Run) -> dict[str, Any]:
-    """A run in short, as JSON: size in bytes, `done` as a share of its limit."""
+    """Summarize a run as JSON: size in bytes, `done` as a share of its limit."""
     return {
         "run": run.name,
         "model": run.record.name,
@@ -53,7 +53,7 @@ def in_full(run: Run) -> dict[str, Any]:
 
 
 def row(run: Run) -> list[str]:
-    """A run in short: name, model, state, updates, best validation, when it began, size."""
+    """Summarize a run: name, model, state, updates, best validation, start, size."""
     best = run.metrics.best
     return [
         run.name,
@@ -67,7 +67,7 @@ def row(run: Run) -> list[str]:
 
 
 def described(run: Run) -> list[tuple[str, str]]:
-    """The lines that show a run: a label and a text, empty where nothing is known."""
+    """Return the lines that show a run, as labels and texts; a text is empty if unknown."""
     recipe, record, metrics = run.recipe(), run.record, run.metrics
     process = f" (process {run.process})" if run.process else ""
     about = f": {recipe.description}" if recipe.description else ""
@@ -96,7 +96,7 @@ def _state(run: Run) -> str:
 
 
 def next_command(run: Run) -> str:
-    """The command that a run asks for."""
+    """Return the next command to run for a run."""
     if run.state == "training":
         return f"s2s runs plot {run.name}"
     return f"s2s translate {run.record.published}" if run.record.published else f"s2s resume {run.name}"
@@ -134,7 +134,7 @@ def megabytes(count: int) -> str:
 
 
 def _moment(moment: str) -> str:
-    """A moment (ISO 8601) as day and time of day where one is."""
+    """Format a moment (ISO 8601) as local date and time."""
     try:
         return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")
     except ValueError:

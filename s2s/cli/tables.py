@@ -9,7 +9,7 @@ SHORT = 24  # characters: where a terminal is narrow, columns of longer texts fo
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[str] = ()) -> None:
-    """A table in the terminal's width; where standard output is none, each row on one line, whole.
+    """Print a table in the terminal's width; without a terminal, each row on one line, whole.
 
     The columns that `numbers` names are set flush right.
     """

@@ -95,7 +95,7 @@ def _as_ladder(entries: list[Entry], cells: list[Cell]) -> tuple[list[Entry], li
 
 
 def expanded(names: Sequence[str]) -> list[str]:
-    """The names, with patterns replaced by the built-in recipes that match them, each once."""
+    """Replace patterns by the built-in recipes that match them, each once."""
     found = []
     for name in names:
         matches = [known for known in builtin_recipes() if fnmatchcase(known, name)]
@@ -106,7 +106,7 @@ def expanded(names: Sequence[str]) -> list[str]:
 
 
 def _entry(name: str, overrides: Sequence[str]) -> Entry:
-    """What a name stands for: a cell's file, a recipe, or a model."""
+    """Resolve a name: the file of a stored result, a recipe, or a model."""
     if name.endswith(".json"):
         cell = Cell.read(Path(name))
         return Entry(parse_recipe(cell.recipe, f"cell {name}"), cell=cell)
@@ -118,7 +118,7 @@ def _entry(name: str, overrides: Sequence[str]) -> Entry:
 
 
 def _with_root(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
-    """A model's recipe with the directory its data lie in now, where one is given."""
+    """Return a model's recipe with the directory that its data is in now, if one is given."""
     root = next((text.partition("=")[2] for text in overrides if text.startswith("data.root=")), "")
     data = recipe.data.model_copy(update={"root": str(Path(root).resolve())})
     return recipe.model_copy(update={"data": data})
@@ -169,7 +169,7 @@ def _evaluated(entry: Entry, test: TestSet, device: torch.device) -> Cell:
 
 
 def figures(cells: Sequence[Cell], test: TestSet, examples: Sequence[Example] = ()) -> Comparison:
-    """The comparison of cells on a test set. Raises DataError where one was tested on other sentences."""
+    """Compare stored results on a test set. Raises DataError if one was tested on other sentences."""
     for cell in cells:
         if cell.test != test.digest:
             raise DataError(f"{cell.name} was tested on other sentences than {cells[0].name}", "compare it on its own")
@@ -205,7 +205,7 @@ def figures(cells: Sequence[Cell], test: TestSet, examples: Sequence[Example] = 
 
 
 def _commands(cells: Sequence[Cell]) -> list[str]:
-    """What to try next: the best system, with its attention where it has some."""
+    """Suggest what to try next: the best system, with its attention if it has any."""
     best = max(cells, key=lambda cell: cell.scores["bleu"].value)
     attends = parse_recipe(best.recipe, best.name).model.has_attention
     shown = " --show-attention" if attends else ""
@@ -225,15 +225,16 @@ def _notes(cells: Sequence[Cell]) -> list[str]:
 
 
 def _example(entries: Sequence[Entry], cells: Sequence[Cell], test: TestSet, device: torch.device) -> Example | None:
-    """A sentence on which the systems part, with the heat-maps of those that attend."""
+    """Return a sentence on which the systems differ, with the heat maps of those that have attention."""
     line = _telling_line(cells, test)
     heatmaps = [_heatmap(entry, test.sources[line], device) for entry in entries]
     return Example(test.sources[line], test.references[line], [cell.outputs[line] for cell in cells], heatmaps)
 
 
 def _telling_line(cells: Sequence[Cell], test: TestSet) -> int:
-    """The longest source of up to 60 characters that some system translates exactly and another does not; else the
-    first.
+    """Return the line of the longest source of up to 60 characters that only some systems translate exactly.
+
+    If there is none, return the first line.
     """
     best = 0
     for line, reference in enumerate(test.references):

@@ -9,7 +9,7 @@ IGNORED = ("name", "description", "data.root")  # what a recipe is called, and w
 
 
 def differences(recipes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line for each key that is not the same in all recipes: `model.decoder.context: summary | attention`.
+    """List the keys that differ between recipes: `model.decoder.context: fixed | attention`.
 
     Where tables are of different families, the keys that only some of them have are left out: the family says it.
     """
@@ -25,5 +25,5 @@ def _missing(key: str, recipes: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _family(key: str) -> str:
-    """The key that says of which family a key's table is."""
+    """Return the key that names the family of a key's table."""
     return f"{key.rpartition('.')[0]}.family"

@@ -18,5 +18,5 @@ def write_results(path: Path, comparison: Comparison, cells: Sequence[Cell]) -> 
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """The comparison's figures as JSON holds them."""
+    """Return the comparison's figures as JSON values."""
     return asdict(comparison)

@@ -43,7 +43,7 @@ class Cell:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The cell in a file. Raises ArtefactError where it is none, or of a newer schema."""
+        """Read a stored result. Raises ArtefactError if it is damaged or has another schema."""
         values = read_json(path)
         if not isinstance(values, dict) or "schema" not in values:
             raise ArtefactError(f"{path} is not a cell of a comparison")

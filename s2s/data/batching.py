@@ -20,7 +20,7 @@ def cut_batches(lengths: NDArray[np.integer], rows: Rows, batch_tokens: int) -> 
 def plan_batches(
     source: NDArray[np.int32], target: NDArray[np.int32], batch_tokens: int, seed: int, epoch: int
 ) -> list[Rows]:
-    """The batches of an epoch, as rows of the corpus, in the order of training.
+    """Return the batches of an epoch, as rows of the corpus, in training order.
 
     source, target [N]: lengths in tokens without special ones. Sentences are shuffled, sorted by length (those of equal
     length stay shuffled), cut so that sentences × longest side fits `batch_tokens`, and the batches shuffled. A

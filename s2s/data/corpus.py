@@ -76,11 +76,11 @@ class Split:
         return [self._source.row(*at) for at in positions], [self._target.row(*at) for at in positions]
 
     def texts(self, rows: Rows) -> tuple[list[str], list[str]]:
-        """Sources and targets of `rows` as text."""
+        """Return the sources and targets of `rows` as text."""
         return self._values("source_text", rows), self._values("target_text", rows)
 
     def lines(self, rows: Rows) -> list[int]:
-        """The line, from 1, at which each of `rows` stands in its file."""
+        """Return the line number, from 1, of each of `rows` in its file."""
         return self._values("line", rows)
 
     def places(self, rows: Rows) -> list[str]:
@@ -117,7 +117,7 @@ class Corpus:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """The corpus in a directory; sizes of its files are checked, contents only of the small ones.
+        """Open the corpus in a directory; check the sizes of all files, and the contents of small ones only.
 
         Raises: UsageError where there is none, ArtefactError where it is damaged or of a newer schema.
         """

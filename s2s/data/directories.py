@@ -1,4 +1,4 @@
-"""Directories made by one process at a time: a lock that dies with its process, a directory that appears complete or not."""
+"""Directories that one process at a time creates, complete or not at all."""
 
 import contextlib
 import fcntl
@@ -29,7 +29,7 @@ def exclusive_lock(directory: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def new_directory(directory: Path) -> Iterator[Path]:
-    """A temporary directory that gets the name `directory`, complete and durable, when the block ends without an exception.
+    """Yield a temporary directory that is renamed to `directory`, complete and durable, if the block succeeds.
 
     To be used by the only writer; what is put into it must be durable by itself.
     """

@@ -71,7 +71,7 @@ def survey(pairs: Iterable[Pair]) -> Survey:
 
 
 def fates(train: Survey, data: DataOptions) -> NDArray[np.uint8]:
-    """The fate [N] of each training pair, as far as it can be told from its text: lengths in tokens come later.
+    """Return the status [N] of each training pair as far as its text decides; lengths in tokens come later.
 
     Raises: DataError where there are too few different sources to hold out as many as asked for.
     """

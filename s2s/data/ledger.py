@@ -87,7 +87,7 @@ def _summary(lengths: NDArray[Any]) -> dict[str, float]:
 
 
 def dropped_warning(ledger: dict[str, Any]) -> str | None:
-    """What is to be said of training pairs that were left out, or None."""
+    """Return a message about dropped training pairs, or None."""
     split = ledger["splits"]["train"]
     counts = {REASONS[reason]: tally["count"] for reason, tally in split["dropped"].items() if tally["count"]}
     if not counts:
@@ -97,7 +97,7 @@ def dropped_warning(ledger: dict[str, Any]) -> str | None:
 
 
 def overlap_warning(ledger: dict[str, Any]) -> str | None:
-    """What is to be said of test sentences that also stand in training, or None."""
+    """Return a warning about test sentences that also occur in training, or None."""
     split = ledger["splits"]["test"]
     source, pair = split["overlap"]["source"], split["overlap"]["pair"]
     if not source["count"]:

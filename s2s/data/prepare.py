@@ -46,7 +46,7 @@ def prepare_corpus(
     *,
     tokenizer_model: bytes | None = None,
 ) -> Corpus:
-    """The corpus of these options: the one prepared before, or a new one in `corpora/` under the home of s2s.
+    """Prepare the corpus of these options in `corpora/`, or return the one prepared before.
 
     `tokenizer_model` is used in place of a tokenizer trained from `tokenizer`.
     Raises: UsageError, DataError, ResourceError; ArtefactError where `tokenizer_model` is no tokenizer.
@@ -78,7 +78,7 @@ def corpus_key(
     inputs: dict[str, dict[str, str]],
     tokenizer_model: bytes | None = None,
 ) -> str:
-    """What decides a corpus: contents of the inputs in their order, options that are not names, the tokenizer."""
+    """Return the corpus key: a digest of the inputs' contents, the options that are not names, and the tokenizer."""
     contents: dict[str, Any] = {}
     for name in SPLITS:
         split, digests = split_options(data, name), inputs[name]
@@ -90,7 +90,7 @@ def corpus_key(
 
 
 def _prepared(directory: Path) -> Corpus | None:
-    """The corpus in the directory, or None where there is none or it is damaged."""
+    """Open the corpus in the directory; None if it is missing or damaged."""
     try:
         return Corpus.open(directory) if directory.is_dir() else None
     except (ArtefactError, UsageError):  # a directory without a manifest is the latter
@@ -210,7 +210,7 @@ class _Builder:
         }
 
     def _told(self, items: Iterable[T], doing: str) -> Iterator[T]:
-        """The items; logs what is being done now, and after every half minute with how many."""
+        """Yield the items; log `doing` at the start, and the count every half minute."""
         log.info(doing)
         told = time.monotonic()
         for count, item in enumerate(items):
@@ -229,7 +229,7 @@ class _Builder:
         return pair._replace(source=normalize(pair.source, form), target=normalize(pair.target, form))
 
     def _pairs(self, name: str, fate: Fates, invalid: Callable[[str], None] = lambda _: None) -> Iterator[Pair]:
-        """The pairs of validation or test: read from their own files, or those held out from train."""
+        """Yield the pairs of validation or test, from their own files or held out from train."""
         if split_given(self.data, name):
             yield from read_split(self.data, name, invalid)
         else:

@@ -38,7 +38,7 @@ Invalid = Callable[[str], None]  # told `file:line` of each pair that is left ou
 
 
 def read_split(data: DataOptions, name: str, invalid: Invalid = lambda _: None) -> Iterator[Pair]:
-    """The pairs of a split (`train`, `validation`, `test`), as they stand in the files; none where it names none.
+    """Yield the pairs of a split (`train`, `validation`, `test`) as read from its files; none if it has no files.
 
     With `on_invalid = "drop"`, `invalid` is told of each pair that is left out.
     Raises: DataError for invalid UTF-8, rows without the columns, unequal line counts; UsageError, ResourceError for
@@ -54,7 +54,7 @@ def read_split(data: DataOptions, name: str, invalid: Invalid = lambda _: None) 
 
 
 def split_options(data: DataOptions, name: str) -> SplitOptions:
-    """What a recipe says of a split."""
+    """Return a split's options."""
     return {"train": data.train, "validation": data.validation, "test": data.test}[name]
 
 
@@ -64,7 +64,7 @@ def split_given(data: DataOptions, name: str) -> bool:
 
 
 def source_digests(data: DataOptions, name: str) -> dict[str, str]:
-    """The sha256 of the content of each file (unpacked) of a split, or of all pairs where there is no file."""
+    """Return the sha256 of each file's (unpacked) content in a split, or of all pairs if it has no files."""
     split = split_options(data, name)
     if data.kind in {"generator", "hub"}:
         where = f"hub {data.hub} {split.hub_split}" if data.kind == "hub" else f"generator {data.generator.name}"
@@ -109,7 +109,7 @@ def _open(data: DataOptions, name: str) -> BinaryIO:
 
 
 def _or_left_out(read: Callable[[], Texts | None], data: DataOptions, where: str, invalid: Invalid) -> Texts | None:
-    """What `read` gives; or None, and `invalid` told, where it raises DataError and such pairs are to be dropped."""
+    """Return the result of `read`; for a DataError with `on_invalid` drop, call `invalid` and return None."""
     try:
         return read()
     except DataError as error:
@@ -169,7 +169,7 @@ def _read_rows(data: DataOptions, split: SplitOptions, invalid: Invalid) -> Iter
 
 
 def _row_parser(data: DataOptions) -> Callable[..., Texts | None]:
-    """What makes texts of a line and `where` it stands."""
+    """Return the function that parses a row, given the line and its place."""
     if data.kind == "jsonl":
         return functools.partial(json_texts, keys=(data.source_column, data.target_column))
     names = data.source_column, data.target_column
@@ -199,7 +199,7 @@ def _read_parquet(data: DataOptions, split: SplitOptions, invalid: Invalid) -> I
 
 
 def _read_hub(data: DataOptions, split: SplitOptions, invalid: Invalid) -> Iterator[Pair]:
-    """A data set of a hub, downloaded once."""
+    """Yield the pairs of a hub data set, downloaded once."""
     datasets = datasets_library(online=True)
     try:
         rows = datasets.load_dataset(data.hub, data.hub_config or None, split=split.hub_split)
@@ -212,7 +212,7 @@ def _read_hub(data: DataOptions, split: SplitOptions, invalid: Invalid) -> Itera
 
 
 def _table_pairs(rows: Any, data: DataOptions, name: str, invalid: Invalid) -> Iterator[Pair]:
-    """The pairs of a data set, by batches in Arrow's form, in which bad bytes are still there to be found."""
+    """Yield the pairs of a data set in Arrow batches, which keep invalid bytes detectable."""
     number = 0
     for table in rows.with_format("arrow").iter(batch_size=ROWS_AT_ONCE):
         columns = _column(table, data.source_column, name), _column(table, data.target_column, name)
@@ -225,7 +225,7 @@ def _table_pairs(rows: Any, data: DataOptions, name: str, invalid: Invalid) -> I
 
 
 def _column(table: Any, key: str, name: str) -> Any:
-    """A column of an Arrow table; `translation.de` is the field `de` of the column `translation`."""
+    """Return a column of an Arrow table; `translation.de` is the field `de` of the column `translation`."""
     import pyarrow.compute as pc
 
     column, *fields = [key] if key in table.column_names else key.split(".")
@@ -252,7 +252,7 @@ def _first_line(error: Exception) -> str:
 
 
 def datasets_library(*, online: bool = False) -> Any:
-    """The `datasets` library, set up: offline unless a hub was named, its cache under the home of s2s, quiet."""
+    """Import and configure `datasets`: quiet, offline unless a hub was named, cached below the home directory."""
     offline = not online or STAY_OFFLINE
     cache = home() / "cache"
     os.environ.update(

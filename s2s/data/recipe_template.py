@@ -75,7 +75,7 @@ def vocabulary(words: int, characters: int) -> int:
 def draft_recipe(
     name: str, files: tuple[str, str], languages: tuple[str, str], measured: Measured, on_invalid: OnInvalid = "refuse"
 ) -> str:
-    """A commented recipe (TOML) for the files `source, target`, with the keys that are commonly changed."""
+    """Return a commented TOML recipe for the files `source, target`, with the keys that are commonly changed."""
     source, target = files
     explained = {key.key: key.description for key in recipe_keys() if key.family in {None, "rnn"}}
     description = f"{PurePath(source).name} to {PurePath(target).name}: {measured.lines:,} lines"
@@ -110,14 +110,14 @@ def _commented(description: str, key: str, value: object) -> str:
 
 
 def _toml(value: object) -> str:
-    """A value as TOML, a list on one line."""
+    """Format a value as TOML, a list on one line."""
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"
     return tomli_w.dumps({"x": value}).removeprefix("x = ").removesuffix("\n")
 
 
 def _network(pairs: int) -> Tables:
-    """A network as wide as that many pairs can teach."""
+    """Return model options whose size suits that many pairs."""
     width = 64 if pairs < 2_000 else 128 if pairs < 15_000 else 256
     return {
         "model": {"embedding_size": width, "dropout": 0.3 if pairs < 200_000 else 0.1},

@@ -58,7 +58,7 @@ class BeamSearch:
         self.found: list[list[Hypothesis]] = [[] for _ in self.most]
 
     def run(self, model: Model, source: TokenInput, *, need_attention: bool = False) -> list[list[Hypothesis]]:
-        """The `nbest` best hypotheses of each sentence, best first; fewer where fewer have finished."""
+        """Return up to `nbest` hypotheses of each sentence, best first."""
         state = model.start(source, max_steps=max(self.most))
         B, device = len(self.most), source.ids.device
         beams = Beams(
@@ -128,7 +128,7 @@ class BeamSearch:
 
 
 def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` largest of values [..., V], largest first, and their places, as `topk` gives them.
+    """Return the `count` largest of values [..., V], largest first, and their indices, as `topk` does.
 
     They lie in the `count` blocks whose own largest are largest; the rest is not looked at again, which on a processor
     is several times as fast.

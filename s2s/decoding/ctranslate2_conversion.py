@@ -57,7 +57,7 @@ def longest_output(recipe: Recipe) -> int:
 
 
 def converted(version: Version, compute: str) -> Path:
-    """The directory in the user's cache that holds a version's conversion; made where it is not there, or not whole.
+    """Return the directory of a version's conversion in the user's cache; convert if it is missing or damaged.
 
     `compute`: one of `COMPUTE_TYPES`.
     Raises: UsageError where CTranslate2 cannot express the network, ArtefactError where the version is damaged,
@@ -95,7 +95,7 @@ def export(version: Version, directory: Path, compute: str) -> None:
 
 
 def _key(version: Version, compute: str) -> str:
-    """What a conversion depends on, as a digest."""
+    """Return a digest of everything a conversion depends on."""
     import ctranslate2
 
     digests = {name: version.files[name].digest for name in FILES if name in version.files}
@@ -125,7 +125,7 @@ def _discard(directory: Path) -> None:
 
 
 def _expressible(version: Version) -> Recipe:
-    """A version's recipe. Raises UsageError where CTranslate2 cannot express its network."""
+    """Return a version's recipe. Raises UsageError if CTranslate2 does not support its model."""
     recipe = parse_recipe(json.loads(version.read("recipe.json")), f"recipe of {version.reference}")
     if reason := unsupported_reason(recipe):
         raise UsageError(f"CTranslate2 cannot express model {version.reference}: {reason}")
@@ -174,7 +174,7 @@ class WeightReader:
         self._left = dict(weights)
 
     def take(self, name: str, *shape: int) -> Array:
-        """A weight's values, in an array of their own: CTranslate2 quantises in place. Raises ValueError."""
+        """Take a weight as an array of its own, since CTranslate2 quantizes in place. Raises ValueError."""
         if name not in self._left:
             raise ValueError(f"{name} is missing")
         value = self._left.pop(name)
@@ -189,7 +189,7 @@ class WeightReader:
 
 
 def _specification(stored: WeightReader, recipe: Recipe, vocabulary: int) -> Any:
-    """The network as CTranslate2 describes it."""
+    """Build CTranslate2's specification of the model."""
     from ctranslate2.specs.transformer_spec import TransformerDecoderSpec, TransformerEncoderSpec, TransformerSpec
 
     options, D = recipe.model, recipe.model.embedding_size
@@ -215,7 +215,7 @@ def _specification(stored: WeightReader, recipe: Recipe, vocabulary: int) -> Any
 
 
 def _described(options: BlockOptions) -> dict[str, Any]:
-    """What CTranslate2 calls the options of one side."""
+    """Translate one side's options to CTranslate2's names."""
     from ctranslate2.specs.common_spec import Activation
 
     described = {
@@ -249,7 +249,7 @@ class LayerConverter:
             self._norm(spec.layer_norm, f"{self.name}.norm")
 
     def _positions(self, rows: int) -> Array:
-        """What is added to embeddings, [rows, D]; behind the end of a learned table stands its last row."""
+        """Return the position embeddings [rows, D]; rows beyond a learned table repeat its last one."""
         if self.options.positions == "sinusoidal":
             return sinusoidal_rows(rows, self.width)
         table = self.stored.take(
@@ -258,7 +258,7 @@ class LayerConverter:
         return table[np.arange(rows).clip(max=len(table) - 1)]
 
     def _block(self, spec: Any, name: str) -> None:
-        """A block and all of its layers."""
+        """Fill a block and all of its layers."""
         if self.name == "encoder":
             self._attention(spec.self_attention, f"{name}.attention", {"qkv_proj": 3})
         else:
@@ -273,7 +273,7 @@ class LayerConverter:
             self._linear(linear, f"{name}.{projection}", count * self.width, self.width, self.options.attention_bias)
 
     def _feed_forward(self, spec: Any, name: str) -> None:
-        """The first rows of SwiGLU's inner matrix [2F, D] are the gate's."""
+        """Fill the feed-forward layer; the first rows of SwiGLU's fc1 matrix [2F, D] are the gate's."""
         D, F = self.width, self.options.ffn_size or 4 * self.width
         self._norm(spec.layer_norm, f"{name}.norm")
         if self.options.activation == "swiglu":
@@ -297,7 +297,7 @@ class LayerConverter:
 
 
 def sinusoidal_rows(count: int, width: int) -> Array:
-    """What `SinusoidalPositions` adds at the first positions, [count, width]: sines and cosines by turns."""
+    """Return sinusoidal position embeddings [count, width], sines and cosines interleaved."""
     rates = np.float32(10_000) ** (-np.arange(0, width, 2, dtype=np.float32) / np.float32(width))
     angles = np.arange(count, dtype=np.float32)[:, None] * rates
     return np.stack((np.sin(angles), np.cos(angles)), axis=-1).reshape(count, width)

@@ -34,7 +34,7 @@ class CTranslateEngine:
         self._ids = {token: number for number, token in enumerate(self._tokens)}
 
     def begin(self, request: Request) -> Answer:
-        """The search begins at once, in threads of its own."""
+        """Start the search at once, in CTranslate2's own threads."""
         groups = list(request.batches())
         if (
             request.need_attention and request.options.beam_size > 1
@@ -51,7 +51,7 @@ class CTranslateEngine:
         return answer
 
     def _within(self, result: Any, request: Request, row: int) -> Any:
-        """The result, or that of another search where it is longer than its sentence's own limit allows.
+        """Return the result, or that of a new search if it exceeds its sentence's own length limit.
 
         A batch has one limit, that of its longest sentence.
         """
@@ -66,7 +66,7 @@ class CTranslateEngine:
         return f"CTranslate2, {self.precision}"
 
     def _begun(self, request: Request, rows: Sequence[int]) -> list[Any]:
-        """The results of a batch, each to be waited for."""
+        """Start a batch and return its asynchronous results."""
         options, tokens = request.options, self._tokens
         return self._translator.translate_batch(
             [[tokens[token] for token in request.sentences[row]] for row in rows],

@@ -23,7 +23,7 @@ FINDINGS = {
 
 
 def findings(source: str, translation: Translation) -> list[str]:
-    """The names, in FINDINGS, of what is odd about a translation; nothing is where the source is blank."""
+    """Return the names, in FINDINGS, of what is suspicious about a translation; none if the source is blank."""
     if not source.strip():
         return []
     odd = {
@@ -68,7 +68,7 @@ class Findings:
         self.first_invalid = self.first_invalid or where
 
     def warnings(self) -> list[str]:
-        """A line for each thing that was not as it should be."""
+        """Return one warning per kind of suspicious output."""
         counts = {f"not valid UTF-8, its bad bytes replaced; the first: {self.first_invalid}": self.invalid}
         counts |= {f"translation {words}": self.odd[name] for name, words in FINDINGS.items()}
         return [f"{count:,} of {self.lines:,} lines: {words}" for words, count in counts.items() if count]

@@ -61,7 +61,7 @@ def perplexity(translator: Translator[PyTorchEngine], sources: Sequence[str], re
 
 
 def read_test_set(source: str, reference: str) -> tuple[list[str], list[str]]:
-    """Sources and references in two files. Raises DataError where their numbers of lines differ, or are 0."""
+    """Read sources and references from two files. Raises DataError if their line counts differ or are 0."""
     refuse_twice([source, reference])
     sources, references = read_texts(source), read_texts(reference)
     if len(sources) != len(references):

@@ -33,7 +33,7 @@ class ForcedScore:
 
 
 def forced_score(model: Model, sources: Sentences, targets: Sentences, device: torch.device) -> ForcedScore:
-    """The teacher-forced score of N target sentences given their sources, both as tokens."""
+    """Return the teacher-forced score of N target sentences given their sources, both as tokens."""
     nll, tokens = 0.0, 0
     with torch.inference_mode():
         for _, batch in _batches(sources, targets, device):
@@ -73,9 +73,7 @@ def forced_sentences(
 def _forced_batch(
     model: Model, batch: Batch, need_attention: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Log-probabilities of labels [B, T + 1], and need_attention [B, T + 1, S + 1] or None; what is behind a label is not
-    meant.
-    """
+    """Return log-probabilities [B, T + 1] and attention [B, T + 1, S + 1] or None; values at padding are undefined."""
     chosen: list[Tensor] = []
     attention = None
     for t, step in enumerate(_steps(model, batch, need_attention=need_attention)):
@@ -93,7 +91,7 @@ def _forced_batch(
 def forced_choices(
     model: Model, sources: Sentences, targets: Sentences, device: torch.device
 ) -> list[NDArray[np.int64]]:
-    """The token that the model would write next at each position of N targets [T + 1], given what stands before it."""
+    """Return the model's most probable token at each position of N targets [T + 1], given the preceding tokens."""
     chosen: dict[int, NDArray[np.int64]] = {}
     with torch.inference_mode():
         for rows, batch in _batches(sources, targets, device):
@@ -103,7 +101,7 @@ def forced_choices(
 
 
 def _steps(model: Model, batch: Batch, *, need_attention: bool = False) -> Iterator[StepOutput]:
-    """A model's steps over the inputs of a batch: logits [B, 1, V], weights [B, 1, S + 1] where asked for."""
+    """Yield a model's steps over the inputs of a batch: logits [B, 1, V] and attention [B, 1, S + 1] if requested."""
     state = model.start(batch.source, max_steps=batch.inputs.shape[1])
     for tokens in batch.inputs.split(1, dim=1):
         step, state = model.step(tokens, state, need_attention=need_attention)

@@ -78,5 +78,5 @@ class Engine(Protocol):
         ...
 
     def describe(self) -> str:
-        """The engine and what it computes in: `PyTorch, fp32`."""
+        """Name the engine and its precision: `PyTorch, fp32`."""
         ...

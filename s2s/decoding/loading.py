@@ -53,7 +53,7 @@ class TranslatorConfig:
 
 @contextmanager
 def loaded_translator(config: TranslatorConfig) -> Iterator[Translator[Engine]]:
-    """The translator of published models on a leased device; its recipe's decoding options are those asked for.
+    """Yield the translator of published models on a leased device, with the requested decoding options.
 
     Raises: UsageError where models, options or engine do not go together.
     """
@@ -88,14 +88,14 @@ def loaded_translator(config: TranslatorConfig) -> Iterator[Translator[Engine]]:
 
 @contextmanager
 def loaded_reference(model: str, device: str, wait: bool, command: str) -> "Iterator[Translator[PyTorchEngine]]":
-    """The translator of a published model as it was tested, on a leased device."""
+    """Yield a published model's translator, in the precision of its test, on a leased device."""
     config = TranslatorConfig([model], command, "pytorch", "fp32", device, wait)
     with loaded_translator(config) as translator:
         yield cast("Translator[PyTorchEngine]", translator)
 
 
 def reference_translator(version: Version, device: "torch.device") -> "Translator[PyTorchEngine]":
-    """A published model as it was tested: PyTorch in fp32, with its own decoding options."""
+    """Return a published model's translator in the setting of its test: PyTorch in fp32, its own decoding options."""
     from s2s.decoding.pytorch_engine import PyTorchEngine, load_network
 
     engine = PyTorchEngine(load_network(version).to(device), device)
@@ -107,7 +107,7 @@ def _stored_recipe(version: Version) -> Recipe:
 
 
 def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    """The recipe with other decoding options. Raises UsageError where they contradict each other."""
+    """Return the recipe with changed decoding options. Raises UsageError if they contradict each other."""
     given = {key: value for key, value in changes.items() if value is not None}
     try:
         decoding = DecodingOptions.model_validate(recipe.decoding.model_dump() | given)
@@ -159,7 +159,7 @@ def _unsupported(precision: str, device: str) -> str | None:
 
 
 def _ctranslate(version: Version, tokenizer: Tokenizer, device: str, config: TranslatorConfig) -> Engine | None:
-    """The engine; None where nothing can be converted for want of room, and another one would do."""
+    """Return the CTranslate2 engine; None if the cache has no room and the engine was not requested."""
     from s2s.decoding.ctranslate2_conversion import COMPUTE_TYPES, converted
     from s2s.decoding.ctranslate2_engine import CTranslateEngine
 

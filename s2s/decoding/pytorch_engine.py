@@ -40,7 +40,7 @@ class PyTorchEngine:
 
     @torch.no_grad()  # in inference mode, autocast would convert the weights anew at every step
     def _searched(self, request: Request) -> list[list[Hypothesis]]:
-        """The hypotheses of each sentence; in batches of like length, the longest first."""
+        """Return the hypotheses of each sentence; batches hold sentences of similar length, longest first."""
         found: dict[int, list[Hypothesis]] = {}
         for rows in request.batches():
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
@@ -61,7 +61,7 @@ class PyTorchEngine:
 
 
 def load_network(version: Version) -> EncoderDecoder:
-    """The network of a published model, on the processor, to be used and not trained.
+    """Load the network of a published model on the CPU, in evaluation mode.
 
     Raises: ArtefactError where its files do not fit together.
     """

@@ -90,7 +90,7 @@ def sharpened(log_probabilities: Tensor, options: DecodingOptions) -> Tensor:
 
 
 def drawn(scores: Tensor, uniform: Tensor) -> Tensor:
-    """The tokens [...] that uniform numbers [...] choose by inverting the distribution of scores [..., V]."""
+    """Return the tokens [...] that uniform numbers [...] select by inverting the distribution of scores [..., V]."""
     below = scores.softmax(-1).cumsum(-1)
     chosen = torch.searchsorted(below, (uniform * below[..., -1]).unsqueeze(-1), right=True)
     return chosen.squeeze(-1).clamp(max=scores.shape[-1] - 1)

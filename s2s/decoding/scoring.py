@@ -44,7 +44,7 @@ class ScoredLine:
         return math.fsum(self.log_probabilities)
 
     def as_text(self, tokens: bool) -> str:
-        """The log-probability; with `tokens` a tab, and each token followed by its own, with single spaces between."""
+        """Format the log-probability; with `tokens`, add a tab and each token followed by its own log-probability."""
         total = f"{self.log_probability:z.4f}"
         if not tokens:
             return total
@@ -52,7 +52,7 @@ class ScoredLine:
         return f"{total}\t{' '.join(each)}"
 
     def as_json(self, tokens: bool) -> dict[str, Any]:
-        """What `--json` prints of it."""
+        """Return what `--json` prints."""
         line = {"log_probability": round(self.log_probability, 6), "length": len(self.tokens), "bytes": self.size}
         if not tokens:
             return line
@@ -81,7 +81,7 @@ class Totals:
         self.log_probability += math.fsum(line.log_probability for line in lines)
 
     def describe(self) -> str:
-        """The sums, perplexity per token and bits per byte, on one line; a figure that has no meaning is left out."""
+        """Summarize the totals, perplexity per token and bits per byte on one line; leave out undefined figures."""
         words = f"{self.lines:,} lines"
         if not self.lines:
             return words
@@ -161,7 +161,7 @@ def score_files(
 
 
 def _pairs(source: str, target: str) -> Iterator[tuple[list[str], list[str]]]:
-    """Groups of line pairs: as many as WINDOW, fewer where a side is a pipe that pauses."""
+    """Yield groups of WINDOW line pairs, fewer if a side is a pipe that pauses."""
     with opened(source) as sources, opened(target) as targets:
         sides = [(source, sources), (target, targets)]
         swapped = sources.seekable()  # the side that may pause leads; the other one is there, or is waited for

@@ -78,7 +78,7 @@ def translate_files(
 
 
 def _windows(inputs: Sequence[str], strict: bool, findings: Findings) -> Iterator[list[str]]:
-    """The lines of files in groups; an empty one where the input pauses."""
+    """Yield the lines of files in groups; an empty group marks a pause of the input."""
     for name in inputs:
         with opened(name) as file:
             number = 0
@@ -91,7 +91,7 @@ def _windows(inputs: Sequence[str], strict: bool, findings: Findings) -> Iterato
 
 @contextmanager
 def opened(name: str) -> Iterator[BinaryIO]:
-    """The input of a name; standard input is left open."""
+    """Open an input by name; leave standard input open afterwards."""
     file = open_input(name)
     try:
         yield file
@@ -109,7 +109,7 @@ def _decoded(line: bytes, where: str, strict: bool, findings: Findings) -> str:
 
 @contextmanager
 def _beginnings(name: str | None) -> Iterator[Callable[[int], list[str]]]:
-    """What gives the next so many lines of a file, none where there is no file; asked for 0, that there are no more.
+    """Yield a function that returns the next `count` lines of a file; with 0 it checks that none are left.
 
     Raises: DataError where there are fewer, or more.
     """
@@ -134,7 +134,7 @@ def _beginnings(name: str | None) -> Iterator[Callable[[int], list[str]]]:
 
 
 def read_texts(name: str) -> list[str]:
-    """The lines of a file as text. Raises DataError for invalid UTF-8."""
+    """Read the lines of a file as text. Raises DataError for invalid UTF-8."""
     with opened(name) as file:
         return [
             decode_line(line, f"{name}:{number}", "refuse") for number, line in enumerate(read_lines(file, name), 1)

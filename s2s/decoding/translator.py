@@ -61,7 +61,7 @@ class Translator(Generic[Engine_co]):
         self.recipe = recipe
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
-        """The tokens of raw lines."""
+        """Return the token ids of raw lines."""
         form = self.recipe.data.normalization
         return self.tokenizer.encode([normalize(line, form) for line in lines])
 
@@ -113,7 +113,7 @@ class Translator(Generic[Engine_co]):
         return [[(hypothesis, next(texts)) for hypothesis in found] for found in answers]
 
     def _parts(self, lines: Sequence[str]) -> list[tuple[int, int, list[int]]]:
-        """The tokens of all lines that are not blank, over-long ones in parts: (line, number of the part, tokens)."""
+        """Tokenize all lines that are not blank, long ones in parts: (line, number of the part, tokens)."""
         longest = longest_source(self.recipe)
         return [
             (number, index, part)
@@ -146,7 +146,7 @@ class Translator(Generic[Engine_co]):
         )
 
     def _written(self, hypothesis: Hypothesis) -> list[str]:
-        """The tokens as they are written, `</s>` at the end."""
+        """Return the hypothesis's tokens as strings, `</s>` last unless it was truncated."""
         return [*self.tokenizer.tokens(hypothesis.tokens), *([] if hypothesis.cut else ["</s>"])]
 
 
@@ -155,7 +155,7 @@ def _rounded(weights: NDArray[np.float32]) -> tuple[tuple[float, ...], ...]:
 
 
 def _split(tokens: list[int], longest: int) -> list[list[int]]:
-    """An over-long sentence in parts of nearly equal length."""
+    """Split a long sentence into parts of nearly equal length."""
     count = -(-len(tokens) // longest)
     bounds = [len(tokens) * index // max(count, 1) for index in range(count + 1)]
     return [tokens[a:b] for a, b in pairwise(bounds)]

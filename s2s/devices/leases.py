@@ -45,7 +45,7 @@ class Holder:
 
     @classmethod
     def of_this_process(cls, device: str, command: str) -> "Holder":
-        """The process at hand, as the holder of a device from now on."""
+        """Return this process as the holder of a device from now on."""
         since = datetime.now().astimezone().isoformat(timespec="seconds")
         return cls(device, os.getpid(), _user(), command[:SHOWN], since)
 
@@ -54,7 +54,7 @@ class Holder:
         return f"{self.user} (pid {self.pid}, `{self.command}`) since {self.describe_since()}"
 
     def describe_since(self) -> str:
-        """The time of day, or the day as well where that is not today."""
+        """Format the start time as time of day, with the date unless it is today."""
         try:
             since = datetime.fromisoformat(self.since).astimezone()
         except ValueError:
@@ -119,7 +119,7 @@ def holders() -> list[Holder]:
 
 
 def _slots(device: str) -> list[Slot]:
-    """The slots that serve a request, the best first."""
+    """Return the slots that serve a request, best first."""
     if device == "auto":
         found = [name for name in select.available_devices() if name != "cpu"] or ["cpu"]
     else:
@@ -130,7 +130,7 @@ def _slots(device: str) -> list[Slot]:
 
 
 def _made_directory() -> Path:
-    """The directory of leases, which every user of the host may write to if it is made here.
+    """Return the directory of leases, created writable for every user of the host.
 
     Raises: ResourceError where it cannot be made, or something else has its name.
     """
@@ -146,7 +146,7 @@ def _made_directory() -> Path:
 
 
 def _take_one(directory: Path, slots: Sequence[Slot]) -> tuple[Slot, int] | None:
-    """The first free slot, with its file open and locked; None where none is free."""
+    """Lock the first free slot and return it with its open file; None if all are busy."""
     for attempt in range(TRIES):
         if attempt:
             time.sleep(PAUSE_SECONDS)
@@ -162,9 +162,9 @@ def _take_one(directory: Path, slots: Sequence[Slot]) -> tuple[Slot, int] | None
 
 
 def _opened(path: Path) -> int:
-    """A lease's file, open for reading and writing, made where it is not there.
+    """Open a lease's file for reading and writing, creating it if necessary.
 
-    It is opened without O_CREAT first, which Linux refuses for another user's file in a directory that all may write to.
+    Open without O_CREAT first, which Linux refuses for another user's file in a world-writable directory.
     """
     with _explained(path, "lock"):
         try:
@@ -230,7 +230,7 @@ def _is_locked(handle: int) -> bool:
 
 
 def _read_holder(handle: int) -> Holder:
-    """The holder that a file names; one that has not written it yet is waited for, for a moment."""
+    """Return the holder that a file names; wait briefly for one that has not been written yet."""
     for _ in range(TRIES):
         try:
             values = json.loads(os.pread(handle, LONGEST, 0))

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def peak_memory(device: "torch.device") -> int:
-    """The most bytes that were in use so far: of a GPU by torch, of the processor's memory by this process."""
+    """Return the peak memory in bytes: of a GPU by torch, of the CPU by this process."""
     if device.type == "cuda":
         import torch
 
@@ -33,7 +33,7 @@ def free_memory(device: "torch.device") -> int:
 
 
 def _read(path: str) -> list[str]:
-    """The lines of a file of the system's; none where there is no such file."""
+    """Read the lines of a system file; none if it does not exist."""
     try:
         return Path(path).read_text().splitlines()
     except OSError:

@@ -29,7 +29,7 @@ def threads_for(parameters: int) -> int:
 
 
 def cpu_features() -> list[str]:
-    """What the processor offers of the instructions that matter to speed and rounding."""
+    """Return the CPU's instruction sets that affect speed and rounding."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -39,7 +39,7 @@ def cpu_features() -> list[str]:
 
 
 def machine() -> dict[str, object]:
-    """The machine in words and numbers, for cards and `s2s doctor`."""
+    """Describe the machine, for cards and `s2s doctor`."""
     return {
         "system": platform.system(),
         "processor": platform.machine(),
@@ -49,7 +49,7 @@ def machine() -> dict[str, object]:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python, s2s and the libraries that shape a result."""
+    """Return the versions of Python, s2s and the libraries that affect results."""
     from importlib.metadata import PackageNotFoundError, version
 
     from s2s import __version__

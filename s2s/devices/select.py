@@ -34,7 +34,7 @@ def _has_driver() -> bool:
 
 
 def device_named(name: str) -> "torch.device":
-    """The torch device of a name: `cpu`, `cuda`, `cuda:1`. Raises UsageError, ResourceError."""
+    """Return the torch device of a name: `cpu`, `cuda`, `cuda:1`. Raises UsageError, ResourceError."""
     import torch
 
     kind = name.partition(":")[0]
@@ -47,7 +47,7 @@ def device_named(name: str) -> "torch.device":
 
 
 def device_identity(device: str) -> str:
-    """What a device is called by every process of this host: a GPU's UUID, or `cpu`."""
+    """Return a host-wide identifier of a device: a GPU's UUID, or `cpu`."""
     if device == "cpu":
         return device
     import torch

@@ -34,7 +34,7 @@ def make_directory(directory: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_writer(path: Path) -> Iterator[BinaryIO]:
-    """A binary file that appears at `path`, complete and durable, when the block ends without an exception.
+    """Yield a binary file that appears at `path`, complete and durable, if the block succeeds.
 
     Raises: UsageError, ResourceError where the directory cannot be written.
     """
@@ -59,10 +59,9 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """A new directory to put files in, which appears at `path`, they complete and durable, when the block ends without an
-    exception.
+    """Yield a new directory that appears at `path`, its files complete and durable, if the block succeeds.
 
-    Raises: UsageError, ResourceError where it cannot be written, or a directory that is not empty is there by then.
+    Raises: UsageError, ResourceError if it cannot be written or a non-empty directory exists by then.
     """
     with wrap_os_errors(path, "write"):
         make_directory(path.parent)
@@ -112,7 +111,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON value in `path`. Raises ArtefactError where it is not JSON."""
+    """Read a JSON value. Raises ArtefactError if the file is not JSON."""
     with wrap_os_errors(path, "read"):
         content = path.read_bytes()
     try:

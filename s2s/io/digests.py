@@ -9,16 +9,16 @@ from s2s.errors import wrap_os_errors
 
 
 def digest_bytes(content: bytes) -> str:
-    """The sha256 of `content`, in hexadecimal."""
+    """Return the hexadecimal sha256 of `content`."""
     return hashlib.sha256(content).hexdigest()
 
 
 def digest_json(value: Any) -> str:
-    """The sha256 of a JSON value in its canonical form (sorted keys, no spaces)."""
+    """Return the hexadecimal sha256 of a JSON value in canonical form (sorted keys, no spaces)."""
     return digest_bytes(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
 
 
 def digest_file(path: Path) -> str:
-    """The sha256 of a file's content, in hexadecimal."""
+    """Return the hexadecimal sha256 of a file's content."""
     with wrap_os_errors(path, "read"), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,7 +11,7 @@ from s2s.errors import DataError, ResourceError, UsageError, wrap_os_errors
 
 
 def open_input(path: str) -> BinaryIO:
-    """A file to read as bytes: `-` is standard input, a name that ends in `.gz` is unpacked.
+    """Open a file to read as bytes: `-` is standard input; a name that ends in `.gz` is decompressed.
 
     Raises: UsageError where it does not exist or is a directory, ResourceError where it may not be read.
     """
@@ -32,7 +32,7 @@ def refuse_twice(names: Sequence[str]) -> None:
 
 
 def read_lines(file: BinaryIO, name: str = "input") -> Iterator[bytes]:
-    r"""The lines of a file, split at `\n` alone; an unterminated last line counts, no bytes are no lines.
+    r"""Yield the lines of a file, split at `\n` only; an unterminated last line counts, no bytes are no lines.
 
     A trailing carriage return and a leading byte-order mark are stripped.
     Raises: DataError where a gzip file is damaged or ends early, ResourceError where it cannot be read.

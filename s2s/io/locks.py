@@ -38,7 +38,7 @@ def exclusive_lock(path: Path, doing: str, waiting: Callable[[str], None] | None
 
 
 def writer(path: Path) -> str | None:
-    """The number of the process that holds the lock file `path` as `exclusive_lock` does; None where none does."""
+    """Return the process that holds the lock file `path` through `exclusive_lock`, or None."""
     if not path.is_file():
         return None
     with wrap_os_errors(path, "read"), path.open() as file:
@@ -61,6 +61,6 @@ def _locked(file: TextIO) -> bool:
 
 
 def _named(file: TextIO) -> str:
-    """The process that a lock file names."""
+    """Return the process that a lock file names."""
     file.seek(0)
     return file.read(32).strip() or "of another user"

@@ -7,7 +7,7 @@ from s2s.errors import ArtefactError
 
 
 def home() -> Path:
-    """The directory of corpora, runs and the registry: `S2S_HOME`, or the user's data directory."""
+    """Return the directory of corpora, runs and the registry: `S2S_HOME`, or the user's data directory."""
     if directory := os.environ.get("S2S_HOME"):
         return Path(directory).expanduser().absolute()
     from platformdirs import user_data_path
@@ -16,7 +16,7 @@ def home() -> Path:
 
 
 def cache() -> Path:
-    """The directory of what can be made again: `S2S_CACHE`, or the user's cache directory."""
+    """Return the directory of derived files: `S2S_CACHE`, or the user's cache directory."""
     if directory := os.environ.get("S2S_CACHE"):
         return Path(directory).expanduser().absolute()
     from platformdirs import user_cache_path

@@ -57,7 +57,7 @@ def score_corpus(
     references: Sequence[str],
     metrics: Sequence[str] = ("bleu", "chrf", "ter", "exact"),
 ) -> dict[str, Score]:
-    """The scores of N hypotheses against their N references, one reference each.
+    """Score N hypotheses against their N references, one reference each.
 
     Raises: DataError where the counts differ or are zero, UsageError for a metric that is not in `SCORES`.
     """

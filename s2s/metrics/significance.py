@@ -39,7 +39,7 @@ def paired_bootstrap(
     references: Sequence[str],
     samples: int = 1000,
 ) -> list[Difference]:
-    """The difference of each system's BLEU to the baseline's, over the same N lines.
+    """Test the difference of each system's BLEU to the baseline's over the same N lines.
 
     Above 10,000 lines fewer resamples are taken, so that memory stays bounded; the signature says how many.
     Raises: DataError where a system or the references differ in their number of lines, or have none.

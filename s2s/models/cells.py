@@ -24,7 +24,7 @@ class CellStep(ABC):
     @staticmethod
     @abstractmethod
     def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the next state [..., parts × H] and the tensors that `backward` needs, from shares [..., gates × H] and the state."""
+        """Return the next state [..., parts × H] and the tensors for `backward`, from shares [..., gates × H]."""
 
     @staticmethod
     @abstractmethod
@@ -149,7 +149,7 @@ class Cell(nn.Module):
         initialise(self.kind, self.recurrent_proj.weight.data.t(), self.recurrent_proj.bias.data)
 
     def forward(self, from_input: Tensor, state: Tensor) -> Tensor:
-        """Return the next state from the share [..., gates × H] of input and context, and the state [..., parts × H]."""
+        """Return the next state from the input and context share [..., gates × H] and the state [..., parts × H]."""
         from_state = self.recurrent_proj(state[..., : self.hidden_size]).to(state.dtype)
         return self.kind.forward(from_input.to(state.dtype), from_state, state)[0]
 

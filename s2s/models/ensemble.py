@@ -46,7 +46,7 @@ class Ensemble:
         return EnsembleState(tuple(member.start(source, max_steps=max_steps) for member in self.members))
 
     def step(self, tokens: Tensor, state: State, *, need_attention: bool = False) -> tuple[StepOutput, EnsembleState]:
-        """Return logarithms of averaged probabilities [B, K, V], and mean attention [B, K, S] if every member has it."""
+        """Return logs of averaged probabilities [B, K, V], and mean attention [B, K, S] if every member has it."""
         assert isinstance(state, EnsembleState)
         answers = [
             member.step(tokens, own, need_attention=need_attention)

@@ -82,8 +82,9 @@ class AttentionGru(torch.autograd.Function):
     `AttentionGru.apply(inputs, start, keys, memory, mask, context_proj, recurrent_proj, bias, v)`: inputs
     [T, B, 3H] (the input's share of the gates), start [B, H], keys [B, S, A], memory [B, S, D], mask [B, S] bool,
     context_proj C [D, 3H], recurrent_proj [H, A + 3H] (W and the state's share of the gates side by side),
-    bias [A + 3H], v [A]. Returns states [T, B, H], contexts [T, B, D] and attention [T, B, S] (no gradient). Matrix products are computed in the dtype of
-    `recurrent_proj`. The tanh values [B, S, A] of a step are computed again on the way back instead of kept.
+    bias [A + 3H], v [A]. Returns states [T, B, H], contexts [T, B, D] and attention [T, B, S] (no gradient). Matrix
+    products are computed in the dtype of `recurrent_proj`. The backward pass recomputes the tanh values [B, S, A] of
+    each step instead of storing them.
 
     tanh x = 2 σ(2x) − 1 is used because σ is several times faster than tanh on a CPU; the constant cancels in the
     softmax.

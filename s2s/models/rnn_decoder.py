@@ -67,7 +67,7 @@ class RnnDecoder(Decoder):
         self.dropout = Dropout(dropout, variational=options.variational)
 
     def forward(self, memory: Memory, inputs: Tensor, *, need_attention: bool = False) -> DecoderOutput:
-        """Run teacher forcing: inputs [B, T] -> hidden [B, T, E], and attention [B, T, S] if requested and available."""
+        """Run teacher forcing: inputs [B, T] -> hidden [B, T, E], attention [B, T, S] if requested and available."""
         hidden, attention = self.teacher_forced(self.dropout(self.embedding(inputs.t())), memory)
         shown = attention.transpose(0, 1) if need_attention and attention is not None else None
         return DecoderOutput(self.dropout(hidden).transpose(0, 1), shown)

@@ -238,7 +238,7 @@ class TransformerDecoder(Decoder):
     def step(  # type: ignore[override]
         self, inputs: Tensor, state: TransformerState, *, need_attention: bool = False
     ) -> tuple[DecoderOutput, TransformerState]:
-        """Run one step: inputs [B, K] -> hidden [B, K, D] and the next state, which shares the cache of the one given."""
+        """Run one step: inputs [B, K] -> hidden [B, K, D] and the next state, which shares the given cache."""
         position = slice(state.written, state.written + 1)
         stream = self.positional_encoding(
             self.embedding(inputs), None if state.added is None else state.added[position]

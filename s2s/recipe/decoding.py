@@ -51,11 +51,11 @@ class DecodingOptions(Options):
         return self
 
     def max_length(self, source: int) -> int:
-        """The most tokens, EOS counted, that a source of that many tokens may become."""
+        """Return the maximum output length in tokens, EOS included, for a source of that many tokens."""
         return int(self.max_ratio * source) + 10
 
     def min_length(self, source: int) -> int:
-        """The fewest tokens, EOS not counted, that a source of that many tokens may become."""
+        """Return the minimum output length in tokens, EOS excluded, for a source of that many tokens."""
         return int(self.min_ratio * source)
 
     def describe(self) -> str:

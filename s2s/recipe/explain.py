@@ -45,13 +45,13 @@ def recipe_keys() -> list[Key]:
 
 
 def section_titles() -> dict[str, str]:
-    """What each section is about: `training` -> `How the network is trained.`"""
+    """Return a title for each section: `training` -> `How the network is trained.`"""
     schema = Recipe.model_json_schema(by_alias=True)
     return dict(_titles(schema, schema["$defs"], "", None))
 
 
 def keys_named(name: str) -> list[Key]:
-    """The key of that name, the keys of that table, or else those that end in that name.
+    """Return the key of that name, the keys of that table, or the keys that end in that name.
 
     Raises: UsageError with the nearest names where there are none.
     """
@@ -94,13 +94,13 @@ def _section(table: str, family: str | None) -> str:
 
 
 def _inner(field: dict[str, Any], tables: dict[str, Any]) -> list[tuple[str | None, dict[str, Any]]]:
-    """The table that a field is, one for each family, with the family; nothing where it is a value."""
+    """Return the tables a field may hold, one per family; empty if it holds a value."""
     found = [tables[one["$ref"].rpartition("/")[2]] for one in field.get("oneOf", [field]) if "$ref" in one]
     return [(table["properties"].get("family", {}).get("const"), table) for table in found]
 
 
 def _values(field: dict[str, Any]) -> str:
-    """What a field may hold: `integer ≥ 1, ≤ 16384`, `linear | none`, `list of text`."""
+    """Describe a field's values: `integer ≥ 1, ≤ 16384`, `linear | none`, `list of text`."""
     if "anyOf" in field:  # one kind of value or another; none at all is not said
         return " | ".join(_values(one) for one in field["anyOf"] if one.get("type") != "null")
     if choices := field.get("enum", [field["const"]] if "const" in field else None):

@@ -17,7 +17,7 @@ Override = tuple[list[str], Any]  # `training.lr=1e-3` as (["training", "lr"], 0
 
 
 def builtin_directory() -> Path:
-    """The directory of the recipes that come with s2s: inside the wheel, or beside the package in a clone."""
+    """Return the directory of the built-in recipes: inside the wheel, or beside the package in a clone."""
     package = Path(__file__).parents[1]
     inside = package / "recipes"
     return inside if inside.is_dir() else package.parent / "recipes"
@@ -31,7 +31,7 @@ def builtin_recipes() -> dict[str, Path]:
 
 
 def find_recipe(reference: str) -> Path:
-    """The file of a recipe: a path, or the name of a built-in one. Raises UsageError with the nearest names."""
+    """Return the file of a recipe: a path, or a built-in name. Raises UsageError with the nearest names."""
     known = builtin_recipes()
     if reference in known:
         return known[reference]
@@ -46,9 +46,9 @@ def find_recipe(reference: str) -> Path:
 
 
 def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe of a name or file, with `key=value` overrides, every default filled in and checked.
+    """Load a recipe by name or file, apply `key=value` overrides, fill in defaults and validate it.
 
-    `data.root` becomes absolute: relative to the file it stands in, or to the current directory where it is an override.
+    `data.root` becomes absolute: relative to the file that sets it, or to the current directory for an override.
     Raises: UsageError for an unknown key, a value out of range, fields that contradict each other.
     """
     path = find_recipe(reference)
@@ -62,10 +62,10 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def recipe_to_keep(reference: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The recipe of a name or file as one would put it in a file: every default filled in, but `data.root` only
-    where files are read from a directory that the recipe or an override names.
+    """Return the values of a recipe as one would write them in a file.
 
-    Raises: as load_recipe.
+    Every default is filled in, but `data.root` only if files are read from a directory that the recipe or an override
+    names. Raises: as load_recipe.
     """
     recipe = load_recipe(reference, overrides)
     said = _overridden(_read(find_recipe(reference)), [_override(text) for text in overrides])["data"].get("root")
@@ -76,7 +76,10 @@ def recipe_to_keep(reference: str, overrides: Sequence[str] = ()) -> dict[str, A
 
 
 def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
-    """The recipe in `values`. Raises ArtefactError for a newer schema, else UsageError naming `where` and the key."""
+    """Validate `values` as a recipe.
+
+    Raises: ArtefactError for another schema number, else UsageError naming `where` and the key.
+    """
     check_schema(values, SCHEMA, where)
     try:
         return Recipe.model_validate(values)
@@ -85,12 +88,12 @@ def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
 
 
 def recipe_files(path: Path) -> list[Path]:
-    """The file of a recipe, and those that it extends, the nearest first."""
+    """Return the file of a recipe and the files it extends, nearest first."""
     return [file for file, _ in _layers(path)]
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The values in a file, laid over those of the file it extends."""
+    """Read a file's values, merged over those of the file it extends."""
     merged: dict[str, Any] = {}
     for _, values in reversed(_layers(path)):
         merged = _merged(_without_other_families(merged, values), values)
@@ -98,7 +101,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _layers(path: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """The files that make a recipe and their values, without `extends`, the nearest first."""
+    """Return the files that make up a recipe and their values, without `extends`, nearest first."""
     layers: list[tuple[Path, dict[str, Any]]] = []
     following: Path | None = path
     while following is not None:
@@ -121,7 +124,7 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _extended(path: Path, base: object) -> Path:
-    """What `extends = base` means in the recipe at `path`: a built-in recipe, or a file relative to this one."""
+    """Resolve `extends = base` in the recipe at `path`: a built-in recipe, or a file relative to this one."""
     if not isinstance(base, str):
         raise UsageError(f"recipe {path}: extends: expected a file name")
     known = builtin_recipes()
@@ -140,7 +143,7 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_other_families(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`base` without the tables of the network that `over` has of another family, to which their keys mean nothing."""
+    """Drop from `base` the tables for which `over` names another family."""
     old, new = base.get("model"), over.get("model")
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return base
@@ -164,7 +167,7 @@ def _override(text: str) -> Override:
 
 
 def _overridden(values: dict[str, Any], overrides: list[Override]) -> dict[str, Any]:
-    """The values with overrides in their order, but for families: they come first, since they decide what is kept."""
+    """Apply overrides in order, but families first, since they decide which keys are kept."""
     families: dict[str, Any] = {}
     for keys, value in overrides:
         if keys[-1] == "family":

@@ -165,7 +165,7 @@ def _layers(count: int) -> str:
 
 
 def family_of(table: Any) -> Any:
-    """The family that an encoder's or decoder's values name, or else the default; None where they are no table."""
+    """Return the family that an encoder's or decoder's values name, or the default; None if they are not a table."""
     return table.get("family", "rnn") if isinstance(table, dict) else getattr(table, "family", None)
 
 
@@ -203,7 +203,7 @@ class ModelOptions(Options):
     @model_validator(mode="before")
     @classmethod
     def _sized(cls, values: Any) -> Any:
-        """What a size stands for, under what is given."""
+        """Expand a size to values, below those given."""
         size = SIZES.get(str(values.get("size"))) if isinstance(values, dict) else None
         if size is None:
             return values
@@ -231,7 +231,7 @@ class ModelOptions(Options):
         return self.decoder.has_attention
 
     def describe(self) -> str:
-        """The network as a phrase: `bidirectional GRU encoder; GRU decoder with additive attention`."""
+        """Describe the model in a phrase: `bidirectional GRU encoder; GRU decoder with additive attention`."""
         return f"{self.encoder.describe()}; {self.decoder.describe()}"
 
 

@@ -39,7 +39,7 @@ class Recipe(Options):
         return self
 
     def as_dict(self) -> dict[str, object]:
-        """The recipe with every default filled in, as JSON and TOML can hold it."""
+        """Return the recipe with every default filled in, for JSON and TOML."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 

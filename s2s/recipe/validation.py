@@ -9,7 +9,7 @@ from s2s.recipe.explain import Key, recipe_keys
 
 
 def refusal(error: ValidationError, where: str) -> UsageError:
-    """The first thing that is wrong: a message that names `where` and the key, and a hint."""
+    """Describe the first validation error: a message that names `where` and the key, and a hint."""
     first = error.errors(include_url=False)[0]
     keys = recipe_keys()
     key, family = _place(first["loc"], keys)
@@ -24,7 +24,7 @@ def refusal(error: ValidationError, where: str) -> UsageError:
 
 
 def _place(location: tuple[int | str, ...], keys: list[Key]) -> tuple[str, str | None]:
-    """The key at pydantic's location, and the family of its table, which pydantic puts between the two."""
+    """Return the key at pydantic's location and the family of its table, which pydantic inserts between the two."""
     families = {(key.table, key.family) for key in keys if key.family}
     parts: list[str] = []
     family = None
@@ -52,7 +52,7 @@ def _unknown_key(where: str, key: str, family: str | None, keys: list[Key]) -> U
 
 
 def _names_in(table: str, keys: list[Key]) -> list[str]:
-    """The names of the keys and tables in a table, the whole recipe being the table without a name."""
+    """Return the names of the keys and tables in a table; the recipe itself is the table without a name."""
     prefix = f"{table}." if table else ""
     return sorted({known.key.removeprefix(prefix).partition(".")[0] for known in keys if known.key.startswith(prefix)})
 
@@ -69,7 +69,7 @@ def _expected(message: str) -> str:
 
 
 def _described(key: str, family: str | None, keys: list[Key]) -> str | None:
-    """The line about a key, or about the one that it is a part of."""
+    """Return the description of a key, or of the key it is part of."""
     for known in keys:
         if f"{key}.".startswith(f"{known.key}.") and known.family == family:
             return f"{known.key}: {known.description}"

@@ -28,7 +28,7 @@ class StoredFile(Options):
 
     @classmethod
     def of(cls, content: bytes) -> "StoredFile":
-        """What a file of that content is stored as."""
+        """Return the digest and size under which that content is stored."""
         return cls(digest=digest_bytes(content), size=len(content))
 
 
@@ -62,7 +62,7 @@ class Blobs:
             write_bytes(path, content)
 
     def read(self, file: StoredFile, name: str) -> bytes:
-        """A content, checked. Raises ArtefactError, calling it `name`, where it is missing or damaged."""
+        """Read a content and verify it. Raises ArtefactError, naming it `name`, if it is missing or damaged."""
         path = self.path(file)
         hint = f"restore {path}, or train the model anew"
         with wrap_os_errors(path, "read"):

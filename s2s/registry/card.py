@@ -67,5 +67,5 @@ class Card(Options):
     machine: dict[str, Any] = Field(description="system, processor, its features and usable threads")
 
     def as_dict(self) -> dict[str, Any]:
-        """The card as JSON holds it."""
+        """Return the card as JSON values."""
         return self.model_dump(mode="json", by_alias=True)

@@ -20,7 +20,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The reference in `text`. Raises UsageError where it is none."""
+        """Parse a reference. Raises UsageError if it is malformed."""
         found = PATTERN.fullmatch(text)
         if not found:
             hint = (

@@ -41,7 +41,7 @@ class Registry:
 
     @classmethod
     def default(cls) -> Self:
-        """The registry in `S2S_REGISTRY`, or in the home of s2s."""
+        """Return the registry in `S2S_REGISTRY`, or in the s2s home directory."""
         directory = os.environ.get("S2S_REGISTRY")
         return cls(Path(directory).expanduser().absolute() if directory else home() / "registry")
 
@@ -59,16 +59,16 @@ class Registry:
         return [n for n in self._claimed(name) if self._file(name, n).stat().st_size and not self._removed(name, n)]
 
     def versions(self, name: str) -> list[Version]:
-        """A model's versions, the oldest first. Raises ArtefactError where one is damaged."""
+        """Return a model's versions, oldest first. Raises ArtefactError if one is damaged."""
         return [self._read(name, number) for number in self.numbers(name)]
 
     def aliases(self, name: str) -> dict[str, int]:
-        """A model's aliases, each with the number of its version."""
+        """Return a model's aliases with their version numbers."""
         directory = self._directory(name) / "aliases"
         return {alias: _alias_number(directory / alias) for alias in sorted(_entries(directory)) if is_name(alias)}
 
     def resolve(self, reference: str) -> Version:
-        """The version that `name` (the newest), `name:3` or `name@alias` means.
+        """Return the version that `name` (the newest), `name:3` or `name@alias` refers to.
 
         Raises: UsageError (with the nearest names) where there is none, or it was removed; ArtefactError where it is
         damaged.
@@ -161,7 +161,7 @@ class Registry:
         return sorted(int(match[1]) for match in found if match)
 
     def _removed(self, name: str, number: int) -> str | None:
-        """The day on which a version was removed, or None."""
+        """Return the day on which a version was removed, or None."""
         try:
             values = read_json(self._file(name, number))
         except ArtefactError:  # damaged, but there

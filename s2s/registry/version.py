@@ -30,12 +30,12 @@ class VersionRecord(Options):
 
     @classmethod
     def now(cls, files: dict[str, StoredFile], card: Card) -> "VersionRecord":
-        """The record of what is published now."""
+        """Create the record of a version that is published now."""
         return cls(published=now(), files=files, card=card)
 
     @classmethod
     def parse(cls, values: Any, reference: str) -> "VersionRecord":
-        """The record in a file's values. Raises ArtefactError where it is damaged or of a newer schema."""
+        """Parse a version's file. Raises ArtefactError if it is damaged or has another schema."""
         card = values.get("card") if isinstance(values, dict) else None
         check_schema(values, SCHEMA, f"model {reference}")
         check_schema(card, CARD_SCHEMA, f"card of model {reference}")
@@ -48,7 +48,7 @@ class VersionRecord(Options):
             raise ArtefactError(f"model {reference} is damaged: {key}: {first['msg'].lower()}", hint) from error
 
     def as_dict(self) -> dict[str, Any]:
-        """The record as JSON holds it."""
+        """Return the record as JSON values."""
         return self.model_dump(mode="json", by_alias=True)
 
 
@@ -73,7 +73,7 @@ class Version:
         return self.blobs.path(self._stored(file))
 
     def read(self, file: str) -> bytes:
-        """A file's content, checked against its digest. Raises ArtefactError where it is missing or damaged."""
+        """Read a file's content and verify its digest. Raises ArtefactError if it is missing or damaged."""
         return self.blobs.read(self._stored(file), f"model {self.reference}: {file}")
 
     def _stored(self, file: str) -> StoredFile:
@@ -83,10 +83,10 @@ class Version:
 
 
 def tombstone() -> dict[str, Any]:
-    """What the file of a version that is removed now holds."""
+    """Return the content of a removed version's file."""
     return {"schema": SCHEMA, "removed": now()}
 
 
 def now() -> str:
-    """The time in UTC to the second, ISO 8601."""
+    """Return the time in UTC to the second, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")

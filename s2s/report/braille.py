@@ -42,7 +42,7 @@ class Canvas:
         return down // 4, across // 2
 
     def line(self, row: int) -> Text:
-        """A row of cells."""
+        """Return a row of cells."""
         line = Text()
         for cell in ((row, column) for column in range(self.columns)):
             drawn = chr(0x2800 + self.dots[cell]) if cell in self.dots else " "
@@ -55,7 +55,7 @@ class Canvas:
 
 
 def _between(dots: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """The dots of the lines that join `dots`."""
+    """Yield the dots of the lines that join `dots`."""
     yield from dots[:1]
     for (x, y), (to_x, to_y) in pairwise(dots):
         steps = max(abs(to_x - x), abs(to_y - y))

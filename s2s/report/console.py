@@ -13,7 +13,7 @@ class PlainConsole(Console):
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
 
     def on_broken_pipe(self) -> None:
-        """Called by rich while it handles a BrokenPipeError: pass it on."""
+        """Re-raise the BrokenPipeError that rich is handling."""
         raise  # noqa: PLE0704
 
 

@@ -65,12 +65,12 @@ class Axis:
     step: float
 
     def ticks(self) -> list[float]:
-        """The multiples of `step` on the scale."""
+        """Return the multiples of `step` on the scale."""
         first, last = math.ceil(self.low / self.step - 1e-9), math.floor(self.high / self.step + 1e-9)
         return [self.step * count for count in range(first, last + 1)]
 
     def label(self, value: float) -> str:
-        """A multiple of `step`, with as many decimals as it needs."""
+        """Format a multiple of `step` with as many decimals as it needs."""
         if self.step > 1e6:
             return f"{value:.2g}"
         return f"{value:,.{max(0, -math.floor(math.log10(self.step) + 1e-9))}f}"
@@ -91,7 +91,7 @@ class Panel:
 
 
 def panels(runs: Sequence[RunCurves]) -> list[Panel]:
-    """A panel for loss, BLEU and chrF each, left out where no run has the figure. All have the same updates."""
+    """Return panels for loss, BLEU and chrF that share their updates; leave out those without data."""
     numbered = list(enumerate(runs))
     losses = [Curve(place, run.name, True, run.training_loss) for place, run in numbered]
     losses += [Curve(place, run.name, False, run.validation_loss) for place, run in numbered]
@@ -109,7 +109,7 @@ def _updates(updates: Sequence[int]) -> Axis:
 
 
 def _figures(curves: Sequence[Curve]) -> Axis:
-    """An axis that ends at round numbers beyond the smallest and the largest figure."""
+    """Return an axis that ends at round numbers beyond the smallest and largest values."""
     figures = [figure for curve in curves for _, figure in curve.points]
     low, high = min(figures), max(figures)
     step = _step(max(high - low, 1e-3 * max(1, abs(high))) / 4)
@@ -118,13 +118,13 @@ def _figures(curves: Sequence[Curve]) -> Axis:
 
 
 def _step(least: float) -> float:
-    """The smallest of 1, 2, 5, 10, 20 … (and of 0.1, 0.2 …) that is not below `least`."""
+    """Return the smallest of 1, 2, 5, 10, 20 … (and 0.1, 0.2 …) that is at least `least`."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(power * count for count in (1, 2, 5, 10) if power * count >= least * (1 - 1e-9))
 
 
 def terminal_curves(runs: Sequence[RunCurves]) -> RenderableType:
-    """The panels for a rich console, in its width, and whose letters are whose."""
+    """Return the panels as a rich renderable of the console's width, with a key of letters."""
     return _Terminal(runs)
 
 
@@ -143,7 +143,7 @@ class _Terminal:
 
 
 def _panel_lines(panel: Panel, labels: int, columns: int) -> Iterator[Text]:
-    """A panel's lines: labels of that many cells, an axis, the curves in that many columns, and the updates below."""
+    """Draw a panel: labels of that many cells, an axis, the curves in that many columns, and the updates below."""
     canvas = Canvas(columns, ROWS)
     for place, curve in enumerate(panel.curves):
         dots = [(panel.x.share(update), panel.y.share(figure)) for update, figure in curve.points]
@@ -159,7 +159,7 @@ def _panel_lines(panel: Panel, labels: int, columns: int) -> Iterator[Text]:
 
 
 def _below(marks: dict[int, str], columns: int) -> str:
-    """The labels below their columns, those left out for which there is no room, and what they count."""
+    """Return the labels below their columns, without those that do not fit, and their unit."""
     line, room = "", columns - len(UPDATES) - 1
     for column, label in sorted(marks.items()):
         start = max(0, column - len(label) // 2)
@@ -169,7 +169,7 @@ def _below(marks: dict[int, str], columns: int) -> str:
 
 
 def _letters(runs: Sequence[RunCurves], drawn: Sequence[Panel]) -> Iterator[Text]:
-    """A line for each run that has a curve: its letters and its name."""
+    """Return one line per run that has a curve: its letters and its name."""
     for place, run in enumerate(runs):
         curves = [curve for panel in drawn for curve in panel.curves if curve.run == place]
         words = {curve.letter: f"{curve.letter} {'training' if curve.training else 'validation'}" for curve in curves}
@@ -178,12 +178,12 @@ def _letters(runs: Sequence[RunCurves], drawn: Sequence[Panel]) -> Iterator[Text
 
 
 def svg_curves(runs: Sequence[RunCurves]) -> str:
-    """The panels as an SVG that needs nothing else, in light and dark."""
+    """Return the panels as a self-contained SVG for light and dark backgrounds."""
     return document(draw_curves(runs), f"Learning curves: {', '.join(run.name for run in runs)}")
 
 
 def draw_curves(runs: Sequence[RunCurves]) -> Drawing:
-    """The panels' elements, one below the other, under the runs' names and colours."""
+    """Draw the panels one below the other, under the runs' names and colours."""
     key = legend([run.name for run in runs])
     parts, y = [key.body], key.height + 8
     for panel in panels(runs):
@@ -219,7 +219,7 @@ def _grid(panel: Panel, width: float) -> Iterator[str]:
 
 
 def _key(panel: Panel) -> Iterator[str]:
-    """What the two kinds of lines mean, where a panel has both: in its upper right corner."""
+    """Draw the key to the two line styles in the upper right corner of a panel that has both."""
     kinds = {curve.training for curve in panel.curves}
     if len(kinds) < 2:
         return
@@ -235,7 +235,7 @@ def _key(panel: Panel) -> Iterator[str]:
 
 
 def _line(curve: Curve, places: Sequence[tuple[float, float]], title: str) -> str:
-    """A curve: a thin line of training, or a thick one of validation with a point for each figure."""
+    """Draw a curve: a thin line for training, or a thick one with points for validation."""
     shade = colour(curve.run)
     parts = [*_stroke(places, shade, curve.training)]
     if not curve.training or len(places) == 1:

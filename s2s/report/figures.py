@@ -79,7 +79,7 @@ class Row:
 
 
 def table(comparison: Comparison) -> list[Row]:
-    """The rows of the comparison's table; a row that no system has a figure for is left out."""
+    """Return the rows of the comparison's table, without rows for which no system has a value."""
     systems = comparison.systems
     rows = [
         Row("network", "network", tuple(Cell(system.network) for system in systems)),
@@ -98,14 +98,14 @@ def table(comparison: Comparison) -> list[Row]:
 
 
 def signatures(comparison: Comparison) -> list[str]:
-    """The distinct signatures of all scores and of the test of the differences, in the table's order."""
+    """Return the distinct signatures of all scores and of the significance test, in the table's order."""
     found = [score.signature for system in comparison.systems for score in system.scores.values()]
     found += [system.difference.signature for system in comparison.systems if system.difference]
     return list(dict.fromkeys(found))
 
 
 def headline(comparison: Comparison) -> str | None:
-    """The finding in one sentence, of the best system by BLEU against the first; None where there is none to tell."""
+    """Summarize the best system by BLEU against the first in one sentence; None if there is nothing to say."""
     scored = [system for system in comparison.systems if "bleu" in system.scores]
     if len(scored) < 2:
         return None
@@ -156,7 +156,7 @@ def _row(
     show: Callable[[float], str],
     best: Callable[[list[float]], float] | None = None,
 ) -> Row:
-    """A row of `values`; `best` (max or min) picks among them, unless they are all shown alike."""
+    """Build a row of `values`; `best` (max or min) marks the best unless all look alike."""
     texts = [MISSING if value is None else show(value) for value in values]
     known = [(value, text) for value, text in zip(values, texts, strict=True) if value is not None]
     winner = best([value for value, _ in known]) if best and len({text for _, text in known}) > 1 else None

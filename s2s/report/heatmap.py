@@ -26,7 +26,7 @@ SIDE = 20  # of a square in the SVG, in pixels
 def terminal_heatmap(
     weights: Weights, source_tokens: Sequence[str], target_tokens: Sequence[str], width: int | None = None
 ) -> RenderableType:
-    """A heat-map [T, S] for a rich console: colours where it has them, shaded blocks where not.
+    """Return a heat map [T, S] as a rich renderable: coloured where possible, else shaded blocks.
 
     It takes at most `width` cells (None: what the console gives); columns beyond are left out, and a line says so.
     Raises: ValueError where the weights' shape is not that of the tokens.
@@ -36,7 +36,7 @@ def terminal_heatmap(
 
 
 def svg_heatmap(weights: Weights, source_tokens: Sequence[str], target_tokens: Sequence[str]) -> str:
-    """A heat-map [T, S] as an SVG that needs nothing else, in light and dark.
+    """Return a heat map [T, S] as a self-contained SVG for light and dark backgrounds.
 
     Raises: ValueError where the weights' shape is not that of the tokens.
     """
@@ -44,7 +44,7 @@ def svg_heatmap(weights: Weights, source_tokens: Sequence[str], target_tokens: S
 
 
 def draw_heatmap(weights: Weights, source_tokens: Sequence[str], target_tokens: Sequence[str]) -> Drawing:
-    """The heat-map's elements: source tokens upwards above the columns, target tokens before the rows."""
+    """Draw the heat map: source tokens vertically above the columns, target tokens before the rows."""
     _check(weights, source_tokens, target_tokens)
     sources, targets = _labels(source_tokens), _labels(target_tokens)
     left = 12 + max(map(text_width, targets), default=0)
@@ -104,7 +104,7 @@ class _Terminal:
         yield self._legend(most, columns, coloured, margin)
 
     def _cell(self, room: int) -> tuple[int, bool]:
-        """The width of a column, in cells, and whether the labels stand across (or downwards)."""
+        """Return the width of a column in cells, and whether labels run horizontally."""
         longest = max(map(cell_len, self.sources), default=1)
         if longest <= HORIZONTAL and max(3, longest + 1) * len(self.sources) <= room:
             return max(3, longest + 1), True
@@ -145,7 +145,7 @@ def _shade(share: float, cell: int, coloured: bool) -> Text:
 
 
 def _letters(label: str) -> list[str]:
-    """The characters of a label to write downwards, marks that combine with the one before kept with it."""
+    """Split a label into characters to write downwards, keeping combining marks with their base."""
     letters: list[str] = []
     for character in label:
         if letters and cell_len(character) == 0:
@@ -164,7 +164,7 @@ def _labels(tokens: Sequence[str]) -> list[str]:
 
 
 def _most(weights: Weights) -> float:
-    """The largest weight, and never zero."""
+    """Return the largest value, never zero."""
     return max((weight for row in weights for weight in row if math.isfinite(weight)), default=0) or 1.0
 
 

@@ -14,7 +14,7 @@ from s2s.report.plots import colour, svg_by_length
 
 
 def comparison_page(comparison: Comparison) -> str:
-    """The page of a comparison, as HTML to write to a file in UTF-8."""
+    """Return a comparison as an HTML page, to be written as UTF-8."""
     environment = Environment(
         loader=PackageLoader("s2s.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -35,7 +35,7 @@ def comparison_page(comparison: Comparison) -> str:
 
 
 def _example(comparison: Comparison, example: Example) -> dict[str, object]:
-    """An example as the template wants it: outputs in marked spans, heat-maps as SVG."""
+    """Prepare an example for the template: outputs in marked spans, heat maps as SVG."""
     outputs = [
         (system.name, marked(output, example.reference))
         for system, output in zip(comparison.systems, example.outputs, strict=True)

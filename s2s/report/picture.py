@@ -9,7 +9,7 @@ EDGE = 20.0
 
 
 def svg_picture(comparison: Comparison) -> str:
-    """The picture of a comparison as an SVG that needs nothing else, in light and dark, for a README."""
+    """Return the picture of a comparison as a self-contained SVG for a README."""
     figure = comparison.by_length[0]
     bars = draw_by_length([system.name for system in comparison.systems], figure)
     title = text(f"{figure.figure} by source length · {comparison.task}", EDGE, EDGE + 14, class_="title")
@@ -27,7 +27,7 @@ def svg_picture(comparison: Comparison) -> str:
 
 
 def attended(comparison: Comparison) -> tuple[str, HeatMap] | None:
-    """The first example's heat-map of the last system that has one, with that system's name."""
+    """Return the first example's heat map of the last system that has one, with that system's name."""
     for example in comparison.examples[:1]:
         for system, heatmap in reversed(list(zip(comparison.systems, example.heatmaps, strict=False))):
             if heatmap:

@@ -11,18 +11,18 @@ WIDTH, HEIGHT = 760.0, 250.0  # of the plot with its labels, and of its bars alo
 
 
 def bar(value: float, most: float, width: int) -> str:
-    """A bar of `value` on a scale from 0 to `most`, at most `width` characters, to an eighth of one."""
+    """Return a bar of `value` on a scale from 0 to `most`, at most `width` characters, in eighths."""
     eighths = round(8 * width * min(max(value / most, 0), 1)) if most > 0 and math.isfinite(value) else 0
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
 
 
 def svg_by_length(names: Sequence[str], figure: ByLength) -> str:
-    """A figure by source length as an SVG that needs nothing else, in light and dark: bars for each bucket."""
+    """Return scores by source length as a self-contained SVG: a group of bars per bucket."""
     return document(draw_by_length(names, figure), f"{figure.figure} by source length: {', '.join(names)}")
 
 
 def draw_by_length(names: Sequence[str], figure: ByLength) -> Drawing:
-    """The plot's elements: legend, scale, bars, and below each group its lengths and number of sentences."""
+    """Draw the plot: legend, scale, bars, and below each group its lengths and number of sentences."""
     key = legend(names)
     left, top = 48.0, key.height + 26
     scale = _scale(figure.buckets)
@@ -38,7 +38,7 @@ def draw_by_length(names: Sequence[str], figure: ByLength) -> Drawing:
 
 
 def colour(series: int) -> str:
-    """The colour of the system at this place, as CSS; the ninth has the first's again."""
+    """Return the colour of the system at this position as CSS; colours repeat after eight."""
     return f"var(--series-{series % len(LIGHT)})"
 
 
@@ -56,7 +56,7 @@ def legend(names: Sequence[str]) -> Drawing:
 
 
 def _scale(buckets: Sequence[Bucket]) -> int:
-    """The top of the axis: the next multiple of 20 (of 10 below 50)."""
+    """Return the top of the axis: the next multiple of 20 (of 10 below 50)."""
     most = max((value for bucket in buckets for value in bucket.values), default=100)
     step = 20 if most > 50 else 10
     return max(step, step * math.ceil(most / step - 1e-9))

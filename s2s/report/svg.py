@@ -45,27 +45,27 @@ def element(tag: str, content: str = "", **attributes: str | float) -> str:
 
 
 def text(content: str, x: float, y: float, **attributes: str | float) -> str:
-    """A text element at a baseline point, in pixels; `content` is any text."""
+    """Return a text element at a baseline point, in pixels; `content` is any text."""
     return element("text", escape(printable(content)), x=x, y=y, **attributes)
 
 
 def tooltip(content: str) -> str:
-    """A title element: what the browser shows of a shape under the pointer."""
+    """Return a title element, which browsers show as a tooltip."""
     return element("title", escape(printable(content)))
 
 
 def moved(drawing: Drawing, x: float, y: float) -> str:
-    """A drawing's elements with its upper left corner at (x, y)."""
+    """Return a drawing's elements with its upper left corner at (x, y)."""
     return element("g", drawing.body, transform=f"translate({_value(x)} {_value(y)})")
 
 
 def text_width(content: str) -> float:
-    """The width that text of 12 pixels will need at most, roughly: in pixels."""
+    """Estimate the maximum width of 12-pixel text, in pixels."""
     return CHARACTER * cell_len(content)
 
 
 def document(drawing: Drawing, label: str) -> str:
-    """A whole SVG: its own style and paper, readable in light and dark; `label` is for those who cannot see it."""
+    """Return a complete SVG with style and background for light and dark; `label` is its accessible name."""
     width, height = _value(drawing.width), _value(drawing.height)
     paper = element("rect", width=width, height=height, rx=8, class_="paper")
     return element(

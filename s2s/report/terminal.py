@@ -128,7 +128,7 @@ def _figures(comparison: Comparison, figure: ByLength) -> Table:
 
 
 def _packed(rows: Sequence[Row], room: int) -> Iterator[list[Row]]:
-    """The rows in groups whose columns, turned, need at most `room` cells (or one row, where that is too wide)."""
+    """Yield the rows in groups whose transposed columns need at most `room` cells (or one row that is too wide)."""
     group: list[Row] = []
     for row in rows:
         if group and sum(map(_needed, [*group, row])) > room:
@@ -167,7 +167,7 @@ def _turned(comparison: Comparison, rows: Sequence[Row], name: int) -> Table:
 
 
 def _name(system: System, width: int, style: str = "") -> Text:
-    """A system's name, broken after its marks of punctuation where it is wider than `width`, else anywhere."""
+    """Break a system's name after punctuation if it is wider than `width`, else anywhere."""
     lines = [""]
     for part in re.findall(r".+?[-._/:]+|.+", printable(system.name)):
         for token in _tokens(part, width):
@@ -187,7 +187,7 @@ def _grid(gap: int = GAP) -> Table:
 
 
 def _figure(cell: Cell, width: int) -> Text:
-    """A figure with its note beside it, or below where `width` is too small for both."""
+    """Return a value with its note beside it, or below if `width` is too small for both."""
     value, note = _value(cell), _note(cell)
     if not note:
         return value
@@ -217,7 +217,7 @@ def _example(comparison: Comparison, example: Example, plain: bool) -> Table:
 
 
 def _marked(output: str, reference: str, plain: bool) -> Text:
-    """An output; what differs from the reference is red, or in ‹ › where there are no colours; ‹…› where words lack."""
+    """Mark what differs from the reference in red, or in ‹ › without colours; ‹…› marks missing words."""
     text = Text()
     for span in marked(printable(output), printable(reference)):
         if span.kind == "missing":

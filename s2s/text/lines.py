@@ -25,7 +25,7 @@ Texts = tuple[str, str]  # source and target
 
 
 def decode_line(line: bytes, where: str, on_invalid: Literal["refuse", "replace"]) -> str:
-    """The text of a line; `replace` puts U+FFFD for bytes that are not UTF-8.
+    """Decode a line; `replace` substitutes U+FFFD for invalid UTF-8.
 
     Raises: DataError naming `where` (`file:line`) and the first bad byte, unless they are replaced.
     """
@@ -40,19 +40,19 @@ def decode_line(line: bytes, where: str, on_invalid: Literal["refuse", "replace"
 
 
 def normalize(text: str, form: Literal["nfc", "nfkc", "none"]) -> str:
-    """The text in a Unicode normal form."""
+    """Apply a Unicode normal form."""
     if form == "none":
         return text
     return unicodedata.normalize("NFC" if form == "nfc" else "NFKC", text)
 
 
 def single_line(text: str) -> str:
-    r"""The text with each line break (`\n`, `\r`, `\r\n`) as a space; U+2028 and friends stay."""
+    r"""Replace each line break (`\n`, `\r`, `\r\n`) by a space; keep U+2028 and other separators."""
     return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ")
 
 
 def read_ahead(file: BinaryIO, window: int, name: str) -> Iterator[list[bytes]]:
-    """The lines of a file in groups of `window`, fewer where they have more than GROUP bytes together, or at the end.
+    """Yield the lines of a file in groups of `window`, fewer if they exceed GROUP bytes, or at the end.
 
     Of a pipe or terminal, a group is smaller too where the input pauses, and an empty one follows: who waits for an
     answer gets it. Files that can be sought never pause, so that their groups are the same each time.
@@ -116,7 +116,7 @@ class _Pipe:
 
 
 def tsv_texts(line: bytes, columns: tuple[int, int], where: str) -> Texts | None:
-    """The source and target of a row of tab-separated values, in the columns of these numbers, from 1.
+    """Return source and target from the given columns (from 1) of a tab-separated row.
 
     None for an empty line. Raises: DataError naming `where`.
     """
@@ -130,7 +130,7 @@ def tsv_texts(line: bytes, columns: tuple[int, int], where: str) -> Texts | None
 
 
 def json_texts(line: bytes, keys: tuple[str, str], where: str) -> Texts | None:
-    """The source and target under these keys of a JSON object; `translation.de` is `de` of the object `translation`.
+    """Return source and target under these keys of a JSON object; `translation.de` is `de` of the object `translation`.
 
     Line breaks in them become spaces. None for a line of white space. Raises: DataError naming `where`.
     """

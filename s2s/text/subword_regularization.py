@@ -30,7 +30,7 @@ class SubwordSampler:
         self._remembered = lru_cache(REMEMBERED)(self._segmentations)
 
     def sample(self, texts: Sequence[str], seed: int) -> list[list[int]]:
-        """The tokens of each text, without BOS and EOS."""
+        """Sample a segmentation of each text, without BOS and EOS."""
         words = [WORD.findall(text) for text in texts]
         draws = iter(np.random.default_rng(seed).random(sum(map(len, words))))
         return [[token for word in row for token in self._drawn(word, next(draws))] for row in words]

@@ -70,17 +70,17 @@ class Tokenizer:
         self._makeshift = {UNK, *(token for token in range(self.size) if self._processor.is_byte(token))}
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """The tokens of each text, without BOS and EOS. The texts are normalised by who calls."""
+        """Return the token ids of each text, without BOS and EOS. Callers normalize the texts."""
         return self._processor.encode(list(texts), num_threads=1)
 
     def sampler(self, alpha: float) -> "SubwordSampler":
-        """What draws segmentations at random; of a unigram model alone."""
+        """Return a sampler of segmentations; unigram models only."""
         from s2s.text.subword_regularization import SubwordSampler
 
         return SubwordSampler(self._processor, alpha)
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """The text of each row of tokens; PAD, BOS and EOS are left out, UNK becomes `⁇`."""
+        """Decode each row of token ids; PAD, BOS and EOS are left out, UNK becomes `⁇`."""
         rows = [list(row) for row in ids]
         return self._processor.decode(rows, num_threads=1) if rows else []  # of no rows it makes one text
 
@@ -89,12 +89,12 @@ class Tokenizer:
         return sum(token in self._makeshift for token in ids)
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
-        """The tokens as they are written, `▁` standing for a space."""
+        """Return the tokens as strings; `▁` stands for a space."""
         return [self._tokens[token] for token in ids]
 
 
 def train_tokenizer(texts: Iterable[str], options: "TokenizerOptions") -> bytes:
-    """The model of a tokenizer trained from texts: the same bytes for the same texts and options.
+    """Train a tokenizer and return its serialized model: the same bytes for the same texts and options.
 
     SentencePiece cannot be interrupted, so it works in a child process, which dies with this one.
     Raises: UsageError where the text gives fewer tokens than wanted or needs more, DataError where there is no text,
@@ -156,7 +156,7 @@ def _feed(pipe: IO[bytes], texts: Iterable[str]) -> None:
 
 
 def _refusal(message: str, options: "TokenizerOptions") -> S2SError:
-    """What SentencePiece's message means."""
+    """Translate SentencePiece's message into an error."""
     if found := re.search(r"Vocabulary size too high .* <= (\d+)", message):
         return _wrong_size(int(found[1]), options, "the text gives at most {} tokens")
     if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
@@ -182,7 +182,7 @@ def _failure(code: int, log: str) -> S2SError:
 
 
 def train_in_child(options: dict[str, Any]) -> None:
-    """The child's part of `train_tokenizer`: texts from standard input, the model to standard output."""
+    """Run the child's part of `train_tokenizer`: texts from standard input, the model to standard output."""
     from sentencepiece import SentencePieceTrainer
 
     _die_with_parent()

@@ -60,7 +60,7 @@ def inspect(
     values: SetValues = None,
     as_json: AsJson = False,
 ) -> None:
-    """What a corpus holds: pairs kept and dropped and why, lengths, test sentences that stand in training.
+    """Show a corpus: pairs kept, pairs dropped and why, lengths, test sentences that also occur in training.
 
     The corpus's files are checked against their sums. The corpus of a recipe is prepared where it is not there yet.
 
@@ -98,7 +98,7 @@ def _opened(corpus: str, values: list[str]) -> "Corpus":
 
 
 def _lengths_table(splits: dict[str, Any]) -> "Table":
-    """A row for each side of each split: pairs, and lengths in tokens and characters."""
+    """Build a table of pairs and lengths in tokens and characters, one row per side and split."""
     from rich import box
     from rich.table import Table
 
@@ -117,7 +117,7 @@ def _lengths_table(splits: dict[str, Any]) -> "Table":
 
 
 def _show_dropped(name: str, split: dict[str, Any]) -> None:
-    """What was held out, dropped and why, with the first lines of each."""
+    """Return the lines that say what was held out or dropped and why, with examples."""
     out.print(f"{name}: {split['read']:,} pairs read, {split['kept']:,} kept", soft_wrap=True)
     for other, count in split.get("held_out", {}).items():
         if count:

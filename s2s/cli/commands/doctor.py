@@ -83,7 +83,7 @@ def _check_packages(findings: Findings) -> None:
 
 
 def _devices(findings: Findings) -> list[dict[str, Any]]:
-    """The devices torch can use, with what `auto` chooses on each."""
+    """List the devices torch can use, and the precision `auto` chooses on each."""
     from s2s.devices.runtime import usable_threads
     from s2s.devices.select import available_devices, choose_precision, device_named
 
@@ -107,7 +107,7 @@ def _devices(findings: Findings) -> list[dict[str, Any]]:
 
 
 def _graphics(device: str) -> dict[str, Any]:
-    """A GPU's name and memory in bytes; nothing of a processor."""
+    """Return a GPU's name and memory in bytes; nothing for the CPU."""
     if device == "cpu":
         return {}
     import torch
@@ -146,7 +146,7 @@ def _directories(findings: Findings) -> dict[str, dict[str, Any]]:
 
 
 def _directory(path: Path, variable: str, findings: Findings) -> dict[str, Any]:
-    """A directory: what it holds, and whether it can be written, or else, before it exists, the nearest one above."""
+    """Check that a directory, or its nearest existing parent, is writable."""
     import shutil
     import tempfile
 
@@ -194,7 +194,7 @@ def _size(count: float) -> str:
 
 
 def _show(report: dict[str, Any]) -> None:
-    """The report as text."""
+    """Format the report as text."""
     machine, memory = report["machine"], report["memory"]
     features = ", ".join(machine["features"]) or "none of those looked for"
     _line("versions", "  ".join(f"{name} {version}" for name, version in report["versions"].items()))

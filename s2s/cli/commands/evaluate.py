@@ -64,7 +64,7 @@ def evaluate(
 
 
 def _print_scores(found: "Evaluation", perplexity: float | None, how: str, json_of: str | None) -> None:
-    """The scores, each with its signature; as JSON where they are those of a model `json_of`."""
+    """Format the scores, each with its signature; as JSON if `json_of` names the model."""
     scores = {name: {"value": score.value, "signature": score.signature} for name, score in found.scores.items()}
     if json_of:
         print_json({"model": json_of, "decoding": how, "scores": scores, "perplexity": perplexity})

@@ -18,7 +18,7 @@ def explain(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """What the keys of a recipe mean: the values each takes, its default, and what it is for.
+    """Describe the keys of a recipe: allowed values, default and meaning.
 
     The tables model.encoder and model.decoder have other keys in each family of networks.
 
@@ -41,7 +41,7 @@ def explain(
 
 
 def _show(keys: "list[Key]") -> None:
-    """The keys under the titles of their tables."""
+    """Group the keys by the table they belong to."""
     from textwrap import fill
 
     from rich.text import Text
@@ -64,7 +64,7 @@ def _show(keys: "list[Key]") -> None:
 
 
 def _default(key: "Key") -> str:
-    """A key's default as TOML writes it."""
+    """Format a key's default as TOML."""
     import json
 
     if key.required:

@@ -68,7 +68,7 @@ def init(
 
 
 def _measured(source: Path, target: Path, on_invalid: Literal["refuse", "drop"]) -> "Measured":
-    """The two files' measures; where they are refused, with a hint that names this command's flag."""
+    """Measure the two files; a refusal carries a hint that names this command's flag."""
     from s2s.data.recipe_template import measure
     from s2s.errors import DataError
 
@@ -80,7 +80,7 @@ def _measured(source: Path, target: Path, on_invalid: Literal["refuse", "drop"])
 
 
 def guess_languages(source: str, target: str) -> tuple[str, str]:
-    """The languages in two files' names: `train.de.gz`, `train.en.gz` -> `de`, `en`; empty where there are none.
+    """Guess the languages from file names: `train.de.gz`, `train.en.gz` -> `de`, `en`; empty if unknown.
 
     They are the last parts of the names that differ and are codes of languages.
     """
@@ -93,7 +93,7 @@ def guess_languages(source: str, target: str) -> tuple[str, str]:
 
 
 def model_name(source: str, target: str, languages: tuple[str, str]) -> str:
-    """A model's name from what the files' names begin with alike: `train.de`, `train.en` -> `train-de-en`."""
+    """Suggest a model name from the files' common prefix: `train.de`, `train.en` -> `train-de-en`."""
     from itertools import takewhile
 
     from s2s.recipe.recipe import is_name
@@ -120,7 +120,7 @@ def _checked(name: str) -> str:
 
 
 def _as_seen_from(recipe: Path, file: Path) -> str:
-    """A file's name for the recipe: relative where it lies in the recipe's directory, so both can move; else absolute.
+    """Return a file name for the recipe: relative inside the recipe's directory, so that both can move, else absolute.
 
     Raises: UsageError where the name is not UTF-8, which TOML cannot hold.
     """

@@ -24,7 +24,7 @@ NUMBERS = {"parameters", "pid"}  # columns that are set flush right
 
 @app.command("list")
 def list_models(as_json: AsJson = False) -> None:
-    """The models of the registry: of each its newest version, what it is and what it scores.
+    """List the models in the registry, each with its newest version and scores.
 
     Ends with exit code 4 where a version is damaged, after showing the others.
 
@@ -55,7 +55,7 @@ def list_models(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(model: ModelReference, as_json: AsJson = False) -> None:
-    """The card of a model: what it is, what it was made of and how, what it scores and how that was measured.
+    """Show a model's card: lineage, sizes, training, scores and how they were measured.
 
     Examples:
         s2s models show numbers-attention
@@ -176,7 +176,7 @@ def ps(as_json: AsJson = False) -> None:
 
 
 def _listed(version: "Version", aliases: dict[str, int]) -> dict[str, Any]:
-    """A model in short, as JSON."""
+    """Summarize a model as JSON."""
     card = version.card
     return {
         "model": version.name,
@@ -224,7 +224,7 @@ def _measured(score: "ScoreRecord") -> str:
 
 
 def _described(version: "Version") -> list[tuple[str, str]]:
-    """The lines of a card but for its scores: a label and a text, empty where nothing is known."""
+    """Return the lines of a card without its scores, as labels and texts; a text is empty if unknown."""
     from s2s.report.figures import duration
 
     card, training = version.card, version.card.training

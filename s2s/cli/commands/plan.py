@@ -27,7 +27,7 @@ def plan(
     values: SetValues = None,
     as_json: AsJson = False,
 ) -> None:
-    """What a recipe's network is: its parts, the memory it needs, and its FLOPs. Neither data nor training is needed.
+    """Plan a recipe's model: its parts, memory and FLOPs. Needs neither data nor training.
 
     Exact are parameters, weights, gradients, AdamW's moments, what a decoder keeps between two steps, and the FLOPs,
     those of matrix products. Training in bf16 keeps weights in fp32.
@@ -49,7 +49,7 @@ def plan(
 
 
 def _as_json(recipe: "Recipe", figures: "Plan") -> dict[str, Any]:
-    """The figures, memory in bytes."""
+    """Return the figures, memory in bytes."""
     from dataclasses import asdict
 
     words = {"name": recipe.name, "architecture": recipe.model.describe(), "vocab_size": recipe.tokenizer.vocab_size}
@@ -57,7 +57,7 @@ def _as_json(recipe: "Recipe", figures: "Plan") -> dict[str, Any]:
 
 
 def _show(recipe: "Recipe", figures: "Plan") -> None:
-    """The figures as tables."""
+    """Format the figures as tables."""
     out.print(f"{recipe.name}: {recipe.model.describe()}\n", style="bold", soft_wrap=True)
     rows = [(part.name, [f"{part.parameters:,}"]) for part in figures.parts]
     _table("part", ["parameters"], [*rows, ("all", [f"{figures.parameters:,}"])])
@@ -95,7 +95,7 @@ def _megabytes(count: int) -> str:
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> None:
-    """A table of figures with its title above the labels, and an empty line."""
+    """Build a table of figures under a title, followed by an empty line."""
     from rich.table import Table
     from rich.text import Text
 

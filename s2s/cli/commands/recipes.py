@@ -14,7 +14,7 @@ app = typer.Typer(help="The recipes that come with s2s, to train as they are or 
 
 @app.command("list")
 def list_recipes(as_json: AsJson = False) -> None:
-    """The recipes that come with s2s, and what each shows.
+    """List the built-in recipes and what each shows.
 
     Examples:
         s2s recipes list
@@ -38,7 +38,7 @@ def show(
     values: SetValues = None,
     as_json: AsJson = False,
 ) -> None:
-    """A recipe as TOML, with what it extends and every default filled in.
+    """Print a recipe as TOML, with everything it extends and every default filled in.
 
     Examples:
         s2s recipes show numbers/attention
@@ -82,7 +82,7 @@ def copy(
 
 
 def _copies(recipe: str, destination: Path) -> dict[Path, bytes]:
-    """What a copy writes: each file and its content, the recipe itself first."""
+    """Return the files that a copy writes, with their content, the recipe itself first."""
     from s2s.errors import UsageError, wrap_os_errors
     from s2s.recipe.load import builtin_recipes, find_recipe, recipe_files
 

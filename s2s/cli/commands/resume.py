@@ -15,8 +15,8 @@ def resume(
         typer.Option(
             "--allow",
             metavar="NAME",
-            help="Go on although this has changed: a key of recipe.toml in the run's directory (training.lr), a table of "
-            "keys, corpus, tokenizer, processes; may be given several times.",
+            help="Accept a change: a key or table of the run's recipe.toml (training.lr), corpus, tokenizer, processes "
+            "(repeatable).",
         ),
     ] = None,
     wait: Wait = False,

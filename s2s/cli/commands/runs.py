@@ -25,7 +25,7 @@ NUMBERS = {"updates", "size"}  # columns that are set flush right
 
 @app.command("list")
 def list_runs(as_json: AsJson = False) -> None:
-    """The runs, in the order in which they began: how far each came, and its best validation.
+    """List the runs, oldest first: progress and best validation.
 
     Ends with exit code 4 where a run's directory is damaged or half-made, after showing the others.
 
@@ -58,7 +58,7 @@ def list_runs(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(run: RunName, as_json: AsJson = False) -> None:
-    """What a run is, how far it came, what was measured last and at its best, and where its files are.
+    """Show a run: progress, latest and best metrics, and where its files are.
 
     Examples:
         s2s runs show numbers-attention-1a2b3c4d
@@ -118,7 +118,7 @@ def rm(
         bool, typer.Option("--force", help="Remove it although it is not finished, or is damaged.")
     ] = False,
 ) -> None:
-    """Remove a run's directory: its checkpoints, log and figures. The model that it has published stays in the registry.
+    """Remove a run's directory: checkpoints, log and metrics. Its published model stays in the registry.
 
     Examples:
         s2s runs rm numbers-bottleneck-5e6f7a8b
@@ -132,7 +132,7 @@ def rm(
 
 
 def _print_runs(rows: Sequence[Sequence[str]]) -> None:
-    """A table; in a terminal that is too narrow for it three lines for each run, so that its name stays whole."""
+    """Print a table; on a terminal that is too narrow, print three lines per run, so that its name stays whole."""
     needed = sum(max(map(len, column)) + 2 for column in zip(COLUMNS, *rows, strict=True))
     if not out.is_terminal or needed <= out.width:
         print_table(COLUMNS, rows, NUMBERS)
@@ -144,7 +144,7 @@ def _print_runs(rows: Sequence[Sequence[str]]) -> None:
 
 
 def _curves(names: Sequence[str]) -> list["RunCurves"]:
-    """What runs have recorded, those left out, with a warning, that have nothing to draw yet.
+    """Read the curves of runs; warn about and leave out those that have nothing to draw yet.
 
     Raises: UsageError where none has.
     """

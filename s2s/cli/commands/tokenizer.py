@@ -60,7 +60,7 @@ def train(
 
 @app.command()
 def encode(model: Model, file: Input = "-", ids: Ids = False) -> None:
-    """The tokens of each line, separated by spaces.
+    """Split each line into tokens, separated by spaces.
 
     Text is normalised as the model in the registry was trained (NFC where MODEL is a file).
 
@@ -81,7 +81,7 @@ def encode(model: Model, file: Input = "-", ids: Ids = False) -> None:
 
 @app.command()
 def decode(model: Model, file: Input = "-", ids: Ids = False) -> None:
-    """The text of lines of tokens, as `encode` writes them.
+    """Join lines of tokens, as `encode` writes them, into text.
 
     Examples:
         echo einundzwanzig | s2s tokenizer encode numbers-attention | s2s tokenizer decode numbers-attention
@@ -115,7 +115,7 @@ def _convert(name: str, convert: Callable[[list[str], list[str]], list[str]]) ->
 
 
 def _texts(name: str, form: Form) -> Iterator[str]:
-    """The lines of a file, normalised."""
+    """Yield the normalized lines of a file."""
     from s2s.io.inputs import open_input, read_lines
     from s2s.text.lines import decode_line, normalize
 
@@ -125,7 +125,7 @@ def _texts(name: str, form: Form) -> Iterator[str]:
 
 
 def _tokenizer(model: str) -> tuple["Tokenizer", Form]:
-    """The tokenizer of a file or of a model in the registry, and the normalisation it expects."""
+    """Load a tokenizer from a file or a model in the registry, with the normalization it expects."""
     from s2s.errors import wrap_os_errors
     from s2s.text.tokenizer import Tokenizer
 
@@ -152,7 +152,7 @@ def _numbers(tokenizer: "Tokenizer") -> dict[str, int]:
 
 
 def _ids(line: str, known: dict[str, int], where: str) -> list[int]:
-    """The ids of a line of tokens. Raises DataError for one that the tokenizer does not have."""
+    """Return the ids of a line of tokens. Raises DataError for an unknown token."""
     from s2s.errors import DataError
 
     found = []

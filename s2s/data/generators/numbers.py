@@ -33,7 +33,7 @@ Texts = tuple[str, str]  # German and English
 
 
 def numbers_pairs(options: GeneratorOptions) -> dict[str, list[Texts]]:
-    """The pairs of `train`, `validation` and `test`: no sentence twice, and none in two splits.
+    """Return the pairs of `train`, `validation` and `test`: no sentence twice, and none in two splits.
 
     There are more than 10¹² sentences even of one item, so the search for a new one always ends.
     """
@@ -76,7 +76,7 @@ def _number(random: Random) -> Texts:
 
 
 def _logarithmic(random: Random) -> int:
-    """A number from 1 to LARGEST with a probability in proportion to 1/number, by rejection within its power of two."""
+    """Format a date in German and English (CLDR `d. MMMM y`, `MMMM d, y`), optionally with its weekday."""
     while True:
         power = 1 << random.randrange(LARGEST.bit_length())
         number = power + random.randrange(power)
@@ -85,7 +85,7 @@ def _logarithmic(random: Random) -> int:
 
 
 def german_number(number: int) -> str:
-    """`number` (1 to 10¹²) in words: `eine Million zweihunderttausenddrei`."""
+    """Spell out `number` (1 to 10¹²): `eine Million zweihunderttausenddrei`."""
     words = []
     for size, one, many in GERMAN_SCALES:
         count, number = divmod(number, size)
@@ -100,7 +100,7 @@ def german_number(number: int) -> str:
 
 
 def english_number(number: int) -> str:
-    """`number` (1 to 10¹²) in words: `one million, two hundred thousand and three`."""
+    """Spell out `number` (1 to 10¹²): `one million, two hundred thousand and three`."""
     words = []
     for size, scale in ENGLISH_SCALES:
         count, number = divmod(number, size)
@@ -126,7 +126,7 @@ def _date(random: Random) -> Texts:
 
 
 def date_texts(date: datetime.date, *, weekday: bool) -> Texts:
-    """A date in German and English, as the CLDR's patterns `d. MMMM y` and `MMMM d, y` say, its weekday before it."""
+    """Format a date in German and English, optionally with its weekday (CLDR `d. MMMM y`, `MMMM d, y`)."""
     (german_months, german_days), (english_months, english_days) = _names("de"), _names("en")
     german = f"{date.day}. {german_months[date.month]} {date.year}"
     english = f"{english_months[date.month]} {date.day}, {date.year}"

@@ -21,7 +21,7 @@ Texts = tuple[str, str]  # source and target
 
 
 def recall_pairs(options: GeneratorOptions) -> dict[str, list[Texts]]:
-    """The pairs of `train`, `validation` and `test`: no source twice, and none in two splits.
+    """Return the pairs of `train`, `validation` and `test`: no source twice, and none in two splits.
 
     Training and validation have `min_items` to `max_items` key–value pairs, n with a probability in proportion to
     1 / (n · (n + 1)): sources of 100 to 200 tokens are in sum as long as those of 200 to 400, so that most batches are
@@ -37,7 +37,7 @@ def recall_pairs(options: GeneratorOptions) -> dict[str, list[Texts]]:
 
 
 def items_of(tokens: int) -> int:
-    """The most key–value pairs of a source of up to `tokens` tokens, separator and asked keys included."""
+    """Return how many key–value pairs fit a source of up to `tokens` tokens, with separator and queried keys."""
     many = (tokens - 1 - ASKED) // 2
     return many if many >= ASKED else (tokens - 1) // 3
 
@@ -57,7 +57,7 @@ def _items(random: Random, options: GeneratorOptions) -> int:
 
 
 def _new(random: Random, items: int, seen: set[str]) -> Texts:
-    """A sentence whose source is not among the seen."""
+    """Draw a sentence whose source was not seen before."""
     while True:
         source, target = _sentence(random, items)
         if source not in seen:

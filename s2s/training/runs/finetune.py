@@ -13,7 +13,7 @@ from s2s.registry.version import Version
 
 
 def inherit(recipe: Recipe, parent: Version) -> Recipe:
-    """The recipe with the parent's tokenizer and normalisation, and with its network where the recipe gives none.
+    """Return the recipe with the parent's tokenizer and normalization, and its model unless the recipe sets one.
 
     Raises: UsageError with the difference in words where the recipe asks for another tokenizer.
     """
@@ -49,7 +49,7 @@ def load_parent(network: EncoderDecoder, parent: Version) -> None:
 
 
 def parent_of(reference: str) -> Version:
-    """The version that training is to begin from, looked up once more. Raises ArtefactError where it is gone."""
+    """Return the version that training starts from. Raises ArtefactError if it is gone."""
     from s2s.registry.store import Registry
 
     try:

@@ -80,7 +80,7 @@ class Here:
         return cls(world, wait)
 
     def corpus(self, recipe: Recipe, tokenizer: bytes | None) -> Corpus:
-        """The recipe's corpus, prepared by the first process."""
+        """Return the recipe's corpus, prepared by the main process."""
 
         def prepared() -> Corpus:
             return prepare_corpus(recipe.data, recipe.tokenizer, tokenizer_model=tokenizer)
@@ -91,7 +91,7 @@ class Here:
 
     @contextlib.contextmanager
     def leased(self, device: str, command: str) -> Iterator[str]:
-        """The device of this process: of several, each has a GPU of its own, or a share of the processors."""
+        """Lease this process's device: with several processes, a GPU each, or a share of the CPU."""
         if self.world.size > 1:
             gpus = [name for name in available_devices() if name != "cpu"]
             device = f"cuda:{self.world.local_rank}" if gpus and device != "cpu" else "cpu"
@@ -103,8 +103,10 @@ class Here:
 
 
 def run_key(recipe: Recipe, corpus: Corpus, parent: Version | None = None, changes: Sequence[str] | None = None) -> str:
-    """What makes two runs the same: recipe (its data by their contents), corpus, the weights that training begins
-    from, version of the training code, what was changed on the way.
+    """Return the digest that identifies a run.
+
+    It covers the recipe (its data by content), the corpus, the initial weights, the version of the training code and
+    changes made on the way.
     """
     values = recipe.as_dict()
     del values["data"], values["description"]
@@ -114,7 +116,7 @@ def run_key(recipe: Recipe, corpus: Corpus, parent: Version | None = None, chang
 
 
 def published_with(registry: Registry, name: str, key: str) -> Version | None:
-    """The newest version of a model that was trained under that key."""
+    """Return the newest version of a model that was trained under that key."""
     if name not in registry.names():
         return None
     return next((version for version in reversed(registry.versions(name)) if version.card.training.key == key), None)
@@ -184,7 +186,7 @@ def resume(
 
 
 def _there(name: str, key: str, resume_unfinished: bool) -> Version | Path | None:
-    """What is there of a key: the published version, or the directory of a run that is to be gone on with.
+    """Return what exists under a key: the published version, or the directory of an unfinished run.
 
     Raises: ResourceError where a run is not finished and not to be gone on with.
     """
@@ -217,7 +219,7 @@ def _go_on(directory: Path, recipe: Recipe, corpus: Corpus, here: Here, allowed:
 def _begin(
     recipe: Recipe, corpus: Corpus, key: str, device: str, here: Here, parent: Version | None, deterministic: bool
 ) -> Path:
-    """Make a new run's directory, with what is frozen for its whole life; nothing where the recipe cannot be trained."""
+    """Create a run's directory with everything that stays fixed; create nothing if the recipe cannot be trained."""
     base, count = f"{recipe.name}-{key[:8]}", 1
     while (directory := runs_directory() / (base if count == 1 else f"{base}-{count}")).exists():
         count += 1
@@ -293,7 +295,7 @@ def _carry_out(directory: Path, recipe: Recipe, corpus: Corpus, here: Here) -> V
 
 
 def _network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> EncoderDecoder:
-    """The network before its first update: drawn from the seed, or the parent's."""
+    """Build the network before its first update: initialized from the seed, or from the parent."""
     torch.set_num_threads(record.threads)
     if record.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without which cuBLAS may add up in any order
@@ -309,7 +311,7 @@ def _network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> EncoderDecode
 
 
 def _trained(trainer: Trainer, directory: Path, progress: TrainingLog) -> TrainState:
-    """The position at the end. What ends the training before says how to go on with it."""
+    """Train and return the final state. An interruption says how to resume."""
     again = f"s2s resume {directory.name} goes on from"
     try:
         return trainer.run()

@@ -126,7 +126,7 @@ def _planned(train: Split, recipe: Recipe) -> list[Rows]:
 
 
 def _worst(train: Split, planned: list[Rows], tokens: int) -> list[Rows]:
-    """The longest sentences, as many as a batch may hold, and the fullest batch of an epoch."""
+    """Return the batches to test: as many of the longest sentences as fit, and the fullest batch of an epoch."""
     longest = np.maximum(train.source_lengths, train.target_lengths) + 1
     order = np.argsort(-longest, kind="stable")
     return [

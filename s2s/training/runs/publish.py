@@ -59,7 +59,7 @@ def publish(
 
 
 def _published_before(record: RunRecord, weights: bytes) -> Version | None:
-    """The version that this run had published already when it was killed before noting it."""
+    """Return the version that this run published before it was killed, if it did."""
     registry, stored = Registry.default(), StoredFile.of(weights)
     if record.name not in registry.names():
         return None
@@ -71,7 +71,7 @@ def _published_before(record: RunRecord, weights: bytes) -> Version | None:
 
 
 def portable(recipe: Recipe) -> Recipe:
-    """The recipe without the directory its data lay in."""
+    """Return the recipe without its data directory."""
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": ""})})
 
 
@@ -112,7 +112,7 @@ def _card(
     network: EncoderDecoder,
     training: TrainingRecord,
 ) -> Card:
-    """The card, with the scores of the test."""
+    """Build the card, with the test scores."""
     recipe, test = translator.recipe, corpus.split("test")
     sources, references = test.texts(range(len(test)))
     evaluation = evaluate(translator, sources, references)

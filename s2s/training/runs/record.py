@@ -1,6 +1,6 @@
-"""Runs as their directories show them: what was frozen when they began, how far they came, what was measured on the way.
+"""Runs as their directories record them: fixed settings, progress and metrics.
 
-Free of torch, so that looking at a run costs nothing and disturbs nobody who trains.
+This module does not import torch, so that looking at a run is cheap and does not disturb training.
 """
 
 import json
@@ -124,7 +124,7 @@ class Run:
         return [int(path.name) for path in complete_checkpoints(self.directory / CHECKPOINTS) if path.name.isdigit()]
 
     def recipe(self) -> Recipe:
-        """The resolved recipe. Raises ArtefactError where it is damaged or not there."""
+        """Return the resolved recipe. Raises ArtefactError if it is damaged or missing."""
         try:
             return load_recipe(str(self.directory / RECIPE))
         except UsageError as error:
@@ -137,7 +137,7 @@ def runs_directory() -> Path:
 
 
 def run_directories() -> list[Path]:
-    """The directories there, by name: of runs, of damaged ones, and of what was never completed."""
+    """List the directories by name: runs, damaged ones, and incomplete ones."""
     if not runs_directory().exists():
         return []
     with wrap_os_errors(runs_directory(), "read"):
@@ -145,7 +145,7 @@ def run_directories() -> list[Path]:
 
 
 def unfinished_run(name: str, key: str) -> Path | None:
-    """The newest directory of a run under that key that has published nothing."""
+    """Return the newest directory of an unpublished run under that key."""
     directories = sorted(runs_directory().glob(f"{name}-{key[:8]}*/{RECORD}"), key=lambda path: path.stat().st_mtime)
     for directory in (path.parent for path in reversed(directories)):
         record = RunRecord.read(directory)
@@ -155,7 +155,7 @@ def unfinished_run(name: str, key: str) -> Path | None:
 
 
 def find_run(name: str) -> Path:
-    """The directory of a run, by its name or path. Raises UsageError with the nearest names."""
+    """Return the directory of a run by name or path. Raises UsageError with the nearest names."""
     known = sorted(path.parent.name for path in runs_directory().glob(f"*/{RECORD}"))
     if name in known:
         return runs_directory() / name
@@ -165,7 +165,7 @@ def find_run(name: str) -> Path:
 
 
 def read_run(directory: Path) -> Run:
-    """The run in a directory. Raises ArtefactError where it is damaged, half-made or of a newer schema."""
+    """Read the run in a directory. Raises ArtefactError if it is damaged, incomplete or has another schema."""
     if not (directory / RECORD).is_file():
         raise ArtefactError(
             f"run {directory.name} is damaged: it has no {RECORD}", f"s2s runs rm {directory.name} --force removes it"
@@ -174,7 +174,7 @@ def read_run(directory: Path) -> Run:
 
 
 def read_metrics(path: Path) -> Metrics:
-    """What a run has recorded, nothing where there is no such file yet.
+    """Read a run's metrics; empty if there is no such file yet.
 
     What cannot be read is passed over, such as the last line of a run that was killed while it wrote, and so are lines
     of other kinds. Where a resumed run went back to an earlier update, what it records from there on stands in the
@@ -195,7 +195,7 @@ def read_metrics(path: Path) -> Metrics:
 
 
 def _parsed(text: bytes) -> Line | None:
-    """A line of training or validation, its figures that are not finite as None; None for any other."""
+    """Parse a line of training or validation metrics, non-finite values as None; return None for any other line."""
     try:
         line = json.loads(text, parse_constant=lambda _: None)
     except ValueError:
@@ -206,13 +206,13 @@ def _parsed(text: bytes) -> Line | None:
 
 
 def series(lines: Sequence[Line], key: str) -> list[tuple[int, float]]:
-    """A figure over updates: (update, figure) for the lines that have it."""
+    """Return a metric over updates: (update, value) for the lines that have it."""
     found = ((line["update"], number(line, key)) for line in lines)
     return [(update, figure) for update, figure in found if figure is not None]
 
 
 def number(line: Line, key: str) -> float | None:
-    """A finite figure of a line, None where it has none under that key."""
+    """Return a finite metric of a line, or None."""
     value = line.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -220,5 +220,5 @@ def number(line: Line, key: str) -> float | None:
 
 
 def complete_checkpoints(directory: Path) -> list[Path]:
-    """The directories of the checkpoints whose manifest is there, the oldest first."""
+    """Return the directories of complete checkpoints, oldest first."""
     return sorted(path.parent for path in directory.glob(f"[0-9]*/{MANIFEST}"))

@@ -42,7 +42,7 @@ def remove_run(name: str, *, force: bool = False) -> tuple[Path, int]:
 
 
 def _directory_to_remove(name: str) -> Path:
-    """The directory of a run, a damaged one too if it lies where runs are kept."""
+    """Return the directory of a run; a damaged one is accepted if it is inside the runs directory."""
     for directory in run_directories():
         if directory.name == name:
             return directory

@@ -18,7 +18,7 @@ IGNORED = {"description", "data.root"}  # where the data lie; their contents are
 def check_unchanged(
     record: RunRecord, recipe: Recipe, corpus: Corpus, processes: int, allowed: Sequence[str]
 ) -> RunRecord:
-    """The record with what is the case now, and with what has changed, which is noted.
+    """Return the record updated to the present situation, with the changes noted.
 
     `allowed`: names of what may have changed: keys of the recipe, tables of keys, corpus, tokenizer, processes.
     Raises: UsageError with the differences in words where something else has changed.
@@ -48,7 +48,7 @@ def check_unchanged(
 
 
 def _otherwise(record: RunRecord) -> list[str]:
-    """What makes other roundings likely: the code, libraries, the processor."""
+    """List changes that may alter rounding: code, libraries, CPU."""
     told = []
     if record.code not in {0, CODE}:
         told.append(f"version of the training code: {record.code} → {CODE}")
