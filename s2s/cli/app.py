@@ -1,4 +1,4 @@
-"""The command line: `s2s COMMAND …`. Commands are imported when they are used; `main` alone handles errors."""
+"""The command line `s2s COMMAND …`: commands are imported on use, and `main` handles all errors."""
 
 import contextlib
 import functools
@@ -25,20 +25,20 @@ PEER_SECONDS = 3.0  # that a process lives on after one beside it has failed: th
 # Each command: its module, which holds a function of its name or a typer `app`, and its line in `s2s --help`.
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("s2s.cli.commands.init", "Write a recipe for two text files of your own"),
-    "recipes": ("s2s.cli.commands.recipes", "List, show and copy the recipes that come with s2s"),
+    "recipes": ("s2s.cli.commands.recipes", "List, show and copy the built-in recipes"),
     "explain": ("s2s.cli.commands.explain", "Explain the keys of a recipe"),
-    "doctor": ("s2s.cli.commands.doctor", "Check this machine: versions, devices, directories, what to mend"),
-    "tokenizer": ("s2s.cli.commands.tokenizer", "Train a tokenizer, turn text into tokens and back"),
-    "data": ("s2s.cli.commands.data", "Prepare, inspect and make sentence pairs"),
-    "plan": ("s2s.cli.commands.plan", "Say how large a recipe's network is, before it is trained"),
+    "doctor": ("s2s.cli.commands.doctor", "Check this machine: versions, devices, directories"),
+    "tokenizer": ("s2s.cli.commands.tokenizer", "Train a tokenizer, encode and decode text"),
+    "data": ("s2s.cli.commands.data", "Prepare, inspect and generate sentence pairs"),
+    "plan": ("s2s.cli.commands.plan", "Plan a recipe's parameters, memory and FLOPs"),
     "train": ("s2s.cli.commands.train", "Train a recipe into a model in the registry"),
-    "resume": ("s2s.cli.commands.resume", "Go on with a training run that was stopped"),
-    "runs": ("s2s.cli.commands.runs", "List, show, plot and remove trainings"),
+    "resume": ("s2s.cli.commands.resume", "Resume an interrupted run"),
+    "runs": ("s2s.cli.commands.runs", "List, show, plot and remove runs"),
     "translate": ("s2s.cli.commands.translate", "Translate lines of text with a model"),
-    "score": ("s2s.cli.commands.score", "Say how probable a model finds given translations"),
-    "evaluate": ("s2s.cli.commands.evaluate", "Translate a test set with a model and score it"),
-    "compare": ("s2s.cli.commands.compare", "Train what is missing and compare recipes or models"),
-    "models": ("s2s.cli.commands.models", "List, show, alias, remove, export models; who holds a device"),
+    "score": ("s2s.cli.commands.score", "Score given translations (log-probability)"),
+    "evaluate": ("s2s.cli.commands.evaluate", "Translate a test set and score it"),
+    "compare": ("s2s.cli.commands.compare", "Compare recipes and models on one test set"),
+    "models": ("s2s.cli.commands.models", "List, show, alias, export and remove models; list device leases"),
 }
 
 
@@ -152,7 +152,6 @@ def root() -> Command:
 
     app = typer.Typer(
         cls=LazyGroup,
-        add_completion=False,
         invoke_without_command=True,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
@@ -161,7 +160,7 @@ def root() -> Command:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command line and return its exit code (DESIGN.md, section 6).
+    """Run a command line and return its exit code.
 
     Typer's own `main` would turn a closed pipe into exit code 1, so its parts are called here.
     """
@@ -205,6 +204,7 @@ def terminable() -> Iterator[None]:
 
 def _run(arguments: list[str]) -> int:
     command = root()
+    cast(Any, command)._main_shell_completion({}, "s2s")
     try:
         with command.make_context("s2s", arguments) as context:
             command.invoke(context)

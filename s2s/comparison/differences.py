@@ -1,27 +1,30 @@
-"""What sets two recipes apart: the keys whose values differ."""
+"""The keys in which recipes differ."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from s2s.recipe.flat import flattened
 
-IGNORED = ("name", "description", "data.root")  # what a recipe is called, and where its data lie
+IGNORED = ("name", "description", "data.root")  # names and places
 
 
 def differences(recipes: Sequence[Mapping[str, Any]]) -> list[str]:
     """List the keys that differ between recipes: `model.decoder.context: fixed | attention`.
 
-    Where tables are of different families, the keys that only some of them have are left out: the family says it.
+    A key that belongs to one family of a table is listed only if the recipes that have it disagree; otherwise the
+    family says it.
     """
     flat = [flattened(recipe) for recipe in recipes]
-    keys = sorted({key for values in flat for key in values})
-    apart = {key for key in keys if key not in IGNORED and any(values.get(key) != flat[0].get(key) for values in flat)}
-    told = [key for key in keys if key in apart and not (_missing(key, flat) and _family(key) in apart)]
-    return [f"{key}: {' | '.join(str(values.get(key, '–')) for values in flat)}" for key in told]
+    keys = sorted({key for values in flat for key in values} - set(IGNORED))
+    return [f"{key}: {' | '.join(str(values.get(key, '–')) for values in flat)}" for key in keys if _differs(key, flat)]
 
 
-def _missing(key: str, recipes: Sequence[Mapping[str, Any]]) -> bool:
-    return any(key not in values for values in recipes)
+def _differs(key: str, recipes: Sequence[Mapping[str, Any]]) -> bool:
+    values = [recipe[key] for recipe in recipes if key in recipe]
+    if any(value != values[0] for value in values):
+        return True
+    families = {recipe.get(_family(key)) for recipe in recipes}
+    return len(values) < len(recipes) and len(families) == 1
 
 
 def _family(key: str) -> str:

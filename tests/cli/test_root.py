@@ -211,3 +211,11 @@ def test_signals(tmp_path, number, code):
     _, err = child.communicate(timeout=60)
     assert child.returncode == code
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "found"), [("s2s tra", ["train", "translate"]), ("s2s train --fr", ["--from", "--fresh"])]
+)
+def test_shell_completion(shell, words, found):
+    done = shell("s2s", _S2S_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(words.count(" ")))
+    assert done.out.split() == found

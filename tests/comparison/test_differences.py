@@ -22,3 +22,19 @@ def test_keys_of_another_family_are_told_by_the_family():
     recipes = [{"model": {"encoder": rnn}}, {"model": {"encoder": blocks}}]
     assert differences(recipes) == ["model.encoder.family: rnn | transformer", "model.encoder.layers: 1 | 2"]
     assert differences([{"a": {"family": "rnn", "b": 1}}, {"a": {"family": "rnn"}}]) == ["a.b: 1 | –"]
+
+
+def test_keys_that_only_some_recipes_have_are_listed_if_those_disagree() -> None:
+    names = (
+        "numbers/rnn",
+        "numbers/lstm",
+        "numbers/bottleneck",
+        "numbers/attention",
+        "numbers/luong",
+        "numbers/transformer",
+    )
+    found = dict(line.split(": ", 1) for line in differences([load_recipe(name).as_dict() for name in names]))
+    assert found["model.decoder.context"] == "fixed | fixed | fixed | attention | attention | –"
+    assert found["model.decoder.cell"] == "rnn | lstm | gru | gru | gru | –"
+    assert found["model.decoder.score"].split(" | ")[3:] == ["additive", "general", "–"]
+    assert "model.encoder.heads" not in found

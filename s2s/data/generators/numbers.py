@@ -76,7 +76,7 @@ def _number(random: Random) -> Texts:
 
 
 def _logarithmic(random: Random) -> int:
-    """Format a date in German and English (CLDR `d. MMMM y`, `MMMM d, y`), optionally with its weekday."""
+    """Draw a number from 1 to LARGEST with probability proportional to 1/number, by rejection."""
     while True:
         power = 1 << random.randrange(LARGEST.bit_length())
         number = power + random.randrange(power)
@@ -126,7 +126,7 @@ def _date(random: Random) -> Texts:
 
 
 def date_texts(date: datetime.date, *, weekday: bool) -> Texts:
-    """Format a date in German and English, optionally with its weekday (CLDR `d. MMMM y`, `MMMM d, y`)."""
+    """Format a date in German and English (CLDR `d. MMMM y`, `MMMM d, y`), optionally with its weekday."""
     (german_months, german_days), (english_months, english_days) = _names("de"), _names("en")
     german = f"{date.day}. {german_months[date.month]} {date.year}"
     english = f"{english_months[date.month]} {date.day}, {date.year}"
