@@ -1,4 +1,4 @@
-"""How translations are searched for, as options of a command; where not given, the model's own recipe decides."""
+"""Decoding options of commands; the model's recipe sets the defaults."""
 
 from typing import Annotated, Literal
 
@@ -7,40 +7,54 @@ import typer
 Stopping = Annotated[
     Literal["first", "exact"] | None,
     typer.Option(
-        "--stopping", help="first: when patience × beam hypotheses have finished; exact: when nothing better can come."
+        "--stopping", help="first: stop after patience × beam size hypotheses; exact: stop when none can improve."
     ),
 ]
 Patience = Annotated[
-    float | None, typer.Option("--patience", min=1, max=100, help="Finished hypotheses to wait for, over the beam.")
+    float | None,
+    typer.Option("--patience", min=1, max=100, help="Finished hypotheses to wait for, as a multiple of the beam size."),
 ]
 MinRatio = Annotated[
-    float | None, typer.Option("--min-ratio", min=0, help="Shortest output, as a multiple of the source's tokens.")
+    float | None,
+    typer.Option("--min-ratio", min=0, help="Minimum output length, as a multiple of the source length in tokens."),
 ]
 MaxRatio = Annotated[
-    float | None, typer.Option("--max-ratio", help="Longest output, as a multiple of the source's tokens, and 10 more.")
+    float | None,
+    typer.Option("--max-ratio", help="Maximum output length, as a multiple of the source length in tokens, plus 10."),
 ]
 NoRepeatNgram = Annotated[
-    int | None, typer.Option("--no-repeat-ngram", metavar="N", min=0, max=100, help="No N tokens in a row come twice.")
+    int | None,
+    typer.Option("--no-repeat-ngram", metavar="N", min=0, max=100, help="Never repeat an n-gram of N tokens."),
 ]
-Sample = Annotated[bool | None, typer.Option("--sample", help="Draw at random instead of searching.")]
+Sample = Annotated[bool | None, typer.Option("--sample", help="Sample instead of beam search.")]
 Temperature = Annotated[
-    float | None, typer.Option("--temperature", help="Of samples: below 1 sharper, above 1 flatter.")
+    float | None, typer.Option("--temperature", help="Sampling temperature; below 1 is sharper, above 1 flatter.")
 ]
-TopK = Annotated[int | None, typer.Option("--top-k", metavar="K", min=0, help="Draw from the K most probable tokens.")]
+TopK = Annotated[
+    int | None, typer.Option("--top-k", metavar="K", min=0, help="Sample from the K most probable tokens.")
+]
 TopP = Annotated[
-    float | None, typer.Option("--top-p", metavar="P", max=1, help="Draw from the fewest tokens with probability P.")
+    float | None,
+    typer.Option(
+        "--top-p", metavar="P", max=1, help="Sample from the smallest set of tokens with total probability P."
+    ),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of samples.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed for sampling.")]
 NBest = Annotated[
     int | None,
     typer.Option(
-        "--nbest", metavar="N", min=1, max=1000, help="N translations of each line: its number, score, text, with tabs."
+        "--nbest",
+        metavar="N",
+        min=1,
+        max=1000,
+        help="Print N translations per line: line number, score and text, tab-separated.",
     ),
 ]
 Prefix = Annotated[
-    str | None, typer.Option("--prefix", metavar="FILE", help="What each translation begins with, line by line.")
+    str | None,
+    typer.Option("--prefix", metavar="FILE", help="Force each translation to start with the matching line of FILE."),
 ]
 Ensemble = Annotated[
     list[str] | None,
-    typer.Option("--ensemble", metavar="MODEL", help="Another model that takes part; may be given several times."),
+    typer.Option("--ensemble", metavar="MODEL", help="Add a model to the ensemble (repeatable)."),
 ]

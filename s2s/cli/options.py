@@ -6,33 +6,33 @@ import typer
 
 SetValues = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the recipe; may be given several times."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key (repeatable)."),
 ]
 Device = Annotated[
-    str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N; auto takes a free one.")
+    str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N; auto takes the first free device.")
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the device is free.")]
 Tensorboard = Annotated[
-    bool, typer.Option("--tensorboard", help="Write figures for TensorBoard into the run's directory, too.")
+    bool, typer.Option("--tensorboard", help="Also write TensorBoard files into the run's directory.")
 ]
 Beam = Annotated[
-    int | None, typer.Option("--beam-size", min=1, max=1000, help="Hypotheses kept; 1: greedy. Default: the model's.")
+    int | None, typer.Option("--beam-size", min=1, max=1000, help="Beam size; 1 is greedy. Default: the model's.")
 ]
 LengthPenalty = Annotated[
     float | None,
-    typer.Option("--length-penalty", min=0, max=10, help="α of log-probability / length^α. Default: the model's."),
+    typer.Option("--length-penalty", min=0, max=10, help="α in log-probability / length^α. Default: the model's."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace an output that is already there.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 ModelReference = Annotated[
     str, typer.Argument(metavar="MODEL", help="NAME, NAME:VERSION or NAME@ALIAS in the registry.")
 ]
 EngineChoice = Annotated[
     Literal["auto", "pytorch", "ctranslate2"],
-    typer.Option("--engine", help="What computes; auto: CTranslate2 where it can, else PyTorch."),
+    typer.Option("--engine", help="Inference engine; auto: CTranslate2 if supported, else PyTorch."),
 ]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "int8", "int8_bf16"],
-    typer.Option("--precision", help="What it computes in; auto: int8 with CTranslate2, else bf16 where it is fast."),
+    typer.Option("--precision", help="Precision; auto: int8 with CTranslate2, else bf16 where it is fast."),
 ]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say which engine was chosen, and why.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Report which engine was chosen, and why.")]

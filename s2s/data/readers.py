@@ -145,7 +145,7 @@ def _aligned(data: DataOptions, source: str, target: str, invalid: Invalid) -> I
                 yield Pair(*texts, number, source)
     if counts[0] != counts[1]:
         raise DataError(
-            f"unequal line counts: {paths[0]} has {counts[0]:,}, {paths[1]} has {counts[1]:,}",
+            f"line counts differ: {paths[0]} has {counts[0]:,}, {paths[1]} has {counts[1]:,}",
             "line N of the one must be the translation of line N of the other",
         )
 

@@ -47,7 +47,7 @@ def unsupported_reason(recipe: Recipe) -> str | None:
     """Why CTranslate2 cannot express a recipe's network, in a few words; None where it can."""
     for side, options in (("encoder", recipe.model.encoder), ("decoder", recipe.model.decoder)):
         if not isinstance(options, BlockOptions):
-            return f"its {side} is no Transformer"
+            return f"CTranslate2 does not support RNN {side}s"
     return None
 
 

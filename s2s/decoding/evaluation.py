@@ -65,9 +65,7 @@ def read_test_set(source: str, reference: str) -> tuple[list[str], list[str]]:
     refuse_twice([source, reference])
     sources, references = read_texts(source), read_texts(reference)
     if len(sources) != len(references):
-        raise DataError(
-            f"{source} has {len(sources):,} lines and {reference} has {len(references):,}: they must be the same"
-        )
+        raise DataError(f"line counts differ: {source} has {len(sources):,}, {reference} has {len(references):,}")
     if not sources:
         raise DataError(f"{source} holds no lines")
     return sources, references

@@ -62,7 +62,7 @@ def loaded_translator(config: TranslatorConfig) -> Iterator[Translator[Engine]]:
     recipe = _changed(stored, config.decoding or {})
     if config.nbest > recipe.decoding.beam_size and not recipe.decoding.sample:
         raise UsageError(
-            f"--nbest {config.nbest} of a beam of {recipe.decoding.beam_size}", f"--beam-size {config.nbest}"
+            f"--nbest {config.nbest} exceeds the beam size ({recipe.decoding.beam_size})", f"--beam-size {config.nbest}"
         )
     if config.need_attention:
         for version in versions:
@@ -74,7 +74,7 @@ def loaded_translator(config: TranslatorConfig) -> Iterator[Translator[Engine]]:
     with lease(config.device, wait=config.wait, command=config.command) as device:
         reason = _why_not_ctranslate(config, stored, recipe.decoding, device)
         if config.engine == "ctranslate2" and reason:
-            hint = "--precision auto" if "precision" in reason else "--engine pytorch does it"
+            hint = "--precision auto" if "precision" in reason else "--engine pytorch"
             raise UsageError(f"--engine ctranslate2: {reason}", hint)
         engine = None
         if config.engine != "pytorch" and not reason:
@@ -116,11 +116,11 @@ def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
         raise UsageError(f"{_flags(given)}: {reason}", f"{recipe.name} has {recipe.decoding.describe()}") from error
     search, samples = given.keys() & OF_SEARCH, given.keys() & OF_SAMPLES
     if decoding.sample and search:
-        raise UsageError(f"{_flags(search)}: of a search, but samples are drawn", "leave it out, or --sample")
+        raise UsageError(f"{_flags(search)} only applies to beam search, not with --sample", "drop one of them")
     if samples and not decoding.sample:
-        raise UsageError(f"{_flags(samples)}: of samples, but the best translation is searched for", "--sample draws")
+        raise UsageError(f"{_flags(samples)} only applies with --sample", "add --sample")
     if "patience" in given and decoding.stopping == "exact":
-        raise UsageError("--patience: an exact search waits as long as it takes", "--stopping first has patience")
+        raise UsageError("--patience has no effect with --stopping exact", "use --stopping first")
     return recipe.model_copy(update={"decoding": decoding})
 
 
@@ -133,13 +133,12 @@ def _why_not_ctranslate(config: TranslatorConfig, stored: Recipe, options: Decod
     from s2s.decoding.ctranslate2_conversion import longest_output, unsupported_reason
 
     reasons = {
-        f"{len(config.models)} models together": len(config.models) > 1,
-        "samples are to be drawn": options.sample,
-        "prefixes are given": config.prefixes,
-        "the search is to be exact": options.stopping == "exact" and options.beam_size > 1,
-        "there is a shortest output": options.min_ratio > 0,
-        "outputs may be longer than its table of positions": options.max_length(longest_source(stored))
-        > longest_output(stored),
+        f"{len(config.models)} models in an ensemble are not supported": len(config.models) > 1,
+        "sampling is not supported": options.sample,
+        "prefixes are not supported": config.prefixes,
+        "exact stopping is not supported": options.stopping == "exact" and options.beam_size > 1,
+        "a minimum length is not supported": options.min_ratio > 0,
+        "outputs may exceed its position table": options.max_length(longest_source(stored)) > longest_output(stored),
         f"it has no precision {config.precision}": config.precision not in ("auto", *PRECISIONS["ctranslate2"]),
     }
     said = next((reason for reason, is_so in reasons.items() if is_so), None)

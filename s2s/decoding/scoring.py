@@ -180,7 +180,7 @@ def _pairs(source: str, target: str) -> Iterator[tuple[list[str], list[str]]]:
 
 def _unequal(source: str, target: str, counts: tuple[int, ...]) -> DataError:
     of_source, of_target = counts
-    return DataError(f"{source} has {of_source:,} lines and {target} has {of_target:,}: they must be the same")
+    return DataError(f"line counts differ: {source} has {of_source:,}, {target} has {of_target:,}")
 
 
 def _decoded(lines: Sequence[bytes], name: str, done: int) -> list[str]:

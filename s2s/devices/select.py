@@ -42,7 +42,7 @@ def device_named(name: str) -> "torch.device":
         raise UsageError(f"--device {name}: no such device", "one of auto, cpu, cuda, cuda:0 …")
     full = "cuda:0" if name == "cuda" else name
     if full not in available_devices():
-        raise ResourceError(f"device {name} is not here", f"available: {', '.join(available_devices())}")
+        raise ResourceError(f"device {name} is not available", f"available: {', '.join(available_devices())}")
     return torch.device(full)
 
 

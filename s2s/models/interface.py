@@ -66,7 +66,7 @@ class Batch:
 class Objective:
     """Training objective."""
 
-    label_smoothing: float = 0.0  # probability spread over the whole vocabulary
+    label_smoothing: float = 0.0  # label smoothing ε: probability spread over the vocabulary
 
 
 NLL = Objective()  # plain negative log-likelihood

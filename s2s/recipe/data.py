@@ -10,10 +10,8 @@ from s2s.recipe.options import Options
 class SplitOptions(Options):
     """Where one split (train, validation, test) is read from."""
 
-    source: list[str] = Field([], description="kind lines: files with a source sentence a line, plain or .gz")
-    target: list[str] = Field(
-        [], description="kind lines: files with the target sentences, line by line with the source"
-    )
+    source: list[str] = Field([], description="kind lines: files with one source sentence per line, plain or .gz")
+    target: list[str] = Field([], description="kind lines: files with the target sentences, aligned line by line")
     files: list[str] = Field(
         [], description="kinds tsv, jsonl, parquet: files with both sides, tsv and jsonl plain or .gz"
     )
@@ -30,17 +28,17 @@ class GeneratorOptions(Options):
 
     name: Literal["numbers", "recall"] = Field(
         "numbers",
-        description="which generator: numbers, German and English numbers and dates; "
-        "recall, the values of four keys among up to 500",
+        description="generator: numbers, German and English numbers and dates; "
+        "recall, look up the values of four keys among up to 500",
     )
     seed: int = Field(1, ge=0, description="seed of the pairs")
     train: int = Field(20_000, ge=1, description="training pairs")
     validation: int = Field(500, ge=1, description="validation pairs")
     test: int = Field(1_000, ge=1, description="test pairs")
     min_items: int = Field(
-        1, ge=1, le=1000, description="fewest items in a sentence: numbers or dates; keys with their values"
+        1, ge=1, le=1000, description="minimum number of items per sentence (numbers or dates; key–value pairs)"
     )
-    max_items: int = Field(3, ge=1, le=1000, description="most items in a sentence")
+    max_items: int = Field(3, ge=1, le=1000, description="maximum number of items per sentence")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -55,36 +53,30 @@ class DataOptions(Options):
     """The sentence pairs: where they are, and which are kept."""
 
     kind: Literal["lines", "tsv", "jsonl", "parquet", "hub", "generator"] = Field(
-        "lines", description="how pairs are stored: two text files, a table, a hub's data set, or an embedded generator"
+        "lines", description="where pairs come from: two text files, a table, a hub data set or a generator"
     )
-    source_language: str = Field("", max_length=32, description="language of the source, as a code: de")
-    target_language: str = Field("", max_length=32, description="language of the target, as a code: en")
-    root: str = Field(
-        "", description="directory that relative file names start from; the recipe's own directory where not given"
-    )
+    source_language: str = Field("", max_length=32, description="source language code, such as de")
+    target_language: str = Field("", max_length=32, description="target language code, such as en")
+    root: str = Field("", description="base directory of relative file names; default: the recipe's directory")
     train: SplitOptions = SplitOptions()
     validation: SplitOptions = SplitOptions()
     test: SplitOptions = SplitOptions()
     hold_out_validation: int = Field(
-        0, ge=0, description="training pairs held out for validation, where no validation files are given"
+        0, ge=0, description="training pairs to hold out for validation if there are no validation files"
     )
-    hold_out_test: int = Field(
-        0, ge=0, description="training pairs held out for testing, where no test files are given"
-    )
+    hold_out_test: int = Field(0, ge=0, description="training pairs to hold out for testing if there are no test files")
     source_column: str = Field("source", description="tables: the source's column; for tsv its number, from 1")
     target_column: str = Field("target", description="tables: the target's column; for tsv its number, from 1")
-    hub: str = Field("", description="kind hub: the data set's name there (the one thing that asks the network)")
+    hub: str = Field("", description="kind hub: name of the data set (the only use of the network)")
     hub_config: str = Field("", description="kind hub: the data set's configuration")
     generator: GeneratorOptions = GeneratorOptions()
-    normalization: Literal["nfc", "nfkc", "none"] = Field("nfc", description="Unicode normalisation of both sides")
-    min_length: int = Field(1, ge=1, description="fewest tokens a side of a training pair may have")
-    max_length: int = Field(200, ge=1, description="most tokens a side of a training pair may have")
-    max_ratio: float = Field(
-        9.0, ge=1, description="largest ratio of the two sides' lengths in a training pair, in tokens"
-    )
-    drop_duplicates: bool = Field(True, description="drop a training pair that occurred before")
+    normalization: Literal["nfc", "nfkc", "none"] = Field("nfc", description="Unicode normalization of both sides")
+    min_length: int = Field(1, ge=1, description="minimum length of each side of a training pair, in tokens")
+    max_length: int = Field(200, ge=1, description="maximum length of each side of a training pair, in tokens")
+    max_ratio: float = Field(9.0, ge=1, description="maximum ratio of the two sides' lengths in a training pair")
+    drop_duplicates: bool = Field(True, description="drop duplicate training pairs")
     on_invalid: Literal["refuse", "drop"] = Field(
-        "refuse", description="invalid UTF-8: refuse the file, or drop and count the pair"
+        "refuse", description="invalid UTF-8: refuse the file or drop the pair"
     )
 
     @model_validator(mode="after")

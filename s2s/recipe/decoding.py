@@ -10,39 +10,43 @@ from s2s.recipe.options import Options
 class DecodingOptions(Options):
     """How the model translates where nothing else is said."""
 
-    beam_size: int = Field(5, ge=1, le=1000, description="hypotheses kept for each sentence; 1: greedy")
+    beam_size: int = Field(5, ge=1, le=1000, description="beam size; 1 is greedy search")
     length_penalty: float = Field(
         1.0, ge=0, le=10, description="α: hypotheses are ranked by log-probability / length^α"
     )
     stopping: Literal["first", "exact"] = Field(
         "first",
-        description="when a beam search ends: first, when patience × beam hypotheses have finished; "
-        "exact, when nothing under way could become better than what has finished",
+        description="when beam search stops: first, after patience × beam_size finished hypotheses; "
+        "exact, when no unfinished hypothesis can improve on the finished ones",
     )
     patience: float = Field(
         2.0,
         ge=1,
         le=100,
-        description="stopping first: finished hypotheses to wait for, as a multiple of the beam (Kasai et al. 2022); "
-        "with 1, a model that is sure of itself may end with scraps that finish before its first choice does",
+        description="with stopping first: finished hypotheses to wait for, over beam_size (Kasai et al. 2022); "
+        "1 may return short hypotheses that finish before better ones",
     )
-    min_ratio: float = Field(0.0, ge=0, description="shortest output, as a multiple of the source's tokens")
+    min_ratio: float = Field(
+        0.0, ge=0, description="minimum output length, as a multiple of the source length in tokens"
+    )
     max_ratio: float = Field(
-        3.0, gt=0, le=1000, description="longest output, as a multiple of the source's tokens (and 10 more)"
+        3.0, gt=0, le=1000, description="maximum output length, as a multiple of the source length in tokens, plus 10"
     )
     no_repeat_ngram: int = Field(
-        0, ge=0, le=100, description="n: no n tokens in a row come twice in a translation; 0: any may"
+        0, ge=0, le=100, description="size n of n-grams that may not repeat in a translation; 0 disables it"
     )
-    sample: bool = Field(False, description="draw translations at random instead of searching for the best")
+    sample: bool = Field(False, description="sample instead of beam search")
     temperature: float = Field(
-        1.0, gt=0, le=100, description="of samples: below 1 the probable becomes more probable, above 1 less"
+        1.0, gt=0, le=100, description="sampling temperature; below 1 is sharper, above 1 flatter"
     )
-    top_k: int = Field(0, ge=0, description="samples are drawn from that many most probable tokens; 0: from all")
+    top_k: int = Field(0, ge=0, description="sample from the k most probable tokens; 0: from all")
     top_p: float = Field(
-        1.0, gt=0, le=1, description="samples are drawn from the fewest tokens that have that probability together"
+        1.0, gt=0, le=1, description="sample from the smallest set of tokens with this total probability"
     )
-    seed: int = Field(1, ge=0, description="seed of samples; a line's depend on it and on the line's number alone")
-    batch_tokens: int = Field(4096, ge=1, description="source tokens in a batch, padding included, times the beam")
+    seed: int = Field(
+        1, ge=0, description="random seed for sampling; a line's samples depend only on it and the line number"
+    )
+    batch_tokens: int = Field(4096, ge=1, description="tokens in a batch: source tokens × beam_size, padding included")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

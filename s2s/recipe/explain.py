@@ -109,7 +109,9 @@ def _values(field: dict[str, Any]) -> str:
         parts = field.get("prefixItems")
         return f"list of {len(parts)}: {_values(parts[0])}" if parts else f"list of {_values(field['items'])}"
     name = NAMES[field["type"]]
+    if "form" in field:
+        return str(field["form"])
     if "pattern" in field:
-        return f"{name} of the form {field['pattern'].strip('^$')}"
+        return f"{name} that matches {field['pattern'].strip('^$')}"
     limits = ", ".join(f"{sign} {field[bound]}" for bound, sign in BOUNDS.items() if bound in field)
     return f"{name} {limits}".rstrip()

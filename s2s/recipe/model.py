@@ -24,19 +24,19 @@ class RecurrentOptions(Options):
     """What recurrent encoders and decoders share."""
 
     family: Literal["rnn"] = Field("rnn", description="rnn: a recurrent network")
-    cell: Literal["rnn", "gru", "lstm"] = Field("gru", description="recurrent cell; rnn is the plain one, with tanh")
-    layers: Layers = Field(1, description="layers, one upon the other")
+    cell: Literal["rnn", "gru", "lstm"] = Field("gru", description="recurrent cell; rnn is the plain tanh RNN")
+    layers: Layers = Field(1, description="number of stacked layers")
     variational: bool = Field(
-        False, description="drop the same units at every position of a sentence (Gal and Ghahramani 2016)"
+        False, description="variational dropout: the same units at every position (Gal and Ghahramani 2016)"
     )
 
 
 class RnnEncoderOptions(RecurrentOptions):
     """A recurrent encoder."""
 
-    hidden_size: Size = Field(256, description="units in each direction")
-    bidirectional: bool = Field(True, description="read the source in both directions")
-    reverse_source: bool = Field(False, description="read the source from its end (Sutskever et al. 2014)")
+    hidden_size: Size = Field(256, description="hidden size of each direction")
+    bidirectional: bool = Field(True, description="encode the source in both directions")
+    reverse_source: bool = Field(False, description="encode the source in reverse (Sutskever et al. 2014)")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -57,25 +57,25 @@ class RnnEncoderOptions(RecurrentOptions):
 class RnnDecoderOptions(RecurrentOptions):
     """A recurrent decoder."""
 
-    hidden_size: Size = Field(512, description="units")
+    hidden_size: Size = Field(512, description="hidden size")
     context: Literal["fixed", "initial", "attention"] = Field(
         "attention",
-        description="what the decoder takes from the memory: fixed, the same fixed vector at every step; "
-        "initial, that vector as its first state alone (Sutskever et al. 2014); "
-        "attention, a weighted sum of the states, weighted anew at every step",
+        description="what the decoder takes from the memory: fixed, the same vector at every step; "
+        "initial, that vector only as the first state (Sutskever et al. 2014); "
+        "attention, an attention-weighted sum of the states",
     )
     score: Literal["additive", "dot", "general", "scaled_dot"] = Field(
         "additive",
-        description="how attention rates a position: additive, v · tanh(W s + U h) (Bahdanau et al. 2015); dot, s · h; "
+        description="attention score: additive, v · tanh(W s + U h) (Bahdanau et al. 2015); dot, s · h; "
         "general, s · W h (Luong et al. 2015); scaled_dot, W s · U h / √A (Vaswani et al. 2017)",
     )
     query: Literal["previous", "current"] = Field(
         "previous",
-        description="the state that attention asks with: previous, s_(t-1), before the step (Bahdanau et al. 2015); "
-        "current, s_t, after it, with an attentional state that is fed back to the next step (Luong et al. 2015)",
+        description="decoder state used as attention query: previous, s_(t-1) (Bahdanau et al. 2015); "
+        "current, s_t, with input feeding (Luong et al. 2015)",
     )
     attention_size: Size | None = Field(
-        None, description="A, units inside the additive and scaled_dot scores; the decoder's width where not given"
+        None, description="attention size A of the additive and scaled_dot scores; default: the decoder's hidden_size"
     )
 
     @property
@@ -99,30 +99,31 @@ class BlockOptions(Options):
 
     family: Literal["transformer"] = Field(description="transformer: blocks of attention and feed-forward layers")
     layers: Layers = Field(6, description="blocks")
-    heads: int = Field(8, ge=1, le=1024, description="attention heads; they divide the width of the embeddings")
+    heads: int = Field(8, ge=1, le=1024, description="attention heads; must divide embedding_size")
     ffn_size: int | None = Field(
-        None, ge=1, le=262144, description="units inside a feed-forward layer; four times the embedding where not given"
+        None, ge=1, le=262144, description="inner size of feed-forward layers; default: 4 × embedding_size"
     )
     positions: Literal["sinusoidal", "learned", "rotary"] = Field(
         "sinusoidal",
-        description="how a position is told: sinusoidal, added sines (Vaswani et al. 2017); learned, an added table; "
-        "rotary, queries and keys turned by an angle (Su et al. 2021)",
+        description="positional encoding: sinusoidal (Vaswani et al. 2017), learned embeddings, "
+        "or rotary (Su et al. 2021)",
     )
     max_positions: int = Field(
-        1024, ge=1, le=1_000_000, description="rows of the table of learned positions; those behind share the last row"
+        1024, ge=1, le=1_000_000, description="number of learned positions; later positions share the last one"
     )
     norm: Literal["pre", "post"] = Field(
-        "pre", description="where a block normalises: pre, before its layers, and once at the end; post, after each sum"
+        "pre",
+        description="normalize before each layer and at the end (pre), or after each residual sum (post)",
     )
     norm_kind: Literal["layer", "rms"] = Field(
-        "layer", description="layer, LayerNorm (Ba et al. 2016); rms, RMSNorm (Zhang and Sennrich 2019)"
+        "layer", description="layer: LayerNorm (Ba et al. 2016); rms: RMSNorm (Zhang and Sennrich 2019)"
     )
     activation: Literal["relu", "gelu", "swiglu"] = Field(
-        "relu", description="inside the feed-forward layers; swiglu is gated, with a third matrix (Shazeer 2020)"
+        "relu", description="feed-forward activation; swiglu is gated, with a third matrix (Shazeer 2020)"
     )
-    attention_bias: bool = Field(True, description="biases in the attention layers")
-    attention_dropout: Probability = Field(0.0, description="probability of dropping an attention weight")
-    activation_dropout: Probability = Field(0.0, description="probability of dropping a unit inside feed-forward")
+    attention_bias: bool = Field(True, description="use biases in attention projections")
+    attention_dropout: Probability = Field(0.0, description="dropout of attention weights")
+    activation_dropout: Probability = Field(0.0, description="dropout inside feed-forward layers")
 
 
 class TransformerEncoderOptions(BlockOptions):
@@ -141,7 +142,7 @@ class TransformerDecoderOptions(BlockOptions):
     """A Transformer decoder."""
 
     attention_layer: int = Field(
-        -1, description="cross-attention layer whose weights are shown: 1 is the first, -1 the last"
+        -1, description="cross-attention layer whose attention is shown: 1 is the first, -1 the last"
     )
 
     @model_validator(mode="after")
@@ -185,17 +186,19 @@ class ModelOptions(Options):
 
     size: Literal["tiny", "small", "base", "big"] | None = Field(
         None,
-        description="fills what is not given: embeddings of 128, 256, 512, 1024, and widths and layers in proportion",
+        description="preset for unset sizes: embedding_size 128, 256, 512 or 1024, others in proportion",
     )
-    embedding_size: Size = Field(256, description="width of token embeddings, of the read-out, and of a Transformer")
+    embedding_size: Size = Field(
+        256, description="size of token embeddings, of the RNN read-out, and of a Transformer's layers"
+    )
     tied_embeddings: Literal["none", "target", "all"] = Field(
-        "all", description="which tables are one: target (target input and output), all (source too), none"
+        "all", description="shared embeddings: target (target input and output), all (source too), none"
     )
-    output_bias: bool = Field(True, description="a bias for each token of the output")
+    output_bias: bool = Field(True, description="use a bias in the output projection")
     dropout: Probability = Field(
         0.0,
-        description="probability of dropping a unit: of embeddings, between layers, of memory and read-out; "
-        "in a Transformer of what a layer adds",
+        description="dropout: of embeddings, between layers, of memory and read-out; "
+        "in a Transformer, of each residual branch",
     )
     encoder: EncoderOptions = RnnEncoderOptions()
     decoder: DecoderOptions = RnnDecoderOptions()

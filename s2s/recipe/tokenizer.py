@@ -10,9 +10,9 @@ from s2s.recipe.options import Options
 class TokenizerOptions(Options):
     """One SentencePiece model for both sides, trained from the training side of the corpus."""
 
-    vocab_size: int = Field(8000, ge=8, le=1_000_000, description="tokens, the four special ones included")
+    vocab_size: int = Field(8000, ge=8, le=1_000_000, description="vocabulary size, special tokens included")
     algorithm: Literal["unigram", "bpe", "char", "word"] = Field("unigram", description="SentencePiece's algorithm")
-    character_coverage: float = Field(1.0, gt=0.9, le=1, description="share of characters with a token of their own")
+    character_coverage: float = Field(1.0, gt=0.9, le=1, description="share of characters covered by the vocabulary")
     byte_fallback: Literal["auto", "on", "off"] = Field(
-        "auto", description="spell unknown characters as bytes (256 tokens); auto: from a vocabulary of 2,000 on"
+        "auto", description="encode unknown characters as bytes (256 tokens); auto: from a vocabulary of 2,000"
     )

@@ -2,13 +2,25 @@
 
 from typing import Annotated, Literal, Self, cast
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, WithJsonSchema, model_validator
 
 from s2s.recipe.options import Options
 
-Limit = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]* (updates?|epochs?|tokens?|minutes?)$")]
-Interval = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]* (updates?|epochs?)$")]
-Averaging = Annotated[str, StringConstraints(pattern=r"^(none|(last|best):[1-9][0-9]*)$")]
+Limit = Annotated[
+    str,
+    StringConstraints(pattern=r"^[1-9][0-9]* (updates?|epochs?|tokens?|minutes?)$"),
+    WithJsonSchema({"type": "string", "form": "N updates | N epochs | N tokens | N minutes"}),
+]
+Interval = Annotated[
+    str,
+    StringConstraints(pattern=r"^[1-9][0-9]* (updates?|epochs?)$"),
+    WithJsonSchema({"type": "string", "form": "N updates | N epochs"}),
+]
+Averaging = Annotated[
+    str,
+    StringConstraints(pattern=r"^(none|(last|best):[1-9][0-9]*)$"),
+    WithJsonSchema({"type": "string", "form": "none | best:N | last:N"}),
+]
 Unit = Literal["updates", "epochs", "tokens", "minutes"]
 
 
@@ -21,11 +33,11 @@ def limit_parts(limit: str) -> tuple[int, Unit]:
 class TrainingOptions(Options):
     """How the network is trained."""
 
-    seed: int = Field(1, ge=0, description="seed of weights, order and dropout")
+    seed: int = Field(1, ge=0, description="random seed of weights, order and dropout")
     stop_after: Limit = Field(
         "10 epochs",
-        description='when training ends: "12 epochs", "3000 updates", "5000000 tokens" of the target, or "90 minutes" '
-        "(by the clock, so that a run that was resumed ends elsewhere than one that was not)",
+        description='when training stops: "12 epochs", "3000 updates", "5000000 tokens" (target side) or "90 minutes" '
+        "(wall-clock, so a resumed run may end at another update)",
     )
     batch_tokens: int = Field(
         4096,
@@ -34,66 +46,68 @@ class TrainingOptions(Options):
     )
     micro_batch_tokens: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
         0,
-        description="tokens computed at once; gradients are summed up to batch_tokens. 0: the whole batch; "
-        "auto: the most that fits the device",
+        description="tokens per forward pass; gradients accumulate up to batch_tokens; 0: the whole batch; "
+        "auto: the largest that fits the device",
     )
     lr: float = Field(2e-3, gt=0, le=10, description="peak learning rate of AdamW")
-    warmup: int = Field(100, ge=0, description="updates in which the learning rate rises to its peak")
+    warmup: int = Field(100, ge=0, description="updates of linear warm-up")
     lr_schedule: Literal["linear", "cosine", "inverse_sqrt", "plateau", "none"] = Field(
         "linear",
-        description="how the learning rate falls after warm-up: linear or cosine (to 0 at the limit), inverse_sqrt "
-        "(of the updates), plateau (halved where validation does not get better), none",
+        description="decay after warm-up: linear or cosine (to 0 at the end), inverse_sqrt "
+        "(of the update), plateau (halve when validation stops improving), none",
     )
     plateau_patience: int = Field(
         2,
         ge=1,
-        description="lr_schedule plateau: validations without a better figure before the learning rate is halved",
+        description="with lr_schedule plateau: validations without improvement before the learning rate is halved",
     )
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
-        (0.9, 0.98), description="AdamW's decay of its two averages"
+        (0.9, 0.98), description="AdamW's β₁ and β₂"
     )
     weight_decay: float = Field(0.0, ge=0, description="AdamW's weight decay")
-    clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0: not clipped")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="probability spread over the whole vocabulary")
+    clip_norm: float = Field(1.0, ge=0, description="maximum gradient norm; 0 disables clipping")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="label smoothing ε: probability spread over the vocabulary"
+    )
     word_dropout: float = Field(
-        0.0, ge=0, lt=1, description="share of the input tokens of both sides that the unknown token replaces"
+        0.0, ge=0, lt=1, description="probability of replacing an input token, on both sides, by the unknown token"
     )
     subword_regularization: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="α of segmentations that are drawn anew each time a sentence is trained on (unigram alone): "
-        "the smaller, the wilder, but 0: always the best one",
+        description="subword regularization alpha (unigram tokenizers; Kudo 2018); "
+        "smaller values vary more, 0 disables it",
     )
     ema: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="decay of a moving average of the weights, which is then validated and published; 0: none",
+        description="decay of an exponential moving average of the weights, validated and published; 0 disables it",
     )
     averaging: Averaging = Field(
-        "none", description='mean of the weights of several checkpoints, published in the end: "best:5", "last:5", none'
+        "none", description='checkpoint averaging before publication: "best:5", "last:5" or none'
     )
-    freeze: list[str] = Field([], description='parameters that are not trained, as patterns: "encoder.*"')
+    freeze: list[str] = Field([], description='name patterns of parameters to freeze: "encoder.*"')
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="numbers computed in; auto: bf16 where the device has it, for a million parameters and more"
+        "auto", description="compute precision; auto: bf16 from a million parameters if the device supports it"
     )
     validate_every: Interval = Field(
         "1 epoch", description='how often to validate and save: "1 epoch" or "500 updates"'
     )
     validation_lines: int = Field(
-        200, ge=0, description="validation pairs translated at each validation; 0: loss alone"
+        200, ge=0, description="validation pairs to translate at each validation; 0: only compute the loss"
     )
     best_metric: Literal["loss", "bleu", "chrf"] = Field(
-        "loss", description="the validation figure that decides which checkpoint is published"
+        "loss", description="validation metric that selects the published checkpoint"
     )
     patience: int = Field(
-        0, ge=0, description="validations without a better figure before training stops early; 0: never"
+        0, ge=0, description="validations without improvement before training stops early; 0 disables it"
     )
     keep_checkpoints: int = Field(
-        2, ge=1, description="newest checkpoints kept, beside the best and those to be averaged"
+        2, ge=1, description="newest checkpoints to keep, besides the best and those to be averaged"
     )
-    log_every: int = Field(50, ge=1, description="updates between two lines of metrics.jsonl")
+    log_every: int = Field(50, ge=1, description="updates between lines of metrics.jsonl")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

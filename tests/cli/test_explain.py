@@ -31,7 +31,7 @@ def test_a_table_that_has_a_family_is_shown_for_each(run):
     found = run("explain", "model.encoder.layers")
     assert found.out == (
         "model.encoder, family rnn: A recurrent encoder.\n\n"
-        "model.encoder.layers = 1   integer ≥ 1, ≤ 128\n    layers, one upon the other\n\n"
+        "model.encoder.layers = 1   integer ≥ 1, ≤ 128\n    number of stacked layers\n\n"
         "model.encoder, family transformer: A Transformer encoder.\n\n"
         "model.encoder.layers = 6   integer ≥ 1, ≤ 128\n    blocks\n\n"
     )

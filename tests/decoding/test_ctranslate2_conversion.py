@@ -226,7 +226,7 @@ class TestInexpressible:
     @pytest.mark.parametrize("side", ["encoder", "decoder"])
     def test_recurrent_networks(self, side: str) -> None:
         recipe = recipe_of({}, {}, {side: {"family": "rnn"}})
-        assert unsupported_reason(recipe) == f"its {side} is no Transformer"
+        assert unsupported_reason(recipe) == f"CTranslate2 does not support RNN {side}s"
 
 
 class TestLengths:

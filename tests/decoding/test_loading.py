@@ -36,7 +36,7 @@ def test_transformers_go_to_ctranslate_and_others_to_pytorch() -> None:
     assert chosen("numbers-transformer")[0] == "CTranslate2, int8"
     engine, said = chosen("numbers-attention")
     assert engine == "PyTorch, fp32"
-    assert said[0] == "using PyTorch: its encoder is no Transformer"
+    assert said[0] == "using PyTorch: CTranslate2 does not support RNN encoders"
     assert said[1].startswith("PyTorch, fp32, cpu; beam 2")
 
 
@@ -77,7 +77,7 @@ def test_precisions() -> None:
 def test_options_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(UsageError, match="min_ratio"):
         chosen("numbers-attention", decoding={"min_ratio": 4.0})
-    with pytest.raises(UsageError, match="nbest 3 of a beam of 2"):
+    with pytest.raises(UsageError, match="nbest 3 exceeds the beam size"):
         chosen("numbers-attention", nbest=3)
     with pytest.raises(UsageError, match="no attention"):
         chosen("numbers-bottleneck", need_attention=True)

@@ -98,7 +98,7 @@ def test_a_value_where_a_table_belongs(small, key):
 
 
 def test_a_wrong_value_of_a_family_is_described_as_that_family_has_it(small):
-    assert refused("model.encoder.layers=0")[1] == "model.encoder.layers: layers, one upon the other"
+    assert refused("model.encoder.layers=0")[1] == "model.encoder.layers: number of stacked layers"
     assert refused(BLOCKS, "model.encoder.layers=0")[1] == "model.encoder.layers: blocks"
 
 

@@ -120,6 +120,6 @@ def test_moving_average_is_validated_and_published(tiny_train: Callable[..., Ver
         assert torch.equal(value, best.average[name])
     last, plain_last = (load_checkpoint(checkpoint_path(run_of(one) / "checkpoints", 8)) for one in (version, plain))
     for name, value in last.model.items():
-        assert torch.equal(value, plain_last.model[name])  # training itself goes on from its own weights
+        assert torch.equal(value, plain_last.model[name])  # training itself resumes from its own weights
     losses = [[line["loss"] for line in read_run(run_of(one)).metrics.validation] for one in (version, plain)]
     assert all(one != other for one, other in zip(*losses, strict=True))

@@ -1,4 +1,4 @@
-"""`s2s compare`: several systems on one test set."""
+"""`s2s compare`: compare systems on one test set."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,29 +14,33 @@ def compare(
     systems: Annotated[
         list[str],
         typer.Argument(
-            metavar="SYSTEM...", help="Recipes (numbers/*: all of them, by BLEU), models, or cells (.json)."
+            metavar="SYSTEM...", help="Recipes (numbers/* for all of them), models, or stored results (.json)."
         ),
     ],
     values: SetValues = None,
     report: Annotated[
         Path | None,
-        typer.Option("--report", metavar="FILE", help="The HTML page to write. Default: report.html, replaced."),
+        typer.Option(
+            "--report", metavar="FILE", help="HTML page to write. Default: report.html, replaced if it exists."
+        ),
     ] = None,
     results: Annotated[
         Path | None,
         typer.Option(
-            "--results", metavar="FILE", help="Write the table as Markdown, and a cell of each system beside it."
+            "--results",
+            metavar="FILE",
+            help="Write the table as Markdown, and each system's stored result into results/ beside it.",
         ),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option("--picture", metavar="FILE", help="Write the picture of the result as SVG.")
+        Path | None, typer.Option("--picture", metavar="FILE", help="Write the result's picture as SVG.")
     ] = None,
     force: Force = False,
     device: Device = "auto",
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train what is not trained yet, translate one test set with all systems, and show what sets them apart.
+    """Train missing recipes, translate one test set with all systems and compare the results.
 
     The first system is the baseline. Unfinished runs are resumed.
 

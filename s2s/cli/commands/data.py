@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
     from s2s.data.corpus import Corpus
 
-app = typer.Typer(help="Prepare a recipe's corpus, see what was kept and dropped, make sentence pairs.")
-make = typer.Typer(help="Make sentence pairs from a seed: the same everywhere.")
+app = typer.Typer(help="Prepare and inspect corpora; generate sentence pairs.")
+make = typer.Typer(help="Generate sentence pairs from a seed.")
 app.add_typer(make, name="make")
 
 OnInvalid = Annotated[
     Literal["refuse", "drop"] | None,
-    typer.Option("--on-invalid", help="Invalid UTF-8: refuse the file, or drop and count the pair."),
+    typer.Option("--on-invalid", help="Invalid UTF-8: refuse the file or drop the pair."),
 ]
-Items = typer.Option(min=1, max=1000, help="Fewest and most numbers or dates in a sentence.")
+Items = typer.Option(min=1, max=1000, help="Minimum and maximum number of items (numbers or dates) per sentence.")
 
 
 @app.command()
@@ -143,13 +143,13 @@ def _show_tally(what: str, tally: dict[str, Any]) -> None:
 
 @make.command()
 def numbers(
-    count: Annotated[int, typer.Option(min=1, help="Pairs.")] = 1000,
+    count: Annotated[int, typer.Option(min=1, help="Number of pairs.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the pairs.")] = 1,
     min_items: Annotated[int, Items] = 1,
     max_items: Annotated[int, Items] = 3,
-    source_only: Annotated[bool, typer.Option("--source-only", help="The German side alone.")] = False,
+    source_only: Annotated[bool, typer.Option("--source-only", help="Print the German side only.")] = False,
     output: Annotated[
-        str, typer.Option("-o", "--output", metavar="FILE", help="Write here, complete or not at all.")
+        str, typer.Option("-o", "--output", metavar="FILE", help="Output file, written complete or not at all.")
     ] = "-",
     force: Force = False,
 ) -> None:

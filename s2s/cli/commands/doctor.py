@@ -1,4 +1,4 @@
-"""`s2s doctor`: this machine, as s2s sees it, and what to mend."""
+"""`s2s doctor`: check this machine and suggest fixes."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,24 +29,24 @@ LITTLE_MEMORY = 10**9  # bytes: torch, a corpus's batches and a small network
 
 @dataclass
 class Findings:
-    """What is wrong: each with what mends it. Without what is essential, nothing can be trained."""
+    """Problems and their fixes; essential ones prevent training."""
 
     essential: list[dict[str, str]] = field(default_factory=list)
     warnings: list[dict[str, str]] = field(default_factory=list)
 
-    def broken(self, what: str, mend: str) -> None:
-        """Something without which s2s does not work."""
-        self.essential.append({"what": what, "mend": mend})
+    def broken(self, what: str, fix: str) -> None:
+        """Add a problem that prevents s2s from working."""
+        self.essential.append({"what": what, "fix": fix})
 
-    def warn(self, what: str, mend: str) -> None:
-        """Something that slows or may soon stop it."""
-        self.warnings.append({"what": what, "mend": mend})
+    def warn(self, what: str, fix: str) -> None:
+        """Add a problem that slows s2s down or may soon stop it."""
+        self.warnings.append({"what": what, "fix": fix})
 
 
 def doctor(as_json: AsJson = False) -> None:
     """Check this machine: versions, devices, precision and threads, directories, memory.
 
-    Says what is wrong and how to mend it; ends with exit code 5 where something
+    Reports problems and their fixes; ends with exit code 5 where something
     essential is broken.
 
     Examples:
@@ -117,7 +117,7 @@ def _graphics(device: str) -> dict[str, Any]:
 
 
 def _memory(findings: Findings) -> dict[str, int]:
-    """Memory in bytes, as /proc has it."""
+    """Read the memory in bytes from /proc."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
@@ -132,7 +132,7 @@ def _memory(findings: Findings) -> dict[str, int]:
 
 
 def _directories(findings: Findings) -> dict[str, dict[str, Any]]:
-    """Where things are kept."""
+    """Check the directories that s2s uses."""
     from s2s.devices.leases import lease_directory
     from s2s.io.paths import cache, home
     from s2s.registry.store import Registry
@@ -218,9 +218,9 @@ def _show(report: dict[str, Any]) -> None:
     out.print()
     for kind, color in (("problems", "red"), ("warnings", "yellow")):
         for finding in report[kind]:
-            out.print(f"{kind[:-1]}: {finding['what']}\n  mend: {finding['mend']}", style=color, soft_wrap=True)
+            out.print(f"{kind[:-1]}: {finding['what']}\n  fix: {finding['fix']}", style=color, soft_wrap=True)
     if not report["problems"]:
-        out.print("s2s can work here" + (", but see the warnings" if report["warnings"] else ": nothing is wrong"))
+        out.print("no problems found" if not report["warnings"] else "s2s can run here; see the warnings")
 
 
 def _line(label: str, text: str) -> None:

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 def evaluate(
     model: ModelReference,
     source: Annotated[str, typer.Argument(metavar="SRC", help="Source sentences, one a line; plain or .gz.")],
-    reference: Annotated[str, typer.Argument(metavar="REF", help="Their translations, line by line.")],
+    reference: Annotated[str, typer.Argument(metavar="REF", help="The translations, line by line.")],
     beam: Beam = None,
     length_penalty: LengthPenalty = None,
     output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the translations, too.")
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="Also write the translations.")
     ] = None,
     force: Force = False,
     engine: Annotated[
-        Literal["pytorch", "ctranslate2"], typer.Option("--engine", help="What computes; pytorch is the reference.")
+        Literal["pytorch", "ctranslate2"], typer.Option("--engine", help="Inference engine; pytorch is the reference.")
     ] = "pytorch",
     precision: Precision = "fp32",
     device: Device = "auto",

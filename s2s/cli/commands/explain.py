@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def explain(
     key: Annotated[
-        str, typer.Argument(metavar="KEY", help="A key, a table of keys, or a key's last name. All where not given.")
+        str, typer.Argument(metavar="KEY", help="A key, a table, or the last part of a key. Default: all keys.")
     ] = "",
     as_json: AsJson = False,
 ) -> None:

@@ -16,20 +16,20 @@ FEW = 1000  # pairs that nothing of use is learnt from
 
 
 def init(
-    source: Annotated[Path, typer.Option(metavar="FILE", help="A source sentence a line; plain text or .gz.")],
-    target: Annotated[Path, typer.Option(metavar="FILE", help="Line by line, the sentences' translations.")],
+    source: Annotated[Path, typer.Option(metavar="FILE", help="Source sentences, one per line; plain text or .gz.")],
+    target: Annotated[Path, typer.Option(metavar="FILE", help="The translations, line by line.")],
     name: Annotated[
-        str, typer.Option(metavar="NAME", help="The model's name; made from the files' where not given.")
+        str, typer.Option(metavar="NAME", help="Name of the model. Default: derived from the file names.")
     ] = "",
     output: Annotated[
         str,
-        typer.Option("-o", "--output", metavar="FILE", help="The recipe; NAME.toml where not given, - to print it."),
+        typer.Option("-o", "--output", metavar="FILE", help="The recipe; - prints it. Default: NAME.toml."),
     ] = "",
     force: Force = False,
     source_language: Annotated[str, typer.Option(metavar="CODE", help="As in: de. Guessed from the file's name.")] = "",
     target_language: Annotated[str, typer.Option(metavar="CODE", help="As in: en. Guessed from the file's name.")] = "",
     on_invalid: Annotated[
-        Literal["refuse", "drop"], typer.Option(help="Invalid UTF-8: refuse the files, or drop such pairs.")
+        Literal["refuse", "drop"], typer.Option(help="Invalid UTF-8: refuse the files or drop the pairs.")
     ] = "refuse",
 ) -> None:
     """Write a recipe for two text files of your own, to look at, change and train.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from s2s.registry.card import Card, ScoreRecord
     from s2s.registry.version import Version
 
-app = typer.Typer(help="The models of the registry: list, show, alias, remove, export; and who holds which device.")
+app = typer.Typer(help="List, show, alias, export and remove models; list device leases.")
 
 METRICS = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER", "exact": "exact match"}
 NUMBERS = {"parameters", "pid"}  # columns that are set flush right
@@ -85,7 +85,7 @@ def show(model: ModelReference, as_json: AsJson = False) -> None:
 @app.command()
 def alias(
     model: ModelReference,
-    name: Annotated[str, typer.Argument(metavar="ALIAS", help="A name for that version, such as best.")],
+    name: Annotated[str, typer.Argument(metavar="ALIAS", help="The alias, such as best.")],
 ) -> None:
     """Give a version an alias, or move the alias to it: MODEL@ALIAS then means that version, until it is moved again.
 
@@ -101,7 +101,7 @@ def alias(
 @app.command()
 def rm(
     model: ModelReference,
-    force: Annotated[bool, typer.Option("--force", help="Drop the aliases that mean this version, too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also drop the aliases of this version.")] = False,
 ) -> None:
     """Remove a version for ever: its number is never given again.
 
@@ -128,13 +128,11 @@ def rm(
 @app.command()
 def export(
     model: ModelReference,
-    directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A new directory; it appears complete or not at all.")
-    ],
-    form: Annotated[Literal["ctranslate2"], typer.Option("--format", help="What is to read it.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory, written complete or not at all.")],
+    form: Annotated[Literal["ctranslate2"], typer.Option("--format", help="Target format.")],
     precision: Annotated[
         Literal["fp32", "int8", "int8_bf16", "bf16"],
-        typer.Option("--precision", help="Numbers stored; int8 takes a quarter of fp32's room."),
+        typer.Option("--precision", help="Precision of the stored weights; int8 takes a quarter of fp32's size."),
     ] = "fp32",
 ) -> None:
     """Write a Transformer as a directory that CTranslate2 reads without s2s, its SentencePiece model with it.

@@ -29,8 +29,8 @@ def plan(
 ) -> None:
     """Plan a recipe's model: its parts, memory and FLOPs. Needs neither data nor training.
 
-    Exact are parameters, weights, gradients, AdamW's moments, what a decoder keeps between two steps, and the FLOPs,
-    those of matrix products. Training in bf16 keeps weights in fp32.
+    Parameter, gradient, optimizer and decoder-state sizes and matmul FLOPs are exact; activations are estimates.
+    Training in bf16 keeps weights in fp32.
 
     Examples:
         s2s plan multi30k/attention

@@ -9,7 +9,7 @@ from s2s.cli.console import note, print_json
 from s2s.cli.options import AsJson, Force, SetValues
 from s2s.report.console import out
 
-app = typer.Typer(help="The recipes that come with s2s, to train as they are or to copy and change.")
+app = typer.Typer(help="List, show and copy the built-in recipes.")
 
 
 @app.command("list")
@@ -58,7 +58,7 @@ def show(
 
 @app.command()
 def copy(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="The name of one that `s2s recipes list` shows.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe (see s2s recipes list).")],
     destination: Annotated[
         Path, typer.Argument(metavar="DEST", help="A directory, or a file that ends in .toml.")
     ] = Path(),

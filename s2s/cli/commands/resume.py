@@ -1,4 +1,4 @@
-"""`s2s resume`: go on with a run."""
+"""`s2s resume`: resume an interrupted run."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from s2s.cli.options import Tensorboard, Wait
 
 
 def resume(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name, as s2s train says it, or its directory.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name (see s2s runs list) or directory.")],
     allow: Annotated[
         list[str] | None,
         typer.Option(
@@ -22,7 +22,7 @@ def resume(
     wait: Wait = False,
     tensorboard: Tensorboard = False,
 ) -> None:
-    """Go on with a training run from its last checkpoint, exactly as if it had not stopped.
+    """Resume an interrupted run from its last checkpoint, exactly as if it had not stopped.
 
     Where something has changed since it began, the difference is said and the run refused, unless it is allowed by
     name; the model is then labelled as not exactly repeatable.

@@ -14,11 +14,9 @@ from s2s.report.console import out
 if TYPE_CHECKING:
     from s2s.report.curves import RunCurves
 
-app = typer.Typer(help="Trainings, finished or not: list, show, plot, remove.")
+app = typer.Typer(help="List, show, plot and remove runs.")
 
-RunName = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's name, as s2s runs list shows it, or its directory.")
-]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name (see s2s runs list) or directory.")]
 COLUMNS = ("run", "model", "state", "updates", "best validation", "began", "size")
 NUMBERS = {"updates", "size"}  # columns that are set flush right
 
@@ -81,10 +79,10 @@ def show(run: RunName, as_json: AsJson = False) -> None:
 @app.command()
 def plot(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Runs, by name or directory: all in the same axes.")
+        list[str], typer.Argument(metavar="RUN...", help="Runs, by name or directory, drawn in the same axes.")
     ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE.svg", help="Write the plot as SVG, too.")
+        Path | None, typer.Option("-o", "--output", metavar="FILE.svg", help="Also write the plot as SVG.")
     ] = None,
     force: Force = False,
 ) -> None:
@@ -114,9 +112,7 @@ def plot(
 @app.command()
 def rm(
     run: RunName,
-    force: Annotated[
-        bool, typer.Option("--force", help="Remove it although it is not finished, or is damaged.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Remove the run even if it is unfinished or damaged.")] = False,
 ) -> None:
     """Remove a run's directory: checkpoints, log and metrics. Its published model stays in the registry.
 

@@ -1,4 +1,4 @@
-"""`s2s score`: how probable a model finds given translations."""
+"""`s2s score`: score given translations."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def score(
     model: ModelReference,
     source: Annotated[
-        str, typer.Argument(metavar="SRC", help="Source sentences, one a line; plain or .gz; - is stdin.")
+        str, typer.Argument(metavar="SRC", help="Source sentences, one per line; plain or .gz; - is standard input.")
     ],
-    target: Annotated[str, typer.Argument(metavar="TGT", help="Their translations, line by line.")],
+    target: Annotated[str, typer.Argument(metavar="TGT", help="The translations, line by line.")],
     tokens: Annotated[
         bool,
         typer.Option(
@@ -36,9 +36,9 @@ def score(
             "source - target, counted from 0, words being split at spaces.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each pair of lines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line pair.")] = False,
     output: Annotated[
-        str, typer.Option("-o", "--output", metavar="FILE", help="Write here, complete or not at all.")
+        str, typer.Option("-o", "--output", metavar="FILE", help="Output file, written complete or not at all.")
     ] = "-",
     force: Force = False,
     device: Device = "auto",

@@ -12,26 +12,27 @@ from s2s.cli.options import Force
 if TYPE_CHECKING:
     from s2s.text.tokenizer import Tokenizer
 
-app = typer.Typer(help="Train a tokenizer; turn text into tokens and back, output line i for input line i.")
+app = typer.Typer(help="Train a tokenizer; encode and decode text line by line.")
 
 LINES_AT_ONCE = 1000  # lines in memory while encoding and decoding
 Form = Literal["nfc", "nfkc", "none"]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A tokenizer's file, or a model in the registry.")]
 Input = Annotated[str, typer.Argument(metavar="[FILE]", help="Plain or .gz; - is standard input.")]
-Ids = Annotated[bool, typer.Option("--ids", help="Numbers of the tokens instead of the tokens.")]
+Ids = Annotated[bool, typer.Option("--ids", help="Print token ids instead of tokens.")]
 
 
 @app.command()
 def train(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Text, a sentence a line, plain or .gz; both languages.")
+        list[str],
+        typer.Argument(metavar="FILE...", help="Text files of both languages, one sentence per line, plain or .gz."),
     ],
-    vocab_size: Annotated[int, typer.Option(min=8, max=1_000_000, help="Tokens, the four special ones included.")],
+    vocab_size: Annotated[int, typer.Option(min=8, max=1_000_000, help="Vocabulary size, special tokens included.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The tokenizer's file.")],
     algorithm: Annotated[
         Literal["unigram", "bpe", "char"], typer.Option(help="SentencePiece's algorithm.")
     ] = "unigram",
-    normalization: Annotated[Form, typer.Option(help="Unicode normalisation of the text.")] = "nfc",
+    normalization: Annotated[Form, typer.Option(help="Unicode normalization of the text.")] = "nfc",
     force: Force = False,
 ) -> None:
     """Train a tokenizer. `s2s train` does this by itself; this is for a look at one, or for use elsewhere.

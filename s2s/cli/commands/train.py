@@ -21,24 +21,25 @@ def train(
     values: SetValues = None,
     name: Annotated[str | None, typer.Option("--name", help="Publish under this name instead of the recipe's.")] = None,
     begin_from: Annotated[
-        str | None, typer.Option("--from", metavar="MODEL", help="Begin with this model's tokenizer and weights.")
+        str | None,
+        typer.Option("--from", metavar="MODEL", help="Fine-tune: start from this model's tokenizer and weights."),
     ] = None,
     device: Device = "auto",
     wait: Wait = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Train anew, even where this recipe is trained already.")
-    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Train anew even if this recipe was trained before.")] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Train nothing; try the worst batch, a checkpoint and three translations.")
+        bool, typer.Option("--check", help="Only try the largest batches, a checkpoint and three translations.")
     ] = False,
-    processes: Annotated[int, typer.Option("--processes", min=1, help="Processes of this host to train with.")] = 1,
+    processes: Annotated[
+        int, typer.Option("--processes", min=1, help="Number of training processes on this host.")
+    ] = 1,
     deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="On a GPU, compute so that a resumed run is exact; slower.")
+        bool, typer.Option("--deterministic", help="Use deterministic GPU kernels, so that resuming is exact; slower.")
     ] = False,
     tensorboard: Tensorboard = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a recipe: tokenizer, corpus, training, validation, test, publication. What is there already is used.
+    """Train a recipe: tokenizer, corpus, training, validation, test, publication. Existing ones are reused.
 
     Examples:
         s2s train numbers/attention

@@ -1,4 +1,4 @@
-"""`s2s translate`: lines of text through a model."""
+"""`s2s translate`: translate lines of text."""
 
 from typing import Annotated
 
@@ -29,7 +29,7 @@ def translate(
         list[str] | None, typer.Argument(metavar="[FILE]...", help="Plain or .gz; - is standard input.")
     ] = None,
     output: Annotated[
-        str, typer.Option("-o", "--output", metavar="FILE", help="Write here, complete or not at all.")
+        str, typer.Option("-o", "--output", metavar="FILE", help="Output file, written complete or not at all.")
     ] = "-",
     beam: Beam = None,
     length_penalty: LengthPenalty = None,
@@ -47,25 +47,25 @@ def translate(
     prefix: Prefix = None,
     ensemble: Ensemble = None,
     show_attention: Annotated[
-        bool, typer.Option("--show-attention", help="Draw attention's heat-map of every line.")
+        bool, typer.Option("--show-attention", help="Draw the attention heat map of every line.")
     ] = False,
     attention: Annotated[
         str | None,
         typer.Option(
             "--attention",
             metavar="FILE",
-            help="Write attention: JSON lines, or a picture of the first line that is not blank (.svg).",
+            help="Write attention as JSON lines, or draw the first non-blank line (.svg).",
         ),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="A line of JSON for each line: text, score, tokens, what is odd.")
+        bool, typer.Option("--json", help="Print one JSON object per line: text, score, tokens, diagnostics.")
     ] = False,
     attention_weights: Annotated[
-        bool, typer.Option("--attention-weights", help="With --json: attention's weights, too.")
+        bool, typer.Option("--attention-weights", help="With --json: add attention weights.")
     ] = False,
     strict: Annotated[
         bool,
-        typer.Option("--strict", help="Refuse invalid UTF-8; end with exit code 3 where a translation is odd."),
+        typer.Option("--strict", help="Refuse invalid UTF-8; exit with code 3 if diagnostics find a problem."),
     ] = False,
     force: Force = False,
     engine: EngineChoice = "auto",

@@ -168,7 +168,7 @@ def resume(
     allowed: Sequence[str] = (),
     tensorboard: bool = False,
 ) -> Version:
-    """Go on with an unfinished run from its last checkpoint, on the device it began on, and publish the model.
+    """Resume an unfinished run from its last checkpoint, on the device it started on, and publish the model.
 
     `allowed`: what may have changed since it began, by name.
     Raises: UsageError where the run is finished, or something else has changed, which it says in words.
@@ -196,7 +196,7 @@ def _there(name: str, key: str, resume_unfinished: bool) -> Version | Path | Non
     if unfinished and not resume_unfinished:
         raise ResourceError(
             f"run {unfinished.name} of this recipe is not finished",
-            f"s2s resume {unfinished.name} goes on with it; --fresh starts anew",
+            f"s2s resume {unfinished.name} resumes it; --fresh trains anew",
         )
     return unfinished
 
@@ -312,7 +312,7 @@ def _network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> EncoderDecode
 
 def _trained(trainer: Trainer, directory: Path, progress: TrainingLog) -> TrainState:
     """Train and return the final state. An interruption says how to resume."""
-    again = f"s2s resume {directory.name} goes on from"
+    again = f"s2s resume {directory.name} resumes from"
     try:
         return trainer.run()
     except StoppedError as stopped:

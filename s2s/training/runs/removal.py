@@ -60,5 +60,5 @@ def _check_nothing_is_lost(directory: Path) -> None:
     if run.record.published is None:
         checkpoints = counted(len(run.checkpoints), "checkpoint")
         lost = f"{counted(run.updates, 'update')} of training and {checkpoints} would be lost"
-        hint = f"s2s resume {run.name} goes on with it; --force removes it all the same"
+        hint = f"s2s resume {run.name} resumes it; --force removes it anyway"
         raise UsageError(f"run {run.name} is not finished: {lost}", hint)

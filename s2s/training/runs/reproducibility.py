@@ -1,4 +1,4 @@
-"""What must be the same for a run to go on as if it had never stopped; and what has changed, in words."""
+"""What must be unchanged for a run to resume exactly, and a description of what has changed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -32,7 +32,7 @@ def check_unchanged(
     if refused:
         raise UsageError(
             f"not what the run began with: {'; '.join(changed[name] for name in refused)}",
-            f"put it back, or go on all the same with {' '.join(f'--allow {name}' for name in refused)}",
+            f"change it back, or accept it with {' '.join(f'--allow {name}' for name in refused)}",
         )
     return replace(
         record,
