@@ -15,7 +15,7 @@ from typing import Annotated, Any, cast
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from s2s import __version__
+from s2s._version import __version__
 from s2s.devices.runtime import wait_without_spinning
 from s2s.errors import DataError, StoppedError, UsageError, did_you_mean
 

@@ -52,7 +52,7 @@ def versions() -> dict[str, str]:
     """Return the versions of Python, s2s and the libraries that affect results."""
     from importlib.metadata import PackageNotFoundError, version
 
-    from s2s import __version__
+    from s2s._version import __version__
 
     found = {"python": platform.python_version(), "s2s": __version__}
     for package in ("torch", "sentencepiece", "sacrebleu", "datasets", "numpy", "ctranslate2"):

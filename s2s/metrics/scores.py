@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from s2s import __version__
+from s2s._version import __version__
 from s2s.errors import DataError, UsageError, did_you_mean
 
 

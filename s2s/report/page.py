@@ -6,7 +6,7 @@ All text is escaped by the template; the drawings are SVG of `svg.py`, which esc
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from s2s import __version__
+from s2s._version import __version__
 from s2s.report.figures import COLUMNS, Comparison, Example, headline, signatures, table
 from s2s.report.heatmap import svg_heatmap
 from s2s.report.marking import marked, printable
