@@ -21,7 +21,7 @@ def converse(translator: "Translator[Any]", stream: "Stream", *, show: bool) -> 
     """Ask, translate and show, until the input ends."""
     import readline  # noqa: F401 - gives `input` its editing and history
 
-    from s2s.decoding.diagnostics import FINDINGS, findings
+    from s2s.decoding.diagnostics import DIAGNOSTICS, diagnostics
     from s2s.report.heatmap import terminal_heatmap
 
     data = translator.recipe.data
@@ -39,7 +39,7 @@ def converse(translator: "Translator[Any]", stream: "Stream", *, show: bool) -> 
         for translation in found:
             score = f"{translation.score:8.4f}  " if len(found) > 1 else ""
             out.print(score + escape_control(translation.text), soft_wrap=True)
-        for name in findings(text, found[0]):
-            note(f"warning: translation {FINDINGS[name]}")
+        for name in diagnostics(text, found[0]):
+            note(f"warning: translation {DIAGNOSTICS[name]}")
         if show and found[0].attention:
             out.print(terminal_heatmap(found[0].attention, found[0].source_tokens, found[0].tokens, out.width))

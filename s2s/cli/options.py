@@ -15,7 +15,7 @@ Wait = Annotated[bool, typer.Option("--wait", help="Wait until the device is fre
 Tensorboard = Annotated[
     bool, typer.Option("--tensorboard", help="Also write TensorBoard files into the run's directory.")
 ]
-Beam = Annotated[
+BeamSize = Annotated[
     int | None, typer.Option("--beam-size", min=1, max=1000, help="Beam size; 1 is greedy. Default: the model's.")
 ]
 LengthPenalty = Annotated[

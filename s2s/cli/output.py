@@ -105,9 +105,9 @@ class TranslationWriter:
 
     def _values(self, source: str, found: "list[Translation]") -> dict[str, Any]:
         """Return what `--json` prints for a line."""
-        from s2s.decoding.diagnostics import findings
+        from s2s.decoding.diagnostics import diagnostics
 
-        values: dict[str, Any] = _main_values(found[0]) | {"warnings": findings(source, found[0])}
+        values: dict[str, Any] = _main_values(found[0]) | {"warnings": diagnostics(source, found[0])}
         if self.nbest:
             values["nbest"] = [_main_values(one) for one in found]
         if self.with_attention and found[0].attention:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from s2s.comparison.stored import Cell
+from s2s.comparison.stored import StoredResult
 from s2s.data.generators.recall import answer_positions
 from s2s.decoding.forced import forced_choices
 from s2s.decoding.pytorch_engine import PyTorchEngine
@@ -26,7 +26,9 @@ def right_values(translator: Translator[PyTorchEngine], sources: Sequence[str], 
     ]
 
 
-def answers_by_length(sources: Sequence[str], references: Sequence[str], cells: Sequence[Cell]) -> list[ByLength]:
+def answers_by_length(
+    sources: Sequence[str], references: Sequence[str], results: Sequence[StoredResult]
+) -> list[ByLength]:
     """Two figures in percent: values right where their keys are given, and answers right as a whole."""
     lines: dict[int, list[int]] = {}
     for line, source in enumerate(sources):
@@ -34,8 +36,10 @@ def answers_by_length(sources: Sequence[str], references: Sequence[str], cells: 
     values, answers = [], []
     for tokens, members in sorted(lines.items()):
         asked = sum(len(answer_positions(references[line])) for line in members)
-        right = [100 * sum(cell.right_values[line] for line in members) / asked for cell in cells]
-        whole = [100 * sum(cell.outputs[line] == references[line] for line in members) / len(members) for cell in cells]
+        right = [100 * sum(stored.right_values[line] for line in members) / asked for stored in results]
+        whole = [
+            100 * sum(stored.outputs[line] == references[line] for line in members) / len(members) for stored in results
+        ]
         values.append(Bucket(tokens, tokens, len(members), tuple(right)))
         answers.append(Bucket(tokens, tokens, len(members), tuple(whole)))
     return [

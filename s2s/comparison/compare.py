@@ -1,4 +1,4 @@
-"""Compare systems on one test set: recipes (trained where they are not yet), models of the registry, cells of
+"""Compare systems on one test set: recipes (trained where they are not yet), models of the registry, results of
 earlier comparisons.
 """
 
@@ -12,7 +12,7 @@ import torch
 
 from s2s.comparison.answers import answers_by_length, asks, right_values
 from s2s.comparison.differences import differences
-from s2s.comparison.stored import Cell, test_digest
+from s2s.comparison.stored import StoredResult, test_digest
 from s2s.data.corpus import Corpus
 from s2s.data.prepare import prepare_corpus
 from s2s.decoding.evaluation import evaluate, perplexity
@@ -51,29 +51,29 @@ class TestSet:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A system as it is asked for: its recipe, and the version or cell that stands for it."""
+    """A system to compare: its recipe, and its version or stored result."""
 
     recipe: Recipe
     version: Version | None = None
-    cell: Cell | None = None
+    stored: StoredResult | None = None
 
 
 def compare(
     names: Sequence[str], overrides: Sequence[str], *, device: str, wait: bool
-) -> tuple[Comparison, list[Cell]]:
+) -> tuple[Comparison, list[StoredResult]]:
     """Train what is missing, translate the test set of the first system with all, and put the figures side by side.
 
     `names`: recipes (patterns allowed: `numbers/*`; the systems are then in the order of their BLEU, the lowest first),
-    models, or files of cells. Raises: UsageError where there are
+    models, or files of results. Raises: UsageError where there are
     none, DataError where systems were tested on different sentences.
     """
     entries = [_entry(name, overrides) for name in expanded(names)]
     if not entries:
-        raise UsageError("nothing to compare", "name recipes, models or cells")
-    test = _test_set(next((entry.recipe for entry in entries if not entry.cell), entries[0].recipe))
+        raise UsageError("nothing to compare", "name recipes, models or results")
+    test = _test_set(next((entry.recipe for entry in entries if not entry.stored), entries[0].recipe))
     entries = [
         entry
-        if entry.cell or entry.version
+        if entry.stored or entry.version
         else Entry(
             entry.recipe,
             train(entry.recipe, device=device, wait=wait, resume_unfinished=True),
@@ -81,17 +81,17 @@ def compare(
         for entry in entries
     ]
     with lease(device, wait=wait, command="s2s compare") as leased:
-        cells = [entry.cell or _evaluated(entry, test, device_named(leased)) for entry in entries]
+        results = [entry.stored or _evaluated(entry, test, device_named(leased)) for entry in entries]
         if any("*" in name for name in names):  # nobody has said in which order
-            entries, cells = _as_ladder(entries, cells)
-        example = _example(entries, cells, test, device_named(leased))
-    return figures(cells, test, [example] if example else []), cells
+            entries, results = _as_ladder(entries, results)
+        example = _example(entries, results, test, device_named(leased))
+    return figures(results, test, [example] if example else []), results
 
 
-def _as_ladder(entries: list[Entry], cells: list[Cell]) -> tuple[list[Entry], list[Cell]]:
+def _as_ladder(entries: list[Entry], results: list[StoredResult]) -> tuple[list[Entry], list[StoredResult]]:
     """Systems in the order of their BLEU, the lowest first."""
-    order = sorted(range(len(cells)), key=lambda index: cells[index].scores["bleu"].value)
-    return [entries[index] for index in order], [cells[index] for index in order]
+    order = sorted(range(len(results)), key=lambda index: results[index].scores["bleu"].value)
+    return [entries[index] for index in order], [results[index] for index in order]
 
 
 def expanded(names: Sequence[str]) -> list[str]:
@@ -108,8 +108,8 @@ def expanded(names: Sequence[str]) -> list[str]:
 def _entry(name: str, overrides: Sequence[str]) -> Entry:
     """Resolve a name: the file of a stored result, a recipe, or a model."""
     if name.endswith(".json"):
-        cell = Cell.read(Path(name))
-        return Entry(parse_recipe(cell.recipe, f"cell {name}"), cell=cell)
+        stored = StoredResult.read(Path(name))
+        return Entry(parse_recipe(stored.recipe, f"stored result {name}"), stored=stored)
     if name in builtin_recipes() or name.endswith(".toml") or "/" in name:
         return Entry(load_recipe(name, overrides))
     version = Registry.default().resolve(name)
@@ -139,7 +139,7 @@ def _overlap(corpus: Corpus) -> str:
     return f"{count:,} of their sources also in training" if count else "none of them in training"
 
 
-def _evaluated(entry: Entry, test: TestSet, device: torch.device) -> Cell:
+def _evaluated(entry: Entry, test: TestSet, device: torch.device) -> StoredResult:
     """Translate and score the test set with a model."""
     version = entry.version
     assert version is not None
@@ -148,7 +148,7 @@ def _evaluated(entry: Entry, test: TestSet, device: torch.device) -> Cell:
     translator = reference_translator(version, device)
     found = evaluate(translator, test.sources, test.references, decoding=entry.recipe.decoding)
     card = version.card
-    return Cell(
+    return StoredResult(
         name=version.name,
         network=entry.recipe.model.describe(),
         recipe=card.recipe,
@@ -168,77 +168,81 @@ def _evaluated(entry: Entry, test: TestSet, device: torch.device) -> Cell:
     )
 
 
-def figures(cells: Sequence[Cell], test: TestSet, examples: Sequence[Example] = ()) -> Comparison:
+def figures(results: Sequence[StoredResult], test: TestSet, examples: Sequence[Example] = ()) -> Comparison:
     """Compare stored results on a test set. Raises DataError if one was tested on other sentences."""
-    for cell in cells:
-        if cell.test != test.digest:
-            raise DataError(f"{cell.name} was tested on other sentences than {cells[0].name}", "compare it on its own")
-    outputs = [cell.outputs for cell in cells]
-    paired = [None, *paired_bootstrap(outputs[0], outputs[1:], test.references)] if len(cells) > 1 else [None]
+    for stored in results:
+        if stored.test != test.digest:
+            raise DataError(
+                f"{stored.name} was tested on other sentences than {results[0].name}", "compare it on its own"
+            )
+    outputs = [stored.outputs for stored in results]
+    paired = [None, *paired_bootstrap(outputs[0], outputs[1:], test.references)] if len(results) > 1 else [None]
     systems = [
         System(
-            name=cell.name,
-            network=cell.network,
-            parameters=cell.parameters,
-            scores=cell.scores,
-            perplexity=cell.perplexity,
-            updates=cell.updates,
-            seconds=cell.seconds,
-            tokens_per_second=cell.tokens_per_second,
+            name=stored.name,
+            network=stored.network,
+            parameters=stored.parameters,
+            scores=stored.scores,
+            perplexity=stored.perplexity,
+            updates=stored.updates,
+            seconds=stored.seconds,
+            tokens_per_second=stored.tokens_per_second,
             difference=difference,
         )
-        for cell, difference in zip(cells, paired, strict=True)
+        for stored, difference in zip(results, paired, strict=True)
     ]
     return Comparison(
-        title=" and ".join(cell.name for cell in cells) if len(cells) <= COLUMNS else f"{len(cells)} systems",
+        title=" and ".join(stored.name for stored in results) if len(results) <= COLUMNS else f"{len(results)} systems",
         task=test.note,
         systems=systems,
         by_length=(
-            answers_by_length(test.sources, test.references, cells)
-            if all(cell.right_values for cell in cells)
+            answers_by_length(test.sources, test.references, results)
+            if all(stored.right_values for stored in results)
             else [bleu_by_length(test.sources, outputs, test.references)]
         ),
         examples=examples,
-        notes=_notes(cells),
-        commands=_commands(cells),
+        notes=_notes(results),
+        commands=_commands(results),
     )
 
 
-def _commands(cells: Sequence[Cell]) -> list[str]:
+def _commands(results: Sequence[StoredResult]) -> list[str]:
     """Suggest what to try next: the best system, with its attention if it has any."""
-    best = max(cells, key=lambda cell: cell.scores["bleu"].value)
+    best = max(results, key=lambda stored: stored.scores["bleu"].value)
     attends = parse_recipe(best.recipe, best.name).model.has_attention
     shown = " --show-attention" if attends else ""
     return [f"s2s translate {best.name}{shown}", f"s2s models show {best.name}"]
 
 
-def _notes(cells: Sequence[Cell]) -> list[str]:
+def _notes(results: Sequence[StoredResult]) -> list[str]:
     """How the systems were decoded, and what sets their recipes apart."""
-    decoded = sorted({cell.decoding for cell in cells})
+    decoded = sorted({stored.decoding for stored in results})
     notes = [f"decoded with {' or '.join(decoded)}"]
-    if len(cells) > 1:
-        apart = differences([parse_recipe(cell.recipe, cell.name).as_dict() for cell in cells])
-        if len(cells) > COLUMNS:  # values of many would be a thicket
+    if len(results) > 1:
+        apart = differences([parse_recipe(stored.recipe, stored.name).as_dict() for stored in results])
+        if len(results) > COLUMNS:  # values of many would be a thicket
             apart = [line.partition(":")[0] for line in apart]
         notes.append(f"the recipes differ in {'; '.join(apart)}" if apart else "the recipes are the same")
     return notes
 
 
-def _example(entries: Sequence[Entry], cells: Sequence[Cell], test: TestSet, device: torch.device) -> Example | None:
+def _example(
+    entries: Sequence[Entry], results: Sequence[StoredResult], test: TestSet, device: torch.device
+) -> Example | None:
     """Return a sentence on which the systems differ, with the heat maps of those that have attention."""
-    line = _telling_line(cells, test)
+    line = _telling_line(results, test)
     heatmaps = [_heatmap(entry, test.sources[line], device) for entry in entries]
-    return Example(test.sources[line], test.references[line], [cell.outputs[line] for cell in cells], heatmaps)
+    return Example(test.sources[line], test.references[line], [stored.outputs[line] for stored in results], heatmaps)
 
 
-def _telling_line(cells: Sequence[Cell], test: TestSet) -> int:
+def _telling_line(results: Sequence[StoredResult], test: TestSet) -> int:
     """Return the line of the longest source of up to 60 characters that only some systems translate exactly.
 
     If there is none, return the first line.
     """
     best = 0
     for line, reference in enumerate(test.references):
-        right = {cell.outputs[line] == reference for cell in cells}
+        right = {stored.outputs[line] == reference for stored in results}
         if len(right) == 2 and len(test.sources[best]) * (best > 0) < len(test.sources[line]) <= 60:
             best = line
     return best

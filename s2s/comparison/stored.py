@@ -16,7 +16,7 @@ SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class StoredResult:
     """One system on one test set: what it is, how it was trained and decoded, its outputs and scores.
 
     seconds: of training; tokens_per_second: target tokens, in training; test: digest of the test set's sentences;
@@ -46,16 +46,16 @@ class Cell:
         """Read a stored result. Raises ArtefactError if it is damaged or has another schema."""
         values = read_json(path)
         if not isinstance(values, dict) or "schema" not in values:
-            raise ArtefactError(f"{path} is not a cell of a comparison")
+            raise ArtefactError(f"{path} is not a stored comparison result")
         check_schema(values, SCHEMA, str(path), "compare anew")
         try:
             scores = {name: Score(**score) for name, score in values.pop("scores").items()}
             return cls(**values, scores=scores)
         except (KeyError, TypeError) as error:
-            raise ArtefactError(f"{path} is not a cell of a comparison: {error}") from error
+            raise ArtefactError(f"{path} is not a stored comparison result: {error}") from error
 
     def write(self, directory: Path) -> Path:
-        """Write the cell into a directory, under its name."""
+        """Write the result into a directory, under its name."""
         path = directory / f"{self.name}.json"
         write_json(path, asdict(self))
         return path

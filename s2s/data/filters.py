@@ -19,7 +19,7 @@ from s2s.errors import DataError
 from s2s.recipe.data import DataOptions
 
 
-class Fate(IntEnum):
+class PairStatus(IntEnum):
     """What becomes of a training pair."""
 
     KEPT = 0
@@ -32,11 +32,11 @@ class Fate(IntEnum):
     RATIO = 7  # one side is too many times longer than the other
 
 
-DROPPED = tuple(fate for fate in Fate if fate >= Fate.EMPTY)
+DROPPED = tuple(status for status in PairStatus if status >= PairStatus.EMPTY)
 
 
 @dataclass(frozen=True)
-class Survey:
+class PairFingerprints:
     """What is remembered of each pair: digests of its source and of both sides [N], and whether a side is empty [N]."""
 
     sources: NDArray[np.uint64]
@@ -58,35 +58,35 @@ def is_empty(pair: Pair) -> bool:
     return not (pair.source.strip() and pair.target.strip())
 
 
-def survey(pairs: Iterable[Pair]) -> Survey:
-    """Read pairs (normalised ones) once and remember what `fates` and `overlap` ask for."""
+def fingerprint(pairs: Iterable[Pair]) -> PairFingerprints:
+    """Read pairs (normalised ones) once and remember what `classify` and `overlap` ask for."""
     sources, both, empty = array("Q"), array("Q"), bytearray()
     for pair in pairs:
         sources.append(text_digest(pair.source))
         both.append(text_digest(pair.source, pair.target))
         empty.append(is_empty(pair))
-    return Survey(
+    return PairFingerprints(
         np.array(sources, dtype=np.uint64), np.array(both, dtype=np.uint64), np.frombuffer(empty, dtype=np.bool_)
     )
 
 
-def fates(train: Survey, data: DataOptions) -> NDArray[np.uint8]:
+def classify(train: PairFingerprints, data: DataOptions) -> NDArray[np.uint8]:
     """Return the status [N] of each training pair as far as its text decides; lengths in tokens come later.
 
     Raises: DataError where there are too few different sources to hold out as many as asked for.
     """
-    fate = np.full(len(train), Fate.KEPT, dtype=np.uint8)
-    fate[train.empty] = Fate.EMPTY
+    status = np.full(len(train), PairStatus.KEPT, dtype=np.uint8)
+    status[train.empty] = PairStatus.EMPTY
     if data.kind != "generator":  # which makes all splits
-        _hold_out(train, fate, data.hold_out_validation, data.hold_out_test)
+        _hold_out(train, status, data.hold_out_validation, data.hold_out_test)
     if data.drop_duplicates:
-        kept = np.flatnonzero(fate == Fate.KEPT)
+        kept = np.flatnonzero(status == PairStatus.KEPT)
         _, first = np.unique(train.pairs[kept], return_index=True)
-        fate[np.delete(kept, first)] = Fate.DUPLICATE
-    return fate
+        status[np.delete(kept, first)] = PairStatus.DUPLICATE
+    return status
 
 
-def _hold_out(train: Survey, fate: NDArray[np.uint8], validation: int, test: int) -> None:
+def _hold_out(train: PairFingerprints, status: NDArray[np.uint8], validation: int, test: int) -> None:
     """Hold out pairs in the order of their sources' digests, at most one pair of a source.
 
     The order depends on nothing but the texts, and the other pairs with a held-out source are dropped: no sentence to
@@ -104,23 +104,23 @@ def _hold_out(train: Survey, fate: NDArray[np.uint8], validation: int, test: int
             "set data.hold_out_validation and data.hold_out_test lower",
         )
     chosen = rows[first[:wanted]]
-    fate[np.isin(train.sources, different[:wanted]) & ~train.empty] = Fate.HELD_OUT_SOURCE
-    fate[chosen[:test]] = Fate.TEST
-    fate[chosen[test:]] = Fate.VALIDATION
+    status[np.isin(train.sources, different[:wanted]) & ~train.empty] = PairStatus.HELD_OUT_SOURCE
+    status[chosen[:test]] = PairStatus.TEST
+    status[chosen[test:]] = PairStatus.VALIDATION
 
 
-def length_fate(source: int, target: int, data: DataOptions) -> Fate:
+def classify_length(source: int, target: int, data: DataOptions) -> PairStatus:
     """Whether a training pair with sides of these lengths, in tokens, is kept."""
     shorter, longer = min(source, target), max(source, target)
     if shorter < data.min_length or longer > data.max_length:
-        return Fate.LENGTH
-    return Fate.RATIO if longer > shorter * data.max_ratio else Fate.KEPT
+        return PairStatus.LENGTH
+    return PairStatus.RATIO if longer > shorter * data.max_ratio else PairStatus.KEPT
 
 
 class Overlap:
     """Counts the sentences of another split that also stand in training: their source alone, and the whole pair."""
 
-    def __init__(self, train: Survey, kept: NDArray[np.bool_]) -> None:
+    def __init__(self, train: PairFingerprints, kept: NDArray[np.bool_]) -> None:
         self._sources = np.unique(train.sources[kept])
         self._pairs = np.unique(train.pairs[kept])
 

@@ -1,7 +1,7 @@
-"""Preparing a corpus: read, filter, train the tokenizer, encode, and store, or find what was prepared before.
+"""Prepare a corpus: read, filter, train the tokenizer, encode and store, or reuse what was prepared before.
 
-The training side is read three times: to survey it (which pairs are empty, held out, occurred before), to train the
-tokenizer, and to encode; so memory grows by a few bytes a pair, however long the pairs are. N training pairs.
+The training side is read three times: to fingerprint it (which pairs are empty, held out or duplicates), to train the
+tokenizer, and to encode it; so memory grows by a few bytes per pair, however long the pairs are. N training pairs.
 """
 
 import itertools
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from s2s.data.corpus import SCHEMA, SPLITS, Corpus, SplitWriter, write_corpus_files
 from s2s.data.directories import exclusive_lock, new_directory
-from s2s.data.filters import DROPPED, Fate, Overlap, fates, is_empty, length_fate, survey
+from s2s.data.filters import DROPPED, Overlap, PairStatus, classify, classify_length, fingerprint, is_empty
 from s2s.data.ledger import Encoded, Lengths, Tally, dropped_warning, overlap_warning
 from s2s.data.readers import Pair, read_split, source_digests, split_given, split_options
 from s2s.errors import ArtefactError, DataError, UsageError
@@ -33,10 +33,10 @@ log = logging.getLogger(__name__)
 
 PAIRS_AT_ONCE = 4000  # pairs in memory while encoding
 SECONDS_BETWEEN_NOTES = 30
-HELD_OUT = {"validation": Fate.VALIDATION, "test": Fate.TEST}
+HELD_OUT = {"validation": PairStatus.VALIDATION, "test": PairStatus.TEST}
 # of the data options, where things are and what they are called: the digests of contents stand for them
 NAMES = {*SPLITS, "root", "hub", "hub_config", "generator", "source_language", "target_language"}
-Fates = NDArray[np.uint8]
+Statuses = NDArray[np.uint8]
 T = TypeVar("T")
 
 
@@ -136,62 +136,62 @@ class _Builder:
 
     def build(self, key: str, tokenizer_model: bytes | None) -> None:
         pairs = read_split(self.data, "train", self.invalid["train"].add_line)
-        train = survey(map(self._normalized, self._told(pairs, "reading the training pairs")))
+        train = fingerprint(map(self._normalized, self._with_progress(pairs, "reading the training pairs")))
         if not len(train):
             raise self._no_pairs("train")
-        fate = fates(train, self.data)
-        tokenizer = Tokenizer(self._train_tokenizer(fate) if tokenizer_model is None else tokenizer_model)
-        splits = {"train": self._write_train(tokenizer, fate)}
-        overlap = Overlap(train, fate == Fate.KEPT)
+        status = classify(train, self.data)
+        tokenizer = Tokenizer(self._train_tokenizer(status) if tokenizer_model is None else tokenizer_model)
+        splits = {"train": self._write_train(tokenizer, status)}
+        overlap = Overlap(train, status == PairStatus.KEPT)
         for name in HELD_OUT:
-            splits[name] = self._write_whole(tokenizer, name, fate)
-            splits[name]["overlap"] = overlap.count(map(self._normalized, self._pairs(name, fate)))
+            splits[name] = self._write_whole(tokenizer, name, status)
+            splits[name]["overlap"] = overlap.count(map(self._normalized, self._pairs(name, status)))
         tokens = {"tokens": tokenizer.size, "digest": tokenizer.digest, "given": tokenizer_model is not None}
         ledger = {"schema": SCHEMA, "inputs": self.inputs, "tokenizer": tokens, "splits": splits}
         write_corpus_files(self.directory, key, tokenizer.model, ledger)
 
-    def _train_tokenizer(self, fate: Fates) -> bytes:
+    def _train_tokenizer(self, status: Statuses) -> bytes:
         log.info(f"training a tokenizer of {self.options.vocab_size:,} tokens")
-        kept = (self._normalized(pair) for pair, known in self._with_fates(fate) if known == Fate.KEPT)
+        kept = (self._normalized(pair) for pair, known in self._with_statuses(status) if known == PairStatus.KEPT)
         return train_tokenizer((text for pair in kept for text in (pair.source, pair.target)), self.options)
 
-    def _write_train(self, tokenizer: Tokenizer, fate: Fates) -> dict[str, Any]:
-        """Encode and store the training pairs that are kept; what their lengths decide goes into `fate` [N]."""
+    def _write_train(self, tokenizer: Tokenizer, status: Statuses) -> dict[str, Any]:
+        """Encode and store the training pairs that are kept; what their lengths decide goes into `status` [N]."""
         tallies = {dropped: Tally() for dropped in DROPPED}
         with SplitWriter(self.directory, "train") as writer:
             store = _Store(writer)
-            known_pairs = self._told(self._with_fates(fate), f"encoding {len(fate):,} training pairs")
+            known_pairs = self._with_progress(self._with_statuses(status), f"encoding {len(status):,} training pairs")
             for chunk in _chunks(enumerate(known_pairs)):
                 rows, pairs = [], []
                 for row, (pair, known) in chunk:
-                    if known == Fate.KEPT:
+                    if known == PairStatus.KEPT:
                         rows.append(row)
                         pairs.append(self._normalized(pair))
                     elif known in tallies:
                         tallies[known].add(pair)
                 encoded = self._encoded(tokenizer, pairs)
-                decided = [length_fate(len(source), len(target), self.data) for _, source, target in encoded]
-                fate[rows] = decided
+                decided = [classify_length(len(source), len(target), self.data) for _, source, target in encoded]
+                status[rows] = decided
                 for pair, known in zip(pairs, decided, strict=True):
-                    if known != Fate.KEPT:
+                    if known != PairStatus.KEPT:
                         tallies[known].add(pair)
-                store.add([item for item, known in zip(encoded, decided, strict=True) if known == Fate.KEPT])
+                store.add([item for item, known in zip(encoded, decided, strict=True) if known == PairStatus.KEPT])
         dropped = {"invalid": self.invalid["train"], **{known.name.lower(): tally for known, tally in tallies.items()}}
         if not store.kept:
             raise _nothing_left(dropped)
         return {
-            "read": len(fate) + self.invalid["train"].count,
-            "held_out": {name: int(np.count_nonzero(fate == held)) for name, held in HELD_OUT.items()},
+            "read": len(status) + self.invalid["train"].count,
+            "held_out": {name: int(np.count_nonzero(status == held)) for name, held in HELD_OUT.items()},
             "dropped": {name: tally.as_dict() for name, tally in dropped.items()},
             **store.as_dict(),
         }
 
-    def _write_whole(self, tokenizer: Tokenizer, name: str, fate: Fates) -> dict[str, Any]:
+    def _write_whole(self, tokenizer: Tokenizer, name: str, status: Statuses) -> dict[str, Any]:
         """Encode and store a split whose every line counts: raw texts, and tokens of the normalised ones."""
         empty = Tally()
         with SplitWriter(self.directory, name) as writer:
             store = _Store(writer)
-            for chunk in _chunks(self._pairs(name, fate, self.invalid[name].add_line)):
+            for chunk in _chunks(self._pairs(name, status, self.invalid[name].add_line)):
                 for pair in filter(is_empty, chunk):
                     empty.add(pair)
                 encoded = self._encoded(tokenizer, [self._normalized(pair) for pair in chunk])
@@ -209,7 +209,7 @@ class _Builder:
             **store.as_dict(),
         }
 
-    def _told(self, items: Iterable[T], doing: str) -> Iterator[T]:
+    def _with_progress(self, items: Iterable[T], doing: str) -> Iterator[T]:
         """Yield the items; log `doing` at the start, and the count every half minute."""
         log.info(doing)
         told = time.monotonic()
@@ -228,15 +228,15 @@ class _Builder:
         form = self.data.normalization
         return pair._replace(source=normalize(pair.source, form), target=normalize(pair.target, form))
 
-    def _pairs(self, name: str, fate: Fates, invalid: Callable[[str], None] = lambda _: None) -> Iterator[Pair]:
+    def _pairs(self, name: str, status: Statuses, invalid: Callable[[str], None] = lambda _: None) -> Iterator[Pair]:
         """Yield the pairs of validation or test, from their own files or held out from train."""
         if split_given(self.data, name):
             yield from read_split(self.data, name, invalid)
         else:
-            yield from (pair for pair, known in self._with_fates(fate) if known == HELD_OUT[name])
+            yield from (pair for pair, known in self._with_statuses(status) if known == HELD_OUT[name])
 
-    def _with_fates(self, fate: Fates) -> Iterator[tuple[Pair, Fate]]:
-        known = (Fate(value) for value in fate)
+    def _with_statuses(self, status: Statuses) -> Iterator[tuple[Pair, PairStatus]]:
+        known = (PairStatus(value) for value in status)
         try:
             yield from zip(read_split(self.data, "train"), known, strict=True)
         except ValueError as error:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import tomli_w
 
-from s2s.data.filters import survey
+from s2s.data.filters import fingerprint
 from s2s.data.readers import Pair, read_split
 from s2s.errors import DataError
 from s2s.recipe.data import DataOptions, SplitOptions
@@ -53,7 +53,7 @@ def measure(source: str, target: str, on_invalid: OnInvalid = "refuse") -> Measu
                 words.update(pair.source.split(), pair.target.split())
             yield pair
 
-    found = survey(counted())
+    found = fingerprint(counted())
     pairs = len(np.unique(found.sources[~found.empty]))
     if pairs < FEWEST:
         raise DataError(f"{source} has {pairs} different sentences, too few to train, validate and test on")

@@ -54,13 +54,13 @@ class BeamSearch:
         self.options = options
         self.constraints = constraints
         self.nbest = nbest
-        self.most: list[int] = constraints.most.tolist()
-        self.found: list[list[Hypothesis]] = [[] for _ in self.most]
+        self.max_length: list[int] = constraints.max_length.tolist()
+        self.found: list[list[Hypothesis]] = [[] for _ in self.max_length]
 
     def run(self, model: Model, source: TokenInput, *, need_attention: bool = False) -> list[list[Hypothesis]]:
         """Return up to `nbest` hypotheses of each sentence, best first."""
-        state = model.start(source, max_steps=max(self.most))
-        B, device = len(self.most), source.ids.device
+        state = model.start(source, max_steps=max(self.max_length))
+        B, device = len(self.max_length), source.ids.device
         beams = Beams(
             sentences=torch.arange(B, device=device),
             scores=torch.zeros(B, 1, device=device),
@@ -70,7 +70,7 @@ class BeamSearch:
         while len(beams.sentences):
             state, origins = self._advance(model, state, beams)
             self._collect(beams)
-            state = self._go_on(beams, state, origins)
+            state = self._continue(beams, state, origins)
         return [sorted(found, key=lambda h: h.score, reverse=True)[: self.nbest] for found in self.found]
 
     def _advance(self, model: Model, state: State, beams: Beams) -> tuple[State, Tensor]:
@@ -96,7 +96,7 @@ class BeamSearch:
     def _collect(self, beams: Beams) -> None:
         """Put those of the `beam` best that end in EOS, or are at the length limit, among the found. No EOS goes on."""
         at_eos = beams.tokens[:, :, -1] == EOS
-        at_limit = (self.constraints.most[beams.sentences] <= beams.length).unsqueeze(1)
+        at_limit = (self.constraints.max_length[beams.sentences] <= beams.length).unsqueeze(1)
         finished = ((at_eos | at_limit) & beams.scores.isfinite())[:, : self.options.beam_size].nonzero(as_tuple=True)
         sentences, totals, tokens = beams.sentences[finished[0]], beams.scores[finished], beams.tokens[finished][:, 1:]
         shown = None if beams.attention is None else beams.attention[finished].cpu().numpy()
@@ -107,7 +107,7 @@ class BeamSearch:
             self.found[sentence].append(Hypothesis.of(written, total, self.options.length_penalty, weights))
         beams.scores = beams.scores.masked_fill(at_eos, -torch.inf)
 
-    def _go_on(self, beams: Beams, state: State, origins: Tensor) -> State:
+    def _continue(self, beams: Beams, state: State, origins: Tensor) -> State:
         """Leave the sentences that are done, and keep the `beam` best unfinished hypotheses of the others."""
         standing = zip(beams.sentences.tolist(), beams.scores.amax(1).tolist(), strict=True)
         going = [row for row, (sentence, best) in enumerate(standing) if not self._done(sentence, best, beams.length)]
@@ -118,7 +118,7 @@ class BeamSearch:
 
     def _done(self, sentence: int, best: float, length: int) -> bool:
         """Whether a sentence's search is over, whose best hypothesis under way has the log-probability `best`."""
-        found, limit = self.found[sentence], self.most[sentence]
+        found, limit = self.found[sentence], self.max_length[sentence]
         if length >= limit or best == -torch.inf:
             return True
         if self.options.stopping == "first" or self.options.beam_size == 1:

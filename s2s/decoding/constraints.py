@@ -22,8 +22,8 @@ class Constraints:
     [B, P] with PAD behind it; of all: the n of the n-grams that may not come twice in a translation (0: any may).
     """
 
-    most: Tensor
-    fewest: Tensor
+    max_length: Tensor
+    min_length: Tensor
     prefix: Tensor
     ngram: int = 0
 
@@ -37,8 +37,8 @@ class Constraints:
             prefix[index, : len(tokens)] = torch.tensor(tokens, dtype=torch.long)
         most = [options.max_length(length) + len(tokens) for length, tokens in zip(lengths, prefixes, strict=True)]
         return cls(
-            most=torch.tensor(most, device=device),
-            fewest=torch.tensor([options.min_length(length) for length in lengths], device=device),
+            max_length=torch.tensor(most, device=device),
+            min_length=torch.tensor([options.min_length(length) for length in lengths], device=device),
             prefix=prefix.to(device),
             ngram=options.no_repeat_ngram,
         )
@@ -51,7 +51,7 @@ class Constraints:
         """
         written = tokens.shape[2] - 1
         logits[..., NEVER] = -torch.inf
-        logits[..., EOS].masked_fill_((self.fewest[sentences] > written).unsqueeze(1), -torch.inf)
+        logits[..., EOS].masked_fill_((self.min_length[sentences] > written).unsqueeze(1), -torch.inf)
         if 0 < self.ngram <= written:
             self._mask_repetitions(logits, tokens[:, :, 1:])
         if written < self.prefix.shape[1]:

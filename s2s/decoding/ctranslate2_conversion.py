@@ -188,7 +188,7 @@ class WeightReader:
             raise ValueError(f"these weights are not known: {', '.join(sorted(self._left))}")
 
 
-def _specification(stored: WeightReader, recipe: Recipe, vocabulary: int) -> Any:
+def _specification(stored: WeightReader, recipe: Recipe, vocab_size: int) -> Any:
     """Build CTranslate2's specification of the model."""
     from ctranslate2.specs.transformer_spec import TransformerDecoderSpec, TransformerEncoderSpec, TransformerSpec
 
@@ -202,13 +202,13 @@ def _specification(stored: WeightReader, recipe: Recipe, vocabulary: int) -> Any
         alignment_layer=decoder.attention_layer - (decoder.attention_layer > 0),
         alignment_heads=decoder.heads,
     )
-    tables = {name: stored.take(name, vocabulary, D) for name in TABLES[options.tied_embeddings]}
+    tables = {name: stored.take(name, vocab_size, D) for name in TABLES[options.tied_embeddings]}
     output = tables["weight"]
     reading.embeddings[0].weight = tables.get("encoder.embedding.weight", output)
     writing.embeddings.weight = tables.get("decoder.embedding.weight", output)
     writing.projection.weight = output
     if options.output_bias:
-        writing.projection.bias = stored.take("bias", vocabulary)
+        writing.projection.bias = stored.take("bias", vocab_size)
     LayerConverter("encoder", encoder, D, stored).fill(reading, longest_source(recipe) + SPARE)
     LayerConverter("decoder", decoder, D, stored).fill(writing, longest_output(recipe) + SPARE)
     return TransformerSpec(reading, writing)

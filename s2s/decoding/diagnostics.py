@@ -12,7 +12,7 @@ SHORTEST = 8  # tokens of all repetitions together; "ha ha ha ha" is said
 COPIED_WORDS = 3  # a copied name is right
 UNKNOWN = 1 / 3  # of a source's tokens
 
-FINDINGS = {
+DIAGNOSTICS = {
     "cut": "cut at the length limit (--max-ratio)",
     "loop": "repeating itself (--no-repeat-ngram)",
     "empty": "empty",
@@ -22,8 +22,8 @@ FINDINGS = {
 }
 
 
-def findings(source: str, translation: Translation) -> list[str]:
-    """Return the names, in FINDINGS, of what is suspicious about a translation; none if the source is blank."""
+def diagnostics(source: str, translation: Translation) -> list[str]:
+    """Return the names, in DIAGNOSTICS, of what is suspicious about a translation; none if the source is blank."""
     if not source.strip():
         return []
     odd = {
@@ -49,7 +49,7 @@ def loops(tokens: Sequence[Hashable]) -> bool:
 
 
 @dataclass(slots=True)
-class Findings:
+class Diagnostics:
     """How many lines were translated, how many translations are odd and why, and which lines were not UTF-8."""
 
     lines: int = 0
@@ -60,7 +60,7 @@ class Findings:
     def add(self, source: str, translation: Translation) -> None:
         """Count a line."""
         self.lines += 1
-        self.odd.update(findings(source, translation))
+        self.odd.update(diagnostics(source, translation))
 
     def add_invalid(self, where: str) -> None:
         """Count a line whose bad bytes were replaced."""
@@ -70,5 +70,5 @@ class Findings:
     def warnings(self) -> list[str]:
         """Return one warning per kind of suspicious output."""
         counts = {f"not valid UTF-8, its bad bytes replaced; the first: {self.first_invalid}": self.invalid}
-        counts |= {f"translation {words}": self.odd[name] for name, words in FINDINGS.items()}
+        counts |= {f"translation {words}": self.odd[name] for name, words in DIAGNOSTICS.items()}
         return [f"{count:,} of {self.lines:,} lines: {words}" for words, count in counts.items() if count]

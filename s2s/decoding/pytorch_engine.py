@@ -51,7 +51,7 @@ class PyTorchEngine:
         options, constraints = request.options, Constraints.of(request, rows, self.device)
         source = source_batch([request.sentences[row] for row in rows], self.device)
         if options.sample:
-            numbers, steps = [request.numbers[row] for row in rows], int(constraints.most.max())
+            numbers, steps = [request.numbers[row] for row in rows], int(constraints.max_length.max())
             uniform = random_numbers(options.seed, numbers, request.nbest, steps)
             found = sample(self.model, source, options, constraints, uniform, need_attention=request.need_attention)
         else:

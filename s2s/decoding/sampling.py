@@ -54,7 +54,7 @@ def sample(
         tokens = torch.cat((tokens, chosen.unsqueeze(2)), dim=2)
         if step.attention is not None:
             attention = torch.cat((attention, step.attention.unsqueeze(2)), dim=2)
-        at_limit = (constraints.most[sentences] < tokens.shape[2]).unsqueeze(1)
+        at_limit = (constraints.max_length[sentences] < tokens.shape[2]).unsqueeze(1)
         for row, sample_number in ((chosen == EOS) | at_limit).nonzero().tolist():
             shown = attention[row, sample_number].cpu().numpy() if step.attention is not None else None
             written, total = tokens[row, sample_number, 1:].tolist(), float(totals[row, sample_number])

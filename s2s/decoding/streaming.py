@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
 
-from s2s.decoding.diagnostics import Findings
+from s2s.decoding.diagnostics import Diagnostics
 from s2s.decoding.hypothesis import Engine
 from s2s.decoding.translator import Translation, Translations, Translator
 from s2s.errors import DataError
@@ -38,7 +38,7 @@ def translate_files(
     write: Callable[[Lines], None],
     stream: Stream,
     done: Callable[[int], None] = lambda _: None,
-) -> Findings:
+) -> Diagnostics:
     """Translate files one after the other; `write` gets lines in order, as soon as they are there, and `done` is told
     how many were written.
 
@@ -47,7 +47,7 @@ def translate_files(
     prefixes as lines.
     """
     refuse_twice([*inputs, *([stream.prefixes] if stream.prefixes else [])])
-    findings = Findings()
+    diagnostics = Diagnostics()
     with _beginnings(stream.prefixes) as prefixes:
         begun: deque[tuple[list[str], Translations]] = deque()
 
@@ -56,12 +56,12 @@ def translate_files(
                 sources, translations = begun.popleft()
                 lines = list(zip(sources, translations(), strict=True))
                 for source, (best, *_) in lines:
-                    findings.add(source, best)
+                    diagnostics.add(source, best)
                 write(lines)
                 done(len(lines))
 
         first = 0
-        for sources in _windows(inputs, stream.strict, findings):
+        for sources in _windows(inputs, stream.strict, diagnostics):
             if not sources:  # the input pauses
                 finish(0)
                 continue
@@ -74,17 +74,18 @@ def translate_files(
             finish(AHEAD)
         finish(0)
         prefixes(0)
-    return findings
+    return diagnostics
 
 
-def _windows(inputs: Sequence[str], strict: bool, findings: Findings) -> Iterator[list[str]]:
+def _windows(inputs: Sequence[str], strict: bool, diagnostics: Diagnostics) -> Iterator[list[str]]:
     """Yield the lines of files in groups; an empty group marks a pause of the input."""
     for name in inputs:
         with opened(name) as file:
             number = 0
             for lines in read_ahead(file, WINDOW, name):
                 yield [
-                    _decoded(line, f"{name}:{number + index}", strict, findings) for index, line in enumerate(lines, 1)
+                    _decoded(line, f"{name}:{number + index}", strict, diagnostics)
+                    for index, line in enumerate(lines, 1)
                 ]
                 number += len(lines)
 
@@ -100,10 +101,10 @@ def opened(name: str) -> Iterator[BinaryIO]:
             file.close()
 
 
-def _decoded(line: bytes, where: str, strict: bool, findings: Findings) -> str:
+def _decoded(line: bytes, where: str, strict: bool, diagnostics: Diagnostics) -> str:
     text = decode_line(line, where, "refuse" if strict else "replace")
     if not strict and "\ufffd" in text and text.encode() != line:
-        findings.add_invalid(where)
+        diagnostics.add_invalid(where)
     return text
 
 

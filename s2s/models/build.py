@@ -27,18 +27,18 @@ ENCODERS: dict[str, Callable[..., Encoder]] = {"rnn": RnnEncoder, "transformer":
 DECODERS: dict[str, Callable[..., Decoder]] = {"rnn": _rnn_decoder, "transformer": TransformerDecoder}
 
 
-def build_model(options: ModelOptions, vocabulary: int) -> EncoderDecoder:
+def build_model(options: ModelOptions, vocab_size: int) -> EncoderDecoder:
     """Return a network with fresh weights for a joint vocabulary of the given size."""
-    target = _table(vocabulary, options.embedding_size)
-    source = target if options.tied_embeddings == "all" else _table(vocabulary, options.embedding_size)
+    target = _table(vocab_size, options.embedding_size)
+    source = target if options.tied_embeddings == "all" else _table(vocab_size, options.embedding_size)
     encoder = ENCODERS[options.encoder.family](options.encoder, source, options.dropout)
     decoder = DECODERS[options.decoder.family](options.decoder, target, encoder.spec, options.dropout)
-    output = target if options.tied_embeddings != "none" else _table(vocabulary, decoder.hidden_size)
+    output = target if options.tied_embeddings != "none" else _table(vocab_size, decoder.hidden_size)
     return EncoderDecoder(encoder, decoder, output.weight, bias=options.output_bias)
 
 
-def _table(vocabulary: int, width: int) -> nn.Embedding:
+def _table(vocab_size: int, width: int) -> nn.Embedding:
     """Return an embedding table [V, E] drawn from N(0, 1/E), suitable for both input and output."""
-    table = nn.Embedding(vocabulary, width)
+    table = nn.Embedding(vocab_size, width)
     nn.init.normal_(table.weight, std=width**-0.5)
     return table

@@ -61,7 +61,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """A figure as text, what is said beside it, and whether it is the best of its row."""
 
     text: str
@@ -75,14 +75,14 @@ class Row:
 
     label: str
     group: Literal["network", "scores", "training"]
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
 
 
 def table(comparison: Comparison) -> list[Row]:
     """Return the rows of the comparison's table, without rows for which no system has a value."""
     systems = comparison.systems
     rows = [
-        Row("network", "network", tuple(Cell(system.network) for system in systems)),
+        Row("network", "network", tuple(TableCell(system.network) for system in systems)),
         _row("parameters", "network", [system.parameters for system in systems], _count),
         _scores(systems, "BLEU", "bleu", "{:.1f}", max),
         *_steps(systems),
@@ -160,7 +160,7 @@ def _row(
     texts = [MISSING if value is None else show(value) for value in values]
     known = [(value, text) for value, text in zip(values, texts, strict=True) if value is not None]
     winner = best([value for value, _ in known]) if best and len({text for _, text in known}) > 1 else None
-    return Row(label, group, tuple(Cell(text, best=winner is not None and text == show(winner)) for text in texts))
+    return Row(label, group, tuple(TableCell(text, best=winner is not None and text == show(winner)) for text in texts))
 
 
 def _steps(systems: Sequence[System]) -> list[Row]:
@@ -168,7 +168,7 @@ def _steps(systems: Sequence[System]) -> list[Row]:
     bleu = [system.scores["bleu"].value for system in systems if "bleu" in system.scores]
     if len(systems) < 3 or len(bleu) < len(systems):
         return []
-    return [Row("gain", "scores", (Cell(MISSING), *(Cell(signed(b - a)) for a, b in pairwise(bleu))))]
+    return [Row("gain", "scores", (TableCell(MISSING), *(TableCell(signed(b - a)) for a, b in pairwise(bleu))))]
 
 
 def _scores(systems: Sequence[System], label: str, metric: str, form: str, best: Callable[[list[float]], float]) -> Row:
@@ -180,4 +180,6 @@ def _scores(systems: Sequence[System], label: str, metric: str, form: str, best:
         f"{signed(system.difference.difference)}  {system.difference.probability}" if system.difference else ""
         for system in systems
     ]
-    return Row(label, "scores", tuple(Cell(c.text, note, c.best) for c, note in zip(row.cells, notes, strict=True)))
+    return Row(
+        label, "scores", tuple(TableCell(c.text, note, c.best) for c, note in zip(row.cells, notes, strict=True))
+    )

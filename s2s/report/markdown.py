@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from s2s.report.figures import COLUMNS, Cell, Comparison, Row, signatures, table
+from s2s.report.figures import COLUMNS, Comparison, Row, TableCell, signatures, table
 from s2s.report.marking import printable
 
 
@@ -26,13 +26,13 @@ def markdown_comparison(comparison: Comparison) -> str:
 
 
 def _best_marked(rows: Sequence[Row]) -> list[Row]:
-    def bold(cell: Cell) -> Cell:
-        return Cell(f"**{cell.text}**", cell.note) if cell.best else Cell(_escaped(cell.text), cell.note)
+    def bold(cell: TableCell) -> TableCell:
+        return TableCell(f"**{cell.text}**", cell.note) if cell.best else TableCell(_escaped(cell.text), cell.note)
 
     return [Row(row.label, row.group, tuple(map(bold, row.cells))) for row in rows]
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: TableCell) -> str:
     return f"{cell.text} ({cell.note.replace('  ', ', ')})" if cell.note else cell.text
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from s2s.metrics.length_buckets import ByLength
-from s2s.report.figures import COLUMNS, Cell, Comparison, Example, Row, System, headline, signatures, table
+from s2s.report.figures import COLUMNS, Comparison, Example, Row, System, TableCell, headline, signatures, table
 from s2s.report.heatmap import terminal_heatmap
 from s2s.report.marking import marked, printable
 from s2s.report.picture import attended
@@ -186,7 +186,7 @@ def _grid(gap: int = GAP) -> Table:
     return Table(box=None, show_header=False, show_edge=False, pad_edge=False, padding=(0, gap, 0, 0))
 
 
-def _figure(cell: Cell, width: int) -> Text:
+def _figure(cell: TableCell, width: int) -> Text:
     """Return a value with its note beside it, or below if `width` is too small for both."""
     value, note = _value(cell), _note(cell)
     if not note:
@@ -195,11 +195,11 @@ def _figure(cell: Cell, width: int) -> Text:
     return Text.assemble(value, "   " if beside else "\n", note)
 
 
-def _value(cell: Cell) -> Text:
+def _value(cell: TableCell) -> Text:
     return Text(printable(cell.text), style="bold" if cell.best else "")
 
 
-def _note(cell: Cell) -> Text:
+def _note(cell: TableCell) -> Text:
     return Text(cell.note, style="green" if cell.note.startswith("+") else "red" if cell.note.startswith("−") else "")
 
 

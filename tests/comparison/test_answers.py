@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from s2s.comparison.answers import answers_by_length
 from s2s.comparison.compare import compare
-from s2s.comparison.stored import Cell
+from s2s.comparison.stored import StoredResult
 
 TINY = [
     "data.generator.train=600",
@@ -16,8 +16,8 @@ TINY = [
 ]
 
 
-def cell(outputs: Sequence[str], right: Sequence[int]) -> Cell:
-    return Cell(
+def stored(outputs: Sequence[str], right: Sequence[int]) -> StoredResult:
+    return StoredResult(
         name="x", network="", recipe={}, recipe_digest="", parameters=1, updates=1, seconds=1.0, tokens_per_second=1.0,
         decoding="", test="", outputs=list(outputs), scores={}, perplexity=1.0, versions={}, machine={},
         right_values=list(right),
@@ -27,8 +27,8 @@ def cell(outputs: Sequence[str], right: Sequence[int]) -> Cell:
 def test_shares_are_those_counted_by_hand() -> None:
     sources = ["k1 v1 k2 v2 ? k2 k1", "k3 v3 ? k3", "k4 v4 k5 v5 ? k4 k5"]
     references = ["k2 v2 k1 v1", "k3 v3", "k4 v4 k5 v5"]
-    good = cell(references, [2, 1, 2])
-    bad = cell(["k2 v2 k1 v9", "k3 v3", "k4 v8 k5 v5"], [1, 1, 0])
+    good = stored(references, [2, 1, 2])
+    bad = stored(["k2 v2 k1 v9", "k3 v3", "k4 v8 k5 v5"], [1, 1, 0])
     values, answers = answers_by_length(sources, references, [good, bad])
     assert [(bucket.label, bucket.count, bucket.values) for bucket in values.buckets] == [
         ("4", 1, (100.0, 100.0)),
@@ -39,7 +39,7 @@ def test_shares_are_those_counted_by_hand() -> None:
 
 
 def test_a_comparison_of_recall_shows_answers_instead_of_bleu_by_length() -> None:
-    comparison, cells = compare(
+    comparison, results = compare(
         ["recall/attention", "recall/bottleneck"],
         TINY,
         device="cpu",
@@ -50,5 +50,5 @@ def test_a_comparison_of_recall_shows_answers_instead_of_bleu_by_length() -> Non
         "% of answers right as a whole",
     ]
     assert [bucket.label for bucket in comparison.by_length[0].buckets] == ["10", "29", "99", "299", "999"]
-    assert all(len(cell.right_values) == 10 for cell in cells)
+    assert all(len(stored.right_values) == 10 for stored in results)
     assert all(0 <= value <= 100 for bucket in comparison.by_length[0].buckets for value in bucket.values)

@@ -1,4 +1,4 @@
-"""Comparisons: of recipes, models and cells, on one test set."""
+"""Comparisons: of recipes, models and results, on one test set."""
 
 import json
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ import pytest
 from s2s.comparison import compare as module
 from s2s.comparison.compare import compare, expanded
 from s2s.comparison.results import write_results
-from s2s.comparison.stored import Cell
+from s2s.comparison.stored import StoredResult
 from s2s.errors import ArtefactError, DataError, UsageError
 from s2s.report.figures import Comparison
 
 QUIET = {"device": "cpu", "wait": False}
 
 
-def run(names: Sequence[str], overrides: Sequence[str] = ()) -> tuple[Comparison, list[Cell]]:
+def run(names: Sequence[str], overrides: Sequence[str] = ()) -> tuple[Comparison, list[StoredResult]]:
     return compare(names, overrides, **QUIET)
 
 
@@ -28,16 +28,16 @@ def test_patterns_name_recipes_once() -> None:
 
 
 def test_systems_that_a_pattern_names_are_in_the_order_of_their_bleu(trained_home: Path, tiny: list[str]) -> None:
-    comparison, cells = run(["numbers/attention*", "numbers/bottleneck"], tiny)
+    comparison, results = run(["numbers/attention*", "numbers/bottleneck"], tiny)
     found = [system.scores["bleu"].value for system in comparison.systems]
     assert found == sorted(found)
-    assert [cell.name for cell in cells] == [system.name for system in comparison.systems]
+    assert [stored.name for stored in results] == [system.name for system in comparison.systems]
     as_asked, _ = run(["numbers/attention", "numbers/bottleneck"], tiny)
     assert [system.name for system in as_asked.systems] == ["numbers-attention", "numbers-bottleneck"]
 
 
 def test_recipes_and_models_give_the_same_figures(trained_home: Path, tiny: list[str]) -> None:
-    of_recipes, cells = run(["numbers/bottleneck", "numbers/attention"], tiny)
+    of_recipes, results = run(["numbers/bottleneck", "numbers/attention"], tiny)
     of_models, _ = run(["numbers-bottleneck:1", "numbers-attention"])
     assert of_recipes == of_models
     first, second = of_recipes.systems
@@ -48,21 +48,21 @@ def test_recipes_and_models_give_the_same_figures(trained_home: Path, tiny: list
     assert sum(bucket.count for bucket in of_recipes.by_length[0].buckets) == 30
     assert "30 pairs, none of them in training" in of_recipes.task
     assert "model.decoder.context: fixed | attention" in " ".join(of_recipes.notes)
-    assert [cell.name for cell in cells] == ["numbers-bottleneck", "numbers-attention"]
+    assert [stored.name for stored in results] == ["numbers-bottleneck", "numbers-attention"]
     (example,) = of_recipes.examples
     assert example.heatmaps[0] is None
     assert example.heatmaps[1] is not None
 
 
 def test_cells_stand_for_their_systems(trained_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    comparison, cells = run(["numbers-bottleneck", "numbers-attention"])
-    table, *files = write_results(tmp_path / "RESULTS.md", comparison, cells)
+    comparison, results = run(["numbers-bottleneck", "numbers-attention"])
+    table, *files = write_results(tmp_path / "RESULTS.md", comparison, results)
     assert "numbers-attention" in table.read_text()
     assert [file.relative_to(tmp_path).as_posix() for file in files] == [
-        "cells/numbers-bottleneck.json",
-        "cells/numbers-attention.json",
+        "results/numbers-bottleneck.json",
+        "results/numbers-attention.json",
     ]
-    assert Cell.read(files[0]) == cells[0]
+    assert StoredResult.read(files[0]) == results[0]
     monkeypatch.setattr(module, "evaluate", lambda *_, **__: pytest.fail("translated again"))
     again, _ = run([str(file) for file in files])
     assert again.systems == comparison.systems
@@ -70,8 +70,8 @@ def test_cells_stand_for_their_systems(trained_home: Path, tmp_path: Path, monke
 
 
 def test_cells_of_another_test_set_are_refused(trained_home: Path, tmp_path: Path) -> None:
-    comparison, cells = run(["numbers-bottleneck"])
-    _, file = write_results(tmp_path / "RESULTS.md", comparison, cells)
+    comparison, results = run(["numbers-bottleneck"])
+    _, file = write_results(tmp_path / "RESULTS.md", comparison, results)
     file.write_text(json.dumps(json.loads(file.read_text()) | {"test": "0" * 64}))
     with pytest.raises(DataError, match="other sentences"):
         run(["numbers-attention", str(file)])
@@ -79,10 +79,10 @@ def test_cells_of_another_test_set_are_refused(trained_home: Path, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("[]", "not a cell"), ('{"schema": 2}', "not a cell"), ('{"schema": 99}', "newer"), ("{", "not JSON")],
+    [("[]", "not a stored"), ('{"schema": 2}', "not a stored"), ('{"schema": 99}', "newer"), ("{", "not JSON")],
 )
 def test_what_is_no_cell_is_refused(tmp_path: Path, content: str, message: str) -> None:
-    file = tmp_path / "cell.json"
+    file = tmp_path / "stored.json"
     file.write_text(content)
     with pytest.raises(ArtefactError, match=message):
-        Cell.read(file)
+        StoredResult.read(file)

@@ -18,7 +18,7 @@ def test_a_key_that_only_one_has() -> None:
 
 
 def test_keys_of_another_family_are_told_by_the_family():
-    rnn, blocks = {"family": "rnn", "cell": "gru", "layers": 1}, {"family": "transformer", "heads": 4, "layers": 2}
+    rnn, blocks = {"family": "rnn", "stored": "gru", "layers": 1}, {"family": "transformer", "heads": 4, "layers": 2}
     recipes = [{"model": {"encoder": rnn}}, {"model": {"encoder": blocks}}]
     assert differences(recipes) == ["model.encoder.family: rnn | transformer", "model.encoder.layers: 1 | 2"]
     assert differences([{"a": {"family": "rnn", "b": 1}}, {"a": {"family": "rnn"}}]) == ["a.b: 1 | –"]
@@ -35,6 +35,6 @@ def test_keys_that_only_some_recipes_have_are_listed_if_those_disagree() -> None
     )
     found = dict(line.split(": ", 1) for line in differences([load_recipe(name).as_dict() for name in names]))
     assert found["model.decoder.context"] == "fixed | fixed | fixed | attention | attention | –"
-    assert found["model.decoder.cell"] == "rnn | lstm | gru | gru | gru | –"
+    assert found["model.decoder.stored"] == "rnn | lstm | gru | gru | gru | –"
     assert found["model.decoder.score"].split(" | ")[3:] == ["additive", "general", "–"]
     assert "model.encoder.heads" not in found

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from s2s.data.filters import Fate, Overlap, fates, length_fate, survey, text_digest
+from s2s.data.filters import Overlap, PairStatus, classify, classify_length, fingerprint, text_digest
 from s2s.data.readers import Pair
 from s2s.errors import DataError
 from s2s.recipe.data import DataOptions
@@ -20,25 +20,28 @@ def pairs_of(*texts: tuple[str, str]) -> list[Pair]:
 
 
 def held(texts: list[tuple[str, str]], validation: int, test: int) -> dict[str, set[tuple[str, str]]]:
-    """The pairs that get each fate."""
-    found = fates(survey(pairs_of(*texts)), options(hold_out_validation=validation, hold_out_test=test))
-    return {fate.name: {pair for pair, known in zip(texts, found, strict=True) if known == fate} for fate in Fate}
+    """The pairs that get each status."""
+    found = classify(fingerprint(pairs_of(*texts)), options(hold_out_validation=validation, hold_out_test=test))
+    return {
+        status.name: {pair for pair, known in zip(texts, found, strict=True) if known == status}
+        for status in PairStatus
+    }
 
 
 def test_a_pair_with_an_empty_side_is_dropped():
-    found = fates(survey(pairs_of(("a", "b"), ("", "b"), ("a", " \t\u2003"), ("", ""))), options())
-    assert found.tolist() == [Fate.KEPT, Fate.EMPTY, Fate.EMPTY, Fate.EMPTY]
+    found = classify(fingerprint(pairs_of(("a", "b"), ("", "b"), ("a", " \t\u2003"), ("", ""))), options())
+    assert found.tolist() == [PairStatus.KEPT, PairStatus.EMPTY, PairStatus.EMPTY, PairStatus.EMPTY]
 
 
 def test_the_first_of_equal_pairs_stays_and_another_translation_is_no_duplicate():
     texts = pairs_of(("a", "b"), ("c", "d"), ("a", "e"), ("a", "b"), ("a ", " b"), ("c", "d"))
-    found = fates(survey(texts), options())
-    assert found.tolist() == [Fate.KEPT] * 3 + [Fate.DUPLICATE] * 3
+    found = classify(fingerprint(texts), options())
+    assert found.tolist() == [PairStatus.KEPT] * 3 + [PairStatus.DUPLICATE] * 3
 
 
 def test_duplicates_stay_where_asked_for():
-    found = fates(survey(pairs_of(("a", "b"), ("a", "b"))), options(drop_duplicates=False))
-    assert found.tolist() == [Fate.KEPT, Fate.KEPT]
+    found = classify(fingerprint(pairs_of(("a", "b"), ("a", "b"))), options(drop_duplicates=False))
+    assert found.tolist() == [PairStatus.KEPT, PairStatus.KEPT]
 
 
 def test_the_border_between_the_sides_counts():
@@ -77,25 +80,25 @@ def test_too_few_sources_to_hold_out_are_refused_with_their_number():
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "fate"),
+    ("source", "target", "status"),
     [
-        (2, 2, Fate.KEPT),
-        (1, 2, Fate.LENGTH),
-        (2, 1, Fate.LENGTH),
-        (7, 7, Fate.KEPT),
-        (8, 7, Fate.LENGTH),
-        (7, 8, Fate.LENGTH),
-        (2, 6, Fate.KEPT),
-        (2, 7, Fate.RATIO),
-        (7, 2, Fate.RATIO),
+        (2, 2, PairStatus.KEPT),
+        (1, 2, PairStatus.LENGTH),
+        (2, 1, PairStatus.LENGTH),
+        (7, 7, PairStatus.KEPT),
+        (8, 7, PairStatus.LENGTH),
+        (7, 8, PairStatus.LENGTH),
+        (2, 6, PairStatus.KEPT),
+        (2, 7, PairStatus.RATIO),
+        (7, 2, PairStatus.RATIO),
     ],
 )
-def test_lengths_decide_at_their_bounds(source, target, fate):
-    assert length_fate(source, target, options(min_length=2, max_length=7, max_ratio=3)) == fate
+def test_lengths_decide_at_their_bounds(source, target, status):
+    assert classify_length(source, target, options(min_length=2, max_length=7, max_ratio=3)) == status
 
 
 def test_overlap_counts_sources_and_whole_pairs_of_what_is_kept():
-    train = survey(pairs_of(("a", "1"), ("b", "2"), ("c", "3")))
+    train = fingerprint(pairs_of(("a", "1"), ("b", "2"), ("c", "3")))
     overlap = Overlap(train, np.array([True, True, False]))
     found = overlap.count(pairs_of(("a", "1"), ("b", "other"), ("c", "3"), ("d", "4"), ("", "")))
     assert (found["source"]["count"], found["pair"]["count"]) == (2, 1)
@@ -103,5 +106,5 @@ def test_overlap_counts_sources_and_whole_pairs_of_what_is_kept():
 
 
 def test_nothing_overlaps_with_an_empty_training_set():
-    overlap = Overlap(survey(pairs_of(("a", "1"))), np.array([False]))
+    overlap = Overlap(fingerprint(pairs_of(("a", "1"))), np.array([False]))
     assert overlap.count(pairs_of(("a", "1")))["source"]["count"] == 0

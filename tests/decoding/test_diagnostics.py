@@ -2,7 +2,7 @@
 
 import pytest
 
-from s2s.decoding.diagnostics import Findings, findings, loops
+from s2s.decoding.diagnostics import Diagnostics, diagnostics, loops
 from s2s.decoding.translator import Translation
 
 
@@ -42,11 +42,11 @@ LOOP = ("a",) * 9
     ],
 )
 def test_findings(source: str, translation: Translation, names: list[str]) -> None:
-    assert findings(source, translation) == names
+    assert diagnostics(source, translation) == names
 
 
 def test_warnings_count_lines() -> None:
-    counted = Findings()
+    counted = Diagnostics()
     assert counted.warnings() == []
     for text in ("", "", "three"):
         counted.add("drei", Translation(text, source_length=1))

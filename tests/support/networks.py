@@ -50,5 +50,5 @@ def source(vocabulary: int) -> TokenInput:
 
 def constraints(most: list[int], **given: object) -> Constraints:
     """The most tokens of each sentence, and what else is given."""
-    nothing = {"fewest": torch.zeros(len(most)), "prefix": torch.zeros(len(most), 0, dtype=torch.long)}
-    return Constraints(most=torch.tensor(most), **(nothing | given))  # type: ignore[arg-type]
+    nothing = {"min_length": torch.zeros(len(most)), "prefix": torch.zeros(len(most), 0, dtype=torch.long)}
+    return Constraints(max_length=torch.tensor(most), **(nothing | given))  # type: ignore[arg-type]

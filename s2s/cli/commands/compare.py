@@ -60,7 +60,7 @@ def compare(
     for output in (report, results, picture):
         if output:
             refuse_existing(output, force)
-    comparison, cells = run(systems, values or [], device=device, wait=wait)
+    comparison, stored = run(systems, values or [], device=device, wait=wait)
     if as_json:
         print_json(figures_as_json(comparison))
     else:
@@ -69,7 +69,7 @@ def compare(
     write_bytes(page, comparison_page(comparison).encode())
     written = [page]
     if results:
-        written += write_results(results, comparison, cells)
+        written += write_results(results, comparison, stored)
     if picture:
         write_bytes(picture, svg_picture(comparison).encode())
         written.append(picture)

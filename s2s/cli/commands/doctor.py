@@ -28,7 +28,7 @@ LITTLE_MEMORY = 10**9  # bytes: torch, a corpus's batches and a small network
 
 
 @dataclass
-class Findings:
+class Problems:
     """Problems and their fixes; essential ones prevent training."""
 
     essential: list[dict[str, str]] = field(default_factory=list)
@@ -55,34 +55,34 @@ def doctor(as_json: AsJson = False) -> None:
     """
     from s2s.devices.runtime import machine, versions
 
-    findings = Findings()
-    _check_packages(findings)
+    problems = Problems()
+    _check_packages(problems)
     report: dict[str, Any] = {
         "versions": versions(),
         "machine": machine(),
-        "memory": _memory(findings),
-        "devices": _devices(findings),
-        "directories": _directories(findings),
+        "memory": _memory(problems),
+        "devices": _devices(problems),
+        "directories": _directories(problems),
     }
-    report |= {"problems": findings.essential, "warnings": findings.warnings}
+    report |= {"problems": problems.essential, "warnings": problems.warnings}
     if as_json:
         print_json(report)
     else:
         _show(report)
-    if findings.essential:
+    if problems.essential:
         raise typer.Exit(5)
 
 
-def _check_packages(findings: Findings) -> None:
+def _check_packages(problems: Problems) -> None:
     """Whether what s2s imports, sooner or later, is there."""
     from importlib.util import find_spec
 
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        findings.broken(f"not installed: {', '.join(missing)}", "pip install --force-reinstall s2s-toolkit")
+        problems.broken(f"not installed: {', '.join(missing)}", "pip install --force-reinstall s2s-toolkit")
 
 
-def _devices(findings: Findings) -> list[dict[str, Any]]:
+def _devices(problems: Problems) -> list[dict[str, Any]]:
     """List the devices torch can use, and the precision `auto` chooses on each."""
     from s2s.devices.runtime import usable_threads
     from s2s.devices.select import available_devices, choose_precision, device_named
@@ -93,12 +93,12 @@ def _devices(findings: Findings) -> list[dict[str, Any]]:
             for name in available_devices()
         ]
     except (ImportError, OSError, RuntimeError) as error:
-        findings.broken(
+        problems.broken(
             f"torch does not work: {error}", "install torch anew, in a build for this machine (https://pytorch.org)"
         )
         return []
     if devices == devices[-1:] and Path("/proc/driver/nvidia/gpus").is_dir():
-        findings.warn(
+        problems.warn(
             "there is an NVIDIA GPU that torch cannot use",
             "install a CUDA build of torch (https://pytorch.org), or a newer driver",
         )
@@ -116,7 +116,7 @@ def _graphics(device: str) -> dict[str, Any]:
     return {"model": torch.cuda.get_device_name(device), "free_bytes": free, "total_bytes": total}
 
 
-def _memory(findings: Findings) -> dict[str, int]:
+def _memory(problems: Problems) -> dict[str, int]:
     """Read the memory in bytes from /proc."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
@@ -124,28 +124,28 @@ def _memory(findings: Findings) -> dict[str, int]:
         return {}
     found = {key: int(value.split()[0]) * 1024 for key, value in (line.split(":") for line in lines)}
     if found["MemAvailable"] < LITTLE_MEMORY:
-        findings.warn(
+        problems.warn(
             f"only {_size(found['MemAvailable'])} of memory free",
             "end other programs, or train with a smaller training.batch_tokens",
         )
     return {"free_bytes": found["MemAvailable"], "total_bytes": found["MemTotal"]}
 
 
-def _directories(findings: Findings) -> dict[str, dict[str, Any]]:
+def _directories(problems: Problems) -> dict[str, dict[str, Any]]:
     """Check the directories that s2s uses."""
     from s2s.devices.leases import lease_directory
     from s2s.io.paths import cache, home
     from s2s.registry.store import Registry
 
     return {
-        "home": _directory(home(), "S2S_HOME", findings),
-        "registry": _directory(Registry.default().root, "S2S_REGISTRY", findings),
-        "leases": _directory(lease_directory(), "S2S_LEASES", findings),
-        "cache": _directory(cache(), "S2S_CACHE", findings),
+        "home": _directory(home(), "S2S_HOME", problems),
+        "registry": _directory(Registry.default().root, "S2S_REGISTRY", problems),
+        "leases": _directory(lease_directory(), "S2S_LEASES", problems),
+        "cache": _directory(cache(), "S2S_CACHE", problems),
     }
 
 
-def _directory(path: Path, variable: str, findings: Findings) -> dict[str, Any]:
+def _directory(path: Path, variable: str, problems: Problems) -> dict[str, Any]:
     """Check that a directory, or its nearest existing parent, is writable."""
     import shutil
     import tempfile
@@ -156,13 +156,13 @@ def _directory(path: Path, variable: str, findings: Findings) -> dict[str, Any]:
             writable = True
     except OSError as error:
         writable = False
-        findings.broken(
+        problems.broken(
             f"{path} cannot be written: {error.strerror}",
             f"make {nearest} writable, or set {variable} to another directory",
         )
     free = shutil.disk_usage(nearest).free
     if free < LITTLE_DISK:
-        findings.warn(
+        problems.warn(
             f"{path}: only {_size(free)} of disk free",
             f"free some space, or set {variable} to a directory on another disk",
         )
@@ -217,8 +217,8 @@ def _show(report: dict[str, Any]) -> None:
         _line(name, f"{directory['path']} ({state}; {_size(directory['free_bytes'])} of disk free)")
     out.print()
     for kind, color in (("problems", "red"), ("warnings", "yellow")):
-        for finding in report[kind]:
-            out.print(f"{kind[:-1]}: {finding['what']}\n  fix: {finding['fix']}", style=color, soft_wrap=True)
+        for problem in report[kind]:
+            out.print(f"{kind[:-1]}: {problem['what']}\n  fix: {problem['fix']}", style=color, soft_wrap=True)
     if not report["problems"]:
         out.print("no problems found" if not report["warnings"] else "s2s can run here; see the warnings")
 

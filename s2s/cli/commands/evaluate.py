@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from s2s.cli.console import note, print_json
-from s2s.cli.options import AsJson, Beam, Device, Force, LengthPenalty, ModelReference, Precision, Wait
+from s2s.cli.options import AsJson, BeamSize, Device, Force, LengthPenalty, ModelReference, Precision, Wait
 from s2s.report.console import out
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ def evaluate(
     model: ModelReference,
     source: Annotated[str, typer.Argument(metavar="SRC", help="Source sentences, one a line; plain or .gz.")],
     reference: Annotated[str, typer.Argument(metavar="REF", help="The translations, line by line.")],
-    beam: Beam = None,
+    beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE", help="Also write the translations.")
@@ -47,7 +47,7 @@ def evaluate(
     if output == "-":
         raise UsageError("-o -: the scores go to standard output", "name a file")
     sources, references = evaluation.read_test_set(source, reference)
-    changes = {"beam_size": beam, "length_penalty": length_penalty}
+    changes = {"beam_size": beam_size, "length_penalty": length_penalty}
     config = TranslatorConfig([model], f"s2s evaluate {model}", engine, precision, device, wait, changes)
     with writing(output, [source, reference], force) as file, loaded_translator(config) as translator:
         found = evaluation.evaluate(translator, sources, references)

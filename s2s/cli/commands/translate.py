@@ -20,7 +20,17 @@ from s2s.cli.decoding_options import (
     TopK,
     TopP,
 )
-from s2s.cli.options import Beam, Device, EngineChoice, Force, LengthPenalty, ModelReference, Precision, Verbose, Wait
+from s2s.cli.options import (
+    BeamSize,
+    Device,
+    EngineChoice,
+    Force,
+    LengthPenalty,
+    ModelReference,
+    Precision,
+    Verbose,
+    Wait,
+)
 
 
 def translate(
@@ -31,7 +41,7 @@ def translate(
     output: Annotated[
         str, typer.Option("-o", "--output", metavar="FILE", help="Output file, written complete or not at all.")
     ] = "-",
-    beam: Beam = None,
+    beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     stopping: Stopping = None,
     patience: Patience = None,
@@ -95,7 +105,7 @@ def translate(
 
     names, read = inputs or ["-"], [*(inputs or []), *([prefix] if prefix else [])]
     changes = {
-        "beam_size": beam,
+        "beam_size": beam_size,
         "length_penalty": length_penalty,
         "stopping": stopping,
         "patience": patience,
@@ -144,12 +154,12 @@ def translate(
             nbest=nbest is not None,
         )
         with line_progress(output) as done:
-            findings = translate_files(translator, names, writer.write, stream, done)
-    for warning in findings.warnings():
+            diagnostics = translate_files(translator, names, writer.write, stream, done)
+    for warning in diagnostics.warnings():
         note(f"warning: {warning}")
     if output != "-":
-        note(f"wrote {output}: {findings.lines:,} lines")
+        note(f"wrote {output}: {diagnostics.lines:,} lines")
     if attention:
         note(f"wrote {attention}")
-    if strict and findings.odd:
+    if strict and diagnostics.odd:
         raise typer.Exit(3)

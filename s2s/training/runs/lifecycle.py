@@ -58,26 +58,26 @@ PARENTS_TOKENIZER = "tokenizer.model"
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
+class RunContext:
     """How a training is carried out in this process, whatever it trains."""
 
-    world: DistributedContext
+    distributed: DistributedContext
     wait: bool
     tensorboard: bool = False
 
     @classmethod
-    def of(cls, wait: bool, tensorboard: bool) -> "Here":
+    def of(cls, wait: bool, tensorboard: bool) -> "RunContext":
         """As asked for; of several processes only the first speaks.
 
         Raises: ResourceError where TensorBoard's files are wanted and cannot be written.
         """
-        world = DistributedContext.current()
-        if world.main:
+        distributed = DistributedContext.current()
+        if distributed.main:
             if tensorboard:
                 board_writer()
-            return cls(world, wait, tensorboard)
+            return cls(distributed, wait, tensorboard)
         logging.getLogger("s2s").setLevel(logging.ERROR)
-        return cls(world, wait)
+        return cls(distributed, wait)
 
     def corpus(self, recipe: Recipe, tokenizer: bytes | None) -> Corpus:
         """Return the recipe's corpus, prepared by the main process."""
@@ -85,17 +85,17 @@ class Here:
         def prepared() -> Corpus:
             return prepare_corpus(recipe.data, recipe.tokenizer, tokenizer_model=tokenizer)
 
-        if self.world.size > 1:
-            self.world.broadcast_from_main(lambda: prepared().digest)
+        if self.distributed.size > 1:
+            self.distributed.broadcast_from_main(lambda: prepared().digest)
         return prepared()
 
     @contextlib.contextmanager
     def leased(self, device: str, command: str) -> Iterator[str]:
         """Lease this process's device: with several processes, a GPU each, or a share of the CPU."""
-        if self.world.size > 1:
+        if self.distributed.size > 1:
             gpus = [name for name in available_devices() if name != "cpu"]
-            device = f"cuda:{self.world.local_rank}" if gpus and device != "cpu" else "cpu"
-            if device == "cpu" and not self.world.main:  # the first process holds the slot for all
+            device = f"cuda:{self.distributed.local_rank}" if gpus and device != "cpu" else "cpu"
+            if device == "cpu" and not self.distributed.main:  # the first process holds the slot for all
                 yield device
                 return
         with lease(device, wait=self.wait, command=command) as name:
@@ -139,26 +139,30 @@ def train(
     Raises: ResourceError where an unfinished run of the same key is there (it names `s2s resume`), unless that is to
     be resumed; UsageError where the recipe does not fit the parent.
     """
-    here = Here.of(wait, tensorboard)
+    context = RunContext.of(wait, tensorboard)
     Registry.default().check_writable()
     if parent:
         recipe = inherit(recipe, parent)
-    with process_group(here.world):
+    with process_group(context.distributed):
         tokenizer = parent.read("tokenizer.model") if parent else None
-        corpus = here.corpus(recipe, tokenizer)
+        corpus = context.corpus(recipe, tokenizer)
         key = run_key(recipe, corpus, parent)
-        there = None if fresh else here.world.broadcast_from_main(lambda: _there(recipe.name, key, resume_unfinished))
+        there = (
+            None
+            if fresh
+            else context.distributed.broadcast_from_main(lambda: find_existing(recipe.name, key, resume_unfinished))
+        )
         if isinstance(there, Version):
             log.info(f"{there.reference} is this recipe, trained on {there.published[:10]}; --fresh trains it anew")
             return there
         if there:
             log.info(f"going on with run {there.name}")
-            return _go_on(there, recipe, corpus, here)
-        with here.leased(device, f"s2s train {recipe.name}") as name:
-            directory = here.world.broadcast_from_main(
-                lambda: _begin(recipe, corpus, key, name, here, parent, deterministic)
+            return resume_run(there, recipe, corpus, context)
+        with context.leased(device, f"s2s train {recipe.name}") as name:
+            directory = context.distributed.broadcast_from_main(
+                lambda: create_run(recipe, corpus, key, name, context, parent, deterministic)
             )
-            return _carry_out(directory, recipe, corpus, here)
+            return execute_run(directory, recipe, corpus, context)
 
 
 def resume(
@@ -173,19 +177,19 @@ def resume(
     `allowed`: what may have changed since it began, by name.
     Raises: UsageError where the run is finished, or something else has changed, which it says in words.
     """
-    here = Here.of(wait, tensorboard)
+    context = RunContext.of(wait, tensorboard)
     directory = find_run(name)
     record = RunRecord.read(directory)
     if record.published:
         raise UsageError(f"run {directory.name} is finished: {record.published}", f"s2s models show {record.published}")
     recipe = load_recipe(str(directory / RECIPE))
     given = directory / PARENTS_TOKENIZER
-    with process_group(here.world):
-        corpus = here.corpus(recipe, given.read_bytes() if given.is_file() else None)
-        return _go_on(directory, recipe, corpus, here, allowed)
+    with process_group(context.distributed):
+        corpus = context.corpus(recipe, given.read_bytes() if given.is_file() else None)
+        return resume_run(directory, recipe, corpus, context, allowed)
 
 
-def _there(name: str, key: str, resume_unfinished: bool) -> Version | Path | None:
+def find_existing(name: str, key: str, resume_unfinished: bool) -> Version | Path | None:
     """Return what exists under a key: the published version, or the directory of an unfinished run.
 
     Raises: ResourceError where a run is not finished and not to be gone on with.
@@ -201,23 +205,32 @@ def _there(name: str, key: str, resume_unfinished: bool) -> Version | Path | Non
     return unfinished
 
 
-def _go_on(directory: Path, recipe: Recipe, corpus: Corpus, here: Here, allowed: Sequence[str] = ()) -> Version:
+def resume_run(
+    directory: Path, recipe: Recipe, corpus: Corpus, context: RunContext, allowed: Sequence[str] = ()
+) -> Version:
+    """Resume a run from its last checkpoint, after checking that nothing has changed that is not allowed."""
     record = RunRecord.read(directory)
-    checked = check_unchanged(record, recipe, corpus, here.world.size, allowed)
+    checked = check_unchanged(record, recipe, corpus, context.distributed.size, allowed)
     for change in checked.changes[len(record.changes) :]:
         log.warning("%s: the resumed run will not be bit-exact; its card will say so", change)
     if limit_parts(recipe.training.stop_after)[1] == "minutes":
         log.info("the limit is in minutes: the run ends elsewhere than if it had not been stopped")
-    with here.leased(record.device, f"s2s resume {directory.name}"):
+    with context.leased(record.device, f"s2s resume {directory.name}"):
         if checked.recipe != (record.recipe or checked.recipe) or checked.corpus != record.corpus:
             parent = parent_of(record.parent) if record.parent else None
             checked = replace(checked, key=run_key(recipe, corpus, parent, checked.changes))
-        here.world.broadcast_from_main(lambda: checked.write(directory))
-        return _carry_out(directory, recipe, corpus, here)
+        context.distributed.broadcast_from_main(lambda: checked.write(directory))
+        return execute_run(directory, recipe, corpus, context)
 
 
-def _begin(
-    recipe: Recipe, corpus: Corpus, key: str, device: str, here: Here, parent: Version | None, deterministic: bool
+def create_run(
+    recipe: Recipe,
+    corpus: Corpus,
+    key: str,
+    device: str,
+    context: RunContext,
+    parent: Version | None,
+    deterministic: bool,
 ) -> Path:
     """Create a run's directory with everything that stays fixed; create nothing if the recipe cannot be trained."""
     base, count = f"{recipe.name}-{key[:8]}", 1
@@ -236,11 +249,11 @@ def _begin(
         corpus=corpus.digest,
         device=device,
         precision=precision,
-        threads=max(1, threads_for(size) // here.world.local_size),
+        threads=max(1, threads_for(size) // context.distributed.local_size),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         recipe=recipe.as_dict(),
         tokenizer=corpus.ledger["tokenizer"]["digest"],
-        processes=here.world.size,
+        processes=context.distributed.size,
         micro_batch_tokens=micro_batch_that_fits(recipe, corpus, device, precision) if micro == "auto" else micro,
         deterministic=deterministic,
         parent=parent.reference if parent else None,
@@ -255,21 +268,21 @@ def _begin(
     return directory
 
 
-def _carry_out(directory: Path, recipe: Recipe, corpus: Corpus, here: Here) -> Version:
+def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunContext) -> Version:
     """Train from where the run stands, test, publish."""
-    record, world = RunRecord.read(directory), here.world
+    record, distributed = RunRecord.read(directory), context.distributed
     with contextlib.ExitStack() as stack:
-        if world.main:
+        if distributed.main:
             stack.enter_context(exclusive_lock(directory / LOCK, f"training run {directory.name}"))
-        progress = TrainingLog(recipe.name, directory if world.main else None, here.tensorboard)
+        progress = TrainingLog(recipe.name, directory if distributed.main else None, context.tensorboard)
         stack.enter_context(progress)
-        stop = stack.enter_context(StopSignals(launched=world.launched))
+        stop = stack.enter_context(StopSignals(launched=distributed.launched))
         network = _network(record, recipe, corpus)
-        gpu = world.size > 1 and record.device != "cpu"
-        device = device_named(f"cuda:{world.local_rank}" if gpu else record.device)
+        gpu = distributed.size > 1 and record.device != "cpu"
+        device = device_named(f"cuda:{distributed.local_rank}" if gpu else record.device)
         translator = Translator(PyTorchEngine(network.to(device), device), Tokenizer(corpus.tokenizer), recipe)
         progress.message(f"{recipe.name}: {recipe.model.describe()}; {parameters(network):,} parameters")
-        processes = f", {world.size} processes" if world.size > 1 else ""
+        processes = f", {distributed.size} processes" if distributed.size > 1 else ""
         progress.message(f"run {directory.name}; {device}, {record.precision}, {record.threads} threads{processes}")
         trainer = Trainer(
             corpus,
@@ -279,17 +292,17 @@ def _carry_out(directory: Path, recipe: Recipe, corpus: Corpus, here: Here) -> V
             directory,
             progress,
             stop=stop,
-            distributed=world,
+            distributed=distributed,
             micro_batch_tokens=record.micro_batch_tokens,
         )
-        if world.rank:  # dropout differs between the processes; the first one draws what it would draw alone
-            torch.manual_seed(recipe.training.seed + world.rank)
+        if distributed.rank:  # dropout differs between the processes; the first one draws what it would draw alone
+            torch.manual_seed(recipe.training.seed + distributed.rank)
         trainer.resume()
-        position = _trained(trainer, directory, progress)
+        position = fit(trainer, directory, progress)
         averaged = trainer.averaged_updates()
         network.load_weights(trainer.final_weights())
         network.eval()
-        return world.broadcast_from_main(
+        return distributed.broadcast_from_main(
             lambda: publish(directory, record, corpus, translator, network, position, averaged, progress)
         )
 
@@ -310,7 +323,7 @@ def _network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> EncoderDecode
     return network
 
 
-def _trained(trainer: Trainer, directory: Path, progress: TrainingLog) -> TrainState:
+def fit(trainer: Trainer, directory: Path, progress: TrainingLog) -> TrainState:
     """Train and return the final state. An interruption says how to resume."""
     again = f"s2s resume {directory.name} resumes from"
     try:
