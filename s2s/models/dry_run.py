@@ -18,6 +18,7 @@ from torch.utils.flop_counter import flop_registry
 
 aten = torch.ops.aten
 
+INITIALIZERS = {aten.normal_, aten.uniform_, aten.zero_, aten.fill_}
 PRODUCTS = {aten.mm, aten.addmm, aten.bmm, aten.baddbmm, aten.mv, aten.addmv, aten.dot}  # of their last two arguments
 LOWERED = {  # what autocast computes in bfloat16
     *(torch.matmul, torch.mm, torch.bmm, torch.addmm, torch.baddbmm, Tensor.matmul, Tensor.mm, Tensor.bmm),
@@ -63,6 +64,8 @@ class DryRun(TorchDispatchMode):
         if func is aten.index.Tensor and args[1][0] is not None and args[1][0].dtype == torch.bool:
             mask = args[1][0]  # true everywhere, as nothing is padding
             return args[0].new_empty(mask.numel(), *args[0].shape[mask.dim() :])
+        if packet in INITIALIZERS:  # on shapes alone, torch would import its compiler for these
+            return args[0]
         result = func(*args, **kwargs)
         if packet in flop_registry:  # fused attention, convolutions
             self.flops += flop_registry[packet](*args, **kwargs, out_val=result)

@@ -206,7 +206,7 @@ class TestExport:
     def test_a_model_that_cannot_be_expressed(self, run, in_directory):
         found = run("models", "export", "numbers-attention:1", "out", "--format", "ctranslate2")
         assert found.code == 2
-        assert "numbers-attention:1: its encoder is no Transformer" in found.err
+        assert "numbers-attention:1: CTranslate2 does not support RNN encoders" in found.err
         assert list(in_directory.iterdir()) == []
 
     def test_a_directory_that_cannot_be_written(self, run, published):

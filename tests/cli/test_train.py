@@ -71,8 +71,7 @@ def test_unequal_files_are_refused_with_both_counts(run: Callable, in_directory:
     (in_directory / "a.en").write_text("one\n")
     done = run("evaluate", "numbers-attention", "a.de", "a.en")
     assert done.code == 3
-    assert "2 lines" in done.err
-    assert "1" in done.err
+    assert "line counts differ: a.de has 2, a.en has 1" in done.err
 
 
 def test_evaluate_prints_scores_with_signatures(run: Callable, in_directory: Path, trained_home: Path) -> None:
@@ -88,7 +87,7 @@ def test_evaluate_prints_scores_with_signatures(run: Callable, in_directory: Pat
     assert "BLEU|nrefs:1" in run("evaluate", "numbers-attention", "a.de", "a.en").out
 
 
-def test_compare_prints_figures_and_writes_page_table_cells_and_picture(
+def test_compare_prints_figures_and_writes_page_table_results_and_picture(
     run: Callable, in_directory: Path, trained_home: Path, tiny: list[str]
 ) -> None:
     done = run(
@@ -107,7 +106,7 @@ def test_compare_prints_figures_and_writes_page_table_cells_and_picture(
     page = (in_directory / "report.html").read_text()
     assert "numbers-attention" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
-    assert (in_directory / "cells" / "numbers-attention.json").exists()
+    assert (in_directory / "results" / "numbers-attention.json").exists()
     assert (in_directory / "result.svg").read_text().startswith("<svg")
     refused = run("compare", "numbers/bottleneck", "numbers/attention", *settings(tiny), "--results", "RESULTS.md")
     assert refused.code == 2

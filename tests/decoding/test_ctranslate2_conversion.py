@@ -347,7 +347,7 @@ class TestConverted:
 
     @pytest.mark.usefixtures("trained_home")
     def test_a_network_that_cannot_be_expressed(self) -> None:
-        with pytest.raises(UsageError, match="numbers-attention:1: its encoder is no Transformer"):
+        with pytest.raises(UsageError, match="numbers-attention:1: CTranslate2 does not support RNN encoders"):
             converted(Registry.default().resolve("numbers-attention"), "fp32")
 
 

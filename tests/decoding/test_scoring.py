@@ -155,7 +155,7 @@ def test_unequal_counts_are_both_named(
             threading.Thread(target=path.write_text, args=("drei\n" * length,), daemon=True).start()
         else:
             write(path, ["drei"] * length)
-    with pytest.raises(DataError, match=f"s has {lengths[0]} lines and .*t has {lengths[1]}:"):
+    with pytest.raises(DataError, match=f"line counts differ: .*s has {lengths[0]}, .*t has {lengths[1]}$"):
         scored(translator, *map(str, names))
 
 
