@@ -79,7 +79,7 @@ def test_an_output_that_exists_or_is_an_input_is_refused(in_directory: Path, run
         (["numbers-attention", "in.de", "--device", "cuda:7"], 5, "cuda:7"),
         (["numbers-attention", "in.de", "--beam-size", "0"], 2, "--beam-size"),
         (["numbers-attention", "in.de", "--temperature", "2"], 2, "--sample"),
-        (["numbers-attention", "in.de", "--sample", "--beam-size", "2"], 2, "samples are drawn"),
+        (["numbers-attention", "in.de", "--sample", "--beam-size", "2"], 2, "only applies to beam search"),
         (["numbers-attention", "in.de", "--stopping", "exact", "--patience", "3"], 2, "--stopping first"),
         (["numbers-attention", "in.de", "--min-ratio", "4"], 2, "--min-ratio: min_ratio (4) is larger"),
         (["numbers-attention", "in.de", "--max-ratio", "1e300"], 2, "--max-ratio"),

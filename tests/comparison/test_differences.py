@@ -35,6 +35,6 @@ def test_keys_that_only_some_recipes_have_are_listed_if_those_disagree() -> None
     )
     found = dict(line.split(": ", 1) for line in differences([load_recipe(name).as_dict() for name in names]))
     assert found["model.decoder.context"] == "fixed | fixed | fixed | attention | attention | –"
-    assert found["model.decoder.stored"] == "rnn | lstm | gru | gru | gru | –"
+    assert found["model.decoder.cell"] == "rnn | lstm | gru | gru | gru | –"
     assert found["model.decoder.score"].split(" | ")[3:] == ["additive", "general", "–"]
     assert "model.encoder.heads" not in found

@@ -287,13 +287,13 @@ def test_a_tokenizer_that_is_none_is_refused(options):
 
 def test_files_that_change_while_they_are_read_are_refused(options, model, tmp_path, monkeypatch, own_home):
     data = options(sentences(9, 1))
-    real = prepare.fates
+    real = prepare.classify
 
     def then_changed(*given: Any) -> Any:
         write(tmp_path / "data", "train", sentences(8, 1))
         return real(*given)
 
-    monkeypatch.setattr(prepare, "fates", then_changed)
+    monkeypatch.setattr(prepare, "classify", then_changed)
     with pytest.raises(DataError, match="changed while it was read"):
         prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     assert files_in(own_home / "corpora") == set()

@@ -119,7 +119,7 @@ class Sure:
     def forward(self, batch: Batch) -> LossSums:
         raise NotImplementedError
 
-    def start(self, source: TokenInput, *, steps: int) -> State:
+    def start(self, source: TokenInput, *, max_steps: int) -> State:
         return Sure.State(torch.zeros(len(source.ids), 1, dtype=torch.bool), 0)
 
     def step(self, tokens: torch.Tensor, state: State, *, need_attention: bool = False) -> tuple[StepOutput, State]:  # type: ignore[override]
@@ -131,10 +131,10 @@ class Sure:
 
 
 @pytest.mark.parametrize("beam_size", [1, 2, 5])
-def test_an_exact_search_waits_for_the_first_choice_whatever_scraps_finish_early(beam: int) -> None:
-    for hypotheses in search(Sure(), source(13), beam, 40, stopping="exact"):
+def test_an_exact_search_waits_for_the_first_choice_whatever_scraps_finish_early(beam_size: int) -> None:
+    for hypotheses in search(Sure(), source(13), beam_size, 40, stopping="exact"):
         assert hypotheses[0].tokens == [Sure.way] * 9
-        assert len(hypotheses) == beam
+        assert len(hypotheses) == beam_size
 
 
 def test_impatience_ends_with_scraps() -> None:

@@ -139,13 +139,13 @@ class TestConvert:
         assert pair.scores_differ(sentences(SOURCES), sentences(TARGETS, 2)) < 1e-4
 
     @pytest.mark.parametrize("beam_size", [1, 3])
-    def test_attention(self, pair: Pair, beam: int) -> None:
+    def test_attention(self, pair: Pair, beam_size: int) -> None:
         """One sentence at a time: in a batch with a beam, CTranslate2 gives others' weights at the first position."""
         sources = sentences(SOURCES)
         answers = pair.converted.translate_batch(
             [pair.tokenizer.tokens(source) for source in sources],
-            beam_size=beam,
-            max_batch_size=1 if beam > 1 else 0,
+            beam_size=beam_size,
+            max_batch_size=1 if beam_size > 1 else 0,
             max_decoding_length=9,
             return_attention=True,
             return_end_token=True,

@@ -68,8 +68,8 @@ def test_limits_are_each_sentences_own_in_a_batch_too(searched: Search) -> None:
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_attention_means_the_same(searched: Search, beam: int) -> None:
-    options = {"beam_size": beam, "max_ratio": 0.5, "length_penalty": 0.0}
+def test_attention_means_the_same(searched: Search, beam_size: int) -> None:
+    options = {"beam_size": beam_size, "max_ratio": 0.5, "length_penalty": 0.0}
     pairs = zip(
         *(searched(engine, need_attention=True, **options) for engine in ("pytorch", "ctranslate2")), strict=True
     )

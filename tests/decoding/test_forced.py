@@ -151,8 +151,8 @@ class Pair:
     def forward(self, batch: Batch) -> LossSums:
         raise NotImplementedError
 
-    def start(self, source: TokenInput, *, steps: int) -> "Pair.State":
-        first, second = (model.start(source, max_steps=steps) for model in self.models)
+    def start(self, source: TokenInput, *, max_steps: int) -> "Pair.State":
+        first, second = (model.start(source, max_steps=max_steps) for model in self.models)
         return Pair.State((first, second))
 
     def step(

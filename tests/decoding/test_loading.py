@@ -43,10 +43,10 @@ def test_transformers_go_to_ctranslate_and_others_to_pytorch() -> None:
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
-        ({"decoding": {"sample": True}}, "samples"),
+        ({"decoding": {"sample": True}}, "sampling is not supported"),
         ({"decoding": {"stopping": "exact"}}, "exact"),
-        ({"decoding": {"min_ratio": 0.5}}, "shortest"),
-        ({"decoding": {"max_ratio": 50.0}}, "table of positions"),
+        ({"decoding": {"min_ratio": 0.5}}, "minimum length"),
+        ({"decoding": {"max_ratio": 50.0}}, "position table"),
         ({"prefixes": True}, "prefixes"),
     ],
 )

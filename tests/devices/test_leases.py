@@ -114,7 +114,7 @@ def test_a_gpu_is_one_whatever_a_process_calls_it(gpus, monkeypatch):
 
 
 def test_devices_that_are_not_here(gpus):
-    with pytest.raises(ResourceError, match="cuda:5 is not here"), lease("cuda:5", wait=False, command=TRAIN):
+    with pytest.raises(ResourceError, match="cuda:5 is not available"), lease("cuda:5", wait=False, command=TRAIN):
         pass
     with pytest.raises(UsageError, match="no such device"), lease("abacus", wait=False, command=TRAIN):
         pass

@@ -16,7 +16,7 @@ INPUTS = torch.tensor([[BOS, 5, 6], [BOS, 7, 0], [BOS, 0, 0]])
 def test_a_model_with_itself_is_the_model(family: str) -> None:
     model, given = network(family, V), source(V)
     ensemble = Ensemble([model, model, model])
-    alone, together = model.start(given, steps=4), ensemble.start(given, max_steps=4)
+    alone, together = model.start(given, max_steps=4), ensemble.start(given, max_steps=4)
     tokens = torch.full((B, 1), BOS)
     rows, beams = torch.tensor([2, 0, 1]), torch.zeros(3, 2, dtype=torch.long)
     for _ in range(3):

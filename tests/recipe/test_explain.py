@@ -63,7 +63,7 @@ def test_values_and_defaults(key, values, default):
 
 
 def test_a_pattern_is_shown():
-    assert FIRST["training.validate_every"].values.endswith("[1-9][0-9]* (updates?|epochs?)")
+    assert FIRST["training.validate_every"].values == "N updates | N epochs"
 
 
 def test_only_names_have_no_default_that_of_the_model_and_of_a_family():

@@ -159,8 +159,8 @@ def test_options_that_do_not(values):
         (TransformerEncoderOptions(family="transformer"), 10),
     ],
 )
-def test_the_width_of_the_memory(encoder, width):
-    assert encoder.memory_width(10) == width
+def test_the_size_of_the_memory(encoder, hidden_size):
+    assert encoder.memory_size(10) == hidden_size
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def refused(*overrides: str) -> tuple[str, str]:
         ("model.decoder.context=attentin", ["model.decoder.context", "attention"]),
         ("training.validation_lines=0", ["best_metric is bleu"]),
         ("name=Big", ["name", "Big"]),
-        ("training.betas=[0.9, 2]", ["training.betas.1", "training.betas: AdamW's decay"]),
+        ("training.betas=[0.9, 2]", ["training.betas.1", "training.betas: AdamW's β₁"]),
         ("model.heads=4", ["model.heads: no such key", "model.encoder.heads or model.decoder.heads"]),
         ("family=transformer", ["family: no such key", "model.encoder.family or model.decoder.family"]),
         ("training.xyzzy=4", ["training.xyzzy: no such key", "s2s explain"]),

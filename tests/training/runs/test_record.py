@@ -174,7 +174,7 @@ def test_the_frozen_record_is_read_and_written_unchanged(tmp_path: Path) -> None
     assert json.loads((tmp_path / "run.json").read_text()) == json.loads(frozen.read_text())
 
 
-def test_what_an_older_record_lacks_is_empty(tmp_path: Path) -> None:
+def test_missing_fields_are_empty(tmp_path: Path) -> None:
     first = ["key", "name", "corpus", "device", "precision", "threads", "created", "published", "schema"]
     frozen = json.loads((Path(__file__).parent / "frozen" / "run-2.json").read_text())
     (tmp_path / "run.json").write_text(json.dumps({name: frozen[name] for name in first}))
