@@ -59,7 +59,7 @@ def log_probability(model: EncoderDecoder, given: TokenInput, row: int, tokens: 
 @families
 def test_a_beam_of_one_is_greedy(family: str) -> None:
     model, given = network(family, 13), source(13)
-    for row, (best,) in enumerate(search(model, given, beam_size=1, max_length=8)):
+    for row, (best,) in enumerate(search(model, given, beam=1, most=8)):
         state, last, tokens = (
             model.start(TokenInput(given.ids[row : row + 1], given.lengths[row : row + 1]), max_steps=9),
             BOS,
@@ -93,7 +93,7 @@ def test_a_wide_beam_is_exhaustive_search(family: str) -> None:
 @families
 def test_the_score_is_the_forced_one_and_neighbours_change_nothing(family: str) -> None:
     model, given = network(family, 13), source(13)
-    together = search(model, given, beam_size=3, max_length=6)
+    together = search(model, given, beam=3, most=6)
     for row, length in enumerate(LENGTHS.tolist()):
         best = together[row][0]
         tokens = [*best.tokens, *([] if best.cut else [EOS])]
@@ -154,7 +154,7 @@ def test_limits_are_each_sentences_own() -> None:
 
 def test_weights_follow_their_hypothesis() -> None:
     model, given = network("attention", 13), source(13)
-    for row, found in enumerate(search(model, given, beam_size=3, max_length=6, need_attention=True)):
+    for row, found in enumerate(search(model, given, beam=3, most=6, need_attention=True)):
         best = found[0]
         tokens = [*best.tokens, *([] if best.cut else [EOS])]
         assert best.attention is not None

@@ -17,7 +17,7 @@ from s2s.decoding.loading import reference_translator
 from s2s.errors import ResourceError
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
-from s2s.models.interface import BOS, EOS, PAD, UNK, Batch
+from s2s.models.interface import BOS, EOS, NLL, PAD, UNK, Batch, Objective
 from s2s.recipe.model import ModelOptions, RnnDecoderOptions, RnnEncoderOptions
 from s2s.recipe.training import TrainingOptions
 from s2s.registry.version import Version
@@ -68,13 +68,13 @@ def with_memory_for(monkeypatch: pytest.MonkeyPatch, tokens: int, error: Excepti
     """Raise `error` in training with more than `tokens` tokens at once; return the list of sizes tried."""
     forward, tried = EncoderDecoder.forward, []
 
-    def limited(self: EncoderDecoder, batch: Batch) -> Any:
+    def limited(self: EncoderDecoder, batch: Batch, objective: Objective = NLL) -> Any:
         size = batch.inputs.shape[0] * max(batch.inputs.shape[1], batch.source.ids.shape[1])
         if self.training:
             tried.append(size)
             if size > tokens:
                 raise error
-        return forward(self, batch)
+        return forward(self, batch, objective)
 
     monkeypatch.setattr(EncoderDecoder, "forward", limited)
     return tried
@@ -135,11 +135,11 @@ def test_out_of_memory_shrinks_micro_batches_until_they_fit(error: Exception, mo
 def test_out_of_memory_in_a_later_micro_batch_counts_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     forward, count = EncoderDecoder.forward, [0]
 
-    def third_fails(self: EncoderDecoder, batch: Batch) -> Any:
+    def third_fails(self: EncoderDecoder, batch: Batch, objective: Objective = NLL) -> Any:
         count[0] += 1
         if count[0] == 3:
             raise OutOfMemory
-        return forward(self, batch)
+        return forward(self, batch, objective)
 
     whole, parts = learner(), learner()
     expected = step(whole)

@@ -86,12 +86,12 @@ def test_a_model_that_was_changed_on_the_way_stands_for_neither_recipe(
 def test_a_change_stays_noted_when_the_run_stops_again(changed_run: Path, said: list[str]) -> None:
     version = resume(changed_run.name, **QUIET)  # what was allowed is the run's own now
     assert version.card.training.changes == ["training.lr: 0.01 → 0.02"]
-    assert not any("warning" in line for line in said)
+    assert not [line for line in said if "warning" in line and "BLEU" not in line]
 
 
 def test_all_that_is_not_allowed_is_told_at_once(interrupted_run: Callable[..., Path]) -> None:
     directory = interrupted_run("training.lr=0.01", "training.warmup=7", "decoding.beam_size=3")
-    for old, new in [("lr = 0.01", "lr = 0.02"), ("warmup = 7", "warmup = 8"), ("beam = 3", "beam = 4")]:
+    for old, new in [("lr = 0.01", "lr = 0.02"), ("warmup = 7", "warmup = 8"), ("beam_size = 3", "beam_size = 4")]:
         edit(directory, old, new)
     with pytest.raises(UsageError) as refused:
         resume(directory.name, **QUIET, allowed=["training.lr"])
@@ -173,7 +173,7 @@ def test_other_code_and_libraries_are_a_warning_and_a_label(
         f"torch: 2.0.0 → {versions['torch']}",  # and sacrebleu, which trains nothing, is passed over
         "processor: mmx → sse, avx",
     ]
-    assert sum("warning: " in line for line in said) == 3
+    assert sum("warning: " in line and "BLEU" not in line for line in said) == 3
     record = RunRecord.read(directory)
     assert (record.code, record.versions["torch"], record.features) == (2, versions["torch"], ["sse", "avx"])
 
