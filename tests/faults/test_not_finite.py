@@ -12,7 +12,7 @@ import pytest
 from s2s.data.corpus import Corpus
 from s2s.errors import S2SError
 from s2s.models.encoder_decoder import EncoderDecoder
-from s2s.models.interface import Batch, LossSums, Objective
+from s2s.models.interface import NLL, Batch, LossSums, Objective
 from s2s.recipe.load import load_recipe
 from s2s.training.runs.lifecycle import resume, train
 from s2s.training.runs.record import runs_directory
@@ -26,7 +26,7 @@ def poisoned(where: Callable[[Batch], bool]) -> Iterator[None]:
     """Make the training loss of the batches that `where` selects infinite."""
     forward = EncoderDecoder.forward
 
-    def infinite(self: EncoderDecoder, batch: Batch, objective: Objective) -> LossSums:
+    def infinite(self: EncoderDecoder, batch: Batch, objective: Objective = NLL) -> LossSums:
         sums = forward(self, batch, objective)
         return replace(sums, loss=sums.loss * float("inf")) if self.training and where(batch) else sums
 
