@@ -1,4 +1,4 @@
-"""Every test has a home of its own: nothing is read from, or left in, the user's."""
+"""Give every test a home directory of its own, apart from the user's."""
 
 import json
 import logging
@@ -11,13 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from s2s.registry.card import Card
 
 
+# The same examples in every run: a failure in continuous integration can be repeated.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
+
+
 def pytest_configure() -> None:
-    """One processor for each worker: tiny networks are faster in one thread, and workers do not meet."""
+    """Pin each worker to one processor: tiny networks are faster in one thread, and workers do not compete."""
     for number, handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
         if signal.getsignal(number) is signal.SIG_IGN:  # in the background, or after nohup: commands would inherit it
             signal.signal(number, handler)

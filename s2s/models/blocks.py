@@ -1,7 +1,7 @@
-"""The layers of a Transformer's block: attention in heads and feed-forward, each with its norm and residual sum.
+"""Layers of a Transformer block: multi-head attention and feed-forward, each with its norm and residual connection.
 
-B sentences, K hypotheses of each, T positions that ask, S positions that answer, D width, E width of a memory,
-H heads, d = D / H width of a head, F units of a feed-forward layer.
+d: size of one head, H / N; F: size of the feed-forward layer. Attention of T query positions to S key positions; in
+self-attention S = T.
 """
 
 from collections.abc import Callable
@@ -14,17 +14,17 @@ from s2s.models.dropout import Dropout
 from s2s.models.positions import apply_rotary
 from s2s.recipe.model import BlockOptions
 
-NORMS: dict[str, Callable[[int], nn.Module]] = {  # of a width
-    "layer": lambda width: nn.LayerNorm(width, eps=1e-5),
-    "rms": lambda width: nn.RMSNorm(width, eps=1e-6),
+NORMS: dict[str, Callable[[int], nn.Module]] = {  # built from the hidden size
+    "layer": lambda hidden_size: nn.LayerNorm(hidden_size, eps=1e-5),
+    "rms": lambda hidden_size: nn.RMSNorm(hidden_size, eps=1e-6),
 }
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "swiglu": F.silu}
 
 
-def xavier_linear(inputs: int, *outputs: int, bias: bool) -> nn.Linear:
-    """Several projections of the same vectors as one: Xavier-uniform weights for each by itself, biases zero."""
-    linear = nn.Linear(inputs, sum(outputs), bias=bias)
-    for weight in linear.weight.data.split(outputs):
+def xavier_linear(in_features: int, *out_features: int, bias: bool) -> nn.Linear:
+    """Return several projections of the same input as one layer: Xavier-uniform weights for each, zero biases."""
+    linear = nn.Linear(in_features, sum(out_features), bias=bias)
+    for weight in linear.weight.data.split(out_features):
         nn.init.xavier_uniform_(weight)
     if bias:
         nn.init.zeros_(linear.bias)
@@ -32,38 +32,38 @@ def xavier_linear(inputs: int, *outputs: int, bias: bool) -> nn.Linear:
 
 
 class Residual(nn.Module):
-    """What a layer f adds to the stream x: x + Drop(f(Norm x)) with the norm before, Norm(x + Drop(f x)) with it after.
+    """Residual connection of a layer f: x + dropout(f(norm(x))) in pre-norm, norm(x + dropout(f(x))) in post-norm.
 
-    Vaswani et al. 2017, section 3.1 (after); Xiong et al. 2020 (before).
+    Vaswani et al. 2017, section 3.1 (post-norm); Xiong et al. 2020 (pre-norm).
     """
 
-    def __init__(self, width: int, options: BlockOptions, dropout: float) -> None:
+    def __init__(self, hidden_size: int, options: BlockOptions, dropout: float) -> None:
         super().__init__()
-        self.before = options.norm == "pre"
-        self.norm = NORMS[options.norm_kind](width)
+        self.pre_norm = options.norm == "pre"
+        self.norm = NORMS[options.norm_kind](hidden_size)
         self.dropout = Dropout(dropout)
 
-    def norm_input(self, stream: Tensor) -> Tensor:
-        """Return the input of f [..., D]: the stream, normalized in pre-norm blocks."""
-        return self.norm(stream) if self.before else stream
+    def norm_input(self, x: Tensor) -> Tensor:
+        """Return the input of f [..., H]: x, normalized in pre-norm blocks."""
+        return self.norm(x) if self.pre_norm else x
 
-    def residual_out(self, stream: Tensor, branch: Tensor) -> Tensor:
-        """Add the output of f [..., D] to the stream [..., D]."""
-        summed = stream + self.dropout(branch)
-        return summed if self.before else self.norm(summed)
+    def residual_out(self, x: Tensor, branch: Tensor) -> Tensor:
+        """Add f's output `branch` [..., H] to x [..., H], and normalize the sum in post-norm blocks."""
+        total = x + self.dropout(branch)
+        return total if self.pre_norm else self.norm(total)
 
 
 class Attention(Residual):
-    """What both attention layers share: result W of H heads, each softmax(Q Kᵀ / √d) V    Vaswani et al. 2017, 3.2."""
+    """Multi-head attention: W_o concat(heads), each head softmax(Q Kᵀ / √d) V (Vaswani et al. 2017, section 3.2)."""
 
-    def __init__(self, width: int, options: BlockOptions, dropout: float) -> None:
-        super().__init__(width, options, dropout)
+    def __init__(self, hidden_size: int, options: BlockOptions, dropout: float) -> None:
+        super().__init__(hidden_size, options, dropout)
         self.heads = options.heads
-        self.out_proj = xavier_linear(width, width, bias=options.attention_bias)
+        self.out_proj = xavier_linear(hidden_size, hidden_size, bias=options.attention_bias)
         self.attention_dropout = Dropout(options.attention_dropout)
 
-    def in_heads(self, projected: Tensor, count: int) -> list[Tensor]:
-        """Projections [B, T, count · D] as `count` views [B, T, H, d]."""
+    def split_heads(self, projected: Tensor, count: int) -> list[Tensor]:
+        """Split projections [B, T, ...] into `count` views [B, T, N, d]."""
         return [part.unflatten(-1, (self.heads, -1)) for part in projected.chunk(count, dim=-1)]
 
     def attention(
@@ -76,11 +76,15 @@ class Attention(Residual):
         causal: bool = False,
         need_attention: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """W [heads] [B, T, D] of queries [B, H, T, d] over keys and values [B, H, S, d], and the weights [B, H, T, S]
-        where asked for. `mask` [B, 1, 1, S] is True at real positions; `causal` hides what follows.
+        """Return the projected heads [B, T, H], and attention [B, N, T, S] if requested.
+
+        Queries [B, N, T, d], keys and values [B, N, S, d], mask [B, 1, 1, S] True at real positions. With `causal`, a
+        position does not see later ones.
         """
         dropping = self.training and self.attention_dropout.dropped > 0
-        if need_attention or dropping or not _fused_is_quick(query):
+        # On a CPU, PyTorch's fused attention in bf16 trains four to six times slower than the explicit one.
+        slow_fused = query.device.type == "cpu" and query.dtype != torch.float32
+        if need_attention or dropping or slow_fused:
             heads, attention = explicit_attention(query, keys, values, mask, self.attention_dropout, causal=causal)
         else:
             heads = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, is_causal=causal)
@@ -88,111 +92,105 @@ class Attention(Residual):
         return self.out_proj(heads.transpose(1, 2).flatten(2)), attention if need_attention else None
 
 
-def _fused_is_quick(query: Tensor) -> bool:
-    """PyTorch's fused attention in bfloat16 on a processor: four to six times slower to train with at 16 positions."""
-    return query.device.type != "cpu" or query.dtype == torch.float32
-
-
 def explicit_attention(
     query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: Dropout, *, causal: bool
 ) -> tuple[Tensor, Tensor]:
-    """Heads [B, H, T, d] and attention [B, H, T, S] (exactly 0 where the mask is False), step by step.
+    """Compute attention without fused kernels: heads [B, N, T, d] and attention [B, N, T, S], 0 where masked.
 
-    Queries [B, H, T, d], keys and values [B, H, S, d], mask [B, 1, 1, S].
+    Queries [B, N, T, d], keys and values [B, N, S, d], mask [B, 1, 1, S].
     """
-    B, H, T, d = query.shape
-    query, keys, values = (part.reshape(B * H, -1, d) for part in (query, keys, values))
-    scores = torch.bmm(query * d**-0.5, keys.transpose(1, 2)).unflatten(0, (B, H))
+    B, N, T, d = query.shape
+    query, keys, values = (part.reshape(B * N, -1, d) for part in (query, keys, values))
+    scores = torch.bmm(query * d**-0.5, keys.transpose(1, 2)).unflatten(0, (B, N))
     if causal:
         visible = torch.ones(T, T, dtype=torch.bool, device=scores.device).tril()
         mask = visible if mask is None else mask & visible
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
     attention = scores.softmax(-1)
-    return torch.bmm(dropout(attention).flatten(0, 1), values).unflatten(0, (B, H)), attention
+    return torch.bmm(dropout(attention).flatten(0, 1), values).unflatten(0, (B, N)), attention
 
 
 class SelfAttention(Attention):
-    """Attention of a sentence's positions to one another; one matrix gives queries, keys and values."""
+    """Attention among the positions of one sequence; one matrix projects queries, keys and values."""
 
-    def __init__(self, width: int, options: BlockOptions, dropout: float) -> None:
-        super().__init__(width, options, dropout)
-        self.qkv_proj = xavier_linear(width, width, width, width, bias=options.attention_bias)
+    def __init__(self, hidden_size: int, options: BlockOptions, dropout: float) -> None:
+        super().__init__(hidden_size, options, dropout)
+        self.qkv_proj = xavier_linear(hidden_size, *[hidden_size] * 3, bias=options.attention_bias)
 
-    def forward(
-        self, stream: Tensor, rotary: Tensor | None, mask: Tensor | None = None, *, causal: bool = False
-    ) -> Tensor:
-        """Return the stream [B, T, D] after this layer. `rotary` [2, T, d / 2], `mask` [B, 1, 1, T]."""
-        query, key, value = (part.transpose(1, 2) for part in self._projected(stream, rotary))
+    def forward(self, x: Tensor, rotary: Tensor | None, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
+        """Run the layer: x [B, T, H] -> [B, T, H]. `rotary` [2, T, d / 2], `mask` [B, 1, 1, T]."""
+        query, key, value = (part.transpose(1, 2) for part in self._project(x, rotary))
         branch, _ = self.attention(query, key, value, mask, causal=causal)
-        return self.residual_out(stream, branch)
+        return self.residual_out(x, branch)
 
-    def step(self, stream: Tensor, rotary: Tensor | None, cache: Tensor, position: int) -> Tensor:
-        """Return the stream [B, K, D] of one position after this layer. `rotary` [2, 1, d / 2].
+    def step(self, x: Tensor, rotary: Tensor | None, cache: Tensor, position: int) -> Tensor:
+        """Run the layer at one position: x [B, K, H] -> [B, K, H]. `rotary` [2, 1, d / 2].
 
-        `cache` [B, K, steps, 2, H, d] holds keys and values of the positions before; this position's are written to it.
+        `cache` [B, K, max_steps, 2, N, d] holds the keys and values of earlier positions; those of `position` are
+        written to it.
         """
-        query, key, value = self._projected(stream.flatten(0, 1).unsqueeze(1), rotary)
+        query, key, value = self._project(x.flatten(0, 1).unsqueeze(1), rotary)
         cache = cache.flatten(0, 1)
         cache[:, position, 0], cache[:, position, 1] = key[:, 0], value[:, 0]
         keys, values = cache[:, : position + 1].transpose(1, 3).unbind(2)
         branch, _ = self.attention(query.transpose(1, 2), keys, values)
-        return self.residual_out(stream, branch.view_as(stream))
+        return self.residual_out(x, branch.view_as(x))
 
-    def _projected(self, stream: Tensor, rotary: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Query, key and value [B, T, H, d], the first two turned."""
-        query, key, value = self.in_heads(self.qkv_proj(self.norm_input(stream)), 3)
+    def _project(self, x: Tensor, rotary: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return query, key and value [B, T, N, d], the first two rotated if there are rotary positions."""
+        query, key, value = self.split_heads(self.qkv_proj(self.norm_input(x)), 3)
         if rotary is not None:
             query, key = apply_rotary(query, rotary), apply_rotary(key, rotary)
         return query, key, value
 
 
 class CrossAttention(Attention):
-    """Attention of a decoder's positions to a memory of width E."""
+    """Attention of decoder positions to the memory's states."""
 
-    def __init__(self, width: int, memory_width: int, options: BlockOptions, dropout: float) -> None:
-        super().__init__(width, options, dropout)
-        self.q_proj = xavier_linear(width, width, bias=options.attention_bias)
-        self.kv_proj = xavier_linear(memory_width, width, width, bias=options.attention_bias)
+    def __init__(self, hidden_size: int, memory_size: int, options: BlockOptions, dropout: float) -> None:
+        super().__init__(hidden_size, options, dropout)
+        self.q_proj = xavier_linear(hidden_size, hidden_size, bias=options.attention_bias)
+        self.kv_proj = xavier_linear(memory_size, hidden_size, hidden_size, bias=options.attention_bias)
 
     def keys_values(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values [B, H, S, d] of states [B, S, E]."""
-        keys, values = self.in_heads(self.kv_proj(states), 2)
+        """Project memory states [B, S, D] to keys and values [B, N, S, d]."""
+        keys, values = self.split_heads(self.kv_proj(states), 2)
         return keys.transpose(1, 2), values.transpose(1, 2)
 
     def forward(
-        self, stream: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, *, need_attention: bool = False
+        self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, *, need_attention: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the stream [B, T, D] after this layer, and attention [B, H, T, S] if requested.
+        """Run the layer: x [B, T, H] -> [B, T, H], and attention [B, N, T, S] if requested.
 
-        Keys and values [B, H, S, d], mask [B, 1, 1, S].
+        Keys and values [B, N, S, d], mask [B, 1, 1, S].
         """
-        (query,) = self.in_heads(self.q_proj(self.norm_input(stream)), 1)
+        (query,) = self.split_heads(self.q_proj(self.norm_input(x)), 1)
         branch, attention = self.attention(query.transpose(1, 2), keys, values, mask, need_attention=need_attention)
-        return self.residual_out(stream, branch), attention
+        return self.residual_out(x, branch), attention
 
 
 class FeedForward(Residual):
-    """W₂ f(W₁ x + b₁) + b₂ with ReLU or GELU (Vaswani et al. 2017, equation 2); W₂ (silu(W x) ⊙ V x) with SwiGLU.
+    """W₂ f(W₁ x + b₁) + b₂ with ReLU or GELU (Vaswani et al. 2017, equation 2), or W₂ (silu(W x) ⊙ V x) with SwiGLU.
 
-    SwiGLU has no biases, as in Shazeer 2020, equation 6; W and V are one matrix [2F, D] here.
+    SwiGLU has no biases (Shazeer 2020, equation 6); its W and V are stored as one matrix [2F, H].
     """
 
-    def __init__(self, width: int, options: BlockOptions, dropout: float) -> None:
-        super().__init__(width, options, dropout)
-        units = options.ffn_size or 4 * width
+    def __init__(self, hidden_size: int, options: BlockOptions, dropout: float) -> None:
+        super().__init__(hidden_size, options, dropout)
+        ffn_size = options.ffn_size or 4 * hidden_size
         self.gated = options.activation == "swiglu"
         self.activation = ACTIVATIONS[options.activation]
-        self.fc1 = xavier_linear(width, *[units] * (1 + self.gated), bias=not self.gated)
-        self.fc2 = xavier_linear(units, width, bias=not self.gated)
-        self.units_dropout = Dropout(options.activation_dropout)
+        self.fc1 = xavier_linear(hidden_size, *[ffn_size] * (1 + self.gated), bias=not self.gated)
+        self.fc2 = xavier_linear(ffn_size, hidden_size, bias=not self.gated)
+        self.activation_dropout = Dropout(options.activation_dropout)
 
-    def forward(self, stream: Tensor) -> Tensor:
-        """Return the stream [..., D] after this layer."""
-        inner = self.fc1(self.norm_input(stream))
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the layer: x [..., H] -> [..., H]."""
+        hidden = self.fc1(self.norm_input(x))
         if self.gated:
-            gate, linear = inner.chunk(2, dim=-1)
-            units = self.activation(gate) * linear
+            gate, linear = hidden.chunk(2, dim=-1)
+            hidden = self.activation(gate) * linear
         else:
-            units = self.activation(inner)
-        return self.residual_out(stream, self.fc2(self.units_dropout(units)))
+            hidden = self.activation(hidden)
+        return self.residual_out(x, self.fc2(self.activation_dropout(hidden)))

@@ -1,7 +1,8 @@
-"""Recurrent cells: the equations of one step, forwards and backwards, and the weights of a step.
+"""Recurrent cells: the equations of one step, forward and backward, and a module that holds a cell's weights.
 
-H units. A state is one tensor [..., H], or [..., 2H] for an LSTM (h and c side by side); its first H numbers are the
-cell's output h. A step is given the gates' share of the input and of the output before, gates side by side.
+G: gates of a cell; P: parts of a cell's state, 2 for an LSTM, else 1. A state [..., P × H] begins with the cell's
+output h [..., H]; an LSTM's c follows. Gate pre-activations are the sum of `input_gates` (from the input and the
+context) and `recurrent_gates` (from the previous output), both [..., G × H], gates side by side.
 """
 
 from abc import ABC, abstractmethod
@@ -15,119 +16,118 @@ tanh_backward = torch.ops.aten.tanh_backward
 
 
 class CellStep(ABC):
-    """One step of a cell: `gates` × H numbers decide, `parts` × H numbers are the state."""
+    """One step of a cell, as a pair of functions without parameters."""
 
-    gates: ClassVar[int]
-    parts: ClassVar[int]
-    shared: ClassVar[bool]  # whether the two shares of the gates are just added, so that their gradients are the same
+    gates: ClassVar[int]  # G
+    parts: ClassVar[int]  # P
+    shared: ClassVar[bool]  # whether input and recurrent gates are only ever added, so that their gradients are equal
 
     @staticmethod
     @abstractmethod
-    def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the next state [..., parts × H] and the tensors for `backward`, from shares [..., gates × H]."""
+    def forward(input_gates: Tensor, recurrent_gates: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the next state [..., P × H] and the tensors saved for `backward`, from gates [..., G × H]."""
 
     @staticmethod
     @abstractmethod
     def backward(
-        grad: Tensor, kept: tuple[Tensor, ...], state: Tensor, grad_input: Tensor, grad_state: Tensor
+        grad: Tensor, saved: tuple[Tensor, ...], state: Tensor, grad_input: Tensor, grad_recurrent: Tensor
     ) -> Tensor:
-        """Fill grad_input and grad_state [..., gates × H], from the gradient of the next state.
+        """Write the gradients of both gate pre-activations [..., G × H] into `grad_input` and `grad_recurrent`.
 
-        `grad_state` is `grad_input` itself where `shared`. Returns the gradient of the state before that does not go
-        through `from_state`.
+        `grad` [..., P × H] is the gradient of the next state. The two outputs are the same tensor if `shared`. Returns
+        the gradient of the previous state [..., P × H] without the part that flows through `recurrent_gates`.
         """
 
 
 class TanhStep(CellStep):
-    """h' = tanh(x + u)    Elman 1990, with tanh."""
+    """h' = tanh(x + u) (Elman 1990, with tanh)."""
 
     gates, parts, shared = 1, 1, True
 
     @staticmethod
-    def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the next state [..., H] from shares [..., H] and the state [..., H]."""
-        new = torch.add(from_input, from_state).tanh_()
+    def forward(input_gates: Tensor, recurrent_gates: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the next state [..., H] from gates [..., H] and the state [..., H]."""
+        new = torch.add(input_gates, recurrent_gates).tanh_()
         return new, (new,)
 
     @staticmethod
     def backward(
-        grad: Tensor, kept: tuple[Tensor, ...], state: Tensor, grad_input: Tensor, grad_state: Tensor
+        grad: Tensor, saved: tuple[Tensor, ...], state: Tensor, grad_input: Tensor, grad_recurrent: Tensor
     ) -> Tensor:
-        """Fill the gradients [..., H]; no gradient bypasses the matrix product."""
-        grad_input.copy_(tanh_backward(grad, kept[0]))
+        """Write the gradients [..., H]; no gradient bypasses the matrix product."""
+        grad_input.copy_(tanh_backward(grad, saved[0]))
         return torch.zeros_like(grad)
 
 
 class GruStep(CellStep):
     """r = σ(x_r + u_r), z = σ(x_z + u_z), n = tanh(x_n + r ⊙ u_n), h' = (1 − z) ⊙ n + z ⊙ h.
 
-    Cho et al. 2014, with the reset gate behind the matrix product and the gates in the order r, z, n, as torch.nn.GRU.
+    Cho et al. 2014, with the reset gate applied after the matrix product and the gates in the order r, z, n, as in
+    torch.nn.GRU.
     """
 
     gates, parts, shared = 3, 1, False
 
     @staticmethod
-    def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the next state [..., H] from shares [..., 3H] and the state [..., H]."""
+    def forward(input_gates: Tensor, recurrent_gates: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the next state [..., H] from gates [..., 3H] and the state [..., H]."""
         H = state.shape[-1]
-        gates = torch.sigmoid(from_input[..., : 2 * H] + from_state[..., : 2 * H])
-        share = from_state[..., 2 * H :]
-        new = torch.addcmul(from_input[..., 2 * H :], gates[..., :H], share).tanh_()
-        return torch.lerp(new, state, gates[..., H:]), (gates, new, share)
+        reset_update = torch.sigmoid(input_gates[..., : 2 * H] + recurrent_gates[..., : 2 * H])
+        recurrent_new = recurrent_gates[..., 2 * H :]
+        new = torch.addcmul(input_gates[..., 2 * H :], reset_update[..., :H], recurrent_new).tanh_()
+        return torch.lerp(new, state, reset_update[..., H:]), (reset_update, new, recurrent_new)
 
     @staticmethod
     def backward(
-        grad: Tensor, kept: tuple[Tensor, ...], state: Tensor, grad_input: Tensor, grad_state: Tensor
+        grad: Tensor, saved: tuple[Tensor, ...], state: Tensor, grad_input: Tensor, grad_recurrent: Tensor
     ) -> Tensor:
-        """Fill the gradients [..., 3H]; the update gate passes part of the gradient on unchanged."""
-        gates, new, share = kept
+        """Write the gradients [..., 3H]; the update gate passes part of the gradient on unchanged."""
+        reset_update, new, recurrent_new = saved
         H = state.shape[-1]
-        reset, update = gates[..., :H], gates[..., H:]
-        pre_new = tanh_backward(grad * (1 - update), new)
-        grad_gates = torch.cat((pre_new * share, grad * (state - new)), dim=-1)
-        grad_gates = sigmoid_backward(grad_gates, gates)
-        grad_input[..., : 2 * H] = grad_gates
-        grad_input[..., 2 * H :] = pre_new
-        grad_state[..., : 2 * H] = grad_gates
-        torch.mul(pre_new, reset, out=grad_state[..., 2 * H :])
+        reset, update = reset_update[..., :H], reset_update[..., H:]
+        grad_new = tanh_backward(grad * (1 - update), new)
+        grad_reset_update = torch.cat((grad_new * recurrent_new, grad * (state - new)), dim=-1)
+        grad_reset_update = sigmoid_backward(grad_reset_update, reset_update)
+        grad_input[..., : 2 * H] = grad_reset_update
+        grad_input[..., 2 * H :] = grad_new
+        grad_recurrent[..., : 2 * H] = grad_reset_update
+        torch.mul(grad_new, reset, out=grad_recurrent[..., 2 * H :])
         return grad * update
 
 
 class LstmStep(CellStep):
     """i, f, o = σ(…), g = tanh(…) of x + u; c' = f ⊙ c + i ⊙ g, h' = o ⊙ tanh(c'); gates in the order i, f, g, o.
 
-    Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000, as torch.nn.LSTM has it.
+    Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000, as in torch.nn.LSTM.
     """
 
     gates, parts, shared = 4, 2, True
 
     @staticmethod
-    def forward(from_input: Tensor, from_state: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the next state [..., 2H] from shares [..., 4H] and the state [..., 2H]."""
+    def forward(input_gates: Tensor, recurrent_gates: Tensor, state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the next state [..., 2H] from gates [..., 4H] and the state [..., 2H]."""
         H = state.shape[-1] // 2
-        summed = from_input + from_state
-        input_forget, candidate, output_gate = (
-            summed[..., : 2 * H].sigmoid(),
-            summed[..., 2 * H : 3 * H].tanh(),
-            summed[..., 3 * H :].sigmoid(),
-        )
+        gates = input_gates + recurrent_gates
+        input_forget = gates[..., : 2 * H].sigmoid()
+        candidate = gates[..., 2 * H : 3 * H].tanh()
+        output_gate = gates[..., 3 * H :].sigmoid()
         cell = torch.addcmul(input_forget[..., H:] * state[..., H:], input_forget[..., :H], candidate)
-        squashed = cell.tanh()
-        return torch.cat((output_gate * squashed, cell), dim=-1), (input_forget, candidate, output_gate, squashed)
+        tanh_cell = cell.tanh()
+        return torch.cat((output_gate * tanh_cell, cell), dim=-1), (input_forget, candidate, output_gate, tanh_cell)
 
     @staticmethod
     def backward(
-        grad: Tensor, kept: tuple[Tensor, ...], state: Tensor, grad_input: Tensor, grad_state: Tensor
+        grad: Tensor, saved: tuple[Tensor, ...], state: Tensor, grad_input: Tensor, grad_recurrent: Tensor
     ) -> Tensor:
-        """Fill the gradients [..., 4H]; the forget gate passes part of c's gradient on unchanged."""
-        input_forget, candidate, output_gate, squashed = kept
+        """Write the gradients [..., 4H]; the forget gate passes part of c's gradient on unchanged."""
+        input_forget, candidate, output_gate, tanh_cell = saved
         H = candidate.shape[-1]
         grad_output = grad[..., :H]
-        grad_cell = grad[..., H:] + tanh_backward(grad_output * output_gate, squashed)
+        grad_cell = grad[..., H:] + tanh_backward(grad_output * output_gate, tanh_cell)
         grad_input_forget = torch.cat((grad_cell * candidate, grad_cell * state[..., H:]), dim=-1)
         grad_input[..., : 2 * H] = sigmoid_backward(grad_input_forget, input_forget)
         grad_input[..., 2 * H : 3 * H] = tanh_backward(grad_cell * input_forget[..., :H], candidate)
-        grad_input[..., 3 * H :] = sigmoid_backward(grad_output * squashed, output_gate)
+        grad_input[..., 3 * H :] = sigmoid_backward(grad_output * tanh_cell, output_gate)
         direct = torch.zeros_like(grad)
         torch.mul(grad_cell, input_forget[..., H:], out=direct[..., H:])
         return direct
@@ -137,27 +137,28 @@ CELL_STEPS: dict[str, type[CellStep]] = {"rnn": TanhStep, "gru": GruStep, "lstm"
 
 
 class Cell(nn.Module):
-    """The weights of a step: the shares in its gates of an input, of a context (where there is one), of its output."""
+    """Weights of one recurrent layer that runs step by step: projections of input, context and previous output."""
 
     def __init__(self, name: str, input_size: int, context_size: int, hidden_size: int) -> None:
+        """Build a cell of CELL_STEPS; a `context_size` of 0 means that the cell has no context."""
         super().__init__()
         self.kind = CELL_STEPS[name]
         self.hidden_size = hidden_size
         self.input_proj = nn.Linear(input_size, self.kind.gates * hidden_size)
         self.context_proj = nn.Linear(context_size, self.kind.gates * hidden_size, bias=False) if context_size else None
         self.recurrent_proj = nn.Linear(hidden_size, self.kind.gates * hidden_size)
-        initialise(self.kind, self.recurrent_proj.weight.data.t(), self.recurrent_proj.bias.data)
+        init_recurrent(self.kind, self.recurrent_proj.weight.data.t(), self.recurrent_proj.bias.data)
 
-    def forward(self, from_input: Tensor, state: Tensor) -> Tensor:
-        """Return the next state from the input and context share [..., gates × H] and the state [..., parts × H]."""
-        from_state = self.recurrent_proj(state[..., : self.hidden_size]).to(state.dtype)
-        return self.kind.forward(from_input.to(state.dtype), from_state, state)[0]
+    def forward(self, input_gates: Tensor, state: Tensor) -> Tensor:
+        """Return the next state [..., P × H] from input gates [..., G × H] and the state [..., P × H]."""
+        recurrent_gates = self.recurrent_proj(state[..., : self.hidden_size]).to(state.dtype)
+        return self.kind.forward(input_gates.to(state.dtype), recurrent_gates, state)[0]
 
 
-def initialise(kind: type[CellStep], weight: Tensor, bias: Tensor) -> None:
-    """Fill the share of the state: weight [H, gates × H] orthogonal by gates (Saxe et al. 2014), bias 0.
+def init_recurrent(kind: type[CellStep], weight: Tensor, bias: Tensor) -> None:
+    """Make the recurrent weight [H, G × H] orthogonal gate by gate (Saxe et al. 2014) and the bias 0.
 
-    An LSTM's forget gate has bias 1 (Jozefowicz et al. 2015, section 2.2), so that it remembers to begin with.
+    An LSTM's forget gate gets bias 1 (Jozefowicz et al. 2015, section 2.2), so that it initially remembers.
     """
     H = weight.shape[0]
     for gate in weight.split(H, dim=1):

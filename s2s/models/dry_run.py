@@ -1,8 +1,8 @@
-"""Running a network without its numbers: what it computes and keeps, counted on the meta device.
+"""Count the computation and memory of a network on the meta device, without computing anything.
 
-A tensor on the meta device has a shape and no memory. `DryRun` watches the operations on such tensors, counts the FLOPs
-of matrix products and adds up the bytes that the tensors would take. What depends on numbers that are not there is
-answered as for a batch without padding.
+Tensors on the meta device have a shape but no data. `DryRun` intercepts the operations on them, counts the FLOPs of
+matrix products and adds up the bytes that the tensors would occupy. Results that depend on data are those of a batch
+without padding.
 """
 
 import weakref
@@ -19,22 +19,30 @@ from torch.utils.flop_counter import flop_registry
 aten = torch.ops.aten
 
 INITIALIZERS = {aten.normal_, aten.uniform_, aten.zero_, aten.fill_}
-PRODUCTS = {aten.mm, aten.addmm, aten.bmm, aten.baddbmm, aten.mv, aten.addmv, aten.dot}  # of their last two arguments
-LOWERED = {  # what autocast computes in bfloat16
+PRODUCTS = {
+    aten.mm,
+    aten.addmm,
+    aten.bmm,
+    aten.baddbmm,
+    aten.mv,
+    aten.addmv,
+    aten.dot,
+}  # of the last two arguments
+AUTOCAST_OPERATIONS = {  # computed in bfloat16 under autocast
     *(torch.matmul, torch.mm, torch.bmm, torch.addmm, torch.baddbmm, Tensor.matmul, Tensor.mm, Tensor.bmm),
     *(Tensor.__matmul__, Tensor.__rmatmul__, F.linear, F.scaled_dot_product_attention, F.conv2d),
 }
 
 
 class DryRun(TorchDispatchMode):
-    """Counts while it is entered: `flops`, `bytes` of the tensors made meanwhile that are still there, their `peak`.
+    """Counter of `flops`, of the `bytes` of live tensors created in its context, and of their `peak`.
 
-    A product of [n, m] and [m, p] has 2 n m p FLOPs, a multiplication and an addition each. Whatever goes element by
-    element is left out, as is usual (Kaplan et al. 2020, section 2.1).
+    A product of [n, m] and [m, p] counts 2 n m p FLOPs. Elementwise operations are not counted, as is usual (Kaplan et
+    al. 2020, section 2.1).
     """
 
     def __init__(self, outside: Iterable[Tensor] = ()) -> None:
-        """`outside`: tensors whose bytes are not counted."""
+        """Start counting; the bytes of the `outside` tensors are not counted."""
         super().__init__()
         self.flops = self.bytes = self.peak = 0
         self._known = {_key(tensor) for tensor in outside}
@@ -42,11 +50,11 @@ class DryRun(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """No: torch would import its compiler to keep it out of here."""
+        """Return False, so that torch does not import its compiler only to keep it out of here."""
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """One operation: its result, counted."""
+        """Run one operation and count it and its result."""
         result = self._result(func, args, kwargs or {})
         for value in result if isinstance(result, (tuple, list)) else (result,):
             if isinstance(value, Tensor):
@@ -59,12 +67,12 @@ class DryRun(TorchDispatchMode):
         packet = func.overloadpacket
         if packet in PRODUCTS:
             return self._product(args[-2], args[-1], kwargs.get("out"))
-        if func is aten.equal.default:  # known of ranges alone: rows that are all rows, in their order
+        if func is aten.equal.default:  # two ranges of one length are equal: select() keeps all rows
             return args[0].shape == args[1].shape and {_key(args[0]), _key(args[1])} <= self._ranges
         if func is aten.index.Tensor and args[1][0] is not None and args[1][0].dtype == torch.bool:
-            mask = args[1][0]  # true everywhere, as nothing is padding
+            mask = args[1][0]  # all True: nothing is padding
             return args[0].new_empty(mask.numel(), *args[0].shape[mask.dim() :])
-        if packet in INITIALIZERS:  # on shapes alone, torch would import its compiler for these
+        if packet in INITIALIZERS:  # torch would import its compiler to run these on meta tensors
             return args[0]
         result = func(*args, **kwargs)
         if packet in flop_registry:  # fused attention, convolutions
@@ -72,7 +80,7 @@ class DryRun(TorchDispatchMode):
         return result
 
     def _product(self, left: Tensor, right: Tensor, out: Tensor | None) -> Tensor:
-        """Left [..., n, m] times right [..., m, p] or [m]: of the result there is only the shape."""
+        """Return an empty product of left [..., n, m] and right [..., m, p] or [m], and count its FLOPs."""
         columns = right.shape[-1:] if right.dim() > 1 else right.shape[:0]
         self.flops += 2 * left.numel() * columns.numel()
         if out is not None:
@@ -95,9 +103,9 @@ class DryRun(TorchDispatchMode):
 
 
 class DryAutocast(TorchFunctionMode):
-    """What torch.autocast does to matrix products, for shapes alone, of which autocast itself knows nothing.
+    """Emulation of torch.autocast on meta tensors, which autocast itself ignores.
 
-    Inside regions of `torch.autocast("cpu")` their factors are converted to its dtype, weights once.
+    Inside regions of `torch.autocast("cpu")`, factors of matrix products are converted to its dtype; weights once.
     """
 
     def __init__(self) -> None:
@@ -105,14 +113,14 @@ class DryAutocast(TorchFunctionMode):
         self._weights: dict[int, Tensor] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """One call, of factors converted where autocast would."""
+        """Run one function with its factors converted as autocast would."""
         kwargs = kwargs or {}
-        if func in LOWERED and "out" not in kwargs and torch.is_autocast_enabled("cpu"):
-            args = [self._lowered(value) for value in args]
-            kwargs = {name: self._lowered(value) for name, value in kwargs.items()}
+        if func in AUTOCAST_OPERATIONS and "out" not in kwargs and torch.is_autocast_enabled("cpu"):
+            args = [self._cast(value) for value in args]
+            kwargs = {name: self._cast(value) for name, value in kwargs.items()}
         return func(*args, **kwargs)
 
-    def _lowered(self, value: Any) -> Any:
+    def _cast(self, value: Any) -> Any:
         if not isinstance(value, Tensor) or value.dtype != torch.float32:
             return value
         dtype = torch.get_autocast_dtype("cpu")

@@ -1,8 +1,4 @@
-"""Combine an encoder, a decoder and an output projection into one network.
-
-B sentences in a batch, K hypotheses per sentence, S source positions, T target positions, H hidden size, V vocabulary
-size.
-"""
+"""Combine an encoder, a decoder and an output projection into one network."""
 
 import torch
 from torch import Tensor, nn
@@ -56,9 +52,11 @@ class EncoderDecoder(nn.Module):
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         """Copy tensors with the names and shapes that `weights()` returns. Raises ValueError if any differ."""
         own = self.weights()
-        if wrong := own.keys() ^ weights.keys():
-            raise ValueError(f"these weights are missing or not known: {', '.join(sorted(wrong))}")
+        if missing := own.keys() - weights.keys():
+            raise ValueError(f"missing weights: {', '.join(sorted(missing))}")
+        if unknown := weights.keys() - own.keys():
+            raise ValueError(f"unknown weights: {', '.join(sorted(unknown))}")
         for name, value in own.items():
             if value.shape != weights[name].shape:
-                raise ValueError(f"{name} has shape {tuple(weights[name].shape)} instead of {tuple(value.shape)}")
+                raise ValueError(f"{name} has shape {tuple(weights[name].shape)}, expected {tuple(value.shape)}")
             value.copy_(weights[name])

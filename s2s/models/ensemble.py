@@ -1,7 +1,4 @@
-"""An ensemble: several networks that share a vocabulary, and write together what they find probable on average.
-
-B sentences, K hypotheses of each, S source positions, T target positions, V vocabulary, M members.
-"""
+"""Ensembles: several networks with one vocabulary that decode together by averaging their probabilities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +13,9 @@ from s2s.text.tokenizer import PAD
 
 @dataclass(frozen=True, slots=True)
 class EnsembleState:
-    """The members' states."""
+    """Decoding state of an ensemble."""
 
-    members: tuple[State, ...]
+    members: tuple[State, ...]  # one per network
 
     def select(self, rows: Tensor, beams: Tensor) -> "EnsembleState":
         """Select sentences `rows` [B'] and, of each, the hypotheses `beams` [B', K']."""
@@ -26,7 +23,7 @@ class EnsembleState:
 
 
 class Ensemble:
-    """p(y | …) = 1/M Σ_m p_m(y | …), the arithmetic mean of probabilities; weights are averaged alike."""
+    """Arithmetic mean of the members' probabilities, p(y | …) = 1/n Σ_m p_m(y | …); attention is averaged too."""
 
     def __init__(self, members: Sequence[Model]) -> None:
         self.members = tuple(members)
@@ -36,24 +33,27 @@ class Ensemble:
         state: State = self.start(batch.source, max_steps=batch.inputs.shape[1])
         nll = torch.zeros((), device=batch.inputs.device)
         for inputs, labels in zip(batch.inputs.split(1, dim=1), batch.labels.split(1, dim=1), strict=True):
-            step, state = self.step(inputs, state)
-            chosen = step.logits[:, 0].log_softmax(1).gather(1, labels)
-            nll -= chosen[labels != PAD].sum()
+            output, state = self.step(inputs, state)
+            log_probabilities = output.logits[:, 0].log_softmax(1).gather(1, labels)
+            nll -= log_probabilities[labels != PAD].sum()
         return LossSums(loss=nll, nll=nll, tokens=(batch.labels != PAD).sum())
 
     def start(self, source: Source, *, max_steps: int) -> EnsembleState:
-        """Encode the source with every member."""
+        """Encode B sources with every member and return the state before the first step, K = 1."""
         return EnsembleState(tuple(member.start(source, max_steps=max_steps) for member in self.members))
 
     def step(self, tokens: Tensor, state: State, *, need_attention: bool = False) -> tuple[StepOutput, EnsembleState]:
-        """Return logs of averaged probabilities [B, K, V], and mean attention [B, K, S] if every member has it."""
+        """Run one step: tokens [B, K] -> log-probabilities [B, K, V] as logits, and the next state.
+
+        The mean attention [B, K, S] is returned if requested and if every member has attention.
+        """
         assert isinstance(state, EnsembleState)
-        answers = [
-            member.step(tokens, own, need_attention=need_attention)
-            for member, own in zip(self.members, state.members, strict=True)
+        results = [
+            member.step(tokens, member_state, need_attention=need_attention)
+            for member, member_state in zip(self.members, state.members, strict=True)
         ]
-        steps = [step for step, _ in answers]
-        logits = torch.stack([step.logits.log_softmax(-1) for step in steps]).logsumexp(0) - log(len(steps))
-        shown = [step.attention for step in steps if step.attention is not None]
-        mean = torch.stack(shown).mean(0) if len(shown) == len(steps) else None
-        return StepOutput(logits, mean), EnsembleState(tuple(following for _, following in answers))
+        outputs = [output for output, _ in results]
+        logits = torch.stack([output.logits.log_softmax(-1) for output in outputs]).logsumexp(0) - log(len(outputs))
+        attention = [output.attention for output in outputs if output.attention is not None]
+        mean = torch.stack(attention).mean(0) if len(attention) == len(outputs) else None
+        return StepOutput(logits, mean), EnsembleState(tuple(state for _, state in results))

@@ -1,6 +1,6 @@
 """Compute output projection and loss together, in chunks, without storing the logits of a whole batch.
 
-R target positions without padding, H hidden size, V vocabulary size.
+R: target positions without padding.
 """
 
 from typing import Any

@@ -1,7 +1,16 @@
-"""Define the interface that every model implements: an encoder, a decoder and an output projection.
+"""The interface that every model implements: an encoder, a decoder and an output projection.
 
-B sentences in a batch, K hypotheses per sentence, S source positions, T target positions, H hidden size, D memory size,
-M summary size, V vocabulary size.
+Shape letters of all files in this package:
+
+| letter | size                     | letter | size               |
+| ------ | ------------------------ | ------ | ------------------ |
+| B      | sentences in a batch     | H      | hidden size        |
+| K      | hypotheses per sentence  | D      | memory size        |
+| S      | source positions         | M      | summary size       |
+| T      | target positions         | N      | attention heads    |
+| E      | embedding size           | V      | vocabulary size    |
+
+A file that needs another letter defines it at its top.
 """
 
 from abc import ABC, abstractmethod

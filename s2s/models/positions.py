@@ -1,6 +1,6 @@
-"""How a Transformer is told where a token stands: rows added to the embeddings, or an angle for queries and keys.
+"""Positional information of a Transformer: rows added to the embeddings, or rotations of queries and keys.
 
-B sentences, T positions, D width of an embedding, N heads or more of them together, d width of a head.
+d: size of one head, H / N.
 """
 
 from abc import ABC
@@ -8,67 +8,68 @@ from abc import ABC
 import torch
 from torch import Tensor, nn
 
-BASE = 10_000.0  # the slowest wave is about that many times longer than the fastest
+BASE = 10_000.0  # ratio of the longest wavelength to the shortest
 
 
 class Positions(nn.Module, ABC):
-    """What the positions 0 … T − 1 give: rows to add to embeddings, rotary of queries and keys, or None of them."""
+    """Base class. Positions are added to embeddings or rotate queries and keys; the other method returns None."""
 
     def added(self, count: int, like: Tensor) -> Tensor | None:
-        """Rows [T, D] for embeddings, with the device and dtype of `like`."""
+        """Return rows [T, H] to add to the embeddings of `count` positions, with dtype and device of `like` [...]."""
         return None
 
     def rotary(self, count: int, like: Tensor) -> Tensor | None:
-        """Cosines and sines [2, T, d / 2] of the angles of `turned`, in float32 on the device of `like`."""
+        """Return the cosines and sines [2, T, d / 2] for `apply_rotary`, in fp32 on the device of `like` [...]."""
         return None
 
 
 class SinusoidalPositions(Positions):
-    """PE(p, 2i) = sin(p / 10000^(2i/D)), PE(p, 2i + 1) = cos of the same    Vaswani et al. 2017, section 3.5.
+    """PE(p, 2i) = sin(p / 10000^(2i/H)), PE(p, 2i + 1) = cos(p / 10000^(2i/H)) (Vaswani et al. 2017, section 3.5).
 
-    Computed for the positions that are there, so that no length is the last.
+    Rows are computed on demand, so there is no maximum length.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, hidden_size: int) -> None:
         super().__init__()
-        self.width = width
+        self.hidden_size = hidden_size
 
     def added(self, count: int, like: Tensor) -> Tensor:
-        """Rows [T, D]."""
-        angles = _angles(count, self.width, like.device)
+        """Return rows [T, H] for `count` positions, with dtype and device of `like` [...]."""
+        angles = _angles(count, self.hidden_size, like.device)
         return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1).to(like.dtype)
 
 
 class LearnedPositions(Positions):
-    """A table; positions behind its end share its last row."""
+    """A learned table of rows; positions beyond its end use the last row."""
 
-    def __init__(self, rows: int, width: int) -> None:
+    def __init__(self, max_positions: int, hidden_size: int) -> None:
         super().__init__()
-        self.table = nn.Parameter(torch.empty(rows, width).normal_(std=width**-0.5))
+        self.table = nn.Parameter(torch.empty(max_positions, hidden_size))
+        nn.init.normal_(self.table, std=hidden_size**-0.5)
 
     def added(self, count: int, like: Tensor) -> Tensor:
-        """Rows [T, D]."""
+        """Return rows [T, H] for `count` positions, with dtype and device of `like` [...]."""
         rows = torch.arange(count, device=self.table.device).clamp(max=len(self.table) - 1)
         return self.table[rows].to(like.dtype)
 
 
 class RotaryPositions(Positions):
-    """Angles p · 10000^(−2i/d) for the pairs i of a head    Su et al. 2021, equation 15."""
+    """Rotate the i-th pair of features of a head by p · 10000^(−2i/d) (Su et al. 2021, equation 15)."""
 
-    def __init__(self, head_width: int) -> None:
+    def __init__(self, head_size: int) -> None:
         super().__init__()
-        self.head_width = head_width
+        self.head_size = head_size
 
     def rotary(self, count: int, like: Tensor) -> Tensor:
-        """Cosines and sines [2, T, d / 2]."""
-        angles = _angles(count, self.head_width, like.device)
+        """Return cosines and sines [2, T, d / 2] for `count` positions, in fp32 on the device of `like` [...]."""
+        angles = _angles(count, self.head_size, like.device)
         return torch.stack((angles.cos(), angles.sin()))
 
 
 def apply_rotary(vectors: Tensor, rotary: Tensor) -> Tensor:
-    """Vectors [B, T, N, d], each pair (x_2i, x_2i+1) turned by its position's angle; `rotary` [2, T, d / 2].
+    """Rotate each pair (x_2i, x_2i+1) of vectors [B, T, N, d] by its position's angle; `rotary` [2, T, d / 2].
 
-    The product of two turned vectors knows the distance of their positions alone (Su et al. 2021, equation 34).
+    The dot product of two rotated vectors depends on their distance only (Su et al. 2021, equation 34).
     """
     cosine, sine = rotary.unsqueeze(2)
     even, odd = vectors.unflatten(-1, (-1, 2)).float().unbind(-1)
@@ -76,7 +77,7 @@ def apply_rotary(vectors: Tensor, rotary: Tensor) -> Tensor:
     return pairs.flatten(-2).to(vectors.dtype)
 
 
-def _angles(count: int, width: int, device: torch.device) -> Tensor:
-    """Angles p · 10000^(−2i/width), [T, width / 2] in float32."""
-    rates = BASE ** (-torch.arange(0, width, 2, device=device, dtype=torch.float32) / width)
+def _angles(count: int, size: int, device: torch.device) -> Tensor:
+    """Return the angles p · 10000^(−2i/size) [T, size / 2] in fp32."""
+    rates = BASE ** (-torch.arange(0, size, 2, device=device, dtype=torch.float32) / size)
     return torch.arange(count, device=device, dtype=torch.float32).unsqueeze(1) * rates

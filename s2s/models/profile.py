@@ -1,11 +1,9 @@
-"""How large a network is, before anything is allocated: parameters, memory, computation.
+"""Size and cost of a recipe's network, computed on the meta device before anything is allocated.
 
-Exact are parameters, the memory of weights, gradients and optimizer, of what a decoder keeps between two steps, and the
-FLOPs of matrix products. Working memory is an estimate: the most that tensors take at once, without what the libraries
-need for themselves and what an allocator leaves unused. Attention is counted with its weights, which fused kernels do
-not keep, and with the half that a causal mask hides, as is usual (Chowdhery et al. 2022, appendix B).
-
-B sentences, K hypotheses of each, S source positions, T target positions, D width, V vocabulary.
+Parameter, gradient, optimizer and decoder-state sizes and matmul FLOPs are exact. Activations and working memory are
+estimates: the peak of all live tensors, without the libraries' own buffers and the allocator's unused blocks. Attention
+counts its matrix [B, N, T, S], which fused kernels do not store, and the half that a causal mask hides, as is usual
+(Chowdhery et al. 2022, appendix B).
 """
 
 from collections.abc import Iterator
@@ -25,89 +23,78 @@ from s2s.recipe.recipe import Recipe
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 BYTES = {"fp32": 4, "bf16": 2}
-POSITIONS = 32  # S and T of a typical sentence, EOS included
+TYPICAL_LENGTH = 32  # S and T of a typical sentence, including EOS
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a network, and the parameters that belong to no part before it."""
+    """Part of a network."""
 
     name: str
-    parameters: int
+    parameters: int  # without those shared with an earlier part
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingMemory:
-    """Bytes in training. Under bf16 autocast weights, gradients and moments stay fp32 (Micikevicius et al. 2018,
-    section 3.1).
+    """Bytes in training; with bf16 autocast, all but activations stay fp32 (Micikevicius et al. 2018, section 3.1)."""
 
-    weights and gradients: 4 for each parameter. optimizer: 8 for each, AdamW's two moments (Loshchilov and Hutter
-    2019), and 4 for the count of steps of each tensor. activations: estimate; what the backward pass needs and what is
-    computed with, at its peak.
-    """
-
-    weights: int
-    gradients: int
-    optimizer: int
-    activations: int
+    weights: int  # 4 per parameter
+    gradients: int  # 4 per parameter
+    optimizer: int  # 8 per parameter for AdamW's two moments (Loshchilov and Hutter 2019), 4 per tensor for its step
+    activations: int  # estimate: peak of tensors saved for the backward pass and of working memory
 
 
 @dataclass(frozen=True, slots=True)
 class DecodingMemory:
-    """Bytes in decoding with weights in a precision.
-
-    state: what is kept between two steps for all hypotheses of a batch, keys and caches included, with room for the
-    longest translation. work: estimate; what a step computes with and copies when it re-orders hypotheses, at its peak.
-    """
+    """Bytes in decoding in one precision."""
 
     weights: int
-    state: int
-    work: int
+    state: int  # decoding state of all hypotheses of a batch, with caches for the longest translation
+    work: int  # estimate: peak working memory of a step and of the copy that reorders hypotheses
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """What is computed at once: B sentences of S = T positions, K hypotheses of each (1 in training)."""
+class BatchShape:
+    """Shape of a batch whose sources and targets are equally long."""
 
-    sentences: int
-    positions: int
-    hypotheses: int = 1
+    sentences: int  # B
+    positions: int  # S = T
+    hypotheses: int = 1  # K; 1 in training
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A recipe's network in figures.
+    """Size and cost of a recipe's network.
 
-    `training_flops`, `decoding_flops`: of matrix products, for each target token of a sentence whose source is as long,
-    the encoder's share included. In training forwards and backwards, about 6 for each parameter of a matrix that a
-    token passes (Kaplan et al. 2020, section 2.1), and attention; in decoding all hypotheses together.
+    FLOPs are those of matrix products per target token, including the encoder's for an equally long source. Training
+    needs about 6 per matrix parameter that a token passes (Kaplan et al. 2020, section 2.1), plus attention.
     """
 
     parts: list[Part]
-    training: Shape
+    training: BatchShape
     training_memory: dict[Precision, TrainingMemory]
-    training_flops: float
-    decoding: Shape
+    training_flops: float  # forward and backward pass
+    decoding: BatchShape
     decoding_memory: dict[Precision, DecodingMemory]
-    decoding_flops: float
+    decoding_flops: float  # all hypotheses together
 
     @property
     def parameters(self) -> int:
-        """All of them, shared ones once."""
+        """Number of parameters; shared ones count once."""
         return sum(part.parameters for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one run takes: FLOPs, bytes of working memory at their peak, bytes that are left in a state."""
+    """Cost of one run."""
 
     flops: int
-    work: int
-    state: int = 0
+    work: int  # peak working memory in bytes
+    state: int = 0  # bytes of the decoding state
 
 
-def parameters(network: nn.Module) -> int:
-    """Trained numbers of a network, shared ones once."""
+def count_parameters(network: nn.Module) -> int:
+    """Return the number of parameters of a network; shared ones count once."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -124,7 +111,7 @@ def plan(recipe: Recipe) -> Plan:
         training_flops=trained["fp32"].flops / (training.sentences * training.positions),
         decoding=decoding,
         decoding_memory={
-            name: DecodingMemory(BYTES[name] * parameters(network), cost.state, cost.work)
+            name: DecodingMemory(BYTES[name] * count_parameters(network), cost.state, cost.work)
             for name, cost in decoded.items()
         },
         decoding_flops=decoded["fp32"].flops / (decoding.sentences * decoding.positions),
@@ -137,24 +124,24 @@ def meta_model(recipe: Recipe) -> EncoderDecoder:
         return build_model(recipe.model, recipe.tokenizer.vocab_size)
 
 
-def training_shape(recipe: Recipe) -> Shape:
+def training_shape(recipe: Recipe) -> BatchShape:
     """Return the shape of a training batch filled with typical sentences."""
-    positions = min(POSITIONS, recipe.data.max_length + 1)
-    return Shape(max(1, recipe.training.batch_tokens // positions), positions)
+    positions = min(TYPICAL_LENGTH, recipe.data.max_length + 1)
+    return BatchShape(max(1, recipe.training.batch_tokens // positions), positions)
 
 
-def decoding_shape(recipe: Recipe) -> Shape:
+def decoding_shape(recipe: Recipe) -> BatchShape:
     """Return the shape of a decoding batch filled with typical sentences and their hypotheses."""
-    positions, beam = min(POSITIONS, recipe.data.max_length + 1), recipe.decoding.beam_size
-    return Shape(max(1, recipe.decoding.batch_tokens // beam // positions), positions, beam)
+    positions, beam = min(TYPICAL_LENGTH, recipe.data.max_length + 1), recipe.decoding.beam_size
+    return BatchShape(max(1, recipe.decoding.batch_tokens // beam // positions), positions, beam)
 
 
 def parts(network: EncoderDecoder) -> list[Part]:
-    """Tables of embeddings, encoder, decoder and output projection; a shared table once, by all its names."""
+    """Return the sizes of embeddings, encoder, decoder and output projection; a shared table is listed once."""
     tables: dict[Tensor, list[str]] = {}
     for name, table in _tables(network):
         tables.setdefault(table, []).append(name)
-    found = [Part(_in_words(names), table.numel()) for table, names in tables.items()]
+    found = [Part(_table_name(names), table.numel()) for table, names in tables.items()]
     counted = set(tables)
     for name, module in (("encoder", network.encoder), ("decoder", network.decoder), ("output bias", network)):
         own = set(module.parameters()) - counted
@@ -164,7 +151,7 @@ def parts(network: EncoderDecoder) -> list[Part]:
 
 
 def _tables(network: EncoderDecoder) -> Iterator[tuple[str, Tensor]]:
-    """Each use of a table [V, D], and the table."""
+    """Yield each use of an embedding or projection table [V, H], and the table."""
     V = len(network.weight)
     for name, side in (("source", network.encoder), ("target", network.decoder)):
         for module in side.modules():
@@ -173,25 +160,25 @@ def _tables(network: EncoderDecoder) -> Iterator[tuple[str, Tensor]]:
     yield "output", network.weight
 
 
-def _in_words(names: list[str]) -> str:
-    """`embeddings: source, target, output (one table)`."""
+def _table_name(names: list[str]) -> str:
+    """Return `embeddings: source, target, output (one table)`."""
     if names == ["output"]:
         return "output projection"
     return f"embeddings: {', '.join(names)}{' (one table)' if len(names) > 1 else ''}"
 
 
 def training_memory(network: nn.Module, activations: int) -> TrainingMemory:
-    """Bytes in training, given those of activations."""
-    numbers = parameters(network)
+    """Return the memory needed in training, given the bytes of activations."""
+    count = count_parameters(network)
     return TrainingMemory(
-        weights=4 * numbers,
-        gradients=4 * numbers,
-        optimizer=8 * numbers + 4 * len(list(network.parameters())),
+        weights=4 * count,
+        gradients=4 * count,
+        optimizer=8 * count + 4 * len(list(network.parameters())),
         activations=activations,
     )
 
 
-def training_cost(network: EncoderDecoder, shape: Shape, precision: Precision) -> Cost:
+def training_cost(network: EncoderDecoder, shape: BatchShape, precision: Precision) -> Cost:
     """Return the cost of one forward and backward pass, without weights and gradients."""
     network.train()
     ids = torch.empty(shape.sentences, shape.positions, dtype=torch.long, device="meta")
@@ -208,35 +195,35 @@ def training_cost(network: EncoderDecoder, shape: Shape, precision: Precision) -
 
 
 @torch.no_grad()
-def decoding_cost(network: EncoderDecoder, shape: Shape, precision: Precision, options: DecodingOptions) -> Cost:
+def decoding_cost(network: EncoderDecoder, shape: BatchShape, precision: Precision, options: DecodingOptions) -> Cost:
     """Return the cost of a search whose outputs are as long as the sources, without weights.
 
-    The first three steps are run. The first has one hypothesis; the FLOPs of the others rise evenly, as attention's to
-    a growing cache do, or not at all.
+    Only the first three steps are run: the first has one hypothesis, and the FLOPs of the others grow linearly with the
+    cache that attention reads, or not at all.
     """
     network.eval()
     B, K, T = shape.sentences, shape.hypotheses, shape.positions
     ids = torch.empty(B, T, dtype=torch.long, device="meta")
     lengths = torch.empty(B, dtype=torch.long, device="meta")
-    room = max(T, int(options.max_ratio * (T - 1)) + 10)
+    max_steps = max(T, int(options.max_ratio * (T - 1)) + 10)
     flops = []
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
     run = DryRun([*network.parameters(), *network.buffers(), ids, lengths])
     with run, autocast, DryAutocast(), torch.device("meta"):
-        state = network.start(TokenInput(ids, lengths), max_steps=room)
+        state = network.start(TokenInput(ids, lengths), max_steps=max_steps)
         for hypotheses in (1, K, K):
             step, state = network.step(torch.empty(B, hypotheses, dtype=torch.long), state)
-            step.logits.exp()  # the search's logsumexp takes as much again
+            step.logits.exp()  # the search's logsumexp allocates as much again
             state = state.select(torch.arange(B), torch.empty(B, K, dtype=torch.long))
             flops.append(run.flops)
     first, second, third = flops[0], flops[1] - flops[0], flops[2] - flops[1]
     later = (T - 1) * second + (third - second) * (T - 1) * (T - 2) // 2
-    kept = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in _tensors(state)}
-    return Cost(first + later, run.peak - sum(kept.values()), sum(kept.values()))
+    state_bytes = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in _tensors(state)}
+    return Cost(first + later, run.peak - sum(state_bytes.values()), sum(state_bytes.values()))
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
-    """Every tensor inside a state."""
+    """Yield every tensor inside a state."""
     if isinstance(value, Tensor):
         yield value
     elif is_dataclass(value):

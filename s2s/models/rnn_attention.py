@@ -1,7 +1,6 @@
-"""Recurrent decoders with attention over the memory's states, asked before a step or after it.
+"""Recurrent decoders with attention over the memory's states, before or after the recurrent step.
 
-B sentences, K hypotheses of each, S source positions, T target positions, H units of a layer, P × H numbers of a cell's
-state, N × H of its gates, N width of a score's key, E width of an embedding and of the read-out, D width of the memory.
+G: gates of a cell; P: parts of a cell's state. H is the hidden size of a layer; the readout has the embedding size E.
 """
 
 from collections.abc import Sequence
@@ -19,46 +18,48 @@ from s2s.recipe.model import RnnDecoderOptions
 
 
 class AttentionDecoder(RnnDecoder):
-    """What both kinds of attention share: a score, and what it needs of a sentence."""
+    """Base class of recurrent decoders with attention."""
 
     def __init__(
-        self, options: RnnDecoderOptions, embedding: nn.Embedding, memory: MemorySpec, dropout: float, fed_size: int
+        self, options: RnnDecoderOptions, embedding: nn.Embedding, memory: MemorySpec, dropout: float, feed_size: int
     ) -> None:
-        super().__init__(options, embedding, memory, dropout, context_size=memory.states, fed_size=fed_size)
-        self.score = SCORES[options.score](
-            options.hidden_size, memory.states, options.attention_size or options.hidden_size
-        )
+        super().__init__(options, embedding, memory, dropout, context_size=memory.states, feed_size=feed_size)
+        attention_size = options.attention_size or options.hidden_size
+        self.score = SCORES[options.score](options.hidden_size, memory.states, attention_size)
 
     def sentence_tensors(self, memory: Memory) -> tuple[Tensor, ...]:
-        """Return the score's keys [B, S, N], the states [B, S, D] and the mask [B, S]."""
+        """Return the attention keys [B, S, ...], the states [B, S, D] and the mask [B, S]."""
         return self.score.keys(memory.states), memory.states, memory.mask
 
     def attend(self, query: Tensor, sentence: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        """Return the context [B, K, D] and attention [B, K, S] of queries [B, K, H]."""
+        """Return the context [B, K, D] and attention [B, K, S] of queries [B, K, H].
+
+        `sentence`: keys [B, S, ...], states [B, S, D] and mask [B, S].
+        """
         keys, states, mask = sentence
         return attend(self.score(query, keys), mask, states)
 
 
 class PreviousQueryDecoder(AttentionDecoder):
-    """Attention before the step: it asks with s_{t−1}, and c_t enters g (Bahdanau et al. 2015, equations 4–8).
+    """Attention before the step: the query is s_{t−1}, and c_t is an input of the step (Bahdanau et al. 2015, eq. 4–8).
 
-    In several layers it asks with the first one's state, and c_t enters that one (Wu et al. 2016, section 3), so that
-    the others are computed for all steps at once.
+    With several layers, query and context belong to the first one (Wu et al. 2016, section 3), so that the others can
+    be computed for all steps at once.
     """
 
     def __init__(self, options: RnnDecoderOptions, embedding: nn.Embedding, memory: MemorySpec, dropout: float) -> None:
-        super().__init__(options, embedding, memory, dropout, fed_size=memory.states)
+        super().__init__(options, embedding, memory, dropout, feed_size=memory.states)
 
     def teacher_forced(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Read-outs [T, B, E] and attention [T, B, S]."""
-        first, gates = self.initial_states(memory), self.first.input_proj(embedded).float()
-        written_out = self.first.kind is GruStep and isinstance(self.score, AdditiveScore)
-        first_layer = self._gru_layer if written_out else self._first_layer
-        outputs, contexts, attention = first_layer(gates, first[0], memory)
-        return self.read_out(self.upper_layers(outputs, first), contexts, embedded), attention
+        """Return readouts [T, B, E] and attention [T, B, S] from embedded inputs [T, B, E]."""
+        initial, gates = self.initial_states(memory), self.first.input_proj(embedded).float()
+        fused = self.first.kind is GruStep and isinstance(self.score, AdditiveScore)
+        first_layer = self._fused_first_layer if fused else self._first_layer
+        outputs, contexts, attention = first_layer(gates, initial[0], memory)
+        return self.readout(self.upper_layers(outputs, initial), contexts, embedded), attention
 
-    def _gru_layer(self, gates: Tensor, state: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
-        """As `_first_layer`, for a GRU and the additive score: several times as fast in training."""
+    def _fused_first_layer(self, gates: Tensor, state: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute `_first_layer` of a GRU with the additive score; several times faster in training."""
         cell, score = self.first, self.score
         assert isinstance(score, AdditiveScore)
         assert cell.context_proj is not None
@@ -73,77 +74,77 @@ class PreviousQueryDecoder(AttentionDecoder):
             )
 
     def _first_layer(self, gates: Tensor, state: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
-        """Return outputs [T, B, H], contexts [T, B, D], attention [T, B, S] from shares of the gates [T, B, N × H]."""
-        sentence, states = self.sentence_tensors(memory), (state.unsqueeze(1),)
+        """Return outputs [T, B, H], contexts [T, B, D] and attention [T, B, S] from input gates [T, B, G × H]."""
+        sentence, state = self.sentence_tensors(memory), state.unsqueeze(1)
         outputs, contexts, attentions = [], [], []
-        for share in gates.unsqueeze(2):
-            context, attention = self.attend(self.output(states[0]), sentence)
-            states = (self.first(self._with_context(share, context), states[0]),)
-            outputs.append(self.output(states[0]))
+        for input_gates in gates.unsqueeze(2):
+            context, attention = self.attend(self.output(state), sentence)
+            state = self.first(self._add_context(input_gates, context), state)
+            outputs.append(self.output(state))
             contexts.append(context)
             attentions.append(attention)
-        return _over_steps(outputs), _over_steps(contexts), _over_steps(attentions)
+        return _stack_steps(outputs), _stack_steps(contexts), _stack_steps(attentions)
 
-    def _with_context(self, share: Tensor, context: Tensor) -> Tensor:
+    def _add_context(self, gates: Tensor, context: Tensor) -> Tensor:
         assert self.first.context_proj is not None
-        return share + self.first.context_proj(context)
+        return gates + self.first.context_proj(context)
 
     def step(self, inputs: Tensor, state: RnnState, *, need_attention: bool = False) -> tuple[DecoderOutput, RnnState]:  # type: ignore[override]
-        """Run one step: inputs [B, K] -> hidden [B, K, E] and the next state."""
+        """Run one step: inputs [B, K] -> hidden [B, K, E], attention [B, K, S] if requested, and the next state."""
         embedded = self.embedding(inputs)
         context, attention = self.attend(self.output(state.hypothesis[0]), state.sentence)
-        states = self.next_states(self._with_context(self.first.input_proj(embedded), context), state.hypothesis)
-        hidden = self.read_out(self.output(states[-1]), context, embedded)
+        states = self.next_states(self._add_context(self.first.input_proj(embedded), context), state.hypothesis)
+        hidden = self.readout(self.output(states[-1]), context, embedded)
         return DecoderOutput(hidden, attention if need_attention else None), RnnState(states, state.sentence)
 
 
 class CurrentQueryDecoder(AttentionDecoder):
-    """Attention after the step: it asks with s_t of the top layer (Luong et al. 2015, section 3).
+    """Attention after the step: the query is s_t of the top layer (Luong et al. 2015, section 3).
 
-    The read-out is the attentional state h̃_t = tanh(W_c [c_t; s_t]) (equation 5), here of an embedding's width; h̃_{t−1}
-    enters the first layer with y_{t−1} (input feeding, section 3.3).
+    The readout is the attentional state h̃_t = tanh(W_c [c_t; s_t]) (equation 5), here of size E; h̃_{t−1} enters the
+    first layer together with y_{t−1} (input feeding, section 3.3).
     """
 
     def __init__(self, options: RnnDecoderOptions, embedding: nn.Embedding, memory: MemorySpec, dropout: float) -> None:
-        super().__init__(options, embedding, memory, dropout, fed_size=embedding.embedding_dim)
+        super().__init__(options, embedding, memory, dropout, feed_size=embedding.embedding_dim)
         del self.from_input
 
     def teacher_forced(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Attentional states [T, B, E] and attention [T, B, S]."""
-        state, noise = self.start(memory, max_steps=len(embedded)), self._noise(embedded)
+        """Return attentional states [T, B, E] and attention [T, B, S] from embedded inputs [T, B, E]."""
+        state, masks = self.start(memory, max_steps=len(embedded)), self._dropout_masks(embedded)
         hidden, attentions = [], []
-        for t, share in enumerate(self.first.input_proj(embedded).float().unsqueeze(2)):
-            attention, state = self._step(share, state, [layer[t].unsqueeze(1) for layer in noise])
+        for t, gates in enumerate(self.first.input_proj(embedded).float().unsqueeze(2)):
+            attention, state = self._step(gates, state, [layer[t].unsqueeze(1) for layer in masks])
             hidden.append(state.hypothesis[-1])
             attentions.append(attention)
-        return _over_steps(hidden), _over_steps(attentions)
+        return _stack_steps(hidden), _stack_steps(attentions)
 
-    def _noise(self, embedded: Tensor) -> list[Tensor]:
-        """Dropout between layers, drawn for all steps at once, since variational dropout is one for all of them."""
+    def _dropout_masks(self, embedded: Tensor) -> list[Tensor]:
+        """Draw masks [T, B, H] for the inputs of the upper layers at once: variational dropout shares them over T."""
         shape = (*embedded.shape[:2], self.first.hidden_size)
         return [self.dropout(embedded.new_ones(shape)) for _ in self.layers[1:]] if self.training else []
 
     def start(self, memory: Memory, *, max_steps: int) -> RnnState:
         """Return the state before the first step, K = 1, with h̃_0 = 0."""
         state = super().start(memory, max_steps=max_steps)
-        nothing = state.hypothesis[0].new_zeros(len(memory.summary), 1, self.hidden_size)
-        return RnnState((*state.hypothesis, nothing), state.sentence)
+        feed = state.hypothesis[0].new_zeros(len(memory.summary), 1, self.hidden_size)
+        return RnnState((*state.hypothesis, feed), state.sentence)
 
     def step(self, inputs: Tensor, state: RnnState, *, need_attention: bool = False) -> tuple[DecoderOutput, RnnState]:  # type: ignore[override]
-        """Run one step: inputs [B, K] -> hidden [B, K, E] and the next state."""
+        """Run one step: inputs [B, K] -> hidden [B, K, E], attention [B, K, S] if requested, and the next state."""
         attention, state = self._step(self.first.input_proj(self.embedding(inputs)), state)
         return DecoderOutput(state.hypothesis[-1], attention if need_attention else None), state
 
-    def _step(self, share: Tensor, state: RnnState, noise: Sequence[Tensor] = ()) -> tuple[Tensor, RnnState]:
-        """Return attention [B, K, S] and the next state, from the input's share of the gates [B, K, N × H]."""
-        *states, fed = state.hypothesis
+    def _step(self, gates: Tensor, state: RnnState, masks: Sequence[Tensor] = ()) -> tuple[Tensor, RnnState]:
+        """Return attention [B, K, S] and the next state, from input gates [B, K, G × H]."""
+        *states, feed = state.hypothesis
         assert self.first.context_proj is not None
-        following = self.next_states(share + self.first.context_proj(fed), tuple(states), noise)
-        query = self.output(following[-1])
+        new_states = self.next_states(gates + self.first.context_proj(feed), tuple(states), masks)
+        query = self.output(new_states[-1])
         context, attention = self.attend(query, state.sentence)
-        return attention, RnnState((*following, self.read_out(query, context, None)), state.sentence)
+        return attention, RnnState((*new_states, self.readout(query, context, None)), state.sentence)
 
 
-def _over_steps(steps: Sequence[Tensor]) -> Tensor:
-    """T tensors [B, 1, ...] as one [T, B, ...]."""
+def _stack_steps(steps: Sequence[Tensor]) -> Tensor:
+    """Stack T tensors [B, 1, ...] to one [T, B, ...]."""
     return torch.cat([step.transpose(0, 1) for step in steps])

@@ -1,13 +1,12 @@
-"""The recurrent encoder: layers of cells, read in one direction or both.
+"""Recurrent encoders: stacked layers of cells that read the source in one direction or both.
 
-B sentences, S source positions, G directions, W units of a direction, P × W numbers of a cell's state, N × W of its
-gates, D = G × W width of the memory.
+G: gates of a cell; P: parts of a cell's state; R: directions. H is the hidden size of one direction, so D = R × H.
 """
 
 import torch
 from torch import Tensor, nn
 
-from s2s.models.cells import CELL_STEPS, initialise
+from s2s.models.cells import CELL_STEPS, init_recurrent
 from s2s.models.dropout import Dropout
 from s2s.models.interface import Encoder, Memory, MemorySpec, Source, TokenInput
 from s2s.models.recurrence import recurrence
@@ -15,32 +14,31 @@ from s2s.recipe.model import RnnEncoderOptions
 
 
 class RnnEncoder(Encoder):
-    """Elman networks, GRUs or LSTMs, bidirectional (Schuster and Paliwal 1997) or not.
+    """Tanh RNN, GRU or LSTM, unidirectional or bidirectional (Schuster and Paliwal 1997).
 
-    The summary is the final states of all layers and directions, c of an LSTM included: E = layers × G × P × W.
+    The summary holds the final states of all layers and directions, including an LSTM's c: M = layers × R × P × H.
     """
 
     def __init__(self, options: RnnEncoderOptions, embedding: nn.Embedding, dropout: float) -> None:
         super().__init__()
-        directions = (False, True) if options.bidirectional else (options.reverse_source,)
-        D = len(directions) * options.hidden_size
+        backward = (False, True) if options.bidirectional else (options.reverse_source,)
+        D = len(backward) * options.hidden_size
         self.spec = MemorySpec(states=D, summary=options.layers * D * CELL_STEPS[options.cell].parts)
         self.embedding = embedding
-        widths = [embedding.embedding_dim, *[D] * (options.layers - 1)]
-        self.layers = nn.ModuleList(RnnLayer(options.cell, width, options.hidden_size, directions) for width in widths)
+        input_sizes = [embedding.embedding_dim, *[D] * (options.layers - 1)]
+        self.layers = nn.ModuleList(RnnLayer(options.cell, size, options.hidden_size, backward) for size in input_sizes)
         self.dropout = Dropout(dropout, variational=options.variational)
 
     def forward(self, source: Source) -> Memory:
-        """Encode B sentences, each with at least one token, into states [B, S, D]."""
+        """Encode B sentences of at least one token each: ids [B, S] -> states [B, S, D], summary [B, M]."""
         assert isinstance(source, TokenInput)
         ids, lengths = source.ids, source.lengths
-        S = ids.shape[1]
-        positions = torch.arange(S, device=ids.device)
-        mirrored = _mirrored(positions, lengths)
+        positions = torch.arange(ids.shape[1], device=ids.device)
+        reversal = _reversal(positions, lengths)
         values = self.embedding(ids.t())
         finals = []
         for layer in self.layers:
-            values, final = layer(self.dropout(values), lengths, mirrored)
+            values, final = layer(self.dropout(values), lengths, reversal)
             finals.append(final)
         return Memory(
             states=self.dropout(values).transpose(0, 1),
@@ -50,44 +48,45 @@ class RnnEncoder(Encoder):
 
 
 class RnnLayer(nn.Module):
-    """One layer of G directions; each of them says whether it reads from the sentence's end."""
+    """One layer of R directions; `backward` tells for each whether it reads from the end of the sentence."""
 
-    def __init__(self, cell: str, input_size: int, hidden_size: int, directions: tuple[bool, ...]) -> None:
+    def __init__(self, cell: str, input_size: int, hidden_size: int, backward: tuple[bool, ...]) -> None:
         super().__init__()
         self.kind = CELL_STEPS[cell]
         self.hidden_size = hidden_size
-        self.directions = directions
-        G, N = len(directions), self.kind.gates
-        self.input_proj = nn.Linear(input_size, G * N * hidden_size)
-        self.recurrent_proj = nn.Parameter(torch.empty(G, hidden_size, N * hidden_size))
-        self.bias = nn.Parameter(torch.empty(G, 1, N * hidden_size))
+        self.backward = backward
+        R, G = len(backward), self.kind.gates
+        self.input_proj = nn.Linear(input_size, R * G * hidden_size)
+        self.recurrent_proj = nn.Parameter(torch.empty(R, hidden_size, G * hidden_size))
+        self.bias = nn.Parameter(torch.empty(R, 1, G * hidden_size))
         for weight, bias in zip(self.recurrent_proj.data, self.bias.data, strict=True):
-            initialise(self.kind, weight, bias)
+            init_recurrent(self.kind, weight, bias)
 
-    def forward(self, values: Tensor, lengths: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
-        """Values [S, B, N] -> outputs [S, B, D] in the order of the source, and final states [B, G × P × W]."""
-        B, G = values.shape[1], len(self.directions)
-        shares = self.input_proj(values).float().chunk(G, dim=-1)
-        inputs = torch.stack([self._in_reading_order(share, g, mirrored) for g, share in enumerate(shares)], dim=1)
-        start = inputs.new_zeros(G, B, self.kind.parts * self.hidden_size)
+    def forward(self, values: Tensor, lengths: Tensor, reversal: Tensor) -> tuple[Tensor, Tensor]:
+        """Return outputs [S, B, D] in source order and final states [B, R × P × H], from values [S, B, ...].
+
+        `lengths` [B]; `reversal` [S, B] holds the positions in reverse reading order.
+        """
+        B, R = values.shape[1], len(self.backward)
+        chunks = self.input_proj(values).float().chunk(R, dim=-1)
+        inputs = torch.stack([self._reorder(chunk, r, reversal) for r, chunk in enumerate(chunks)], dim=1)
+        start = inputs.new_zeros(R, B, self.kind.parts * self.hidden_size)
         states = recurrence(self.kind, inputs, start, self.recurrent_proj, self.bias)
         final = states[lengths - 1, :, torch.arange(B, device=lengths.device)]
-        outputs = [self._in_reading_order(states[:, g, :, : self.hidden_size], g, mirrored) for g in range(G)]
+        outputs = [self._reorder(states[:, r, :, : self.hidden_size], r, reversal) for r in range(R)]
         return torch.cat(outputs, dim=-1), final.flatten(1)
 
-    def _in_reading_order(self, values: Tensor, direction: int, mirrored: Tensor) -> Tensor:
-        """Values [S, B, N] in the order in which a direction reads, or from that order back to the source's."""
-        return _permute(values, mirrored) if self.directions[direction] else values
+    def _reorder(self, values: Tensor, direction: int, reversal: Tensor) -> Tensor:
+        """Convert values [S, B, ...] from source order to a direction's reading order, or back."""
+        if not self.backward[direction]:
+            return values
+        S, B = reversal.shape
+        rows = reversal * B + torch.arange(B, device=reversal.device)
+        return values.reshape(S * B, -1).index_select(0, rows.flatten()).view(S, B, -1)
 
 
-def _mirrored(positions: Tensor, lengths: Tensor) -> Tensor:
+def _reversal(positions: Tensor, lengths: Tensor) -> Tensor:
     """Return the positions [S, B] that reverse each sentence and leave padding in place."""
-    mirrored = lengths - 1 - positions.unsqueeze(1)
-    return torch.where(mirrored >= 0, mirrored, positions.unsqueeze(1))
-
-
-def _permute(values: Tensor, order: Tensor) -> Tensor:
-    """Values [S, B, N] in the order [S, B] of positions."""
-    S, B = order.shape
-    rows = order * B + torch.arange(B, device=order.device)
-    return values.reshape(S * B, -1).index_select(0, rows.flatten()).view(S, B, -1)
+    positions = positions.unsqueeze(1)
+    reversal = lengths - 1 - positions
+    return torch.where(reversal >= 0, reversal, positions)

@@ -1,7 +1,6 @@
-"""Transformer encoder and decoder (Vaswani et al. 2017), as wide as the embeddings they read.
+"""Transformer encoder and decoder (Vaswani et al. 2017).
 
-B sentences, K hypotheses of each, S source positions, T target positions, D width, E width of the memory, L blocks,
-H heads, d = D / H width of a head.
+The hidden size equals the embedding size: H = E. d: size of one head, H / N; L: layers.
 """
 
 from collections.abc import Collection, Iterator
@@ -20,102 +19,92 @@ from s2s.recipe.model import BlockOptions, TransformerDecoderOptions, Transforme
 
 
 class PositionalEncoding(nn.Module):
-    """What the first block reads: √D · embedding, plus what positions add    Vaswani et al. 2017, sections 3.4, 3.5."""
+    """Input of the first block: √H · embedding + position, with dropout (Vaswani et al. 2017, sections 3.4, 3.5)."""
 
-    def __init__(self, options: BlockOptions, width: int, dropout: float) -> None:
+    def __init__(self, options: BlockOptions, hidden_size: int, dropout: float) -> None:
         super().__init__()
-        self.positions = _positions(options, width)
+        self.positions = _positions(options, hidden_size)
         self.dropout = Dropout(dropout)
 
     def forward(self, embedded: Tensor, added: Tensor | None) -> Tensor:
-        """Embeddings [B, T, D] -> [B, T, D]. `added` [T, D], or [1, D] where all stand at one position."""
+        """Scale embeddings [B, T, H] and add rows [T, H]; in a step, [B, K, H] and [1, H]."""
         scale = embedded.shape[-1] ** 0.5
         return self.dropout(embedded * scale if added is None else torch.add(added, embedded, alpha=scale))
 
 
-def _positions(options: BlockOptions, width: int) -> Positions:
+def _positions(options: BlockOptions, hidden_size: int) -> Positions:
     if options.positions == "learned":
-        return LearnedPositions(options.max_positions, width)
-    return SinusoidalPositions(width) if options.positions == "sinusoidal" else RotaryPositions(width // options.heads)
+        return LearnedPositions(options.max_positions, hidden_size)
+    if options.positions == "sinusoidal":
+        return SinusoidalPositions(hidden_size)
+    return RotaryPositions(hidden_size // options.heads)
 
 
-def _entered(positional_encoding: PositionalEncoding, embedded: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Return the stream [B, T, D] of embeddings [B, T, D] and the rotary angles of queries and keys."""
+def _encode_positions(encoding: PositionalEncoding, embedded: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return the first block's input [B, T, H] and the rotations [2, T, d / 2] for embeddings [B, T, H]."""
     T = embedded.shape[1]
-    return positional_encoding(
-        embedded, positional_encoding.positions.added(T, embedded)
-    ), positional_encoding.positions.rotary(T, embedded)
+    return encoding(embedded, encoding.positions.added(T, embedded)), encoding.positions.rotary(T, embedded)
 
 
-def _final_norm(options: BlockOptions, width: int) -> nn.Module:
-    """One norm behind the last block where blocks normalise before their layers; else nothing."""
-    return NORMS[options.norm_kind](width) if options.norm == "pre" else nn.Identity()
+def _final_norm(options: BlockOptions, hidden_size: int) -> nn.Module:
+    """Return the norm after the last block: pre-norm blocks need one, post-norm blocks end with their own."""
+    return NORMS[options.norm_kind](hidden_size) if options.norm == "pre" else nn.Identity()
 
 
-def _for_scores(mask: Tensor) -> Tensor | None:
-    """Return a mask [B, S] as [B, 1, 1, S]; None on a CPU if nothing is padded."""
+def _attention_mask(mask: Tensor) -> Tensor | None:
+    """Return a mask [B, S] as [B, 1, 1, S]; None on a CPU if nothing is padded, which is faster."""
     return None if mask.device.type == "cpu" and bool(mask.all()) else mask[:, None, None]
 
 
 class EncoderBlock(nn.Module):
     """Self-attention and feed-forward."""
 
-    def __init__(self, width: int, options: BlockOptions, dropout: float) -> None:
+    def __init__(self, hidden_size: int, options: BlockOptions, dropout: float) -> None:
         super().__init__()
-        self.attention = SelfAttention(width, options, dropout)
-        self.feed_forward = FeedForward(width, options, dropout)
+        self.attention = SelfAttention(hidden_size, options, dropout)
+        self.feed_forward = FeedForward(hidden_size, options, dropout)
 
-    def forward(self, stream: Tensor, rotary: Tensor | None, mask: Tensor | None) -> Tensor:
-        """Return the stream [B, S, D] after this block. `rotary` [2, S, d / 2], `mask` [B, 1, 1, S]."""
-        return self.feed_forward(self.attention(stream, rotary, mask))
+    def forward(self, x: Tensor, rotary: Tensor | None, mask: Tensor | None) -> Tensor:
+        """Run the block: x [B, S, H] -> [B, S, H]. `rotary` [2, S, d / 2], `mask` [B, 1, 1, S]."""
+        return self.feed_forward(self.attention(x, rotary, mask))
 
 
 class TransformerEncoder(Encoder):
-    """A stack of blocks. The summary is the mean of the states at real positions."""
+    """A stack of encoder blocks; the summary is the mean of the states at real positions, so M = D = H."""
 
     def __init__(self, options: TransformerEncoderOptions, embedding: nn.Embedding, dropout: float) -> None:
         super().__init__()
-        D = embedding.embedding_dim
-        self.spec = MemorySpec(states=D, summary=D)
+        H = embedding.embedding_dim
+        self.spec = MemorySpec(states=H, summary=H)
         self.embedding = embedding
-        self.positional_encoding = PositionalEncoding(options, D, dropout)
-        self.blocks = nn.ModuleList(EncoderBlock(D, options, dropout) for _ in range(options.layers))
-        self.norm = _final_norm(options, D)
+        self.positional_encoding = PositionalEncoding(options, H, dropout)
+        self.blocks = nn.ModuleList(EncoderBlock(H, options, dropout) for _ in range(options.layers))
+        self.norm = _final_norm(options, H)
 
     def forward(self, source: Source) -> Memory:
-        """Encode B sentences, each with at least one token, into states [B, S, D]."""
+        """Encode B sentences of at least one token each: ids [B, S] -> states [B, S, D], summary [B, M]."""
         assert isinstance(source, TokenInput)
         ids, lengths = source.ids, source.lengths
-        S = ids.shape[1]
-        mask = torch.arange(S, device=ids.device) < lengths.unsqueeze(1)
-        stream, rotary = _entered(self.positional_encoding, self.embedding(ids))
-        for_scores = _for_scores(mask)
+        mask = torch.arange(ids.shape[1], device=ids.device) < lengths.unsqueeze(1)
+        x, rotary = _encode_positions(self.positional_encoding, self.embedding(ids))
+        attention_mask = _attention_mask(mask)
         for block in self.blocks:
-            stream = block(stream, rotary, for_scores)
-        states = self.norm(stream)
-        return Memory(states=states, mask=mask, summary=_mean(states, mask))
-
-
-def _mean(states: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean [B, D] of states [B, S, D] where the mask [B, S] is True."""
-    return (states * mask.unsqueeze(2)).sum(1) / mask.sum(1, keepdim=True)
+            x = block(x, rotary, attention_mask)
+        states = self.norm(x)
+        summary = (states * mask.unsqueeze(2)).sum(1) / mask.sum(1, keepdim=True)
+        return Memory(states=states, mask=mask, summary=summary)
 
 
 @dataclass(frozen=True, slots=True)
 class TransformerState:
-    """What a step needs.
+    """Decoding state of a Transformer decoder."""
 
-    Of a sentence: keys and values of the memory [B, H, S, d] in each block, mask [B, 1, 1, S] or None. Of a hypothesis:
-    `cache` [B, K, steps, 2, H, d] in each block, keys and values of the `written` positions so far. Of a position:
-    what it adds to an embedding [steps, D] and how it rotary queries and keys [2, steps, d / 2], or None.
-    """
-
-    memory: tuple[tuple[Tensor, Tensor], ...]
-    mask: Tensor | None
-    cache: tuple[Tensor, ...]
-    added: Tensor | None
-    rotary: Tensor | None
-    written: int = 0
+    memory: tuple[tuple[Tensor, Tensor], ...]  # per layer: keys and values of the memory, each [B, N, S, d]
+    mask: Tensor | None  # [B, 1, 1, S], True at real positions; None if nothing is padded
+    cache: tuple[Tensor, ...]  # per layer: keys and values of the target so far, [B, K, max_steps, 2, N, d]
+    added: Tensor | None  # [max_steps, H], rows to add to the embeddings
+    rotary: Tensor | None  # [2, max_steps, d / 2], rotations of queries and keys
+    written: int = 0  # positions in the cache
 
     def select(self, rows: Tensor, beams: Tensor) -> "TransformerState":
         """Select sentences `rows` [B'] and, of each, the hypotheses `beams` [B', K']."""
@@ -127,41 +116,41 @@ class TransformerState:
             selected = replace(selected, memory=memory, mask=mask)
         order = (rows.unsqueeze(1) * K + beams).flatten()
         if beams.shape != (B, K) or not torch.equal(order, torch.arange(B * K, device=rows.device)):
-            cache = tuple(self._reordered(part, order).unflatten(0, beams.shape) for part in self.cache)
+            cache = tuple(self._reorder(part, order).unflatten(0, beams.shape) for part in self.cache)
             selected = replace(selected, cache=cache)
         return selected
 
-    def _reordered(self, cache: Tensor, order: Tensor) -> Tensor:
-        """Reorder a cache [B · K, steps, ...] by `order` [B' · K'], copying only written positions."""
+    def _reorder(self, cache: Tensor, order: Tensor) -> Tensor:
+        """Reorder a cache [B, K, max_steps, ...] by `order` [B' × K'], copying only positions already written."""
         new = cache.new_empty(len(order), *cache.shape[2:])
         torch.index_select(cache.flatten(0, 1)[:, : self.written], 0, order, out=new[:, : self.written])
         return new
 
 
 class DecoderBlock(nn.Module):
-    """Self-attention, attention to the memory, and feed-forward."""
+    """Causal self-attention, attention to the memory, and feed-forward."""
 
-    def __init__(self, width: int, memory_width: int, options: BlockOptions, dropout: float) -> None:
+    def __init__(self, hidden_size: int, memory_size: int, options: BlockOptions, dropout: float) -> None:
         super().__init__()
-        self.self_attention = SelfAttention(width, options, dropout)
-        self.cross_attention = CrossAttention(width, memory_width, options, dropout)
-        self.feed_forward = FeedForward(width, options, dropout)
+        self.self_attention = SelfAttention(hidden_size, options, dropout)
+        self.cross_attention = CrossAttention(hidden_size, memory_size, options, dropout)
+        self.feed_forward = FeedForward(hidden_size, options, dropout)
 
     def forward(
-        self, stream: Tensor, rotary: Tensor | None, states: Tensor, mask: Tensor | None, *, need_attention: bool
+        self, x: Tensor, rotary: Tensor | None, states: Tensor, mask: Tensor | None, *, need_attention: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the stream [B, T, D] after this block, and its attention [B, H, T, S] if requested.
+        """Run the block: x [B, T, H] -> [B, T, H], and attention [B, N, T, S] if requested.
 
-        `rotary` [2, T, d / 2], `states` [B, S, E], `mask` [B, 1, 1, S].
+        `rotary` [2, T, d / 2], `states` [B, S, D], `mask` [B, 1, 1, S].
         """
-        stream = self.self_attention(stream, rotary, causal=True)
+        x = self.self_attention(x, rotary, causal=True)
         keys, values = self.cross_attention.keys_values(states)
-        stream, attention = self.cross_attention(stream, keys, values, mask, need_attention=need_attention)
-        return self.feed_forward(stream), attention
+        x, attention = self.cross_attention(x, keys, values, mask, need_attention=need_attention)
+        return self.feed_forward(x), attention
 
     def step(
         self,
-        stream: Tensor,
+        x: Tensor,
         rotary: Tensor | None,
         cache: Tensor,
         position: int,
@@ -170,66 +159,69 @@ class DecoderBlock(nn.Module):
         *,
         need_attention: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the stream [B, K, D] of one position after this block, and its attention [B, H, K, S] if requested.
+        """Run the block at one position: x [B, K, H] -> [B, K, H], and attention [B, N, K, S] if requested.
 
-        `rotary` [2, 1, d / 2], `cache` [B, K, steps, 2, H, d], `memory` two of [B, H, S, d], `mask` [B, 1, 1, S].
+        `rotary` [2, 1, d / 2], `cache` [B, K, max_steps, 2, N, d], `memory` keys and values [B, N, S, d], `mask`
+        [B, 1, 1, S].
         """
-        stream = self.self_attention.step(stream, rotary, cache, position)
-        stream, attention = self.cross_attention(stream, *memory, mask, need_attention=need_attention)
-        return self.feed_forward(stream), attention
+        x = self.self_attention.step(x, rotary, cache, position)
+        x, attention = self.cross_attention(x, *memory, mask, need_attention=need_attention)
+        return self.feed_forward(x), attention
 
 
 class TransformerDecoder(Decoder):
-    """A stack of blocks in which no position sees those behind it."""
+    """A stack of decoder blocks. The attention returned is that of `attention_layer`, averaged over heads."""
 
     def __init__(
         self, options: TransformerDecoderOptions, embedding: nn.Embedding, memory: MemorySpec, dropout: float
     ) -> None:
         super().__init__()
-        self.hidden_size = D = embedding.embedding_dim
+        self.hidden_size = H = embedding.embedding_dim
         self.embedding = embedding
-        self.positional_encoding = PositionalEncoding(options, D, dropout)
-        self.blocks = nn.ModuleList(DecoderBlock(D, memory.states, options, dropout) for _ in range(options.layers))
-        self.norm = _final_norm(options, D)
-        self.shown = range(options.layers)[options.attention_layer - (options.attention_layer > 0)]
+        self.positional_encoding = PositionalEncoding(options, H, dropout)
+        self.blocks = nn.ModuleList(DecoderBlock(H, memory.states, options, dropout) for _ in range(options.layers))
+        self.norm = _final_norm(options, H)
+        # Options count layers from 1, or from -1 at the top.
+        self.attention_layer = range(options.layers)[options.attention_layer - (options.attention_layer > 0)]
 
     def forward(self, memory: Memory, inputs: Tensor, *, need_attention: bool = False) -> DecoderOutput:
-        """Run teacher forcing: inputs [B, T] -> hidden [B, T, D], and attention [B, T, S] if requested."""
-        hidden, attention = self._run(memory, inputs, [self.shown] if need_attention else [])
+        """Run teacher forcing: inputs [B, T] -> hidden [B, T, H], and attention [B, T, S] if requested."""
+        hidden, attention = self._run(memory, inputs, [self.attention_layer] if need_attention else [])
         return DecoderOutput(hidden, attention[0].float().mean(1) if need_attention else None)
 
     def all_attention(self, memory: Memory, inputs: Tensor) -> Tensor:
-        """Return attention [B, L, H, T, S] of every block and head in teacher forcing, from inputs [B, T]."""
+        """Return the attention [B, L, N, T, S] of all layers and heads in teacher forcing, from inputs [B, T]."""
         return torch.stack(self._run(memory, inputs, range(len(self.blocks)))[1], dim=1).float()
 
-    def _run(self, memory: Memory, inputs: Tensor, shown: Collection[int]) -> tuple[Tensor, list[Tensor]]:
-        """Hidden [B, T, D], and the attention [B, H, T, S] of the shown blocks."""
-        stream, rotary = _entered(self.positional_encoding, self.embedding(inputs))
-        states, mask = memory.states.to(matmul_dtype(memory.states)), _for_scores(memory.mask)
-        maps = []
-        for index, block in enumerate(self._stack()):
-            stream, attention = block(stream, rotary, states, mask, need_attention=index in shown)
-            maps += [] if attention is None else [attention]
-        hidden = self.norm(stream)
-        return hidden.to(matmul_dtype(hidden)), maps
+    def _run(self, memory: Memory, inputs: Tensor, layers: Collection[int]) -> tuple[Tensor, list[Tensor]]:
+        """Return hidden vectors [B, T, H] and the attention [B, N, T, S] of some layers."""
+        x, rotary = _encode_positions(self.positional_encoding, self.embedding(inputs))
+        states, mask = memory.states.to(matmul_dtype(memory.states)), _attention_mask(memory.mask)
+        attentions = []
+        for index, block in enumerate(self._decoder_blocks()):
+            x, attention = block(x, rotary, states, mask, need_attention=index in layers)
+            if attention is not None:
+                attentions.append(attention)
+        hidden = self.norm(x)
+        return hidden.to(matmul_dtype(hidden)), attentions
 
-    def _stack(self) -> Iterator[DecoderBlock]:
+    def _decoder_blocks(self) -> Iterator[DecoderBlock]:
         return cast("Iterator[DecoderBlock]", iter(self.blocks))
 
     @torch.no_grad()
     def start(self, memory: Memory, *, max_steps: int) -> TransformerState:
         """Return the state before the first step, K = 1, with caches for `max_steps` steps. No gradients are kept."""
         states = memory.states.to(matmul_dtype(memory.states))
-        sentence = tuple(
+        keys_values = tuple(
             (keys.contiguous(), values.contiguous())
-            for keys, values in (block.cross_attention.keys_values(states) for block in self._stack())
+            for keys, values in (block.cross_attention.keys_values(states) for block in self._decoder_blocks())
         )
-        keys = sentence[0][0]
-        B, H, _, d = keys.shape
+        keys, _ = keys_values[0]
+        B, N, _, d = keys.shape
         return TransformerState(
-            memory=sentence,
-            mask=_for_scores(memory.mask),
-            cache=tuple(keys.new_empty(B, 1, max_steps, 2, H, d) for _ in self.blocks),
+            memory=keys_values,
+            mask=_attention_mask(memory.mask),
+            cache=tuple(keys.new_empty(B, 1, max_steps, 2, N, d) for _ in self.blocks),
             added=self.positional_encoding.positions.added(max_steps, self.embedding.weight),
             rotary=self.positional_encoding.positions.rotary(max_steps, self.embedding.weight),
         )
@@ -238,18 +230,25 @@ class TransformerDecoder(Decoder):
     def step(  # type: ignore[override]
         self, inputs: Tensor, state: TransformerState, *, need_attention: bool = False
     ) -> tuple[DecoderOutput, TransformerState]:
-        """Run one step: inputs [B, K] -> hidden [B, K, D] and the next state, which shares the given cache."""
+        """Run one step: inputs [B, K] -> hidden [B, K, H], attention [B, K, S] if requested, and the next state.
+
+        The next state shares the caches of `state`.
+        """
         position = slice(state.written, state.written + 1)
-        stream = self.positional_encoding(
-            self.embedding(inputs), None if state.added is None else state.added[position]
-        )
+        added = None if state.added is None else state.added[position]
         rotary = None if state.rotary is None else state.rotary[:, position]
-        shown = None
-        for index, block in enumerate(self._stack()):
-            cache, memory, asked = state.cache[index], state.memory[index], need_attention and index == self.shown
-            stream, attention = block.step(
-                stream, rotary, cache, state.written, memory, state.mask, need_attention=asked
+        x, returned = self.positional_encoding(self.embedding(inputs), added), None
+        for index, block in enumerate(self._decoder_blocks()):
+            x, attention = block.step(
+                x,
+                rotary,
+                state.cache[index],
+                state.written,
+                state.memory[index],
+                state.mask,
+                need_attention=need_attention and index == self.attention_layer,
             )
-            shown = shown if attention is None else attention.float().mean(1)
-        hidden = self.norm(stream)
-        return DecoderOutput(hidden.to(matmul_dtype(hidden)), shown), replace(state, written=state.written + 1)
+            if attention is not None:
+                returned = attention.float().mean(1)
+        hidden = self.norm(x)
+        return DecoderOutput(hidden.to(matmul_dtype(hidden)), returned), replace(state, written=state.written + 1)

@@ -7,17 +7,17 @@ from s2s.data.corpus import Corpus, Split
 from s2s.devices.memory import free_memory
 from s2s.devices.select import Precision, device_named
 from s2s.errors import ResourceError
-from s2s.models.profile import Shape, meta_model, training_cost, training_memory
+from s2s.models.profile import BatchShape, meta_model, training_cost, training_memory
 from s2s.recipe.recipe import Recipe
 
 SAFETY = 0.8  # usable fraction of the free memory: the estimate does not include what libraries allocate
 
 
-def worst_shapes(split: Split, tokens: int) -> list[Shape]:
+def worst_shapes(split: Split, tokens: int) -> list[BatchShape]:
     """Return the largest batch of the longest sentences, and the largest of all, with `tokens` computed at once."""
     lengths = np.sort(np.maximum(split.source_lengths, split.target_lengths) + 1)[::-1]
     parts = cut_batches(lengths, np.arange(len(lengths)), tokens)
-    shapes = [Shape(len(part), int(lengths[part[0]])) for part in parts]
+    shapes = [BatchShape(len(part), int(lengths[part[0]])) for part in parts]
     return list(dict.fromkeys([shapes[0], max(shapes, key=lambda shape: shape.sentences * shape.positions)]))
 
 

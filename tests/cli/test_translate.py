@@ -1,5 +1,6 @@
 """`s2s translate` as a user runs it."""
 
+import codecs
 import gzip
 import json
 import os
@@ -308,8 +309,8 @@ def test_as_many_lines_come_out_whatever_bytes_go_in(
     assert written.count(b"\n") == expected
     assert not written or written.endswith(b"\n")
     written.decode()
-    for line, text in zip(content.split(b"\n"), written.split(b"\n"), strict=False):
-        assert line.removeprefix(b"\xef\xbb\xbf").decode(errors="replace").strip() or not text
+    for line, text in zip(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), written.split(b"\n"), strict=False):
+        assert line.decode(errors="replace").strip() or not text
 
 
 def test_a_line_of_very_many_words_is_one_line(in_directory: Path, run: Callable) -> None:

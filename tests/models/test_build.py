@@ -39,7 +39,7 @@ def test_weights_come_back_and_wrong_ones_are_refused() -> None:
     second.load_weights({name: value.clone() for name, value in first.weights().items()})
     for name, value in first.weights().items():
         assert torch.equal(value, second.weights()[name])
-    with pytest.raises(ValueError, match="not known"):
+    with pytest.raises(ValueError, match="unknown weights: more"):
         second.load_weights(first.weights() | {"more": torch.zeros(1)})
     with pytest.raises(ValueError, match="shape"):
         second.load_weights(first.weights() | {"bias": torch.zeros(V + 1)})

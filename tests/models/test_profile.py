@@ -9,7 +9,7 @@ from s2s.models import profile
 from s2s.models.build import build_model
 from s2s.models.dry_run import DryRun
 from s2s.models.interface import Batch, TokenInput
-from s2s.models.profile import Shape
+from s2s.models.profile import BatchShape
 from s2s.recipe.recipe import Recipe
 from s2s.training.optimizer import build_optimizer
 
@@ -84,19 +84,19 @@ def test_parts_of_a_recurrent_network() -> None:
 def test_parts_add_up_to_the_real_network(tiny: Recipe, tied: str) -> None:
     tiny = tiny.model_copy(update={"model": tiny.model.model_copy(update={"tied_embeddings": tied})})
     parts = profile.parts(profile.meta_model(tiny))
-    assert sum(part.parameters for part in parts) == profile.parameters(build_model(tiny.model, V))
+    assert sum(part.parameters for part in parts) == profile.count_parameters(build_model(tiny.model, V))
 
 
 def test_nothing_is_allocated() -> None:
     network = profile.meta_model(recipe({"hidden_size": 16384, "layers": 20}, {"hidden_size": 16384, "layers": 20}))
     assert {parameter.device.type for parameter in network.parameters()} == {"meta"}
-    assert profile.parameters(network) > 10**10
+    assert profile.count_parameters(network) > 10**10
 
 
 def test_batches_are_those_of_the_recipe() -> None:
     plan = profile.plan(rnn())
-    assert plan.training == Shape(B, T)
-    assert plan.decoding == Shape(B, T, K)
+    assert plan.training == BatchShape(B, T)
+    assert plan.decoding == BatchShape(B, T, K)
 
 
 def encoder_gru() -> int:
@@ -198,9 +198,9 @@ def real_peak(tiny: Recipe, precision: Precision) -> tuple[int, int]:
 @FAMILIES
 def test_memory_of_training_is_that_of_a_real_step(tiny: Recipe, precision: Precision) -> None:
     network = profile.meta_model(tiny)
-    memory = profile.training_memory(network, profile.training_cost(network, Shape(B, T), precision).work)
+    memory = profile.training_memory(network, profile.training_cost(network, BatchShape(B, T), precision).work)
     peak, optimizer = real_peak(tiny, precision)
-    assert memory.weights == memory.gradients == 4 * profile.parameters(build_model(tiny.model, V))
+    assert memory.weights == memory.gradients == 4 * profile.count_parameters(build_model(tiny.model, V))
     assert memory.optimizer == optimizer
     fused = "transformer" in tiny.model.describe().lower()  # fused attention keeps no weights, shapes alone know none
     assert memory.activations == pytest.approx(peak, rel=0.4 if fused else 0.02)

@@ -123,7 +123,7 @@ def test_the_written_out_gru_is_the_loop_of_steps() -> None:
     first = decoder.initial_states(memory())[0]
     gates = decoder.first.input_proj(decoder.embedding(inputs().t()))
     for fast, slow in zip(
-        decoder._gru_layer(gates, first, memory()), decoder._first_layer(gates, first, memory()), strict=True
+        decoder._fused_first_layer(gates, first, memory()), decoder._first_layer(gates, first, memory()), strict=True
     ):
         torch.testing.assert_close(fast, slow)
 

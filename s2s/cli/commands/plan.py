@@ -10,7 +10,7 @@ from s2s.cli.options import AsJson, SetValues
 from s2s.report.console import out
 
 if TYPE_CHECKING:
-    from s2s.models.profile import Plan, Shape
+    from s2s.models.profile import BatchShape, Plan
     from s2s.recipe.recipe import Recipe
 
 TRAINING = {
@@ -74,7 +74,7 @@ def _show(recipe: "Recipe", figures: "Plan") -> None:
     )
 
 
-def _shape(shape: "Shape") -> str:
+def _shape(shape: "BatchShape") -> str:
     """`64 × 32 tokens`, sentences times their length."""
     beam = f", beam {shape.hypotheses}" if shape.hypotheses > 1 else ""
     return f"{shape.sentences:,} × {shape.positions} tokens{beam}"

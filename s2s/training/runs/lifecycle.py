@@ -33,7 +33,7 @@ from s2s.io.digests import digest_json
 from s2s.io.locks import exclusive_lock
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
-from s2s.models.profile import meta_model, parameters
+from s2s.models.profile import count_parameters, meta_model
 from s2s.recipe.load import load_recipe
 from s2s.recipe.recipe import Recipe
 from s2s.recipe.training import limit_parts
@@ -240,7 +240,7 @@ def create_run(
     if parent:
         load_parent(shapes, parent)
     freeze(shapes, recipe.training.freeze)
-    size = parameters(shapes)
+    size = count_parameters(shapes)
     precision = choose_precision(recipe.training.precision, device_named(device), size)
     micro = recipe.training.micro_batch_tokens
     record = RunRecord(
@@ -281,7 +281,7 @@ def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunCon
         gpu = distributed.size > 1 and record.device != "cpu"
         device = device_named(f"cuda:{distributed.local_rank}" if gpu else record.device)
         translator = Translator(PyTorchEngine(network.to(device), device), Tokenizer(corpus.tokenizer), recipe)
-        progress.message(f"{recipe.name}: {recipe.model.describe()}; {parameters(network):,} parameters")
+        progress.message(f"{recipe.name}: {recipe.model.describe()}; {count_parameters(network):,} parameters")
         processes = f", {distributed.size} processes" if distributed.size > 1 else ""
         progress.message(f"run {directory.name}; {device}, {record.precision}, {record.threads} threads{processes}")
         trainer = Trainer(

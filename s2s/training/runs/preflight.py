@@ -19,7 +19,7 @@ from s2s.devices.select import Precision, choose_precision, device_named
 from s2s.errors import ArtefactError, ResourceError
 from s2s.io.atomic import make_directory
 from s2s.models.build import build_model
-from s2s.models.profile import parameters
+from s2s.models.profile import count_parameters
 from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version
 from s2s.text.tokenizer import Tokenizer
@@ -67,7 +67,7 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
     device, train = device_named(device_name), corpus.split("train")
     torch.manual_seed(recipe.training.seed)
     network = build_model(recipe.model, corpus.ledger["tokenizer"]["tokens"])
-    size = parameters(network)
+    size = count_parameters(network)
     threads, precision = threads_for(size), choose_precision(recipe.training.precision, device, size)
     torch.set_num_threads(threads)
     keep_freed_memory()

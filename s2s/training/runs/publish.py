@@ -12,7 +12,7 @@ from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.runtime import machine, versions
 from s2s.models.encoder_decoder import EncoderDecoder
-from s2s.models.profile import parameters
+from s2s.models.profile import count_parameters
 from s2s.recipe.recipe import Recipe
 from s2s.registry.blobs import StoredFile
 from s2s.registry.card import Card, ScoreRecord, TrainingRecord
@@ -126,7 +126,7 @@ def _card(
         corpus=corpus.digest,
         pairs={name: len(corpus.split(name)) for name in ("train", "validation", "test")},
         train_test_overlap=corpus.ledger["splits"]["test"]["overlap"]["source"]["count"],
-        parameters=parameters(network),
+        parameters=count_parameters(network),
         memory_bytes=sum(value.nbytes for value in network.weights().values()),
         parent=record.parent,
         training=training,
