@@ -31,7 +31,11 @@ class AdditiveScore(Score):
         self.query_proj = nn.Linear(hidden_size, attention_size)
         self.key_proj = nn.Linear(memory_size, attention_size, bias=False)
         self.v = nn.Parameter(torch.empty(attention_size))
-        bound = attention_size**-0.5
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw v anew, uniformly from ±1/√A."""
+        bound = len(self.v) ** -0.5
         nn.init.uniform_(self.v, -bound, bound)
 
     def keys(self, states: Tensor) -> Tensor:

@@ -21,14 +21,20 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {  # built from the hidden size
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "swiglu": F.silu}
 
 
-def xavier_linear(in_features: int, *out_features: int, bias: bool) -> nn.Linear:
-    """Return several projections of the same input as one layer: Xavier-uniform weights for each, zero biases."""
-    linear = nn.Linear(in_features, sum(out_features), bias=bias)
-    for weight in linear.weight.data.split(out_features):
-        nn.init.xavier_uniform_(weight)
-    if bias:
-        nn.init.zeros_(linear.bias)
-    return linear
+class XavierLinear(nn.Linear):
+    """Several projections of the same input in one layer, each with Xavier-uniform weights; biases start at zero."""
+
+    def __init__(self, in_features: int, *out_features: int, bias: bool) -> None:
+        self.parts = out_features
+        super().__init__(in_features, sum(out_features), bias=bias)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the weights of each projection anew."""
+        for weight in self.weight.split(self.parts):
+            nn.init.xavier_uniform_(weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
 
 class Residual(nn.Module):
@@ -59,7 +65,7 @@ class Attention(Residual):
     def __init__(self, hidden_size: int, options: BlockOptions, dropout: float) -> None:
         super().__init__(hidden_size, options, dropout)
         self.heads = options.heads
-        self.out_proj = xavier_linear(hidden_size, hidden_size, bias=options.attention_bias)
+        self.out_proj = XavierLinear(hidden_size, hidden_size, bias=options.attention_bias)
         self.attention_dropout = Dropout(options.attention_dropout)
 
     def split_heads(self, projected: Tensor, count: int) -> list[Tensor]:
@@ -116,7 +122,7 @@ class SelfAttention(Attention):
 
     def __init__(self, hidden_size: int, options: BlockOptions, dropout: float) -> None:
         super().__init__(hidden_size, options, dropout)
-        self.qkv_proj = xavier_linear(hidden_size, *[hidden_size] * 3, bias=options.attention_bias)
+        self.qkv_proj = XavierLinear(hidden_size, *[hidden_size] * 3, bias=options.attention_bias)
 
     def forward(self, x: Tensor, rotary: Tensor | None, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
         """Run the layer: x [B, T, H] -> [B, T, H]. `rotary` [2, T, d / 2], `mask` [B, 1, 1, T]."""
@@ -150,8 +156,8 @@ class CrossAttention(Attention):
 
     def __init__(self, hidden_size: int, memory_size: int, options: BlockOptions, dropout: float) -> None:
         super().__init__(hidden_size, options, dropout)
-        self.q_proj = xavier_linear(hidden_size, hidden_size, bias=options.attention_bias)
-        self.kv_proj = xavier_linear(memory_size, hidden_size, hidden_size, bias=options.attention_bias)
+        self.q_proj = XavierLinear(hidden_size, hidden_size, bias=options.attention_bias)
+        self.kv_proj = XavierLinear(memory_size, hidden_size, hidden_size, bias=options.attention_bias)
 
     def keys_values(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Project memory states [B, S, D] to keys and values [B, N, S, d]."""
@@ -181,8 +187,8 @@ class FeedForward(Residual):
         ffn_size = options.ffn_size or 4 * hidden_size
         self.gated = options.activation == "swiglu"
         self.activation = ACTIVATIONS[options.activation]
-        self.fc1 = xavier_linear(hidden_size, *[ffn_size] * (1 + self.gated), bias=not self.gated)
-        self.fc2 = xavier_linear(ffn_size, hidden_size, bias=not self.gated)
+        self.fc1 = XavierLinear(hidden_size, *[ffn_size] * (1 + self.gated), bias=not self.gated)
+        self.fc2 = XavierLinear(ffn_size, hidden_size, bias=not self.gated)
         self.activation_dropout = Dropout(options.activation_dropout)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from s2s.models.embedding import Embedding
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import Decoder, Encoder, MemorySpec
 from s2s.models.rnn_attention import CurrentQueryDecoder, PreviousQueryDecoder
@@ -29,16 +30,9 @@ DECODERS: dict[str, Callable[..., Decoder]] = {"rnn": _rnn_decoder, "transformer
 
 def build_model(options: ModelOptions, vocab_size: int) -> EncoderDecoder:
     """Return a network with fresh weights for a joint vocabulary of the given size."""
-    target = _table(vocab_size, options.embedding_size)
-    source = target if options.tied_embeddings == "all" else _table(vocab_size, options.embedding_size)
+    target = Embedding(vocab_size, options.embedding_size)
+    source = target if options.tied_embeddings == "all" else Embedding(vocab_size, options.embedding_size)
     encoder = ENCODERS[options.encoder.family](options.encoder, source, options.dropout)
     decoder = DECODERS[options.decoder.family](options.decoder, target, encoder.spec, options.dropout)
-    output = target if options.tied_embeddings != "none" else _table(vocab_size, decoder.hidden_size)
+    output = target if options.tied_embeddings != "none" else Embedding(vocab_size, decoder.hidden_size)
     return EncoderDecoder(encoder, decoder, output.weight, bias=options.output_bias)
-
-
-def _table(vocab_size: int, width: int) -> nn.Embedding:
-    """Return an embedding table [V, E] drawn from N(0, 1/E), suitable for both input and output."""
-    table = nn.Embedding(vocab_size, width)
-    nn.init.normal_(table.weight, std=width**-0.5)
-    return table

@@ -147,7 +147,11 @@ class Cell(nn.Module):
         self.input_proj = nn.Linear(input_size, self.kind.gates * hidden_size)
         self.context_proj = nn.Linear(context_size, self.kind.gates * hidden_size, bias=False) if context_size else None
         self.recurrent_proj = nn.Linear(hidden_size, self.kind.gates * hidden_size)
-        init_recurrent(self.kind, self.recurrent_proj.weight.data.t(), self.recurrent_proj.bias.data)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Initialize the recurrent projection; the others keep PyTorch's default."""
+        init_recurrent(self.kind, self.recurrent_proj.weight.t(), self.recurrent_proj.bias)
 
     def forward(self, input_gates: Tensor, state: Tensor) -> Tensor:
         """Return the next state [..., P × H] from input gates [..., G × H] and the state [..., P × H]."""
@@ -155,6 +159,7 @@ class Cell(nn.Module):
         return self.kind.forward(input_gates.to(state.dtype), recurrent_gates, state)[0]
 
 
+@torch.no_grad()
 def init_recurrent(kind: type[CellStep], weight: Tensor, bias: Tensor) -> None:
     """Make the recurrent weight [H, G × H] orthogonal gate by gate (Saxe et al. 2014) and the bias 0.
 

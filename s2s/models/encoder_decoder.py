@@ -43,6 +43,14 @@ class EncoderDecoder(nn.Module):
         logits = nn.functional.linear(decoded.hidden, self.weight, self.bias)
         return StepOutput(logits.float(), decoded.attention), state
 
+    def init_weights(self) -> None:
+        """Draw all weights anew, for example after moving a model from the meta device with `to_empty`."""
+        for side in (self.encoder, self.decoder):
+            side.apply(_reset)
+        nn.init.normal_(self.weight, std=self.weight.shape[1] ** -0.5)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
     def weights(self) -> dict[str, Tensor]:
         """Return parameters and persistent buffers by name; a parameter shared under several names appears once."""
         parameters = {name: parameter.detach() for name, parameter in self.named_parameters()}
@@ -60,3 +68,8 @@ class EncoderDecoder(nn.Module):
             if value.shape != weights[name].shape:
                 raise ValueError(f"{name} has shape {tuple(weights[name].shape)}, expected {tuple(value.shape)}")
             value.copy_(weights[name])
+
+
+def _reset(module: nn.Module) -> None:
+    if callable(reset := getattr(module, "reset_parameters", None)):
+        reset()

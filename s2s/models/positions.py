@@ -45,7 +45,11 @@ class LearnedPositions(Positions):
     def __init__(self, max_positions: int, hidden_size: int) -> None:
         super().__init__()
         self.table = nn.Parameter(torch.empty(max_positions, hidden_size))
-        nn.init.normal_(self.table, std=hidden_size**-0.5)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the table anew from N(0, 1/H)."""
+        nn.init.normal_(self.table, std=self.table.shape[1] ** -0.5)
 
     def added(self, count: int, like: Tensor) -> Tensor:
         """Return rows [T, H] for `count` positions, with dtype and device of `like` [...]."""

@@ -59,7 +59,11 @@ class RnnLayer(nn.Module):
         self.input_proj = nn.Linear(input_size, R * G * hidden_size)
         self.recurrent_proj = nn.Parameter(torch.empty(R, hidden_size, G * hidden_size))
         self.bias = nn.Parameter(torch.empty(R, 1, G * hidden_size))
-        for weight, bias in zip(self.recurrent_proj.data, self.bias.data, strict=True):
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Initialize the recurrent projection of each direction; the input's keeps PyTorch's default."""
+        for weight, bias in zip(self.recurrent_proj, self.bias, strict=True):
             init_recurrent(self.kind, weight, bias)
 
     def forward(self, values: Tensor, lengths: Tensor, reversal: Tensor) -> tuple[Tensor, Tensor]:

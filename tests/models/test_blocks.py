@@ -14,8 +14,8 @@ from s2s.models.blocks import (
     FeedForward,
     Residual,
     SelfAttention,
+    XavierLinear,
     explicit_attention,
-    xavier_linear,
 )
 from s2s.models.dropout import Dropout
 from s2s.models.positions import RotaryPositions
@@ -216,7 +216,7 @@ def test_the_norm_stands_before_or_after(norm: str) -> None:
 
 def test_each_of_the_projections_in_a_matrix_is_drawn_by_its_own_width() -> None:
     torch.manual_seed(6)
-    linear = xavier_linear(40, 60, 20, bias=True)
+    linear = XavierLinear(40, 60, 20, bias=True)
     for part, width in zip(linear.weight.split((60, 20)), (60, 20), strict=True):
         bound = math.sqrt(6 / (40 + width))
         assert 0.97 * bound < part.abs().max() <= bound

@@ -1,5 +1,7 @@
 """Building networks from options."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -64,3 +66,25 @@ def test_weights_include_buffers_and_shared_parameters_once() -> None:
     assert "encoder.scratch" not in weights
     second.load_weights(weights)
     assert torch.equal(second.encoder.norm.running_mean, first.encoder.norm.running_mean)
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [
+        {"encoder": {"cell": "lstm", "hidden_size": 48}, "decoder": {"cell": "gru", "hidden_size": 48}},
+        {"encoder": {"family": "transformer", "positions": "learned"}, "decoder": {"family": "transformer"}},
+    ],
+    ids=["rnn", "transformer"],
+)
+@pytest.mark.parametrize("tied", ["all", "none"])
+def test_init_weights_restores_the_distributions(sides: dict[str, Any], tied: str) -> None:
+    options = ModelOptions(embedding_size=64, tied_embeddings=tied, **sides)
+    built, drawn = build_model(options, 200), build_model(options, 200)
+    for parameter in drawn.parameters():
+        nn.init.constant_(parameter, torch.nan)
+    drawn.init_weights()
+    for (name, first), second in zip(built.named_parameters(), drawn.parameters(), strict=True):
+        constant = len(first.unique()) <= 2  # biases; an LSTM forget gate's differs
+        assert torch.equal(first, second) if constant else not torch.equal(first, second), name
+        torch.testing.assert_close(first.std(), second.std(), rtol=0.25, atol=1e-6, msg=name)
+        torch.testing.assert_close(first.mean(), second.mean(), rtol=0, atol=0.02, msg=name)

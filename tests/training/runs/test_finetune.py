@@ -79,7 +79,7 @@ def test_what_the_recipe_leaves_out_is_the_parents(parent: Version) -> None:
             "[model]",
         ),
         (["model.encoder.cell=lstm"], "not that of numbers-attention:1", "[model]"),
-        (["model.encoder.layers=2"], "unknown weights: encoder.layers.1", "[model]"),
+        (["model.encoder.layers=2"], "missing weights: encoder.layers.1", "[model]"),
         (["tokenizer.vocab_size=110"], r"tokenizer\.vocab_size: 120 → 110", "[tokenizer]"),
         (["tokenizer.algorithm=bpe"], r"tokenizer\.algorithm: unigram → bpe", "[tokenizer]"),
     ],
