@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from s2s.decoding.hypothesis import Engine
 from s2s.decoding.loading import EngineName, TranslatorConfig, loaded_translator, reference_translator
 from s2s.decoding.translator import Translation, Translator, require_attention
-from s2s.devices.select import device_named
+from s2s.devices.select import resolve_device
 from s2s.recipe.load import load_recipe
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
@@ -45,7 +45,7 @@ class Model:
         """Return the log-probability of each target given its source, token by token, computed in fp32 by PyTorch."""
         from s2s.decoding.scoring import score_lines
 
-        return score_lines(reference_translator(self.version, device_named(self._device)), sources, targets)
+        return score_lines(reference_translator(self.version, resolve_device(self._device)), sources, targets)
 
     def close(self) -> None:
         """Release the device."""

@@ -5,7 +5,7 @@ import os
 
 import typer
 
-from s2s.devices.memory import out_of_memory
+from s2s.devices.memory import is_out_of_memory
 from s2s.errors import ResourceError, S2SError, UsageError, did_you_mean
 
 BUSY_OR_FULL = {
@@ -28,7 +28,7 @@ def as_s2s_error(error: Exception) -> S2SError:
         return _usage(error)
     if isinstance(error, OSError) and error.errno in BUSY_OR_FULL:
         return _resource(error)
-    if out_of_memory(error):
+    if is_out_of_memory(error):
         return ResourceError(
             "out of memory",
             "make batches smaller (training.batch_tokens, decoding.batch_tokens), "

@@ -18,8 +18,7 @@ from s2s.data.prepare import prepare_corpus
 from s2s.decoding.evaluation import evaluate, perplexity
 from s2s.decoding.loading import reference_translator
 from s2s.devices.leases import lease
-from s2s.devices.runtime import threads_for
-from s2s.devices.select import device_named
+from s2s.devices.select import resolve_device
 from s2s.errors import DataError, UsageError
 from s2s.io.digests import digest_json
 from s2s.metrics.length_buckets import bleu_by_length
@@ -81,10 +80,10 @@ def compare(
         for entry in entries
     ]
     with lease(device, wait=wait, command="s2s compare") as leased:
-        results = [entry.stored or _evaluated(entry, test, device_named(leased)) for entry in entries]
+        results = [entry.stored or _evaluated(entry, test, resolve_device(leased)) for entry in entries]
         if any("*" in name for name in names):  # nobody has said in which order
             entries, results = _as_ladder(entries, results)
-        example = _example(entries, results, test, device_named(leased))
+        example = _example(entries, results, test, resolve_device(leased))
     return figures(results, test, [example] if example else []), results
 
 
@@ -144,7 +143,6 @@ def _evaluated(entry: Entry, test: TestSet, device: torch.device) -> StoredResul
     version = entry.version
     assert version is not None
     log.info(f"{version.reference}: translating {len(test.sources):,} lines, {entry.recipe.decoding.describe()}")
-    torch.set_num_threads(threads_for(version.card.parameters))
     translator = reference_translator(version, device)
     found = evaluate(translator, test.sources, test.references, decoding=entry.recipe.decoding)
     card = version.card

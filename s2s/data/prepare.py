@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s.data.corpus import SCHEMA, SPLITS, Corpus, SplitWriter, write_corpus_files
-from s2s.data.directories import exclusive_lock, new_directory
+from s2s.data.directories import creation_lock, new_directory
 from s2s.data.filters import DROPPED, Overlap, PairStatus, classify, classify_length, fingerprint, is_empty
 from s2s.data.ledger import Encoded, Lengths, Tally, dropped_warning, overlap_warning
 from s2s.data.readers import Pair, read_split, source_digests, split_given, split_options
 from s2s.errors import ArtefactError, DataError, UsageError
 from s2s.io.digests import digest_bytes, digest_json
-from s2s.io.paths import home
+from s2s.io.paths import home_dir
 from s2s.recipe.data import DataOptions
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.lines import normalize
@@ -53,10 +53,10 @@ def prepare_corpus(
     """
     inputs = {name: source_digests(data, name) for name in SPLITS}
     key = corpus_key(data, tokenizer, inputs, tokenizer_model)
-    directory = home() / "corpora" / key[:16]
+    directory = home_dir() / "corpora" / key[:16]
     corpus = _prepared(directory)
     if corpus is None:
-        with exclusive_lock(directory):
+        with creation_lock(directory):
             corpus = _prepared(directory)  # by the process that was waited for
             if corpus is None:
                 if directory.exists():

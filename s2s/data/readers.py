@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from s2s.errors import DataError, S2SError, UsageError, did_you_mean
 from s2s.io.inputs import open_input, read_lines
-from s2s.io.paths import home
+from s2s.io.paths import home_dir
 from s2s.recipe.data import DataOptions, GeneratorOptions, SplitOptions
 from s2s.text.lines import Texts, decode_line, json_texts, single_line, tsv_texts
 
@@ -254,7 +254,7 @@ def _first_line(error: Exception) -> str:
 def datasets_library(*, online: bool = False) -> Any:
     """Import and configure `datasets`: quiet, offline unless a hub was named, cached below the home directory."""
     offline = not online or STAY_OFFLINE
-    cache = home() / "cache"
+    cache = home_dir() / "cache"
     os.environ.update(
         HF_HUB_OFFLINE=str(int(offline)),
         HF_DATASETS_OFFLINE=str(int(offline)),

@@ -5,7 +5,6 @@ imported where something is converted, and nowhere else.
 """
 
 import contextlib
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,8 +19,7 @@ from s2s.decoding.hypothesis import longest_source
 from s2s.errors import ArtefactError, ResourceError, S2SError, UsageError, wrap_os_errors
 from s2s.io.atomic import atomic_directory, read_json, write_bytes, write_json
 from s2s.io.digests import digest_file, digest_json
-from s2s.io.paths import cache
-from s2s.recipe.load import parse_recipe
+from s2s.io.paths import cache_dir
 from s2s.recipe.model import BlockOptions, TransformerDecoderOptions, TransformerEncoderOptions
 from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version
@@ -63,7 +61,7 @@ def converted(version: Version, compute: str) -> Path:
     Raises: UsageError where CTranslate2 cannot express the network, ArtefactError where the version is damaged,
     ResourceError where the cache cannot be written.
     """
-    directory = cache() / "ctranslate2" / _key(version, compute)
+    directory = cache_dir() / "ctranslate2" / _key(version, compute)
     if _whole(directory):
         return directory
     recipe = _expressible(version)
@@ -126,7 +124,7 @@ def _discard(directory: Path) -> None:
 
 def _expressible(version: Version) -> Recipe:
     """Return a version's recipe. Raises UsageError if CTranslate2 does not support its model."""
-    recipe = parse_recipe(json.loads(version.read("recipe.json")), f"recipe of {version.reference}")
+    recipe = version.recipe()
     if reason := unsupported_reason(recipe):
         raise UsageError(f"CTranslate2 cannot express model {version.reference}: {reason}")
     return recipe
@@ -135,11 +133,11 @@ def _expressible(version: Version) -> Recipe:
 def _write(version: Version, recipe: Recipe, directory: Path, compute: str) -> None:
     """Convert a published version into an empty directory."""
     from safetensors import SafetensorError
-    from safetensors.numpy import load
+    from safetensors.numpy import load_file
 
     tokenizer = Tokenizer(version.read("tokenizer.model"))
     try:
-        convert(load(version.read("weights.safetensors")), tokenizer, recipe, directory, compute)
+        convert(load_file(version.path("weights.safetensors")), tokenizer, recipe, directory, compute)
     except (ValueError, SafetensorError) as error:
         raise ArtefactError(f"model {version.reference}: weights and recipe do not fit together: {error}") from error
 

@@ -1,6 +1,5 @@
 """From names of models to a translator: which engine, in which precision, on which device."""
 
-import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,9 +11,9 @@ from pydantic import ValidationError
 from s2s.decoding.hypothesis import Engine, longest_source
 from s2s.decoding.translator import Translator, require_attention
 from s2s.devices.leases import lease
+from s2s.devices.runtime import configure, threads_for
 from s2s.errors import ResourceError, UsageError
 from s2s.recipe.decoding import DecodingOptions
-from s2s.recipe.load import parse_recipe
 from s2s.recipe.recipe import Recipe
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
@@ -58,7 +57,7 @@ def loaded_translator(config: TranslatorConfig) -> Iterator[Translator[Engine]]:
     Raises: UsageError where models, options or engine do not go together.
     """
     versions = [Registry.default().resolve(model) for model in config.models]
-    stored = _stored_recipe(versions[0])
+    stored = versions[0].recipe()
     recipe = _changed(stored, config.decoding or {})
     if config.nbest > recipe.decoding.beam_size and not recipe.decoding.sample:
         raise UsageError(
@@ -66,7 +65,7 @@ def loaded_translator(config: TranslatorConfig) -> Iterator[Translator[Engine]]:
         )
     if config.need_attention:
         for version in versions:
-            require_attention(_stored_recipe(version))
+            require_attention(version.recipe())
     if len({version.files["tokenizer.model"].digest for version in versions}) > 1:
         names = " and ".join(version.reference for version in versions)
         raise UsageError(f"{names} do not share a vocabulary", "train one --from the other, or from the same corpus")
@@ -98,12 +97,9 @@ def reference_translator(version: Version, device: "torch.device") -> "Translato
     """Return a published model's translator in the setting of its test: PyTorch in fp32, its own decoding options."""
     from s2s.decoding.pytorch_engine import PyTorchEngine, load_network
 
+    configure(threads_for(version.card.parameters))
     engine = PyTorchEngine(load_network(version).to(device), device)
-    return Translator(engine, Tokenizer(version.read("tokenizer.model")), _stored_recipe(version))
-
-
-def _stored_recipe(version: Version) -> Recipe:
-    return parse_recipe(json.loads(version.read("recipe.json")), f"recipe of {version.reference}")
+    return Translator(engine, Tokenizer(version.read("tokenizer.model")), version.recipe())
 
 
 def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
@@ -174,19 +170,15 @@ def _ctranslate(version: Version, tokenizer: Tokenizer, device: str, config: Tra
 
 
 def _pytorch(versions: Sequence[Version], device: str, precision: str) -> Engine:
-    import torch
-
     from s2s.decoding.pytorch_engine import PyTorchEngine, load_network
-    from s2s.devices.runtime import keep_freed_memory, threads_for
-    from s2s.devices.select import choose_precision, device_named
+    from s2s.devices.select import choose_precision, resolve_device
     from s2s.models.ensemble import Ensemble
 
     if precision not in ("auto", *PRECISIONS["pytorch"]):
         raise UsageError(f"--precision {precision}: PyTorch has fp32 and bf16", "--precision auto")
     size = sum(version.card.parameters for version in versions)
-    keep_freed_memory()
-    torch.set_num_threads(threads_for(size))
-    place = device_named(device)
+    configure(threads_for(size))
+    place = resolve_device(device)
     networks = [load_network(version).to(place) for version in versions]
     chosen = choose_precision(precision, place, size)  # type: ignore[arg-type]
     return PyTorchEngine(networks[0] if len(networks) == 1 else Ensemble(networks), place, chosen)

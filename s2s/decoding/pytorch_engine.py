@@ -1,11 +1,10 @@
 """The PyTorch engine: any network, on any device; the reference for the others."""
 
-import json
 from collections.abc import Sequence
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
+from safetensors.torch import load_file
 
 from s2s.data.collate import source_batch
 from s2s.decoding.beam import BeamSearch
@@ -17,7 +16,6 @@ from s2s.errors import ArtefactError
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import Model
-from s2s.recipe.load import parse_recipe
 from s2s.registry.version import Version
 from s2s.text.tokenizer import Tokenizer
 
@@ -65,10 +63,9 @@ def load_network(version: Version) -> EncoderDecoder:
 
     Raises: ArtefactError where its files do not fit together.
     """
-    recipe = parse_recipe(json.loads(version.read("recipe.json")), f"recipe of {version.reference}")
-    network = build_model(recipe.model, Tokenizer(version.read("tokenizer.model")).size)
+    network = build_model(version.recipe().model, Tokenizer(version.read("tokenizer.model")).size)
     try:
-        network.load_weights(load_tensors(version.read("weights.safetensors")))
+        network.load_weights(load_file(version.path("weights.safetensors")))
     except (ValueError, SafetensorError) as error:
         raise ArtefactError(f"model {version.reference}: weights and recipe do not fit together: {error}") from error
     return network.eval()

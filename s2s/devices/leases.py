@@ -1,7 +1,7 @@
-"""Leases: who uses which device of this host. A locked file for each device, gone with its process.
+"""Leases: which process uses which device of this host, one locked file per device.
 
-The files lie in one directory for all users of the host and stay when a lease ends; what counts is the lock, which the
-system drops when a process ends, however it ends. What a file says of its holder is trusted for display alone.
+The files are in one directory for all users of the host. They remain when a lease ends; only the lock counts, which the
+system drops when its process ends, however it ends. The holder that a file names is only displayed, never trusted.
 """
 
 import contextlib
@@ -22,35 +22,34 @@ from pathlib import Path
 from s2s.devices import select
 from s2s.devices.runtime import usable_threads
 from s2s.errors import ResourceError, UsageError, wrap_os_errors
+from s2s.io.locks import attempts, is_locked, lock_now
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-TRIES = 5  # to lock a file, in case it is only being looked at
-PAUSE_SECONDS = 0.02
-LONGEST = 4096  # bytes of a file that are read, and characters of it that are shown
-SHOWN = 160
-NAMED = 4  # holders that a message names
+READ_BYTES = 4096  # of a lease's file
+SHOWN_CHARACTERS = 160  # of each field read from it
+NAMED_HOLDERS = 4  # in a message
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a device: process, user, command, and since when (ISO 8601)."""
+    """Holder of a device."""
 
     device: str
     pid: int
     user: str
     command: str
-    since: str
+    since: str  # ISO 8601
 
     @classmethod
     def of_this_process(cls, device: str, command: str) -> "Holder":
         """Return this process as the holder of a device from now on."""
         since = datetime.now().astimezone().isoformat(timespec="seconds")
-        return cls(device, os.getpid(), _user(), command[:SHOWN], since)
+        return cls(device, os.getpid(), _user(), command[:SHOWN_CHARACTERS], since)
 
     def describe(self) -> str:
-        """`ann (pid 123, `s2s train numbers/attention`) since 12:30`."""
+        """Return ``ann (pid 123, `s2s train numbers/attention`) since 12:30``."""
         return f"{self.user} (pid {self.pid}, `{self.command}`) since {self.describe_since()}"
 
     def describe_since(self) -> str:
@@ -64,14 +63,14 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One place that a lease can take: a GPU, or one of the processor's."""
+    """One place that a lease can occupy: a GPU, or one of the CPU's processors."""
 
     device: str
-    file: str
+    file: str  # name of the lock file
 
 
 def lease_directory() -> Path:
-    """Where the files are: `S2S_LEASES`, or one directory for all users of this host."""
+    """Return the directory of lock files: `S2S_LEASES`, or one for all users of this host."""
     return Path(os.environ.get("S2S_LEASES") or "/tmp/s2s-leases").expanduser().absolute()
 
 
@@ -79,22 +78,21 @@ def lease_directory() -> Path:
 def lease(device: str, *, wait: bool, command: str) -> Iterator[str]:
     """Hold a device while the block runs, and yield its name: `cpu`, `cuda:0`.
 
-    `auto` takes the first free GPU, or a slot of the processor where there is no GPU. With `wait`, what is busy is
-    waited for.
-    Raises: ResourceError where it is busy, naming who holds it, or not here; UsageError where there is no such device.
+    `auto` chooses the first free GPU, or a slot of the CPU if there is no GPU. With `wait`, wait for a busy device.
+    Raises: ResourceError if the device is busy (naming its holder) or not available; UsageError if it is unknown.
     """
     slots = _slots(device)
-    directory = _made_directory()
-    taken = _take_one(directory, slots)
-    if taken is None:
+    directory = _make_directory()
+    claimed = _claim_one(directory, slots)
+    if claimed is None:
         busy = _busy(directory, slots)
         if not wait:
             raise ResourceError(busy, "--wait waits for it; s2s models ps lists holders")
         log.info("%s: waiting", busy)
-        while taken is None:
+        while claimed is None:
             time.sleep(POLL_SECONDS)
-            taken = _take_one(directory, slots)
-    slot, handle = taken
+            claimed = _claim_one(directory, slots)
+    slot, handle = claimed
     try:
         holder = Holder.of_this_process(slot.device, command)
         _write(handle, json.dumps(asdict(holder)).encode())
@@ -106,7 +104,7 @@ def lease(device: str, *, wait: bool, command: str) -> Iterator[str]:
 
 
 def holders() -> list[Holder]:
-    """Who holds what on this host, the longest first. Imports no torch, and disturbs nobody."""
+    """Return the holders of devices on this host, longest first, without importing torch or disturbing anybody."""
     directory = lease_directory()
     try:
         names = sorted(path.name for path in directory.iterdir())
@@ -123,54 +121,49 @@ def _slots(device: str) -> list[Slot]:
     if device == "auto":
         found = [name for name in select.available_devices() if name != "cpu"] or ["cpu"]
     else:
-        found = [device if device == "cpu" else str(select.device_named(device))]
+        found = [device if device == "cpu" else str(select.resolve_device(device))]
     if found == ["cpu"]:
         return [Slot("cpu", f"cpu-{number}") for number in range(usable_threads())]
     return [Slot(name, re.sub(r"[^A-Za-z0-9-]", "_", select.device_identity(name))) for name in found]
 
 
-def _made_directory() -> Path:
+def _make_directory() -> Path:
     """Return the directory of leases, created writable for every user of the host.
 
-    Raises: ResourceError where it cannot be made, or something else has its name.
+    Raises: ResourceError if it cannot be created or is not a directory.
     """
     directory = lease_directory()
-    with _explained(directory, "make"):
+    with _wrap_errors(directory, "make"):
         directory.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             directory.mkdir()
             directory.chmod(0o1777)
-        if not stat.S_ISDIR(directory.lstat().st_mode):  # somebody's link would lead us to write elsewhere
+        if not stat.S_ISDIR(directory.lstat().st_mode):  # a link would make us write elsewhere
             raise ResourceError(f"{directory} is not a directory", "remove it, or set S2S_LEASES to another directory")
     return directory
 
 
-def _take_one(directory: Path, slots: Sequence[Slot]) -> tuple[Slot, int] | None:
+def _claim_one(directory: Path, slots: Sequence[Slot]) -> tuple[Slot, int] | None:
     """Lock the first free slot and return it with its open file; None if all are busy."""
-    for attempt in range(TRIES):
-        if attempt:
-            time.sleep(PAUSE_SECONDS)
+    for _ in attempts():
         for slot in slots:
-            handle = _opened(directory / slot.file)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(handle)
-                continue
-            return slot, handle
+            handle = _open(directory / slot.file)
+            if lock_now(handle):
+                return slot, handle
+            os.close(handle)
     return None
 
 
-def _opened(path: Path) -> int:
+def _open(path: Path) -> int:
     """Open a lease's file for reading and writing, creating it if necessary.
 
     Open without O_CREAT first, which Linux refuses for another user's file in a world-writable directory.
     """
-    with _explained(path, "lock"):
+    with _wrap_errors(path, "lock"):
         try:
             handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
         except FileNotFoundError:
-            handle = _made_file(path)
+            handle = _make_file(path)
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise ResourceError(f"{path} is a link, not a lease", "remove it") from error
@@ -182,7 +175,7 @@ def _opened(path: Path) -> int:
     raise ResourceError(f"{path} is not a lease", "remove it")
 
 
-def _made_file(path: Path) -> int:
+def _make_file(path: Path) -> int:
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
     except FileExistsError:  # another process was first
@@ -192,58 +185,52 @@ def _made_file(path: Path) -> int:
 
 
 def _write(handle: int, content: bytes) -> None:
-    """Put what is to be said of the holder into the file; the lock counts even where there is no room to say it."""
+    """Write the holder into the file; the lock counts even if the disk is full."""
     with contextlib.suppress(OSError):
         os.ftruncate(handle, 0)
         os.pwrite(handle, content, 0)
 
 
 def _busy(directory: Path, slots: Sequence[Slot]) -> str:
-    """Who holds the slots, as the beginning of a message."""
+    """Return a message that names the holders of the slots."""
     found = [_holder(directory, slot.file) for slot in slots]
     words = [holder.describe() for holder in found if holder]
-    words = [*words[:NAMED], f"{len(words) - NAMED} more"] if len(words) > NAMED else words
+    words = [*words[:NAMED_HOLDERS], f"{len(words) - NAMED_HOLDERS} more"] if len(words) > NAMED_HOLDERS else words
     names = {slot.device for slot in slots}
     what = f"device {slots[0].device} is" if len(names) == 1 else f"all {len(slots)} GPUs are"
     return f"{what} held by {'; '.join(words) or 'another process'}"
 
 
 def _holder(directory: Path, name: str) -> Holder | None:
-    """Who holds the lock of a file, or None where nobody does or it is no lease."""
+    """Return who holds the lock of a file, or None if nobody does or it is not a lease."""
     try:
         handle = os.open(directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
     try:
-        return _read_holder(handle) if stat.S_ISREG(os.fstat(handle).st_mode) and _is_locked(handle) else None
+        return _read_holder(handle) if stat.S_ISREG(os.fstat(handle).st_mode) and is_locked(handle) else None
     finally:
         os.close(handle)
 
 
-def _is_locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    fcntl.flock(handle, fcntl.LOCK_UN)  # a process that wants the lock just now tries again
-    return False
-
-
 def _read_holder(handle: int) -> Holder:
     """Return the holder that a file names; wait briefly for one that has not been written yet."""
-    for _ in range(TRIES):
+    for _ in attempts():
         try:
-            values = json.loads(os.pread(handle, LONGEST, 0))
-            texts = {key: " ".join(str(values[key]).split())[:SHOWN] for key in ("device", "user", "command", "since")}
+            values = json.loads(os.pread(handle, READ_BYTES, 0))
+            texts = {
+                key: " ".join(str(values[key]).split())[:SHOWN_CHARACTERS]
+                for key in ("device", "user", "command", "since")
+            }
             return Holder(pid=int(values["pid"]), **texts)
         except (ValueError, KeyError, TypeError):
-            time.sleep(PAUSE_SECONDS)
+            continue
     return Holder("?", 0, "unknown", "unknown", "unknown")
 
 
 @contextlib.contextmanager
-def _explained(path: Path, doing: str) -> Iterator[None]:
-    """Name the way out where the directory of leases cannot be used."""
+def _wrap_errors(path: Path, doing: str) -> Iterator[None]:
+    """Add a hint to errors about the directory of leases."""
     try:
         with wrap_os_errors(path, doing):
             yield

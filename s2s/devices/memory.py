@@ -21,7 +21,7 @@ def peak_memory(device: "torch.device") -> int:
 
 
 def free_memory(device: "torch.device") -> int:
-    """Bytes that can still be filled: of a GPU, or of the machine within the limit of its cgroup."""
+    """Return the free memory in bytes: of a GPU, or of the machine within the limit of its cgroup."""
     if device.type == "cuda":
         import torch
 
@@ -40,8 +40,8 @@ def _read(path: str) -> list[str]:
         return []
 
 
-def out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out: Python's own, a GPU's (torch's error, told by its name), or torch's on the processor."""
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error says that memory ran out: Python's, torch's, or a GPU's (told by its name)."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"

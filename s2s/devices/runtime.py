@@ -3,18 +3,13 @@
 import os
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 SMALL = 1_000_000  # parameters; a GRU of 128 units trains faster in one thread than in two, and in fp32 than in bf16
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
 
 
 def usable_threads() -> int:
-    """Processors this process may use: its affinity, and the quota of its cgroup."""
+    """Return the number of processors this process may use, by its affinity and the quota of its cgroup."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -24,7 +19,7 @@ def usable_threads() -> int:
 
 
 def threads_for(parameters: int) -> int:
-    """Threads for a network of that many parameters: one for a small one, too small to share."""
+    """Return the number of threads for a network of that many parameters; a small one does not gain from several."""
     return 1 if parameters < SMALL else usable_threads()
 
 
@@ -38,7 +33,7 @@ def cpu_features() -> list[str]:
     return [feature for feature in FEATURES if feature in flags]
 
 
-def machine() -> dict[str, object]:
+def machine_info() -> dict[str, object]:
     """Describe the machine, for cards and `s2s doctor`."""
     return {
         "system": platform.system(),
@@ -48,7 +43,7 @@ def machine() -> dict[str, object]:
     }
 
 
-def versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     """Return the versions of Python, s2s and the libraries that affect results."""
     from importlib.metadata import PackageNotFoundError, version
 
@@ -64,16 +59,27 @@ def versions() -> dict[str, str]:
 
 
 def wait_without_spinning() -> None:
-    """Let threads that wait for each other sleep soon; to be called before torch is imported.
+    """Let waiting OpenMP threads sleep after some tens of microseconds; call this before torch is imported.
 
-    OpenMP's threads otherwise spin for milliseconds, and where another process holds one of the processors, each of the
-    thousands of small products of a recurrent network waits as long. Some tens of microseconds bridge most of the
-    waits on a machine that is quiet.
+    They spin for milliseconds by default. If another process occupies one of the processors, each of the thousands of
+    small products of a recurrent network then waits that long.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
-def keep_freed_memory() -> None:
+def configure(threads: int, *, deterministic: bool = False) -> None:
+    """Set PyTorch's threads, the allocator and deterministic algorithms for this process."""
+    import torch
+
+    torch.set_num_threads(threads)
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS otherwise sums in varying order
+    if deterministic != torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(deterministic)
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
     """Keep freed memory in the heap (glibc): page faults otherwise cost a training step a good part of its time."""
     import ctypes
 

@@ -14,7 +14,7 @@ Precision = Literal["fp32", "bf16"]
 
 
 def available_devices() -> list[str]:
-    """Names of the devices torch can use, the best first. Imports no torch where the system has no GPU's driver."""
+    """Return the devices that torch can use, best first. Imports torch only if a GPU driver is installed."""
     if not _has_driver():
         return ["cpu"]
     import torch
@@ -23,7 +23,7 @@ def available_devices() -> list[str]:
 
 
 def _has_driver() -> bool:
-    """Whether the library of a GPU's driver can be loaded: CUDA's, or ROCm's."""
+    """Return whether the driver library of CUDA or ROCm can be loaded."""
     import ctypes
 
     for name in ("libcuda.so.1", "libamdhip64.so"):
@@ -33,13 +33,16 @@ def _has_driver() -> bool:
     return False
 
 
-def device_named(name: str) -> "torch.device":
-    """Return the torch device of a name: `cpu`, `cuda`, `cuda:1`. Raises UsageError, ResourceError."""
+def resolve_device(name: str) -> "torch.device":
+    """Return the torch device of a name: `cpu`, `cuda`, `cuda:1`.
+
+    Raises: UsageError if s2s does not support the device, ResourceError if it is not available.
+    """
     import torch
 
     kind = name.partition(":")[0]
     if kind not in {"cpu", "cuda"}:
-        raise UsageError(f"--device {name}: no such device", "one of auto, cpu, cuda, cuda:0 …")
+        raise UsageError(f"--device {name}: s2s supports cpu and cuda", "--device auto, cpu, cuda or cuda:0 …")
     full = "cuda:0" if name == "cuda" else name
     if full not in available_devices():
         raise ResourceError(f"device {name} is not available", f"available: {', '.join(available_devices())}")
@@ -58,7 +61,7 @@ def device_identity(device: str) -> str:
 def choose_precision(
     wanted: Literal["auto", "fp32", "bf16"], device: "torch.device", parameters: int = SMALL
 ) -> Precision:
-    """`auto` is bf16 where the device computes in it, else fp32, and fp32 for a network too small to gain by bf16."""
+    """Resolve `auto`: bf16 if the device supports it and the network is large enough to gain from it, else fp32."""
     if wanted != "auto":
         return wanted
     if parameters < SMALL:

@@ -66,7 +66,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     with wrap_os_errors(path, "write"):
         make_directory(path.parent)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
-        with named_when_done(temporary, path):
+        with rename_when_done(temporary, path):
             yield temporary
             for file in temporary.iterdir():
                 _sync_file(file)
@@ -74,7 +74,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def named_when_done(temporary: Path, path: Path) -> Iterator[None]:
+def rename_when_done(temporary: Path, path: Path) -> Iterator[None]:
     """Give a directory, whose files are durable by themselves, the name `path` beside it when the block ends; delete it
     where that ends with an exception.
     """

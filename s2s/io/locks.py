@@ -1,4 +1,4 @@
-"""Locks that die with their process."""
+"""File locks that end with their process."""
 
 import contextlib
 import fcntl
@@ -10,26 +10,26 @@ from typing import TextIO
 
 from s2s.errors import ResourceError, wrap_os_errors
 
-TRIES = 5  # to take a lock, in case it is only being looked at
+TRIES = 5
 PAUSE_SECONDS = 0.02
 
 
 @contextlib.contextmanager
-def exclusive_lock(path: Path, doing: str, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold the lock file `path` while the block runs; the lock dies with its process.
+def exclusive_lock(path: Path, activity: str, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold the lock file `path` while the block runs.
 
-    Where another process holds it, that one and what it is `doing` are told to `waiting`, and waited for.
-    Raises: ResourceError that says the same, where there is no `waiting`.
+    If another process holds it, `on_wait` gets a message that names the process and its `activity`, and the lock is
+    waited for. Raises: ResourceError with the same message if there is no `on_wait`.
     """
     with wrap_os_errors(path, "lock"):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
     with file:
-        if not _locked(file):
-            busy = f"process {_named(file)} is {doing}"
-            if waiting is None:
+        if not any(lock_now(file.fileno()) for _ in attempts()):
+            busy = f"process {_process_in(file)} is {activity}"
+            if on_wait is None:
                 raise ResourceError(busy)
-            waiting(f"{busy}: waiting for it")
+            on_wait(f"{busy}: waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
@@ -37,30 +37,42 @@ def exclusive_lock(path: Path, doing: str, waiting: Callable[[str], None] | None
         yield
 
 
-def writer(path: Path) -> str | None:
+def lock_holder(path: Path) -> str | None:
     """Return the process that holds the lock file `path` through `exclusive_lock`, or None."""
     if not path.is_file():
         return None
     with wrap_os_errors(path, "read"), path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return _named(file)
-        return None
+        return _process_in(file) if is_locked(file.fileno()) else None
 
 
-def _locked(file: TextIO) -> bool:
-    """Whether the lock was free and is taken now."""
+def attempts() -> Iterator[int]:
+    """Yield a few attempts with pauses in between: `is_locked` holds a lock for a moment, too."""
     for attempt in range(TRIES):
         if attempt:
             time.sleep(PAUSE_SECONDS)
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
+        yield attempt
+
+
+def lock_now(handle: int) -> bool:
+    """Lock an open file if nobody else holds it, and return whether it is locked now."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_locked(handle: int) -> bool:
+    """Return whether another open file holds the lock of an open file."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(handle, fcntl.LOCK_UN)
     return False
 
 
-def _named(file: TextIO) -> str:
+def _process_in(file: TextIO) -> str:
     """Return the process that a lock file names."""
     file.seek(0)
     return file.read(32).strip() or "of another user"

@@ -6,7 +6,7 @@ from pathlib import Path
 from s2s.errors import ArtefactError
 
 
-def home() -> Path:
+def home_dir() -> Path:
     """Return the directory of corpora, runs and the registry: `S2S_HOME`, or the user's data directory."""
     if directory := os.environ.get("S2S_HOME"):
         return Path(directory).expanduser().absolute()
@@ -15,7 +15,7 @@ def home() -> Path:
     return user_data_path("s2s")
 
 
-def cache() -> Path:
+def cache_dir() -> Path:
     """Return the directory of derived files: `S2S_CACHE`, or the user's cache directory."""
     if directory := os.environ.get("S2S_CACHE"):
         return Path(directory).expanduser().absolute()
@@ -25,7 +25,7 @@ def cache() -> Path:
 
 
 def safe_join(root: Path, *parts: str) -> Path:
-    """`root/parts…`, refused where it would leave `root`. Raises ArtefactError."""
+    """Return `root/parts…`. Raises ArtefactError if it is outside `root`."""
     path = root.joinpath(*parts)
     if not path.resolve().is_relative_to(root.resolve()):
         raise ArtefactError(f"{Path(*parts)} leaves the directory {root}")

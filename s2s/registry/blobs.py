@@ -1,7 +1,7 @@
 """Blobs: immutable files named by the sha256 of their content, stored once however many versions use them.
 
-No lock keeps a publisher and a `sweep` apart. A sweep spares what was touched lately, so a publisher touches what is
-there already; and it looks again after publishing, because a sweep that began before may have been quicker.
+Publishing and `sweep` may run at the same time without a lock. A sweep spares recently touched blobs, so a publisher
+touches those that already exist; after publishing it restores those that an earlier sweep removed meanwhile.
 """
 
 import contextlib
@@ -13,76 +13,76 @@ from uuid import uuid4
 
 from pydantic import Field
 
-from s2s.errors import ArtefactError, wrap_os_errors
-from s2s.io.atomic import write_bytes
-from s2s.io.digests import digest_bytes, digest_file
+from s2s.errors import ArtefactError, ResourceError, wrap_os_errors
+from s2s.io.atomic import atomic_writer
+from s2s.io.digests import copy_and_digest, digest_file
 from s2s.io.paths import safe_join
 from s2s.recipe.options import Options
 
 
 class StoredFile(Options):
-    """A file of a version: the sha256 of its content, and its size in bytes."""
+    """Digest and size of a version's file."""
 
-    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size: int = Field(ge=0)
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$")  # sha256
+    size: int = Field(ge=0)  # bytes
 
     @classmethod
-    def of(cls, content: bytes) -> "StoredFile":
-        """Return the digest and size under which that content is stored."""
-        return cls(digest=digest_bytes(content), size=len(content))
+    def of(cls, path: Path) -> "StoredFile":
+        """Return the digest and size of a file, read in chunks."""
+        return cls(digest=digest_file(path), size=path.stat().st_size)
 
 
 @dataclass(frozen=True, slots=True)
 class Blobs:
-    """The blobs under a directory: `sha256/ab/ab12…`."""
+    """Blobs in a directory: `sha256/ab/ab12…`."""
 
     root: Path
 
     def path(self, file: StoredFile) -> Path:
-        """Where a content lies. Raises ArtefactError where that is outside the directory."""
+        """Return the path of a blob, which may not exist. Raises ArtefactError if it is outside the directory."""
         return safe_join(self.root, "sha256", file.digest[:2], file.digest)
 
-    def store(self, content: bytes) -> StoredFile:
-        """Make sure that a content is there, and young, so that a sweep spares it."""
-        file = StoredFile.of(content)
+    def store(self, source: Path) -> StoredFile:
+        """Store a copy of a file unless there is one, and mark it as new, so that a sweep spares it."""
+        file = StoredFile.of(source)
         path = self.path(file)
         if path.exists() and digest_file(path) == file.digest:
-            with contextlib.suppress(
-                OSError
-            ):  # swept just now, or another user's that may not be touched: written anew
+            with contextlib.suppress(OSError):  # just swept, or another user's: store it again
                 os.utime(path)
                 return file
-        write_bytes(path, content)
+        self._copy(source, file)
         return file
 
-    def restore(self, content: bytes) -> None:
-        """Write a content again where a sweep took it."""
-        path = self.path(StoredFile.of(content))
-        if not path.exists():
-            write_bytes(path, content)
+    def restore(self, source: Path, file: StoredFile) -> None:
+        """Store a file again if a sweep removed it."""
+        if not self.path(file).exists():
+            self._copy(source, file)
 
-    def read(self, file: StoredFile, name: str) -> bytes:
-        """Read a content and verify it. Raises ArtefactError, naming it `name`, if it is missing or damaged."""
+    def verified(self, file: StoredFile, name: str) -> Path:
+        """Return the path of a blob after verifying it. Raises ArtefactError, with `name`, if missing or damaged."""
         path = self.path(file)
         hint = f"restore {path}, or train the model anew"
         with wrap_os_errors(path, "read"):
             if not path.exists():
                 raise ArtefactError(f"{name} is missing", hint)
-            if path.stat().st_size == file.size:  # first, so that no more is read than was promised
-                content = path.read_bytes()
-                if digest_bytes(content) == file.digest:
-                    return content
-        raise ArtefactError(f"{name} is damaged: its sha256 is not the stored one", hint)
+            if path.stat().st_size != file.size or digest_file(path) != file.digest:
+                raise ArtefactError(f"{name} is damaged: its sha256 is not the stored one", hint)
+        return path
+
+    def _copy(self, source: Path, file: StoredFile) -> None:
+        with atomic_writer(self.path(file)) as copy, source.open("rb") as original:
+            if copy_and_digest(original, copy) != file.digest:
+                raise ResourceError(f"{source} changed while it was published", "publish it again")
 
     def sweep(self, used: Container[str], before: float) -> int:
-        """Delete what is not among the `used` digests and was last touched before that time; the bytes freed."""
+        """Delete blobs that are not `used` and were last touched before a time; return the bytes freed."""
         return sum(discard(path, before) for path in list(self.root.glob("sha256/??/*")) if path.name not in used)
 
 
 def discard(path: Path, before: float) -> int:
-    """Delete a file last touched before that time; the bytes freed.
+    """Delete a file last touched before a time, and return the bytes freed.
 
-    It is moved aside and looked at once more, so that one which a publisher touches meanwhile is kept.
+    The file is renamed and checked once more, so that one which a publisher touches meanwhile is kept.
     """
     try:
         if path.stat().st_mtime >= before:

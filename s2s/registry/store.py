@@ -1,11 +1,11 @@
-"""The registry: versions of models in a directory that processes, users and machines share without a lock.
+"""The registry: versions of models in a directory that processes, users and machines share without locks.
 
     blobs/sha256/ab/ab12…            immutable files, stored once however many versions use them
     models/NAME/3.json               one version: its files and its card. Written last: it exists = published
-    models/NAME/aliases/best         a version's number, replaced atomically
+    models/NAME/aliases/best         a version number, replaced atomically
 
-A number is claimed by linking a finished file to its name, which fails where the name is taken. A removed version's
-file becomes a tombstone, so that a number never changes its meaning.
+A version number is claimed by linking a finished file to its name, which fails if the name exists. The file of a
+removed version becomes a tombstone, so that a number never gets another meaning.
 """
 
 import contextlib
@@ -21,21 +21,21 @@ from uuid import uuid4
 
 from s2s.errors import ArtefactError, ResourceError, UsageError, did_you_mean, wrap_os_errors
 from s2s.io.atomic import read_json, sync_directory, write_bytes, write_json
-from s2s.io.paths import home, safe_join
+from s2s.io.paths import home_dir, safe_join
 from s2s.recipe.recipe import is_name
 from s2s.registry.blobs import Blobs, discard
 from s2s.registry.card import Card
 from s2s.registry.reference import Reference
 from s2s.registry.version import Version, VersionRecord, tombstone
 
-GRACE_SECONDS = 24 * 60 * 60.0  # `gc` spares what is younger: a publisher may be about to name it
+GRACE_SECONDS = 24 * 60 * 60.0  # `gc` spares younger files: a publisher may be about to use them
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
-NAME_RULE = "small letters, digits, '.', '_' and '-', up to 64 of them"
+NAME_RULE = "use up to 64 lowercase letters, digits, '.', '_' and '-'"
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The registry in a directory, which need not exist before something is published."""
+    """Registry in a directory, which is created when the first model is published."""
 
     root: Path
 
@@ -43,19 +43,19 @@ class Registry:
     def default(cls) -> Self:
         """Return the registry in `S2S_REGISTRY`, or in the s2s home directory."""
         directory = os.environ.get("S2S_REGISTRY")
-        return cls(Path(directory).expanduser().absolute() if directory else home() / "registry")
+        return cls(Path(directory).expanduser().absolute() if directory else home_dir() / "registry")
 
     @property
     def blobs(self) -> Blobs:
-        """The contents of all files."""
+        """Contents of the files of all versions."""
         return Blobs(self.root / "blobs")
 
     def names(self) -> list[str]:
-        """Names that have a version, in alphabetical order."""
+        """Return the names of models that have a version, sorted."""
         return sorted(name for name in self._all_names() if self.numbers(name))
 
     def numbers(self, name: str) -> list[int]:
-        """Numbers of a model's versions, damaged ones too and removed ones not, in rising order."""
+        """Return the numbers of a model's versions in ascending order, including damaged but not removed ones."""
         return [n for n in self._claimed(name) if self._file(name, n).stat().st_size and not self._removed(name, n)]
 
     def versions(self, name: str) -> list[Version]:
@@ -70,56 +70,55 @@ class Registry:
     def resolve(self, reference: str) -> Version:
         """Return the version that `name` (the newest), `name:3` or `name@alias` refers to.
 
-        Raises: UsageError (with the nearest names) where there is none, or it was removed; ArtefactError where it is
-        damaged.
+        Raises: UsageError, with the nearest names, if there is none or it was removed; ArtefactError if it is damaged.
         """
         return self._read(*self._find(Reference.parse(reference)))
 
-    def publish(self, name: str, files: Mapping[str, bytes], card: Card) -> Version:
-        """Store files and card as a model's next version; other processes may publish at the same time.
+    def publish(self, name: str, files: Mapping[str, Path], card: Card) -> Version:
+        """Publish copies of files with a card as a model's next version; other processes may do so at the same time.
 
-        Raises: UsageError where the name is none, ResourceError where the registry cannot be written.
+        Raises: UsageError if the name is invalid, ResourceError if the registry cannot be written.
         """
         if not is_name(name):
-            raise UsageError(f"{name}: not a name for a model", NAME_RULE)
+            raise UsageError(f"{name}: not a valid model name", NAME_RULE)
         with self._writing():
-            stored = {file: self.blobs.store(content) for file, content in files.items()}
+            stored = {file: self.blobs.store(path) for file, path in files.items()}
             number = self._claim(name, VersionRecord.now(stored, card))
-            for content in files.values():
-                self.blobs.restore(content)
+            for file, path in files.items():
+                self.blobs.restore(path, stored[file])
         return self._read(name, number)
 
     def check_writable(self) -> None:
-        """Raise ResourceError where nothing could be published, before time is spent on something to publish."""
+        """Raise ResourceError if the registry cannot be written, before time is spent on training a model."""
         probe = self.root / "models" / f".{uuid4().hex}.tmp"
         with self._writing():
             write_bytes(probe, b"")
             probe.unlink()
 
     def set_alias(self, reference: str, alias: str) -> Version:
-        """Let `alias` mean the version that `reference` means now. Raises UsageError where either is none."""
+        """Point an alias at the version that `reference` resolves to now. Raises UsageError if either is invalid."""
         if not is_name(alias):
-            raise UsageError(f"{alias}: not a name for an alias", NAME_RULE)
+            raise UsageError(f"{alias}: not a valid alias name", NAME_RULE)
         version = self.resolve(reference)
         with self._writing():
             write_bytes(self._directory(version.name) / "aliases" / alias, f"{version.number}\n".encode())
         return version
 
     def remove(self, reference: str, *, force: bool = False) -> str:
-        """Remove a version, a damaged one too, and return its `name:3`; `force` drops the aliases that mean it.
+        """Remove a version, damaged or not, and return its `name:3`; `force` also removes aliases that point to it.
 
-        Raises: UsageError where there is none, where a name alone has several, and where aliases mean it.
+        Raises: UsageError if there is no such version, if a name without number has several, or if aliases point to it.
         """
         wanted = Reference.parse(reference)
         name, number = self._find(wanted)
         if wanted == Reference(name) and len(self.numbers(name)) > 1:
             raise UsageError(
-                f"model {name} has {len(self.numbers(name))} versions", f"say which: s2s models rm {name}:{number}"
+                f"model {name} has {len(self.numbers(name))} versions", f"name one: s2s models rm {name}:{number}"
             )
         aliases = [alias for alias, meant in self.aliases(name).items() if meant == number]
         if aliases and not force:
             names = ", ".join(f"{name}@{alias}" for alias in aliases)
-            raise UsageError(f"model {name}:{number} is what {names} means", "move the alias, or --force to drop it")
+            raise UsageError(f"model {name}:{number} is used by {names}", "move the alias, or add --force to remove it")
         with self._writing():
             for alias in aliases:
                 (self._directory(name) / "aliases" / alias).unlink(missing_ok=True)
@@ -127,10 +126,10 @@ class Registry:
         return f"{name}:{number}"
 
     def gc(self, grace_seconds: float = GRACE_SECONDS) -> int:
-        """Delete blobs that no version uses, and what writers left unfinished; the bytes freed.
+        """Delete blobs that no version uses and unfinished files, and return the bytes freed.
 
-        What was touched within the grace period is spared.
-        Raises: ArtefactError, having deleted nothing, where a version cannot be read, because its blobs are not known.
+        Files touched within the grace period are spared.
+        Raises: ArtefactError, before deleting anything, if a version cannot be read: its blobs are not known then.
         """
         before = time.time() - grace_seconds
         versions = [version for name in self._all_names() for version in self.versions(name)]
@@ -152,11 +151,11 @@ class Registry:
         return self._directory(name) / f"{number}.json"
 
     def _all_names(self) -> list[str]:
-        """Names that ever had a version."""
+        """Return the names of models that ever had a version."""
         return [name for name in _entries(self._models) if is_name(name)]
 
     def _claimed(self, name: str) -> list[int]:
-        """Numbers that are taken: published, removed, or about to be published."""
+        """Return the version numbers in use: published, removed, or about to be published."""
         found = [re.fullmatch(r"([1-9][0-9]{0,8})\.json", entry) for entry in _entries(self._directory(name))]
         return sorted(int(match[1]) for match in found if match)
 
@@ -164,7 +163,7 @@ class Registry:
         """Return the day on which a version was removed, or None."""
         try:
             values = read_json(self._file(name, number))
-        except ArtefactError:  # damaged, but there
+        except ArtefactError:  # damaged, but not removed
             return None
         return str(values["removed"])[:10] if isinstance(values, dict) and "removed" in values else None
 
@@ -173,12 +172,12 @@ class Registry:
         return Version(name, number, record.published, record.files, record.card, self.blobs)
 
     def _find(self, wanted: Reference) -> tuple[str, int]:
-        """Name and number of the version that a reference means."""
+        """Return name and number of the version that a reference refers to."""
         name, numbers = wanted.name, self.numbers(wanted.name)
         if not self._claimed(name):
             raise self._unknown(name)
         if not numbers:
-            raise UsageError(f"model {name}: no version is left", "s2s models list shows what is there")
+            raise UsageError(f"model {name}: all versions were removed", "s2s models list lists the models")
         number = self._aliased(name, wanted.alias) if wanted.alias else wanted.version or numbers[-1]
         if number not in numbers:
             raise self._absent(wanted, number, numbers)
@@ -187,34 +186,32 @@ class Registry:
     def _aliased(self, name: str, alias: str) -> int:
         aliases = self.aliases(name)
         if alias not in aliases:
-            hint = did_you_mean(alias, list(aliases)) or f"s2s models alias {name} {alias} makes it"
+            hint = did_you_mean(alias, list(aliases)) or f"s2s models alias {name} {alias} creates it"
             raise UsageError(f"model {name} has no alias {alias}", hint)
         return aliases[alias]
 
     def _unknown(self, name: str) -> UsageError:
         names = self.names()
-        hint = did_you_mean(name, names) or "s2s models list shows what is there"
+        hint = did_you_mean(name, names) or "s2s models list lists the models"
         return UsageError(
-            f"model {name}: no such model", hint if names else "none is there yet: s2s train numbers/attention"
+            f"model {name}: no such model", hint if names else "the registry is empty: s2s train numbers/attention"
         )
 
     def _absent(self, wanted: Reference, number: int, numbers: list[int]) -> UsageError:
-        there = f"versions of {wanted.name}: {', '.join(map(str, numbers))}"
-        means = f" means version {number}, which" if wanted.alias else ""
+        hint = f"versions of {wanted.name}: {', '.join(map(str, numbers))}"
+        what = f"model {wanted}" + (f" points to version {number}, which" if wanted.alias else "")
         if number not in self._claimed(wanted.name):
-            return UsageError(f"model {wanted}{means} was never there", there)
+            return UsageError(f"{what} does not exist", hint)
         day = self._removed(wanted.name, number)
-        return UsageError(
-            f"model {wanted}{means} " + (f"was removed on {day}" if day else "is not published yet"), there
-        )
+        return UsageError(f"{what} was removed on {day}" if day else f"{what} is not published yet", hint)
 
     def _claim(self, name: str, record: VersionRecord) -> int:
-        """Put a version's file under the next free number; whoever sees it sees it whole."""
+        """Give a version's file the next free number; other processes see it complete or not at all."""
         finished = self._directory(name) / f".{uuid4().hex}.tmp"
         write_json(finished, record.as_dict())
         try:
             number = max(self._claimed(name), default=0) + 1
-            while not take(finished, self._file(name, number)):
+            while not claim(finished, self._file(name, number)):
                 number += 1
         finally:
             finished.unlink(missing_ok=True)
@@ -223,30 +220,30 @@ class Registry:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Name the way out where the registry cannot be written."""
+        """Add a hint to errors about a registry that cannot be written."""
         try:
             with wrap_os_errors(self.root, "write"):
                 yield
         except (ResourceError, UsageError) as error:
-            hint = "S2S_REGISTRY names the registry's directory: it must be writable and have room"
+            hint = "set S2S_REGISTRY to a writable directory with free space"
             raise ResourceError(error.message, hint) from error
 
 
-def take(finished: Path, target: Path) -> bool:
-    """Give a finished file the name `target`, or a second one; False where that is taken."""
+def claim(finished: Path, target: Path) -> bool:
+    """Link a finished file to `target`; return False if that exists."""
     try:
         os.link(finished, target)
     except FileExistsError:
-        return finished.stat().st_nlink == 2  # a network file system may do it and lose the answer
+        return finished.stat().st_nlink == 2  # a network file system may have linked it and lost the reply
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
-        return _take_without_links(finished, target)
+        return _claim_without_links(finished, target)
     return True
 
 
-def _take_without_links(finished: Path, target: Path) -> bool:
-    """Claim by an empty file, which only one can make and readers take for a number not published yet; then fill it."""
+def _claim_without_links(finished: Path, target: Path) -> bool:
+    """Claim with an empty file, which readers treat as not published yet, then replace it."""
     try:
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     except FileExistsError:
@@ -259,17 +256,17 @@ def _alias_number(path: Path) -> int:
     with wrap_os_errors(path, "read"):
         content = path.read_bytes()[:32]
     if not re.fullmatch(rb"[1-9][0-9]{0,8}\n?", content):
-        raise ArtefactError(f"alias {path} is damaged: it holds no version's number", "s2s models alias sets it anew")
+        raise ArtefactError(f"alias {path} is damaged: not a version number", "s2s models alias sets it again")
     return int(content)
 
 
 def _entries(directory: Path) -> list[str]:
-    """Names in a directory, none where it is not there."""
+    """Return the names in a directory; none if it does not exist."""
     try:
         return [path.name for path in directory.iterdir()]
     except FileNotFoundError:
         return []
     except OSError as error:
         raise ResourceError(
-            f"cannot read {directory}: {error.strerror}", "S2S_REGISTRY names the registry's directory"
+            f"cannot read {directory}: {error.strerror}", "S2S_REGISTRY sets the registry's directory"
         ) from error

@@ -1,5 +1,6 @@
-"""A version: what was published under a number, immutable; and the file that says so."""
+"""Versions of models: immutable once published, each described by one JSON file."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,8 +10,11 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, ValidationError
 
 from s2s.errors import ArtefactError
+from s2s.io.digests import digest_bytes
 from s2s.io.schema import check_schema
+from s2s.recipe.load import parse_recipe
 from s2s.recipe.options import Options
+from s2s.recipe.recipe import Recipe
 from s2s.registry.blobs import Blobs, StoredFile
 from s2s.registry.card import SCHEMA as CARD_SCHEMA
 from s2s.registry.card import Card
@@ -21,7 +25,7 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]
 
 
 class VersionRecord(Options):
-    """What a version's file holds. Its name and number are those of the file, so that a number can be claimed by it."""
+    """Content of a version's file; the version's name and number are those of the file."""
 
     schema_version: int = Field(SCHEMA, alias="schema", ge=1, le=SCHEMA, description="number of the file's schema")
     published: str = Field(description="when, ISO 8601")
@@ -54,32 +58,40 @@ class VersionRecord(Options):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A published version of a model: its card, and its files by name."""
+    """A published version of a model."""
 
     name: str
     number: int
-    published: str
-    files: Mapping[str, StoredFile]
+    published: str  # ISO 8601
+    files: Mapping[str, StoredFile]  # by file name
     card: Card
     blobs: Blobs
 
     @property
     def reference(self) -> str:
-        """`name:3`, which means this version for ever."""
+        """Reference `name:3` of this version."""
         return f"{self.name}:{self.number}"
 
     def path(self, file: str) -> Path:
-        """Where a file's content lies, not checked. Raises ArtefactError where the version has no such file."""
-        return self.blobs.path(self._stored(file))
-
-    def read(self, file: str) -> bytes:
-        """Read a file's content and verify its digest. Raises ArtefactError if it is missing or damaged."""
-        return self.blobs.read(self._stored(file), f"model {self.reference}: {file}")
-
-    def _stored(self, file: str) -> StoredFile:
+        """Return the path of a file after verifying its digest. Raises ArtefactError if it is missing or damaged."""
         if file not in self.files:
             raise ArtefactError(f"model {self.reference} has no file {file}")
-        return self.files[file]
+        return self.blobs.verified(self.files[file], f"model {self.reference}: {file}")
+
+    def read(self, file: str) -> bytes:
+        """Read a small file and verify its digest. Raises ArtefactError if it is missing or damaged."""
+        content = self.path(file).read_bytes()
+        if digest_bytes(content) != self.files[file].digest:
+            raise ArtefactError(f"model {self.reference}: {file} changed while it was read")
+        return content
+
+    def recipe(self) -> Recipe:
+        """Return the recipe that the version was trained with. Raises ArtefactError or UsageError if it is invalid."""
+        try:
+            values = json.loads(self.read("recipe.json"))
+        except ValueError as error:
+            raise ArtefactError(f"recipe of {self.reference} is damaged: not JSON ({error})") from error
+        return parse_recipe(values, f"recipe of {self.reference}")
 
 
 def tombstone() -> dict[str, Any]:

@@ -61,7 +61,7 @@ def save_checkpoint(directory: Path, update: int, checkpoint: Checkpoint) -> Pat
         tensors[AVERAGE] = checkpoint.average
     try:
         for name, values in tensors.items():
-            _write_tensors(path / name, values)
+            write_tensors(path / name, values)
         write_json(path / STATE, checkpoint.state)
         digests = {name: digest_file(path / name) for name in (*tensors, STATE)}
         write_json(path / MANIFEST, {"schema": SCHEMA, "files": digests})
@@ -118,7 +118,7 @@ def remove_checkpoints(directory: Path) -> None:
         _remove(path)
 
 
-def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write a safetensors file atomically, without a copy of it in memory."""
     temporary = path.with_name(f".{path.name}.tmp")
     with wrap_os_errors(path, "write"):

@@ -5,7 +5,7 @@ import numpy as np
 from s2s.data.batching import cut_batches
 from s2s.data.corpus import Corpus, Split
 from s2s.devices.memory import free_memory
-from s2s.devices.select import Precision, device_named
+from s2s.devices.select import Precision, resolve_device
 from s2s.errors import ResourceError
 from s2s.models.profile import BatchShape, meta_model, training_cost, training_memory
 from s2s.recipe.recipe import Recipe
@@ -37,7 +37,7 @@ def micro_batch_that_fits(recipe: Recipe, corpus: Corpus, device: str, precision
 
     Raises: ResourceError if not even one sentence fits.
     """
-    split, tokens, free = corpus.split("train"), recipe.training.batch_tokens, free_memory(device_named(device))
+    split, tokens, free = corpus.split("train"), recipe.training.batch_tokens, free_memory(resolve_device(device))
     while (needed := memory_needed(recipe, split, tokens, precision)) > SAFETY * free:
         if all(shape.sentences == 1 for shape in worst_shapes(split, tokens)):
             raise does_not_fit(needed, free)

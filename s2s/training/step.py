@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from s2s.data.batching import Rows, cut_batches
 from s2s.data.collate import Sentences, pair_batch
-from s2s.devices.memory import out_of_memory
+from s2s.devices.memory import is_out_of_memory
 from s2s.devices.select import Precision
 from s2s.errors import ResourceError
 from s2s.models.encoder_decoder import EncoderDecoder
@@ -106,7 +106,7 @@ def train_step_within_memory(
         try:
             return train_step(learner, sources, targets, lr=lr, micro_batch_tokens=micro_batch_tokens)
         except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error) or learner.distributed.size > 1:
+            if not is_out_of_memory(error) or learner.distributed.size > 1:
                 raise
         # outside the handler, which keeps the tensors of the failed micro-batch alive
         learner.optimizer.zero_grad(set_to_none=True)

@@ -3,13 +3,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from s2s.devices.runtime import usable_threads, versions
+from s2s.devices.runtime import package_versions, usable_threads
 
 
 def test_a_working_machine(run, own_home):
     found = run("doctor")
     assert found.code == 0
-    assert f"torch {versions()['torch']}" in found.out
+    assert f"torch {package_versions()['torch']}" in found.out
     assert str(own_home) in found.out
     assert "no problems found" in found.out or "see the warnings" in found.out
     assert found.err == ""

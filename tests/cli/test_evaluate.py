@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from publishing import publish
 
 from s2s.registry.card import Card
 from s2s.registry.store import Registry
@@ -33,7 +34,7 @@ def test_scores_come_with_how_they_were_got(run: Callable) -> None:
 
 @pytest.mark.usefixtures("pair")
 def test_engines_beside_each_other(run: Callable, transformer: dict[str, bytes], card: Card) -> None:
-    Registry.default().publish("numbers-transformer", transformer, card)
+    publish(Registry.default(), "numbers-transformer", transformer, card)
     arguments = ("evaluate", "numbers-transformer", "test.de", "test.en", "--json")
     reference = json.loads(run(*arguments).out)
     other = json.loads(run(*arguments, "--engine", "ctranslate2").out)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from publishing import publish
 from workshop import Workshop, make_files
 
 from s2s.cli.app import COMMANDS, examples_of, load_command
@@ -39,7 +40,7 @@ def prepared(
     workshop = Workshop(tmp_path_factory.mktemp("prepared"), tiny)
     work, home = workshop.directory / "work", workshop.directory / "home"
     shutil.copytree(trained, home)
-    Registry(home / "registry").publish("numbers-transformer", transformer, card)
+    publish(Registry(home / "registry"), "numbers-transformer", transformer, card)
     unfinished = next((home / "runs").glob("numbers-attention-*")).rename(home / "runs" / "numbers-attention-1a2b3c4d")
     record = json.loads((unfinished / "run.json").read_text())
     (unfinished / "run.json").write_text(json.dumps(record | {"published": None}))

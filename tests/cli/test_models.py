@@ -5,6 +5,7 @@ import sys
 
 import ctranslate2
 import pytest
+from publishing import publish
 from sentencepiece import SentencePieceProcessor
 
 from s2s.devices.leases import lease
@@ -25,8 +26,8 @@ print(json.dumps(list(sys.modules)))
 def registry(card) -> Registry:
     """Two versions of one model, the first with an alias, and one of another."""
     found = Registry.default()
-    found.publish("numbers-attention", {"weights.safetensors": b"first"}, card)
-    found.publish("numbers-attention", {"weights.safetensors": b"second"}, card)
+    publish(found, "numbers-attention", {"weights.safetensors": b"first"}, card)
+    publish(found, "numbers-attention", {"weights.safetensors": b"second"}, card)
     found.set_alias("numbers-attention:1", "best")
     plain = {
         "attention": False,
@@ -35,7 +36,7 @@ def registry(card) -> Registry:
         "scores": [],
         "source_language": "",
     }
-    found.publish("plain", {}, card.model_copy(update=plain))
+    publish(found, "plain", {}, card.model_copy(update=plain))
     return found
 
 
@@ -124,7 +125,7 @@ def test_a_card_of_others_cannot_drive_the_terminal(run, registry, card):
     hostile = card.model_copy(
         update={"architecture": "[red]x[/red] \x1b[2J :smile:\nparameters 7", "description": "\x1b]0;a\x07"}
     )
-    registry.publish("hostile", {}, hostile)
+    publish(registry, "hostile", {}, hostile)
     for arguments in (("list",), ("show", "hostile")):
         found = run("models", *arguments)
         assert found.code == 0
@@ -175,7 +176,7 @@ def test_removing_keeps_all_files_where_a_version_cannot_be_read(run, registry):
 class TestExport:
     @pytest.fixture
     def published(self, registry, transformer, card):
-        return registry.publish("numbers-transformer", transformer, card)
+        return publish(registry, "numbers-transformer", transformer, card)
 
     @pytest.mark.parametrize("precision", ["fp32", "int8"])
     def test_a_directory_that_ctranslate2_reads(self, run, published, in_directory, transformer, precision):

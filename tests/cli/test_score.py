@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from publishing import publish
 from safetensors.torch import load, save
 
 from s2s.registry.store import Registry
@@ -42,7 +43,7 @@ def publish_a_lively_model() -> None:
     words[EOS] = True
     weights["bias"][~torch.tensor(words)] = -40
     weights["bias"][EOS] += 1
-    Registry.default().publish("lively", files | {"weights.safetensors": save(weights)}, version.card)
+    publish(Registry.default(), "lively", files | {"weights.safetensors": save(weights)}, version.card)
 
 
 def test_a_translation_has_the_score_that_translate_gives(in_directory: Path, run: Callable) -> None:

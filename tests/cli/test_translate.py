@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from publishing import publish
 
 from s2s.cli import line_progress
 from s2s.decoding import streaming
@@ -170,7 +171,7 @@ def test_json_lines(in_directory: Path, run: Callable) -> None:
 @pytest.fixture
 def published(transformer: dict[str, bytes], card: Card) -> None:
     """`numbers-transformer`, which CTranslate2 translates with."""
-    Registry.default().publish("numbers-transformer", transformer, card)
+    publish(Registry.default(), "numbers-transformer", transformer, card)
 
 
 both_engines = pytest.mark.parametrize("model", ["numbers-attention", "numbers-transformer"])

@@ -16,7 +16,7 @@ import pytest
 
 from s2s.data import prepare
 from s2s.data.corpus import Corpus
-from s2s.data.directories import exclusive_lock
+from s2s.data.directories import creation_lock
 from s2s.errors import ArtefactError, DataError, ResourceError, UsageError
 from s2s.recipe.data import DataOptions
 from s2s.recipe.tokenizer import TokenizerOptions
@@ -326,7 +326,7 @@ def test_what_dead_processes_left_is_removed_and_what_others_work_on_stays(optio
     for directory in (dead, alive):
         directory.mkdir(parents=True)
         (directory / "train.arrow").touch()
-    with exclusive_lock(own_home / "corpora" / "alive"):
+    with creation_lock(own_home / "corpora" / "alive"):
         alive.mkdir(exist_ok=True)
         corpus = prepare.prepare_corpus(options(sentences(9, 1)), TOKENIZER, tokenizer_model=model)
         assert files_in(own_home / "corpora") == {corpus.path.name, ".alive.tmp"}
@@ -359,16 +359,16 @@ def test_the_second_waits_and_is_told_for_whom(tmp_path):
         "import sys\n"
         "from pathlib import Path\n"
         "import logging\n"
-        "from s2s.data.directories import exclusive_lock\n"
+        "from s2s.data.directories import creation_lock\n"
         "logging.basicConfig(stream=sys.stdout, level=logging.INFO, format='%(message)s')\n"
-        "with exclusive_lock(Path(sys.argv[1])):\n"
+        "with creation_lock(Path(sys.argv[1])):\n"
         "    print('mine', flush=True)\n"
     )
-    with exclusive_lock(tmp_path / "made"):
+    with creation_lock(tmp_path / "made"):
         command = [sys.executable, "-c", code, str(tmp_path / "made")]
         other = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert other.stdout is not None
-        assert f"process {os.getpid()} is making" in other.stdout.readline()
+        assert f"process {os.getpid()} is creating" in other.stdout.readline()
     assert other.communicate(timeout=60)[0] == "mine\n"
 
 

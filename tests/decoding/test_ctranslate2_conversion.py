@@ -11,6 +11,7 @@ import ctranslate2
 import numpy as np
 import pytest
 import torch
+from publishing import publish
 from sentencepiece import SentencePieceProcessor
 from torch import Tensor, nn
 
@@ -249,7 +250,7 @@ def test_rows_of_sines_are_the_networks() -> None:
 
 @pytest.fixture
 def version(transformer: dict[str, bytes], card: Any) -> Version:
-    return Registry.default().publish("tiny", transformer, card)
+    return publish(Registry.default(), "tiny", transformer, card)
 
 
 class TestConverted:
@@ -279,8 +280,8 @@ class TestConverted:
         files = {name: version.read(name) for name in version.files}
         recipe = json.loads(files["recipe.json"])
         recipe["decoding"]["max_ratio"] = 2.0
-        other = Registry.default().publish("tiny", files | {"recipe.json": json.dumps(recipe).encode()}, card)
-        again = Registry.default().publish("same", files, card)
+        other = publish(Registry.default(), "tiny", files | {"recipe.json": json.dumps(recipe).encode()}, card)
+        again = publish(Registry.default(), "same", files, card)
         directories = [converted(one, "fp32") for one in (version, other, again)]
         assert directories[0] == directories[2] != directories[1]
         assert converted(version, "int8") not in directories
@@ -343,7 +344,7 @@ class TestConverted:
         files = {name: version.read(name) for name in version.files}
         recipe = json.loads(files["recipe.json"])
         recipe["model"]["embedding_size"] = 14
-        other = Registry.default().publish("tiny", files | {"recipe.json": json.dumps(recipe).encode()}, card)
+        other = publish(Registry.default(), "tiny", files | {"recipe.json": json.dumps(recipe).encode()}, card)
         with pytest.raises(ArtefactError, match="tiny:2: weights and recipe do not fit together: weight has shape"):
             converted(other, "fp32")
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from publishing import publish
 
 from s2s.decoding.hypothesis import Hypothesis, Request
 from s2s.decoding.loading import TranslatorConfig, loaded_translator
@@ -18,7 +19,7 @@ LINES = ["".join(LETTERS.choices("abcdefgh ", k=LETTERS.randrange(1, 25))).strip
 
 @pytest.fixture
 def published(transformer: dict[str, bytes], card: Card) -> None:
-    Registry.default().publish("numbers-transformer", transformer, card)
+    publish(Registry.default(), "numbers-transformer", transformer, card)
 
 
 @pytest.fixture

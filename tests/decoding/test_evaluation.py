@@ -9,7 +9,7 @@ from s2s.data.corpus import Corpus
 from s2s.decoding.evaluation import evaluate, perplexity
 from s2s.decoding.forced import forced_score
 from s2s.decoding.loading import reference_translator
-from s2s.io.paths import home
+from s2s.io.paths import home_dir
 from s2s.metrics.scores import score_corpus
 from s2s.registry.store import Registry
 
@@ -18,7 +18,7 @@ from s2s.registry.store import Registry
 def test_a_published_model_scores_what_its_card_says() -> None:
     version = Registry.default().resolve("numbers-attention")
     translator = reference_translator(version, torch.device("cpu"))
-    test = Corpus.open(home() / "corpora" / version.card.corpus[:16]).split("test")
+    test = Corpus.open(home_dir() / "corpora" / version.card.corpus[:16]).split("test")
     sources, references = test.texts(range(len(test)))
     found = evaluate(translator, sources, references)
     card = {score.metric: score.value for score in version.card.scores}

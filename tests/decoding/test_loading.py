@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from publishing import publish
 
 from s2s.decoding.loading import TranslatorConfig, loaded_translator
 from s2s.errors import UsageError
@@ -14,7 +15,7 @@ from s2s.registry.store import Registry
 
 @pytest.fixture(autouse=True)
 def published(trained_home: object, transformer: dict[str, bytes], card: Card) -> None:
-    Registry.default().publish("numbers-transformer", transformer, card)
+    publish(Registry.default(), "numbers-transformer", transformer, card)
 
 
 def chosen(*models: str, **config: object) -> tuple[str, list[str]]:

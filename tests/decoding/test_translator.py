@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from publishing import publish
 
 from s2s.decoding import hypothesis, pytorch_engine
 from s2s.decoding import translator as module
@@ -85,8 +86,11 @@ class TestTranslator:
             Registry.default().resolve(name) for name in ("numbers-attention", "numbers-bottleneck")
         )
         files = {name: attention.read(name) for name in attention.files}
-        mixed = Registry.default().publish(
-            "mixed", files | {"weights.safetensors": bottleneck.read("weights.safetensors")}, attention.card
+        mixed = publish(
+            Registry.default(),
+            "mixed",
+            files | {"weights.safetensors": bottleneck.read("weights.safetensors")},
+            attention.card,
         )
         with pytest.raises(ArtefactError, match="mixed:1: weights and recipe do not fit together"):
             reference_translator(mixed, torch.device("cpu"))

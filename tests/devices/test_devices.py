@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from s2s.devices import select
-from s2s.devices.runtime import cpu_features, machine, usable_threads, versions
-from s2s.devices.select import available_devices, choose_precision, device_identity, device_named
+from s2s.devices.runtime import cpu_features, machine_info, package_versions, usable_threads
+from s2s.devices.select import available_devices, choose_precision, device_identity, resolve_device
 from s2s.errors import ResourceError, UsageError
 
 
@@ -45,34 +45,34 @@ def test_processor_features(monkeypatch, cpuinfo, features):
 
 
 def test_versions_name_what_shapes_a_result():
-    found = versions()
+    found = package_versions()
     assert found["torch"] == torch.__version__
     assert {"python", "s2s", "sacrebleu", "sentencepiece", "datasets", "numpy"} <= set(found)
 
 
 def test_the_machine_in_words():
-    found = machine()
+    found = machine_info()
     assert found["threads"] == usable_threads()
     assert found["features"] == cpu_features()
 
 
 def test_the_processor_is_always_there_and_the_last_choice():
     assert available_devices()[-1] == "cpu"
-    assert device_named("cpu") == torch.device("cpu")
+    assert resolve_device("cpu") == torch.device("cpu")
 
 
 def test_graphics_cards_come_first(monkeypatch):
     monkeypatch.setattr(select, "_has_driver", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert available_devices() == ["cuda:0", "cuda:1", "cpu"]
-    assert device_named("cuda") == torch.device("cuda:0")
-    assert device_named("cuda:1") == torch.device("cuda:1")
+    assert resolve_device("cuda") == torch.device("cuda:0")
+    assert resolve_device("cuda:1") == torch.device("cuda:1")
 
 
 @pytest.mark.parametrize("name", ["gpu", "", "mps", "tpu:0"])
 def test_a_device_that_does_not_exist(name):
-    with pytest.raises(UsageError, match="no such device"):
-        device_named(name)
+    with pytest.raises(UsageError, match="s2s supports cpu and cuda"):
+        resolve_device(name)
 
 
 @pytest.mark.parametrize("name", ["cuda:2", "cuda:99", "cuda:x"])
@@ -80,7 +80,7 @@ def test_a_device_that_is_not_here(monkeypatch, name):
     monkeypatch.setattr(select, "_has_driver", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(ResourceError) as caught:
-        device_named(name)
+        resolve_device(name)
     assert "cuda:0, cuda:1, cpu" in str(caught.value.hint)
 
 

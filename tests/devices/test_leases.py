@@ -18,6 +18,7 @@ import s2s
 from s2s.devices import leases, select
 from s2s.devices.leases import Holder, holders, lease, lease_directory
 from s2s.errors import ResourceError, UsageError
+from s2s.io import locks
 
 TRAIN = "s2s train numbers/attention"
 
@@ -116,7 +117,7 @@ def test_a_gpu_is_one_whatever_a_process_calls_it(gpus, monkeypatch):
 def test_devices_that_are_not_here(gpus):
     with pytest.raises(ResourceError, match="cuda:5 is not available"), lease("cuda:5", wait=False, command=TRAIN):
         pass
-    with pytest.raises(UsageError, match="no such device"), lease("abacus", wait=False, command=TRAIN):
+    with pytest.raises(UsageError, match="s2s supports cpu and cuda"), lease("abacus", wait=False, command=TRAIN):
         pass
     assert holders() == []
 
@@ -173,7 +174,7 @@ def test_waiting_says_whom_for_and_takes_what_gets_free(monkeypatch, said):
     assert ready.wait(30)
     with lease("cpu", wait=True, command="s2s translate") as name:
         assert name == "cpu"
-        assert [found.command for found in holders()] == ["s2s translate"] or free.is_set()
+        assert "s2s translate" in [found.command for found in holders()]
     holder.join()
     assert len(said) == 1
     assert said[0].startswith("device cpu is held by ")
@@ -264,7 +265,7 @@ def test_what_is_no_lease_is_refused_and_left_alone(tmp_path, kind):
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b"\xff", b"{", b'{"pid": "many"}', b'{"pid": 3}'])
 def test_a_holder_that_says_nothing_of_use_is_still_one(content, monkeypatch):
-    monkeypatch.setattr(leases, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(locks, "PAUSE_SECONDS", 0)
     with held("cpu"):
         (lease_directory() / "cpu-0").write_bytes(content)
         assert [holder.user for holder in holders()] == ["unknown"]

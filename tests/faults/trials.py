@@ -154,4 +154,4 @@ def check_whole(home: Path) -> None:
     for name in registry.names():
         for version in registry.versions(name):
             for file in version.files.values():
-                Blobs(home / "registry" / "blobs").read(file, str(version.reference))
+                Blobs(home / "registry" / "blobs").verified(file, str(version.reference))

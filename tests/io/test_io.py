@@ -15,8 +15,8 @@ from s2s.errors import ArtefactError, DataError, ResourceError, UsageError, wrap
 from s2s.io.atomic import atomic_directory, atomic_writer, read_json, refuse_existing, write_bytes, write_json
 from s2s.io.digests import digest_bytes, digest_file, digest_json
 from s2s.io.inputs import open_input, read_lines
-from s2s.io.locks import PAUSE_SECONDS, exclusive_lock, writer
-from s2s.io.paths import cache, home, safe_join
+from s2s.io.locks import PAUSE_SECONDS, exclusive_lock, lock_holder
+from s2s.io.paths import cache_dir, home_dir, safe_join
 
 KILLED = """
 import os, sys
@@ -174,24 +174,24 @@ def test_an_existing_output_is_refused_without_force(tmp_path):
 
 def test_home_is_where_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.setenv("S2S_HOME", str(tmp_path / "mine"))
-    assert home() == tmp_path / "mine"
+    assert home_dir() == tmp_path / "mine"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("S2S_HOME", "relative")
-    assert home() == tmp_path / "relative"
+    assert home_dir() == tmp_path / "relative"
 
 
 def test_home_is_else_in_the_users_data_directory(monkeypatch, tmp_path):
     monkeypatch.delenv("S2S_HOME")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    assert home() == tmp_path / "s2s"
+    assert home_dir() == tmp_path / "s2s"
 
 
 def test_who_writes_is_told_while_it_does(tmp_path):
     lock = tmp_path / "lock"
-    assert writer(lock) is None
+    assert lock_holder(lock) is None
     with exclusive_lock(lock, "at work"):
-        assert writer(lock) == str(os.getpid())
-    assert writer(lock) is None
+        assert lock_holder(lock) == str(os.getpid())
+    assert lock_holder(lock) is None
 
 
 def test_a_look_at_a_lock_does_not_keep_a_writer_away(tmp_path):
@@ -201,7 +201,7 @@ def test_a_look_at_a_lock_does_not_keep_a_writer_away(tmp_path):
         fcntl.flock(looking, fcntl.LOCK_SH)
         threading.Thread(target=lambda: (time.sleep(PAUSE_SECONDS), fcntl.flock(looking, fcntl.LOCK_UN))).start()
         with exclusive_lock(lock, "at work"):
-            assert writer(lock) == str(os.getpid())
+            assert lock_holder(lock) == str(os.getpid())
 
 
 class TestAtomicFolder:
@@ -237,7 +237,7 @@ class TestAtomicFolder:
 
 def test_the_cache_is_the_users_unless_one_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("S2S_CACHE", str(tmp_path / "named"))
-    assert cache() == tmp_path / "named"
+    assert cache_dir() == tmp_path / "named"
     monkeypatch.delenv("S2S_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache() == tmp_path / "xdg" / "s2s"
+    assert cache_dir() == tmp_path / "xdg" / "s2s"

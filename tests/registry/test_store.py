@@ -7,17 +7,18 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from publishing import publish
 
 import s2s
 from s2s.errors import ArtefactError, ResourceError, UsageError
 from s2s.io.digests import digest_bytes
-from s2s.registry.store import Registry, take
+from s2s.registry.store import Registry, claim
 
 LONG_AGO = 1_000_000_000
 FILES = {"weights.safetensors": b"weights", "recipe.json": b"{}"}
 
 PUBLISH = """
-import errno, json, os, sys, time
+import errno, json, os, sys, tempfile, time
 from pathlib import Path
 from s2s.registry.card import Card
 from s2s.registry.store import Registry
@@ -39,7 +40,10 @@ Registry._claimed = claimed_a_while_ago
 def publish(worker):
     for turn in range(3):
         own = f"{worker} {turn}".encode()
-        version = Registry(Path(root)).publish("shared", {"same": b"the same", "own": own}, card)
+        files = {name: Path(tempfile.mkdtemp()) / name for name in ("same", "own")}
+        files["same"].write_bytes(b"the same")
+        files["own"].write_bytes(own)
+        version = Registry(Path(root)).publish("shared", files, card)
         os.write(1, b"%d %s\\n" % (version.number, own))
 
 starter, start = os.pipe()
@@ -70,7 +74,7 @@ def hint_of(call, *arguments, error=UsageError, **options) -> str:
 
 
 def test_what_is_published_is_read_back(registry, card):
-    version = registry.publish("numbers", FILES, card)
+    version = publish(registry, "numbers", FILES, card)
     assert version.reference == "numbers:1"
     assert version.card == card
     assert {name: version.read(name) for name in version.files} == FILES
@@ -79,8 +83,8 @@ def test_what_is_published_is_read_back(registry, card):
 
 
 def test_the_layout(registry, card):
-    registry.publish("numbers", FILES, card)
-    registry.publish("numbers", FILES | {"recipe.json": b"[]"}, card)
+    publish(registry, "numbers", FILES, card)
+    publish(registry, "numbers", FILES | {"recipe.json": b"[]"}, card)
     registry.set_alias("numbers:1", "best")
     blobs = [f"blobs/sha256/{digest[:2]}/{digest}" for digest in map(digest_bytes, (b"weights", b"{}", b"[]"))]
     assert everything(registry) == {
@@ -107,10 +111,10 @@ def test_where_the_registry_is(own_home, monkeypatch, tmp_path):
 
 def test_a_name_an_alias_and_a_number(registry, card):
     for description in ("first", "second", "third"):
-        registry.publish("numbers", FILES, card.model_copy(update={"description": description}))
+        publish(registry, "numbers", FILES, card.model_copy(update={"description": description}))
     registry.set_alias("numbers:2", "best")
     registry.set_alias("numbers", "newest-then")
-    registry.publish("numbers", FILES, card)
+    publish(registry, "numbers", FILES, card)
     assert registry.resolve("numbers").number == 4
     assert registry.resolve("numbers:1").card.description == "first"
     assert registry.resolve("numbers@best").card.description == "second"
@@ -122,30 +126,30 @@ def test_a_name_an_alias_and_a_number(registry, card):
 
 def test_ten_comes_after_nine(registry, card):
     for _ in range(11):
-        registry.publish("numbers", {}, card)
+        publish(registry, "numbers", {}, card)
     assert registry.resolve("numbers").number == 11
 
 
 def test_unknown_names_get_a_hint(registry, card):
     assert "s2s train numbers/attention" in hint_of(registry.resolve, "numbers")
-    registry.publish("numbers-attention", FILES, card)
+    publish(registry, "numbers-attention", FILES, card)
     registry.set_alias("numbers-attention", "best")
     assert "no such model | did you mean numbers-attention?" in hint_of(registry.resolve, "numbers-atention")
     assert "no such model | s2s models list" in hint_of(registry.resolve, "captions")
     assert "has no alias bets | did you mean best?" in hint_of(registry.resolve, "numbers-attention@bets")
     assert "s2s models alias numbers-attention fast" in hint_of(registry.resolve, "numbers-attention@fast")
-    assert "numbers-attention:3 was never there | versions of numbers-attention: 1" in hint_of(
+    assert "numbers-attention:3 does not exist | versions of numbers-attention: 1" in hint_of(
         registry.resolve, "numbers-attention:3"
     )
 
 
 @pytest.mark.parametrize("name", ["../numbers", "Numbers", "", "a/b"])
 def test_names_that_are_none_are_refused(registry, card, name):
-    with pytest.raises(UsageError, match="not a name for a model"):
-        registry.publish(name, FILES, card)
+    with pytest.raises(UsageError, match="not a valid model name"):
+        publish(registry, name, FILES, card)
     assert not registry.root.exists()
-    registry.publish("numbers", FILES, card)
-    with pytest.raises(UsageError, match="not a name for an alias"):
+    publish(registry, "numbers", FILES, card)
+    with pytest.raises(UsageError, match="not a valid alias name"):
         registry.set_alias("numbers", name)
 
 
@@ -154,20 +158,20 @@ def test_a_link_out_of_the_registry_is_refused(registry, card, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (registry.root / "models" / "numbers").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ArtefactError, match="leaves the directory"):
-        registry.publish("numbers", FILES, card)
+        publish(registry, "numbers", FILES, card)
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_removed_number_is_never_given_again(registry, card):
-    registry.publish("numbers", FILES, card)
-    registry.publish("numbers", FILES, card)
+    publish(registry, "numbers", FILES, card)
+    publish(registry, "numbers", FILES, card)
     assert registry.remove("numbers:2") == "numbers:2"
     assert registry.resolve("numbers").number == 1
     assert registry.remove("numbers") == "numbers:1"
     assert registry.names() == []
     assert registry.versions("numbers") == []
-    assert "no version is left" in hint_of(registry.resolve, "numbers")
-    assert registry.publish("numbers", FILES, card).number == 3
+    assert "all versions were removed" in hint_of(registry.resolve, "numbers")
+    assert publish(registry, "numbers", FILES, card).number == 3
     message = hint_of(registry.resolve, "numbers:2")
     assert "model numbers:2 was removed on 20" in message
     assert "versions of numbers: 3" in message
@@ -175,7 +179,7 @@ def test_a_removed_number_is_never_given_again(registry, card):
 
 
 def test_a_tombstone_says_when(registry, card):
-    registry.publish("numbers", FILES, card)
+    publish(registry, "numbers", FILES, card)
     registry.remove("numbers")
     left = json.loads((registry.root / "models" / "numbers" / "1.json").read_text())
     assert set(left) == {"schema", "removed"}
@@ -183,19 +187,19 @@ def test_a_tombstone_says_when(registry, card):
 
 
 def test_a_name_alone_does_not_say_which_of_several_to_remove(registry, card):
-    registry.publish("numbers", FILES, card)
-    registry.publish("numbers", FILES, card)
-    assert "has 2 versions | say which: s2s models rm numbers:2" in hint_of(registry.remove, "numbers")
+    publish(registry, "numbers", FILES, card)
+    publish(registry, "numbers", FILES, card)
+    assert "has 2 versions | name one: s2s models rm numbers:2" in hint_of(registry.remove, "numbers")
     assert registry.numbers("numbers") == [1, 2]
 
 
 @pytest.mark.parametrize("reference", ["numbers:1", "numbers@best"])
 def test_what_an_alias_means_is_removed_by_force_alone(registry, card, reference):
-    registry.publish("numbers", FILES, card)
-    registry.publish("numbers", FILES, card)
+    publish(registry, "numbers", FILES, card)
+    publish(registry, "numbers", FILES, card)
     registry.set_alias("numbers:1", "best")
     registry.set_alias("numbers:2", "fast")
-    assert "numbers:1 is what numbers@best means" in hint_of(registry.remove, reference)
+    assert "numbers:1 is used by numbers@best" in hint_of(registry.remove, reference)
     assert registry.numbers("numbers") == [1, 2]
     registry.remove(reference, force=True)
     assert registry.numbers("numbers") == [2]
@@ -203,17 +207,17 @@ def test_what_an_alias_means_is_removed_by_force_alone(registry, card, reference
 
 
 def test_an_alias_of_a_removed_version_says_so(registry, card):
-    registry.publish("numbers", FILES, card)
-    registry.publish("numbers", FILES, card)
+    publish(registry, "numbers", FILES, card)
+    publish(registry, "numbers", FILES, card)
     registry.remove("numbers:1")
     (registry.root / "models" / "numbers" / "aliases").mkdir()
     (registry.root / "models" / "numbers" / "aliases" / "best").write_text("1\n")  # set while it was being removed
-    assert "numbers@best means version 1, which was removed on" in hint_of(registry.resolve, "numbers@best")
+    assert "numbers@best points to version 1, which was removed on" in hint_of(registry.resolve, "numbers@best")
 
 
 @pytest.mark.parametrize("content", ["", "best", "0", "1 2", "../2"])
 def test_a_damaged_alias_is_refused_and_can_be_set_anew(registry, card, content):
-    registry.publish("numbers", FILES, card)
+    publish(registry, "numbers", FILES, card)
     registry.set_alias("numbers", "best")
     (registry.root / "models" / "numbers" / "aliases" / "best").write_text(content)
     with pytest.raises(ArtefactError, match="best is damaged"):
@@ -224,8 +228,8 @@ def test_a_damaged_alias_is_refused_and_can_be_set_anew(registry, card, content)
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"schema": 3}', '{"schema": 2, "card": {"schema": 7}}'])
 def test_a_damaged_or_newer_version_is_refused_and_can_be_removed(registry, card, content):
-    registry.publish("numbers", FILES, card)
-    registry.publish("numbers", FILES, card)
+    publish(registry, "numbers", FILES, card)
+    publish(registry, "numbers", FILES, card)
     (registry.root / "models" / "numbers" / "2.json").write_text(content)
     for reference in ("numbers", "numbers:2"):
         with pytest.raises(ArtefactError, match=r"numbers[:/]2"):
@@ -235,10 +239,11 @@ def test_a_damaged_or_newer_version_is_refused_and_can_be_removed(registry, card
     assert registry.resolve("numbers").number == 1
 
 
-def test_the_frozen_version_is_read(registry, frozen):
+def test_the_frozen_version_is_read(registry, frozen, tmp_path):
     contents = [b"weights of the frozen example", b"its tokenizer", b'{"schema": 1}']
     for content in contents:
-        registry.blobs.store(content)
+        (tmp_path / "source").write_bytes(content)
+        registry.blobs.store(tmp_path / "source")
     (registry.root / "models" / "old").mkdir(parents=True)
     (registry.root / "models" / "old" / "4.json").write_text(json.dumps(frozen))
     version = registry.resolve("old")
@@ -249,8 +254,8 @@ def test_the_frozen_version_is_read(registry, frozen):
 
 
 def test_gc_deletes_what_no_version_uses(registry, card):
-    registry.publish("numbers", {"weights": b"old weights", "recipe.json": b"{}"}, card)
-    kept = registry.publish("numbers", {"weights": b"new", "recipe.json": b"{}"}, card)
+    publish(registry, "numbers", {"weights": b"old weights", "recipe.json": b"{}"}, card)
+    kept = publish(registry, "numbers", {"weights": b"new", "recipe.json": b"{}"}, card)
     registry.remove("numbers:1")
     assert registry.gc() == 0  # all of it is young
     age(registry)
@@ -260,7 +265,7 @@ def test_gc_deletes_what_no_version_uses(registry, card):
 
 
 def test_gc_deletes_what_writers_left_unfinished(registry, card):
-    registry.publish("numbers", FILES, card)
+    publish(registry, "numbers", FILES, card)
     registry.set_alias("numbers", "best")
     before = everything(registry)
     for directory in ("models", "models/numbers", "models/numbers/aliases", "blobs/sha256/ab"):
@@ -273,9 +278,9 @@ def test_gc_deletes_what_writers_left_unfinished(registry, card):
 
 
 def test_gc_deletes_nothing_where_a_version_cannot_be_read(registry, card):
-    registry.publish("numbers", FILES, card)
+    publish(registry, "numbers", FILES, card)
     registry.remove("numbers")
-    registry.publish("newer", {}, card)
+    publish(registry, "newer", {}, card)
     (registry.root / "models" / "newer" / "1.json").write_text('{"schema": 3}')
     age(registry)
     before = everything(registry)
@@ -293,7 +298,7 @@ def test_a_publisher_writes_again_what_a_gc_took_before_it_was_published(registr
         return claim(self, *arguments)
 
     monkeypatch.setattr(Registry, "_claim", swept_before)
-    version = registry.publish("numbers", FILES, card)
+    version = publish(registry, "numbers", FILES, card)
     assert {name: version.read(name) for name in version.files} == FILES
 
 
@@ -303,18 +308,18 @@ def test_without_links_numbers_are_claimed_as_well(registry, card, monkeypatch, 
         raise OSError(code, "no links here")
 
     monkeypatch.setattr(os, "link", refused)
-    assert [registry.publish("numbers", FILES, card).number for _ in range(3)] == [1, 2, 3]
+    assert [publish(registry, "numbers", FILES, card).number for _ in range(3)] == [1, 2, 3]
     registry.remove("numbers:3")
-    assert registry.publish("numbers", FILES, card).number == 4
+    assert publish(registry, "numbers", FILES, card).number == 4
     assert not [name for name in everything(registry) if name.endswith(".tmp")]
 
 
 def test_a_number_claimed_by_one_that_died_is_passed_over(registry, card):
-    registry.publish("numbers", FILES, card)
+    publish(registry, "numbers", FILES, card)
     (registry.root / "models" / "numbers" / "2.json").touch()
     assert registry.resolve("numbers").number == 1
     assert "numbers:2 is not published yet" in hint_of(registry.resolve, "numbers:2")
-    assert registry.publish("numbers", FILES, card).number == 3
+    assert publish(registry, "numbers", FILES, card).number == 3
     assert registry.gc() == 0
 
 
@@ -328,9 +333,9 @@ def test_a_taken_name_is_left_alone(tmp_path, monkeypatch, links):
     finished, target = tmp_path / "finished", tmp_path / "target"
     finished.write_text("mine")
     target.write_text("another's")
-    assert not take(finished, target)
+    assert not claim(finished, target)
     assert target.read_text() == "another's"
-    assert take(finished, tmp_path / "free")
+    assert claim(finished, tmp_path / "free")
     assert (tmp_path / "free").read_text() == "mine"
 
 
@@ -342,7 +347,7 @@ def test_a_link_whose_success_was_reported_as_a_failure_counts(registry, card, m
         raise FileExistsError(errno.EEXIST, "taken", str(target))
 
     monkeypatch.setattr(os, "link", lost_answer)
-    assert [registry.publish("numbers", FILES, card).number for _ in range(2)] == [1, 2]
+    assert [publish(registry, "numbers", FILES, card).number for _ in range(2)] == [1, 2]
 
 
 @pytest.mark.parametrize("links", ["yes", "no"])
@@ -368,7 +373,7 @@ def test_processes_that_publish_at_once_get_numbers_of_their_own(registry, links
 def test_files_are_readable_by_whom_the_umask_allows(registry, card):
     before = os.umask(0o027)
     try:
-        registry.publish("numbers", FILES, card)
+        publish(registry, "numbers", FILES, card)
         registry.set_alias("numbers", "best")
     finally:
         os.umask(before)
@@ -380,7 +385,7 @@ def test_files_are_readable_by_whom_the_umask_allows(registry, card):
 def test_a_registry_that_is_a_file_cannot_be_written(tmp_path, card):
     (tmp_path / "file").write_text("")
     registry = Registry(tmp_path / "file")
-    for call in (lambda: registry.publish("numbers", FILES, card), registry.check_writable):
+    for call in (lambda: publish(registry, "numbers", FILES, card), registry.check_writable):
         assert "S2S_REGISTRY" in hint_of(call, error=ResourceError)
 
 
@@ -394,13 +399,13 @@ def test_a_user_who_may_only_read_can_read_and_is_told_so(card):
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
         registry = Registry(Path(directory) / "registry")
-        registry.publish("numbers", FILES, card)
+        publish(registry, "numbers", FILES, card)
         before = everything(registry)
         os.seteuid(65534)
         try:
             assert registry.resolve("numbers").read("recipe.json") == b"{}"
             for call in (
-                lambda: registry.publish("numbers", {}, card),
+                lambda: publish(registry, "numbers", {}, card),
                 lambda: registry.set_alias("numbers", "best"),
                 lambda: registry.remove("numbers"),
                 registry.check_writable,

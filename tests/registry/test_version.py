@@ -49,12 +49,13 @@ def test_what_is_no_record_is_refused(values):
 
 def test_errors_name_version_and_file(tmp_path, card):
     blobs = Blobs(tmp_path)
-    file = blobs.store(b"abc")
+    (tmp_path / "source").write_bytes(b"abc")
+    file = blobs.store(tmp_path / "source")
     version = Version("numbers", 3, "", {"weights": file}, card, blobs)
     assert version.read("weights") == b"abc"
     assert version.path("weights").read_bytes() == b"abc"
     with pytest.raises(ArtefactError, match="model numbers:3 has no file tokenizer"):
         version.read("tokenizer")
-    version.path("weights").write_bytes(b"abd")
+    blobs.path(file).write_bytes(b"abd")
     with pytest.raises(ArtefactError, match="model numbers:3: weights is damaged"):
         version.read("weights")

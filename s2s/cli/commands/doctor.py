@@ -53,13 +53,13 @@ def doctor(as_json: AsJson = False) -> None:
         s2s doctor
         s2s doctor --json
     """
-    from s2s.devices.runtime import machine, versions
+    from s2s.devices.runtime import machine_info, package_versions
 
     problems = Problems()
     _check_packages(problems)
     report: dict[str, Any] = {
-        "versions": versions(),
-        "machine": machine(),
+        "versions": package_versions(),
+        "machine": machine_info(),
         "memory": _memory(problems),
         "devices": _devices(problems),
         "directories": _directories(problems),
@@ -85,11 +85,11 @@ def _check_packages(problems: Problems) -> None:
 def _devices(problems: Problems) -> list[dict[str, Any]]:
     """List the devices torch can use, and the precision `auto` chooses on each."""
     from s2s.devices.runtime import usable_threads
-    from s2s.devices.select import available_devices, choose_precision, device_named
+    from s2s.devices.select import available_devices, choose_precision, resolve_device
 
     try:
         devices = [
-            {"name": name, "precision": choose_precision("auto", device_named(name))} | _graphics(name)
+            {"name": name, "precision": choose_precision("auto", resolve_device(name))} | _graphics(name)
             for name in available_devices()
         ]
     except (ImportError, OSError, RuntimeError) as error:
@@ -134,14 +134,14 @@ def _memory(problems: Problems) -> dict[str, int]:
 def _directories(problems: Problems) -> dict[str, dict[str, Any]]:
     """Check the directories that s2s uses."""
     from s2s.devices.leases import lease_directory
-    from s2s.io.paths import cache, home
+    from s2s.io.paths import cache_dir, home_dir
     from s2s.registry.store import Registry
 
     return {
-        "home": _directory(home(), "S2S_HOME", problems),
+        "home": _directory(home_dir(), "S2S_HOME", problems),
         "registry": _directory(Registry.default().root, "S2S_REGISTRY", problems),
         "leases": _directory(lease_directory(), "S2S_LEASES", problems),
-        "cache": _directory(cache(), "S2S_CACHE", problems),
+        "cache": _directory(cache_dir(), "S2S_CACHE", problems),
     }
 
 

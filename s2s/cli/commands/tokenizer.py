@@ -134,13 +134,11 @@ def _tokenizer(model: str) -> tuple["Tokenizer", Form]:
     if path.suffix == ".model" or path.is_file():
         with wrap_os_errors(path, "read"):
             return Tokenizer(path.read_bytes()), "nfc"
-    import json
 
-    from s2s.recipe.load import parse_recipe
     from s2s.registry.store import Registry
 
     version = Registry.default().resolve(model)
-    recipe = parse_recipe(json.loads(version.read("recipe.json")), f"model {version.reference}")
+    recipe = version.recipe()
     return Tokenizer(version.read("tokenizer.model")), recipe.data.normalization
 
 

@@ -1,13 +1,10 @@
 """Fine-tuning: training that begins from a published model's tokenizer and weights."""
 
-import json
-
-from safetensors.torch import load as load_tensors
+from safetensors.torch import load_file
 
 from s2s.errors import ArtefactError, UsageError
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.recipe.flat import flattened
-from s2s.recipe.load import parse_recipe
 from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version
 
@@ -17,7 +14,7 @@ def inherit(recipe: Recipe, parent: Version) -> Recipe:
 
     Raises: UsageError with the difference in words where the recipe asks for another tokenizer.
     """
-    own = parse_recipe(json.loads(parent.read("recipe.json")), f"recipe of {parent.reference}")
+    own = parent.recipe()
     if "tokenizer" in recipe.model_fields_set and recipe.tokenizer != own.tokenizer:
         wanted, given = (flattened(one.tokenizer.model_dump(mode="json")) for one in (recipe, own))
         apart = "; ".join(
@@ -37,8 +34,8 @@ def inherit(recipe: Recipe, parent: Version) -> Recipe:
 
 def load_parent(network: EncoderDecoder, parent: Version) -> None:
     """Give the network the parent's weights. Raises UsageError where it is another network, in words."""
-    own = parse_recipe(json.loads(parent.read("recipe.json")), f"recipe of {parent.reference}")
-    weights = load_tensors(parent.read("weights.safetensors"))
+    own = parent.recipe()
+    weights = load_file(parent.path("weights.safetensors"))
     try:
         network.load_weights(weights)
     except ValueError as error:

@@ -11,7 +11,6 @@ A run's directory holds
 
 import contextlib
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,8 +24,8 @@ from s2s.data.prepare import prepare_corpus
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.leases import lease
-from s2s.devices.runtime import cpu_features, keep_freed_memory, threads_for, versions
-from s2s.devices.select import available_devices, choose_precision, device_named
+from s2s.devices.runtime import configure, cpu_features, package_versions, threads_for
+from s2s.devices.select import available_devices, choose_precision, resolve_device
 from s2s.errors import ResourceError, S2SError, StoppedError, UsageError
 from s2s.io.atomic import write_bytes
 from s2s.io.digests import digest_json
@@ -241,7 +240,7 @@ def create_run(
         load_parent(shapes, parent)
     freeze(shapes, recipe.training.freeze)
     size = count_parameters(shapes)
-    precision = choose_precision(recipe.training.precision, device_named(device), size)
+    precision = choose_precision(recipe.training.precision, resolve_device(device), size)
     micro = recipe.training.micro_batch_tokens
     record = RunRecord(
         key=key,
@@ -258,7 +257,7 @@ def create_run(
         deterministic=deterministic,
         parent=parent.reference if parent else None,
         code=CODE,
-        versions=versions(),
+        versions=package_versions(),
         features=cpu_features(),
     )
     write_bytes(directory / RECIPE, tomli_w.dumps(recipe.as_dict()).encode())
@@ -279,7 +278,7 @@ def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunCon
         stop = stack.enter_context(StopSignals(launched=distributed.launched))
         network = _network(record, recipe, corpus)
         gpu = distributed.size > 1 and record.device != "cpu"
-        device = device_named(f"cuda:{distributed.local_rank}" if gpu else record.device)
+        device = resolve_device(f"cuda:{distributed.local_rank}" if gpu else record.device)
         translator = Translator(PyTorchEngine(network.to(device), device), Tokenizer(corpus.tokenizer), recipe)
         progress.message(f"{recipe.name}: {recipe.model.describe()}; {count_parameters(network):,} parameters")
         processes = f", {distributed.size} processes" if distributed.size > 1 else ""
@@ -309,11 +308,7 @@ def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunCon
 
 def _network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> EncoderDecoder:
     """Build the network before its first update: initialized from the seed, or from the parent."""
-    torch.set_num_threads(record.threads)
-    if record.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without which cuBLAS may add up in any order
-    torch.use_deterministic_algorithms(record.deterministic)
-    keep_freed_memory()
+    configure(record.threads, deterministic=record.deterministic)
     torch.manual_seed(recipe.training.seed)
     size = corpus.ledger["tokenizer"]["tokens"]
     network = build_model(recipe.model, size)

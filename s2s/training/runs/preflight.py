@@ -14,8 +14,8 @@ from s2s.data.corpus import Corpus, Split
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.memory import free_memory, peak_memory
-from s2s.devices.runtime import keep_freed_memory, threads_for
-from s2s.devices.select import Precision, choose_precision, device_named
+from s2s.devices.runtime import configure, threads_for
+from s2s.devices.select import Precision, choose_precision, resolve_device
 from s2s.errors import ArtefactError, ResourceError
 from s2s.io.atomic import make_directory
 from s2s.models.build import build_model
@@ -64,13 +64,12 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
     Raises: ResourceError where memory or disk do not suffice, before they are filled; UsageError where the recipe does
     not fit the parent.
     """
-    device, train = device_named(device_name), corpus.split("train")
+    device, train = resolve_device(device_name), corpus.split("train")
     torch.manual_seed(recipe.training.seed)
     network = build_model(recipe.model, corpus.ledger["tokenizer"]["tokens"])
     size = count_parameters(network)
     threads, precision = threads_for(size), choose_precision(recipe.training.precision, device, size)
-    torch.set_num_threads(threads)
-    keep_freed_memory()
+    configure(threads)
     micro = recipe.training.micro_batch_tokens
     micro = micro_batch_that_fits(recipe, corpus, device_name, precision) if micro == "auto" else micro
     free = free_memory(device)

@@ -1,16 +1,15 @@
-"""The end of a run: the model is tested and put into the registry, with a card that says how it came about."""
+"""Publication of a trained model: test it, describe it with a card, and store it in the registry."""
 
-import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
-
-from safetensors.torch import save as save_tensors
 
 from s2s.data.corpus import Corpus
 from s2s.decoding.evaluation import Evaluation, evaluate, perplexity
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
-from s2s.devices.runtime import machine, versions
+from s2s.devices.runtime import machine_info, package_versions
+from s2s.io.atomic import write_bytes, write_json
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.profile import count_parameters
 from s2s.recipe.recipe import Recipe
@@ -18,6 +17,7 @@ from s2s.registry.blobs import StoredFile
 from s2s.registry.card import Card, ScoreRecord, TrainingRecord
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
+from s2s.training.checkpoint import write_tensors
 from s2s.training.runs.record import RunRecord
 from s2s.training.state import TrainState
 from s2s.training.training_log import TrainingLog, clock
@@ -33,20 +33,16 @@ def publish(
     averaged: list[int],
     progress: TrainingLog,
 ) -> Version:
-    """Test the model, put it into the registry, and note in the run that it is there.
+    """Test the model, publish it, and record the version in the run.
 
-    `averaged`: the updates whose mean the network's weights are; none where they are those of one.
+    `averaged`: updates of the checkpoints that the network's weights are the mean of; empty if they are of one update.
     """
-    weights = save_tensors({name: value.float().cpu() for name, value in network.weights().items()})
-    version = _published_before(record, weights)
+    files = _write_files(directory / "published", translator, network)
+    version = _already_published(record, files["weights.safetensors"])
     if version is None:
-        files = {
-            "weights.safetensors": weights,
-            "tokenizer.model": translator.tokenizer.model,
-            "recipe.json": json.dumps(portable(translator.recipe).as_dict(), ensure_ascii=False, indent=2).encode(),
-        }
         card = _card(record, corpus, translator, network, _training(record, translator.recipe, position, averaged))
         version = Registry.default().publish(record.name, files, card)
+    shutil.rmtree(directory / "published")
     replace(record, published=str(version.reference)).write(directory)
     bleu = next(score for score in version.card.scores if score.metric == "bleu")
     best = f"mean of {len(averaged)} checkpoints" if averaged else f"best at {position.best_update:,}"
@@ -58,8 +54,18 @@ def publish(
     return version
 
 
-def _published_before(record: RunRecord, weights: bytes) -> Version | None:
-    """Return the version that this run published before it was killed, if it did."""
+def _write_files(directory: Path, translator: Translator[PyTorchEngine], network: EncoderDecoder) -> dict[str, Path]:
+    """Write the files of a version into a directory and return their paths by name."""
+    files = {name: directory / name for name in ("weights.safetensors", "tokenizer.model", "recipe.json")}
+    weights = {name: value.float().cpu() for name, value in network.weights().items()}
+    write_tensors(files["weights.safetensors"], weights)
+    write_bytes(files["tokenizer.model"], translator.tokenizer.model)
+    write_json(files["recipe.json"], portable(translator.recipe).as_dict())
+    return files
+
+
+def _already_published(record: RunRecord, weights: Path) -> Version | None:
+    """Return the version that this run published before it was killed, or None."""
     registry, stored = Registry.default(), StoredFile.of(weights)
     if record.name not in registry.names():
         return None
@@ -76,7 +82,7 @@ def portable(recipe: Recipe) -> Recipe:
 
 
 def score_records(evaluation: Evaluation, perplexity: float) -> list[ScoreRecord]:
-    """Test scores as a card keeps them."""
+    """Return the test scores in the form of a card."""
     settings = evaluation.decoding.describe()
     records = [
         ScoreRecord(metric=name, value=score.value, signature=score.signature, test_set="test", settings=settings)
@@ -131,6 +137,6 @@ def _card(
         parent=record.parent,
         training=training,
         scores=score_records(evaluation, perplexity(translator, sources, references)),
-        versions=versions(),
-        machine=machine(),
+        versions=package_versions(),
+        machine=machine_info(),
     )

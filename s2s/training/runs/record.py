@@ -13,8 +13,8 @@ from typing import Any, Literal, Self
 from s2s.devices.select import Precision
 from s2s.errors import ArtefactError, UsageError, did_you_mean, wrap_os_errors
 from s2s.io.atomic import read_json, write_json
-from s2s.io.locks import writer
-from s2s.io.paths import home
+from s2s.io.locks import lock_holder
+from s2s.io.paths import home_dir
 from s2s.io.schema import check_schema
 from s2s.recipe.load import load_recipe
 from s2s.recipe.recipe import Recipe
@@ -133,7 +133,7 @@ class Run:
 
 def runs_directory() -> Path:
     """Where runs are kept."""
-    return home() / "runs"
+    return home_dir() / "runs"
 
 
 def run_directories() -> list[Path]:
@@ -170,7 +170,7 @@ def read_run(directory: Path) -> Run:
         raise ArtefactError(
             f"run {directory.name} is damaged: it has no {RECORD}", f"s2s runs rm {directory.name} --force removes it"
         )
-    return Run(directory, RunRecord.read(directory), writer(directory / LOCK), read_metrics(directory / METRICS))
+    return Run(directory, RunRecord.read(directory), lock_holder(directory / LOCK), read_metrics(directory / METRICS))
 
 
 def read_metrics(path: Path) -> Metrics:

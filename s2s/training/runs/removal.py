@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from s2s.errors import ResourceError, S2SError, UsageError
-from s2s.io.locks import exclusive_lock, writer
+from s2s.io.locks import exclusive_lock, lock_holder
 from s2s.report.figures import counted
 from s2s.training.runs.record import LOCK, RECORD, RunRecord, find_run, read_run, run_directories
 
@@ -28,7 +28,7 @@ def remove_run(name: str, *, force: bool = False) -> tuple[Path, int]:
     ResourceError where it is being trained, whatever `force` says.
     """
     directory = _directory_to_remove(name)
-    if process := writer(directory / LOCK):
+    if process := lock_holder(directory / LOCK):
         raise ResourceError(f"process {process} is training run {directory.name}", "stop it first, with Ctrl-C or kill")
     with exclusive_lock(directory / LOCK, f"training run {directory.name}"):
         if not force:

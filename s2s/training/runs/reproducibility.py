@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from s2s.data.corpus import Corpus
-from s2s.devices.runtime import cpu_features, versions
+from s2s.devices.runtime import cpu_features, package_versions
 from s2s.errors import UsageError, did_you_mean
 from s2s.recipe.flat import flattened
 from s2s.recipe.load import parse_recipe
@@ -37,7 +37,7 @@ def check_unchanged(
     return replace(
         record,
         code=CODE,
-        versions=versions(),
+        versions=package_versions(),
         features=cpu_features(),
         recipe=recipe.as_dict(),
         corpus=corpus.digest,
@@ -52,7 +52,7 @@ def _otherwise(record: RunRecord) -> list[str]:
     told = []
     if record.code not in {0, CODE}:
         told.append(f"version of the training code: {record.code} → {CODE}")
-    for name, version in versions().items():
+    for name, version in package_versions().items():
         if name in {"s2s", "torch", "numpy", "sentencepiece"} and record.versions.get(name, version) != version:
             told.append(f"{name}: {record.versions[name]} → {version}")
     if record.features and record.features != cpu_features():

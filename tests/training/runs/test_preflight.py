@@ -12,7 +12,7 @@ import pytest
 from s2s.cli.app import main
 from s2s.data.corpus import Corpus
 from s2s.decoding.loading import reference_translator
-from s2s.devices.select import device_named
+from s2s.devices.select import resolve_device
 from s2s.errors import ResourceError
 from s2s.models.build import build_model
 from s2s.recipe.load import load_recipe
@@ -142,7 +142,7 @@ def test_from_a_model_it_begins_with_that_model(checked: Callable) -> None:
     code, out, _ = checked("--from", "numbers-attention", "--set", "data.generator.seed=2", "--json")
     assert code == 0
     lines = json.loads(out)["lines"]
-    translator = reference_translator(Registry.default().resolve("numbers-attention"), device_named("cpu"))
+    translator = reference_translator(Registry.default().resolve("numbers-attention"), resolve_device("cpu"))
     assert [one.text for one in translator.translate([source for source, _ in lines])] == [text for _, text in lines]
 
 
