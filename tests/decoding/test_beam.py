@@ -208,7 +208,7 @@ def test_a_beginning_is_kept_and_what_follows_is_searched_from_there(family: str
 
 def test_fewest_tokens() -> None:
     model, given = network("attention", 13), source(13)
-    model.bias.data[EOS] = 4.0
+    model.bias.data[EOS] = 8.0
     found = search(model, given, 2, 9, min_length=torch.tensor([0, 3, 5]))
     assert [min(len(h.tokens) for h in hypotheses) for hypotheses in found] == [0, 3, 5]
 
