@@ -12,7 +12,7 @@ import tomli_w
 from s2s.data.filters import fingerprint
 from s2s.data.readers import Pair, read_split
 from s2s.errors import DataError
-from s2s.recipe.data import DataOptions, SplitOptions
+from s2s.recipe.data import LinesDataOptions, LinesSplitOptions
 from s2s.recipe.explain import recipe_keys
 from s2s.recipe.recipe import SCHEMA
 
@@ -44,8 +44,8 @@ def measure(source: str, target: str, on_invalid: OnInvalid = "refuse") -> Measu
     (unless such pairs are to be dropped), too few pairs.
     """
     words: set[str] = set()
-    train = SplitOptions(source=[source], target=[target])
-    data = DataOptions(kind="lines", train=train, hold_out_validation=1, hold_out_test=1, on_invalid=on_invalid)
+    train = LinesSplitOptions(source=[source], target=[target])
+    data = LinesDataOptions(train=train, hold_out_validation=1, hold_out_test=1, on_invalid=on_invalid)
 
     def counted() -> Iterator[Pair]:
         for row, pair in enumerate(read_split(data, "train")):
@@ -77,7 +77,7 @@ def draft_recipe(
 ) -> str:
     """Return a commented TOML recipe for the files `source, target`, with the keys that are commonly changed."""
     source, target = files
-    explained = {key.key: key.description for key in recipe_keys() if key.family in {None, "rnn"}}
+    explained = {key.key: key.description for key in reversed(recipe_keys())}
     description = f"{PurePath(source).name} to {PurePath(target).name}: {measured.lines:,} lines"
     head = {"schema": SCHEMA, "name": name, "description": description}
     parts = [HEADER + tomli_w.dumps(head)]

@@ -1,7 +1,7 @@
 """Recipes as files: TOML with `extends`, values from `--set key=value`, errors that name file, key and nearest key."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,9 @@ from pydantic import ValidationError
 
 from s2s.errors import UsageError, did_you_mean, wrap_os_errors
 from s2s.io.schema import check_schema
+from s2s.recipe.data import LOCATION, keys_of, kind_of
 from s2s.recipe.model import family_of
+from s2s.recipe.options import SELECTORS
 from s2s.recipe.recipe import SCHEMA, Recipe
 from s2s.recipe.validation import refusal
 
@@ -52,11 +54,11 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises: UsageError for an unknown key, a value out of range, fields that contradict each other.
     """
     path = find_recipe(reference)
-    given = [_override(text) for text in overrides]
-    values = _overridden(_read(path), given)
+    parsed = [_override(text) for text in overrides]
+    values = _overridden(_read(path), parsed)
     data = values.get("data")
-    if isinstance(data, dict):
-        base = Path.cwd() if any(keys == ["data", "root"] for keys, _ in given) else path.parent
+    if isinstance(data, dict) and "root" in keys_of(kind_of(data)):
+        base = Path.cwd() if any(keys == ["data", "root"] for keys, _ in parsed) else path.parent
         data["root"] = str((base / str(data.get("root", ""))).resolve())
     return parse_recipe(values, f"recipe {reference}")
 
@@ -64,14 +66,13 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
 def recipe_to_keep(reference: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Return the values of a recipe as one would write them in a file.
 
-    Every default is filled in, but `data.root` only if files are read from a directory that the recipe or an override
-    names. Raises: as load_recipe.
+    Every default is filled in, except `data.root`: it is kept only if the recipe or an override sets it.
+    Raises: as load_recipe.
     """
-    recipe = load_recipe(reference, overrides)
-    said = _overridden(_read(find_recipe(reference)), [_override(text) for text in overrides])["data"].get("root")
-    values = recipe.as_dict()
-    if not said or recipe.data.kind in {"generator", "hub"}:
-        values["data"] = recipe.data.model_dump(mode="json", exclude={"root"}, exclude_none=True)
+    values = load_recipe(reference, overrides).as_dict()
+    written = _overridden(_read(find_recipe(reference)), [_override(text) for text in overrides])
+    if not written["data"].get("root"):
+        values["data"].pop("root", None)
     return values
 
 
@@ -96,7 +97,7 @@ def _read(path: Path) -> dict[str, Any]:
     """Read a file's values, merged over those of the file it extends."""
     merged: dict[str, Any] = {}
     for _, values in reversed(_layers(path)):
-        merged = _merged(_without_other_families(merged, values), values)
+        merged = _merged(_switched(merged, values), values)
     return merged
 
 
@@ -142,17 +143,30 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _without_other_families(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Drop from `base` the tables for which `over` names another family."""
-    old, new = base.get("model"), over.get("model")
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        return base
-    changed = {
-        name
-        for name, table in new.items()
-        if isinstance(table, dict) and "family" in table and family_of(table) != family_of(old.get(name, table))
-    }
-    return base | {"model": {name: value for name, value in old.items() if name not in changed}}
+def _switched(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Drop from `base` what another kind of data or family of network, chosen in `over`, does not share.
+
+    Of the data, the keys that both kinds have remain, except where the pairs are; of an encoder or decoder, nothing.
+    """
+    switched = dict(base)
+    if _changes(base, over, "data", "kind", kind_of):
+        keys = keys_of(kind_of(over["data"])) - LOCATION
+        switched["data"] = {key: value for key, value in base["data"].items() if key in keys}
+    if isinstance(base.get("model"), dict) and isinstance(over.get("model"), dict):
+        switched["model"] = {
+            side: value
+            for side, value in base["model"].items()
+            if not _changes(base["model"], over["model"], side, "family", family_of)
+        }
+    return switched
+
+
+def _changes(
+    base: dict[str, Any], over: dict[str, Any], table: str, selector: str, chosen: Callable[[Any], Any]
+) -> bool:
+    """Whether `over` selects another variant of a table than `base`."""
+    old, new = base.get(table), over.get(table)
+    return isinstance(old, dict) and isinstance(new, dict) and selector in new and chosen(old) != chosen(new)
 
 
 def _override(text: str) -> Override:
@@ -167,12 +181,12 @@ def _override(text: str) -> Override:
 
 
 def _overridden(values: dict[str, Any], overrides: list[Override]) -> dict[str, Any]:
-    """Apply overrides in order, but families first, since they decide which keys are kept."""
-    families: dict[str, Any] = {}
+    """Apply overrides in order, but kinds and families first, since they decide which keys are kept."""
+    selected: dict[str, Any] = {}
     for keys, value in overrides:
-        if keys[-1] == "family":
-            _put(families, keys, value)
-    values = _without_other_families(values, families)
+        if keys[-1] in SELECTORS:
+            _put(selected, keys, value)
+    values = _switched(values, selected)
     for keys, value in overrides:
         _put(values, keys, value)
     return values

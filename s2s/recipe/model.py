@@ -200,8 +200,8 @@ class ModelOptions(Options):
         description="dropout: of embeddings, between layers, of memory and read-out; "
         "in a Transformer, of each residual branch",
     )
-    encoder: EncoderOptions = RnnEncoderOptions()
-    decoder: DecoderOptions = RnnDecoderOptions()
+    encoder: EncoderOptions = Field(RnnEncoderOptions(), description="The encoder.")
+    decoder: DecoderOptions = Field(RnnDecoderOptions(), description="The decoder.")
 
     @model_validator(mode="before")
     @classmethod

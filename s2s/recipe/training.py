@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self, cast
 
 from pydantic import Field, StringConstraints, WithJsonSchema, model_validator
 
-from s2s.recipe.options import Options
+from s2s.recipe.options import Options, Texts
 
 Limit = Annotated[
     str,
@@ -88,7 +88,7 @@ class TrainingOptions(Options):
     averaging: Averaging = Field(
         "none", description='checkpoint averaging before publication: "best:5", "last:5" or none'
     )
-    freeze: list[str] = Field([], description='name patterns of parameters to freeze: "encoder.*"')
+    freeze: Texts = Field([], description='name patterns of parameters to freeze: "encoder.*"')
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="compute precision; auto: bf16 from a million parameters if the device supports it"
     )

@@ -31,8 +31,9 @@ def test_show_prints_the_whole_recipe_as_toml_that_loads_to_the_same(run, in_dir
 
 
 def same_but_for_the_directory(one: Recipe, other: Recipe) -> bool:
-    data = other.data.model_copy(update={"root": one.data.root})
-    return one == other.model_copy(update={"data": data})
+    return one.model_copy(update={"data": one.data.with_root("")}) == other.model_copy(
+        update={"data": other.data.with_root("")}
+    )
 
 
 @pytest.mark.parametrize("name", list(builtin_recipes()))
@@ -62,7 +63,7 @@ def test_show_with_a_size_is_read_again_as_the_same(run, in_directory):
 def test_show_refuses_values_as_train_does(run):
     found = run("recipes", "show", "numbers/attention", "--set", "model.encoder.heads=2")
     assert found.code == 2
-    assert "hint: model.encoder.heads is a key of family transformer" in found.err
+    assert "model.encoder.heads: unknown key for family rnn (known for family transformer)" in found.err
 
 
 def test_show_as_json_says_the_same(run):
@@ -82,7 +83,8 @@ def test_a_copy_works_on_its_own(run, in_directory, name):
     assert run("recipes", "copy", name, "mine").code == 0
     copied = load_recipe(f"mine/{name.rpartition('/')[2]}.toml")
     original = load_recipe(name)
-    assert copied.data.root == str(in_directory / "mine")
+    if copied.data.kind == "lines":
+        assert copied.data.root == str(in_directory / "mine")
     assert same_but_for_the_directory(copied, original)
 
 

@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 
 from s2s.errors import ArtefactError, OutdatedError, UsageError
+from s2s.recipe.data import GeneratorDataOptions, LinesDataOptions, TsvDataOptions
 from s2s.recipe.load import builtin_recipes, find_recipe, load_recipe, parse_recipe, recipe_files, recipe_to_keep
 from s2s.recipe.model import RnnEncoderOptions, TransformerEncoderOptions
 
 SMALL = "name = 'small'\n[data]\nkind = 'generator'\n[training]\nlr = 0.5\nwarmup = 7\n"
+LINES = "name = 'lines'\n[data]\ntrain = { source = 'a', target = 'b' }\nhold_out_validation = 2\nhold_out_test = 3\n"
 GATED = f"{SMALL}[model.encoder]\ncell = 'lstm'\nhidden_size = 24\n[model.decoder]\ncell = 'lstm'\nhidden_size = 48\n"
-FROZEN = Path(__file__).parent / "frozen" / "recipe-2.json"
-CELLS = sorted((builtin_recipes()["numbers/attention"].parent / "cells").glob("*.json"))
+FROZEN = Path(__file__).parent / "frozen" / "recipe-3.json"
+RESULTS = sorted((builtin_recipes()["numbers/attention"].parent / "results").glob("*.json"))
 
 
 @pytest.fixture
@@ -131,18 +133,19 @@ def test_overrides_that_are_none(small, override):
 
 def test_an_older_schema_is_refused():
     with pytest.raises(OutdatedError, match="recipe x: older than this s2s reads; train anew"):
-        parse_recipe({"schema": 1, "anything": "at all"}, "recipe x")
+        parse_recipe({"schema": 2, "anything": "at all"}, "recipe x")
 
 
 def test_a_newer_schema_is_refused_by_number():
-    with pytest.raises(ArtefactError, match="schema 3 is newer"):
-        parse_recipe({"schema": 3, "anything": "at all"}, "recipe x")
+    with pytest.raises(ArtefactError, match="schema 4 is newer"):
+        parse_recipe({"schema": 4, "anything": "at all"}, "recipe x")
 
 
 def test_the_root_of_the_data_is_relative_to_the_file_or_to_the_current_directory(small, monkeypatch):
     (small / "directory").mkdir()
-    (small / "directory" / "rooted.toml").write_text(SMALL.replace("'generator'", "'generator'\nroot = 'texts'"))
-    assert load_recipe("small.toml").data.root == str(small)
+    (small / "lines.toml").write_text(LINES)
+    (small / "directory" / "rooted.toml").write_text(f"{LINES}root = 'texts'\n")
+    assert load_recipe("lines.toml").data.root == str(small)
     assert load_recipe("directory/rooted.toml").data.root == str(small / "directory" / "texts")
     assert load_recipe("directory/rooted.toml", ["data.root=mine"]).data.root == str(small / "mine")
     assert load_recipe("directory/rooted.toml", ["data.root=/else"]).data.root == "/else"
@@ -196,6 +199,56 @@ def test_the_last_family_counts_and_keeps_the_tables_own_keys(gated):
     assert load_recipe("lstm.toml", overrides).model.encoder == RnnEncoderOptions(cell="lstm", hidden_size=24, layers=2)
 
 
+@pytest.fixture
+def parent(small: Path) -> Path:
+    """`lines.toml` in the current directory, with keys of text files and keys of all kinds."""
+    (small / "lines.toml").write_text(f"{LINES}root = 'texts'\nsource_language = 'de'\nmax_ratio = 4\n")
+    return small
+
+
+TSV = ["data.kind=tsv", "data.train.files=a.tsv", "data.target_column=3"]
+
+
+def test_another_kind_of_data_keeps_the_keys_of_both_except_where_the_pairs_are(parent):
+    (parent / "child.toml").write_text(
+        "extends = 'lines.toml'\n[data]\nkind = 'tsv'\ntrain.files = 'a.tsv'\ntarget_column = 3\n"
+    )
+    for data in (load_recipe("child.toml").data, load_recipe("lines.toml", TSV).data):
+        assert isinstance(data, TsvDataOptions)
+        assert (data.train.files, data.source_column, data.target_column) == (["a.tsv"], 1, 3)
+        assert (data.source_language, data.max_ratio, data.hold_out_test) == ("de", 4, 3)
+        assert data.root == str(parent / "texts")
+
+
+@pytest.mark.parametrize("overrides", list(permutations(TSV)))
+def test_overrides_of_a_kind_and_of_its_keys_in_any_order(parent, overrides):
+    assert load_recipe("lines.toml", overrides) == load_recipe("lines.toml", TSV)
+
+
+def test_data_from_a_generator_holds_nothing_out(parent):
+    data = load_recipe("lines.toml", ["data.kind=generator", "data.generator.seed=7"]).data
+    assert isinstance(data, GeneratorDataOptions)
+    assert (data.source_language, data.generator.seed) == ("de", 7)
+
+
+def test_a_kind_there_and_back_names_its_pairs_anew(parent):
+    (parent / "made.toml").write_text("extends = 'lines.toml'\n[data]\nkind = 'generator'\n")
+    (parent / "back.toml").write_text("extends = 'made.toml'\n[data]\nkind = 'lines'\n")
+    with pytest.raises(UsageError, match="data: train names no data"):
+        load_recipe("back.toml")
+
+
+def test_the_same_kind_keeps_everything(parent):
+    assert load_recipe("lines.toml", ["data.kind=lines"]) == load_recipe("lines.toml")
+
+
+def test_a_single_file_stands_for_a_list_of_one(parent):
+    data = load_recipe("lines.toml").data
+    assert isinstance(data, LinesDataOptions)
+    assert (data.train.source, data.train.target) == (["a"], ["b"])
+    assert load_recipe("small.toml", ["training.freeze=encoder.*"]).training.freeze == ["encoder.*"]
+
+
 def test_a_whole_table_can_be_set(gated):
     override = 'model.encoder={family = "transformer", heads = 2}'
     encoder = load_recipe("lstm.toml", [override]).model.encoder
@@ -203,11 +256,9 @@ def test_a_whole_table_can_be_set(gated):
 
 
 def test_a_recipe_to_keep_has_a_root_only_where_one_is_given_and_files_are_read(small):
-    files = "train = { source = ['a'], target = ['b'] }\nhold_out_validation = 2\nhold_out_test = 3\n"
-    (small / "lines.toml").write_text(f"name = 'lines'\n[data]\n{files}")
+    (small / "lines.toml").write_text(LINES)
     (small / "rooted.toml").write_text("extends = 'lines.toml'\ndata.root = 'texts'\n")
     assert "root" not in recipe_to_keep("lines.toml")["data"]
-    assert "root" not in recipe_to_keep("small.toml", ["data.root=mine"])["data"]
     assert recipe_to_keep("lines.toml", ["data.root=mine"])["data"]["root"] == str(small / "mine")
     assert recipe_to_keep("rooted.toml")["data"]["root"] == str(small / "texts")
     kept = recipe_to_keep("rooted.toml")
@@ -244,10 +295,10 @@ def laid_over(base: dict, over: dict) -> dict:
     }
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=lambda path: path.stem)
-def test_recipes_of_stored_results_mean_the_networks_that_they_meant(cell):
-    stored = json.loads(cell.read_text())
-    assert parse_recipe(stored["recipe"], cell.stem).model.describe() == stored["network"]
+@pytest.mark.parametrize("result", RESULTS, ids=lambda path: path.stem)
+def test_recipes_of_stored_results_mean_the_networks_that_they_meant(result):
+    stored = json.loads(result.read_text())
+    assert parse_recipe(stored["recipe"], result.stem).model.describe() == stored["network"]
 
 
 def test_segmentations_are_drawn_of_a_unigram_model_alone() -> None:

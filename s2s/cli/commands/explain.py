@@ -53,7 +53,9 @@ def _show(keys: "list[Key]") -> None:
     for key in keys:
         if key.section != section:
             section = key.section
-            out.print(Text(f"{section or 'recipe'}: {titles[section]}", style="underline"), soft_wrap=True)
+            out.print(
+                Text(f"{section or 'recipe'}: {titles[section]}".removesuffix(": "), style="underline"), soft_wrap=True
+            )
             out.print()
         line = Text.assemble((key.key, "bold"), f" = {_default(key)}", (f"   {key.values}", "dim"))
         out.print(line, soft_wrap=True)

@@ -72,7 +72,7 @@ def _published_before(record: RunRecord, weights: bytes) -> Version | None:
 
 def portable(recipe: Recipe) -> Recipe:
     """Return the recipe without its data directory."""
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": ""})})
+    return recipe.model_copy(update={"data": recipe.data.with_root("")})
 
 
 def score_records(evaluation: Evaluation, perplexity: float) -> list[ScoreRecord]:
