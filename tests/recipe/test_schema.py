@@ -88,3 +88,9 @@ def test_a_recipe_there_and_back():
     values = recipe.as_dict()
     assert values["schema"] == 3
     assert Recipe.model_validate(values) == recipe
+
+
+def test_only_kinds_that_read_files_have_a_base_directory():
+    assert lines().with_root("texts") == lines(root="texts")
+    made = GeneratorDataOptions(kind="generator")
+    assert made.with_root("texts") == made
