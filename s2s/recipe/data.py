@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
 
 from s2s.recipe.options import Options, Texts
 
-# keys that say where the pairs are: another kind does not find its pairs there
+# keys that locate the pairs; meaningless to another kind
 LOCATION = {"train", "validation", "test", "source_column", "target_column", "hub", "hub_config", "generator"}
 Count = Annotated[int, Field(ge=0)]
 Column = Annotated[int, Field(ge=1)]
@@ -190,7 +190,7 @@ KINDS: dict[str, type[PairOptions]] = {
 
 
 def kind_of(table: Any) -> Any:
-    """Return the kind that data values name, or the default; None if they are not a table."""
+    """Return the kind of data values, by default lines; None if they are not a table."""
     return table.get("kind", "lines") if isinstance(table, dict) else getattr(table, "kind", None)
 
 

@@ -1,7 +1,7 @@
 """Describe the keys of a recipe, from its schema: allowed values, default and meaning.
 
 Tables that come in several kinds or families (`data`, `model.encoder`, `model.decoder`) have keys that only some of
-these know.
+them use.
 """
 
 from collections.abc import Iterator

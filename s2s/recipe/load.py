@@ -1,4 +1,4 @@
-"""Recipes as files: TOML with `extends`, values from `--set key=value`, errors that name file, key and nearest key."""
+"""Load recipes: TOML files with `extends`, overrides from `--set key=value`."""
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from s2s.recipe.options import SELECTORS
 from s2s.recipe.recipe import SCHEMA, Recipe
 from s2s.recipe.validation import refusal
 
-Override = tuple[list[str], Any]  # `training.lr=1e-3` as (["training", "lr"], 0.001)
+Override = tuple[list[str], Any]  # keys and value: (["training", "lr"], 0.001)
 
 
 def builtin_directory() -> Path:
@@ -26,14 +26,14 @@ def builtin_directory() -> Path:
 
 
 def builtin_recipes() -> dict[str, Path]:
-    """`numbers/attention` -> its file, in alphabetical order."""
+    """Map the names of the built-in recipes (`numbers/attention`) to their files, in alphabetical order."""
     directory = builtin_directory()
     found = {path.relative_to(directory).with_suffix("").as_posix(): path for path in directory.glob("*/*.toml")}
     return dict(sorted(found.items()))
 
 
 def find_recipe(reference: str) -> Path:
-    """Return the file of a recipe: a path, or a built-in name. Raises UsageError with the nearest names."""
+    """Return the file of a recipe, given its path or built-in name. Raises UsageError with the nearest names."""
     known = builtin_recipes()
     if reference in known:
         return known[reference]
@@ -64,10 +64,10 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def recipe_to_keep(reference: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the values of a recipe as one would write them in a file.
+    """Return the values of a recipe as they would be written in a file.
 
     Every default is filled in, except `data.root`: it is kept only if the recipe or an override sets it.
-    Raises: as load_recipe.
+    Raises: see load_recipe.
     """
     values = load_recipe(reference, overrides).as_dict()
     written = _overridden(_read(find_recipe(reference)), [_override(text) for text in overrides])
@@ -144,9 +144,9 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _switched(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Drop from `base` what another kind of data or family of network, chosen in `over`, does not share.
+    """Drop from `base` the keys of another kind of data or another family than `over` selects.
 
-    Of the data, the keys that both kinds have remain, except where the pairs are; of an encoder or decoder, nothing.
+    Data keeps the keys that both kinds share, except those that locate the pairs; an encoder or decoder keeps none.
     """
     switched = dict(base)
     if _changes(base, over, "data", "kind", kind_of):
@@ -170,7 +170,7 @@ def _changes(
 
 
 def _override(text: str) -> Override:
-    """`training.lr=1e-3` -> (["training", "lr"], 0.001): a TOML value, or else a string."""
+    """Parse `training.lr=1e-3` to (["training", "lr"], 0.001): a TOML value, or else a string."""
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise UsageError(f"--set {text}: expected key=value")
@@ -196,5 +196,5 @@ def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
     for key in keys[:-1]:
         values = values.setdefault(key, {})
         if not isinstance(values, dict):
-            raise UsageError(f"--set {'.'.join(keys)}: {key} holds a value, not a table")
+            raise UsageError(f"--set {'.'.join(keys)}: {key} is a value, not a table")
     values[keys[-1]] = value

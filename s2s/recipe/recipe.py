@@ -22,7 +22,7 @@ class Recipe(Options):
 
     schema_version: int = Field(SCHEMA, alias="schema", ge=1, description="number of the recipe's schema")
     name: Name = Field(description="name under which the model is published")
-    description: str = Field("", description="what the recipe shows, in a line")
+    description: str = Field("", description="what the recipe shows, in one line")
     data: DataOptions = Field(description="The sentence pairs: where they are read from and which are kept.")
     tokenizer: TokenizerOptions = TokenizerOptions()
     model: ModelOptions = ModelOptions()
@@ -33,8 +33,8 @@ class Recipe(Options):
     def _consistent(self) -> Self:
         if self.training.subword_regularization and self.tokenizer.algorithm != "unigram":
             raise ValueError(
-                f"training.subword_regularization draws segmentations of a unigram model, "
-                f"and tokenizer.algorithm is {self.tokenizer.algorithm}"
+                f"training.subword_regularization requires a unigram model, "
+                f"but tokenizer.algorithm is {self.tokenizer.algorithm}"
             )
         return self
 
@@ -44,5 +44,5 @@ class Recipe(Options):
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` may name a model."""
+    """Whether `text` is a valid model name."""
     return re.fullmatch(NAME_PATTERN, text) is not None

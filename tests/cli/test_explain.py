@@ -31,9 +31,9 @@ def test_a_table_that_has_a_family_is_shown_for_each(run):
     found = run("explain", "model.encoder.layers")
     assert found.out == (
         "model.encoder, family rnn: A recurrent encoder.\n\n"
-        "model.encoder.layers = 1   integer ≥ 1, ≤ 128\n    number of stacked layers\n\n"
+        "model.encoder.layers = 1   integer ≥ 1, ≤ 128\n    number of layers\n\n"
         "model.encoder, family transformer: A Transformer encoder.\n\n"
-        "model.encoder.layers = 6   integer ≥ 1, ≤ 128\n    blocks\n\n"
+        "model.encoder.layers = 6   integer ≥ 1, ≤ 128\n    number of layers\n\n"
     )
     titles = [line for line in run("explain", "model.encoder").out.splitlines() if line.startswith("model.encoder, ")]
     assert len(titles) == 2

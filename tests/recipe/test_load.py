@@ -302,5 +302,5 @@ def test_recipes_of_stored_results_mean_the_networks_that_they_meant(result):
 
 
 def test_segmentations_are_drawn_of_a_unigram_model_alone() -> None:
-    with pytest.raises(UsageError, match=r"unigram model, and tokenizer\.algorithm is bpe"):
+    with pytest.raises(UsageError, match=r"requires a unigram model, but tokenizer\.algorithm is bpe"):
         load_recipe("numbers/attention", ["training.subword_regularization=0.2", "tokenizer.algorithm=bpe"])

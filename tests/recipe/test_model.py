@@ -97,36 +97,42 @@ def test_what_a_size_was_resolved_to_is_read_as_the_same(size, encoder, decoder)
     [
         (
             {"embedding_size": 20, "encoder": BLOCKS | {"heads": 3}},
-            r"encoder\.heads \(3\) do not divide the embedding \(20\)",
+            r"encoder\.heads \(3\) does not divide embedding_size \(20\)",
         ),
         (
             {"embedding_size": 20, "decoder": BLOCKS | {"heads": 3}},
-            r"decoder\.heads \(3\) do not divide the embedding \(20\)",
+            r"decoder\.heads \(3\) does not divide embedding_size \(20\)",
         ),
         (
             {"embedding_size": 20, "encoder": BLOCKS | {"heads": 4, "positions": "rotary"}},
-            "encoder: rotary positions need heads of an even width, not 5",
+            "encoder: rotary positions require an even head size, not 5",
         ),
         (
             {"embedding_size": 15, "decoder": BLOCKS | {"heads": 3}},
-            "decoder: sinusoidal positions need .* even width, not 15",
+            "decoder: sinusoidal positions require an even embedding_size, not 15",
         ),
         (
             {"encoder": {"hidden_size": 6}, "decoder": {"hidden_size": 6, "score": "dot"}},
-            "score dot needs .*: 6 is not 12",
+            r"decoder\.hidden_size \(6\) to equal the memory size \(12\)",
         ),
         (
             {"encoder": FORWARD | {"hidden_size": 6}, "decoder": {"hidden_size": 12, "score": "dot"}},
-            "score dot needs .*: 12 is not 6",
+            r"decoder\.hidden_size \(12\) to equal the memory size \(6\)",
         ),
         (
             {"embedding_size": 16, "encoder": BLOCKS, "decoder": {"hidden_size": 12, "score": "dot"}},
-            "score dot needs .*: 12 is not 16",
+            r"decoder\.hidden_size \(12\) to equal the memory size \(16\)",
         ),
-        ({"encoder": {"reverse_source": True}}, "reverse_source says nothing where bidirectional is true"),
-        ({"decoder": BLOCKS | {"layers": 2, "attention_layer": 3}}, "attention_layer is not one of the 2 layers"),
-        ({"decoder": BLOCKS | {"layers": 2, "attention_layer": -3}}, "attention_layer is not one of the 2 layers"),
-        ({"decoder": BLOCKS | {"attention_layer": 0}}, "attention_layer is not one of the 6 layers"),
+        ({"encoder": {"reverse_source": True}}, "reverse_source requires bidirectional = false"),
+        (
+            {"decoder": BLOCKS | {"layers": 2, "attention_layer": 3}},
+            r"layer \(3\) is not one of the 2 layers",
+        ),
+        (
+            {"decoder": BLOCKS | {"layers": 2, "attention_layer": -3}},
+            r"layer \(-3\) is not one of the 2 layers",
+        ),
+        ({"decoder": BLOCKS | {"attention_layer": 0}}, r"attention_layer \(0\) is not one of the 6 layers"),
     ],
 )
 def test_options_that_contradict_each_other(values, message):
@@ -186,7 +192,7 @@ def test_encoders_in_words(values, words):
         ({"cell": "rnn", "context": "fixed"}, "tanh RNN decoder with a fixed context (no attention)", False),
         (
             {"layers": 4, "context": "initial", "query": "current"},
-            "4-layer GRU decoder with a fixed context in its first state alone (no attention)",
+            "4-layer GRU decoder with a fixed context as its initial state only (no attention)",
             False,
         ),
         (BLOCKS | {"layers": 3}, "3-layer Transformer decoder", True),

@@ -162,16 +162,20 @@ def test_a_value_where_a_table_belongs(small, key):
 
 
 def test_a_wrong_value_of_a_family_is_described_as_that_family_has_it(small):
-    assert refused("model.encoder.layers=0")[1] == "model.encoder.layers: number of stacked layers"
-    assert refused(BLOCKS, "model.encoder.layers=0")[1] == "model.encoder.layers: blocks"
+    assert refused("model.encoder.layers=0")[1] == "model.encoder.layers: number of layers"
+    assert "model.encoder.hidden_size: hidden size of each" in refused("model.encoder.hidden_size=0")[1]
+    assert "model.encoder.heads: number of attention heads" in refused(BLOCKS, "model.encoder.heads=0")[1]
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model.encoder.reverse_source=true"], "model.encoder: reverse_source says nothing"),
-        (["model.decoder={family='transformer', attention_layer=7}"], "model.decoder: attention_layer is not one of"),
-        (["model.embedding_size=12", BLOCKS], "model: encoder.heads (8) do not divide"),
+        (["model.encoder.reverse_source=true"], "model.encoder: reverse_source requires bidirectional = false"),
+        (
+            ["model.decoder={family='transformer', attention_layer=7}"],
+            "model.decoder: attention_layer (7) is not one of",
+        ),
+        (["model.embedding_size=12", BLOCKS], "model: encoder.heads (8) does not divide embedding_size (12)"),
         (["data.generator.min_items=9"], "data.generator: min_items (9) is larger"),
     ],
 )
