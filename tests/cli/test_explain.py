@@ -40,7 +40,7 @@ def test_a_table_that_has_a_family_is_shown_for_each(run):
     assert "\ndata, kind lines | tsv | jsonl | parquet\n\ndata.root" in run("explain", "data").out
 
 
-def test_a_key_of_one_family_says_which(run):
+def test_a_key_of_one_family_names_it(run):
     (found,) = json.loads(run("explain", "model.decoder.context", "--json").out)
     assert (found["selector"], found["variants"]) == ("model.decoder.family", ["rnn"])
     assert "model.decoder, family rnn: A recurrent decoder.\n" in run("explain", "model.decoder.context").out
@@ -48,12 +48,12 @@ def test_a_key_of_one_family_says_which(run):
     assert selectors == {""}
 
 
-def test_the_last_name_is_enough(run):
+def test_the_last_part_of_a_name_is_enough(run):
     keys = [one["key"] for one in json.loads(run("explain", "max_ratio", "--json").out)]
     assert keys == ["data.max_ratio", "decoding.max_ratio"]
 
 
-def test_lines_are_broken_for_reading_and_end_without_spaces(run):
+def test_lines_are_wrapped_without_trailing_spaces(run):
     lines = run("explain").out.splitlines()
     assert [line for line in lines if line.startswith(" ") and len(line) > 80] == []
     assert [line for line in lines if line != line.rstrip()] == []

@@ -18,7 +18,7 @@ FAMILIES = ("rnn", "transformer")
 
 
 def leaves(values: dict, table: str = "") -> Iterator[str]:
-    """The keys of nested tables: `training.lr`."""
+    """Yield the full names of the keys in nested tables: `training.lr`."""
     for key, value in values.items():
         if isinstance(value, dict):
             yield from leaves(value, f"{table}{key}.")
@@ -81,7 +81,7 @@ def test_only_the_names_of_the_model_and_of_a_hub_data_set_are_required():
     assert [key.key for key in recipe_keys() if key.required] == ["name", "data.hub"]
 
 
-def test_the_keys_of_a_section_stand_together():
+def test_the_keys_of_a_section_are_contiguous():
     sections = [key.section for key in recipe_keys()]
     changes = [section for section, before in zip(sections, [None, *sections], strict=False) if section != before]
     assert len(changes) == len(set(changes))
@@ -117,7 +117,7 @@ def test_keys_by_name_by_table_and_by_last_name(name, count):
         ("num_beams", "decoding.beam_size"),
     ],
 )
-def test_an_unknown_name_has_neighbours(name, near):
+def test_an_unknown_name_suggests_the_nearest(name, near):
     with pytest.raises(UsageError) as caught:
         keys_named(name)
     assert near in str(caught.value.hint)

@@ -14,12 +14,12 @@ def lines(**changes) -> DataOptions:
 
 
 @pytest.mark.parametrize("limit", ["12 epochs", "1 epoch", "3000 updates", "1 update"])
-def test_limits(limit):
+def test_valid_limits(limit):
     assert TrainingOptions(stop_after=limit).stop_after == limit
 
 
 @pytest.mark.parametrize("limit", ["0 epochs", "12", "epochs", "-1 updates", "1.5 epochs", "12 epochs ", "5 hours", ""])
-def test_limits_that_are_none(limit):
+def test_invalid_limits_are_refused(limit):
     with pytest.raises(ValidationError):
         TrainingOptions(stop_after=limit)
 
@@ -30,12 +30,12 @@ def test_parts_of_a_limit():
 
 
 @pytest.mark.parametrize("name", ["a", "numbers-attention", "0.1_b", "x" * 64])
-def test_names(name):
+def test_valid_names(name):
     assert is_name(name)
 
 
 @pytest.mark.parametrize("name", ["", "A", "-a", ".hidden", "a/b", "a b", "ä", "x" * 65, "a\n", "..", "a:1", "a@b"])
-def test_names_that_are_none(name):
+def test_invalid_names(name):
     assert not is_name(name)
 
 
@@ -49,7 +49,7 @@ def test_names_that_are_none(name):
         ({"validation": FILES}, "either validation or hold_out_validation"),
     ],
 )
-def test_data_that_contradicts_itself(changes, message):
+def test_contradicting_data_is_refused(changes, message):
     with pytest.raises(ValidationError, match=message):
         lines(**changes)
 
@@ -63,17 +63,17 @@ def test_a_generator_needs_no_files():
     assert GeneratorDataOptions(kind="generator").generator.name == "numbers"
 
 
-def test_items_are_ordered():
+def test_min_items_must_not_exceed_max_items():
     with pytest.raises(ValidationError, match=r"min_items \(4\) is larger than max_items \(3\)"):
         GeneratorOptions(min_items=4, max_items=3)
 
 
-def test_best_by_bleu_needs_translations():
+def test_best_metric_bleu_requires_translations():
     with pytest.raises(ValidationError, match="validation_lines is 0"):
         TrainingOptions(best_metric="bleu", validation_lines=0)
 
 
-def test_options_do_not_change():
+def test_options_are_immutable():
     with pytest.raises(ValidationError):
         TrainingOptions().lr = 1.0  # type: ignore[misc]
 
@@ -83,7 +83,7 @@ def test_numbers_are_finite():
         TrainingOptions(lr=float("nan"))
 
 
-def test_a_recipe_there_and_back():
+def test_a_recipe_survives_a_round_trip():
     recipe = Recipe(name="mine", data=lines())
     values = recipe.as_dict()
     assert values["schema"] == 3

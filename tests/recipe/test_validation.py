@@ -10,14 +10,14 @@ BLOCKS = "model.encoder.family=transformer"
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """`small.toml` in the current directory."""
+    """Write `small.toml` to the current directory."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.toml").write_text("name = 'small'\n[data]\nkind = 'generator'\n")
     return tmp_path
 
 
 def refused(*overrides: str) -> tuple[str, str]:
-    """What is said of `small.toml` with these overrides, and the hint."""
+    """Return the error message and hint for `small.toml` with these overrides."""
     with pytest.raises(UsageError) as caught:
         load_recipe("small.toml", overrides)
     assert caught.value.message.startswith("recipe small.toml: ")
@@ -43,12 +43,12 @@ def refused(*overrides: str) -> tuple[str, str]:
 )
 def test_a_wrong_key_or_value_is_named(small, override, parts):
     extra = ["training.best_metric=bleu"] if "validation_lines" in override else []
-    said = " ".join(refused(override, *extra))
+    shown = " ".join(refused(override, *extra))
     for part in parts:
-        assert part in said
+        assert part in shown
 
 
-def test_what_is_missing_is_named(small):
+def test_a_missing_key_is_named(small):
     (small / "empty.toml").write_text("")
     with pytest.raises(UsageError, match="name: field required"):
         load_recipe("empty.toml")
@@ -79,9 +79,9 @@ def test_what_is_missing_is_named(small):
     ],
 )
 def test_an_unknown_key_of_a_table_that_has_a_family(small, overrides, message, hint):
-    said = refused(*overrides)
-    assert said[0] == message
-    assert hint in said[1]
+    shown, hinted = refused(*overrides)
+    assert shown == message
+    assert hint in hinted
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_an_unknown_key_of_a_table_that_has_a_family(small, overrides, message, 
         (["data.kind=tsv", "data.target_column=en"], "data.target_column: input should be a valid integer"),
     ],
 )
-def test_a_key_that_the_kind_of_data_does_not_have(small, overrides, message):
+def test_a_key_of_another_kind_of_data_is_refused(small, overrides, message):
     assert refused(*overrides)[0].startswith(message)
 
 
@@ -151,17 +151,17 @@ def test_the_name_of_a_key_in_another_toolkit_in_a_file(small):
     ],
 )
 def test_an_unknown_family(small, overrides, message, hint):
-    said = refused(*overrides)
-    assert said[0] == f"model.encoder.family: expected rnn or transformer {message}"
-    assert hint in said[1]
+    shown, hinted = refused(*overrides)
+    assert shown == f"model.encoder.family: expected rnn or transformer {message}"
+    assert hint in hinted
 
 
 @pytest.mark.parametrize("key", ["model", "model.encoder", "data.generator", "training"])
-def test_a_value_where_a_table_belongs(small, key):
+def test_a_value_instead_of_a_table(small, key):
     assert refused(f"{key}=3")[0] == f"{key}: expected a table (found 3)"
 
 
-def test_a_wrong_value_of_a_family_is_described_as_that_family_has_it(small):
+def test_hints_describe_the_key_of_the_selected_family(small):
     assert refused("model.encoder.layers=0")[1] == "model.encoder.layers: number of layers"
     assert "model.encoder.hidden_size: hidden size of each" in refused("model.encoder.hidden_size=0")[1]
     assert "model.encoder.heads: number of attention heads" in refused(BLOCKS, "model.encoder.heads=0")[1]
@@ -179,5 +179,5 @@ def test_a_wrong_value_of_a_family_is_described_as_that_family_has_it(small):
         (["data.generator.min_items=9"], "data.generator: min_items (9) is larger"),
     ],
 )
-def test_tables_that_contradict_themselves_are_named(small, overrides, message):
+def test_contradicting_tables_are_named(small, overrides, message):
     assert refused(*overrides)[0].startswith(message)
