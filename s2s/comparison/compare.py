@@ -119,7 +119,7 @@ def _entry(name: str, overrides: Sequence[str]) -> Entry:
 def _with_root(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     """Return a model's recipe with the directory that its data is in now, if one is given."""
     root = next((text.partition("=")[2] for text in overrides if text.startswith("data.root=")), "")
-    data = recipe.data.model_copy(update={"root": str(Path(root).resolve())})
+    data = recipe.data.with_root(str(Path(root).resolve()))
     return recipe.model_copy(update={"data": data})
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from s2s.data.ledger import Tally
 from s2s.data.readers import Pair
 from s2s.errors import DataError
-from s2s.recipe.data import DataOptions
+from s2s.recipe.data import DataOptions, HeldOutOptions
 
 
 class PairStatus(IntEnum):
@@ -77,7 +77,7 @@ def classify(train: PairFingerprints, data: DataOptions) -> NDArray[np.uint8]:
     """
     status = np.full(len(train), PairStatus.KEPT, dtype=np.uint8)
     status[train.empty] = PairStatus.EMPTY
-    if data.kind != "generator":  # which makes all splits
+    if isinstance(data, HeldOutOptions):
         _hold_out(train, status, data.hold_out_validation, data.hold_out_test)
     if data.drop_duplicates:
         kept = np.flatnonzero(status == PairStatus.KEPT)

@@ -20,11 +20,11 @@ from s2s.data.corpus import SCHEMA, SPLITS, Corpus, SplitWriter, write_corpus_fi
 from s2s.data.directories import creation_lock, new_directory
 from s2s.data.filters import DROPPED, Overlap, PairStatus, classify, classify_length, fingerprint, is_empty
 from s2s.data.ledger import Encoded, Lengths, Tally, dropped_warning, overlap_warning
-from s2s.data.readers import Pair, read_split, source_digests, split_given, split_options
+from s2s.data.readers import Pair, read_split, source_digests, split_given
 from s2s.errors import ArtefactError, DataError, UsageError
 from s2s.io.digests import digest_bytes, digest_json
 from s2s.io.paths import home_dir
-from s2s.recipe.data import DataOptions
+from s2s.recipe.data import DataOptions, HeldOutOptions
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.lines import normalize
 from s2s.text.tokenizer import Tokenizer, train_tokenizer
@@ -81,8 +81,9 @@ def corpus_key(
     """Return the corpus key: a digest of the inputs' contents, the options that are not names, and the tokenizer."""
     contents: dict[str, Any] = {}
     for name in SPLITS:
-        split, digests = split_options(data, name), inputs[name]
-        in_order = [[digests[file] for file in files] for files in (split.source, split.target, split.files)]
+        digests = inputs[name]
+        lists = data.split(name).file_lists if isinstance(data, HeldOutOptions) else []
+        in_order = [[digests[file] for file in files] for files in lists]
         contents[name] = in_order if any(in_order) else list(digests.values())
     options = data.model_dump(mode="json", exclude=NAMES)
     tokens = tokenizer.model_dump(mode="json") if tokenizer_model is None else digest_bytes(tokenizer_model)

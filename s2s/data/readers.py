@@ -18,7 +18,20 @@ from typing import Any, BinaryIO, NamedTuple, cast
 from s2s.errors import DataError, S2SError, UsageError, did_you_mean
 from s2s.io.inputs import open_input, read_lines
 from s2s.io.paths import home_dir
-from s2s.recipe.data import DataOptions, GeneratorOptions, SplitOptions
+from s2s.recipe.data import (
+    DataOptions,
+    FileOptions,
+    GeneratorDataOptions,
+    GeneratorOptions,
+    HubDataOptions,
+    HubSplitOptions,
+    LinesDataOptions,
+    LinesSplitOptions,
+    PairOptions,
+    TableDataOptions,
+    TableSplitOptions,
+    TsvDataOptions,
+)
 from s2s.text.lines import Texts, decode_line, json_texts, single_line, tsv_texts
 
 ROWS_AT_ONCE = 1000  # rows of a table in memory
@@ -44,32 +57,27 @@ def read_split(data: DataOptions, name: str, invalid: Invalid = lambda _: None) 
     Raises: DataError for invalid UTF-8, rows without the columns, unequal line counts; UsageError, ResourceError for
     files that cannot be opened.
     """
-    split = split_options(data, name)
-    if data.kind == "generator":
+    if isinstance(data, GeneratorDataOptions):
         for line, (source, target) in enumerate(_generated(data.generator)[name], 1):
             yield Pair(source, target, line, data.generator.name)
         return
-    reader = _READERS[data.kind]
-    yield from reader(data, split, invalid)
-
-
-def split_options(data: DataOptions, name: str) -> SplitOptions:
-    """Return a split's options."""
-    return {"train": data.train, "validation": data.validation, "test": data.test}[name]
+    yield from _READERS[data.kind](data, data.split(name), invalid)
 
 
 def split_given(data: DataOptions, name: str) -> bool:
     """Whether a split is read from somewhere, rather than held out from train."""
-    return data.kind == "generator" or split_options(data, name).given
+    return isinstance(data, GeneratorDataOptions) or data.split(name).given
 
 
 def source_digests(data: DataOptions, name: str) -> dict[str, str]:
     """Return the sha256 of each file's (unpacked) content in a split, or of all pairs if it has no files."""
-    split = split_options(data, name)
-    if data.kind in {"generator", "hub"}:
-        where = f"hub {data.hub} {split.hub_split}" if data.kind == "hub" else f"generator {data.generator.name}"
-        return {where: _digest_pairs(read_split(data, name))} if split_given(data, name) else {}
-    return {file: _digest_file(data, file) for file in [*split.source, *split.target, *split.files]}
+    if isinstance(data, GeneratorDataOptions):
+        return {f"generator {data.generator.name}": _digest_pairs(read_split(data, name))}
+    split = data.split(name)
+    if not isinstance(data, FileOptions):
+        where = f"hub {data.hub} {split.hub_split}" if isinstance(split, HubSplitOptions) else data.hub
+        return {where: _digest_pairs(read_split(data, name))} if split.given else {}
+    return {file: _digest_file(data, file) for files in split.file_lists for file in files}
 
 
 @functools.lru_cache(maxsize=1)
@@ -88,7 +96,7 @@ def _digest_pairs(pairs: Iterable[Pair]) -> str:
     return digest.hexdigest()
 
 
-def _digest_file(data: DataOptions, name: str) -> str:
+def _digest_file(data: FileOptions, name: str) -> str:
     with _open(data, name) as file:
         try:
             return hashlib.file_digest(cast(io.BufferedReader, file), "sha256").hexdigest()
@@ -96,11 +104,11 @@ def _digest_file(data: DataOptions, name: str) -> str:
             raise DataError(f"{_path(data, name)}: the gzip file is damaged or ends early ({error})") from error
 
 
-def _path(data: DataOptions, name: str) -> str:
+def _path(data: FileOptions, name: str) -> str:
     return str(Path(data.root, name))
 
 
-def _open(data: DataOptions, name: str) -> BinaryIO:
+def _open(data: FileOptions, name: str) -> BinaryIO:
     try:
         return open_input(_path(data, name))
     except UsageError as error:
@@ -108,7 +116,7 @@ def _open(data: DataOptions, name: str) -> BinaryIO:
         raise UsageError(error.message, hint) from error
 
 
-def _or_left_out(read: Callable[[], Texts | None], data: DataOptions, where: str, invalid: Invalid) -> Texts | None:
+def _or_left_out(read: Callable[[], Texts | None], data: PairOptions, where: str, invalid: Invalid) -> Texts | None:
     """Return the result of `read`; for a DataError with `on_invalid` drop, call `invalid` and return None."""
     try:
         return read()
@@ -119,7 +127,7 @@ def _or_left_out(read: Callable[[], Texts | None], data: DataOptions, where: str
         return None
 
 
-def _read_lines(data: DataOptions, split: SplitOptions, invalid: Invalid) -> Iterator[Pair]:
+def _read_lines(data: LinesDataOptions, split: LinesSplitOptions, invalid: Invalid) -> Iterator[Pair]:
     """Pairs of files, line by line."""
     if len(split.source) != len(split.target):
         names = ", ".join(split.source + split.target)
@@ -131,7 +139,7 @@ def _read_lines(data: DataOptions, split: SplitOptions, invalid: Invalid) -> Ite
         yield from _aligned(data, source, target, invalid)
 
 
-def _aligned(data: DataOptions, source: str, target: str, invalid: Invalid) -> Iterator[Pair]:
+def _aligned(data: FileOptions, source: str, target: str, invalid: Invalid) -> Iterator[Pair]:
     paths = _path(data, source), _path(data, target)
     counts = [0, 0]
     with _open(data, source) as source_file, _open(data, target) as target_file:
@@ -155,7 +163,7 @@ def _decoded(sides: tuple[bytes, bytes], paths: tuple[str, str], number: int) ->
     return source, target
 
 
-def _read_rows(data: DataOptions, split: SplitOptions, invalid: Invalid) -> Iterator[Pair]:
+def _read_rows(data: TsvDataOptions | TableDataOptions, split: TableSplitOptions, invalid: Invalid) -> Iterator[Pair]:
     """Pairs of TSV and JSON lines, a row a line; empty lines are no rows."""
     parse = _row_parser(data)
     for name in split.files:
@@ -168,20 +176,14 @@ def _read_rows(data: DataOptions, split: SplitOptions, invalid: Invalid) -> Iter
                     yield Pair(*texts, number, name)
 
 
-def _row_parser(data: DataOptions) -> Callable[..., Texts | None]:
+def _row_parser(data: TsvDataOptions | TableDataOptions) -> Callable[..., Texts | None]:
     """Return the function that parses a row, given the line and its place."""
-    if data.kind == "jsonl":
-        return functools.partial(json_texts, keys=(data.source_column, data.target_column))
-    names = data.source_column, data.target_column
-    if names == ("source", "target"):  # the defaults, which are names of the other kinds' columns
-        return functools.partial(tsv_texts, columns=(1, 2))
-    for key, name in zip(("source_column", "target_column"), names, strict=True):
-        if not (name.isascii() and name.isdecimal() and int(name)):
-            raise UsageError(f"data.{key}: {name!r} is not the number of a column, from 1", "tsv files have no names")
-    return functools.partial(tsv_texts, columns=(int(names[0]), int(names[1])))
+    if isinstance(data, TsvDataOptions):
+        return functools.partial(tsv_texts, columns=(data.source_column, data.target_column))
+    return functools.partial(json_texts, keys=(data.source_column, data.target_column))
 
 
-def _read_parquet(data: DataOptions, split: SplitOptions, invalid: Invalid) -> Iterator[Pair]:
+def _read_parquet(data: TableDataOptions, split: TableSplitOptions, invalid: Invalid) -> Iterator[Pair]:
     """Parquet files, streamed."""
     from glob import escape
 
@@ -198,7 +200,7 @@ def _read_parquet(data: DataOptions, split: SplitOptions, invalid: Invalid) -> I
             raise DataError(f"{path}: not a Parquet file that can be read ({_first_line(error)})") from error
 
 
-def _read_hub(data: DataOptions, split: SplitOptions, invalid: Invalid) -> Iterator[Pair]:
+def _read_hub(data: HubDataOptions, split: HubSplitOptions, invalid: Invalid) -> Iterator[Pair]:
     """Yield the pairs of a hub data set, downloaded once."""
     datasets = datasets_library(online=True)
     try:
@@ -211,7 +213,7 @@ def _read_hub(data: DataOptions, split: SplitOptions, invalid: Invalid) -> Itera
     yield from _table_pairs(rows, data, f"{data.hub} {split.hub_split}", invalid)
 
 
-def _table_pairs(rows: Any, data: DataOptions, name: str, invalid: Invalid) -> Iterator[Pair]:
+def _table_pairs(rows: Any, data: TableDataOptions | HubDataOptions, name: str, invalid: Invalid) -> Iterator[Pair]:
     """Yield the pairs of a data set in Arrow batches, which keep invalid bytes detectable."""
     number = 0
     for table in rows.with_format("arrow").iter(batch_size=ROWS_AT_ONCE):
@@ -274,7 +276,7 @@ def datasets_library(*, online: bool = False) -> Any:
     return datasets
 
 
-_READERS: dict[str, Callable[[DataOptions, SplitOptions, Invalid], Iterator[Pair]]] = {
+_READERS: dict[str, Callable[[Any, Any, Invalid], Iterator[Pair]]] = {  # by kind, which decides both options' types
     "lines": _read_lines,
     "tsv": _read_rows,
     "jsonl": _read_rows,

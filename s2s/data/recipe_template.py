@@ -1,4 +1,4 @@
-"""Drafting a recipe for two text files: measure them, and choose sizes that suit the amount of text."""
+"""Draft a recipe for two text files: measure them and choose sizes that suit the amount of text."""
 
 import textwrap
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ import tomli_w
 from s2s.data.filters import fingerprint
 from s2s.data.readers import Pair, read_split
 from s2s.errors import DataError
-from s2s.recipe.data import DataOptions, SplitOptions
+from s2s.recipe.data import LinesDataOptions, LinesSplitOptions
 from s2s.recipe.explain import recipe_keys
 from s2s.recipe.recipe import SCHEMA
 
 SAMPLE = 200_000  # pairs whose words and characters are counted
-FEWEST = 3  # pairs: one for training, validation and test each
-SPECIAL = 5  # tokens beside words and characters: padding, unknown, begin, end, the mark of a word's start
+MIN_PAIRS = 3  # one each for training, validation and test
+SPECIAL = 5  # tokens besides words and characters: padding, unknown, BOS, EOS and the word-boundary mark
 HEADER = """\
-# Train this with `s2s train`; change before what you like.
+# Edit as you like, then train with `s2s train`.
 # Keys left out have their defaults: `s2s explain` lists every key, `s2s explain KEY` one.
 """
 OnInvalid = Literal["refuse", "drop"]
@@ -29,23 +29,23 @@ Tables = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Two files: valid lines, pairs with different sources, and different words and characters of both sides."""
+    """Counts of two aligned files."""
 
-    lines: int
-    pairs: int
-    words: int
-    characters: int
+    lines: int  # valid line pairs
+    pairs: int  # pairs with different sources
+    words: int  # different words on both sides, split at spaces
+    characters: int  # different characters on both sides
 
 
 def measure(source: str, target: str, on_invalid: OnInvalid = "refuse") -> Measured:
-    """Read two files, plain or .gz, to their ends.
+    """Read and measure two files, plain or .gz.
 
-    Raises: UsageError, ResourceError where they cannot be opened; DataError for unequal line counts, invalid UTF-8
-    (unless such pairs are to be dropped), too few pairs.
+    Raises: UsageError, ResourceError if they cannot be opened; DataError for unequal line counts, too few pairs,
+    or, with `on_invalid` refuse, invalid UTF-8.
     """
     words: set[str] = set()
-    train = SplitOptions(source=[source], target=[target])
-    data = DataOptions(kind="lines", train=train, hold_out_validation=1, hold_out_test=1, on_invalid=on_invalid)
+    train = LinesSplitOptions(source=[source], target=[target])
+    data = LinesDataOptions(train=train, hold_out_validation=1, hold_out_test=1, on_invalid=on_invalid)
 
     def counted() -> Iterator[Pair]:
         for row, pair in enumerate(read_split(data, "train")):
@@ -55,18 +55,18 @@ def measure(source: str, target: str, on_invalid: OnInvalid = "refuse") -> Measu
 
     found = fingerprint(counted())
     pairs = len(np.unique(found.sources[~found.empty]))
-    if pairs < FEWEST:
-        raise DataError(f"{source} has {pairs} different sentences, too few to train, validate and test on")
+    if pairs < MIN_PAIRS:
+        raise DataError(f"{source} has {pairs} different sentences, too few for training, validation and test")
     return Measured(len(found), pairs, len(words), len({character for word in words for character in word}))
 
 
 def held_out(pairs: int) -> int:
-    """Pairs to hold out for validation, and as many for the test: a twentieth, or 50, but at most a tenth, or 1,000."""
+    """Return the pairs to hold out for each of validation and test: a twentieth or 50, at most a tenth or 1,000."""
     return min(1000, max(1, min(max(50, pairs // 20), pairs // 10)))
 
 
 def vocabulary(words: int, characters: int) -> int:
-    """Tokens: room for every character and a quarter of the words, which any text can give; at most about 8,000."""
+    """Return a vocabulary size: every character and a quarter of the words, at most about 8,000."""
     wanted = min(8000, characters + SPECIAL + words // 4)
     rounded = wanted - wanted % (100 if wanted >= 1000 else 10)
     return max(rounded, characters + characters // 10 + SPECIAL, 8)
@@ -75,9 +75,9 @@ def vocabulary(words: int, characters: int) -> int:
 def draft_recipe(
     name: str, files: tuple[str, str], languages: tuple[str, str], measured: Measured, on_invalid: OnInvalid = "refuse"
 ) -> str:
-    """Return a commented TOML recipe for the files `source, target`, with the keys that are commonly changed."""
+    """Return a commented TOML recipe for the files `source, target`, with commonly changed keys."""
     source, target = files
-    explained = {key.key: key.description for key in recipe_keys() if key.family in {None, "rnn"}}
+    descriptions = {key.key: key.description for key in reversed(recipe_keys())}
     description = f"{PurePath(source).name} to {PurePath(target).name}: {measured.lines:,} lines"
     head = {"schema": SCHEMA, "name": name, "description": description}
     parts = [HEADER + tomli_w.dumps(head)]
@@ -91,7 +91,7 @@ def draft_recipe(
             "max_length": 200,
             "on_invalid": on_invalid,
         },
-        "data.train": {"source": [source], "target": [target]},
+        "data.train": {"source": source, "target": target},
         "tokenizer": {"vocab_size": vocabulary(measured.words, measured.characters)},
         **_network(measured.pairs),
         "training": _training(measured.pairs),
@@ -99,35 +99,28 @@ def draft_recipe(
     }
     for table, values in tables.items():
         parts.append(
-            f"[{table}]\n" + "".join(_commented(explained[f"{table}.{key}"], key, values[key]) for key in values)
+            f"[{table}]\n" + "".join(_commented(descriptions[f"{table}.{key}"], key, values[key]) for key in values)
         )
     return "\n".join(parts)
 
 
 def _commented(description: str, key: str, value: object) -> str:
     comment = textwrap.fill(description, 100, initial_indent="# ", subsequent_indent="# ")
-    return f"{comment}\n{key} = {_toml(value)}\n"
-
-
-def _toml(value: object) -> str:
-    """Format a value as TOML, a list on one line."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(_toml, value))}]"
-    return tomli_w.dumps({"x": value}).removeprefix("x = ").removesuffix("\n")
+    return f"{comment}\n{tomli_w.dumps({key: value})}"
 
 
 def _network(pairs: int) -> Tables:
-    """Return model options whose size suits that many pairs."""
-    width = 64 if pairs < 2_000 else 128 if pairs < 15_000 else 256
+    """Return model options whose sizes suit this many pairs."""
+    size = 64 if pairs < 2_000 else 128 if pairs < 15_000 else 256
     return {
-        "model": {"embedding_size": width, "dropout": 0.3 if pairs < 200_000 else 0.1},
-        "model.encoder": {"hidden_size": width},
-        "model.decoder": {"hidden_size": 2 * width, "context": "attention"},
+        "model": {"embedding_size": size, "dropout": 0.3 if pairs < 200_000 else 0.1},
+        "model.encoder": {"hidden_size": size},
+        "model.decoder": {"hidden_size": 2 * size, "context": "attention"},
     }
 
 
 def _training(pairs: int) -> dict[str, Any]:
-    """As many passes, from 2 to 40, as show the network about 400,000 pairs; small batches for small corpora."""
+    """Return training options: 2 to 40 epochs, about 400,000 pairs in total; small batches for small corpora."""
     return {
         "stop_after": f"{min(40, max(2, round(400_000 / pairs)))} epochs",
         "batch_tokens": 512 if pairs < 2_000 else 1024 if pairs < 15_000 else 2048 if pairs < 200_000 else 4096,

@@ -1,1 +1,1 @@
-"""Recipes: everything about one model in a TOML file, checked before anything is built. Free of torch."""
+"""Recipes: TOML files that fully describe one model, validated before anything is built. Does not import torch."""

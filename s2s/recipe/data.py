@@ -1,75 +1,83 @@
-"""Options of the data: where sentence pairs are read from and which are kept."""
+"""Options of the data: where sentence pairs are read from and which are kept. Each kind of source has its own keys."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
 
-from s2s.recipe.options import Options
+from s2s.recipe.options import Options, Texts
+
+# keys that locate the pairs; meaningless to another kind
+LOCATION = {"train", "validation", "test", "source_column", "target_column", "hub", "hub_config", "generator"}
+Count = Annotated[int, Field(ge=0)]
+Column = Annotated[int, Field(ge=1)]
 
 
 class SplitOptions(Options):
     """Where one split (train, validation, test) is read from."""
 
-    source: list[str] = Field([], description="kind lines: files with one source sentence per line, plain or .gz")
-    target: list[str] = Field([], description="kind lines: files with the target sentences, aligned line by line")
-    files: list[str] = Field(
-        [], description="kinds tsv, jsonl, parquet: files with both sides, tsv and jsonl plain or .gz"
-    )
-    hub_split: str = Field("", description="kind hub: the split's name there")
-
     @property
     def given(self) -> bool:
-        """Whether anything is named."""
-        return bool(self.source or self.target or self.files or self.hub_split)
+        """Whether the recipe names anything."""
+        return any(value for _, value in self)
+
+    @property
+    def file_lists(self) -> list[list[str]]:
+        """The lists of files: source and target, or tables; empty on the hub."""
+        return [value for _, value in self if isinstance(value, list)]
+
+
+class LinesSplitOptions(SplitOptions):
+    """Text files of one split."""
+
+    source: Texts = Field([], description="files with one source sentence per line, plain or .gz")
+    target: Texts = Field([], description="files with the target sentences, aligned line by line")
+
+
+class TableSplitOptions(SplitOptions):
+    """Tables of one split."""
+
+    files: Texts = Field([], description="files with both sides; tsv and jsonl: plain or .gz")
+
+
+class HubSplitOptions(SplitOptions):
+    """One split of a data set on the hub."""
+
+    hub_split: str = Field("", description="name of the split on the hub, such as train")
 
 
 class GeneratorOptions(Options):
-    """Embedded data, made from a seed: the same pairs everywhere."""
+    """Pairs made from a seed: the same on every machine."""
 
     name: Literal["numbers", "recall"] = Field(
         "numbers",
-        description="generator: numbers, German and English numbers and dates; "
-        "recall, look up the values of four keys among up to 500",
+        description="numbers: German and English numbers and dates; "
+        "recall: look up the values of four keys among up to 500",
     )
-    seed: int = Field(1, ge=0, description="seed of the pairs")
-    train: int = Field(20_000, ge=1, description="training pairs")
-    validation: int = Field(500, ge=1, description="validation pairs")
-    test: int = Field(1_000, ge=1, description="test pairs")
+    seed: int = Field(1, ge=0, description="random seed of the pairs")
+    train: int = Field(20_000, ge=1, description="number of training pairs")
+    validation: int = Field(500, ge=1, description="number of validation pairs")
+    test: int = Field(1_000, ge=1, description="number of test pairs")
     min_items: int = Field(
         1, ge=1, le=1000, description="minimum number of items per sentence (numbers or dates; key–value pairs)"
     )
     max_items: int = Field(3, ge=1, le=1000, description="maximum number of items per sentence")
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    def _consistent(self) -> Self:
         if self.min_items > self.max_items:
-            raise ValueError("min_items is larger than max_items")
+            raise ValueError(f"min_items ({self.min_items}) is larger than max_items ({self.max_items})")
         if self.name == "recall" and self.max_items > 500:
-            raise ValueError("recall has 500 keys, and max_items is larger")
+            raise ValueError(f"max_items ({self.max_items}) exceeds the 500 keys of recall")
         return self
 
 
-class DataOptions(Options):
-    """The sentence pairs: where they are, and which are kept."""
+class PairOptions(Options):
+    """What all kinds of data share."""
 
-    kind: Literal["lines", "tsv", "jsonl", "parquet", "hub", "generator"] = Field(
-        "lines", description="where pairs come from: two text files, a table, a hub data set or a generator"
-    )
+    kind: str = Field(description="where the pairs come from")
     source_language: str = Field("", max_length=32, description="source language code, such as de")
     target_language: str = Field("", max_length=32, description="target language code, such as en")
-    root: str = Field("", description="base directory of relative file names; default: the recipe's directory")
-    train: SplitOptions = SplitOptions()
-    validation: SplitOptions = SplitOptions()
-    test: SplitOptions = SplitOptions()
-    hold_out_validation: int = Field(
-        0, ge=0, description="training pairs to hold out for validation if there are no validation files"
-    )
-    hold_out_test: int = Field(0, ge=0, description="training pairs to hold out for testing if there are no test files")
-    source_column: str = Field("source", description="tables: the source's column; for tsv its number, from 1")
-    target_column: str = Field("target", description="tables: the target's column; for tsv its number, from 1")
-    hub: str = Field("", description="kind hub: name of the data set (the only use of the network)")
-    hub_config: str = Field("", description="kind hub: the data set's configuration")
-    generator: GeneratorOptions = GeneratorOptions()
     normalization: Literal["nfc", "nfkc", "none"] = Field("nfc", description="Unicode normalization of both sides")
     min_length: int = Field(1, ge=1, description="minimum length of each side of a training pair, in tokens")
     max_length: int = Field(200, ge=1, description="maximum length of each side of a training pair, in tokens")
@@ -79,20 +87,130 @@ class DataOptions(Options):
         "refuse", description="invalid UTF-8: refuse the file or drop the pair"
     )
 
+    def with_root(self, root: str) -> Self:
+        """Return these options with another base directory; unchanged if this kind reads no files."""
+        return self.model_copy(update={"root": root}) if "root" in type(self).model_fields else self
+
+
+class HeldOutOptions(PairOptions):
+    """What all kinds share whose pairs are read."""
+
+    hold_out_validation: Count = Field(
+        0, description="training pairs to hold out for validation if no validation data is named"
+    )
+    hold_out_test: Count = Field(0, description="training pairs to hold out for testing if no test data is named")
+
+    def split(self, name: str) -> SplitOptions:
+        """Return the options of a split: train, validation or test."""
+        split: SplitOptions = getattr(self, name)
+        return split
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.kind == "generator":
-            return self
-        if not self.train.given:
-            raise ValueError(f"kind is {self.kind}, but train names no data")
-        if self.kind == "lines" and not (self.train.source and self.train.target):
-            raise ValueError("kind is lines, so train needs source and target")
-        if self.kind == "hub" and not self.hub:
-            raise ValueError("kind is hub, but hub names no data set")
-        for name, split, held in (
-            ("validation", self.validation, self.hold_out_validation),
-            ("test", self.test, self.hold_out_test),
-        ):
-            if split.given == bool(held):
-                raise ValueError(f"give either {name} files or hold_out_{name}, and not both")
+        if not self.split("train").given:
+            raise ValueError("train names no data")
+        for name, held in (("validation", self.hold_out_validation), ("test", self.hold_out_test)):
+            if self.split(name).given == bool(held):
+                raise ValueError(f"set either {name} or hold_out_{name}, but not both")
         return self
+
+
+class FileOptions(HeldOutOptions):
+    """What all kinds share that read files."""
+
+    root: str = Field("", description="base directory of relative file names; default: the recipe's directory")
+
+
+class LinesDataOptions(FileOptions):
+    """Pairs from two text files, aligned line by line."""
+
+    kind: Literal["lines"] = Field("lines", description="lines: two text files, aligned line by line")
+    train: LinesSplitOptions = LinesSplitOptions()
+    validation: LinesSplitOptions = LinesSplitOptions()
+    test: LinesSplitOptions = LinesSplitOptions()
+
+    @model_validator(mode="after")
+    def _two_sided(self) -> Self:
+        for name, split in (("train", self.train), ("validation", self.validation), ("test", self.test)):
+            if bool(split.source) != bool(split.target):
+                raise ValueError(f"{name} needs both source and target")
+        return self
+
+
+class TsvDataOptions(FileOptions):
+    """Pairs from tab-separated files without a header."""
+
+    kind: Literal["tsv"] = Field(description="tsv: tab-separated files without a header")
+    train: TableSplitOptions = TableSplitOptions()
+    validation: TableSplitOptions = TableSplitOptions()
+    test: TableSplitOptions = TableSplitOptions()
+    source_column: Column = Field(1, description="number of the source column, from 1")
+    target_column: Column = Field(2, description="number of the target column, from 1")
+
+
+class TableDataOptions(FileOptions):
+    """Pairs from tables with named columns."""
+
+    kind: Literal["jsonl", "parquet"] = Field(description="jsonl, parquet: tables with named columns")
+    train: TableSplitOptions = TableSplitOptions()
+    validation: TableSplitOptions = TableSplitOptions()
+    test: TableSplitOptions = TableSplitOptions()
+    source_column: str = Field("source", description="name of the source column")
+    target_column: str = Field("target", description="name of the target column")
+
+
+class HubDataOptions(HeldOutOptions):
+    """Pairs from a data set on the Hugging Face hub."""
+
+    kind: Literal["hub"] = Field(description="hub: a data set on the Hugging Face hub (downloaded once)")
+    hub: str = Field(min_length=1, description="name of the data set on the hub")
+    hub_config: str = Field("", description="configuration of the data set")
+    train: HubSplitOptions = HubSplitOptions()
+    validation: HubSplitOptions = HubSplitOptions()
+    test: HubSplitOptions = HubSplitOptions()
+    source_column: str = Field("source", description="name of the source column")
+    target_column: str = Field("target", description="name of the target column")
+
+
+class GeneratorDataOptions(PairOptions):
+    """Pairs from a built-in generator."""
+
+    kind: Literal["generator"] = Field(description="generator: pairs made from a seed, without files")
+    generator: GeneratorOptions = GeneratorOptions()
+
+
+KINDS: dict[str, type[PairOptions]] = {
+    "lines": LinesDataOptions,
+    "tsv": TsvDataOptions,
+    "jsonl": TableDataOptions,
+    "parquet": TableDataOptions,
+    "hub": HubDataOptions,
+    "generator": GeneratorDataOptions,
+}
+
+
+def kind_of(table: Any) -> Any:
+    """Return the kind of data values, by default lines; None if they are not a table."""
+    return table.get("kind", "lines") if isinstance(table, dict) else getattr(table, "kind", None)
+
+
+DataOptions = Annotated[
+    Annotated[LinesDataOptions, Tag("lines")]
+    | Annotated[TsvDataOptions, Tag("tsv")]
+    | Annotated[TableDataOptions, Tag("jsonl")]
+    | Annotated[TableDataOptions, Tag("parquet")]
+    | Annotated[HubDataOptions, Tag("hub")]
+    | Annotated[GeneratorDataOptions, Tag("generator")],
+    Discriminator(kind_of, custom_error_type="kind", custom_error_message=f"expected one of {', '.join(KINDS)}"),
+]
+_adapter: TypeAdapter[DataOptions] = TypeAdapter(DataOptions)
+
+
+def data_options(values: Mapping[str, Any]) -> DataOptions:
+    """Validate the values of a recipe's `data` table. Raises pydantic.ValidationError."""
+    return _adapter.validate_python(values)
+
+
+def keys_of(kind: Any) -> set[str]:
+    """Return the keys of a kind; empty if there is no such kind."""
+    return set(KINDS[kind].model_fields) if isinstance(kind, str) and kind in KINDS else set()

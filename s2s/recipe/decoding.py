@@ -8,7 +8,7 @@ from s2s.recipe.options import Options
 
 
 class DecodingOptions(Options):
-    """How the model translates where nothing else is said."""
+    """Decoding defaults, stored with the model."""
 
     beam_size: int = Field(5, ge=1, le=1000, description="beam size; 1 is greedy search")
     length_penalty: float = Field(
@@ -23,8 +23,8 @@ class DecodingOptions(Options):
         2.0,
         ge=1,
         le=100,
-        description="with stopping first: finished hypotheses to wait for, over beam_size (Kasai et al. 2022); "
-        "1 may return short hypotheses that finish before better ones",
+        description="with stopping first: finished hypotheses to wait for, as a multiple of beam_size "
+        "(Kasai et al. 2022); 1 may return short hypotheses that finish before better ones",
     )
     min_ratio: float = Field(
         0.0, ge=0, description="minimum output length, as a multiple of the source length in tokens"
@@ -33,13 +33,13 @@ class DecodingOptions(Options):
         3.0, gt=0, le=1000, description="maximum output length, as a multiple of the source length in tokens, plus 10"
     )
     no_repeat_ngram: int = Field(
-        0, ge=0, le=100, description="size n of n-grams that may not repeat in a translation; 0 disables it"
+        0, ge=0, le=100, description="n of the n-grams that may not repeat in a translation; 0 disables it"
     )
     sample: bool = Field(False, description="sample instead of beam search")
     temperature: float = Field(
         1.0, gt=0, le=100, description="sampling temperature; below 1 is sharper, above 1 flatter"
     )
-    top_k: int = Field(0, ge=0, description="sample from the k most probable tokens; 0: from all")
+    top_k: int = Field(0, ge=0, description="sample from the k most probable tokens; 0: from all tokens")
     top_p: float = Field(
         1.0, gt=0, le=1, description="sample from the smallest set of tokens with this total probability"
     )
@@ -63,12 +63,12 @@ class DecodingOptions(Options):
         return int(self.min_ratio * source)
 
     def describe(self) -> str:
-        """`beam 5, length penalty 1, patience 2`, and what else is not as it is by default."""
+        """Describe the options: `beam 5, length penalty 1, patience 2`, then what differs from the defaults."""
         more = {
-            f"at least {self.min_ratio:g} of the source's length": self.min_ratio,
-            f"no {self.no_repeat_ngram} tokens twice": self.no_repeat_ngram,
+            f"minimum length ratio {self.min_ratio:g}": self.min_ratio,
+            f"no repeated {self.no_repeat_ngram}-grams": self.no_repeat_ngram,
         }
-        return ", ".join([self._strategy(), *(words for words, said in more.items() if said)])
+        return ", ".join([self._strategy(), *(words for words, value in more.items() if value)])
 
     def _strategy(self) -> str:
         if self.sample:
@@ -81,5 +81,5 @@ class DecodingOptions(Options):
 
     @property
     def finished_to_stop(self) -> int:
-        """Finished hypotheses that end a search whose stopping is first."""
+        """Number of finished hypotheses that ends a search with stopping `first`."""
         return 1 if self.beam_size == 1 else int(self.beam_size * self.patience + 0.5)

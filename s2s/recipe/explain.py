@@ -1,13 +1,16 @@
-"""The keys of a recipe in words: what each may hold, its default and what it is for. Made from the schema itself.
+"""Describe the keys of a recipe, from its schema: allowed values, default and meaning.
 
-A table that has a family (`model.encoder`, `model.decoder`) is there once for each family.
+Tables that come in several kinds or families (`data`, `model.encoder`, `model.decoder`) have keys that only some of
+them use.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from s2s.errors import UsageError, did_you_mean
+from s2s.recipe.aliases import keys_called
+from s2s.recipe.options import SELECTORS
 from s2s.recipe.recipe import Recipe
 
 NAMES = {"integer": "integer", "number": "number", "string": "text", "boolean": "true or false", "array": "list"}
@@ -16,92 +19,126 @@ BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiv
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key: its full name, the family whose table it stands in (None: a table without), the values it takes,
-    its default (None: it has none), and its description.
-    """
+    """One key of a recipe."""
 
-    key: str
-    family: str | None
-    values: str
-    default: Any
-    required: bool
-    description: str
+    key: str  # full name: model.encoder.heads
+    selector: str  # key that decides whether the recipe has this one: model.encoder.family; empty: it always does
+    variants: tuple[str, ...]  # values of the selector for which the recipe has it; empty without a selector
+    values: str  # allowed values: integer ≥ 1
+    default: Any  # None if it has none
+    required: bool  # whether a recipe must set it
+    description: str  # its meaning and unit
 
     @property
     def table(self) -> str:
-        """The table it stands in: `model.encoder`."""
+        """The table that holds it: `model.encoder`."""
         return self.key.rpartition(".")[0]
 
     @property
     def section(self) -> str:
-        """The table with its family: `model.encoder, family rnn`."""
-        return _section(self.table, self.family)
+        """The table and for which variants: `model.encoder, family rnn`."""
+        which = f", {self.selector.rpartition('.')[2]} {' | '.join(self.variants)}" if self.variants else ""
+        return self.table + which
 
 
 def recipe_keys() -> list[Key]:
-    """Every key of a recipe in the schema's order, a table's own keys before those of tables inside it."""
-    schema = Recipe.model_json_schema(by_alias=True)
-    return list(_keys(schema, schema["$defs"], "", None))
+    """Return every key of a recipe in the schema's order, a table's own keys before those of tables inside it."""
+    return [key for key, _ in _recipe_keys()]
 
 
 def section_titles() -> dict[str, str]:
-    """Return a title for each section: `training` -> `How the network is trained.`"""
-    schema = Recipe.model_json_schema(by_alias=True)
-    return dict(_titles(schema, schema["$defs"], "", None))
+    """Return a title for each section: `training` -> `How the network is trained.`; empty if its variants differ."""
+    return {key.section: title for key, title in _recipe_keys()}
 
 
 def keys_named(name: str) -> list[Key]:
     """Return the key of that name, the keys of that table, or the keys that end in that name.
 
-    Raises: UsageError with the nearest names where there are none.
+    Raises: UsageError with the nearest names if there are none.
     """
     keys = recipe_keys()
     found = [key for key in keys if key.key == name or key.key.startswith(f"{name}.")]
     found = found or [key for key in keys if key.key.endswith(f".{name}")]
     if found:
         return found
-    last = {key.key.rpartition(".")[2] for key in keys}
+    last = name.rpartition(".")[2]
+    if called := keys_called(last):
+        raise UsageError(f"{name}: unknown key", f"did you mean {' or '.join(called)}?")
     known = dict.fromkeys([*(key.key for key in keys), *(key.table for key in keys if key.table)])
-    hint = did_you_mean(name, list(known)) or did_you_mean(name.rpartition(".")[2], sorted(last))
-    raise UsageError(f"{name}: no such key in a recipe", hint or "s2s explain lists every key")
+    names = sorted({key.key.rpartition(".")[2] for key in keys})
+    hint = did_you_mean(name, list(known)) or did_you_mean(last, names)
+    raise UsageError(f"{name}: unknown key", hint or "s2s explain lists every key")
 
 
-def _keys(node: dict[str, Any], tables: dict[str, Any], prefix: str, family: str | None) -> Iterator[Key]:
+Titled = tuple[Key, str]  # a key and the title of its table
+
+
+def _recipe_keys() -> list[Titled]:
+    schema = Recipe.model_json_schema(by_alias=True)
+    return list(_keys(schema, schema["$defs"], ""))
+
+
+def _keys(node: dict[str, Any], tables: dict[str, Any], prefix: str) -> Iterator[Titled]:
+    """Yield the keys of a table, then those of the tables inside it."""
     fields = [(name, field, _inner(field, tables)) for name, field in node["properties"].items()]
-    for name, field, inner in sorted(fields, key=lambda one: bool(one[2])):  # its own keys, then its tables
-        for inner_family, table in inner:
-            yield from _keys(table, tables, f"{prefix}{name}.", inner_family)
-        if not inner:
-            yield Key(
+    for name, field, inner in sorted(fields, key=lambda one: bool(one[2])):
+        if len(inner) > 1:
+            yield from _variants(field, inner, tables, f"{prefix}{name}.")
+        elif inner:
+            yield from _keys(inner[0], tables, f"{prefix}{name}.")
+        else:
+            key = Key(
                 key=prefix + name,
-                family=family,
+                selector="",
+                variants=(),
                 values=_values(field),
                 default=field.get("default"),
                 required=name in node.get("required", []),
                 description=field["description"],
             )
+            yield key, _first_line(node)
 
 
-def _titles(node: dict[str, Any], tables: dict[str, Any], name: str, family: str | None) -> Iterator[tuple[str, str]]:
-    yield _section(name, family), node["description"].split("\n")[0]
-    for inner, field in node["properties"].items():
-        for inner_family, table in _inner(field, tables):
-            yield from _titles(table, tables, f"{name}.{inner}".removeprefix("."), inner_family)
+def _variants(
+    field: dict[str, Any], inner: list[dict[str, Any]], tables: dict[str, Any], prefix: str
+) -> Iterator[Titled]:
+    """Yield the keys of a table that comes in variants: its selector, the keys of all variants, then the others."""
+    selector = prefix + next(name for name in SELECTORS if name in inner[0]["properties"])
+    selectors: list[Key] = []
+    found: dict[str, list[tuple[Key, str]]] = {}  # equal keys, one of each variant
+    for table in inner:
+        keys = list(_keys(table, tables, prefix))
+        selectors += [key for key, _ in keys if key.key == selector]
+        for key, title in keys:
+            if key.key != selector:
+                named = replace(key, selector=selector, variants=tuple(selectors[-1].values.split(" | ")))
+                found.setdefault(repr(key), []).append((named, title))
+    values = " | ".join(key.values for key in selectors)
+    meaning = "; ".join(key.description for key in selectors)
+    shared = field["description"]
+    yield replace(selectors[0], values=values, description=meaning), shared
+    merged = [_merged(equal, values, shared) for equal in found.values()]
+    sections = ["", *dict.fromkeys(key.section for key, _ in merged if key.variants)]
+    yield from sorted(merged, key=lambda one: sections.index(one[0].section if one[0].variants else ""))
 
 
-def _section(table: str, family: str | None) -> str:
-    return f"{table}, family {family}" if family else table
+def _merged(equal: list[Titled], values: str, shared: str) -> Titled:
+    """Merge the equal keys of several variants; `values` are all variants, `shared` the title of what they share."""
+    variants = tuple(variant for key, _ in equal for variant in key.variants)
+    titles = {title for _, title in equal}
+    if " | ".join(variants) == values:
+        return replace(equal[0][0], selector="", variants=()), shared
+    return replace(equal[0][0], variants=variants), titles.pop() if len(titles) == 1 else ""
 
 
-def _inner(field: dict[str, Any], tables: dict[str, Any]) -> list[tuple[str | None, dict[str, Any]]]:
-    """Return the tables a field may hold, one per family; empty if it holds a value."""
-    found = [tables[one["$ref"].rpartition("/")[2]] for one in field.get("oneOf", [field]) if "$ref" in one]
-    return [(table["properties"].get("family", {}).get("const"), table) for table in found]
+def _inner(field: dict[str, Any], tables: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the tables a field may hold, one per variant; empty if it holds a value."""
+    return [tables[one["$ref"].rpartition("/")[2]] for one in field.get("oneOf", [field]) if "$ref" in one]
 
 
 def _values(field: dict[str, Any]) -> str:
     """Describe a field's values: `integer ≥ 1, ≤ 16384`, `linear | none`, `list of text`."""
-    if "anyOf" in field:  # one kind of value or another; none at all is not said
+    if "anyOf" in field:
         return " | ".join(_values(one) for one in field["anyOf"] if one.get("type") != "null")
     if choices := field.get("enum", [field["const"]] if "const" in field else None):
         return " | ".join(map(str, choices))
@@ -115,3 +152,7 @@ def _values(field: dict[str, Any]) -> str:
         return f"{name} that matches {field['pattern'].strip('^$')}"
     limits = ", ".join(f"{sign} {field[bound]}" for bound, sign in BOUNDS.items() if bound in field)
     return f"{name} {limits}".rstrip()
+
+
+def _first_line(node: dict[str, Any]) -> str:
+    return str(node["description"].split("\n")[0])

@@ -1,7 +1,7 @@
-"""Recipes as files: TOML with `extends`, values from `--set key=value`, errors that name file, key and nearest key."""
+"""Load recipes: TOML files with `extends`, overrides from `--set key=value`."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,13 @@ from pydantic import ValidationError
 
 from s2s.errors import UsageError, did_you_mean, wrap_os_errors
 from s2s.io.schema import check_schema
+from s2s.recipe.data import LOCATION, keys_of, kind_of
 from s2s.recipe.model import family_of
+from s2s.recipe.options import SELECTORS
 from s2s.recipe.recipe import SCHEMA, Recipe
 from s2s.recipe.validation import refusal
 
-Override = tuple[list[str], Any]  # `training.lr=1e-3` as (["training", "lr"], 0.001)
+Override = tuple[list[str], Any]  # keys and value: (["training", "lr"], 0.001)
 
 
 def builtin_directory() -> Path:
@@ -24,14 +26,14 @@ def builtin_directory() -> Path:
 
 
 def builtin_recipes() -> dict[str, Path]:
-    """`numbers/attention` -> its file, in alphabetical order."""
+    """Map the names of the built-in recipes (`numbers/attention`) to their files, in alphabetical order."""
     directory = builtin_directory()
     found = {path.relative_to(directory).with_suffix("").as_posix(): path for path in directory.glob("*/*.toml")}
     return dict(sorted(found.items()))
 
 
 def find_recipe(reference: str) -> Path:
-    """Return the file of a recipe: a path, or a built-in name. Raises UsageError with the nearest names."""
+    """Return the file of a recipe, given its path or built-in name. Raises UsageError with the nearest names."""
     known = builtin_recipes()
     if reference in known:
         return known[reference]
@@ -52,26 +54,25 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises: UsageError for an unknown key, a value out of range, fields that contradict each other.
     """
     path = find_recipe(reference)
-    given = [_override(text) for text in overrides]
-    values = _overridden(_read(path), given)
+    parsed = [_override(text) for text in overrides]
+    values = _overridden(_read(path), parsed)
     data = values.get("data")
-    if isinstance(data, dict):
-        base = Path.cwd() if any(keys == ["data", "root"] for keys, _ in given) else path.parent
+    if isinstance(data, dict) and "root" in keys_of(kind_of(data)):
+        base = Path.cwd() if any(keys == ["data", "root"] for keys, _ in parsed) else path.parent
         data["root"] = str((base / str(data.get("root", ""))).resolve())
     return parse_recipe(values, f"recipe {reference}")
 
 
 def recipe_to_keep(reference: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the values of a recipe as one would write them in a file.
+    """Return the values of a recipe as they would be written in a file.
 
-    Every default is filled in, but `data.root` only if files are read from a directory that the recipe or an override
-    names. Raises: as load_recipe.
+    Every default is filled in, except `data.root`: it is kept only if the recipe or an override sets it.
+    Raises: see load_recipe.
     """
-    recipe = load_recipe(reference, overrides)
-    said = _overridden(_read(find_recipe(reference)), [_override(text) for text in overrides])["data"].get("root")
-    values = recipe.as_dict()
-    if not said or recipe.data.kind in {"generator", "hub"}:
-        values["data"] = recipe.data.model_dump(mode="json", exclude={"root"}, exclude_none=True)
+    values = load_recipe(reference, overrides).as_dict()
+    written = _overridden(_read(find_recipe(reference)), [_override(text) for text in overrides])
+    if not written["data"].get("root"):
+        values["data"].pop("root", None)
     return values
 
 
@@ -96,7 +97,7 @@ def _read(path: Path) -> dict[str, Any]:
     """Read a file's values, merged over those of the file it extends."""
     merged: dict[str, Any] = {}
     for _, values in reversed(_layers(path)):
-        merged = _merged(_without_other_families(merged, values), values)
+        merged = _merged(_switched(merged, values), values)
     return merged
 
 
@@ -142,21 +143,34 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _without_other_families(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Drop from `base` the tables for which `over` names another family."""
-    old, new = base.get("model"), over.get("model")
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        return base
-    changed = {
-        name
-        for name, table in new.items()
-        if isinstance(table, dict) and "family" in table and family_of(table) != family_of(old.get(name, table))
-    }
-    return base | {"model": {name: value for name, value in old.items() if name not in changed}}
+def _switched(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Drop from `base` the keys of another kind of data or another family than `over` selects.
+
+    Data keeps the keys that both kinds share, except those that locate the pairs; an encoder or decoder keeps none.
+    """
+    switched = dict(base)
+    if _changes(base, over, "data", "kind", kind_of):
+        keys = keys_of(kind_of(over["data"])) - LOCATION
+        switched["data"] = {key: value for key, value in base["data"].items() if key in keys}
+    if isinstance(base.get("model"), dict) and isinstance(over.get("model"), dict):
+        switched["model"] = {
+            side: value
+            for side, value in base["model"].items()
+            if not _changes(base["model"], over["model"], side, "family", family_of)
+        }
+    return switched
+
+
+def _changes(
+    base: dict[str, Any], over: dict[str, Any], table: str, selector: str, chosen: Callable[[Any], Any]
+) -> bool:
+    """Whether `over` selects another variant of a table than `base`."""
+    old, new = base.get(table), over.get(table)
+    return isinstance(old, dict) and isinstance(new, dict) and selector in new and chosen(old) != chosen(new)
 
 
 def _override(text: str) -> Override:
-    """`training.lr=1e-3` -> (["training", "lr"], 0.001): a TOML value, or else a string."""
+    """Parse `training.lr=1e-3` to (["training", "lr"], 0.001): a TOML value, or else a string."""
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise UsageError(f"--set {text}: expected key=value")
@@ -167,12 +181,12 @@ def _override(text: str) -> Override:
 
 
 def _overridden(values: dict[str, Any], overrides: list[Override]) -> dict[str, Any]:
-    """Apply overrides in order, but families first, since they decide which keys are kept."""
-    families: dict[str, Any] = {}
+    """Apply overrides in order, but kinds and families first, since they decide which keys are kept."""
+    selected: dict[str, Any] = {}
     for keys, value in overrides:
-        if keys[-1] == "family":
-            _put(families, keys, value)
-    values = _without_other_families(values, families)
+        if keys[-1] in SELECTORS:
+            _put(selected, keys, value)
+    values = _switched(values, selected)
     for keys, value in overrides:
         _put(values, keys, value)
     return values
@@ -182,5 +196,5 @@ def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
     for key in keys[:-1]:
         values = values.setdefault(key, {})
         if not isinstance(values, dict):
-            raise UsageError(f"--set {'.'.join(keys)}: {key} holds a value, not a table")
+            raise UsageError(f"--set {'.'.join(keys)}: {key} is a value, not a table")
     values[keys[-1]] = value

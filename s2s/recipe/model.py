@@ -1,4 +1,4 @@
-"""Options of the network: which encoder, which decoder, how wide."""
+"""Options of the model: its encoder, its decoder and their sizes."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -6,8 +6,8 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from s2s.recipe.options import Options
 
-CELLS = {"rnn": "tanh RNN", "gru": "GRU", "lstm": "LSTM"}  # names in words
-# of an embedding E: a Transformer's blocks; recurrent layers of E units a direction
+CELLS = {"rnn": "tanh RNN", "gru": "GRU", "lstm": "LSTM"}  # names in descriptions
+# presets: a Transformer's layers and heads; an RNN's layers, with hidden sizes that follow embedding_size
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {"embedding_size": 128, "transformer": {"layers": 2, "heads": 4}, "rnn": {"layers": 1}},
     "small": {"embedding_size": 256, "transformer": {"layers": 3, "heads": 4}, "rnn": {"layers": 1}},
@@ -25,9 +25,9 @@ class RecurrentOptions(Options):
 
     family: Literal["rnn"] = Field("rnn", description="rnn: a recurrent network")
     cell: Literal["rnn", "gru", "lstm"] = Field("gru", description="recurrent cell; rnn is the plain tanh RNN")
-    layers: Layers = Field(1, description="number of stacked layers")
+    layers: Layers = Field(1, description="number of layers")
     variational: bool = Field(
-        False, description="variational dropout: the same units at every position (Gal and Ghahramani 2016)"
+        False, description="variational dropout: drop the same units at every position (Gal and Ghahramani 2016)"
     )
 
 
@@ -36,20 +36,23 @@ class RnnEncoderOptions(RecurrentOptions):
 
     hidden_size: Size = Field(256, description="hidden size of each direction")
     bidirectional: bool = Field(True, description="encode the source in both directions")
-    reverse_source: bool = Field(False, description="encode the source in reverse (Sutskever et al. 2014)")
+    reverse_source: bool = Field(
+        False,
+        description="encode the source in reverse (Sutskever et al. 2014); requires bidirectional = false",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.bidirectional and self.reverse_source:
-            raise ValueError("reverse_source says nothing where bidirectional is true, which reads both ways")
+            raise ValueError("reverse_source requires bidirectional = false")
         return self
 
     def memory_size(self, embedding_size: int) -> int:
-        """Size of the memory's states."""
+        """Return the size D of the memory's states."""
         return self.hidden_size * (2 if self.bidirectional else 1)
 
     def describe(self) -> str:
-        """`bidirectional GRU encoder`."""
+        """Describe the encoder: `bidirectional GRU encoder`."""
         way = "bidirectional" if self.bidirectional else "backward" if self.reverse_source else "forward"
         return f"{_layers(self.layers)}{way} {CELLS[self.cell]} encoder"
 
@@ -80,26 +83,26 @@ class RnnDecoderOptions(RecurrentOptions):
 
     @property
     def has_attention(self) -> bool:
-        """Whether there are weights to look at."""
+        """Whether the decoder computes attention."""
         return self.context == "attention"
 
     def describe(self) -> str:
-        """`GRU decoder with additive attention`."""
+        """Describe the decoder: `GRU decoder with additive attention`."""
         decoder = f"{_layers(self.layers)}{CELLS[self.cell]} decoder"
         if self.context == "fixed":
             return f"{decoder} with a fixed context (no attention)"
         if self.context == "initial":
-            return f"{decoder} with a fixed context in its first state alone (no attention)"
+            return f"{decoder} with a fixed context as its initial state only (no attention)"
         fed = " and input feeding" if self.query == "current" else ""
         return f"{decoder} with {self.score.replace('_', ' ')} attention{fed}"
 
 
 class BlockOptions(Options):
-    """What Transformer encoders and decoders share; they are as wide as the embeddings (Vaswani et al. 2017)."""
+    """What Transformer encoders and decoders share; their hidden size is embedding_size (Vaswani et al. 2017)."""
 
-    family: Literal["transformer"] = Field(description="transformer: blocks of attention and feed-forward layers")
-    layers: Layers = Field(6, description="blocks")
-    heads: int = Field(8, ge=1, le=1024, description="attention heads; must divide embedding_size")
+    family: Literal["transformer"] = Field(description="transformer: layers of attention and feed-forward networks")
+    layers: Layers = Field(6, description="number of layers")
+    heads: int = Field(8, ge=1, le=1024, description="number of attention heads; must divide embedding_size")
     ffn_size: int | None = Field(
         None, ge=1, le=262144, description="inner size of feed-forward layers; default: 4 × embedding_size"
     )
@@ -130,34 +133,32 @@ class TransformerEncoderOptions(BlockOptions):
     """A Transformer encoder."""
 
     def memory_size(self, embedding_size: int) -> int:
-        """Size of the memory's states."""
+        """Return the size D of the memory's states."""
         return embedding_size
 
     def describe(self) -> str:
-        """`6-layer Transformer encoder`."""
+        """Describe the encoder: `6-layer Transformer encoder`."""
         return f"{_layers(self.layers)}Transformer encoder"
 
 
 class TransformerDecoderOptions(BlockOptions):
     """A Transformer decoder."""
 
-    attention_layer: int = Field(
-        -1, description="cross-attention layer whose attention is shown: 1 is the first, -1 the last"
-    )
+    attention_layer: int = Field(-1, description="layer whose cross-attention is shown: 1 is the first, -1 the last")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not 1 <= abs(self.attention_layer) <= self.layers:
-            raise ValueError(f"attention_layer is not one of the {self.layers} layers")
+            raise ValueError(f"attention_layer ({self.attention_layer}) is not one of the {self.layers} layers")
         return self
 
     @property
     def has_attention(self) -> bool:
-        """Whether there are weights to look at."""
+        """Whether the decoder computes attention."""
         return True
 
     def describe(self) -> str:
-        """`6-layer Transformer decoder`."""
+        """Describe the decoder: `6-layer Transformer decoder`."""
         return f"{_layers(self.layers)}Transformer decoder"
 
 
@@ -166,7 +167,7 @@ def _layers(count: int) -> str:
 
 
 def family_of(table: Any) -> Any:
-    """Return the family that an encoder's or decoder's values name, or the default; None if they are not a table."""
+    """Return the family of an encoder's or decoder's values, by default rnn; None if they are not a table."""
     return table.get("family", "rnn") if isinstance(table, dict) else getattr(table, "family", None)
 
 
@@ -182,31 +183,32 @@ DecoderOptions = Annotated[
 
 
 class ModelOptions(Options):
-    """The network."""
+    """The network: an encoder and a decoder."""
 
     size: Literal["tiny", "small", "base", "big"] | None = Field(
         None,
-        description="preset for unset sizes: embedding_size 128, 256, 512 or 1024, others in proportion",
+        description="preset for sizes that are not set: embedding_size 128, 256, 512 or 1024, with layers, heads and "
+        "hidden sizes to match",
     )
     embedding_size: Size = Field(
-        256, description="size of token embeddings, of the RNN read-out, and of a Transformer's layers"
+        256, description="size of token embeddings, of the RNN read-out, and of all layers of a Transformer"
     )
     tied_embeddings: Literal["none", "target", "all"] = Field(
-        "all", description="shared embeddings: target (target input and output), all (source too), none"
+        "all", description="share embeddings: target (decoder input and output projection), all (source too) or none"
     )
     output_bias: bool = Field(True, description="use a bias in the output projection")
     dropout: Probability = Field(
         0.0,
-        description="dropout: of embeddings, between layers, of memory and read-out; "
-        "in a Transformer, of each residual branch",
+        description="dropout probability; RNN: of embeddings, between layers, of memory and read-out; "
+        "Transformer: of embeddings and of each residual branch",
     )
-    encoder: EncoderOptions = RnnEncoderOptions()
-    decoder: DecoderOptions = RnnDecoderOptions()
+    encoder: EncoderOptions = Field(RnnEncoderOptions(), description="The encoder.")
+    decoder: DecoderOptions = Field(RnnDecoderOptions(), description="The decoder.")
 
     @model_validator(mode="before")
     @classmethod
     def _sized(cls, values: Any) -> Any:
-        """Expand a size to values, below those given."""
+        """Expand a size to values; values that are set take precedence."""
         size = SIZES.get(str(values.get("size"))) if isinstance(values, dict) else None
         if size is None:
             return values
@@ -230,23 +232,25 @@ class ModelOptions(Options):
 
     @property
     def has_attention(self) -> bool:
-        """Whether the decoder has attention weights to look at."""
+        """Whether the decoder computes attention."""
         return self.decoder.has_attention
 
     def describe(self) -> str:
-        """Describe the model in a phrase: `bidirectional GRU encoder; GRU decoder with additive attention`."""
+        """Describe the model: `bidirectional GRU encoder; GRU decoder with additive attention`."""
         return f"{self.encoder.describe()}; {self.decoder.describe()}"
 
 
 def _check_heads(side: str, options: BlockOptions, embedding: int) -> None:
     if embedding % options.heads:
-        raise ValueError(f"{side}.heads ({options.heads}) do not divide the embedding ({embedding})")
+        raise ValueError(f"{side}.heads ({options.heads}) does not divide embedding_size ({embedding})")
     if options.positions == "rotary" and embedding // options.heads % 2:
-        raise ValueError(f"{side}: rotary positions need heads of an even width, not {embedding // options.heads}")
+        raise ValueError(f"{side}: rotary positions require an even head size, not {embedding // options.heads}")
     if options.positions == "sinusoidal" and embedding % 2:
-        raise ValueError(f"{side}: sinusoidal positions need an embedding of an even width, not {embedding}")
+        raise ValueError(f"{side}: sinusoidal positions require an even embedding_size, not {embedding}")
 
 
 def _check_score(decoder: RnnDecoderOptions, memory: int) -> None:
     if decoder.has_attention and decoder.score == "dot" and decoder.hidden_size != memory:
-        raise ValueError(f"score dot needs a decoder as wide as the memory: {decoder.hidden_size} is not {memory}")
+        raise ValueError(
+            f"score dot requires decoder.hidden_size ({decoder.hidden_size}) to equal the memory size ({memory})"
+        )

@@ -1,9 +1,24 @@
-"""The base of all options: a key that is not known is refused, every field has a description."""
+"""The base of all options, and types that several of them use."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+
+SELECTORS = ("kind", "family")  # keys that decide which other keys their table has
 
 
 class Options(BaseModel):
     """Immutable options; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Texts = Annotated[
+    list[str],
+    BeforeValidator(_listed),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]  # a list of strings; a single string stands for a list of one

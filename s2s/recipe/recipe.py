@@ -1,7 +1,7 @@
 """The recipe: data, tokenizer, model, training and decoding of one model."""
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -12,7 +12,7 @@ from s2s.recipe.options import Options
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.recipe.training import TrainingOptions
 
-SCHEMA = 2  # number of the recipe's schema; raised when a stored recipe would be read differently
+SCHEMA = 3  # number of the recipe's schema; raised when a stored recipe would be read differently
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
 
@@ -22,8 +22,8 @@ class Recipe(Options):
 
     schema_version: int = Field(SCHEMA, alias="schema", ge=1, description="number of the recipe's schema")
     name: Name = Field(description="name under which the model is published")
-    description: str = Field("", description="what the recipe shows, in a line")
-    data: DataOptions
+    description: str = Field("", description="what the recipe shows, in one line")
+    data: DataOptions = Field(description="The sentence pairs: where they are read from and which are kept.")
     tokenizer: TokenizerOptions = TokenizerOptions()
     model: ModelOptions = ModelOptions()
     training: TrainingOptions = TrainingOptions()
@@ -33,16 +33,16 @@ class Recipe(Options):
     def _consistent(self) -> Self:
         if self.training.subword_regularization and self.tokenizer.algorithm != "unigram":
             raise ValueError(
-                f"training.subword_regularization draws segmentations of a unigram model, "
-                f"and tokenizer.algorithm is {self.tokenizer.algorithm}"
+                f"training.subword_regularization requires a unigram model, "
+                f"but tokenizer.algorithm is {self.tokenizer.algorithm}"
             )
         return self
 
-    def as_dict(self) -> dict[str, object]:
+    def as_dict(self) -> dict[str, Any]:
         """Return the recipe with every default filled in, for JSON and TOML."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` may name a model."""
+    """Whether `text` is a valid model name."""
     return re.fullmatch(NAME_PATTERN, text) is not None

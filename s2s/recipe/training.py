@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self, cast
 
 from pydantic import Field, StringConstraints, WithJsonSchema, model_validator
 
-from s2s.recipe.options import Options
+from s2s.recipe.options import Options, Texts
 
 Limit = Annotated[
     str,
@@ -25,15 +25,15 @@ Unit = Literal["updates", "epochs", "tokens", "minutes"]
 
 
 def limit_parts(limit: str) -> tuple[int, Unit]:
-    """`"12 epochs"` -> (12, "epochs")."""
+    """Parse a limit: `"12 epochs"` -> (12, "epochs")."""
     count, unit = limit.split()
     return int(count), cast(Unit, unit.rstrip("s") + "s")
 
 
 class TrainingOptions(Options):
-    """How the network is trained."""
+    """How the model is trained."""
 
-    seed: int = Field(1, ge=0, description="random seed of weights, order and dropout")
+    seed: int = Field(1, ge=0, description="random seed of initial weights, data order and dropout")
     stop_after: Limit = Field(
         "10 epochs",
         description='when training stops: "12 epochs", "3000 updates", "5000000 tokens" (target side) or "90 minutes" '
@@ -53,8 +53,8 @@ class TrainingOptions(Options):
     warmup: int = Field(100, ge=0, description="updates of linear warm-up")
     lr_schedule: Literal["linear", "cosine", "inverse_sqrt", "plateau", "none"] = Field(
         "linear",
-        description="decay after warm-up: linear or cosine (to 0 at the end), inverse_sqrt "
-        "(of the update), plateau (halve when validation stops improving), none",
+        description="learning rate after warm-up: linear or cosine (to 0 at the end), inverse_sqrt "
+        "(of the update), plateau (halved when validation stops improving) or none (constant)",
     )
     plateau_patience: int = Field(
         2,
@@ -70,7 +70,7 @@ class TrainingOptions(Options):
         0.0, ge=0, lt=1, description="label smoothing ε: probability spread over the vocabulary"
     )
     word_dropout: float = Field(
-        0.0, ge=0, lt=1, description="probability of replacing an input token, on both sides, by the unknown token"
+        0.0, ge=0, lt=1, description="probability of replacing an input token by the unknown token, on both sides"
     )
     subword_regularization: float = Field(
         0.0,
@@ -88,7 +88,7 @@ class TrainingOptions(Options):
     averaging: Averaging = Field(
         "none", description='checkpoint averaging before publication: "best:5", "last:5" or none'
     )
-    freeze: list[str] = Field([], description='name patterns of parameters to freeze: "encoder.*"')
+    freeze: Texts = Field([], description='name patterns of parameters to freeze: "encoder.*"')
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="compute precision; auto: bf16 from a million parameters if the device supports it"
     )
@@ -105,9 +105,9 @@ class TrainingOptions(Options):
         0, ge=0, description="validations without improvement before training stops early; 0 disables it"
     )
     keep_checkpoints: int = Field(
-        2, ge=1, description="newest checkpoints to keep, besides the best and those to be averaged"
+        2, ge=1, description="newest checkpoints to keep, in addition to the best and those to be averaged"
     )
-    log_every: int = Field(50, ge=1, description="updates between lines of metrics.jsonl")
+    log_every: int = Field(50, ge=1, description="updates between records in metrics.jsonl")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -32,11 +32,11 @@ def test_a_recipe_for_two_files(run, files):
     assert recipe.data.hold_out_validation == recipe.data.hold_out_test == LINES // 10
 
 
-def test_few_pairs_are_warned_of(run, files):
+def test_few_pairs_give_a_warning(run, files):
     assert f"warning: {LINES} different pairs" in run("init", "--source", "news.de", "--target", "news.en").err
 
 
-def test_the_recipe_may_lie_elsewhere(run, files):
+def test_the_recipe_may_be_in_another_directory(run, files):
     assert run("init", "--source", "news.de", "--target", "news.en", "-o", "recipes/mine.toml").code == 0
     recipe = load_recipe("recipes/mine.toml")
     assert recipe.data.train.source == [str(files / "news.de")]
@@ -55,7 +55,7 @@ def test_the_recipe_can_be_printed(run, files):
     assert printed.out == (files / "news-de-en.toml").read_text()
 
 
-def test_packed_files(run, files):
+def test_gzip_files(run, files):
     with gzip.open("news.de.gz", "wb") as packed:
         packed.write((files / "news.de").read_bytes())
     found = run("init", "--source", "news.de.gz", "--target", "news.en")
@@ -101,7 +101,7 @@ def test_invalid_utf8_is_refused_with_file_and_line_and_may_be_dropped(run, file
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n\n\n", b"twice\n" * LINES])
-def test_too_little_to_hold_lines_out_of_is_refused(run, files, content):
+def test_too_few_pairs_to_hold_out_are_refused(run, files, content):
     (files / "news.de").write_bytes(content)
     (files / "news.en").write_bytes(content)
     found = run("init", "--source", "news.de", "--target", "news.en")

@@ -16,6 +16,13 @@ def test_list_names_every_recipe_with_its_description(run):
     assert "s2s train" in found.err
 
 
+@pytest.mark.parametrize("file", builtin_recipes().values(), ids=builtin_recipes())
+def test_every_builtin_recipe_begins_with_what_it_is(file):
+    first, *rest = file.read_text().splitlines()
+    assert first.startswith(f"# {file.parent.name}/{file.stem}: ")
+    assert "schema = 3" in rest or 'extends = "' in "\n".join(rest)
+
+
 def test_list_as_json(run):
     found = json.loads(run("recipes", "list", "--json").out)
     assert [one["recipe"] for one in found] == list(builtin_recipes())
@@ -31,8 +38,9 @@ def test_show_prints_the_whole_recipe_as_toml_that_loads_to_the_same(run, in_dir
 
 
 def same_but_for_the_directory(one: Recipe, other: Recipe) -> bool:
-    data = other.data.model_copy(update={"root": one.data.root})
-    return one == other.model_copy(update={"data": data})
+    return one.model_copy(update={"data": one.data.with_root("")}) == other.model_copy(
+        update={"data": other.data.with_root("")}
+    )
 
 
 @pytest.mark.parametrize("name", list(builtin_recipes()))
@@ -42,7 +50,7 @@ def test_show_names_no_directory_of_this_machine(run, in_directory, name):
     assert str(builtin_recipes()[name].parents[1]) not in shown.out
 
 
-def test_show_with_values_is_what_train_would_take(run, in_directory):
+def test_show_with_overrides_is_what_train_uses(run, in_directory):
     values = ["model.encoder.layers=2", "model.encoder.family=transformer", "data.root=texts"]
     given = [part for value in values for part in ("--set", value)]
     (in_directory / "shown.toml").write_text(run("recipes", "show", "multi30k/attention", *given).out)
@@ -62,10 +70,10 @@ def test_show_with_a_size_is_read_again_as_the_same(run, in_directory):
 def test_show_refuses_values_as_train_does(run):
     found = run("recipes", "show", "numbers/attention", "--set", "model.encoder.heads=2")
     assert found.code == 2
-    assert "hint: model.encoder.heads is a key of family transformer" in found.err
+    assert "model.encoder.heads: unknown key for family rnn (known for family transformer)" in found.err
 
 
-def test_show_as_json_says_the_same(run):
+def test_show_as_json(run):
     assert json.loads(run("recipes", "show", "numbers/bottleneck", "--json").out) == tomllib.loads(
         run("recipes", "show", "numbers/bottleneck").out
     )
@@ -82,7 +90,8 @@ def test_a_copy_works_on_its_own(run, in_directory, name):
     assert run("recipes", "copy", name, "mine").code == 0
     copied = load_recipe(f"mine/{name.rpartition('/')[2]}.toml")
     original = load_recipe(name)
-    assert copied.data.root == str(in_directory / "mine")
+    if copied.data.kind == "lines":
+        assert copied.data.root == str(in_directory / "mine")
     assert same_but_for_the_directory(copied, original)
 
 
@@ -117,12 +126,12 @@ def test_copy_replaces_a_changed_file_only_with_force(run, in_directory):
     assert load_recipe("attention.toml").name == "numbers-attention"
 
 
-def test_copies_of_two_recipes_share_the_file_that_both_need(run, in_directory):
+def test_copies_of_two_recipes_share_their_base(run, in_directory):
     assert run("recipes", "copy", "numbers/attention").code == 0
     assert run("recipes", "copy", "numbers/bottleneck").code == 0
 
 
-def test_copy_is_for_recipes_that_come_with_s2s(run, in_directory):
+def test_copy_refuses_other_recipes(run, in_directory):
     (in_directory / "own.toml").write_text("name = 'own'\n")
     assert run("recipes", "copy", "own.toml", "elsewhere").code == 2
     assert not (in_directory / "elsewhere").exists()

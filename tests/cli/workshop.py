@@ -17,7 +17,8 @@ import s2s
 
 WITH_RECIPE = {"train", "compare", "data prepare", "data inspect"}
 SCRIPT = """#!/bin/sh
-case "$1 $2" in
+case "$*" in
+{generated}) exec {python} -m s2s "$@" {settings} {generator} ;;
 {cases}) exec {python} -m s2s "$@" {settings} ;;
 *) exec {python} -m s2s "$@" ;;
 esac
@@ -50,16 +51,25 @@ def make_files(directory: Path) -> None:
             write(directory / "multi30k" / f"{name}.{side}.gz", sentences(count, number + 4 + 2 * count, 400))
 
 
+def _flags(overrides: Sequence[str]) -> str:
+    return shlex.join(part for override in overrides for part in ("--set", override))
+
+
 class Workshop:
     """A directory to run command lines in, with a home of its own."""
 
     def __init__(self, directory: Path, overrides: Sequence[str]) -> None:
         self.directory = directory
-        settings = shlex.join(part for override in overrides for part in ("--set", override))
-        cases = " | ".join(f'"{name}"*' for name in sorted(WITH_RECIPE))
+        made = [override for override in overrides if override.startswith("data.generator")]
+        values = {
+            "settings": _flags([override for override in overrides if override not in made]),
+            "generator": _flags(made),
+            "cases": " | ".join(f'"{name}"*' for name in sorted(WITH_RECIPE)),
+            "generated": " | ".join(f'"{name}"*numbers/*' for name in sorted(WITH_RECIPE)),
+        }
         script = directory / "bin" / "s2s"
         script.parent.mkdir(parents=True, exist_ok=True)
-        script.write_text(SCRIPT.format(python=shlex.quote(sys.executable), settings=settings, cases=cases))
+        script.write_text(SCRIPT.format(python=shlex.quote(sys.executable), **values))
         script.chmod(0o755)
 
     def run(self, line: str) -> subprocess.CompletedProcess[str]:

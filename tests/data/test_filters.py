@@ -4,7 +4,7 @@ import pytest
 from s2s.data.filters import Overlap, PairStatus, classify, classify_length, fingerprint, text_digest
 from s2s.data.readers import Pair
 from s2s.errors import DataError
-from s2s.recipe.data import DataOptions
+from s2s.recipe.data import DataOptions, data_options
 
 
 def options(**values: object) -> DataOptions:
@@ -12,7 +12,7 @@ def options(**values: object) -> DataOptions:
     for name in ("validation", "test"):
         if f"hold_out_{name}" not in values:
             given[name] = {"files": [f"{name}.tsv"]}
-    return DataOptions.model_validate({**given, **values})
+    return data_options({**given, **values})
 
 
 def pairs_of(*texts: tuple[str, str]) -> list[Pair]:

@@ -18,7 +18,7 @@ from s2s.data import prepare
 from s2s.data.corpus import Corpus
 from s2s.data.directories import creation_lock
 from s2s.errors import ArtefactError, DataError, ResourceError, UsageError
-from s2s.recipe.data import DataOptions
+from s2s.recipe.data import DataOptions, data_options
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.tokenizer import Tokenizer, train_tokenizer
 
@@ -56,7 +56,7 @@ def options(tmp_path: Path) -> Callable[..., DataOptions]:
             ]
             if f"hold_out_{name}" not in values:
                 given[name] = write(tmp_path / "data", name, pairs)
-        return DataOptions.model_validate({**given, **values})
+        return data_options({**given, **values})
 
     return made
 
@@ -229,7 +229,7 @@ def test_the_key_is_of_contents_and_options_and_not_of_names(options, model, tmp
     shutil.copytree(tmp_path / "data", tmp_path / "moved")
     (tmp_path / "moved" / "train.source").rename(tmp_path / "moved" / "other.source")
     moved["train"]["source"] = ["other.source"]
-    same = DataOptions.model_validate(moved)
+    same = data_options(moved)
     assert key(same) == key(data)
 
     swapped = data.model_dump()
@@ -238,7 +238,7 @@ def test_the_key_is_of_contents_and_options_and_not_of_names(options, model, tmp
     keys = [
         key(data),
         key(same),
-        key(DataOptions.model_validate(swapped)),
+        key(data_options(swapped)),
         key(data.model_copy(update={"max_length": 150})),
         key(data.model_copy(update={"normalization": "nfkc"})),
         key(data, TokenizerOptions(vocab_size=49)),
@@ -335,13 +335,13 @@ def test_what_dead_processes_left_is_removed_and_what_others_work_on_stays(optio
 def test_two_processes_prepare_one_corpus_once(options, own_home):
     data = options(sentences(400, 1))
     code = (
-        "import sys\n"
+        "import json, sys\n"
         "from s2s.data.prepare import prepare_corpus\n"
         "import logging\n"
-        "from s2s.recipe.data import DataOptions\n"
+        "from s2s.recipe.data import data_options\n"
         "from s2s.recipe.tokenizer import TokenizerOptions\n"
         "logging.basicConfig(stream=sys.stdout, level=logging.INFO, format='%(message)s')\n"
-        "data = DataOptions.model_validate_json(sys.argv[1])\n"
+        "data = data_options(json.loads(sys.argv[1]))\n"
         "corpus = prepare_corpus(data, TokenizerOptions(vocab_size=48))\n"
         "print(len(corpus.split('train')), 'torch' in sys.modules)\n"
     )

@@ -29,7 +29,7 @@ def two_files(tmp_path):
     return make
 
 
-def test_what_is_measured(two_files):
+def test_measure(two_files):
     found = measure(*two_files(["ab c", "ab c", "", "d", "e"], ["xy", "z", "z", "xy", "xy ab"]))
     assert found == Measured(lines=5, pairs=3, words=len({"ab", "c", "d", "e", "xy", "z"}), characters=len("abcdexyz"))
 
@@ -47,7 +47,7 @@ def test_held_out(pairs, held):
     assert 2 * held < pairs
 
 
-def test_vocabularies_grow_with_the_text_up_to_a_bound():
+def test_vocabulary_sizes_grow_with_the_text_up_to_a_bound():
     sizes = [vocabulary(words, 60) for words in (0, 10, 100, 1000, 10_000, 100_000, 10**6)]
     assert sizes == sorted(sizes)
     assert sizes[0] > 60
@@ -59,7 +59,7 @@ def test_a_vocabulary_has_room_for_every_character():
 
 
 @pytest.mark.parametrize("count", [10, 50, 400, 2500])
-def test_a_tokenizer_can_be_trained_on_what_is_not_held_out(two_files, count):
+def test_a_tokenizer_can_be_trained_on_the_remaining_pairs(two_files, count):
     source, target = made_lines(count, 1), made_lines(count, 2)
     found = measure(*two_files(source, target))
     size = vocabulary(found.words, found.characters)
@@ -93,7 +93,7 @@ def leaves(values: dict, table: str = ""):
             yield table, key
 
 
-def test_small_corpora_have_small_networks_and_many_passes():
+def test_small_corpora_have_small_networks_and_many_epochs():
     small, large = (
         tomllib.loads(draft_recipe("m", ("a", "b"), ("", ""), Measured(pairs, pairs, pairs, 70)))
         for pairs in (500, 500_000)

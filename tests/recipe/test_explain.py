@@ -3,16 +3,22 @@ from collections.abc import Iterator
 import pytest
 
 from s2s.errors import UsageError
-from s2s.recipe.data import DataOptions
+from s2s.recipe.data import KINDS
 from s2s.recipe.explain import keys_named, recipe_keys, section_titles
 from s2s.recipe.recipe import Recipe
 
-FIRST = {key.key: key for key in reversed(recipe_keys())}  # of a key of several families the first family's
+FIRST = {key.key: key for key in reversed(recipe_keys())}  # of a key of several variants the first
+FILES = {"train": {"files": "a"}, "hold_out_validation": 1, "hold_out_test": 1}
+DATA = {
+    "lines": FILES | {"train": {"source": "a", "target": "b"}},
+    "hub": FILES | {"train": {"hub_split": "a"}, "hub": "b"},
+    "generator": {},
+}
 FAMILIES = ("rnn", "transformer")
 
 
 def leaves(values: dict, table: str = "") -> Iterator[str]:
-    """The keys of nested tables: `training.lr`."""
+    """Yield the full names of the keys in nested tables: `training.lr`."""
     for key, value in values.items():
         if isinstance(value, dict):
             yield from leaves(value, f"{table}{key}.")
@@ -21,24 +27,27 @@ def leaves(values: dict, table: str = "") -> Iterator[str]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_key_is_there_for_each_family_and_described(family):
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_key_is_listed_for_each_kind_and_family(kind, family):
     model = {"encoder": {"family": family}, "decoder": {"family": family}}
-    recipe = Recipe(name="any", data=DataOptions(kind="generator"), model=model)
-    there = [key.key for key in recipe_keys() if key.family in {None, family}]
-    assert sorted(there) == sorted(leaves(recipe.model_dump(by_alias=True)))
+    recipe = Recipe.model_validate({"name": "any", "data": {"kind": kind, **DATA.get(kind, FILES)}, "model": model})
+    listed = [key.key for key in recipe_keys() if not key.variants or {kind, family} & set(key.variants)]
+    assert sorted(listed) == sorted(leaves(recipe.model_dump(by_alias=True)))
 
 
 def test_every_key_is_described():
     assert [key.key for key in recipe_keys() if len(key.description) < 5] == []
 
 
-def test_only_tables_of_the_network_have_families():
-    assert {key.table for key in recipe_keys() if key.family} == {"model.encoder", "model.decoder"}
-    assert [key.family for key in keys_named("model.encoder.layers")] == list(FAMILIES)
+def test_keys_that_depend_on_a_kind_or_family():
+    assert {key.selector for key in recipe_keys()} == {"", "data.kind", "model.encoder.family", "model.decoder.family"}
+    assert [key.variants for key in keys_named("model.encoder.layers")] == [(family,) for family in FAMILIES]
+    assert [key.variants for key in keys_named("data.train.files")] == [("tsv", "jsonl", "parquet")]
+    assert [key.variants for key in keys_named("data.max_length")] == [()]
     assert [key.default for key in keys_named("model.encoder.layers")] == [1, 6]
-    assert [(key.key, key.family) for key in keys_named("heads")] == [
-        ("model.encoder.heads", "transformer"),
-        ("model.decoder.heads", "transformer"),
+    assert [(key.key, key.variants) for key in keys_named("heads")] == [
+        ("model.encoder.heads", ("transformer",)),
+        ("model.decoder.heads", ("transformer",)),
     ]
 
 
@@ -49,12 +58,14 @@ def test_only_tables_of_the_network_have_families():
         ("training.warmup", "integer ≥ 0", 100),
         ("training.lr_schedule", "linear | cosine | inverse_sqrt | plateau | none", "linear"),
         ("training.betas", "list of 2: number ≥ 0, < 1", [0.9, 0.98]),
-        ("data.train.source", "list of text", []),
+        ("data.train.source", "text | list of text", []),
         ("data.drop_duplicates", "true or false", True),
         ("model.decoder.attention_size", "integer ≥ 1, ≤ 16384", None),
-        ("data.hub", "text", ""),
+        ("data.hub_config", "text", ""),
+        ("data.source_column", "integer ≥ 1", 1),
         ("model.size", "tiny | small | base | big", None),
-        ("model.encoder.family", "rnn", "rnn"),
+        ("model.encoder.family", "rnn | transformer", "rnn"),
+        ("data.kind", "lines | tsv | jsonl | parquet | hub | generator", "lines"),
         ("model.encoder.heads", "integer ≥ 1, ≤ 1024", 8),
     ],
 )
@@ -66,13 +77,11 @@ def test_a_pattern_is_shown():
     assert FIRST["training.validate_every"].values == "N updates | N epochs"
 
 
-def test_only_names_have_no_default_that_of_the_model_and_of_a_family():
-    required = [(key.key, key.family) for key in recipe_keys() if key.required]
-    families = [("model.encoder.family", "transformer"), ("model.decoder.family", "transformer")]
-    assert required == [("name", None), *families]
+def test_only_the_names_of_the_model_and_of_a_hub_data_set_are_required():
+    assert [key.key for key in recipe_keys() if key.required] == ["name", "data.hub"]
 
 
-def test_the_keys_of_a_section_stand_together():
+def test_the_keys_of_a_section_are_contiguous():
     sections = [key.section for key in recipe_keys()]
     changes = [section for section, before in zip(sections, [None, *sections], strict=False) if section != before]
     assert len(changes) == len(set(changes))
@@ -81,23 +90,34 @@ def test_the_keys_of_a_section_stand_together():
 def test_every_section_has_a_title():
     titles = section_titles()
     assert {key.section for key in recipe_keys()} <= set(titles)
-    assert all(titles.values())
+    assert [section for section, title in titles.items() if not title] == [
+        "data, kind lines | tsv | jsonl | parquet | hub",
+        "data, kind lines | tsv | jsonl | parquet",
+        "data, kind jsonl | parquet | hub",
+    ]
+    assert titles["data"].startswith("The sentence pairs")
     assert titles["model.encoder, family rnn"] == "A recurrent encoder."
     assert titles["model.decoder, family transformer"] == "A Transformer decoder."
 
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("training.lr", 1), ("decoding", 13), ("max_ratio", 2), ("model.decoder", 9 + 13), ("layers", 4)],
+    [("training.lr", 1), ("decoding", 13), ("max_ratio", 2), ("model.decoder", 1 + 8 + 12), ("layers", 4)],
 )
 def test_keys_by_name_by_table_and_by_last_name(name, count):
     assert len(keys_named(name)) == count
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("training.lrs", "training.lr"), ("bem_size", "beam_size"), ("modle", "model")]
+    ("name", "near"),
+    [
+        ("training.lrs", "training.lr"),
+        ("bem_size", "beam_size"),
+        ("modle", "model"),
+        ("num_beams", "decoding.beam_size"),
+    ],
 )
-def test_an_unknown_name_has_neighbours(name, near):
+def test_an_unknown_name_suggests_the_nearest(name, near):
     with pytest.raises(UsageError) as caught:
         keys_named(name)
     assert near in str(caught.value.hint)

@@ -5,18 +5,20 @@ from pathlib import Path
 import pytest
 
 from s2s.errors import ArtefactError, OutdatedError, UsageError
+from s2s.recipe.data import GeneratorDataOptions, LinesDataOptions, TsvDataOptions
 from s2s.recipe.load import builtin_recipes, find_recipe, load_recipe, parse_recipe, recipe_files, recipe_to_keep
 from s2s.recipe.model import RnnEncoderOptions, TransformerEncoderOptions
 
 SMALL = "name = 'small'\n[data]\nkind = 'generator'\n[training]\nlr = 0.5\nwarmup = 7\n"
+LINES = "name = 'lines'\n[data]\ntrain = { source = 'a', target = 'b' }\nhold_out_validation = 2\nhold_out_test = 3\n"
 GATED = f"{SMALL}[model.encoder]\ncell = 'lstm'\nhidden_size = 24\n[model.decoder]\ncell = 'lstm'\nhidden_size = 48\n"
-FROZEN = Path(__file__).parent / "frozen" / "recipe-2.json"
-CELLS = sorted((builtin_recipes()["numbers/attention"].parent / "cells").glob("*.json"))
+FROZEN = Path(__file__).parent / "frozen" / "recipe-3.json"
+RESULTS = sorted((builtin_recipes()["numbers/attention"].parent / "results").glob("*.json"))
 
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """`small.toml` in the current directory."""
+    """Write `small.toml` to the current directory."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.toml").write_text(SMALL)
     return tmp_path
@@ -30,7 +32,7 @@ def test_every_builtin_recipe_loads(name):
 
 
 @pytest.mark.parametrize("directory", ["numbers", "multi30k"])
-def test_bottleneck_and_attention_differ_in_the_context_alone(directory):
+def test_bottleneck_and_attention_differ_only_in_the_context(directory):
     attention, bottleneck = (load_recipe(f"{directory}/{name}").as_dict() for name in ("attention", "bottleneck"))
     assert attention["model"]["decoder"].pop("context") == "attention"
     assert bottleneck["model"]["decoder"].pop("context") == "fixed"
@@ -54,7 +56,7 @@ def test_a_recipe_that_does_not_exist(small, reference, hint):
     assert hint in f"{caught.value} {caught.value.hint}"
 
 
-def test_what_a_file_says_and_defaults_for_the_rest(small):
+def test_keys_left_out_have_defaults(small):
     training = load_recipe("small.toml").training
     assert (training.lr, training.warmup, training.clip_norm) == (0.5, 7, 1.0)
 
@@ -73,7 +75,7 @@ def test_extends_is_relative_to_its_file_and_may_name_a_builtin_recipe(small):
     assert load_recipe("builtin.toml").model == load_recipe("numbers/attention").model
 
 
-def test_a_chain_of_files_the_nearest_first(small):
+def test_extends_may_be_chained(small):
     (small / "b.toml").write_text("extends = 'small.toml'\n[training]\nlr = 0.25\nseed = 3\n")
     (small / "c.toml").write_text("extends = 'b.toml'\n[training]\nlr = 0.125\n")
     training = load_recipe("c.toml").training
@@ -90,7 +92,7 @@ def test_a_recipe_cannot_extend_itself(small, text):
 
 
 @pytest.mark.parametrize("base", ["'nothing.toml'", "3"])
-def test_extends_of_nothing(small, base):
+def test_extends_must_name_a_recipe(small, base):
     (small / "a.toml").write_text(f"extends = {base}\n")
     with pytest.raises(UsageError, match="extends"):
         load_recipe("a.toml")
@@ -114,35 +116,36 @@ def test_a_file_that_is_not_toml(small, content):
         ("training.betas=[0.5, 0.75]", (0.5, 0.75)),
     ],
 )
-def test_overrides_are_toml_values_or_else_texts(small, override, value):
+def test_overrides_are_toml_values_or_strings(small, override, value):
     training = load_recipe("small.toml", [override]).training
     assert getattr(training, override.partition("=")[0].removeprefix("training.")) == value
 
 
-def test_the_last_override_counts(small):
+def test_the_last_override_wins(small):
     assert load_recipe("small.toml", ["training.lr=0.1", "training.lr=0.2"]).training.lr == 0.2
 
 
 @pytest.mark.parametrize("override", ["training.lr", "=3", "name.more=3", "training.lr.more=3"])
-def test_overrides_that_are_none(small, override):
+def test_invalid_overrides_are_refused(small, override):
     with pytest.raises(UsageError, match="--set"):
         load_recipe("small.toml", [override])
 
 
 def test_an_older_schema_is_refused():
     with pytest.raises(OutdatedError, match="recipe x: older than this s2s reads; train anew"):
-        parse_recipe({"schema": 1, "anything": "at all"}, "recipe x")
+        parse_recipe({"schema": 2, "anything": "at all"}, "recipe x")
 
 
 def test_a_newer_schema_is_refused_by_number():
-    with pytest.raises(ArtefactError, match="schema 3 is newer"):
-        parse_recipe({"schema": 3, "anything": "at all"}, "recipe x")
+    with pytest.raises(ArtefactError, match="schema 4 is newer"):
+        parse_recipe({"schema": 4, "anything": "at all"}, "recipe x")
 
 
 def test_the_root_of_the_data_is_relative_to_the_file_or_to_the_current_directory(small, monkeypatch):
     (small / "directory").mkdir()
-    (small / "directory" / "rooted.toml").write_text(SMALL.replace("'generator'", "'generator'\nroot = 'texts'"))
-    assert load_recipe("small.toml").data.root == str(small)
+    (small / "lines.toml").write_text(LINES)
+    (small / "directory" / "rooted.toml").write_text(f"{LINES}root = 'texts'\n")
+    assert load_recipe("lines.toml").data.root == str(small)
     assert load_recipe("directory/rooted.toml").data.root == str(small / "directory" / "texts")
     assert load_recipe("directory/rooted.toml", ["data.root=mine"]).data.root == str(small / "mine")
     assert load_recipe("directory/rooted.toml", ["data.root=/else"]).data.root == "/else"
@@ -150,7 +153,7 @@ def test_the_root_of_the_data_is_relative_to_the_file_or_to_the_current_director
 
 @pytest.fixture
 def gated(small: Path) -> Path:
-    """`lstm.toml` beside `small.toml`, with keys that only recurrent networks have."""
+    """Write `lstm.toml` beside `small.toml`, with keys that only recurrent networks have."""
     (small / "lstm.toml").write_text(GATED)
     return small
 
@@ -163,14 +166,14 @@ def test_a_table_of_another_family_replaces_the_one_it_extends(gated):
     assert (model.decoder.cell, model.decoder.hidden_size) == ("lstm", 48)
 
 
-def test_a_table_of_the_same_family_is_laid_over(gated):
+def test_a_table_of_the_same_family_is_merged(gated):
     (gated / "blocks.toml").write_text("extends = 'lstm.toml'\n[model.encoder]\nfamily = 'rnn'\nhidden_size = 20\n")
     (gated / "more.toml").write_text("extends = 'blocks.toml'\n[model.encoder]\nlayers = 2\n")
     encoder = load_recipe("more.toml").model.encoder
     assert (encoder.cell, encoder.hidden_size, encoder.layers) == ("lstm", 20, 2)
 
 
-def test_a_family_there_and_back_begins_with_defaults(gated):
+def test_switching_the_family_back_restores_defaults(gated):
     (gated / "blocks.toml").write_text("extends = 'lstm.toml'\n[model.encoder]\nfamily = 'transformer'\nheads = 4\n")
     (gated / "deeper.toml").write_text("extends = 'blocks.toml'\n[model.encoder]\nlayers = 2\n")
     (gated / "back.toml").write_text("extends = 'deeper.toml'\n[model.encoder]\nfamily = 'rnn'\nlayers = 5\n")
@@ -191,9 +194,59 @@ def test_overrides_of_a_family_and_of_its_keys_in_any_order(gated, overrides):
     assert encoder == TransformerEncoderOptions(family="transformer", layers=2, heads=4)
 
 
-def test_the_last_family_counts_and_keeps_the_tables_own_keys(gated):
+def test_the_last_family_wins_and_keeps_the_keys_of_the_file(gated):
     overrides = ["model.encoder.family=transformer", "model.encoder.layers=2", "model.encoder.family=rnn"]
     assert load_recipe("lstm.toml", overrides).model.encoder == RnnEncoderOptions(cell="lstm", hidden_size=24, layers=2)
+
+
+@pytest.fixture
+def parent(small: Path) -> Path:
+    """Write `lines.toml` to the current directory, with keys of text files and of all kinds."""
+    (small / "lines.toml").write_text(f"{LINES}root = 'texts'\nsource_language = 'de'\nmax_ratio = 4\n")
+    return small
+
+
+TSV = ["data.kind=tsv", "data.train.files=a.tsv", "data.target_column=3"]
+
+
+def test_another_kind_of_data_keeps_shared_keys_but_not_the_location(parent):
+    (parent / "child.toml").write_text(
+        "extends = 'lines.toml'\n[data]\nkind = 'tsv'\ntrain.files = 'a.tsv'\ntarget_column = 3\n"
+    )
+    for data in (load_recipe("child.toml").data, load_recipe("lines.toml", TSV).data):
+        assert isinstance(data, TsvDataOptions)
+        assert (data.train.files, data.source_column, data.target_column) == (["a.tsv"], 1, 3)
+        assert (data.source_language, data.max_ratio, data.hold_out_test) == ("de", 4, 3)
+        assert data.root == str(parent / "texts")
+
+
+@pytest.mark.parametrize("overrides", list(permutations(TSV)))
+def test_overrides_of_a_kind_and_of_its_keys_in_any_order(parent, overrides):
+    assert load_recipe("lines.toml", overrides) == load_recipe("lines.toml", TSV)
+
+
+def test_switching_to_a_generator_drops_the_keys_of_files(parent):
+    data = load_recipe("lines.toml", ["data.kind=generator", "data.generator.seed=7"]).data
+    assert isinstance(data, GeneratorDataOptions)
+    assert (data.source_language, data.generator.seed) == ("de", 7)
+
+
+def test_switching_the_kind_back_does_not_restore_the_files(parent):
+    (parent / "made.toml").write_text("extends = 'lines.toml'\n[data]\nkind = 'generator'\n")
+    (parent / "back.toml").write_text("extends = 'made.toml'\n[data]\nkind = 'lines'\n")
+    with pytest.raises(UsageError, match="data: train names no data"):
+        load_recipe("back.toml")
+
+
+def test_the_same_kind_keeps_everything(parent):
+    assert load_recipe("lines.toml", ["data.kind=lines"]) == load_recipe("lines.toml")
+
+
+def test_a_single_string_is_a_list_of_one(parent):
+    data = load_recipe("lines.toml").data
+    assert isinstance(data, LinesDataOptions)
+    assert (data.train.source, data.train.target) == (["a"], ["b"])
+    assert load_recipe("small.toml", ["training.freeze=encoder.*"]).training.freeze == ["encoder.*"]
 
 
 def test_a_whole_table_can_be_set(gated):
@@ -202,19 +255,17 @@ def test_a_whole_table_can_be_set(gated):
     assert encoder == TransformerEncoderOptions(family="transformer", heads=2)
 
 
-def test_a_recipe_to_keep_has_a_root_only_where_one_is_given_and_files_are_read(small):
-    files = "train = { source = ['a'], target = ['b'] }\nhold_out_validation = 2\nhold_out_test = 3\n"
-    (small / "lines.toml").write_text(f"name = 'lines'\n[data]\n{files}")
+def test_recipe_to_keep_keeps_only_a_root_that_is_set(small):
+    (small / "lines.toml").write_text(LINES)
     (small / "rooted.toml").write_text("extends = 'lines.toml'\ndata.root = 'texts'\n")
     assert "root" not in recipe_to_keep("lines.toml")["data"]
-    assert "root" not in recipe_to_keep("small.toml", ["data.root=mine"])["data"]
     assert recipe_to_keep("lines.toml", ["data.root=mine"])["data"]["root"] == str(small / "mine")
     assert recipe_to_keep("rooted.toml")["data"]["root"] == str(small / "texts")
     kept = recipe_to_keep("rooted.toml")
     assert parse_recipe(kept, "kept") == load_recipe("rooted.toml")
 
 
-def test_the_frozen_recipe_is_read_and_what_came_later_has_its_default():
+def test_the_frozen_recipe_loads_and_newer_keys_have_defaults():
     frozen = json.loads(FROZEN.read_text())
     assert "size" not in frozen["model"]
     recipe = parse_recipe(frozen, "frozen")
@@ -234,22 +285,22 @@ def test_the_frozen_recipe_is_read_and_what_came_later_has_its_default():
     assert (model.encoder.layers, model.encoder.bidirectional, model.encoder.reverse_source) == (1, True, False)
     assert (model.decoder.layers, model.output_bias, model.tied_embeddings) == (1, True, "all")
     assert (model.encoder.variational, model.decoder.variational) == (False, False)
-    assert laid_over(recipe.as_dict(), frozen) == recipe.as_dict()
+    assert merged(recipe.as_dict(), frozen) == recipe.as_dict()
 
 
-def laid_over(base: dict, over: dict) -> dict:
-    """`base` with the values of `over`, table by table."""
+def merged(base: dict, over: dict) -> dict:
+    """Merge the values of `over` into `base`, table by table."""
     return base | {
-        key: laid_over(base.get(key, {}), value) if isinstance(value, dict) else value for key, value in over.items()
+        key: merged(base.get(key, {}), value) if isinstance(value, dict) else value for key, value in over.items()
     }
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=lambda path: path.stem)
-def test_recipes_of_stored_results_mean_the_networks_that_they_meant(cell):
-    stored = json.loads(cell.read_text())
-    assert parse_recipe(stored["recipe"], cell.stem).model.describe() == stored["network"]
+@pytest.mark.parametrize("result", RESULTS, ids=lambda path: path.stem)
+def test_recipes_of_stored_results_describe_the_same_networks(result):
+    stored = json.loads(result.read_text())
+    assert parse_recipe(stored["recipe"], result.stem).model.describe() == stored["network"]
 
 
-def test_segmentations_are_drawn_of_a_unigram_model_alone() -> None:
-    with pytest.raises(UsageError, match=r"unigram model, and tokenizer\.algorithm is bpe"):
+def test_subword_regularization_requires_a_unigram_model() -> None:
+    with pytest.raises(UsageError, match=r"requires a unigram model, but tokenizer\.algorithm is bpe"):
         load_recipe("numbers/attention", ["training.subword_regularization=0.2", "tokenizer.algorithm=bpe"])

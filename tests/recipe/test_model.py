@@ -29,7 +29,7 @@ def test_encoders_and_decoders_of_either_family(encoder, decoder):
     assert isinstance(found.decoder, kinds[decoder][1])
 
 
-def test_the_family_that_is_not_named_is_rnn():
+def test_the_default_family_is_rnn():
     assert network(encoder={"hidden_size": 7}).encoder == RnnEncoderOptions(hidden_size=7)
     assert network() == ModelOptions()
 
@@ -47,7 +47,7 @@ def test_the_family_of_a_table(table, family):
 )
 @pytest.mark.parametrize("side", ["encoder", "decoder"])
 @pytest.mark.parametrize("size", [{}, {"size": "tiny"}])
-def test_what_is_no_table_of_a_family_is_refused(table, side, size):
+def test_invalid_encoders_and_decoders_are_refused(table, side, size):
     with pytest.raises(ValidationError):
         network(**size, **{side: table})
 
@@ -56,7 +56,7 @@ def test_what_is_no_table_of_a_family_is_refused(table, side, size):
     ("size", "embedding", "layers", "heads", "recurrent_layers"),
     [("tiny", 128, 2, 4, 1), ("small", 256, 3, 4, 1), ("base", 512, 6, 8, 2), ("big", 1024, 6, 16, 4)],
 )
-def test_a_size_fills_what_is_not_given(size, embedding, layers, heads, recurrent_layers):
+def test_a_size_sets_unset_keys(size, embedding, layers, heads, recurrent_layers):
     recurrent = network(size=size)
     assert recurrent.embedding_size == embedding
     assert (recurrent.encoder.hidden_size, recurrent.encoder.layers) == (embedding, recurrent_layers)
@@ -67,11 +67,11 @@ def test_a_size_fills_what_is_not_given(size, embedding, layers, heads, recurren
     assert (blocks.decoder.layers, blocks.decoder.heads) == (layers, heads)
 
 
-def test_every_size_is_one_that_can_be_chosen():
+def test_every_size_can_be_chosen():
     assert [network(size=size).size for size in SIZES] == ["tiny", "small", "base", "big"]
 
 
-def test_what_is_given_wins_over_a_size():
+def test_set_keys_take_precedence_over_a_size():
     found = network(
         size="base", dropout=0.25, encoder=BLOCKS | {"layers": 4, "positions": "rotary"}, decoder={"hidden_size": 96}
     )
@@ -79,14 +79,14 @@ def test_what_is_given_wins_over_a_size():
     assert (found.decoder.hidden_size, found.decoder.layers, found.dropout) == (96, 2, 0.25)
 
 
-def test_widths_follow_a_given_embedding():
+def test_hidden_sizes_follow_the_embedding_size():
     found = network(size="base", embedding_size=48)
     assert (found.embedding_size, found.encoder.hidden_size, found.decoder.hidden_size) == (48, 48, 96)
 
 
 @pytest.mark.parametrize("size", [None, *SIZES])
 @pytest.mark.parametrize(("encoder", "decoder"), FAMILIES)
-def test_what_a_size_was_resolved_to_is_read_as_the_same(size, encoder, decoder):
+def test_a_resolved_size_loads_unchanged(size, encoder, decoder):
     found = network(size=size, encoder={"family": encoder, "layers": 5}, decoder={"family": decoder})
     assert ModelOptions.model_validate(found.model_dump()) == found
     assert ModelOptions.model_validate(found.model_dump(mode="json", exclude_none=True)) == found
@@ -97,39 +97,45 @@ def test_what_a_size_was_resolved_to_is_read_as_the_same(size, encoder, decoder)
     [
         (
             {"embedding_size": 20, "encoder": BLOCKS | {"heads": 3}},
-            r"encoder\.heads \(3\) do not divide the embedding \(20\)",
+            r"encoder\.heads \(3\) does not divide embedding_size \(20\)",
         ),
         (
             {"embedding_size": 20, "decoder": BLOCKS | {"heads": 3}},
-            r"decoder\.heads \(3\) do not divide the embedding \(20\)",
+            r"decoder\.heads \(3\) does not divide embedding_size \(20\)",
         ),
         (
             {"embedding_size": 20, "encoder": BLOCKS | {"heads": 4, "positions": "rotary"}},
-            "encoder: rotary positions need heads of an even width, not 5",
+            "encoder: rotary positions require an even head size, not 5",
         ),
         (
             {"embedding_size": 15, "decoder": BLOCKS | {"heads": 3}},
-            "decoder: sinusoidal positions need .* even width, not 15",
+            "decoder: sinusoidal positions require an even embedding_size, not 15",
         ),
         (
             {"encoder": {"hidden_size": 6}, "decoder": {"hidden_size": 6, "score": "dot"}},
-            "score dot needs .*: 6 is not 12",
+            r"decoder\.hidden_size \(6\) to equal the memory size \(12\)",
         ),
         (
             {"encoder": FORWARD | {"hidden_size": 6}, "decoder": {"hidden_size": 12, "score": "dot"}},
-            "score dot needs .*: 12 is not 6",
+            r"decoder\.hidden_size \(12\) to equal the memory size \(6\)",
         ),
         (
             {"embedding_size": 16, "encoder": BLOCKS, "decoder": {"hidden_size": 12, "score": "dot"}},
-            "score dot needs .*: 12 is not 16",
+            r"decoder\.hidden_size \(12\) to equal the memory size \(16\)",
         ),
-        ({"encoder": {"reverse_source": True}}, "reverse_source says nothing where bidirectional is true"),
-        ({"decoder": BLOCKS | {"layers": 2, "attention_layer": 3}}, "attention_layer is not one of the 2 layers"),
-        ({"decoder": BLOCKS | {"layers": 2, "attention_layer": -3}}, "attention_layer is not one of the 2 layers"),
-        ({"decoder": BLOCKS | {"attention_layer": 0}}, "attention_layer is not one of the 6 layers"),
+        ({"encoder": {"reverse_source": True}}, "reverse_source requires bidirectional = false"),
+        (
+            {"decoder": BLOCKS | {"layers": 2, "attention_layer": 3}},
+            r"layer \(3\) is not one of the 2 layers",
+        ),
+        (
+            {"decoder": BLOCKS | {"layers": 2, "attention_layer": -3}},
+            r"layer \(-3\) is not one of the 2 layers",
+        ),
+        ({"decoder": BLOCKS | {"attention_layer": 0}}, r"attention_layer \(0\) is not one of the 6 layers"),
     ],
 )
-def test_options_that_contradict_each_other(values, message):
+def test_contradicting_options_are_refused(values, message):
     with pytest.raises(ValidationError, match=message):
         network(**values)
 
@@ -147,7 +153,7 @@ def test_options_that_contradict_each_other(values, message):
         {"decoder": BLOCKS | {"layers": 2, "attention_layer": -2}},
     ],
 )
-def test_options_that_do_not(values):
+def test_consistent_options_are_accepted(values):
     assert network(**values)
 
 
@@ -173,7 +179,7 @@ def test_the_size_of_the_memory(encoder, hidden_size):
         (BLOCKS | {"layers": 1}, "Transformer encoder"),
     ],
 )
-def test_encoders_in_words(values, words):
+def test_encoder_descriptions(values, words):
     assert network(encoder=values).describe() == f"{words}; GRU decoder with additive attention"
 
 
@@ -186,13 +192,13 @@ def test_encoders_in_words(values, words):
         ({"cell": "rnn", "context": "fixed"}, "tanh RNN decoder with a fixed context (no attention)", False),
         (
             {"layers": 4, "context": "initial", "query": "current"},
-            "4-layer GRU decoder with a fixed context in its first state alone (no attention)",
+            "4-layer GRU decoder with a fixed context as its initial state only (no attention)",
             False,
         ),
         (BLOCKS | {"layers": 3}, "3-layer Transformer decoder", True),
     ],
 )
-def test_decoders_in_words_and_whether_there_are_weights(values, words, attends):
+def test_decoder_descriptions_and_attention(values, words, attends):
     found = network(decoder=values)
     assert found.describe() == f"bidirectional GRU encoder; {words}"
     assert found.has_attention is attends

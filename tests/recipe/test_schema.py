@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from s2s.recipe.data import DataOptions, GeneratorOptions
+from s2s.recipe.data import DataOptions, GeneratorDataOptions, GeneratorOptions, data_options
 from s2s.recipe.recipe import Recipe, is_name
 from s2s.recipe.training import TrainingOptions, limit_parts
 
@@ -9,17 +9,17 @@ FILES = {"source": ["a.de"], "target": ["a.en"]}
 HELD = {"hold_out_validation": 3, "hold_out_test": 5}
 
 
-def lines(**changes):
-    return DataOptions.model_validate({"kind": "lines", "train": FILES} | HELD | changes)
+def lines(**changes) -> DataOptions:
+    return data_options({"kind": "lines", "train": FILES} | HELD | changes)
 
 
 @pytest.mark.parametrize("limit", ["12 epochs", "1 epoch", "3000 updates", "1 update"])
-def test_limits(limit):
+def test_valid_limits(limit):
     assert TrainingOptions(stop_after=limit).stop_after == limit
 
 
 @pytest.mark.parametrize("limit", ["0 epochs", "12", "epochs", "-1 updates", "1.5 epochs", "12 epochs ", "5 hours", ""])
-def test_limits_that_are_none(limit):
+def test_invalid_limits_are_refused(limit):
     with pytest.raises(ValidationError):
         TrainingOptions(stop_after=limit)
 
@@ -30,12 +30,12 @@ def test_parts_of_a_limit():
 
 
 @pytest.mark.parametrize("name", ["a", "numbers-attention", "0.1_b", "x" * 64])
-def test_names(name):
+def test_valid_names(name):
     assert is_name(name)
 
 
 @pytest.mark.parametrize("name", ["", "A", "-a", ".hidden", "a/b", "a b", "ä", "x" * 65, "a\n", "..", "a:1", "a@b"])
-def test_names_that_are_none(name):
+def test_invalid_names(name):
     assert not is_name(name)
 
 
@@ -43,13 +43,13 @@ def test_names_that_are_none(name):
     ("changes", "message"),
     [
         ({"train": {}}, "train names no data"),
-        ({"train": {"source": ["a.de"]}}, "train needs source and target"),
-        ({"kind": "hub", "train": {"hub_split": "train"}}, "hub names no data set"),
-        ({"hold_out_test": 0}, "either test files or hold_out_test"),
-        ({"validation": FILES}, "either validation files or hold_out_validation"),
+        ({"train": {"source": ["a.de"]}}, "train needs both source and target"),
+        ({"kind": "hub", "train": {"hub_split": "train"}, "hub": ""}, "hub.hub\n.*at least 1 character"),
+        ({"hold_out_test": 0}, "either test or hold_out_test"),
+        ({"validation": FILES}, "either validation or hold_out_validation"),
     ],
 )
-def test_data_that_contradicts_itself(changes, message):
+def test_contradicting_data_is_refused(changes, message):
     with pytest.raises(ValidationError, match=message):
         lines(**changes)
 
@@ -60,20 +60,20 @@ def test_validation_and_test_are_files_or_held_out():
 
 
 def test_a_generator_needs_no_files():
-    assert DataOptions(kind="generator").generator.name == "numbers"
+    assert GeneratorDataOptions(kind="generator").generator.name == "numbers"
 
 
-def test_items_are_ordered():
-    with pytest.raises(ValidationError, match="min_items is larger"):
+def test_min_items_must_not_exceed_max_items():
+    with pytest.raises(ValidationError, match=r"min_items \(4\) is larger than max_items \(3\)"):
         GeneratorOptions(min_items=4, max_items=3)
 
 
-def test_best_by_bleu_needs_translations():
+def test_best_metric_bleu_requires_translations():
     with pytest.raises(ValidationError, match="validation_lines is 0"):
         TrainingOptions(best_metric="bleu", validation_lines=0)
 
 
-def test_options_do_not_change():
+def test_options_are_immutable():
     with pytest.raises(ValidationError):
         TrainingOptions().lr = 1.0  # type: ignore[misc]
 
@@ -83,8 +83,14 @@ def test_numbers_are_finite():
         TrainingOptions(lr=float("nan"))
 
 
-def test_a_recipe_there_and_back():
+def test_a_recipe_survives_a_round_trip():
     recipe = Recipe(name="mine", data=lines())
     values = recipe.as_dict()
-    assert values["schema"] == 2
+    assert values["schema"] == 3
     assert Recipe.model_validate(values) == recipe
+
+
+def test_only_kinds_that_read_files_have_a_base_directory():
+    assert lines().with_root("texts") == lines(root="texts")
+    made = GeneratorDataOptions(kind="generator")
+    assert made.with_root("texts") == made

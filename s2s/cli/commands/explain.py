@@ -1,4 +1,4 @@
-"""`s2s explain`: what the keys of a recipe mean."""
+"""`s2s explain`: describe the keys of a recipe."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 def explain(
     key: Annotated[
-        str, typer.Argument(metavar="KEY", help="A key, a table, or the last part of a key. Default: all keys.")
+        str, typer.Argument(metavar="KEY", help="A key, a table or the last part of a key. Default: all keys.")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Describe the keys of a recipe: allowed values, default and meaning.
 
-    The tables model.encoder and model.decoder have other keys in each family of networks.
+    The keys of data depend on its kind, those of model.encoder and model.decoder on
+    their family.
 
     Examples:
         s2s explain
@@ -41,7 +42,7 @@ def explain(
 
 
 def _show(keys: "list[Key]") -> None:
-    """Group the keys by the table they belong to."""
+    """Print the keys, grouped by table."""
     from textwrap import fill
 
     from rich.text import Text
@@ -53,7 +54,9 @@ def _show(keys: "list[Key]") -> None:
     for key in keys:
         if key.section != section:
             section = key.section
-            out.print(Text(f"{section or 'recipe'}: {titles[section]}", style="underline"), soft_wrap=True)
+            out.print(
+                Text(f"{section or 'recipe'}: {titles[section]}".removesuffix(": "), style="underline"), soft_wrap=True
+            )
             out.print()
         line = Text.assemble((key.key, "bold"), f" = {_default(key)}", (f"   {key.values}", "dim"))
         out.print(line, soft_wrap=True)

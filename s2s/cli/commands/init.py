@@ -1,4 +1,4 @@
-"""`s2s init`: a recipe for a user's own two files."""
+"""`s2s init`: write a recipe for two text files."""
 
 import re
 from pathlib import Path
@@ -12,30 +12,34 @@ from s2s.cli.options import Force
 if TYPE_CHECKING:
     from s2s.data.recipe_template import Measured
 
-FEW = 1000  # pairs that nothing of use is learnt from
+FEW = 1000  # pairs below which training cannot give a useful model
 
 
 def init(
     source: Annotated[Path, typer.Option(metavar="FILE", help="Source sentences, one per line; plain text or .gz.")],
-    target: Annotated[Path, typer.Option(metavar="FILE", help="The translations, line by line.")],
-    name: Annotated[
-        str, typer.Option(metavar="NAME", help="Name of the model. Default: derived from the file names.")
-    ] = "",
+    target: Annotated[
+        Path, typer.Option(metavar="FILE", help="Target sentences, aligned line by line; plain text or .gz.")
+    ],
+    name: Annotated[str, typer.Option(metavar="NAME", help="Model name. Default: derived from the file names.")] = "",
     output: Annotated[
         str,
-        typer.Option("-o", "--output", metavar="FILE", help="The recipe; - prints it. Default: NAME.toml."),
+        typer.Option("-o", "--output", metavar="FILE", help="Recipe to write; - prints it. Default: NAME.toml."),
     ] = "",
     force: Force = False,
-    source_language: Annotated[str, typer.Option(metavar="CODE", help="As in: de. Guessed from the file's name.")] = "",
-    target_language: Annotated[str, typer.Option(metavar="CODE", help="As in: en. Guessed from the file's name.")] = "",
+    source_language: Annotated[
+        str, typer.Option(metavar="CODE", help="Such as de. Default: guessed from the file name.")
+    ] = "",
+    target_language: Annotated[
+        str, typer.Option(metavar="CODE", help="Such as en. Default: guessed from the file name.")
+    ] = "",
     on_invalid: Annotated[
         Literal["refuse", "drop"], typer.Option(help="Invalid UTF-8: refuse the files or drop the pairs.")
     ] = "refuse",
 ) -> None:
-    """Write a recipe for two text files of your own, to look at, change and train.
+    """Write a commented recipe for two text files, ready to edit and train.
 
-    The files are read once and checked. Validation and test lines are held out
-    of them, and the sizes of vocabulary and network suit the amount of text.
+    Both files are read once and checked. The recipe holds out validation and
+    test lines, with vocabulary and network sizes that suit the amount of text.
 
     Examples:
         s2s init --source train.de --target train.en
@@ -51,14 +55,12 @@ def init(
     if output != "-":
         refuse_existing(recipe, force)
     measured = _measured(source, target, on_invalid)
-    files = _as_seen_from(recipe, source), _as_seen_from(recipe, target)
+    files = _relative_name(recipe, source), _relative_name(recipe, target)
     text = draft_recipe(name, files, languages, measured, on_invalid)
     if measured.pairs < FEW:
-        note(
-            f"warning: {measured.pairs:,} different pairs are enough to try the commands, too few to learn to translate"
-        )
+        note(f"warning: {measured.pairs:,} different pairs are too few for a useful translation model")
     if not all(languages):
-        note("the languages are not in the files' names; --source-language and --target-language say them")
+        note("cannot guess the languages from the file names; set --source-language and --target-language")
     if output == "-":
         print(text, end="")
     else:
@@ -68,7 +70,7 @@ def init(
 
 
 def _measured(source: Path, target: Path, on_invalid: Literal["refuse", "drop"]) -> "Measured":
-    """Measure the two files; a refusal carries a hint that names this command's flag."""
+    """Measure the two files; hints name this command's flags."""
     from s2s.data.recipe_template import measure
     from s2s.errors import DataError
 
@@ -82,7 +84,7 @@ def _measured(source: Path, target: Path, on_invalid: Literal["refuse", "drop"])
 def guess_languages(source: str, target: str) -> tuple[str, str]:
     """Guess the languages from file names: `train.de.gz`, `train.en.gz` -> `de`, `en`; empty if unknown.
 
-    They are the last parts of the names that differ and are codes of languages.
+    They are the last parts in which the names differ and that are language codes.
     """
     from babel.localedata import exists
 
@@ -113,16 +115,16 @@ def _checked(name: str) -> str:
 
     if not is_name(name):
         raise UsageError(
-            f"--name {name}: not a model's name",
-            "a-z, 0-9, dots, dashes and underscores, at most 64, a letter or figure first",
+            f"--name {name}: not a valid model name",
+            "use up to 64 of a-z, 0-9, dots, dashes and underscores, starting with a letter or digit",
         )
     return name
 
 
-def _as_seen_from(recipe: Path, file: Path) -> str:
-    """Return a file name for the recipe: relative inside the recipe's directory, so that both can move, else absolute.
+def _relative_name(recipe: Path, file: Path) -> str:
+    """Return a file name relative to the recipe's directory if the file is inside it, else absolute.
 
-    Raises: UsageError where the name is not UTF-8, which TOML cannot hold.
+    Raises: UsageError if the name is not UTF-8, which TOML requires.
     """
     from s2s.errors import UsageError
 
@@ -131,7 +133,5 @@ def _as_seen_from(recipe: Path, file: Path) -> str:
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        raise UsageError(
-            f"{name}: a file's name that is not UTF-8 cannot stand in a recipe", "rename the file"
-        ) from error
+        raise UsageError(f"{name}: the file name is not UTF-8, which recipes require", "rename the file") from error
     return name

@@ -1,4 +1,4 @@
-"""`s2s recipes`: the recipes that come with s2s."""
+"""`s2s recipes`: list, show and copy the built-in recipes."""
 
 from pathlib import Path
 from typing import Annotated
@@ -34,11 +34,11 @@ def list_recipes(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe's name, or a file.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a built-in recipe, or a file.")],
     values: SetValues = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print a recipe as TOML, with everything it extends and every default filled in.
+    """Print a recipe as TOML, with what it extends and all defaults filled in.
 
     Examples:
         s2s recipes show numbers/attention
@@ -60,11 +60,11 @@ def show(
 def copy(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe (see s2s recipes list).")],
     destination: Annotated[
-        Path, typer.Argument(metavar="DEST", help="A directory, or a file that ends in .toml.")
+        Path, typer.Argument(metavar="DEST", help="Directory, or file name ending in .toml.")
     ] = Path(),
     force: Force = False,
 ) -> None:
-    """Copy a recipe, and what it extends, to a place where you can change it.
+    """Copy a recipe, and the recipes it extends, for editing.
 
     Examples:
         s2s recipes copy numbers/attention
@@ -75,27 +75,27 @@ def copy(
     copies = _copies(recipe, destination)
     for target, content in copies.items():
         _refuse_other(target, content, force)
-    for target, content in reversed(copies.items()):  # what is extended first, so that no copy lacks its base
+    for target, content in reversed(copies.items()):  # bases first, so that no copy lacks its base
         write_bytes(target, content)
         note(f"wrote {target}")
     note(f"Next: s2s train {next(iter(copies))}")
 
 
 def _copies(recipe: str, destination: Path) -> dict[Path, bytes]:
-    """Return the files that a copy writes, with their content, the recipe itself first."""
+    """Return the files to write and their contents, the recipe itself first."""
     from s2s.errors import UsageError, wrap_os_errors
     from s2s.recipe.load import builtin_recipes, find_recipe, recipe_files
 
     files = recipe_files(find_recipe(recipe))
     if recipe not in builtin_recipes():
-        raise UsageError(f"{recipe} is not one of the recipes that come with s2s", "copy the file itself")
+        raise UsageError(f"{recipe} is not a built-in recipe", "copy the file itself")
     named = destination.suffix == ".toml"
     directory = destination.parent if named else destination
     targets = [directory / file.name for file in files]
     if named:
         targets[0] = destination
     if len(set(targets)) < len(files):
-        raise UsageError(f"{destination} is the name of a file that {recipe} extends", "give the copy another name")
+        raise UsageError(f"{destination} is also the name of a file that {recipe} extends", "choose another name")
     contents = {}
     for target, file in zip(targets, files, strict=True):
         with wrap_os_errors(file, "read"):
@@ -104,7 +104,7 @@ def _copies(recipe: str, destination: Path) -> dict[Path, bytes]:
 
 
 def _refuse_other(target: Path, content: bytes, force: bool) -> None:
-    """Refuse to replace a file, unless it already holds what would be written."""
+    """Refuse to replace a file, unless it already has this content."""
     from s2s.io.atomic import refuse_existing
 
     if not (target.is_file() and target.read_bytes() == content):

@@ -26,7 +26,7 @@ def inherit(recipe: Recipe, parent: Version) -> Recipe:
             "leave [tokenizer] out of the recipe, or train without --from",
         )
     data = recipe.data.model_copy(update={"normalization": own.data.normalization})
-    update = {"data": data, "tokenizer": own.tokenizer}
+    update: dict[str, object] = {"data": data, "tokenizer": own.tokenizer}
     if "model" not in recipe.model_fields_set:
         update["model"] = own.model
     return recipe.model_copy(update=update)

@@ -78,7 +78,7 @@ def _already_published(record: RunRecord, weights: Path) -> Version | None:
 
 def portable(recipe: Recipe) -> Recipe:
     """Return the recipe without its data directory."""
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": ""})})
+    return recipe.model_copy(update={"data": recipe.data.with_root("")})
 
 
 def score_records(evaluation: Evaluation, perplexity: float) -> list[ScoreRecord]:
