@@ -34,7 +34,8 @@ def converse(translator: "Translator[Any]", stream: "Stream", *, show: bool) -> 
             print()
             return
         text = decode_line(line.encode(errors="surrogateescape"), "", "replace")
-        (found,) = translator.begin([text], nbest=stream.nbest, need_attention=stream.need_attention, first=number)()
+        pending = translator.start([text], nbest=stream.nbest, need_attention=stream.need_attention, first_line=number)
+        (found,) = pending.result()
         number += 1
         for translation in found:
             score = f"{translation.score:8.4f}  " if len(found) > 1 else ""

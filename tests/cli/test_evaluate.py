@@ -48,7 +48,7 @@ def test_engines_beside_each_other(run: Callable, transformer: dict[str, bytes],
     [
         (["numbers-attention", "test.de", "no.en"], 2, "no.en"),
         (["numbers-attention", "test.de", "short.en"], 3, "test.de has 3, short.en has 1"),
-        (["numbers-attention", "none.en", "none.en"], 3, "holds no lines"),
+        (["numbers-attention", "none.en", "none.en"], 3, "has no lines"),
         (["numbers-attention", "test.de", "test.en", "--engine", "ctranslate2"], 2, "does not support RNN encoders"),
         (["numbers-attention", "test.de", "test.en", "-o", "test.en", "--force"], 2, "input as well"),
         (["numbers-attention", "test.de", "test.en", "-o", "-"], 2, "standard output"),

@@ -1,6 +1,6 @@
 """`s2s translate`: translate lines of text."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,6 +31,13 @@ from s2s.cli.options import (
     Verbose,
     Wait,
 )
+
+if TYPE_CHECKING:
+    from s2s.cli.output import TranslationWriter
+    from s2s.decoding.diagnostics import DiagnosticCounts
+    from s2s.decoding.engine import Engine
+    from s2s.decoding.streaming import Stream
+    from s2s.decoding.translator import Translator
 
 
 def translate(
@@ -64,15 +71,13 @@ def translate(
         typer.Option(
             "--attention",
             metavar="FILE",
-            help="Write attention as JSON lines, or draw the first non-blank line (.svg).",
+            help="Write attention as JSON lines; if FILE ends in .svg, draw that of the first non-blank line.",
         ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per line: text, score, tokens, diagnostics.")
     ] = False,
-    attention_weights: Annotated[
-        bool, typer.Option("--attention-weights", help="With --json: add attention weights.")
-    ] = False,
+    attention_weights: Annotated[bool, typer.Option("--attention-weights", help="With --json: add attention.")] = False,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Refuse invalid UTF-8; exit with code 3 if diagnostics find a problem."),
@@ -86,8 +91,8 @@ def translate(
 ) -> None:
     """Translate text with a model, line by line: output line i belongs to input line i.
 
-    At a terminal, without FILE, it asks for lines and answers each. Outputs that were cut, repeat themselves, are empty
-    or copies of their source are counted at the end, on standard error.
+    Without FILE at a terminal, translation is interactive. Truncated, repetitive, empty and copied outputs are counted
+    at the end, on standard error.
 
     Examples:
         s2s translate numbers-attention input.de -o output.en
@@ -97,32 +102,17 @@ def translate(
         s2s translate numbers-attention input.de --sample --temperature 0.7 --seed 3
     """
     from s2s.cli.interactive import at_a_terminal, converse
-    from s2s.cli.line_progress import line_progress
-    from s2s.cli.output import TranslationWriter, refuse_one_place, writing
-    from s2s.decoding.loading import TranslatorConfig, loaded_translator
-    from s2s.decoding.streaming import Stream, translate_files
+    from s2s.cli.output import TranslationWriter, open_output, refuse_same_output
+    from s2s.decoding.loading import TranslatorConfig, load_translator
+    from s2s.decoding.streaming import Stream
     from s2s.errors import UsageError
 
-    names, read = inputs or ["-"], [*(inputs or []), *([prefix] if prefix else [])]
-    changes = {
-        "beam_size": beam_size,
-        "length_penalty": length_penalty,
-        "stopping": stopping,
-        "patience": patience,
-        "min_ratio": min_ratio,
-        "max_ratio": max_ratio,
-        "no_repeat_ngram": no_repeat_ngram,
-        "sample": sample,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "seed": seed,
-    }
     if attention_weights and not as_json:
-        raise UsageError("--attention-weights goes with --json", "--attention FILE writes weights beside the text")
-    refuse_one_place(output, attention)
+        raise UsageError("--attention-weights only applies with --json", "--attention FILE writes attention to a file")
+    refuse_same_output(output, attention)
     show_log(verbose=verbose)
-    stream = Stream(nbest or 1, show_attention or attention_weights or attention is not None, strict, prefix)
+    need_attention = show_attention or attention_weights or attention is not None
+    stream = Stream(nbest or 1, need_attention, strict, prefix)
     config = TranslatorConfig(
         models=[model, *(ensemble or [])],
         command=f"s2s translate {model}",
@@ -130,36 +120,60 @@ def translate(
         precision=precision,
         device=device,
         wait=wait,
-        decoding=changes,
+        decoding={
+            "beam_size": beam_size,
+            "length_penalty": length_penalty,
+            "stopping": stopping,
+            "patience": patience,
+            "min_ratio": min_ratio,
+            "max_ratio": max_ratio,
+            "no_repeat_ngram": no_repeat_ngram,
+            "sample": sample,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "seed": seed,
+        },
         nbest=stream.nbest,
         need_attention=stream.need_attention,
         prefixes=prefix is not None,
     )
+    input_files = [*(inputs or []), *([prefix] if prefix else [])]
     with (
-        writing(output, read, force) as text,
-        writing(attention, read, force) as drawn,
-        loaded_translator(config) as translator,
+        open_output(output, input_files, force) as text_file,
+        open_output(attention, input_files, force) as attention_file,
+        load_translator(config) as translator,
     ):
         if at_a_terminal() and not (inputs or as_json or attention or prefix or strict) and output == "-":
             converse(translator, stream, show=show_attention)
             return
-        svg = attention is not None and attention.endswith(".svg")
         writer = TranslationWriter(
-            text,
-            drawn,
-            svg=svg,
+            text_file,
+            attention_file,
+            svg=attention is not None and attention.endswith(".svg"),
             as_json=as_json,
-            with_attention=attention_weights,
-            show=show_attention,
+            attention_in_json=attention_weights,
+            show_attention=show_attention,
             nbest=nbest is not None,
         )
-        with line_progress(output) as done:
-            diagnostics = translate_files(translator, names, writer.write, stream, done)
-    for warning in diagnostics.warnings():
-        note(f"warning: {warning}")
+        counts = _translate(translator, inputs or ["-"], writer, stream, output)
     if output != "-":
-        note(f"wrote {output}: {diagnostics.lines:,} lines")
+        note(f"wrote {output}: {counts.lines:,} lines")
     if attention:
         note(f"wrote {attention}")
-    if strict and diagnostics.odd:
+    if strict and counts.counts:
         raise typer.Exit(3)
+
+
+def _translate(
+    translator: "Translator[Engine]", inputs: list[str], writer: "TranslationWriter", stream: "Stream", output: str
+) -> "DiagnosticCounts":
+    """Translate files with progress and print warnings about the translations."""
+    from s2s.cli.line_progress import line_progress
+    from s2s.decoding.streaming import translate_files
+
+    with line_progress(output) as progress:
+        counts = translate_files(translator, inputs, writer.write, stream, progress)
+    for warning in counts.warnings():
+        note(f"warning: {warning}")
+    return counts
