@@ -8,7 +8,7 @@ from s2s.report.console import escape_control, out
 from s2s.text.lines import decode_line
 
 if TYPE_CHECKING:
-    from s2s.decoding.streaming import Stream
+    from s2s.decoding.streaming import StreamOptions
     from s2s.decoding.translator import Translator
 
 
@@ -17,7 +17,7 @@ def at_a_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stdout is not None and sys.stdout.isatty()
 
 
-def converse(translator: "Translator[Any]", stream: "Stream", *, show: bool) -> None:
+def converse(translator: "Translator[Any]", stream: "StreamOptions", *, show: bool) -> None:
     """Ask, translate and show, until the input ends."""
     import readline  # noqa: F401 - gives `input` its editing and history
 

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -49,38 +50,25 @@ def refuse_same_output(*outputs: str | None) -> None:
         raise UsageError(f"two outputs cannot both go to {paths[-1]}", "choose different outputs")
 
 
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """What is written for each line, and where."""
+
+    text: str  # file for translations; `-` is standard output
+    attention: str | None = None  # file for attention: JSON lines, or (.svg) a picture of the first non-blank line
+    as_json: bool = False  # write translations as JSON lines
+    attention_in_json: bool = False  # add attention to them
+    show_attention: bool = False  # draw the attention of every line on the terminal
+    nbest: bool = False  # write all translations of a line instead of the best
+
+
 class TranslationWriter:
     """Writes the translations of lines and flushes after each group."""
 
-    def __init__(
-        self,
-        text: BinaryIO | None,
-        attention: BinaryIO | None,
-        *,
-        svg: bool,
-        as_json: bool,
-        attention_in_json: bool,
-        show_attention: bool,
-        nbest: bool,
-    ) -> None:
-        """Choose what is written.
-
-        Args:
-            text: file for the translations.
-            attention: file for attention.
-            svg: draw the attention of the first line that is not blank, instead of writing JSON lines.
-            as_json: write translations as JSON lines.
-            attention_in_json: add attention to them.
-            show_attention: draw the attention of every line on the terminal.
-            nbest: write all translations of a line instead of the best.
-        """
+    def __init__(self, text: BinaryIO | None, attention: BinaryIO | None, options: OutputOptions) -> None:
         self.text = text
         self.attention = attention
-        self.svg = svg
-        self.as_json = as_json
-        self.attention_in_json = attention_in_json
-        self.show_attention = show_attention
-        self.nbest = nbest
+        self.options = options
         self.line_number = 0
         self.svg_written = False
 
@@ -92,7 +80,7 @@ class TranslationWriter:
             if self.text:
                 with wrap_os_errors("the translations", "write"):
                     self.text.write(self._format(line).encode() + b"\n")
-            if self.show_attention and best.attention:
+            if self.options.show_attention and best.attention:
                 if self.text:
                     self.text.flush()
                 self._draw(best)
@@ -104,9 +92,9 @@ class TranslationWriter:
 
     def _format(self, line: "TranslatedLine") -> str:
         """Return the output for a source line: its best translation, or all of them."""
-        if self.as_json:
+        if self.options.as_json:
             return json.dumps(self._json_values(line), ensure_ascii=False)
-        if self.nbest:
+        if self.options.nbest:
             return "\n".join(f"{self.line_number}\t{one.score:.4f}\t{one.text}" for one in line.translations)
         return line.translations[0].text
 
@@ -116,16 +104,16 @@ class TranslationWriter:
 
         best = line.translations[0]
         values: dict[str, Any] = _summary(best) | {"diagnostics": diagnostics(line.source, best)}
-        if self.nbest:
+        if self.options.nbest:
             values["nbest"] = [_summary(translation) for translation in line.translations]
-        if self.attention_in_json and best.attention:
+        if self.options.attention_in_json and best.attention:
             values |= {"source_tokens": best.source_tokens, "attention": best.attention}
         return values
 
     def _write_attention(self, file: BinaryIO, source: str, translation: "Translation") -> None:
         from s2s.report.heatmap import svg_heatmap
 
-        if not self.svg:
+        if not (self.options.attention or "").endswith(".svg"):
             values: dict[str, Any] = {"source": source, "text": translation.text}
             if translation.attention:
                 values["source_tokens"] = translation.source_tokens

@@ -19,7 +19,7 @@ PENDING_WINDOWS = 1  # windows started ahead of the one being written, so that a
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class StreamOptions:
     """How files are translated."""
 
     nbest: int = 1  # translations per line
@@ -40,7 +40,7 @@ def translate_files(
     translator: Translator[Engine],
     inputs: Sequence[str],
     write: Callable[[Sequence[TranslatedLine]], None],
-    stream: Stream,
+    options: StreamOptions,
     progress: Callable[[int], None] = lambda _: None,
 ) -> DiagnosticCounts:
     """Translate files one after the other; pass groups of lines to `write` in order, as soon as they are finished.
@@ -49,11 +49,11 @@ def translate_files(
     Raises: DataError for invalid UTF-8 if `strict`, for a damaged gzip file, and if the number of prefixes differs from
     the number of lines.
     """
-    refuse_twice([*inputs, *([stream.prefixes] if stream.prefixes else [])])
+    refuse_twice([*inputs, *([options.prefixes] if options.prefixes else [])])
     counts = DiagnosticCounts()
-    windows = _windows(inputs, stream.strict, counts)
-    with _open_prefixes(stream.prefixes) as prefixes:
-        for pending in _translate_windows(translator, windows, prefixes, stream):
+    windows = _windows(inputs, options.strict, counts)
+    with _open_prefixes(options.prefixes) as prefixes:
+        for pending in _translate_windows(translator, windows, prefixes, options):
             pairs = zip(pending.lines, pending.result(), strict=True)
             lines = [TranslatedLine(source, translations) for source, translations in pairs]
             for line in lines:
@@ -64,7 +64,7 @@ def translate_files(
 
 
 def _translate_windows(
-    translator: Translator[Engine], windows: Iterable[list[str]], prefixes: "_Prefixes | None", stream: Stream
+    translator: Translator[Engine], windows: Iterable[list[str]], prefixes: "_Prefixes | None", options: StreamOptions
 ) -> Iterator[PendingTranslations]:
     """Yield the translations of windows in order, with PENDING_WINDOWS already started; all at a pause of the input."""
     pending: deque[PendingTranslations] = deque()
@@ -74,8 +74,8 @@ def _translate_windows(
             pending.append(
                 translator.start(
                     lines,
-                    nbest=stream.nbest,
-                    need_attention=stream.need_attention,
+                    nbest=options.nbest,
+                    need_attention=options.need_attention,
                     prefixes=prefixes.read(len(lines)) if prefixes else (),
                     first_line=first_line,
                 )

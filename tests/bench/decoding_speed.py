@@ -27,7 +27,7 @@ wait_without_spinning()
 
 from s2s.decoding.ctranslate2_engine import CTranslate2Engine  # noqa: E402
 from s2s.decoding.loading import TranslatorConfig, load_translator  # noqa: E402
-from s2s.decoding.streaming import Stream, translate_files  # noqa: E402
+from s2s.decoding.streaming import StreamOptions, translate_files  # noqa: E402
 from s2s.decoding.translator import Translator  # noqa: E402
 from s2s.registry.store import Registry  # noqa: E402
 
@@ -64,7 +64,7 @@ def translated(translator: Translator[Any], source: Path) -> Timing:
         words += sum(len(line.translations[0].text.encode().split()) for line in lines)
 
     started = time.perf_counter()
-    counts = translate_files(translator, [str(source)], write, Stream())
+    counts = translate_files(translator, [str(source)], write, StreamOptions())
     return Timing(time.perf_counter() - started, counts.lines, words)
 
 

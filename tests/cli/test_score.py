@@ -165,7 +165,7 @@ def test_alignments_join_words(pairs: Path, run: Callable) -> None:
         (["numbers-attention", "broken.gz", "t.en"], 3, "broken.gz"),
         (["numbers-bottleneck", "s.de", "t.en", "--alignments", "links"], 2, "no attention"),
         (["numbers-attention", "s.de", "t.en", "--alignments", "new"], 2, "cannot both go to new"),
-        (["numbers-attention", "s.de", "t.en", "--alignments", "t.en", "--force"], 2, "input as well"),
+        (["numbers-attention", "s.de", "t.en", "--alignments", "t.en", "--force"], 2, "both input and output"),
         (["numbers-attention", "s.de", "t.en", "--device", "cuda:7"], 5, "cuda:7"),
     ],
 )

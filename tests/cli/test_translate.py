@@ -60,7 +60,7 @@ def test_an_output_that_exists_or_is_an_input_is_refused(in_directory: Path, run
     assert "--force" in refused.err
     same = run("translate", "numbers-attention", "in.de", "-o", "in.de", "--force")
     assert same.code == 2
-    assert "input as well" in same.err
+    assert "both input and output" in same.err
     assert (in_directory / "out.en").read_text() == "precious\n"
     assert (in_directory / "in.de").read_text() == "drei\n"
     assert run("translate", "numbers-attention", "in.de", "-o", "out.en", "--force").code == 0

@@ -1,13 +1,16 @@
 """Engine selection and incompatible models."""
 
+import json
 import logging
 import subprocess
 import sys
 
 import pytest
 
-from s2s.decoding.loading import TranslatorConfig, load_translator
+from s2s.decoding.loading import TranslatorConfig, load_translator, select_engine
+from s2s.devices.leases import holders
 from s2s.errors import UsageError
+from s2s.recipe.load import parse_recipe
 from s2s.registry.card import Card
 from s2s.registry.store import Registry
 
@@ -40,6 +43,20 @@ def test_transformers_use_ctranslate2_and_others_pytorch() -> None:
     assert engine == "PyTorch, fp32"
     assert log[0] == "using PyTorch: CTranslate2 does not support RNN encoders"
     assert log[1].startswith("PyTorch, fp32, cpu; beam 2")
+
+
+def test_selection_neither_loads_nor_leases(transformer: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S2S_REGISTRY", "/nowhere")
+    recipe = parse_recipe(json.loads(transformer["recipe.json"]), "test")
+    config = TranslatorConfig(["no-such-model"], "test")
+    selection = select_engine(recipe, "cpu", recipe.decoding, config)
+    assert (selection.name, selection.precision) == ("ctranslate2", "int8")
+    assert selection.reason == "using CTranslate2: it supports this model"
+    sampling = recipe.decoding.model_copy(update={"sample": True})
+    selection = select_engine(recipe, "cpu", sampling, config)
+    assert (selection.name, selection.precision) == ("pytorch", "auto")
+    assert selection.reason == "using PyTorch: the CTranslate2 engine does not support sampling"
+    assert holders() == []
 
 
 @pytest.mark.parametrize(

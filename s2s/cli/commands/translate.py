@@ -33,11 +33,9 @@ from s2s.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from s2s.cli.output import TranslationWriter
-    from s2s.decoding.diagnostics import DiagnosticCounts
-    from s2s.decoding.engine import Engine
-    from s2s.decoding.streaming import Stream
-    from s2s.decoding.translator import Translator
+    from s2s.cli.output import OutputOptions
+    from s2s.decoding.loading import TranslatorConfig
+    from s2s.decoding.streaming import StreamOptions
 
 
 def translate(
@@ -91,7 +89,7 @@ def translate(
 ) -> None:
     """Translate text with a model, line by line: output line i belongs to input line i.
 
-    Without FILE at a terminal, translation is interactive. Truncated, repetitive, empty and copied outputs are counted
+    At a terminal without FILE, translation is interactive. Truncated, repetitive, empty and copied outputs are counted
     at the end, on standard error.
 
     Examples:
@@ -101,10 +99,9 @@ def translate(
         s2s translate numbers-attention input.de --beam-size 5 --nbest 3
         s2s translate numbers-attention input.de --sample --temperature 0.7 --seed 3
     """
-    from s2s.cli.interactive import at_a_terminal, converse
-    from s2s.cli.output import TranslationWriter, open_output, refuse_same_output
-    from s2s.decoding.loading import TranslatorConfig, load_translator
-    from s2s.decoding.streaming import Stream
+    from s2s.cli.output import OutputOptions, refuse_same_output
+    from s2s.decoding.loading import TranslatorConfig
+    from s2s.decoding.streaming import StreamOptions
     from s2s.errors import UsageError
 
     if attention_weights and not as_json:
@@ -112,7 +109,6 @@ def translate(
     refuse_same_output(output, attention)
     show_log(verbose=verbose)
     need_attention = show_attention or attention_weights or attention is not None
-    stream = Stream(nbest or 1, need_attention, strict, prefix)
     config = TranslatorConfig(
         models=[model, *(ensemble or [])],
         command=f"s2s translate {model}",
@@ -134,46 +130,42 @@ def translate(
             "top_p": top_p,
             "seed": seed,
         },
-        nbest=stream.nbest,
-        need_attention=stream.need_attention,
+        nbest=nbest or 1,
+        need_attention=need_attention,
         prefixes=prefix is not None,
     )
-    input_files = [*(inputs or []), *([prefix] if prefix else [])]
-    with (
-        open_output(output, input_files, force) as text_file,
-        open_output(attention, input_files, force) as attention_file,
-        load_translator(config) as translator,
-    ):
-        if at_a_terminal() and not (inputs or as_json or attention or prefix or strict) and output == "-":
-            converse(translator, stream, show=show_attention)
-            return
-        writer = TranslationWriter(
-            text_file,
-            attention_file,
-            svg=attention is not None and attention.endswith(".svg"),
-            as_json=as_json,
-            attention_in_json=attention_weights,
-            show_attention=show_attention,
-            nbest=nbest is not None,
-        )
-        counts = _translate(translator, inputs or ["-"], writer, stream, output)
-    if output != "-":
-        note(f"wrote {output}: {counts.lines:,} lines")
-    if attention:
-        note(f"wrote {attention}")
-    if strict and counts.counts:
-        raise typer.Exit(3)
+    outputs = OutputOptions(output, attention, as_json, attention_weights, show_attention, nbest is not None)
+    _translate(config, StreamOptions(nbest or 1, need_attention, strict, prefix), inputs or [], outputs, force)
 
 
 def _translate(
-    translator: "Translator[Engine]", inputs: list[str], writer: "TranslationWriter", stream: "Stream", output: str
-) -> "DiagnosticCounts":
-    """Translate files with progress and print warnings about the translations."""
+    config: "TranslatorConfig", stream: "StreamOptions", inputs: list[str], outputs: "OutputOptions", force: bool
+) -> None:
+    """Translate files or, without any at a terminal, interactively; then print warnings and name the outputs."""
+    from s2s.cli.interactive import at_a_terminal, converse
     from s2s.cli.line_progress import line_progress
+    from s2s.cli.output import TranslationWriter, open_output
+    from s2s.decoding.loading import load_translator
     from s2s.decoding.streaming import translate_files
 
-    with line_progress(output) as progress:
-        counts = translate_files(translator, inputs, writer.write, stream, progress)
+    input_files = [*inputs, *([stream.prefixes] if stream.prefixes else [])]
+    to_files = outputs.text != "-" or outputs.attention or outputs.as_json
+    with (
+        open_output(outputs.text, input_files, force) as text_file,
+        open_output(outputs.attention, input_files, force) as attention_file,
+        load_translator(config) as translator,
+    ):
+        if at_a_terminal() and not (input_files or to_files or stream.strict):
+            converse(translator, stream, show=outputs.show_attention)
+            return
+        writer = TranslationWriter(text_file, attention_file, outputs)
+        with line_progress(outputs.text) as progress:
+            counts = translate_files(translator, inputs or ["-"], writer.write, stream, progress)
     for warning in counts.warnings():
         note(f"warning: {warning}")
-    return counts
+    if outputs.text != "-":
+        note(f"wrote {outputs.text}: {counts.lines:,} lines")
+    if outputs.attention:
+        note(f"wrote {outputs.attention}")
+    if stream.strict and counts.counts:
+        raise typer.Exit(3)
