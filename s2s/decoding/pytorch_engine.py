@@ -39,7 +39,7 @@ class PyTorchEngine:
         """`PyTorch, fp32`."""
         return f"PyTorch, {self.precision}"
 
-    @torch.no_grad()  # in inference mode, autocast would convert the weights anew at every step
+    @torch.no_grad()  # in inference mode, autocast would convert the weights at every step
     def search(self, request: Request) -> list[list[Hypothesis]]:
         """Return the hypotheses of each sentence, best first; samples in the order they were drawn."""
         hypotheses: dict[int, list[Hypothesis]] = {}

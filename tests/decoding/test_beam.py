@@ -20,7 +20,7 @@ families = pytest.mark.parametrize("family", list(FAMILIES))
 
 def search(
     model: Model,
-    given: TokenInput,
+    batch: TokenInput,
     beam: int,
     max_length: int | list[int],
     *,
@@ -32,16 +32,16 @@ def search(
     **constraint: object,
 ) -> list[list[Hypothesis]]:
     options = DecodingOptions(beam_size=beam, length_penalty=alpha, stopping=stopping, patience=patience)  # type: ignore[arg-type]
-    limits = [max_length] * len(given.ids) if isinstance(max_length, int) else max_length
+    limits = [max_length] * len(batch.ids) if isinstance(max_length, int) else max_length
     with torch.inference_mode():
         found = BeamSearch(options, constraints(limits, **constraint), nbest=nbest or beam)
-        return found.run(model, given, need_attention=need_attention)
+        return found.run(model, batch, need_attention=need_attention)
 
 
-def log_probability(model: EncoderDecoder, given: TokenInput, row: int, tokens: list[int]) -> float:
+def log_probability(model: EncoderDecoder, batch: TokenInput, row: int, tokens: list[int]) -> float:
     """Return the log-probability of a target under teacher forcing, with the same tokens suppressed as in a search."""
     state, total, last = (
-        model.start(TokenInput(given.ids[row : row + 1], given.lengths[row : row + 1]), max_steps=9),
+        model.start(TokenInput(batch.ids[row : row + 1], batch.lengths[row : row + 1]), max_steps=9),
         0.0,
         BOS,
     )
@@ -56,10 +56,10 @@ def log_probability(model: EncoderDecoder, given: TokenInput, row: int, tokens: 
 
 @families
 def test_beam_size_1_is_greedy(family: str) -> None:
-    model, given = network(family, 13), source(13)
-    for row, (best,) in enumerate(search(model, given, beam=1, max_length=8)):
+    model, batch = network(family, 13), source(13)
+    for row, (best,) in enumerate(search(model, batch, beam=1, max_length=8)):
         state, last, tokens = (
-            model.start(TokenInput(given.ids[row : row + 1], given.lengths[row : row + 1]), max_steps=9),
+            model.start(TokenInput(batch.ids[row : row + 1], batch.lengths[row : row + 1]), max_steps=9),
             BOS,
             [],
         )
@@ -75,13 +75,13 @@ def test_beam_size_1_is_greedy(family: str) -> None:
 @families
 def test_wide_beam_is_exhaustive(family: str) -> None:
     vocabulary, limit = 7, 3  # tokens 4, 5, 6 and EOS
-    model, given = network(family, vocabulary), source(vocabulary)
+    model, batch = network(family, vocabulary), source(vocabulary)
     everything = [[*head, EOS] for length in range(limit) for head in itertools.product([4, 5, 6], repeat=length)] + [
         list(body) for body in itertools.product([4, 5, 6], repeat=limit)
     ]
     for alpha in (0.0, 1.0):
-        for row, found in enumerate(search(model, given, len(everything), limit, alpha=alpha, stopping="exact")):
-            scored = {tuple(p): log_probability(model, given, row, p) / len(p) ** alpha for p in everything}
+        for row, found in enumerate(search(model, batch, len(everything), limit, alpha=alpha, stopping="exact")):
+            scored = {tuple(p): log_probability(model, batch, row, p) / len(p) ** alpha for p in everything}
             ranked = sorted(scored, key=lambda p: scored[p], reverse=True)
             assert [(*h.tokens, *([] if h.truncated else [EOS])) for h in found] == ranked
             for hypothesis, tokens in zip(found, ranked, strict=True):
@@ -90,14 +90,14 @@ def test_wide_beam_is_exhaustive(family: str) -> None:
 
 @families
 def test_score_equals_forced_score_in_any_batch(family: str) -> None:
-    model, given = network(family, 13), source(13)
-    together = search(model, given, beam=3, max_length=6)
+    model, batch = network(family, 13), source(13)
+    together = search(model, batch, beam=3, max_length=6)
     for row, length in enumerate(LENGTHS.tolist()):
         best = together[row][0]
         tokens = [*best.tokens, *([] if best.truncated else [EOS])]
-        assert math.isclose(best.log_probability, log_probability(model, given, row, tokens), rel_tol=1e-4)
+        assert math.isclose(best.log_probability, log_probability(model, batch, row, tokens), rel_tol=1e-4)
         assert math.isclose(best.score, best.log_probability / len(tokens), rel_tol=1e-6)
-        alone = search(model, TokenInput(given.ids[row : row + 1, :length], given.lengths[row : row + 1]), 3, 6)
+        alone = search(model, TokenInput(batch.ids[row : row + 1, :length], batch.lengths[row : row + 1]), 3, 6)
         assert [h.tokens for h in alone[0]] == [h.tokens for h in together[row]]
 
 
@@ -143,32 +143,32 @@ def test_low_patience_stops_at_early_finishers() -> None:
 
 
 def test_each_sentence_has_its_own_limit() -> None:
-    model, given = network("fixed", 13), source(13)
+    model, batch = network("fixed", 13), source(13)
     model.bias.data[EOS] = -50.0  # no hypothesis ends by itself
-    found = search(model, given, 2, [1, 4, 6])
+    found = search(model, batch, 2, [1, 4, 6])
     assert [len(hypotheses[0].tokens) for hypotheses in found] == [1, 4, 6]
     assert all(hypotheses[0].truncated for hypotheses in found)
 
 
 def test_attention_follows_its_hypothesis() -> None:
-    model, given = network("attention", 13), source(13)
-    for row, found in enumerate(search(model, given, beam=3, max_length=6, need_attention=True)):
+    model, batch = network("attention", 13), source(13)
+    for row, found in enumerate(search(model, batch, beam=3, max_length=6, need_attention=True)):
         best = found[0]
         tokens = [*best.tokens, *([] if best.truncated else [EOS])]
         assert best.attention is not None
         assert best.attention.shape == (len(tokens), S)
-        memory = model.encoder(TokenInput(given.ids[row : row + 1], given.lengths[row : row + 1]))
+        memory = model.encoder(TokenInput(batch.ids[row : row + 1], batch.lengths[row : row + 1]))
         forced = model.decoder(memory, torch.tensor([[BOS, *tokens[:-1]]]), need_attention=True)
         torch.testing.assert_close(torch.from_numpy(best.attention), forced.attention[0])
 
 
 def test_forward_ignores_padding() -> None:
-    model, given = network("attention", 13), source(13)
+    model, batch = network("attention", 13), source(13)
     labels = torch.tensor([[5, 6, EOS], [7, EOS, 0], [EOS, 0, 0]])
     inputs = torch.tensor([[BOS, 5, 6], [BOS, 7, 0], [BOS, 0, 0]])
-    sums = model(Batch(given, inputs, labels))
+    sums = model(Batch(batch, inputs, labels))
     assert int(sums.tokens) == 6
-    state, expected = model.start(given, max_steps=3), 0.0
+    state, expected = model.start(batch, max_steps=3), 0.0
     for t in range(3):
         step, state = model.step(inputs[:, t : t + 1], state)
         chosen = step.logits[:, 0].log_softmax(1).gather(1, labels[:, t : t + 1]).squeeze(1)
@@ -190,30 +190,30 @@ def test_blockwise_topk_equals_topk() -> None:
 
 @families
 def test_prefix_is_forced_and_free(family: str) -> None:
-    model, given = network(family, 13), source(13)
+    model, batch = network(family, 13), source(13)
     prefix = torch.tensor([[5, 7], [6, 0], [0, 0]])
-    free = search(model, given, 3, 8)
-    for row, found in enumerate(search(model, given, 3, 8, prefix=prefix)):
+    free = search(model, batch, 3, 8)
+    for row, found in enumerate(search(model, batch, 3, 8, prefix=prefix)):
         head = [token for token in prefix[row].tolist() if token]
         assert all(hypothesis.tokens[: len(head)] == head for hypothesis in found)
         for hypothesis in found:  # forced tokens have log-probability 0
             tokens = [*hypothesis.tokens, *([] if hypothesis.truncated else [EOS])]
-            own = log_probability(model, given, row, tokens) - (log_probability(model, given, row, head) if head else 0)
+            own = log_probability(model, batch, row, tokens) - (log_probability(model, batch, row, head) if head else 0)
             assert math.isclose(hypothesis.log_probability, own, rel_tol=1e-4, abs_tol=1e-5)
         if not head:
             assert [hypothesis.tokens for hypothesis in found] == [hypothesis.tokens for hypothesis in free[row]]
 
 
 def test_min_length() -> None:
-    model, given = network("attention", 13), source(13)
+    model, batch = network("attention", 13), source(13)
     model.bias.data[EOS] = 4.0
-    found = search(model, given, 2, 9, min_length=torch.tensor([0, 3, 5]))
+    found = search(model, batch, 2, 9, min_length=torch.tensor([0, 3, 5]))
     assert [min(len(h.tokens) for h in hypotheses) for hypotheses in found] == [0, 3, 5]
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_no_ngram_repeats(n: int) -> None:
-    model, given = network("fixed", 9), source(9)
+    model, batch = network("fixed", 9), source(9)
     model.bias.data[EOS] = -9.0
     model.bias.data[5] = 3.0
 
@@ -221,7 +221,7 @@ def test_no_ngram_repeats(n: int) -> None:
         ngrams = [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
         return len(set(ngrams)) < len(ngrams)
 
-    assert any(repeated(h.tokens) for hypotheses in search(model, given, 3, 20) for h in hypotheses)
-    found = search(model, given, 3, 20, no_repeat_ngram=n)
+    assert any(repeated(h.tokens) for hypotheses in search(model, batch, 3, 20) for h in hypotheses)
+    found = search(model, batch, 3, 20, no_repeat_ngram=n)
     assert not any(repeated(h.tokens) for hypotheses in found for h in hypotheses)
     assert all(len(hypotheses) == 3 for hypotheses in found)

@@ -104,8 +104,8 @@ class Pair:
     def ids(self, tokens: list[str]) -> list[int]:
         return [self.tokenizer.tokens(range(V)).index(token) for token in tokens]
 
-    def scores_differ(self, sources: list[list[int]], targets: list[list[int]]) -> float:
-        """The largest difference of a token's log-probability, EOS's included."""
+    def max_difference(self, sources: list[list[int]], targets: list[list[int]]) -> float:
+        """Return the largest difference between log-probabilities of a token, EOS included."""
         tokens = self.tokenizer.tokens
         found = self.converted.score_batch(
             [tokens(source) for source in sources], [tokens(target) for target in targets], max_input_length=0
@@ -113,9 +113,9 @@ class Pair:
         worst = 0.0
         for source, target, score in zip(sources, targets, found, strict=True):
             logits, _ = self.forced(source, target)
-            wanted = logits.log_softmax(-1)[torch.arange(len(target) + 1), torch.tensor([*target, EOS])]
+            expected = logits.log_softmax(-1)[torch.arange(len(target) + 1), torch.tensor([*target, EOS])]
             assert len(score.log_probs) == len(target) + 1
-            worst = max(worst, float(np.abs(wanted.numpy() - np.array(score.log_probs)).max()))
+            worst = max(worst, float(np.abs(expected.numpy() - np.array(score.log_probs)).max()))
         return worst
 
 
@@ -138,7 +138,7 @@ def pair(request: pytest.FixtureRequest, tokenizer: Tokenizer, tmp_path: Path) -
 
 class TestConvert:
     def test_scores(self, pair: Pair) -> None:
-        assert pair.scores_differ(sentences(SOURCES), sentences(TARGETS, 2)) < 1e-4
+        assert pair.max_difference(sentences(SOURCES), sentences(TARGETS, 2)) < 1e-4
 
     @pytest.mark.parametrize("beam_size", [1, 3])
     def test_attention(self, pair: Pair, beam_size: int) -> None:
@@ -174,14 +174,14 @@ class TestConvert:
             found = pair.ids(answer.hypotheses[0])
             logits, _ = pair.forced(source, found)
             logits[:, :EOS] = -torch.inf
-            wanted = logits.log_softmax(-1)[torch.arange(len(found)), torch.tensor(found)].mean()
-            assert answer.scores[0] == pytest.approx(wanted.item(), abs=1e-5)
+            expected = logits.log_softmax(-1)[torch.arange(len(found)), torch.tensor(found)].mean()
+            assert answer.scores[0] == pytest.approx(expected.item(), abs=1e-5)
 
     @pytest.mark.parametrize("compute", ["int8", "int8_bf16", "bf16"])
     def test_low_precision_is_close(self, tokenizer: Tokenizer, tmp_path: Path, compute: str) -> None:
         recipe = recipe_of({}, {}, {})
         pair = Pair.of(recipe, tokenizer, tmp_path / "converted", compute, std=0.2)  # as in a trained network
-        assert 1e-5 < pair.scores_differ(sentences(SOURCES), sentences(TARGETS, 2)) < 0.1
+        assert 1e-5 < pair.max_difference(sentences(SOURCES), sentences(TARGETS, 2)) < 0.1
         whole = Pair.of(recipe, tokenizer, tmp_path / "whole")
         assert whole.converted.compute_type == "float32"
         sizes = [(tmp_path / name / "model.bin").stat().st_size for name in ("converted", "whole")]
@@ -198,10 +198,10 @@ class TestConvert:
         recipe = recipe_of(sides, sides, {})
         pair = Pair.of(recipe, tokenizer, tmp_path / "converted")
         assert (max_source_length(recipe), max_output_length(recipe)) == (400, 1210)
-        assert pair.scores_differ(sentences((400, 3)), sentences((1210, 5))) < 1e-4
+        assert pair.max_difference(sentences((400, 3)), sentences((1210, 5))) < 1e-4
         if positions != "rotary":
             with pytest.raises(RuntimeError, match="position"):
-                pair.scores_differ(sentences((3,)), sentences((1220,)))
+                pair.max_difference(sentences((3,)), sentences((1220,)))
 
     def test_padding_changes_nothing(self, pair: Pair) -> None:
         sources, targets = sentences(SOURCES), sentences(TARGETS, 2)
@@ -255,15 +255,15 @@ def version(transformer: dict[str, bytes], card: Any) -> Version:
 class TestCachedConversion:
     @pytest.fixture
     def count(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """The compute type of each conversion that was made."""
-        made: list[str] = []
+        """The compute type of each conversion."""
+        conversions: list[str] = []
 
         def counted(*arguments: Any) -> None:
-            made.append(arguments[-1])
+            conversions.append(arguments[-1])
             convert(*arguments)
 
         monkeypatch.setattr(module, "convert", counted)
-        return made
+        return conversions
 
     def test_converts_once(self, version: Version, own_home: Path, count: list[str]) -> None:
         directory = cached_conversion(version, "fp32")

@@ -47,8 +47,8 @@ def network(family: str, seed: int = 1) -> EncoderDecoder:
     return model
 
 
-def sentences(model: Any, sources: list[list[int]], targets: list[list[int]], **given: bool) -> list[ForcedSentence]:
-    found = dict(forced_sentences(model, sources, targets, CPU, **given))
+def sentences(model: Any, sources: list[list[int]], targets: list[list[int]], **options: bool) -> list[ForcedSentence]:
+    found = dict(forced_sentences(model, sources, targets, CPU, **options))
     assert sorted(found) == list(range(len(sources)))
     return [found[row] for row in range(len(sources))]
 
@@ -89,8 +89,8 @@ def test_batching_changes_nothing(family: str, monkeypatch: pytest.MonkeyPatch) 
     together = sentences(model, SOURCES, TARGETS)
     alone = [sentences(model, [s], [t])[0] for s, t in zip(SOURCES, TARGETS, strict=True)]
     monkeypatch.setattr(forced, "BATCH_TOKENS", 10)
-    cut = sentences(model, SOURCES, TARGETS)
-    for one, two, three in zip(together, alone, cut, strict=True):
+    rebatched = sentences(model, SOURCES, TARGETS)
+    for one, two, three in zip(together, alone, rebatched, strict=True):
         np.testing.assert_allclose(one.log_probabilities, two.log_probabilities, atol=1e-5)
         np.testing.assert_allclose(one.log_probabilities, three.log_probabilities, atol=1e-5)
 

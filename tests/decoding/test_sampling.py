@@ -16,13 +16,13 @@ V = 7  # tokens 4, 5, 6 and EOS
 
 
 def sampled(
-    model: EncoderDecoder, given: TokenInput, count: int, max_length: int, seed: int = 1, **options: object
+    model: EncoderDecoder, batch: TokenInput, count: int, max_length: int, seed: int = 1, **options: object
 ) -> list[list[Hypothesis]]:
-    rows = [(row, 0) for row in range(len(given.ids))]
+    rows = [(row, 0) for row in range(len(batch.ids))]
     settings = DecodingOptions(sample=True, seed=seed, **options)  # type: ignore[arg-type]
     uniform = random_numbers(settings.seed, rows, count, max_length)
     with torch.inference_mode():
-        return sample(model, given, settings, constraints([max_length] * len(given.ids)), uniform, need_attention=True)
+        return sample(model, batch, settings, constraints([max_length] * len(batch.ids)), uniform, need_attention=True)
 
 
 def chi_squared(counts: list[int], probabilities: list[float]) -> float:
@@ -33,13 +33,13 @@ def chi_squared(counts: list[int], probabilities: list[float]) -> float:
 @pytest.mark.parametrize("family", ["fixed", "transformer"])
 def test_frequencies_match_probabilities(family: str) -> None:
     """χ² test over all translations of at most two tokens, at the 0.1 % level."""
-    model, given = network(family, V), source(V)
-    found = sampled(model, given, 4000, 2)
-    written = [(EOS,), *[(token, last) for token in (4, 5, 6) for last in (EOS, 4, 5, 6)]]
+    model, batch = network(family, V), source(V)
+    found = sampled(model, batch, 4000, 2)
+    outputs = [(EOS,), *[(token, last) for token in (4, 5, 6) for last in (EOS, 4, 5, 6)]]
     for row in range(B):
-        one = TokenInput(given.ids[row : row + 1], given.lengths[row : row + 1])
+        one = TokenInput(batch.ids[row : row + 1], batch.lengths[row : row + 1])
         probabilities, counts = [], []
-        for tokens in written:
+        for tokens in outputs:
             state, last, total = model.start(one, max_steps=3), BOS, 0.0
             for token in tokens:
                 step, state = model.step(torch.tensor([[last]]), state)
@@ -91,29 +91,29 @@ def test_uniform_number_selects_a_token() -> None:
 
 
 def test_samples_depend_on_the_seed_but_not_the_batch() -> None:
-    model, given = network("attention", 13), source(13)
-    together = sampled(model, given, 4, 6)
-    for row, length in enumerate(given.lengths.tolist()):
-        one = TokenInput(given.ids[row : row + 1, :length], given.lengths[row : row + 1])
+    model, batch = network("attention", 13), source(13)
+    together = sampled(model, batch, 4, 6)
+    for row, length in enumerate(batch.lengths.tolist()):
+        one = TokenInput(batch.ids[row : row + 1, :length], batch.lengths[row : row + 1])
         uniform = random_numbers(1, [(row, 0)], 4, 6)
         with torch.inference_mode():
             (alone,) = sample(model, one, DecodingOptions(sample=True), constraints([6]), uniform)
         assert [h.tokens for h in alone] == [h.tokens for h in together[row]]
-    longer = sampled(model, given, 5, 9)  # as in a batch with a longer sentence, and one sample more
+    longer = sampled(model, batch, 5, 9)  # as in a batch with a longer sentence, and one sample more
     for row in range(B):
-        for one, beside in zip(together[row], longer[row], strict=False):
-            assert beside.tokens[: len(one.tokens)] == one.tokens
-    other = sampled(model, given, 4, 6, seed=2)
+        for one, extended in zip(together[row], longer[row], strict=False):
+            assert extended.tokens[: len(one.tokens)] == one.tokens
+    other = sampled(model, batch, 4, 6, seed=2)
     assert [[h.tokens for h in found] for found in other] != [[h.tokens for h in found] for found in together]
     assert len({tuple(h.tokens) for h in together[0]}) > 1
 
 
 def test_attention_belongs_to_the_sampled_tokens() -> None:
-    model, given = network("attention", 13), source(13)
-    for row, found in enumerate(sampled(model, given, 3, 6)):
+    model, batch = network("attention", 13), source(13)
+    for row, found in enumerate(sampled(model, batch, 3, 6)):
         for hypothesis in found:
             tokens = [*hypothesis.tokens, *([] if hypothesis.truncated else [EOS])]
-            memory = model.encoder(TokenInput(given.ids[row : row + 1], given.lengths[row : row + 1]))
+            memory = model.encoder(TokenInput(batch.ids[row : row + 1], batch.lengths[row : row + 1]))
             forced = model.decoder(memory, torch.tensor([[BOS, *tokens[:-1]]]), need_attention=True)
             assert hypothesis.attention is not None
             torch.testing.assert_close(torch.from_numpy(hypothesis.attention), forced.attention[0])
