@@ -5,6 +5,7 @@ import torch
 
 from s2s.decoding import engine, pytorch_engine
 from s2s.decoding import translator as module
+from s2s.decoding.engine import Request
 from s2s.decoding.loading import reference_translator
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator, require_attention
@@ -64,6 +65,21 @@ class TestTranslator:
         assert [len(part) for part in parts] == [267, 267, 267]
         assert [token for part in parts for token in part] == list(range(801))
         assert module._split([], 400) == []
+
+    def test_each_sentence_carries_its_length_limits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        translator = load("numbers-attention")
+        requests: list[Request] = []
+        monkeypatch.setattr(translator.engine, "start", requests.append)
+        options = translator.recipe.decoding.model_copy(update={"min_ratio": 0.5, "max_ratio": 2.0})
+        lines, prefixes = ["einundzwanzig", "", "12. März 1999"], ["twenty", "", ""]
+        translator.start(lines, options, prefixes=prefixes, first_line=40)
+        first, last = requests[0].sentences
+        assert first.max_length == 2 * len(first.tokens) + 10 + len(first.prefix)
+        assert (first.min_length, last.min_length) == (len(first.tokens) // 2, len(last.tokens) // 2)
+        assert first.prefix == translator.encode(["twenty"])[0]
+        assert last.prefix == []
+        assert last.max_length == 2 * len(last.tokens) + 10
+        assert (first.sample_key, last.sample_key) == ((40, 0), (42, 0))
 
     def test_attention_comes_with_its_tokens(self) -> None:
         (found,) = load("numbers-attention").translate(["einundzwanzig"], need_attention=True)
