@@ -6,8 +6,8 @@ from os import PathLike, fspath
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from s2s.decoding.hypothesis import Engine
-from s2s.decoding.loading import EngineName, TranslatorConfig, loaded_translator, reference_translator
+from s2s.decoding.engine import Engine
+from s2s.decoding.loading import EngineName, TranslatorConfig, load_translator, reference_translator
 from s2s.decoding.translator import Translation, Translator, require_attention
 from s2s.devices.select import resolve_device
 from s2s.recipe.load import load_recipe
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Model:
-    """A published model that holds its device until it is closed, or until the `with` block ends."""
+    """A published model that holds a device until it is closed or its `with` block ends."""
 
     def __init__(self, version: Version, translator: Translator[Engine], device: str, resources: ExitStack) -> None:
         self.version = version
@@ -32,10 +32,10 @@ class Model:
 
         Args:
             lines: raw text, one sentence each.
-            attention: also return the attention weights, which a notebook shows as a heat map.
+            attention: also return attention, which a notebook shows as a heat map.
 
         Raises:
-            UsageError: attention is wanted of a model that has none.
+            UsageError: `attention` is set, but the model has none.
         """
         if attention:
             require_attention(self._translator.recipe)
@@ -73,13 +73,13 @@ def load(
         wait: wait for a busy device instead of raising.
 
     Raises:
-        UsageError: there is no such model.
+        UsageError: the model does not exist, or does not support the engine or precision.
         ResourceError: the device is busy or missing.
     """
     version = Registry.default().resolve(model)
     config = TranslatorConfig([version.reference], "s2s.load", engine, precision, device, wait)
     with ExitStack() as resources:
-        translator = resources.enter_context(loaded_translator(config))
+        translator = resources.enter_context(load_translator(config))
         return Model(version, translator, "cpu" if device == "auto" else device, resources.pop_all())
 
 
@@ -91,14 +91,14 @@ def train(
     wait: bool = False,
     fresh: bool = False,
 ) -> Version:
-    """Train a recipe and return the published version; if it is published already, return that.
+    """Train a recipe and return the published version; if it exists already, return it without training.
 
     Args:
         recipe: a file, or the name of a built-in recipe.
-        overrides: values of keys, `"training.lr=1e-3"`.
+        overrides: recipe keys to override, such as `"training.lr=1e-3"`.
         device: auto, cpu, cuda or cuda:N.
         wait: wait for a busy device instead of raising.
-        fresh: train anew even if the recipe was trained before.
+        fresh: train even if the recipe has been trained before.
 
     Raises:
         UsageError: the recipe is invalid.

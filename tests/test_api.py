@@ -35,19 +35,19 @@ def test_translate_and_score(trained_home: Path) -> None:
     assert scored.log_probability < 0
 
 
-def test_a_translation_shows_itself_in_a_notebook(trained_home: Path) -> None:
+def test_notebook_representation(trained_home: Path) -> None:
     with s2s.load("numbers-attention", device="cpu") as model:
         (plain,), (shown,) = model.translate(["<b>"]), model.translate(["zwei"], attention=True)
     assert "<svg" not in plain._repr_html_()
     assert "<svg" in shown._repr_html_()
 
 
-def test_attention_of_a_model_without_it_is_refused(trained_home: Path) -> None:
+def test_missing_attention_is_refused(trained_home: Path) -> None:
     with s2s.load("numbers-bottleneck", device="cpu") as model, pytest.raises(UsageError, match="attention"):
         model.translate(["zwei"], attention=True)
 
 
-def test_a_closed_model_frees_the_device(trained_home: Path) -> None:
+def test_close_releases_the_device(trained_home: Path) -> None:
     from s2s.devices.leases import holders
 
     model = s2s.load("numbers-bottleneck", device="cpu")

@@ -8,7 +8,7 @@ from s2s.report.console import escape_control, out
 from s2s.text.lines import decode_line
 
 if TYPE_CHECKING:
-    from s2s.decoding.streaming import Stream
+    from s2s.decoding.streaming import StreamOptions
     from s2s.decoding.translator import Translator
 
 
@@ -17,7 +17,7 @@ def at_a_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stdout is not None and sys.stdout.isatty()
 
 
-def converse(translator: "Translator[Any]", stream: "Stream", *, show: bool) -> None:
+def converse(translator: "Translator[Any]", stream: "StreamOptions", *, show: bool) -> None:
     """Ask, translate and show, until the input ends."""
     import readline  # noqa: F401 - gives `input` its editing and history
 
@@ -34,7 +34,8 @@ def converse(translator: "Translator[Any]", stream: "Stream", *, show: bool) -> 
             print()
             return
         text = decode_line(line.encode(errors="surrogateescape"), "", "replace")
-        (found,) = translator.begin([text], nbest=stream.nbest, need_attention=stream.need_attention, first=number)()
+        pending = translator.start([text], nbest=stream.nbest, need_attention=stream.need_attention, first_line=number)
+        (found,) = pending.result()
         number += 1
         for translation in found:
             score = f"{translation.score:8.4f}  " if len(found) > 1 else ""

@@ -1,9 +1,10 @@
-"""Where translations go: text or JSON lines, attention beside them, pictures on the terminal."""
+"""Write translations as text or JSON lines, and attention as JSON lines or pictures."""
 
 import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -12,16 +13,16 @@ from s2s.io.atomic import atomic_writer, refuse_existing
 from s2s.report.console import err
 
 if TYPE_CHECKING:
-    from s2s.decoding.streaming import Lines
+    from s2s.decoding.streaming import TranslatedLine
     from s2s.decoding.translator import Translation
 
 
 @contextmanager
-def writing(path: str | None, inputs: Sequence[str], force: bool) -> Iterator[BinaryIO | None]:
+def open_output(path: str | None, inputs: Sequence[str], force: bool) -> Iterator[BinaryIO | None]:
     """Open an output by name: `-` is standard output; a file appears complete or not at all; devices and pipes are
-    written to directly.
+    written directly.
 
-    Raises: UsageError if the output may not be written.
+    Raises: UsageError if the output is also an input, or exists without `force`.
     """
     if path is None:
         yield None
@@ -35,96 +36,92 @@ def writing(path: str | None, inputs: Sequence[str], force: bool) -> Iterator[Bi
     else:
         output = Path(path)
         if any(name != "-" and Path(name).exists() and output.exists() and output.samefile(name) for name in inputs):
-            raise UsageError(f"{path} is an input as well as the output", "give the output another name")
+            raise UsageError(f"{path} is both input and output", "choose another output")
         refuse_existing(output, force)
         with atomic_writer(output) as file:
             yield file
 
 
-def refuse_one_place(*outputs: str | None) -> None:
-    """Raise UsageError where two outputs would go to the same place."""
-    given = [path for path in outputs if path is not None]
-    places = {path if path == "-" else str(Path(path).resolve()) for path in given}
-    if len(places) < len(given):
-        raise UsageError(f"two outputs cannot both go to {given[-1]}", "give them different names")
+def refuse_same_output(*outputs: str | None) -> None:
+    """Raise UsageError if two outputs have the same destination."""
+    paths = [path for path in outputs if path is not None]
+    destinations = {path if path == "-" else str(Path(path).resolve()) for path in paths}
+    if len(destinations) < len(paths):
+        raise UsageError(f"two outputs cannot both go to {paths[-1]}", "choose different outputs")
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """What is written for each line, and where."""
+
+    text: str  # file for translations; `-` is standard output
+    attention: str | None = None  # file for attention: JSON lines, or (.svg) a picture of the first non-blank line
+    as_json: bool = False  # write translations as JSON lines
+    attention_in_json: bool = False  # add attention to them
+    show_attention: bool = False  # draw the attention of every line on the terminal
+    nbest: bool = False  # write all translations of a line instead of the best
 
 
 class TranslationWriter:
-    """Writes lines' translations as they come, and flushes after each group."""
+    """Writes the translations of lines and flushes after each group."""
 
-    def __init__(
-        self,
-        text: BinaryIO | None,
-        attention: BinaryIO | None,
-        *,
-        svg: bool,
-        as_json: bool,
-        with_attention: bool,
-        show: bool,
-        nbest: bool,
-    ) -> None:
-        """Set what is written.
-
-        `svg`: draw the attention of the first line instead of writing JSON lines; `with_attention`: add attention to
-        the JSON output; `show`: draw it on the terminal; `nbest`: write all translations of a line.
-        """
+    def __init__(self, text: BinaryIO | None, attention: BinaryIO | None, options: OutputOptions) -> None:
         self.text = text
         self.attention = attention
-        self.svg = svg
-        self.as_json = as_json
-        self.with_attention = with_attention
-        self.show = show
-        self.nbest = nbest
-        self.number = 0
-        self.drawn = False
+        self.options = options
+        self.line_number = 0
+        self.svg_written = False
 
-    def write(self, lines: "Lines") -> None:
+    def write(self, lines: "Sequence[TranslatedLine]") -> None:
         """Write the translations of a group of lines, in order."""
-        for source, found in lines:
-            self.number += 1
+        for line in lines:
+            self.line_number += 1
+            best = line.translations[0]
             if self.text:
                 with wrap_os_errors("the translations", "write"):
-                    self.text.write(self._written(source, found).encode() + b"\n")
-            if self.show and found[0].attention:
+                    self.text.write(self._format(line).encode() + b"\n")
+            if self.options.show_attention and best.attention:
                 if self.text:
                     self.text.flush()
-                self._draw(found[0])
+                self._draw(best)
             if self.attention:
-                self._write_attention(self.attention, source, found[0])
+                self._write_attention(self.attention, line.source, best)
         if self.text:
             with wrap_os_errors("the translations", "write"):
                 self.text.flush()
 
-    def _written(self, source: str, found: "list[Translation]") -> str:
-        """Return the lines to write for a source line: its best translation, or all of them."""
-        if self.as_json:
-            return json.dumps(self._values(source, found), ensure_ascii=False)
-        if self.nbest:
-            return "\n".join(f"{self.number}\t{one.score:.4f}\t{one.text}" for one in found)
-        return found[0].text
+    def _format(self, line: "TranslatedLine") -> str:
+        """Return the output for a source line: its best translation, or all of them."""
+        if self.options.as_json:
+            return json.dumps(self._json_values(line), ensure_ascii=False)
+        if self.options.nbest:
+            return "\n".join(f"{self.line_number}\t{one.score:.4f}\t{one.text}" for one in line.translations)
+        return line.translations[0].text
 
-    def _values(self, source: str, found: "list[Translation]") -> dict[str, Any]:
+    def _json_values(self, line: "TranslatedLine") -> dict[str, Any]:
         """Return what `--json` prints for a line."""
         from s2s.decoding.diagnostics import diagnostics
 
-        values: dict[str, Any] = _main_values(found[0]) | {"warnings": diagnostics(source, found[0])}
-        if self.nbest:
-            values["nbest"] = [_main_values(one) for one in found]
-        if self.with_attention and found[0].attention:
-            values |= {"source_tokens": found[0].source_tokens, "attention": found[0].attention}
+        best = line.translations[0]
+        values: dict[str, Any] = _summary(best) | {"diagnostics": diagnostics(line.source, best)}
+        if self.options.nbest:
+            values["nbest"] = [_summary(translation) for translation in line.translations]
+        if self.options.attention_in_json and best.attention:
+            values |= {"source_tokens": best.source_tokens, "attention": best.attention}
         return values
 
     def _write_attention(self, file: BinaryIO, source: str, translation: "Translation") -> None:
         from s2s.report.heatmap import svg_heatmap
 
-        if not self.svg:
-            values: dict[str, Any] = {"source_text": source, "target_text": translation.text}
+        if not (self.options.attention or "").endswith(".svg"):
+            values: dict[str, Any] = {"source": source, "text": translation.text}
             if translation.attention:
-                tokens = {"source": translation.source_tokens, "target": translation.tokens}
-                values |= tokens | {"attention": translation.attention}
+                values["source_tokens"] = translation.source_tokens
+                values["tokens"] = translation.tokens
+                values["attention"] = translation.attention
             file.write(json.dumps(values, ensure_ascii=False).encode() + b"\n")
-        elif not self.drawn and translation.attention:
-            self.drawn = True
+        elif not self.svg_written and translation.attention:
+            self.svg_written = True
             file.write(svg_heatmap(translation.attention, translation.source_tokens, translation.tokens).encode())
 
     def _draw(self, translation: "Translation") -> None:
@@ -134,5 +131,5 @@ class TranslationWriter:
         err.print(picture)
 
 
-def _main_values(translation: "Translation") -> dict[str, Any]:
+def _summary(translation: "Translation") -> dict[str, Any]:
     return {"text": translation.text, "score": round(translation.score, 6), "tokens": translation.tokens}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from s2s.comparison.stored import StoredResult
 from s2s.data.generators.recall import answer_positions
-from s2s.decoding.forced import forced_choices
+from s2s.decoding.forced import forced_predictions
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.metrics.length_buckets import Bucket, ByLength
@@ -19,7 +19,7 @@ def asks(recipe: Recipe) -> bool:
 def right_values(translator: Translator[PyTorchEngine], sources: Sequence[str], references: Sequence[str]) -> list[int]:
     """How many values of each reference are the model's choice, what stands before them given."""
     targets = translator.encode(references)
-    choices = forced_choices(translator.engine.model, translator.encode(sources), targets, translator.engine.device)
+    choices = forced_predictions(translator.engine.model, translator.encode(sources), targets, translator.engine.device)
     return [
         sum(bool(chosen[position] == target[position]) for position in answer_positions(reference))
         for chosen, target, reference in zip(choices, targets, references, strict=True)

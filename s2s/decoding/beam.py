@@ -1,53 +1,27 @@
-"""Beam search, for every decoder through `start`, `step` and `select`; greedy search is a beam of one.
+"""Beam search for every model through `start`, `step` and `select`; greedy search is beam size 1.
 
-B sentences still searched, K hypotheses of each, S source positions, V vocabulary, L tokens written so far.
+B sentences still searched, K hypotheses per sentence, V vocabulary size.
 """
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from s2s.decoding.active import ActiveHypotheses
 from s2s.decoding.constraints import Constraints
-from s2s.decoding.hypothesis import Hypothesis
-from s2s.models.interface import BOS, EOS, Model, State, TokenInput
+from s2s.decoding.engine import Hypothesis
+from s2s.models.interface import EOS, Model, State, TokenInput
 from s2s.recipe.decoding import DecodingOptions
 
-BLOCK = 64  # logits of which the largest is found first
-
-
-@dataclass(slots=True)
-class Beams:
-    """The hypotheses under way: which sentence a row is, scores [B, K], tokens [B, K, L + 1] (BOS first), weights
-    [B, K, L, S] or None.
-    """
-
-    sentences: Tensor
-    scores: Tensor
-    tokens: Tensor
-    attention: Tensor | None
-
-    @property
-    def length(self) -> int:
-        """L."""
-        return self.tokens.shape[2] - 1
-
-    def select(self, rows: Tensor, beams: Tensor) -> None:
-        """Keep sentences `rows` [B'] and of each the hypotheses `beams` [B', K']."""
-        rows_of = rows.unsqueeze(1)
-        self.sentences = self.sentences[rows]
-        self.scores = self.scores[rows_of, beams]
-        self.tokens = self.tokens[rows_of, beams]
-        self.attention = None if self.attention is None else self.attention[rows_of, beams]
+BLOCK_SIZE = 64  # logits whose maximum is found first
 
 
 class BeamSearch:
-    """The search of one batch of B sentences.
+    """Beam search over one batch.
 
     Candidates are ranked by the sum of log-probabilities, finished hypotheses by log-probability / length^α. A sentence
-    is done when beam × patience hypotheses have finished (stopping "first"; Kasai et al. 2022), or when nothing under
-    way could still come among the `nbest` finished ("exact"), and in any case at its length limit, where what is
-    unfinished is cut.
+    is done when beam_size × patience hypotheses have finished (stopping "first"; Kasai et al. 2022), or when no active
+    hypothesis can still enter the `nbest` finished ones ("exact"). At its length limit it is done in any case, and
+    unfinished hypotheses are truncated.
     """
 
     def __init__(self, options: DecodingOptions, constraints: Constraints, *, nbest: int = 1) -> None:
@@ -55,93 +29,82 @@ class BeamSearch:
         self.constraints = constraints
         self.nbest = nbest
         self.max_length: list[int] = constraints.max_length.tolist()
-        self.found: list[list[Hypothesis]] = [[] for _ in self.max_length]
+        self.finished: list[list[Hypothesis]] = [[] for _ in self.max_length]
 
     def run(self, model: Model, source: TokenInput, *, need_attention: bool = False) -> list[list[Hypothesis]]:
         """Return up to `nbest` hypotheses of each sentence, best first."""
         state = model.start(source, max_steps=max(self.max_length))
-        B, device = len(self.max_length), source.ids.device
-        beams = Beams(
-            sentences=torch.arange(B, device=device),
-            scores=torch.zeros(B, 1, device=device),
-            tokens=torch.full((B, 1, 1), BOS, device=device),
-            attention=torch.zeros(B, 1, 0, source.ids.shape[1], device=device) if need_attention else None,
-        )
-        while len(beams.sentences):
-            state, origins = self._advance(model, state, beams)
-            self._collect(beams)
-            state = self._continue(beams, state, origins)
-        return [sorted(found, key=lambda h: h.score, reverse=True)[: self.nbest] for found in self.found]
+        active = ActiveHypotheses.initial(source, 1, need_attention)
+        while len(active.sentences):
+            state, origins = self._expand(model, state, active)
+            self._collect_finished(active)
+            state = self._prune(active, state, origins)
+        return [sorted(hypotheses, key=lambda h: h.score, reverse=True)[: self.nbest] for hypotheses in self.finished]
 
-    def _advance(self, model: Model, state: State, beams: Beams) -> tuple[State, Tensor]:
-        """One step: each sentence's 2 × beam best continuations, best first, and the hypothesis [B, 2 × beam] each
-        comes from.
+    def _expand(self, model: Model, state: State, active: ActiveHypotheses) -> tuple[State, Tensor]:
+        """Replace the hypotheses by their 2 × beam_size best continuations, best first.
 
-        Twice as many as go on, because as many as `beam` of them may end in EOS.
+        Up to beam_size of them may end with EOS, which leaves as many to go on with. Also return the hypothesis
+        [B, 2 × beam_size] that each continues.
         """
-        step, state = model.step(beams.tokens[:, :, -1], state, need_attention=beams.attention is not None)
-        self.constraints.mask(step.logits, beams.sentences, beams.tokens)
+        step, state = model.step(active.tokens[:, :, -1], state, need_attention=active.attention is not None)
+        self.constraints.mask(step.logits, active.sentences, active.tokens)
         log_probabilities = step.logits.log_softmax(2)  # one pass, where logsumexp alone takes several
-        best, tokens = largest(log_probabilities, min(2 * self.options.beam_size, step.logits.shape[2]))
-        totals = (best + beams.scores.unsqueeze(2)).flatten(1)
+        values, tokens = blockwise_topk(log_probabilities, min(2 * self.options.beam_size, step.logits.shape[2]))
+        totals = (values + active.scores.unsqueeze(2)).flatten(1)
         scores, order = totals.topk(min(2 * self.options.beam_size, totals.shape[1]), dim=1)
-        origins = order // best.shape[2]
-        if beams.attention is not None and step.attention is not None:
-            beams.attention = torch.cat((beams.attention, step.attention.unsqueeze(2)), dim=2)
-        beams.select(torch.arange(len(scores), device=scores.device), origins)
-        beams.scores = scores
-        beams.tokens = torch.cat((beams.tokens, tokens.flatten(1).gather(1, order).unsqueeze(2)), dim=2)
+        origins = order // values.shape[2]
+        rows = torch.arange(len(scores), device=scores.device)
+        active.select(rows, origins)
+        active.scores = scores
+        attention = None if step.attention is None else step.attention[rows.unsqueeze(1), origins]
+        active.append(tokens.flatten(1).gather(1, order), attention)
         return state, origins
 
-    def _collect(self, beams: Beams) -> None:
-        """Put those of the `beam` best that end in EOS, or are at the length limit, among the found. No EOS goes on."""
-        at_eos = beams.tokens[:, :, -1] == EOS
-        at_limit = (self.constraints.max_length[beams.sentences] <= beams.length).unsqueeze(1)
-        finished = ((at_eos | at_limit) & beams.scores.isfinite())[:, : self.options.beam_size].nonzero(as_tuple=True)
-        sentences, totals, tokens = beams.sentences[finished[0]], beams.scores[finished], beams.tokens[finished][:, 1:]
-        shown = None if beams.attention is None else beams.attention[finished].cpu().numpy()
-        for index, (sentence, total, written) in enumerate(
-            zip(sentences.tolist(), totals.tolist(), tokens.tolist(), strict=True)
-        ):
-            weights = None if shown is None else shown[index]
-            self.found[sentence].append(Hypothesis.of(written, total, self.options.length_penalty, weights))
-        beams.scores = beams.scores.masked_fill(at_eos, -torch.inf)
+    def _collect_finished(self, active: ActiveHypotheses) -> None:
+        """Move finished hypotheses among the beam_size best to `finished`; never extend one that ends with EOS."""
+        at_eos = active.tokens[:, :, -1] == EOS
+        at_limit = (self.constraints.max_length[active.sentences] <= active.length).unsqueeze(1)
+        finished = ((at_eos | at_limit) & active.scores.isfinite())[:, : self.options.beam_size]
+        for sentence, _, hypothesis in active.extract(finished, self.options.length_penalty):
+            self.finished[sentence].append(hypothesis)
+        active.scores = active.scores.masked_fill(at_eos, -torch.inf)
 
-    def _continue(self, beams: Beams, state: State, origins: Tensor) -> State:
-        """Leave the sentences that are done, and keep the `beam` best unfinished hypotheses of the others."""
-        standing = zip(beams.sentences.tolist(), beams.scores.amax(1).tolist(), strict=True)
-        going = [row for row, (sentence, best) in enumerate(standing) if not self._done(sentence, best, beams.length)]
-        rows = torch.tensor(going, dtype=torch.long, device=beams.scores.device)
-        kept = beams.scores[rows].topk(min(self.options.beam_size, beams.scores.shape[1]), dim=1).indices
-        beams.select(rows, kept)
-        return state.select(rows, origins[rows].gather(1, kept))
+    def _prune(self, active: ActiveHypotheses, state: State, origins: Tensor) -> State:
+        """Drop sentences that are done and keep the beam_size best hypotheses of the others."""
+        best_scores = zip(active.sentences.tolist(), active.scores.amax(1).tolist(), strict=True)
+        unfinished = [
+            row for row, (sentence, best) in enumerate(best_scores) if not self._is_done(sentence, best, active.length)
+        ]
+        rows = torch.tensor(unfinished, dtype=torch.long, device=active.scores.device)
+        columns = active.scores[rows].topk(min(self.options.beam_size, active.scores.shape[1]), dim=1).indices
+        active.select(rows, columns)
+        return state.select(rows, origins[rows].gather(1, columns))
 
-    def _done(self, sentence: int, best: float, length: int) -> bool:
-        """Whether a sentence's search is over, whose best hypothesis under way has the log-probability `best`."""
-        found, limit = self.found[sentence], self.max_length[sentence]
+    def _is_done(self, sentence: int, best: float, length: int) -> bool:
+        """Return whether the search of a sentence is over, given its best active log-probability."""
+        finished, limit = self.finished[sentence], self.max_length[sentence]
         if length >= limit or best == -torch.inf:
             return True
         if self.options.stopping == "first" or self.options.beam_size == 1:
-            return len(found) >= self.options.finished_to_stop
-        highest = best / limit**self.options.length_penalty  # that it could reach, were all that follows certain
-        return sum(hypothesis.score >= highest for hypothesis in found) >= self.nbest
+            return len(finished) >= self.options.finished_to_stop
+        bound = best / limit**self.options.length_penalty  # reached if all following tokens had probability 1
+        return sum(hypothesis.score >= bound for hypothesis in finished) >= self.nbest
 
 
-def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the `count` largest of values [..., V], largest first, and their indices, as `topk` does.
+def blockwise_topk(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k largest of values [..., V] and their indices, as `topk` does, several times as fast on a CPU.
 
-    They lie in the `count` blocks whose own largest are largest; the rest is not looked at again, which on a processor
-    is several times as fast.
+    They lie in the k blocks with the largest maxima; only those are searched.
     """
     V = values.shape[-1]
-    blocks, rest = V // BLOCK, V % BLOCK
-    if blocks < 4 * count:
-        return values.topk(count, dim=-1)
-    body = values[..., : V - rest].unflatten(-1, (blocks, BLOCK))
-    chosen = body.amax(-1).topk(count, dim=-1).indices.unsqueeze(-1)
-    places = chosen * BLOCK + torch.arange(BLOCK, device=values.device)
-    places = torch.cat(
-        (places.flatten(-2), torch.arange(V - rest, V, device=values.device).expand(*values.shape[:-1], rest)), -1
-    )
-    best, order = values.gather(-1, places).topk(count, dim=-1)
-    return best, places.gather(-1, order)
+    blocks, remainder = V // BLOCK_SIZE, V % BLOCK_SIZE
+    if blocks < 4 * k:
+        return values.topk(k, dim=-1)
+    body = values[..., : V - remainder].unflatten(-1, (blocks, BLOCK_SIZE))
+    best_blocks = body.amax(-1).topk(k, dim=-1).indices.unsqueeze(-1)
+    candidates = best_blocks * BLOCK_SIZE + torch.arange(BLOCK_SIZE, device=values.device)
+    tail = torch.arange(V - remainder, V, device=values.device).expand(*values.shape[:-1], remainder)
+    candidates = torch.cat((candidates.flatten(-2), tail), -1)
+    largest, order = values.gather(-1, candidates).topk(k, dim=-1)
+    return largest, candidates.gather(-1, order)

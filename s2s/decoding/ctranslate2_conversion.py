@@ -1,7 +1,7 @@
-"""Conversions: a published Transformer as CTranslate2 reads it, straight from the stored weights.
+"""Convert published Transformers to CTranslate2, directly from the stored weights.
 
-D width, F units of a feed-forward layer, V vocabulary. CTranslate2's descriptions of networks import torch, so they are
-imported where something is converted, and nowhere else.
+D embedding size, F feed-forward size, V vocabulary size, P positions. CTranslate2's model specifications import torch,
+so they are imported only inside the functions that convert.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from uuid import uuid4
 import numpy as np
 import numpy.typing as npt
 
-from s2s.decoding.hypothesis import longest_source
+from s2s.decoding.engine import max_source_length
 from s2s.errors import ArtefactError, ResourceError, S2SError, UsageError, wrap_os_errors
 from s2s.io.atomic import atomic_directory, read_json, write_bytes, write_json
 from s2s.io.digests import digest_file, digest_json
@@ -25,68 +25,68 @@ from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version
 from s2s.text.tokenizer import BOS, EOS, UNK, Tokenizer
 
-SCHEMA = 1  # number of the conversion; raised when the same version would be written differently
+SCHEMA = 1  # raised when the same version would be converted differently
 COMPUTE_TYPES = {"fp32": "float32", "int8": "int8", "int8_bf16": "int8_bfloat16", "bf16": "bfloat16"}
-ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "swiglu": "SWISH"}  # as CTranslate2 calls them
-TABLES = {  # embeddings that are stored, for each choice of `tied_embeddings`; the output's is `weight`, shared or not
+ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "swiglu": "SWISH"}  # in CTranslate2
+EMBEDDINGS = {  # stored embeddings for each choice of `tied_embeddings`; the output projection's is always `weight`
     "all": ("weight",),
     "target": ("weight", "encoder.embedding.weight"),
     "none": ("weight", "encoder.embedding.weight", "decoder.embedding.weight"),
 }
-MOST_TOKENS = 16_384  # of an output, however large `decoding.max_ratio` is: each has a row [D] in the file
-SPARE = 8  # rows of positions beyond those of the tokens: EOS, and what CTranslate2 rounds lengths up to on a GPU
-FILES = ("weights.safetensors", "tokenizer.model", "recipe.json")  # of a version: all that a conversion is made from
-RECORD = "digests.json"  # in the cache: sha256 of each file
+MAX_OUTPUT_TOKENS = 16_384  # bounds the position table, however large `decoding.max_ratio` is
+EXTRA_POSITIONS = 8  # beyond the longest sequence, for EOS and for lengths that CTranslate2 rounds up on a GPU
+FILES = ("weights.safetensors", "tokenizer.model", "recipe.json")  # of a version, which determine its conversion
+DIGESTS = "digests.json"  # in the cache: sha256 of each file of a conversion
 
 Array = npt.NDArray[np.float32]
 
 
-def unsupported_reason(recipe: Recipe) -> str | None:
-    """Why CTranslate2 cannot express a recipe's network, in a few words; None where it can."""
+def unsupported_network(recipe: Recipe) -> str | None:
+    """Return why CTranslate2 does not support a recipe's network, or None if it does."""
     for side, options in (("encoder", recipe.model.encoder), ("decoder", recipe.model.decoder)):
         if not isinstance(options, BlockOptions):
             return f"CTranslate2 does not support RNN {side}s"
     return None
 
 
-def longest_output(recipe: Recipe) -> int:
-    """Most tokens that a conversion can write, EOS included."""
-    return min(recipe.decoding.max_length(longest_source(recipe)), MOST_TOKENS)
+def max_output_length(recipe: Recipe) -> int:
+    """Return the maximum output length of a conversion in tokens, EOS included."""
+    return min(recipe.decoding.max_length(max_source_length(recipe)), MAX_OUTPUT_TOKENS)
 
 
-def converted(version: Version, compute: str) -> Path:
+def cached_conversion(version: Version, compute: str) -> Path:
     """Return the directory of a version's conversion in the user's cache; convert if it is missing or damaged.
 
     `compute`: one of `COMPUTE_TYPES`.
-    Raises: UsageError where CTranslate2 cannot express the network, ArtefactError where the version is damaged,
-    ResourceError where the cache cannot be written.
+    Raises: UsageError if CTranslate2 does not support the network, ArtefactError if the version is damaged,
+    ResourceError if the cache cannot be written.
     """
     directory = cache_dir() / "ctranslate2" / _key(version, compute)
-    if _whole(directory):
+    if _is_intact(directory):
         return directory
-    recipe = _expressible(version)
+    recipe = _supported_recipe(version)
     try:
         _discard(directory)
         with atomic_directory(directory) as unfinished:
             _write(version, recipe, unfinished, compute)
-            write_json(unfinished / RECORD, {path.name: digest_file(path) for path in unfinished.iterdir()})
+            write_json(unfinished / DIGESTS, {path.name: digest_file(path) for path in unfinished.iterdir()})
     except (ResourceError, UsageError) as error:
-        if not _whole(directory):  # or else another process was quicker
-            hint = "S2S_CACHE names the cache's directory: it must be writable and have room"
+        if not _is_intact(directory):  # otherwise another process has just converted it
+            hint = "set S2S_CACHE to a writable directory with enough space"
             raise ResourceError(error.message, hint) from error
     return directory
 
 
 def export(version: Version, directory: Path, compute: str) -> None:
-    """Write a version's conversion and its tokenizer as a new directory, complete or not at all.
+    """Write a version's conversion and its tokenizer to a new directory, complete or not at all.
 
     `compute`: one of `COMPUTE_TYPES`.
-    Raises: UsageError where the directory exists or CTranslate2 cannot express the network, ArtefactError where the
-    version is damaged, ResourceError where the directory cannot be written.
+    Raises: UsageError if the directory exists or CTranslate2 does not support the network, ArtefactError if the version
+    is damaged, ResourceError if the directory cannot be written.
     """
     if directory.exists() or directory.is_symlink():
         raise UsageError(f"{directory} exists", "give another name")
-    recipe = _expressible(version)
+    recipe = _supported_recipe(version)
     with atomic_directory(directory) as unfinished:
         _write(version, recipe, unfinished, compute)
         write_bytes(unfinished / "tokenizer.model", version.read("tokenizer.model"))
@@ -97,14 +97,14 @@ def _key(version: Version, compute: str) -> str:
     import ctranslate2
 
     digests = {name: version.files[name].digest for name in FILES if name in version.files}
-    made = {"schema": SCHEMA, "ctranslate2": ctranslate2.__version__, "compute": compute}
-    return digest_json(made | {"files": digests})
+    settings = {"schema": SCHEMA, "ctranslate2": ctranslate2.__version__, "compute": compute}
+    return digest_json(settings | {"files": digests})
 
 
-def _whole(directory: Path) -> bool:
-    """Whether the files of a conversion in the cache are there, and as they were written."""
+def _is_intact(directory: Path) -> bool:
+    """Return whether the cache holds a conversion with unchanged files."""
     try:
-        digests = read_json(directory / RECORD)
+        digests = read_json(directory / DIGESTS)
         return (
             isinstance(digests, dict)
             and bool(digests)
@@ -115,18 +115,18 @@ def _whole(directory: Path) -> bool:
 
 
 def _discard(directory: Path) -> None:
-    """Delete what is left of a damaged conversion, if anything; out of the way first, so that no half of it is read."""
-    aside = directory.with_name(f".{directory.name}.{uuid4().hex}.tmp")
+    """Delete a damaged conversion if it exists; move it away first, so that nobody reads half of it."""
+    trash = directory.with_name(f".{directory.name}.{uuid4().hex}.tmp")
     with wrap_os_errors(directory, "replace"), contextlib.suppress(FileNotFoundError):
-        directory.rename(aside)
-        shutil.rmtree(aside, ignore_errors=True)
+        directory.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
 
 
-def _expressible(version: Version) -> Recipe:
+def _supported_recipe(version: Version) -> Recipe:
     """Return a version's recipe. Raises UsageError if CTranslate2 does not support its model."""
     recipe = version.recipe()
-    if reason := unsupported_reason(recipe):
-        raise UsageError(f"CTranslate2 cannot express model {version.reference}: {reason}")
+    if reason := unsupported_network(recipe):
+        raise UsageError(f"cannot convert model {version.reference}: {reason}")
     return recipe
 
 
@@ -145,14 +145,14 @@ def _write(version: Version, recipe: Recipe, directory: Path, compute: str) -> N
 def convert(
     weights: Mapping[str, npt.NDArray[Any]], tokenizer: Tokenizer, recipe: Recipe, directory: Path, compute: str
 ) -> None:
-    """Write the network of a recipe that is not `unsupported_reason` into an empty directory, as CTranslate2 reads it.
+    """Convert a supported network into an empty directory.
 
-    `weights`: arrays by the names that `EncoderDecoder.weights` gives; `compute`: one of `COMPUTE_TYPES`.
-    Raises ValueError where a weight is missing, not known or of another shape than the recipe's.
+    `weights`: arrays by their names in `EncoderDecoder.weights`; `compute`: one of `COMPUTE_TYPES`.
+    Raises: ValueError if a weight is missing or unknown, or its shape does not match the recipe.
     """
-    stored = WeightReader(weights)
-    specification = _specification(stored, recipe, tokenizer.size)
-    stored.finish()
+    reader = WeightReader(weights)
+    specification = _specification(reader, recipe, tokenizer.size)
+    reader.check_all_read()
     tokens = tokenizer.tokens(range(tokenizer.size))
     specification.register_source_vocabulary(tokens)
     specification.register_target_vocabulary(tokens)
@@ -166,57 +166,57 @@ def convert(
 
 
 class WeightReader:
-    """Stored weights, each taken once."""
+    """Reads each stored weight once."""
 
     def __init__(self, weights: Mapping[str, npt.NDArray[Any]]) -> None:
-        self._left = dict(weights)
+        self._unread = dict(weights)
 
-    def take(self, name: str, *shape: int) -> Array:
-        """Take a weight as an array of its own, since CTranslate2 quantizes in place. Raises ValueError."""
-        if name not in self._left:
+    def read(self, name: str, *shape: int) -> Array:
+        """Return a copy of a weight, since CTranslate2 quantizes in place. Raises ValueError."""
+        if name not in self._unread:
             raise ValueError(f"{name} is missing")
-        value = self._left.pop(name)
+        value = self._unread.pop(name)
         if value.shape != shape:
             raise ValueError(f"{name} has shape {value.shape} instead of {shape}")
         return value.astype(np.float32)
 
-    def finish(self) -> None:
-        """Raise ValueError where a weight was not taken."""
-        if self._left:
-            raise ValueError(f"these weights are not known: {', '.join(sorted(self._left))}")
+    def check_all_read(self) -> None:
+        """Raise ValueError if a weight has not been read."""
+        if self._unread:
+            raise ValueError(f"unknown weights: {', '.join(sorted(self._unread))}")
 
 
-def _specification(stored: WeightReader, recipe: Recipe, vocab_size: int) -> Any:
+def _specification(reader: WeightReader, recipe: Recipe, vocab_size: int) -> Any:
     """Build CTranslate2's specification of the model."""
     from ctranslate2.specs.transformer_spec import TransformerDecoderSpec, TransformerEncoderSpec, TransformerSpec
 
     options, D = recipe.model, recipe.model.embedding_size
     encoder = cast(TransformerEncoderOptions, options.encoder)
     decoder = cast(TransformerDecoderOptions, options.decoder)
-    reading = TransformerEncoderSpec(encoder.layers, **_described(encoder))
-    writing = TransformerDecoderSpec(
+    encoder_spec = TransformerEncoderSpec(encoder.layers, **_spec_options(encoder))
+    decoder_spec = TransformerDecoderSpec(
         decoder.layers,
-        **_described(decoder),
+        **_spec_options(decoder),
         alignment_layer=decoder.attention_layer - (decoder.attention_layer > 0),
         alignment_heads=decoder.heads,
     )
-    tables = {name: stored.take(name, vocab_size, D) for name in TABLES[options.tied_embeddings]}
-    output = tables["weight"]
-    reading.embeddings[0].weight = tables.get("encoder.embedding.weight", output)
-    writing.embeddings.weight = tables.get("decoder.embedding.weight", output)
-    writing.projection.weight = output
+    embeddings = {name: reader.read(name, vocab_size, D) for name in EMBEDDINGS[options.tied_embeddings]}
+    output = embeddings["weight"]
+    encoder_spec.embeddings[0].weight = embeddings.get("encoder.embedding.weight", output)
+    decoder_spec.embeddings.weight = embeddings.get("decoder.embedding.weight", output)
+    decoder_spec.projection.weight = output
     if options.output_bias:
-        writing.projection.bias = stored.take("bias", vocab_size)
-    LayerConverter("encoder", encoder, D, stored).fill(reading, longest_source(recipe) + SPARE)
-    LayerConverter("decoder", decoder, D, stored).fill(writing, longest_output(recipe) + SPARE)
-    return TransformerSpec(reading, writing)
+        decoder_spec.projection.bias = reader.read("bias", vocab_size)
+    LayerConverter("encoder", encoder, D, reader).fill(encoder_spec, max_source_length(recipe) + EXTRA_POSITIONS)
+    LayerConverter("decoder", decoder, D, reader).fill(decoder_spec, max_output_length(recipe) + EXTRA_POSITIONS)
+    return TransformerSpec(encoder_spec, decoder_spec)
 
 
-def _described(options: BlockOptions) -> dict[str, Any]:
-    """Translate one side's options to CTranslate2's names."""
+def _spec_options(options: BlockOptions) -> dict[str, Any]:
+    """Translate the options of an encoder or decoder to CTranslate2's names."""
     from ctranslate2.specs.common_spec import Activation
 
-    described = {
+    spec_options = {
         "num_heads": options.heads,
         "pre_norm": options.norm == "pre",
         "activation": Activation[ACTIVATIONS[options.activation]],
@@ -224,39 +224,39 @@ def _described(options: BlockOptions) -> dict[str, Any]:
         "rms_norm": options.norm_kind == "rms",
     }
     if options.positions == "rotary":
-        described |= {"rotary_dim": 0, "rotary_interleave": True, "rotary_base": 10_000.0}
-    return described
+        spec_options |= {"rotary_dim": 0, "rotary_interleave": True, "rotary_base": 10_000.0}
+    return spec_options
 
 
 @dataclass(frozen=True, slots=True)
 class LayerConverter:
-    """One side of a network: fills CTranslate2's layers with what is stored under `encoder` or `decoder`."""
+    """Fills CTranslate2's specification of an encoder or decoder with stored weights."""
 
-    name: str
+    name: str  # prefix of the weights' names: `encoder` or `decoder`
     options: BlockOptions
-    width: int
-    stored: WeightReader
+    embedding_size: int  # D
+    reader: WeightReader
 
-    def fill(self, spec: Any, rows: int) -> None:
-        """Positions, so many rows of them, all blocks, and the norm behind the last one."""
+    def fill(self, spec: Any, positions: int) -> None:
+        """Fill the position table with that many rows, all blocks and the final norm."""
         if self.options.positions != "rotary":
-            spec.position_encodings.encodings = self._positions(rows)
+            spec.position_encodings.encodings = self._position_table(positions)
         for index, block in enumerate(spec.layer):
             self._block(block, f"{self.name}.blocks.{index}")
         if self.options.norm == "pre":
             self._norm(spec.layer_norm, f"{self.name}.norm")
 
-    def _positions(self, rows: int) -> Array:
-        """Return the position embeddings [rows, D]; rows beyond a learned table repeat its last one."""
+    def _position_table(self, positions: int) -> Array:
+        """Return the position embeddings [P, D]; rows beyond a learned table repeat its last one."""
         if self.options.positions == "sinusoidal":
-            return sinusoidal_rows(rows, self.width)
-        table = self.stored.take(
-            f"{self.name}.positional_encoding.positions.table", self.options.max_positions, self.width
+            return sinusoidal_rows(positions, self.embedding_size)
+        table = self.reader.read(
+            f"{self.name}.positional_encoding.positions.table", self.options.max_positions, self.embedding_size
         )
-        return table[np.arange(rows).clip(max=len(table) - 1)]
+        return table[np.arange(positions).clip(max=len(table) - 1)]
 
     def _block(self, spec: Any, name: str) -> None:
-        """Fill a block and all of its layers."""
+        """Fill the layers of a block."""
         if self.name == "encoder":
             self._attention(spec.self_attention, f"{name}.attention", {"qkv_proj": 3})
         else:
@@ -265,37 +265,38 @@ class LayerConverter:
         self._feed_forward(spec.ffn, f"{name}.feed_forward")
 
     def _attention(self, spec: Any, name: str, projections: dict[str, int]) -> None:
-        """`projections`: the matrices, and how many times D rows each has."""
+        """Fill an attention layer; `projections` maps each input projection to its number of D-row matrices."""
+        D = self.embedding_size
         self._norm(spec.layer_norm, f"{name}.norm")
         for linear, (projection, count) in zip(spec.linear, [*projections.items(), ("out_proj", 1)], strict=True):
-            self._linear(linear, f"{name}.{projection}", count * self.width, self.width, self.options.attention_bias)
+            self._linear(linear, f"{name}.{projection}", count * D, D, self.options.attention_bias)
 
     def _feed_forward(self, spec: Any, name: str) -> None:
-        """Fill the feed-forward layer; the first rows of SwiGLU's fc1 matrix [2F, D] are the gate's."""
-        D, F = self.width, self.options.ffn_size or 4 * self.width
+        """Fill the feed-forward layer; the first F rows of SwiGLU's fc1 matrix [2F, D] are the gate's."""
+        D, F = self.embedding_size, self.options.ffn_size or 4 * self.embedding_size
         self._norm(spec.layer_norm, f"{name}.norm")
         if self.options.activation == "swiglu":
-            both = self.stored.take(f"{name}.fc1.weight", 2 * F, D)
-            spec.linear_0.weight, spec.linear_0_noact.weight = both[:F], both[F:]
+            fc1 = self.reader.read(f"{name}.fc1.weight", 2 * F, D)
+            spec.linear_0.weight, spec.linear_0_noact.weight = fc1[:F], fc1[F:]
             self._linear(spec.linear_1, f"{name}.fc2", D, F, bias=False)
         else:
             self._linear(spec.linear_0, f"{name}.fc1", F, D, bias=True)
             self._linear(spec.linear_1, f"{name}.fc2", D, F, bias=True)
 
     def _linear(self, spec: Any, name: str, outputs: int, inputs: int, bias: bool) -> None:
-        spec.weight = self.stored.take(f"{name}.weight", outputs, inputs)
+        spec.weight = self.reader.read(f"{name}.weight", outputs, inputs)
         if bias:
-            spec.bias = self.stored.take(f"{name}.bias", outputs)
+            spec.bias = self.reader.read(f"{name}.bias", outputs)
 
     def _norm(self, spec: Any, name: str) -> None:
-        """Its ε is not stored: CTranslate2's own are ours, 1e-5 of LayerNorm and 1e-6 of RMSNorm."""
-        spec.gamma = self.stored.take(f"{name}.weight", self.width)
+        """Fill a norm; ε is not stored, as CTranslate2 uses the same: 1e-5 in LayerNorm, 1e-6 in RMSNorm."""
+        spec.gamma = self.reader.read(f"{name}.weight", self.embedding_size)
         if self.options.norm_kind == "layer":
-            spec.beta = self.stored.take(f"{name}.bias", self.width)
+            spec.beta = self.reader.read(f"{name}.bias", self.embedding_size)
 
 
-def sinusoidal_rows(count: int, width: int) -> Array:
-    """Return sinusoidal position embeddings [count, width], sines and cosines interleaved."""
-    rates = np.float32(10_000) ** (-np.arange(0, width, 2, dtype=np.float32) / np.float32(width))
-    angles = np.arange(count, dtype=np.float32)[:, None] * rates
-    return np.stack((np.sin(angles), np.cos(angles)), axis=-1).reshape(count, width)
+def sinusoidal_rows(positions: int, embedding_size: int) -> Array:
+    """Return sinusoidal position embeddings [P, D], sines and cosines interleaved."""
+    rates = np.float32(10_000) ** (-np.arange(0, embedding_size, 2, dtype=np.float32) / np.float32(embedding_size))
+    angles = np.arange(positions, dtype=np.float32)[:, None] * rates
+    return np.stack((np.sin(angles), np.cos(angles)), axis=-1).reshape(positions, embedding_size)

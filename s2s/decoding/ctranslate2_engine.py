@@ -1,22 +1,26 @@
-"""The CTranslate2 engine: Transformers in int8 or fp32, several times as fast as PyTorch. Free of torch."""
+"""The CTranslate2 engine: Transformers in int8 or fp32, several times as fast as PyTorch. Free of torch.
+
+L tokens of a translation (EOS included), S source positions (EOS included).
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s.decoding.hypothesis import Answer, Hypothesis, Request
+from s2s.decoding.engine import Hypothesis, Request
 from s2s.devices.runtime import usable_threads
 from s2s.text.tokenizer import BOS, PAD, UNK, Tokenizer
 
 
-class CTranslateEngine:
-    """Searches with a converted model, in batches of sentences of like length, as many at once as there are threads."""
+class CTranslate2Engine:
+    """Searches with a converted model, one batch per thread at a time."""
 
     def __init__(self, directory: Path, tokenizer: Tokenizer, device: str, precision: str, compute_type: str) -> None:
-        """`directory`: the converted model; `device`: `cpu`, `cuda:1`; `compute_type`: as CTranslate2 calls it."""
+        """Load the converted model in `directory`; `compute_type` is CTranslate2's name for `precision`."""
         import ctranslate2
 
         kind, _, index = device.partition(":")
@@ -28,73 +32,84 @@ class CTranslateEngine:
             compute_type=compute_type,
             inter_threads=usable_threads() if kind == "cpu" else 1,
             intra_threads=1,
-            max_queued_batches=2 * usable_threads(),  # whoever is interrupted waits for what has begun
+            max_queued_batches=2 * usable_threads(),  # an interrupt waits for batches that have started
         )
         self._tokens = tokenizer.tokens(range(tokenizer.size))
-        self._ids = {token: number for number, token in enumerate(self._tokens)}
+        self._ids = {token: index for index, token in enumerate(self._tokens)}
 
-    def begin(self, request: Request) -> Answer:
-        """Start the search at once, in CTranslate2's own threads."""
-        groups = list(request.batches())
-        if (
-            request.need_attention and request.options.beam_size > 1
-        ):  # in a batch, the first row is that of another sentence
-            groups = [[row] for rows in groups for row in rows]
-        batches = [(rows, self._begun(request, rows)) for rows in groups]
-
-        def answer() -> list[list[Hypothesis]]:
-            found = {row: result for rows, results in batches for row, result in zip(rows, results, strict=True)}
-            return [
-                self._hypotheses(self._within(found[row].result(), request, row), request) for row in range(len(found))
-            ]
-
-        return answer
-
-    def _within(self, result: Any, request: Request, row: int) -> Any:
-        """Return the result, or that of a new search if it exceeds its sentence's own length limit.
-
-        A batch has one limit, that of its longest sentence.
-        """
-        most = request.options.max_length(len(request.sentences[row]))
-        if all(len(tokens) <= most for tokens in result.hypotheses):
-            return result
-        (alone,) = self._begun(request, [row])
-        return alone.result()
+    def start(self, request: Request) -> "CTranslate2Search":
+        """Start the search in CTranslate2's own threads."""
+        batches = list(request.batches())
+        if request.need_attention and request.options.beam_size > 1:
+            # in a larger batch, CTranslate2 returns another sentence's attention for the first token
+            batches = [[row] for rows in batches for row in rows]
+        results: dict[int, Any] = {}
+        for rows in batches:
+            results.update(zip(rows, self.translate_batch(request, rows), strict=True))
+        return CTranslate2Search(self, request, results)
 
     def describe(self) -> str:
         """`CTranslate2, int8`."""
         return f"CTranslate2, {self.precision}"
 
-    def _begun(self, request: Request, rows: Sequence[int]) -> list[Any]:
-        """Start a batch and return its asynchronous results."""
+    def translate_batch(self, request: Request, rows: Sequence[int]) -> list[Any]:
+        """Start a batch and return the asynchronous result of each sentence."""
         options, tokens = request.options, self._tokens
+        sentences = [request.sentences[row] for row in rows]
         return self._translator.translate_batch(
-            [[tokens[token] for token in request.sentences[row]] for row in rows],
+            [[tokens[token] for token in sentence.tokens] for sentence in sentences],
             beam_size=options.beam_size,
             patience=options.patience,
             num_hypotheses=request.nbest,
             length_penalty=options.length_penalty,
             no_repeat_ngram_size=options.no_repeat_ngram,
-            suppress_sequences=[[tokens[never]] for never in (PAD, UNK, BOS)],
-            max_decoding_length=max(options.max_length(len(request.sentences[row])) for row in rows),
+            suppress_sequences=[[tokens[token]] for token in (PAD, UNK, BOS)],
+            max_decoding_length=max(sentence.max_length for sentence in sentences),
             min_decoding_length=0,
             max_input_length=0,
-            return_end_token=True,  # counted in the length, and told from a cut
+            return_end_token=True,  # counts towards the length; missing if truncated
             return_scores=True,
             return_attention=request.need_attention,
             asynchronous=True,
         )
 
-    def _hypotheses(self, result: Any, request: Request) -> list[Hypothesis]:
-        alpha, found = request.options.length_penalty, []
+    def hypotheses(self, result: Any, request: Request) -> list[Hypothesis]:
+        """Convert the finished result of a sentence."""
+        alpha, hypotheses = request.options.length_penalty, []
         for index, (tokens, score) in enumerate(zip(result.hypotheses, result.scores, strict=True)):
-            written, weights = [self._ids[token] for token in tokens], None
+            attention = None
             if request.need_attention:
-                weights = _with_eos(np.array(result.attention[index], dtype=np.float32))
-            found.append(Hypothesis.of(written, score * len(written) ** alpha, alpha, weights))
-        return found
+                attention = _with_eos(np.array(result.attention[index], dtype=np.float32))
+            ids = [self._ids[token] for token in tokens]
+            hypotheses.append(Hypothesis.from_tokens(ids, score * len(ids) ** alpha, alpha, attention))
+        return hypotheses
 
 
-def _with_eos(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weights [L, S] from those [L, S − 1] without the column of the source's EOS, each row of which sums to 1."""
-    return np.column_stack((weights, np.clip(1 - weights.sum(1), 0, 1)))
+@dataclass(frozen=True, slots=True)
+class CTranslate2Search:
+    """A search that runs in CTranslate2's threads."""
+
+    engine: CTranslate2Engine
+    request: Request
+    pending: dict[int, Any]  # asynchronous result of each sentence, by index
+
+    def result(self) -> list[list[Hypothesis]]:
+        """Wait for the search and return the hypotheses of each sentence, best first."""
+        rows = range(len(self.request.sentences))
+        return [self.engine.hypotheses(self._result_within_limit(row), self.request) for row in rows]
+
+    def _result_within_limit(self, row: int) -> Any:
+        """Return the result of a sentence; search anew on its own if a hypothesis exceeds its length limit.
+
+        A batch has one limit, that of its longest sentence.
+        """
+        result = self.pending[row].result()
+        if all(len(tokens) <= self.request.sentences[row].max_length for tokens in result.hypotheses):
+            return result
+        (pending,) = self.engine.translate_batch(self.request, [row])
+        return pending.result()
+
+
+def _with_eos(attention: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return attention [L, S] from attention [L, S − 1] that lacks the column of the source's EOS; rows sum to 1."""
+    return np.column_stack((attention, np.clip(1 - attention.sum(1), 0, 1)))

@@ -1,4 +1,4 @@
-"""What a user should know of translations: which are cut, repeat themselves, are empty, copy their source …"""
+"""Diagnostics of translations: truncated, repetitive, empty, copied from the source …"""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -6,69 +6,69 @@ from dataclasses import dataclass, field
 
 from s2s.decoding.translator import Translation
 
-TIMES = 4  # that tokens in a row come one after the other before they count as a loop
-LONGEST_LOOP = 8  # tokens in a row
-SHORTEST = 8  # tokens of all repetitions together; "ha ha ha ha" is said
-COPIED_WORDS = 3  # a copied name is right
-UNKNOWN = 1 / 3  # of a source's tokens
+MIN_REPEATS = 4  # consecutive occurrences of an n-gram that count as a loop
+MAX_LOOP_NGRAM = 8  # tokens of an n-gram
+MIN_LOOP_TOKENS = 8  # tokens of all occurrences; "ha ha ha ha" is too short to be sure
+MIN_COPIED_WORDS = 3  # shorter copies may be names
+MAX_UNKNOWN_RATIO = 1 / 3  # of the source's tokens
 
 DIAGNOSTICS = {
-    "cut": "cut at the length limit (--max-ratio)",
+    "truncated": "truncated at the length limit (--max-ratio)",
     "loop": "repeating itself (--no-repeat-ngram)",
     "empty": "empty",
     "copy": "a copy of its source",
-    "unknown": "of a source with many characters that the tokenizer has no tokens for",
+    "unknown_tokens": "of a source with many characters that the tokenizer does not know",
     "split": "of an over-long line, which was split, translated in parts and joined again",
 }
 
 
 def diagnostics(source: str, translation: Translation) -> list[str]:
-    """Return the names, in DIAGNOSTICS, of what is suspicious about a translation; none if the source is blank."""
+    """Return the keys of DIAGNOSTICS that apply to a translation; none if the source is blank."""
     if not source.strip():
         return []
-    odd = {
-        "cut": translation.cut,
+    applies = {
+        "truncated": translation.truncated,
         "loop": loops(translation.tokens) and not loops(source.split()),
         "empty": not translation.text.strip(),
-        "copy": translation.text.strip() == source.strip() and len(source.split()) >= COPIED_WORDS,
-        "unknown": translation.unknown > UNKNOWN * translation.source_length,
+        "copy": translation.text.strip() == source.strip() and len(source.split()) >= MIN_COPIED_WORDS,
+        "unknown_tokens": translation.unknown_tokens > MAX_UNKNOWN_RATIO * translation.source_length,
         "split": translation.split,
     }
-    return [name for name, is_so in odd.items() if is_so]
+    return [name for name in DIAGNOSTICS if applies[name]]
 
 
 def loops(tokens: Sequence[Hashable]) -> bool:
-    """Whether the same few tokens come several times one after the other."""
-    for width in range(1, LONGEST_LOOP + 1):
-        enough, repeated = max((TIMES - 1) * width, SHORTEST - width), 0
-        for one, other in zip(tokens, tokens[width:], strict=False):
-            repeated = repeated + 1 if one == other else 0
-            if repeated >= enough:
+    """Return whether an n-gram occurs several times in a row."""
+    for n in range(1, MAX_LOOP_NGRAM + 1):
+        threshold, repeated = max((MIN_REPEATS - 1) * n, MIN_LOOP_TOKENS - n), 0
+        for token, later in zip(tokens, tokens[n:], strict=False):
+            repeated = repeated + 1 if token == later else 0
+            if repeated >= threshold:
                 return True
     return False
 
 
 @dataclass(slots=True)
-class Diagnostics:
-    """How many lines were translated, how many translations are odd and why, and which lines were not UTF-8."""
+class DiagnosticCounts:
+    """How many translated lines each diagnostic applies to."""
 
-    lines: int = 0
-    odd: Counter[str] = field(default_factory=Counter)
-    invalid: int = 0
-    first_invalid: str = ""
+    lines: int = 0  # lines translated
+    counts: Counter[str] = field(default_factory=Counter)  # lines per key of DIAGNOSTICS
+    invalid: int = 0  # lines with invalid UTF-8
+    first_invalid: str = ""  # the first of them, as `file:line`
 
     def add(self, source: str, translation: Translation) -> None:
         """Count a line."""
         self.lines += 1
-        self.odd.update(diagnostics(source, translation))
+        self.counts.update(diagnostics(source, translation))
 
     def add_invalid(self, where: str) -> None:
-        """Count a line whose bad bytes were replaced."""
+        """Count a line with invalid UTF-8."""
         self.invalid += 1
         self.first_invalid = self.first_invalid or where
 
     def warnings(self) -> list[str]:
-        """Return one warning per kind of suspicious output."""
-        counts = {f"not valid UTF-8, its bad bytes replaced; the first: {self.first_invalid}": self.invalid}
-        counts |= {f"translation {words}": self.odd[name] for name, words in DIAGNOSTICS.items()}
-        return [f"{count:,} of {self.lines:,} lines: {words}" for words, count in counts.items() if count]
+        """Return one warning per diagnostic that applies to any line."""
+        counts = {f"not valid UTF-8, invalid bytes replaced; first: {self.first_invalid}": self.invalid}
+        counts |= {f"translation {description}": self.counts[name] for name, description in DIAGNOSTICS.items()}
+        return [f"{count:,} of {self.lines:,} lines: {description}" for description, count in counts.items() if count]

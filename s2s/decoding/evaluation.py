@@ -1,35 +1,29 @@
-"""Evaluation: translate a test set and score it.
-
-The one way to a figure, in training, `evaluate` and `compare` alike.
-"""
+"""Evaluation: translate a test set and score it, in training, `evaluate` and `compare` alike."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from s2s.decoding.engine import Engine
 from s2s.decoding.forced import forced_score
-from s2s.decoding.hypothesis import Engine
 from s2s.decoding.pytorch_engine import PyTorchEngine
-from s2s.decoding.streaming import read_texts
 from s2s.decoding.translator import Translation, Translator
 from s2s.errors import DataError
-from s2s.io.inputs import refuse_twice
 from s2s.metrics.scores import Score, score_corpus
 from s2s.recipe.decoding import DecodingOptions
+from s2s.text.parallel import read_pairs
 
 METRICS = ("bleu", "chrf", "ter", "exact")
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A test set translated and scored: the translations, scores by metric, seconds of translating, how it was
-    decoded.
-    """
+    """A test set, translated and scored."""
 
-    translations: list[Translation]
-    scores: dict[str, Score]
-    seconds: float
-    decoding: DecodingOptions
+    translations: list[Translation]  # in the order of the sources
+    scores: dict[str, Score]  # by metric
+    seconds: float  # translation time
+    decoding: DecodingOptions  # how it was decoded
 
     @property
     def outputs(self) -> list[str]:
@@ -45,27 +39,25 @@ def evaluate(
     decoding: DecodingOptions | None = None,
     metrics: Sequence[str] = METRICS,
 ) -> Evaluation:
-    """Translate raw `sources` and score against raw `references`."""
+    """Translate raw source lines and score them against raw reference lines."""
     decoding = decoding or translator.recipe.decoding
-    begun = time.perf_counter()
+    start = time.perf_counter()
     translations = translator.translate(sources, decoding)
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     scores = score_corpus([translation.text for translation in translations], list(references), tuple(metrics))
     return Evaluation(translations, scores, seconds, decoding)
 
 
 def perplexity(translator: Translator[PyTorchEngine], sources: Sequence[str], references: Sequence[str]) -> float:
-    """Teacher-forced perplexity per token of raw `references` given raw `sources`."""
-    tokens = translator.encode(sources), translator.encode(references)
-    return forced_score(translator.engine.model, *tokens, translator.engine.device).perplexity
+    """Return the teacher-forced perplexity per token of raw reference lines given raw source lines."""
+    engine = translator.engine
+    source_tokens, reference_tokens = translator.encode(sources), translator.encode(references)
+    return forced_score(engine.model, source_tokens, reference_tokens, engine.device).perplexity
 
 
 def read_test_set(source: str, reference: str) -> tuple[list[str], list[str]]:
-    """Read sources and references from two files. Raises DataError if their line counts differ or are 0."""
-    refuse_twice([source, reference])
-    sources, references = read_texts(source), read_texts(reference)
-    if len(sources) != len(references):
-        raise DataError(f"line counts differ: {source} has {len(sources):,}, {reference} has {len(references):,}")
-    if not sources:
-        raise DataError(f"{source} holds no lines")
-    return sources, references
+    """Read sources and references from two files. Raises DataError if their line counts differ or they are empty."""
+    pairs = [pair for group in read_pairs(source, reference) for pair in group]
+    if not pairs:
+        raise DataError(f"{source} has no lines")
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]

@@ -1,6 +1,6 @@
-"""Forced decoding: how probable a model finds given translations.
+"""Forced decoding: score given translations by teacher forcing.
 
-B sentence pairs in a batch, S source tokens, T target tokens (both without EOS), V vocabulary.
+B sentence pairs in a batch, N sentence pairs, S source tokens, T target tokens (both EOS excluded), V vocabulary size.
 """
 
 from collections.abc import Iterator
@@ -16,15 +16,15 @@ from s2s.data.batching import Rows, cut_batches
 from s2s.data.collate import Sentences, pair_batch
 from s2s.models.interface import Batch, Model, StepOutput
 
-BATCH_TOKENS = 4096  # of the longer side, padding included
+BATCH_TOKENS = 4096  # sentences × longest side, padding included
 
 
 @dataclass(frozen=True, slots=True)
 class ForcedScore:
-    """Negative log-likelihood in nats, and the tokens it is over (EOS counted)."""
+    """The likelihood of target sentences."""
 
-    nll: float
-    tokens: int
+    nll: float  # negative log-likelihood in nats
+    tokens: int  # target tokens, EOS included
 
     @property
     def perplexity(self) -> float:
@@ -33,7 +33,7 @@ class ForcedScore:
 
 
 def forced_score(model: Model, sources: Sentences, targets: Sentences, device: torch.device) -> ForcedScore:
-    """Return the teacher-forced score of N target sentences given their sources, both as tokens."""
+    """Return the score of N target sentences given their sources, both as tokens."""
     nll, tokens = 0.0, 0
     with torch.inference_mode():
         for _, batch in _batches(sources, targets, device):
@@ -45,63 +45,60 @@ def forced_score(model: Model, sources: Sentences, targets: Sentences, device: t
 
 @dataclass(frozen=True, slots=True)
 class ForcedSentence:
-    """Natural logarithms of the probabilities [T + 1] of a target's tokens and of EOS, and attention weights
-    [T + 1, S + 1] where they were asked for and the model has any.
-    """
+    """Scores of one target sentence."""
 
-    log_probabilities: NDArray[np.float32]
-    attention: NDArray[np.float32] | None = None
+    log_probabilities: NDArray[np.float32]  # [T + 1] natural logarithms, EOS last
+    attention: NDArray[np.float32] | None = None  # [T + 1, S + 1], EOS last; None if not needed or not available
 
 
 def forced_sentences(
     model: Model, sources: Sentences, targets: Sentences, device: torch.device, *, need_attention: bool = False
 ) -> Iterator[tuple[int, ForcedSentence]]:
-    """Each of N targets given its source, both as tokens, with its number: batch by batch, not in order.
+    """Yield the index and scores of each of N targets given its source, both as tokens, batch by batch, out of order.
 
-    Probabilities are of the whole softmax, PAD, UNK and BOS included, which a search leaves out. Memory: of one batch,
-    if who asks keeps no weights.
+    Probabilities are over the whole vocabulary; a search excludes PAD, UNK and BOS. Memory: one batch.
     """
     for rows, batch in _batches(sources, targets, device):
-        chosen, attention = _forced_batch(model, batch, need_attention)
+        log_probabilities, attention = _force_batch(model, batch, need_attention)
         for index, row in enumerate(rows.tolist()):
-            written, read = len(targets[row]) + 1, len(sources[row]) + 1
-            shown = None if attention is None else attention[index, :written, :read]
-            yield row, ForcedSentence(chosen[index, :written], shown)
+            target_length, source_length = len(targets[row]) + 1, len(sources[row]) + 1
+            own_attention = None if attention is None else attention[index, :target_length, :source_length]
+            yield row, ForcedSentence(log_probabilities[index, :target_length], own_attention)
 
 
 @torch.inference_mode()
-def _forced_batch(
+def _force_batch(
     model: Model, batch: Batch, need_attention: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Return log-probabilities [B, T + 1] and attention [B, T + 1, S + 1] or None; values at padding are undefined."""
-    chosen: list[Tensor] = []
+    log_probabilities: list[Tensor] = []
     attention = None
     for t, step in enumerate(_steps(model, batch, need_attention=need_attention)):
         logits, labels = step.logits[:, 0], batch.labels[:, t : t + 1]
-        chosen.append(logits.gather(1, labels).squeeze(1) - logits.logsumexp(1))
+        log_probabilities.append(logits.gather(1, labels).squeeze(1) - logits.logsumexp(1))
         if step.attention is not None:
-            if attention is None:  # one block: thousands of small tensors kept would leave the heap in fragments
+            if attention is None:  # one block; thousands of small tensors would fragment the heap
                 attention = step.attention.new_empty(
                     (*batch.labels.shape, step.attention.shape[2]), dtype=torch.float32
                 )
             attention[:, t] = step.attention[:, 0]
-    return torch.stack(chosen, 1).cpu().numpy(), None if attention is None else attention.cpu().numpy()
+    return torch.stack(log_probabilities, 1).cpu().numpy(), None if attention is None else attention.cpu().numpy()
 
 
-def forced_choices(
+def forced_predictions(
     model: Model, sources: Sentences, targets: Sentences, device: torch.device
 ) -> list[NDArray[np.int64]]:
     """Return the model's most probable token at each position of N targets [T + 1], given the preceding tokens."""
-    chosen: dict[int, NDArray[np.int64]] = {}
+    predictions: dict[int, NDArray[np.int64]] = {}
     with torch.inference_mode():
         for rows, batch in _batches(sources, targets, device):
             steps = [step.logits[:, 0].argmax(-1) for step in _steps(model, batch)]
-            chosen.update(zip(rows.tolist(), torch.stack(steps, 1).cpu().numpy(), strict=True))
-    return [chosen[row][: len(target) + 1] for row, target in enumerate(targets)]
+            predictions.update(zip(rows.tolist(), torch.stack(steps, 1).cpu().numpy(), strict=True))
+    return [predictions[row][: len(target) + 1] for row, target in enumerate(targets)]
 
 
 def _steps(model: Model, batch: Batch, *, need_attention: bool = False) -> Iterator[StepOutput]:
-    """Yield a model's steps over the inputs of a batch: logits [B, 1, V] and attention [B, 1, S + 1] if requested."""
+    """Yield a model's steps over the inputs of a batch: logits [B, 1, V] and attention [B, 1, S + 1] if needed."""
     state = model.start(batch.source, max_steps=batch.inputs.shape[1])
     for tokens in batch.inputs.split(1, dim=1):
         step, state = model.step(tokens, state, need_attention=need_attention)
@@ -109,7 +106,7 @@ def _steps(model: Model, batch: Batch, *, need_attention: bool = False) -> Itera
 
 
 def _batches(sources: Sentences, targets: Sentences, device: torch.device) -> Iterator[tuple[Rows, Batch]]:
-    """Batches of sentences of like length, and which they are."""
+    """Yield batches of sentences of similar length, with their indices."""
     lengths = np.array([max(len(s), len(t)) + 1 for s, t in zip(sources, targets, strict=True)])
     order = lengths.argsort(kind="stable")
     for rows in cut_batches(lengths[order], order, BATCH_TOKENS):

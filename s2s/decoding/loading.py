@@ -1,4 +1,4 @@
-"""From names of models to a translator: which engine, in which precision, on which device."""
+"""Load published models: select the engine, precision and device."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import ValidationError
 
-from s2s.decoding.hypothesis import Engine, longest_source
+from s2s.decoding.engine import Engine, max_source_length
 from s2s.decoding.translator import Translator, require_attention
 from s2s.devices.leases import lease
 from s2s.devices.runtime import configure, threads_for
@@ -27,41 +27,61 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EngineName = Literal["auto", "pytorch", "ctranslate2"]
-OF_SEARCH = {"beam_size", "stopping", "patience"}  # decoding options that samples have no use for
-OF_SAMPLES = {"temperature", "top_k", "top_p", "seed"}
+SEARCH_OPTIONS = {"beam_size", "stopping", "patience"}  # decoding options that do not apply to sampling
+SAMPLING_OPTIONS = {"temperature", "top_k", "top_p", "seed"}
 PRECISIONS = {"pytorch": ("fp32", "bf16"), "ctranslate2": ("fp32", "int8", "int8_bf16", "bf16")}
 
 
 @dataclass(frozen=True, slots=True)
 class TranslatorConfig:
-    """What a user asks for: models that translate together, engine, precision, device, changes of decoding options,
-    and what not every engine or model has: weights of attention, given prefixes.
-    """
+    """Which models to load, how and where."""
 
-    models: Sequence[str]
-    command: str
-    engine: EngineName = "auto"
-    precision: str = "auto"
-    device: str = "auto"
-    wait: bool = False
-    decoding: Mapping[str, Any] | None = None
-    nbest: int = 1
-    need_attention: bool = False
-    prefixes: bool = False
+    models: Sequence[str]  # references; several form an ensemble
+    command: str  # shown to those who wait for the device
+    engine: EngineName = "auto"  # auto: CTranslate2 if supported, else PyTorch
+    precision: str = "auto"  # auto: int8 with CTranslate2, else bf16 where it is fast
+    device: str = "auto"  # auto: the first free one
+    wait: bool = False  # wait for a busy device instead of raising
+    decoding: Mapping[str, Any] | None = None  # decoding options to override; None values are ignored
+    nbest: int = 1  # translations per line
+    need_attention: bool = False  # refuse models without attention
+    prefixes: bool = False  # whether translations have forced prefixes
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSelection:
+    """The engine to load, and why."""
+
+    name: Literal["pytorch", "ctranslate2"]
+    precision: str  # one of PRECISIONS, or for PyTorch auto
+    reason: str  # `using PyTorch: CTranslate2 does not support RNN encoders`
+    may_fall_back: bool = False  # to PyTorch if the model cannot be converted
 
 
 @contextmanager
-def loaded_translator(config: TranslatorConfig) -> Iterator[Translator[Engine]]:
-    """Yield the translator of published models on a leased device, with the requested decoding options.
+def load_translator(config: TranslatorConfig) -> Iterator[Translator[Engine]]:
+    """Lease a device and yield the translator of published models on it.
 
-    Raises: UsageError where models, options or engine do not go together.
+    Raises: UsageError if models, options and engine are incompatible; ResourceError if the device is busy.
     """
     versions = [Registry.default().resolve(model) for model in config.models]
     stored = versions[0].recipe()
-    recipe = _changed(stored, config.decoding or {})
-    if config.nbest > recipe.decoding.beam_size and not recipe.decoding.sample:
+    recipe = _override_decoding(stored, config.decoding or {})
+    _check_models(versions, recipe.decoding, config)
+    tokenizer = Tokenizer(versions[0].read("tokenizer.model"))
+    with lease(config.device, wait=config.wait, command=config.command) as device:
+        selection = select_engine(stored, device, recipe.decoding, config)
+        log.debug(selection.reason)
+        engine = load_engine(selection, versions, tokenizer, device)
+        log.debug("%s, %s; %s", engine.describe(), device, recipe.decoding.describe())
+        yield Translator(engine, tokenizer, recipe)
+
+
+def _check_models(versions: Sequence[Version], options: DecodingOptions, config: TranslatorConfig) -> None:
+    """Raise UsageError if models cannot form an ensemble, or do not support what is requested."""
+    if config.nbest > options.beam_size and not options.sample:
         raise UsageError(
-            f"--nbest {config.nbest} exceeds the beam size ({recipe.decoding.beam_size})", f"--beam-size {config.nbest}"
+            f"--nbest {config.nbest} exceeds the beam size ({options.beam_size})", f"--beam-size {config.nbest}"
         )
     if config.need_attention:
         for version in versions:
@@ -69,32 +89,20 @@ def loaded_translator(config: TranslatorConfig) -> Iterator[Translator[Engine]]:
     if len({version.files["tokenizer.model"].digest for version in versions}) > 1:
         names = " and ".join(version.reference for version in versions)
         raise UsageError(f"{names} do not share a vocabulary", "train one --from the other, or from the same corpus")
-    tokenizer = Tokenizer(versions[0].read("tokenizer.model"))
-    with lease(config.device, wait=config.wait, command=config.command) as device:
-        reason = _why_not_ctranslate(config, stored, recipe.decoding, device)
-        if config.engine == "ctranslate2" and reason:
-            hint = "--precision auto" if "precision" in reason else "--engine pytorch"
-            raise UsageError(f"--engine ctranslate2: {reason}", hint)
-        engine = None
-        if config.engine != "pytorch" and not reason:
-            engine = _ctranslate(versions[0], tokenizer, device, config)
-        elif config.engine == "auto":
-            log.debug("using PyTorch: %s", reason)
-        engine = engine or _pytorch(versions, device, config.precision)
-        log.debug("%s, %s; %s", engine.describe(), device, recipe.decoding.describe())
-        yield Translator(engine, tokenizer, recipe)
 
 
 @contextmanager
-def loaded_reference(model: str, device: str, wait: bool, command: str) -> "Iterator[Translator[PyTorchEngine]]":
-    """Yield a published model's translator, in the precision of its test, on a leased device."""
+def load_reference_translator(
+    model: str, device: str, wait: bool, command: str
+) -> "Iterator[Translator[PyTorchEngine]]":
+    """Lease a device and yield a published model's translator in the setting of its test: PyTorch in fp32."""
     config = TranslatorConfig([model], command, "pytorch", "fp32", device, wait)
-    with loaded_translator(config) as translator:
+    with load_translator(config) as translator:
         yield cast("Translator[PyTorchEngine]", translator)
 
 
 def reference_translator(version: Version, device: "torch.device") -> "Translator[PyTorchEngine]":
-    """Return a published model's translator in the setting of its test: PyTorch in fp32, its own decoding options."""
+    """Load a published model in the setting of its test, PyTorch in fp32, on a device that the caller holds."""
     from s2s.decoding.pytorch_engine import PyTorchEngine, load_network
 
     configure(threads_for(version.card.parameters))
@@ -102,19 +110,19 @@ def reference_translator(version: Version, device: "torch.device") -> "Translato
     return Translator(engine, Tokenizer(version.read("tokenizer.model")), version.recipe())
 
 
-def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    """Return the recipe with changed decoding options. Raises UsageError if they contradict each other."""
-    given = {key: value for key, value in changes.items() if value is not None}
+def _override_decoding(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
+    """Return the recipe with overridden decoding options. Raises UsageError if they contradict each other."""
+    given = {key: value for key, value in overrides.items() if value is not None}
     try:
         decoding = DecodingOptions.model_validate(recipe.decoding.model_dump() | given)
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise UsageError(f"{_flags(given)}: {reason}", f"{recipe.name} has {recipe.decoding.describe()}") from error
-    search, samples = given.keys() & OF_SEARCH, given.keys() & OF_SAMPLES
+    search, sampling = given.keys() & SEARCH_OPTIONS, given.keys() & SAMPLING_OPTIONS
     if decoding.sample and search:
         raise UsageError(f"{_flags(search)} only applies to beam search, not with --sample", "drop one of them")
-    if samples and not decoding.sample:
-        raise UsageError(f"{_flags(samples)} only applies with --sample", "add --sample")
+    if sampling and not decoding.sample:
+        raise UsageError(f"{_flags(sampling)} only applies with --sample", "add --sample")
     if "patience" in given and decoding.stopping == "exact":
         raise UsageError("--patience has no effect with --stopping exact", "use --stopping first")
     return recipe.model_copy(update={"decoding": decoding})
@@ -124,58 +132,85 @@ def _flags(keys: Iterable[str]) -> str:
     return ", ".join(f"--{key.replace('_', '-')}" for key in sorted(keys))
 
 
-def _why_not_ctranslate(config: TranslatorConfig, stored: Recipe, options: DecodingOptions, device: str) -> str | None:
-    """Why CTranslate2 cannot do what is wished as it is meant, or None where it can."""
-    from s2s.decoding.ctranslate2_conversion import longest_output, unsupported_reason
+def select_engine(recipe: Recipe, device: str, options: DecodingOptions, config: TranslatorConfig) -> EngineSelection:
+    """Select the engine for a model, and say why.
 
-    reasons = {
-        f"{len(config.models)} models in an ensemble are not supported": len(config.models) > 1,
-        "sampling is not supported": options.sample,
-        "prefixes are not supported": config.prefixes,
-        "exact stopping is not supported": options.stopping == "exact" and options.beam_size > 1,
-        "a minimum length is not supported": options.min_ratio > 0,
-        "outputs may exceed its position table": options.max_length(longest_source(stored)) > longest_output(stored),
-        f"it has no precision {config.precision}": config.precision not in ("auto", *PRECISIONS["ctranslate2"]),
+    `recipe` is the model's own, `options` are the decoding options in effect.
+    Raises: UsageError if the requested engine or precision is not supported.
+    """
+    reason = "--engine pytorch"
+    if config.engine != "pytorch":
+        unsupported = unsupported_reason(recipe, options, config)
+        unsupported_precision = unsupported or _unsupported_precision(config.precision, device)
+        if not unsupported_precision:
+            precision = "int8" if config.precision == "auto" else config.precision
+            may_fall_back = config.engine == config.precision == "auto"
+            return EngineSelection("ctranslate2", precision, "using CTranslate2: it supports this model", may_fall_back)
+        if config.engine == "ctranslate2":
+            hint = "--engine pytorch" if unsupported else "--precision auto"
+            raise UsageError(f"--engine ctranslate2: {unsupported_precision}", hint)
+        reason = unsupported_precision
+    if config.precision not in ("auto", *PRECISIONS["pytorch"]):
+        raise UsageError(f"--precision {config.precision}: PyTorch has fp32 and bf16", "--precision auto")
+    return EngineSelection("pytorch", config.precision, f"using PyTorch: {reason}")
+
+
+def unsupported_reason(recipe: Recipe, options: DecodingOptions, config: TranslatorConfig) -> str | None:
+    """Return why the CTranslate2 engine cannot decode as requested, or None if it can."""
+    from s2s.decoding.ctranslate2_conversion import max_output_length, unsupported_network
+
+    features = {
+        f"ensembles ({len(config.models)} models)": len(config.models) > 1,
+        "sampling": options.sample,
+        "prefixes": config.prefixes,
+        "exact stopping": options.stopping == "exact" and options.beam_size > 1,
+        "a minimum length": options.min_ratio > 0,
+        "outputs longer than its position table": options.max_length(max_source_length(recipe))
+        > max_output_length(recipe),
     }
-    said = next((reason for reason, is_so in reasons.items() if is_so), None)
-    return said or unsupported_reason(stored) or _unsupported(config.precision, device)
+    unsupported = next((feature for feature, is_requested in features.items() if is_requested), None)
+    if unsupported:
+        return f"the CTranslate2 engine does not support {unsupported}"
+    return unsupported_network(recipe)
 
 
-def _unsupported(precision: str, device: str) -> str | None:
-    """Why CTranslate2 cannot compute in a precision on a device."""
+def _unsupported_precision(precision: str, device: str) -> str | None:
+    """Return why CTranslate2 cannot compute in a precision on a device, or None if it can."""
     import ctranslate2
 
     from s2s.decoding.ctranslate2_conversion import COMPUTE_TYPES
 
+    if precision not in ("auto", *PRECISIONS["ctranslate2"]):
+        return f"CTranslate2 does not support precision {precision}"
     kind, _, index = device.partition(":")
     supported = ctranslate2.get_supported_compute_types(kind, int(index or 0))
-    wanted = COMPUTE_TYPES["int8" if precision == "auto" else precision]
-    return None if wanted in supported else f"it cannot compute in precision {precision} here"
+    if COMPUTE_TYPES["int8" if precision == "auto" else precision] in supported:
+        return None
+    return f"CTranslate2 does not support precision {precision} on {device}"
 
 
-def _ctranslate(version: Version, tokenizer: Tokenizer, device: str, config: TranslatorConfig) -> Engine | None:
-    """Return the CTranslate2 engine; None if the cache has no room and the engine was not requested."""
-    from s2s.decoding.ctranslate2_conversion import COMPUTE_TYPES, converted
-    from s2s.decoding.ctranslate2_engine import CTranslateEngine
+def load_engine(selection: EngineSelection, versions: Sequence[Version], tokenizer: Tokenizer, device: str) -> Engine:
+    """Load the selected engine with published models on a device that the caller holds."""
+    if selection.name == "pytorch":
+        return _load_pytorch(versions, device, selection.precision)
+    from s2s.decoding.ctranslate2_conversion import COMPUTE_TYPES, cached_conversion
+    from s2s.decoding.ctranslate2_engine import CTranslate2Engine
 
-    chosen = "int8" if config.precision == "auto" else config.precision
     try:
-        directory = converted(version, chosen)
+        directory = cached_conversion(versions[0], selection.precision)
     except ResourceError as error:
-        if config.engine != "auto" or config.precision != "auto":
+        if not selection.may_fall_back:
             raise
         log.warning("using PyTorch instead of CTranslate2: %s; %s", error.message, error.hint)
-        return None
-    return CTranslateEngine(directory, tokenizer, device, chosen, COMPUTE_TYPES[chosen])
+        return _load_pytorch(versions, device, "auto")
+    return CTranslate2Engine(directory, tokenizer, device, selection.precision, COMPUTE_TYPES[selection.precision])
 
 
-def _pytorch(versions: Sequence[Version], device: str, precision: str) -> Engine:
+def _load_pytorch(versions: Sequence[Version], device: str, precision: str) -> Engine:
     from s2s.decoding.pytorch_engine import PyTorchEngine, load_network
     from s2s.devices.select import choose_precision, resolve_device
     from s2s.models.ensemble import Ensemble
 
-    if precision not in ("auto", *PRECISIONS["pytorch"]):
-        raise UsageError(f"--precision {precision}: PyTorch has fp32 and bf16", "--precision auto")
     size = sum(version.card.parameters for version in versions)
     configure(threads_for(size))
     place = resolve_device(device)

@@ -1,6 +1,7 @@
-"""The PyTorch engine: any network, on any device; the reference for the others."""
+"""The PyTorch engine: every network on every device; the reference for other engines."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from safetensors import SafetensorError
@@ -9,7 +10,7 @@ from safetensors.torch import load_file
 from s2s.data.collate import source_batch
 from s2s.decoding.beam import BeamSearch
 from s2s.decoding.constraints import Constraints
-from s2s.decoding.hypothesis import Answer, Hypothesis, Request
+from s2s.decoding.engine import Hypothesis, Request
 from s2s.decoding.sampling import random_numbers, sample
 from s2s.devices.select import Precision
 from s2s.errors import ArtefactError
@@ -21,47 +22,58 @@ from s2s.text.tokenizer import Tokenizer
 
 
 class PyTorchEngine:
-    """Searches with a network, in batches of sentences of like length."""
+    """Searches with a network, in batches of sentences of similar length."""
 
     def __init__(self, model: Model, device: torch.device, precision: Precision = "fp32") -> None:
         self.model = model
         self.device = device
         self.precision = precision
 
-    def begin(self, request: Request) -> Answer:
-        """Nothing is computed before the answer is asked for."""
-        return lambda: self._searched(request)
+    def start(self, request: Request) -> "PyTorchSearch":
+        """Return a search that runs when its result is requested."""
+        return PyTorchSearch(self, request)
 
     def describe(self) -> str:
         """`PyTorch, fp32`."""
         return f"PyTorch, {self.precision}"
 
-    @torch.no_grad()  # in inference mode, autocast would convert the weights anew at every step
-    def _searched(self, request: Request) -> list[list[Hypothesis]]:
-        """Return the hypotheses of each sentence; batches hold sentences of similar length, longest first."""
-        found: dict[int, list[Hypothesis]] = {}
+    @torch.no_grad()  # in inference mode, autocast would convert the weights at every step
+    def search(self, request: Request) -> list[list[Hypothesis]]:
+        """Return the hypotheses of each sentence, best first; samples in the order they were drawn."""
+        hypotheses: dict[int, list[Hypothesis]] = {}
         for rows in request.batches():
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                found.update(zip(rows, self._batch(request, rows), strict=True))
-        return [found[row] for row in range(len(request.sentences))]
+                hypotheses.update(zip(rows, self._search_batch(request, rows), strict=True))
+        return [hypotheses[row] for row in range(len(request.sentences))]
 
-    def _batch(self, request: Request, rows: Sequence[int]) -> list[list[Hypothesis]]:
-        options, constraints = request.options, Constraints.of(request, rows, self.device)
-        source = source_batch([request.sentences[row] for row in rows], self.device)
-        if options.sample:
-            numbers, steps = [request.numbers[row] for row in rows], int(constraints.max_length.max())
-            uniform = random_numbers(options.seed, numbers, request.nbest, steps)
-            found = sample(self.model, source, options, constraints, uniform, need_attention=request.need_attention)
-        else:
+    def _search_batch(self, request: Request, rows: Sequence[int]) -> list[list[Hypothesis]]:
+        options, sentences = request.options, [request.sentences[row] for row in rows]
+        constraints = Constraints.of(sentences, options.no_repeat_ngram, self.device)
+        source = source_batch([sentence.tokens for sentence in sentences], self.device)
+        if not options.sample:
             search = BeamSearch(options, constraints, nbest=request.nbest)
-            found = search.run(self.model, source, need_attention=request.need_attention)
-        return found
+            return search.run(self.model, source, need_attention=request.need_attention)
+        keys, steps = [sentence.sample_key for sentence in sentences], int(constraints.max_length.max())
+        uniform = random_numbers(options.seed, keys, request.nbest, steps)
+        return sample(self.model, source, options, constraints, uniform, need_attention=request.need_attention)
+
+
+@dataclass(frozen=True, slots=True)
+class PyTorchSearch:
+    """A search that has not run yet."""
+
+    engine: PyTorchEngine
+    request: Request
+
+    def result(self) -> list[list[Hypothesis]]:
+        """Run the search."""
+        return self.engine.search(self.request)
 
 
 def load_network(version: Version) -> EncoderDecoder:
     """Load the network of a published model on the CPU, in evaluation mode.
 
-    Raises: ArtefactError where its files do not fit together.
+    Raises: ArtefactError if its weights and recipe do not fit together.
     """
     network = build_model(version.recipe().model, Tokenizer(version.read("tokenizer.model")).size)
     try:

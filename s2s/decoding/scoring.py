@@ -1,12 +1,12 @@
-"""Scoring: how probable a model finds given translations, as raw lines of two files; and which words attention joins.
+"""Scoring: log-probabilities of given translations, as raw lines of two files, and word alignments from attention.
 
-N line pairs, S source tokens, T target tokens (both without EOS).
+N line pairs, S source tokens, T target tokens (both EOS excluded).
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +15,27 @@ from numpy.typing import NDArray
 
 from s2s.decoding.forced import ForcedScore, forced_sentences
 from s2s.decoding.pytorch_engine import PyTorchEngine
-from s2s.decoding.streaming import opened
 from s2s.decoding.translator import Translator
-from s2s.errors import DataError
-from s2s.io.inputs import read_lines, refuse_twice
-from s2s.text.lines import decode_line, read_ahead
+from s2s.text.parallel import read_pairs
 
 WINDOW = 2048  # line pairs read ahead, within which they are sorted by length
-SPACE = "▁"  # what a token that begins a word begins with
+WORD_START = "▁"  # first character of a token that starts a word
 
-Links = tuple[tuple[int, int], ...]  # (source word, target word), from 0
+Alignment = tuple[tuple[int, int], ...]  # (source word, target word), from 0
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredLine:
-    """A target line given its source line: its tokens and `</s>`, the log-probability of each in nats, bytes of the
-    raw line in UTF-8, and, where asked for, each target word's source word.
-    """
+    """The score of a target line given its source line."""
 
-    tokens: tuple[str, ...]
-    log_probabilities: tuple[float, ...]
-    size: int
-    links: Links = ()
+    tokens: tuple[str, ...]  # target tokens, `</s>` last
+    log_probabilities: tuple[float, ...]  # of each token, in nats
+    target_bytes: int  # length of the raw target line in UTF-8
+    alignment: Alignment = ()  # with attention: a source word for each target word
 
     @property
     def log_probability(self) -> float:
-        """Of the whole line, EOS counted, in nats."""
+        """Log-probability of the line, EOS included, in nats."""
         return math.fsum(self.log_probabilities)
 
     def as_text(self, tokens: bool) -> str:
@@ -53,41 +48,47 @@ class ScoredLine:
 
     def as_json(self, tokens: bool) -> dict[str, Any]:
         """Return what `--json` prints."""
-        line = {"log_probability": round(self.log_probability, 6), "length": len(self.tokens), "bytes": self.size}
+        line = {
+            "log_probability": round(self.log_probability, 6),
+            "length": len(self.tokens),
+            "target_bytes": self.target_bytes,
+        }
         if not tokens:
             return line
         each = zip(self.tokens, self.log_probabilities, strict=True)
         return line | {"tokens": [{"token": token, "log_probability": round(value, 6)} for token, value in each]}
 
     def as_pharaoh(self) -> str:
-        """Its alignment in the Pharaoh format: `0-0 2-1`, source word - target word."""
-        return " ".join(f"{source}-{target}" for source, target in self.links)
+        """Format the alignment in the Pharaoh format: `0-0 2-1`, source word - target word."""
+        return " ".join(f"{source}-{target}" for source, target in self.alignment)
 
 
 @dataclass(slots=True)
 class Totals:
-    """Sums over scored lines: log-probability in nats, tokens with EOS, UTF-8 bytes of the target lines."""
+    """Sums over scored lines."""
 
-    lines: int = 0
-    tokens: int = 0
-    size: int = 0
-    log_probability: float = 0.0
+    lines: int = 0  # line pairs
+    tokens: int = 0  # target tokens, EOS included
+    target_bytes: int = 0  # of the raw target lines in UTF-8
+    log_probability: float = 0.0  # in nats
 
     def add(self, lines: Sequence[ScoredLine]) -> None:
-        """Count these lines, too."""
+        """Add scored lines."""
         self.lines += len(lines)
         self.tokens += sum(len(line.tokens) for line in lines)
-        self.size += sum(line.size for line in lines)
+        self.target_bytes += sum(line.target_bytes for line in lines)
         self.log_probability += math.fsum(line.log_probability for line in lines)
 
     def describe(self) -> str:
         """Summarize the totals, perplexity per token and bits per byte on one line; leave out undefined figures."""
-        words = f"{self.lines:,} lines"
+        summary = f"{self.lines:,} lines"
         if not self.lines:
-            return words
+            return summary
         perplexity = ForcedScore(-self.log_probability, self.tokens).perplexity
-        words += f", {self.tokens:,} tokens: log-probability {self.log_probability:z.4f}, perplexity {perplexity:.4f}"
-        return words + (f", {-self.log_probability / math.log(2) / self.size:.4f} bits per byte" if self.size else "")
+        summary += f", {self.tokens:,} tokens: log-probability {self.log_probability:z.4f}, perplexity {perplexity:.4f}"
+        if not self.target_bytes:
+            return summary
+        return f"{summary}, {-self.log_probability / math.log(2) / self.target_bytes:.4f} bits per byte"
 
 
 def score_lines(
@@ -97,41 +98,47 @@ def score_lines(
     *,
     need_attention: bool = False,
 ) -> list[ScoredLine]:
-    """N raw target lines given their raw source lines, in order; with `weights`, which words attention joins.
+    """Score N raw target lines given their raw source lines, in order; with `need_attention`, also align their words.
 
-    An empty target is EOS alone, an empty source what the encoder makes of EOS alone.
+    An empty target is scored as EOS alone; an empty source is encoded as EOS alone.
     """
-    read, written = translator.encode(sources), translator.encode(targets)
     engine, tokenizer = translator.engine, translator.tokenizer
+    source_ids, target_ids = translator.encode(sources), translator.encode(targets)
+    forced_lines = forced_sentences(engine.model, source_ids, target_ids, engine.device, need_attention=need_attention)
     scored: dict[int, ScoredLine] = {}
-    for row, forced in forced_sentences(engine.model, read, written, engine.device, need_attention=need_attention):
-        tokens = tokenizer.tokens(written[row])
-        links: Links = ()
+    for row, forced in forced_lines:
+        tokens = tokenizer.tokens(target_ids[row])
+        alignment: Alignment = ()
         if forced.attention is not None:
-            links = word_links(forced.attention, tokenizer.tokens(read[row]), tokens)
+            alignment = align_words(forced.attention, tokenizer.tokens(source_ids[row]), tokens)
         scored[row] = ScoredLine(
-            (*tokens, "</s>"), tuple(forced.log_probabilities.tolist()), len(targets[row].encode()), links
+            (*tokens, "</s>"), tuple(forced.log_probabilities.tolist()), len(targets[row].encode()), alignment
         )
     return [scored[row] for row in range(len(targets))]
 
 
-def word_links(weights: NDArray[np.float32], source_tokens: Sequence[str], target_tokens: Sequence[str]) -> Links:
-    """Each target word with the source word that got most of the weights [T + 1, S + 1], summed over its tokens.
+def align_words(
+    attention: NDArray[np.float32], source_tokens: Sequence[str], target_tokens: Sequence[str]
+) -> Alignment:
+    """Align each target word with the source word that has most attention [T + 1, S + 1], summed over its tokens.
 
-    What EOS got or gave does not count. No links where a side has no words.
+    Attention from and to EOS is ignored. The alignment is empty if either side has no words.
     """
-    read, written = _word_starts(source_tokens), _word_starts(target_tokens)
-    if not read or not written:
+    source_starts, target_starts = _word_starts(source_tokens), _word_starts(target_tokens)
+    if not source_starts or not target_starts:
         return ()
-    by_source_word = np.add.reduceat(weights[: len(target_tokens), : len(source_tokens)], read, axis=1)
-    best = np.add.reduceat(by_source_word, written, axis=0).argmax(1)
-    return tuple(zip(best.tolist(), range(len(written)), strict=True))
+    by_source_word = np.add.reduceat(attention[: len(target_tokens), : len(source_tokens)], source_starts, axis=1)
+    source_words = np.add.reduceat(by_source_word, target_starts, axis=0).argmax(1)
+    return tuple(zip(source_words.tolist(), range(len(target_starts)), strict=True))
 
 
 def _word_starts(tokens: Sequence[str]) -> list[int]:
-    """Where words begin among tokens: at the first, and behind spaces, however many."""
-    neighbours = enumerate(pairwise(("", *tokens)))
-    return [at for at, (before, token) in neighbours if at == 0 or (token[:1] == SPACE and before.strip(SPACE))]
+    """Return the positions of tokens that start a word: the first, and those after one or more spaces."""
+    return [
+        position
+        for position, (previous, token) in enumerate(pairwise(("", *tokens)))
+        if position == 0 or (token[:1] == WORD_START and previous.strip(WORD_START))
+    ]
 
 
 def score_files(
@@ -142,46 +149,19 @@ def score_files(
     *,
     need_attention: bool = False,
 ) -> Totals:
-    """Score the lines of `target` given those of `source`; `write` gets them in order, as soon as they are there.
+    """Score the lines of `target` given those of `source`; pass groups of lines to `write` in order, when finished.
 
-    Files that can be read twice are read once before, so that what is wrong at their end costs no time.
-    Raises: UsageError where both are standard input; DataError where they differ in their number of lines, hold invalid
-    UTF-8, or a gzip file is damaged.
+    Regular files are checked to their end first, so that an error there costs no time.
+    Raises: UsageError if both are standard input; DataError if line counts differ, for invalid UTF-8 or for a damaged
+    gzip file.
     """
-    refuse_twice([source, target])
     if "-" not in {source, target} and Path(source).is_file() and Path(target).is_file():
-        for _ in _pairs(source, target):
+        for _ in read_pairs(source, target, WINDOW):
             pass
     totals = Totals()
-    for sources, targets in _pairs(source, target):
+    for pairs in read_pairs(source, target, WINDOW):
+        sources, targets = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         lines = score_lines(translator, sources, targets, need_attention=need_attention)
         totals.add(lines)
         write(lines)
     return totals
-
-
-def _pairs(source: str, target: str) -> Iterator[tuple[list[str], list[str]]]:
-    """Yield groups of WINDOW line pairs, fewer if a side is a pipe that pauses."""
-    with opened(source) as sources, opened(target) as targets:
-        sides = [(source, sources), (target, targets)]
-        swapped = sources.seekable()  # the side that may pause leads; the other one is there, or is waited for
-        (leader, leading), (follower, following) = reversed(sides) if swapped else sides
-        groups = (group for group in read_ahead(leading, WINDOW, leader) if group)
-        others, done = read_lines(following, follower), 0
-        for group in chain(groups, [[]]):
-            beside = list(islice(others, len(group) or 1))
-            if len(group) != len(beside):
-                counts = done + len(group) + sum(map(len, groups)), done + len(beside) + sum(1 for _ in others)
-                raise _unequal(source, target, counts[::-1] if swapped else counts)
-            texts = _decoded(group, leader, done), _decoded(beside, follower, done)
-            yield texts[::-1] if swapped else texts
-            done += len(group)
-
-
-def _unequal(source: str, target: str, counts: tuple[int, ...]) -> DataError:
-    of_source, of_target = counts
-    return DataError(f"line counts differ: {source} has {of_source:,}, {target} has {of_target:,}")
-
-
-def _decoded(lines: Sequence[bytes], name: str, done: int) -> list[str]:
-    return [decode_line(line, f"{name}:{number}", "refuse") for number, line in enumerate(lines, done + 1)]

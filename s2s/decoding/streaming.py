@@ -1,142 +1,137 @@
-"""Files through a translator: lines in, as many lines out, in order."""
+"""Translate files line by line: as many lines out as in, in order, in constant memory."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import BinaryIO
 
-from s2s.decoding.diagnostics import Diagnostics
-from s2s.decoding.hypothesis import Engine
-from s2s.decoding.translator import Translation, Translations, Translator
+from s2s.decoding.diagnostics import DiagnosticCounts
+from s2s.decoding.engine import Engine
+from s2s.decoding.translator import PendingTranslations, Translation, Translator
 from s2s.errors import DataError
-from s2s.io.inputs import open_input, read_lines, refuse_twice
+from s2s.io.inputs import read_lines, refuse_twice
 from s2s.text.lines import decode_line, read_ahead
+from s2s.text.parallel import open_side
 
 WINDOW = 2048  # lines read ahead, within which sentences are sorted by length
-AHEAD = 1  # windows begun before the one that is written, so that an engine with threads of its own never waits
-
-Lines = Sequence[tuple[str, list[Translation]]]  # of each line: source, translations
+PENDING_WINDOWS = 1  # windows started ahead of the one being written, so that an engine's threads never wait
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
-    """How files are translated: `nbest` translations of each line, attention weights with them, invalid UTF-8 refused
-    (`strict`) or replaced, and the file that holds what each translation begins with, line by line.
-    """
+class StreamOptions:
+    """How files are translated."""
 
-    nbest: int = 1
-    need_attention: bool = False
-    strict: bool = False
-    prefixes: str | None = None
+    nbest: int = 1  # translations per line
+    need_attention: bool = False  # whether translations carry attention
+    strict: bool = False  # refuse invalid UTF-8 instead of replacing it
+    prefixes: str | None = None  # file with the start of each line's translation
+
+
+@dataclass(frozen=True, slots=True)
+class TranslatedLine:
+    """A line and its translations."""
+
+    source: str
+    translations: list[Translation]  # best first
 
 
 def translate_files(
     translator: Translator[Engine],
     inputs: Sequence[str],
-    write: Callable[[Lines], None],
-    stream: Stream,
-    done: Callable[[int], None] = lambda _: None,
-) -> Diagnostics:
-    """Translate files one after the other; `write` gets lines in order, as soon as they are there, and `done` is told
-    how many were written.
+    write: Callable[[Sequence[TranslatedLine]], None],
+    options: StreamOptions,
+    progress: Callable[[int], None] = lambda _: None,
+) -> DiagnosticCounts:
+    """Translate files one after the other; pass groups of lines to `write` in order, as soon as they are finished.
 
-    Memory: a few windows of lines.
-    Raises: DataError for invalid UTF-8 where it is refused, where a gzip file is damaged, where there are not as many
-    prefixes as lines.
+    `progress` is called with the number of lines written. Memory: a few windows of lines.
+    Raises: DataError for invalid UTF-8 if `strict`, for a damaged gzip file, and if the number of prefixes differs from
+    the number of lines.
     """
-    refuse_twice([*inputs, *([stream.prefixes] if stream.prefixes else [])])
-    diagnostics = Diagnostics()
-    with _beginnings(stream.prefixes) as prefixes:
-        begun: deque[tuple[list[str], Translations]] = deque()
+    refuse_twice([*inputs, *([options.prefixes] if options.prefixes else [])])
+    counts = DiagnosticCounts()
+    windows = _windows(inputs, options.strict, counts)
+    with _open_prefixes(options.prefixes) as prefixes:
+        for pending in _translate_windows(translator, windows, prefixes, options):
+            pairs = zip(pending.lines, pending.result(), strict=True)
+            lines = [TranslatedLine(source, translations) for source, translations in pairs]
+            for line in lines:
+                counts.add(line.source, line.translations[0])
+            write(lines)
+            progress(len(lines))
+    return counts
 
-        def finish(left: int) -> None:
-            while len(begun) > left:
-                sources, translations = begun.popleft()
-                lines = list(zip(sources, translations(), strict=True))
-                for source, (best, *_) in lines:
-                    diagnostics.add(source, best)
-                write(lines)
-                done(len(lines))
 
-        first = 0
-        for sources in _windows(inputs, stream.strict, diagnostics):
-            if not sources:  # the input pauses
-                finish(0)
-                continue
-            heads = prefixes(len(sources))
-            translations = translator.begin(
-                sources, nbest=stream.nbest, need_attention=stream.need_attention, prefixes=heads, first=first
+def _translate_windows(
+    translator: Translator[Engine], windows: Iterable[list[str]], prefixes: "_Prefixes | None", options: StreamOptions
+) -> Iterator[PendingTranslations]:
+    """Yield the translations of windows in order, with PENDING_WINDOWS already started; all at a pause of the input."""
+    pending: deque[PendingTranslations] = deque()
+    first_line = 0
+    for lines in windows:
+        if lines:
+            pending.append(
+                translator.start(
+                    lines,
+                    nbest=options.nbest,
+                    need_attention=options.need_attention,
+                    prefixes=prefixes.read(len(lines)) if prefixes else (),
+                    first_line=first_line,
+                )
             )
-            begun.append((sources, translations))
-            first += len(sources)
-            finish(AHEAD)
-        finish(0)
-        prefixes(0)
-    return diagnostics
+            first_line += len(lines)
+        while len(pending) > (PENDING_WINDOWS if lines else 0):
+            yield pending.popleft()
+    yield from pending
+    if prefixes:
+        prefixes.check_end()
 
 
-def _windows(inputs: Sequence[str], strict: bool, diagnostics: Diagnostics) -> Iterator[list[str]]:
+def _windows(inputs: Sequence[str], strict: bool, counts: DiagnosticCounts) -> Iterator[list[str]]:
     """Yield the lines of files in groups; an empty group marks a pause of the input."""
     for name in inputs:
-        with opened(name) as file:
-            number = 0
+        with open_side(name) as file:
+            first = 1
             for lines in read_ahead(file, WINDOW, name):
-                yield [
-                    _decoded(line, f"{name}:{number + index}", strict, diagnostics)
-                    for index, line in enumerate(lines, 1)
-                ]
-                number += len(lines)
+                yield [_decode(line, f"{name}:{number}", strict, counts) for number, line in enumerate(lines, first)]
+                first += len(lines)
 
 
-@contextmanager
-def opened(name: str) -> Iterator[BinaryIO]:
-    """Open an input by name; leave standard input open afterwards."""
-    file = open_input(name)
-    try:
-        yield file
-    finally:
-        if name != "-":
-            file.close()
-
-
-def _decoded(line: bytes, where: str, strict: bool, diagnostics: Diagnostics) -> str:
+def _decode(line: bytes, where: str, strict: bool, counts: DiagnosticCounts) -> str:
     text = decode_line(line, where, "refuse" if strict else "replace")
     if not strict and "\ufffd" in text and text.encode() != line:
-        diagnostics.add_invalid(where)
+        counts.add_invalid(where)
     return text
 
 
+class _Prefixes:
+    """The lines of a file of prefixes."""
+
+    def __init__(self, name: str, lines: Iterator[bytes]) -> None:
+        self._name = name
+        self._lines = lines
+        self._count = 0  # lines read
+
+    def read(self, count: int) -> list[str]:
+        """Return the next `count` lines. Raises DataError if there are fewer."""
+        numbered = enumerate(islice(self._lines, count), self._count + 1)
+        prefixes = [decode_line(line, f"{self._name}:{number}", "refuse") for number, line in numbered]
+        self._count += len(prefixes)
+        if len(prefixes) < count:
+            raise DataError(f"{self._name} has fewer lines than the input: {self._count:,}")
+        return prefixes
+
+    def check_end(self) -> None:
+        """Raise DataError if lines are left."""
+        if next(self._lines, None) is not None:
+            raise DataError(f"{self._name} has more lines than the input: over {self._count:,}")
+
+
 @contextmanager
-def _beginnings(name: str | None) -> Iterator[Callable[[int], list[str]]]:
-    """Yield a function that returns the next `count` lines of a file; with 0 it checks that none are left.
-
-    Raises: DataError where there are fewer, or more.
-    """
+def _open_prefixes(name: str | None) -> Iterator[_Prefixes | None]:
     if name is None:
-        yield lambda _: []
+        yield None
         return
-    with opened(name) as file:
-        lines, taken = read_lines(file, name), 0
-
-        def following(count: int) -> list[str]:
-            nonlocal taken
-            numbered = enumerate(islice(lines, count or 1), taken + 1)
-            found = [decode_line(line, f"{name}:{number}", "refuse") for number, line in numbered]
-            taken += len(found)
-            if len(found) != count:
-                raise DataError(
-                    f"{name} has {'more' if count == 0 else 'fewer'} lines than there are to translate ({taken:,} read)"
-                )
-            return found
-
-        yield following
-
-
-def read_texts(name: str) -> list[str]:
-    """Read the lines of a file as text. Raises DataError for invalid UTF-8."""
-    with opened(name) as file:
-        return [
-            decode_line(line, f"{name}:{number}", "refuse") for number, line in enumerate(read_lines(file, name), 1)
-        ]
+    with open_side(name) as file:
+        yield _Prefixes(name, read_lines(file, name))

@@ -25,9 +25,9 @@ from s2s.devices.runtime import usable_threads, wait_without_spinning
 
 wait_without_spinning()
 
-from s2s.decoding.ctranslate2_engine import CTranslateEngine  # noqa: E402
-from s2s.decoding.loading import TranslatorConfig, loaded_translator  # noqa: E402
-from s2s.decoding.streaming import Stream, translate_files  # noqa: E402
+from s2s.decoding.ctranslate2_engine import CTranslate2Engine  # noqa: E402
+from s2s.decoding.loading import TranslatorConfig, load_translator  # noqa: E402
+from s2s.decoding.streaming import StreamOptions, translate_files  # noqa: E402
 from s2s.decoding.translator import Translator  # noqa: E402
 from s2s.registry.store import Registry  # noqa: E402
 
@@ -61,15 +61,15 @@ def translated(translator: Translator[Any], source: Path) -> Timing:
 
     def write(lines: Any) -> None:
         nonlocal words
-        words += sum(len(found[0].text.encode().split()) for _, found in lines)
+        words += sum(len(line.translations[0].text.encode().split()) for line in lines)
 
     started = time.perf_counter()
-    diagnostics = translate_files(translator, [str(source)], write, Stream())
-    return Timing(time.perf_counter() - started, diagnostics.lines, words)
+    counts = translate_files(translator, [str(source)], write, StreamOptions())
+    return Timing(time.perf_counter() - started, counts.lines, words)
 
 
 def tuned_ctranslate2(
-    engine: CTranslateEngine, directory: Path, tokens: list[list[str]], options: dict[str, Any]
+    engine: CTranslate2Engine, directory: Path, tokens: list[list[str]], options: dict[str, Any]
 ) -> Callable[[Sequence[list[str]]], float]:
     """Return a function that times `translate_batch`, tokens to tokens, with the fastest threads and batch size."""
     import ctranslate2
@@ -166,17 +166,17 @@ def main() -> None:
 
 def measure(name: str, once: Path, often: Path, rival: Path | None, repetitions: int) -> None:
     """Measure all sides, alternating; the fastest engine on a longer file, so that its time is long enough."""
-    from s2s.decoding.ctranslate2_conversion import converted
+    from s2s.decoding.ctranslate2_conversion import cached_conversion
 
     transformer, changes = f"{name}-transformer", {"beam_size": 5}
     found: dict[str, list[Timing]] = {}
     with (
-        loaded_translator(TranslatorConfig([transformer], "bench", "ctranslate2", decoding=changes)) as fast,
-        loaded_translator(
-            TranslatorConfig([transformer], "bench", "pytorch", decoding=changes, device="cpu", wait=True), print
+        load_translator(TranslatorConfig([transformer], "bench", "ctranslate2", decoding=changes)) as fast,
+        load_translator(
+            TranslatorConfig([transformer], "bench", "pytorch", decoding=changes, device="cpu", wait=True)
         ) as slow,
     ):
-        assert isinstance(fast.engine, CTranslateEngine)
+        assert isinstance(fast.engine, CTranslate2Engine)
         tokens = [fast.tokenizer.tokens(ids) for ids in fast.encode(once.read_text().splitlines())]
         same = {
             "beam_size": 5,
@@ -184,7 +184,9 @@ def measure(name: str, once: Path, often: Path, rival: Path | None, repetitions:
             "max_decoding_length": 256,
             "max_input_length": 0,
         }
-        tuned = tuned_ctranslate2(fast.engine, converted(Registry.default().resolve(transformer), "int8"), tokens, same)
+        tuned = tuned_ctranslate2(
+            fast.engine, cached_conversion(Registry.default().resolve(transformer), "int8"), tokens, same
+        )
         sides: dict[str, Callable[[], Timing]] = {
             "s2s, CTranslate2 int8": lambda: translated(fast, often),
             "s2s, CTranslate2 int8, once": lambda: translated(fast, once),
@@ -200,7 +202,7 @@ def measure(name: str, once: Path, often: Path, rival: Path | None, repetitions:
                 Timing(tuned(tokens * REPEATS), len(tokens) * REPEATS, words)
             )
     if rival:
-        with loaded_translator(TranslatorConfig([f"{name}-attention"], "bench", decoding=changes)) as recurrent:
+        with load_translator(TranslatorConfig([f"{name}-attention"], "bench", decoding=changes)) as recurrent:
             for _ in range(repetitions):
                 found.setdefault("s2s, GRU with attention", []).append(translated(recurrent, once))
                 found.setdefault("JoeyNMT, GRU with attention", []).append(joeynmt(rival, "A"))

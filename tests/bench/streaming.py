@@ -44,20 +44,20 @@ def stream(count: int, output: Path) -> int:
 
 def differing(sources: list[str], outputs: list[str]) -> list[tuple[str, str, str]]:
     """Return the lines of a sample whose translation differs when translated alone: source, output, output alone."""
-    from s2s.decoding.loading import TranslatorConfig, loaded_translator
+    from s2s.decoding.loading import TranslatorConfig, load_translator
 
     chosen = random.Random(1).sample(range(len(sources)), SAMPLE)
-    with loaded_translator(TranslatorConfig([MODEL], "bench", decoding={"beam_size": 1})) as translator:
+    with load_translator(TranslatorConfig([MODEL], "bench", decoding={"beam_size": 1})) as translator:
         alone = {number: translator.translate([sources[number]])[0].text for number in chosen}
     return [(sources[n], outputs[n], text) for n, text in alone.items() if text != outputs[n]]
 
 
 def is_near_tie(source: str, one: str, other: str) -> bool:
     """Return whether the first differing tokens of two translations are about equally probable."""
-    from s2s.decoding.loading import loaded_reference
+    from s2s.decoding.loading import load_reference_translator
     from s2s.decoding.scoring import score_lines
 
-    with loaded_reference(MODEL, "cpu", True, "bench") as translator:
+    with load_reference_translator(MODEL, "cpu", True, "bench") as translator:
         scored = score_lines(translator, [source, source], [one, other])
     pairs = zip(*(zip(line.tokens, line.log_probabilities, strict=True) for line in scored), strict=False)
     gap = next(abs(p - q) for (token, p), (beside, q) in pairs if token != beside)

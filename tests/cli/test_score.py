@@ -55,7 +55,7 @@ def test_a_translation_has_the_score_that_translate_gives(in_directory: Path, ru
     ended = [
         (row["score"], line)
         for row, line in zip(found, scored, strict=True)
-        if row["text"] and "cut" not in row["warnings"]
+        if row["text"] and "truncated" not in row["diagnostics"]
     ]
     assert len({line["log_probability"] for _, line in ended}) > 5
     for score, line in ended:
@@ -84,8 +84,8 @@ def test_json_lines(pairs: Path, run: Callable) -> None:
     done = run("score", "numbers-attention", "s.de", "t.en", "--json")
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert [row["log_probability"] for row in rows] == pytest.approx(plain, abs=1e-4)
-    assert [row["bytes"] for row in rows] == [len(text.encode()) for text in TARGETS]
-    assert all(row.keys() == {"log_probability", "length", "bytes"} for row in rows)
+    assert [row["target_bytes"] for row in rows] == [len(text.encode()) for text in TARGETS]
+    assert all(row.keys() == {"log_probability", "length", "target_bytes"} for row in rows)
     assert "perplexity" in done.err
     for row in map(
         json.loads, run("score", "numbers-attention", "s.de", "t.en", "--json", "--tokens").out.splitlines()
@@ -166,7 +166,7 @@ def test_alignments_join_words(pairs: Path, run: Callable) -> None:
         (["numbers-attention", "broken.gz", "t.en"], 3, "broken.gz"),
         (["numbers-bottleneck", "s.de", "t.en", "--alignments", "links"], 2, "no attention"),
         (["numbers-attention", "s.de", "t.en", "--alignments", "new"], 2, "cannot both go to new"),
-        (["numbers-attention", "s.de", "t.en", "--alignments", "t.en", "--force"], 2, "input as well"),
+        (["numbers-attention", "s.de", "t.en", "--alignments", "t.en", "--force"], 2, "both input and output"),
         (["numbers-attention", "s.de", "t.en", "--device", "cuda:7"], 5, "cuda:7"),
     ],
 )

@@ -62,7 +62,7 @@ def test_an_output_that_exists_or_is_an_input_is_refused(in_directory: Path, run
     assert "--force" in refused.err
     same = run("translate", "numbers-attention", "in.de", "-o", "in.de", "--force")
     assert same.code == 2
-    assert "input as well" in same.err
+    assert "both input and output" in same.err
     assert (in_directory / "out.en").read_text() == "precious\n"
     assert (in_directory / "in.de").read_text() == "drei\n"
     assert run("translate", "numbers-attention", "in.de", "-o", "out.en", "--force").code == 0
@@ -144,7 +144,7 @@ def test_attention_as_json_lines_picture_and_on_the_terminal(in_directory: Path,
     )
     assert done.code == 0
     rows = [json.loads(line) for line in (in_directory / "weights.jsonl").read_text().splitlines()]
-    assert [row["source_text"] for row in rows] == ["drei", "", "vierzig"]
+    assert [row["source"] for row in rows] == ["drei", "", "vierzig"]
     assert "attention" not in rows[1]
     assert all(sum(weights) == pytest.approx(1, abs=1e-3) for weights in rows[0]["attention"])
     assert "</s>" in done.err
@@ -160,7 +160,7 @@ def test_json_lines(in_directory: Path, run: Callable) -> None:
     assert rows[0]["score"] < 0
     assert rows[0]["tokens"]
     assert "attention" not in rows[0]
-    assert rows[1] == {"text": "", "score": 0.0, "tokens": [], "warnings": []}
+    assert rows[1] == {"text": "", "score": 0.0, "tokens": [], "diagnostics": []}
     done = run("translate", "numbers-attention", "in.de", "--json", "--attention-weights", "--nbest", 2)
     row = json.loads(done.out.splitlines()[0])
     assert [len(weights) for weights in row["attention"]] == [len(row["source_tokens"])] * len(row["tokens"])
@@ -279,7 +279,7 @@ def test_odd_translations_are_counted_and_strict_makes_them_an_error(in_director
     done = run("translate", "numbers-attention", "in.de", "--max-ratio", "0.1", "--no-repeat-ngram", 1)
     assert done.code == 0
     cut = run("translate", "numbers-attention", "in.de", "--min-ratio", 3, "--max-ratio", 3, "-o", "out.en", "--strict")
-    assert "5 of 5 lines: translation cut at the length limit" in cut.err
+    assert "5 of 5 lines: translation truncated at the length limit" in cut.err
     assert cut.code == 3
     assert (in_directory / "out.en").read_text().count("\n") == 5  # written all the same
 

@@ -1,4 +1,4 @@
-"""Conversions give what the network gives: CTranslate2 beside PyTorch, for every option of a Transformer."""
+"""Compare conversions to CTranslate2 with PyTorch, for every option of a Transformer."""
 
 import json
 import shutil
@@ -18,15 +18,15 @@ from torch import Tensor, nn
 from s2s.decoding import ctranslate2_conversion as module
 from s2s.decoding.ctranslate2_conversion import (
     COMPUTE_TYPES,
-    MOST_TOKENS,
+    MAX_OUTPUT_TOKENS,
+    cached_conversion,
     convert,
-    converted,
     export,
-    longest_output,
+    max_output_length,
     sinusoidal_rows,
-    unsupported_reason,
+    unsupported_network,
 )
-from s2s.decoding.hypothesis import longest_source
+from s2s.decoding.engine import max_source_length
 from s2s.decoding.loading import reference_translator
 from s2s.errors import ArtefactError, ResourceError, UsageError
 from s2s.models.build import build_model
@@ -43,7 +43,7 @@ SOURCES, TARGETS = (4, 2, 6), (7, 8, 1)  # tokens of B = 3 sentences
 ENCODER = {"family": "transformer", "layers": 2, "heads": 3, "ffn_size": 14}
 DECODER = {"family": "transformer", "layers": 3, "heads": 2, "ffn_size": 10}
 NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {  # options of encoder, decoder, model
-    "as it is": ({}, {}, {}),
+    "defaults": ({}, {}, {}),
     "post, gelu, no biases": (
         {"norm": "post", "activation": "gelu", "attention_bias": False},
         {"norm_kind": "rms", "activation": "swiglu", "attention_layer": 1},
@@ -71,7 +71,7 @@ def recipe_of(encoder: dict[str, Any], decoder: dict[str, Any], model: dict[str,
 
 @dataclass
 class Pair:
-    """A network, and what CTranslate2 makes of it."""
+    """A network and its conversion."""
 
     network: EncoderDecoder
     converted: ctranslate2.Translator
@@ -94,7 +94,7 @@ class Pair:
 
     @torch.no_grad()
     def forced(self, source: list[int], target: list[int]) -> tuple[Tensor, Tensor]:
-        """PyTorch's logits [T, V] and need_attention [T, S] of a target behind BOS."""
+        """Return PyTorch's logits [T, V] and attention [T, S] of a target after BOS."""
         ids = torch.tensor([[*source, EOS]])
         memory = self.network.encoder(TokenInput(ids, torch.tensor([ids.shape[1]])))
         decoded = self.network.decoder(memory, torch.tensor([[BOS, *target]]), need_attention=True)
@@ -105,8 +105,8 @@ class Pair:
     def ids(self, tokens: list[str]) -> list[int]:
         return [self.tokenizer.tokens(range(V)).index(token) for token in tokens]
 
-    def scores_differ(self, sources: list[list[int]], targets: list[list[int]]) -> float:
-        """The largest difference of a token's log-probability, EOS's included."""
+    def max_difference(self, sources: list[list[int]], targets: list[list[int]]) -> float:
+        """Return the largest difference between log-probabilities of a token, EOS included."""
         tokens = self.tokenizer.tokens
         found = self.converted.score_batch(
             [tokens(source) for source in sources], [tokens(target) for target in targets], max_input_length=0
@@ -114,9 +114,9 @@ class Pair:
         worst = 0.0
         for source, target, score in zip(sources, targets, found, strict=True):
             logits, _ = self.forced(source, target)
-            wanted = logits.log_softmax(-1)[torch.arange(len(target) + 1), torch.tensor([*target, EOS])]
+            expected = logits.log_softmax(-1)[torch.arange(len(target) + 1), torch.tensor([*target, EOS])]
             assert len(score.log_probs) == len(target) + 1
-            worst = max(worst, float(np.abs(wanted.numpy() - np.array(score.log_probs)).max()))
+            worst = max(worst, float(np.abs(expected.numpy() - np.array(score.log_probs)).max()))
         return worst
 
 
@@ -133,17 +133,17 @@ def tokenizer(transformer: dict[str, bytes]) -> Tokenizer:
 @pytest.fixture(params=NETWORKS.values(), ids=NETWORKS.keys())
 def pair(request: pytest.FixtureRequest, tokenizer: Tokenizer, tmp_path: Path) -> Pair:
     recipe = recipe_of(*request.param)
-    assert unsupported_reason(recipe) is None
+    assert unsupported_network(recipe) is None
     return Pair.of(recipe, tokenizer, tmp_path / "converted")
 
 
 class TestConvert:
     def test_scores(self, pair: Pair) -> None:
-        assert pair.scores_differ(sentences(SOURCES), sentences(TARGETS, 2)) < 1e-4
+        assert pair.max_difference(sentences(SOURCES), sentences(TARGETS, 2)) < 1e-4
 
     @pytest.mark.parametrize("beam_size", [1, 3])
     def test_attention(self, pair: Pair, beam_size: int) -> None:
-        """One sentence at a time: in a batch with a beam, CTranslate2 gives others' weights at the first position."""
+        """Search one sentence at a time, as in a batch CTranslate2 mixes up the attention of the first token."""
         sources = sentences(SOURCES)
         answers = pair.converted.translate_batch(
             [pair.tokenizer.tokens(source) for source in sources],
@@ -154,13 +154,13 @@ class TestConvert:
             return_end_token=True,
         )
         for source, answer in zip(sources, answers, strict=True):
-            given = np.array(answer.attention[0])
-            _, weights = pair.forced(source, pair.ids(answer.hypotheses[0]))
-            assert given.shape == (len(answer.hypotheses[0]), len(source))  # the source's EOS is left out
-            np.testing.assert_allclose(given, weights[: len(given), :-1].numpy(), atol=1e-5)
-            np.testing.assert_allclose(1 - given.sum(1), weights[: len(given), -1].numpy(), atol=1e-5)
+            found = np.array(answer.attention[0])
+            _, attention = pair.forced(source, pair.ids(answer.hypotheses[0]))
+            assert found.shape == (len(answer.hypotheses[0]), len(source))  # the source's EOS is left out
+            np.testing.assert_allclose(found, attention[: len(found), :-1].numpy(), atol=1e-5)
+            np.testing.assert_allclose(1 - found.sum(1), attention[: len(found), -1].numpy(), atol=1e-5)
 
-    def test_beam_search_ranks_by_the_networks_own_scores(self, pair: Pair) -> None:
+    def test_beam_search_scores(self, pair: Pair) -> None:
         sources, never = sentences(SOURCES), pair.tokenizer.tokens(range(EOS))
         answers = pair.converted.translate_batch(
             [pair.tokenizer.tokens(source) for source in sources],
@@ -175,34 +175,34 @@ class TestConvert:
             found = pair.ids(answer.hypotheses[0])
             logits, _ = pair.forced(source, found)
             logits[:, :EOS] = -torch.inf
-            wanted = logits.log_softmax(-1)[torch.arange(len(found)), torch.tensor(found)].mean()
-            assert answer.scores[0] == pytest.approx(wanted.item(), abs=1e-5)
+            expected = logits.log_softmax(-1)[torch.arange(len(found)), torch.tensor(found)].mean()
+            assert answer.scores[0] == pytest.approx(expected.item(), abs=1e-5)
 
     @pytest.mark.parametrize("compute", ["int8", "int8_bf16", "bf16"])
-    def test_fewer_bits_give_nearly_the_same(self, tokenizer: Tokenizer, tmp_path: Path, compute: str) -> None:
+    def test_low_precision_is_close(self, tokenizer: Tokenizer, tmp_path: Path, compute: str) -> None:
         recipe = recipe_of({}, {}, {})
         pair = Pair.of(recipe, tokenizer, tmp_path / "converted", compute, std=0.2)  # as in a trained network
-        assert 1e-5 < pair.scores_differ(sentences(SOURCES), sentences(TARGETS, 2)) < 0.1
+        assert 1e-5 < pair.max_difference(sentences(SOURCES), sentences(TARGETS, 2)) < 0.1
         whole = Pair.of(recipe, tokenizer, tmp_path / "whole")
         assert whole.converted.compute_type == "float32"
         sizes = [(tmp_path / name / "model.bin").stat().st_size for name in ("converted", "whole")]
         assert sizes[0] < 0.9 * sizes[1]
 
-    def test_each_precision_is_one_of_ctranslate2(self) -> None:
+    def test_precisions_exist_in_ctranslate2(self) -> None:
         from ctranslate2.specs.model_spec import ACCEPTED_MODEL_TYPES
 
         assert set(COMPUTE_TYPES.values()) <= set(ACCEPTED_MODEL_TYPES)
 
     @pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rotary"])
-    def test_the_longest(self, tokenizer: Tokenizer, tmp_path: Path, positions: str) -> None:
+    def test_maximum_lengths(self, tokenizer: Tokenizer, tmp_path: Path, positions: str) -> None:
         sides = {"positions": positions, "max_positions": 50}
         recipe = recipe_of(sides, sides, {})
         pair = Pair.of(recipe, tokenizer, tmp_path / "converted")
-        assert (longest_source(recipe), longest_output(recipe)) == (400, 1210)
-        assert pair.scores_differ(sentences((400, 3)), sentences((1210, 5))) < 1e-4
+        assert (max_source_length(recipe), max_output_length(recipe)) == (400, 1210)
+        assert pair.max_difference(sentences((400, 3)), sentences((1210, 5))) < 1e-4
         if positions != "rotary":
             with pytest.raises(RuntimeError, match="position"):
-                pair.scores_differ(sentences((3,)), sentences((1220,)))
+                pair.max_difference(sentences((3,)), sentences((1220,)))
 
     def test_padding_changes_nothing(self, pair: Pair) -> None:
         sources, targets = sentences(SOURCES), sentences(TARGETS, 2)
@@ -211,7 +211,7 @@ class TestConvert:
             alone = pair.converted.score_batch([pair.tokenizer.tokens(source)], [pair.tokenizer.tokens(target)])[0]
             np.testing.assert_allclose(score.log_probs, alone.log_probs, atol=1e-5)
 
-    def test_weights_that_do_not_fit(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    def test_mismatched_weights_are_refused(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
         recipe = recipe_of({}, {}, {})
         weights = {name: value.numpy() for name, value in build_model(recipe.model, V).weights().items()}
         name = "decoder.blocks.1.cross_attention.kv_proj.weight"
@@ -219,31 +219,31 @@ class TestConvert:
         for wrong, message in (
             (others, f"{name} is missing"),
             (others | {name: weights[name][1:]}, rf"{name} has shape \(23, 12\) instead of \(24, 12\)"),
-            (weights | {"more": weights["bias"]}, "not known: more"),
+            (weights | {"more": weights["bias"]}, "unknown weights: more"),
         ):
             with pytest.raises(ValueError, match=message):
                 convert(wrong, tokenizer, recipe, tmp_path, "fp32")
 
 
-class TestInexpressible:
+class TestUnsupportedNetwork:
     @pytest.mark.parametrize("side", ["encoder", "decoder"])
     def test_recurrent_networks(self, side: str) -> None:
         recipe = recipe_of({}, {}, {side: {"family": "rnn"}})
-        assert unsupported_reason(recipe) == f"CTranslate2 does not support RNN {side}s"
+        assert unsupported_network(recipe) == f"CTranslate2 does not support RNN {side}s"
 
 
 class TestLengths:
-    def test_what_training_saw_can_be_read(self) -> None:
+    def test_limits_cover_training_lengths(self) -> None:
         values = recipe_of({}, {}, {}).as_dict()
         longer = Recipe.model_validate(values | {"data": {"kind": "generator", "max_length": 500}})
-        assert (longest_source(longer), longest_output(longer)) == (500, 1510)
+        assert (max_source_length(longer), max_output_length(longer)) == (500, 1510)
 
-    def test_a_huge_ratio_makes_no_huge_table(self) -> None:
+    def test_position_table_is_bounded(self) -> None:
         values = recipe_of({}, {}, {}).as_dict()
-        assert longest_output(Recipe.model_validate(values | {"decoding": {"max_ratio": 1000}})) == MOST_TOKENS
+        assert max_output_length(Recipe.model_validate(values | {"decoding": {"max_ratio": 1000}})) == MAX_OUTPUT_TOKENS
 
 
-def test_rows_of_sines_are_the_networks() -> None:
+def test_sinusoidal_rows() -> None:
     rows = SinusoidalPositions(D).added(1500, torch.zeros(1))
     np.testing.assert_allclose(sinusoidal_rows(1500, D), rows.numpy(), atol=1e-4)
 
@@ -253,57 +253,55 @@ def version(transformer: dict[str, bytes], card: Any) -> Version:
     return publish(Registry.default(), "tiny", transformer, card)
 
 
-class TestConverted:
+class TestCachedConversion:
     @pytest.fixture
     def count(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """The compute type of each conversion that was made."""
-        made: list[str] = []
+        """The compute type of each conversion."""
+        conversions: list[str] = []
 
         def counted(*arguments: Any) -> None:
-            made.append(arguments[-1])
+            conversions.append(arguments[-1])
             convert(*arguments)
 
         monkeypatch.setattr(module, "convert", counted)
-        return made
+        return conversions
 
-    def test_it_is_made_once(self, version: Version, own_home: Path, count: list[str]) -> None:
-        directory = converted(version, "fp32")
+    def test_converts_once(self, version: Version, own_home: Path, count: list[str]) -> None:
+        directory = cached_conversion(version, "fp32")
         assert directory.parent == own_home / "cache" / "ctranslate2"
-        assert converted(version, "fp32") == directory
+        assert cached_conversion(version, "fp32") == directory
         assert count == ["fp32"]
         assert list(directory.parent.iterdir()) == [directory]
         ctranslate2.Translator(str(directory))
 
-    def test_its_directory_is_for_a_version_and_a_precision(
-        self, version: Version, card: Any, count: list[str]
-    ) -> None:
+    def test_directory_depends_on_files_and_precision(self, version: Version, card: Any, count: list[str]) -> None:
         files = {name: version.read(name) for name in version.files}
         recipe = json.loads(files["recipe.json"])
         recipe["decoding"]["max_ratio"] = 2.0
         other = publish(Registry.default(), "tiny", files | {"recipe.json": json.dumps(recipe).encode()}, card)
         again = publish(Registry.default(), "same", files, card)
-        directories = [converted(one, "fp32") for one in (version, other, again)]
+        directories = [cached_conversion(one, "fp32") for one in (version, other, again)]
         assert directories[0] == directories[2] != directories[1]
-        assert converted(version, "int8") not in directories
+        assert cached_conversion(version, "int8") not in directories
         assert count == ["fp32", "fp32", "int8"]
 
-    @pytest.mark.parametrize("name", ["model.bin", "config.json", "shared_vocabulary.json", module.RECORD])
+    @pytest.mark.parametrize("name", ["model.bin", "config.json", "shared_vocabulary.json", module.DIGESTS])
     @pytest.mark.parametrize("damage", ["changed", "gone"])
-    def test_a_damaged_one_is_made_anew(self, version: Version, count: list[str], name: str, damage: str) -> None:
-        directory = converted(version, "fp32")
+    def test_damaged_conversion_is_replaced(self, version: Version, count: list[str], name: str, damage: str) -> None:
+        directory = cached_conversion(version, "fp32")
         whole = {path.name: path.read_bytes() for path in directory.iterdir()}
         if damage == "changed":
             (directory / name).write_bytes(
-                whole[name][:-3] + b"?" + whole[name][-2:] if name != module.RECORD else b"{}"
+                whole[name][:-3] + b"?" + whole[name][-2:] if name != module.DIGESTS else b"{}"
             )
         else:
             (directory / name).unlink()
-        assert converted(version, "fp32") == directory
+        assert cached_conversion(version, "fp32") == directory
         assert count == ["fp32", "fp32"]
         assert {path.name: path.read_bytes() for path in directory.iterdir()} == whole
         assert list(directory.parent.iterdir()) == [directory]
 
-    def test_two_at_once(self, version: Version, count: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_concurrent_conversions(self, version: Version, count: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         both, write, found = threading.Barrier(2), module._write, []
 
         def meeting(*arguments: Any) -> None:
@@ -312,7 +310,7 @@ class TestConverted:
             both.wait(60)
 
         monkeypatch.setattr(module, "_write", meeting)
-        threads = [threading.Thread(target=lambda: found.append(converted(version, "fp32"))) for _ in range(2)]
+        threads = [threading.Thread(target=lambda: found.append(cached_conversion(version, "fp32"))) for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -322,7 +320,7 @@ class TestConverted:
         assert list(found[0].parent.iterdir()) == [found[0]]
         ctranslate2.Translator(str(found[0]))
 
-    def test_nothing_is_left_of_one_that_was_interrupted(
+    def test_interrupted_conversion_leaves_nothing(
         self, version: Version, own_home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def interrupted(weights: Any, tokenizer: Any, recipe: Any, directory: Path, compute: str) -> None:
@@ -331,31 +329,31 @@ class TestConverted:
 
         monkeypatch.setattr(module, "convert", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            converted(version, "fp32")
+            cached_conversion(version, "fp32")
         assert list((own_home / "cache" / "ctranslate2").iterdir()) == []
 
-    def test_a_cache_that_cannot_be_written(self, version: Version, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_unwritable_cache(self, version: Version, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("S2S_CACHE", "/proc/here")
         with pytest.raises(ResourceError) as caught:
-            converted(version, "fp32")
+            cached_conversion(version, "fp32")
         assert "S2S_CACHE" in (caught.value.hint or "")
 
-    def test_a_version_whose_files_do_not_fit_together(self, version: Version, card: Any) -> None:
+    def test_inconsistent_version(self, version: Version, card: Any) -> None:
         files = {name: version.read(name) for name in version.files}
         recipe = json.loads(files["recipe.json"])
         recipe["model"]["embedding_size"] = 14
         other = publish(Registry.default(), "tiny", files | {"recipe.json": json.dumps(recipe).encode()}, card)
         with pytest.raises(ArtefactError, match="tiny:2: weights and recipe do not fit together: weight has shape"):
-            converted(other, "fp32")
+            cached_conversion(other, "fp32")
 
     @pytest.mark.usefixtures("trained_home")
-    def test_a_network_that_cannot_be_expressed(self) -> None:
+    def test_unsupported_network(self) -> None:
         with pytest.raises(UsageError, match="numbers-attention:1: CTranslate2 does not support RNN encoders"):
-            converted(Registry.default().resolve("numbers-attention"), "fp32")
+            cached_conversion(Registry.default().resolve("numbers-attention"), "fp32")
 
 
 class TestExport:
-    def test_plain_ctranslate2_and_sentencepiece_translate_as_s2s_does(self, version: Version, tmp_path: Path) -> None:
+    def test_plain_ctranslate2_and_sentencepiece_agree_with_s2s(self, version: Version, tmp_path: Path) -> None:
         export(version, tmp_path / "out", "fp32")
         line = "abc fgh d"
         processor = SentencePieceProcessor(model_file=str(tmp_path / "out" / "tokenizer.model"))
@@ -371,13 +369,13 @@ class TestExport:
         greedy = ours.recipe.decoding.model_copy(update={"beam_size": 1})
         assert processor.decode(answer.hypotheses[0]) == ours.translate([line], greedy)[0].text
 
-    def test_it_needs_nothing_of_s2s(self, version: Version, tmp_path: Path) -> None:
+    def test_export_is_independent_of_s2s(self, version: Version, tmp_path: Path) -> None:
         export(version, tmp_path / "out", "int8")
         shutil.move(tmp_path / "out", tmp_path / "elsewhere")
         ctranslate2.Translator(str(tmp_path / "elsewhere"))
-        assert not (tmp_path / "elsewhere" / module.RECORD).exists()
+        assert not (tmp_path / "elsewhere" / module.DIGESTS).exists()
 
-    def test_what_is_there_stays(self, version: Version, tmp_path: Path) -> None:
+    def test_existing_directory_is_refused(self, version: Version, tmp_path: Path) -> None:
         (tmp_path / "out").mkdir()
         with pytest.raises(UsageError, match="exists"):
             export(version, tmp_path / "out", "fp32")

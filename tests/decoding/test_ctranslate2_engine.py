@@ -1,4 +1,4 @@
-"""The CTranslate2 engine beside the PyTorch one: the same tokens, scores and need_attention, whatever is asked for."""
+"""Compare the CTranslate2 engine with PyTorch: same tokens, scores and attention."""
 
 import random
 from collections.abc import Callable
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from publishing import publish
 
-from s2s.decoding.hypothesis import Hypothesis, Request
-from s2s.decoding.loading import TranslatorConfig, loaded_translator
+from s2s.decoding.engine import Hypothesis
+from s2s.decoding.loading import TranslatorConfig, load_translator
 from s2s.registry.card import Card
 from s2s.registry.store import Registry
 
@@ -24,17 +24,15 @@ def published(transformer: dict[str, bytes], card: Card) -> None:
 
 @pytest.fixture
 def searched(published: None) -> Search:
-    """What an engine, in fp32, makes of LINES."""
+    """Search LINES with an engine in fp32."""
 
     def search(
         engine: str, *, nbest: int = 1, need_attention: bool = False, **options: object
     ) -> list[list[Hypothesis]]:
         config = TranslatorConfig(["numbers-transformer"], "test", engine=engine, precision="fp32", decoding=options)  # type: ignore[arg-type]
-        with loaded_translator(config) as translator:
+        with load_translator(config) as translator:
             assert engine in translator.engine.describe().lower()
-            tokens = translator.encode(LINES)
-            request = Request(tokens, translator.recipe.decoding, nbest=nbest, need_attention=need_attention)
-            return translator.engine.begin(request)()
+            return translator.start(LINES, nbest=nbest, need_attention=need_attention).search.result()
 
     return search
 
@@ -50,26 +48,26 @@ def searched(published: None) -> Search:
         (2, {"beam_size": 2, "max_ratio": 1.0, "batch_tokens": 1}),
     ],
 )
-def test_both_engines_find_the_same(searched: Search, nbest: int, options: dict[str, object]) -> None:
-    # each sentence by itself: in a batch, a search that comes to its limit may go on to that of the longest
+def test_engines_agree(searched: Search, nbest: int, options: dict[str, object]) -> None:
+    # one sentence per batch: in CTranslate2, the limit of a batch is that of its longest sentence
     alone = options | {"batch_tokens": 1}
     for one, other in zip(
         searched("pytorch", nbest=nbest, **options), searched("ctranslate2", nbest=nbest, **alone), strict=True
     ):
         assert [h.tokens for h in one] == [h.tokens for h in other]
-        assert [h.cut for h in one] == [h.cut for h in other]
+        assert [h.truncated for h in one] == [h.truncated for h in other]
         assert [h.score for h in one] == pytest.approx([h.score for h in other], abs=1e-4)
         assert [h.log_probability for h in one] == pytest.approx([h.log_probability for h in other], abs=1e-3)
 
 
-def test_limits_are_each_sentences_own_in_a_batch_too(searched: Search) -> None:
+def test_each_sentence_of_a_batch_has_its_own_limit(searched: Search) -> None:
     one, other = (searched(engine, beam_size=1, max_ratio=1.0) for engine in ("pytorch", "ctranslate2"))
-    assert sum(h.cut for (h,) in one) > 30  # of lines of different lengths
+    assert sum(h.truncated for (h,) in one) > 30  # of lines of different lengths
     assert [h.tokens for (h,) in one] == [h.tokens for (h,) in other]
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_attention_means_the_same(searched: Search, beam_size: int) -> None:
+def test_attention_agrees(searched: Search, beam_size: int) -> None:
     options = {"beam_size": beam_size, "max_ratio": 0.5, "length_penalty": 0.0}
     pairs = zip(
         *(searched(engine, need_attention=True, **options) for engine in ("pytorch", "ctranslate2")), strict=True

@@ -1,13 +1,13 @@
-"""What is odd about a translation, and what is not."""
+"""Which translations diagnostics apply to."""
 
 import pytest
 
-from s2s.decoding.diagnostics import Diagnostics, diagnostics, loops
+from s2s.decoding.diagnostics import DiagnosticCounts, diagnostics, loops
 from s2s.decoding.translator import Translation
 
 
 @pytest.mark.parametrize(
-    ("text", "odd"),
+    ("text", "expected"),
     [
         ("a b c d e f g h", False),
         ("a a a a a a a a", True),
@@ -19,8 +19,8 @@ from s2s.decoding.translator import Translation
         ("", False),
     ],
 )
-def test_loops(text: str, odd: bool) -> None:
-    assert loops(text.split()) is odd
+def test_loops(text: str, expected: bool) -> None:
+    assert loops(text.split()) is expected
 
 
 LOOP = ("a",) * 9
@@ -32,27 +32,27 @@ LOOP = ("a",) * 9
         ("drei", Translation("three", tokens=("three", "</s>"), source_length=1), []),
         ("drei", Translation("", tokens=("</s>",), source_length=1), ["empty"]),
         (" \t", Translation(""), []),
-        ("drei", Translation("a a", tokens=LOOP, cut=True, source_length=1), ["cut", "loop"]),
+        ("drei", Translation("a a", tokens=LOOP, truncated=True, source_length=1), ["truncated", "loop"]),
         (" ".join(LOOP), Translation("a a", tokens=LOOP, source_length=9), []),
         ("das ist gut", Translation("das ist gut", source_length=3), ["copy"]),
         ("New York", Translation("New York", source_length=2), []),
-        ("drei", Translation("x", source_length=6, unknown=2), []),
-        ("drei", Translation("x", source_length=6, unknown=3), ["unknown"]),
+        ("drei", Translation("x", source_length=6, unknown_tokens=2), []),
+        ("drei", Translation("x", source_length=6, unknown_tokens=3), ["unknown_tokens"]),
         ("drei", Translation("x", split=True, source_length=900), ["split"]),
     ],
 )
-def test_findings(source: str, translation: Translation, names: list[str]) -> None:
+def test_diagnostics(source: str, translation: Translation, names: list[str]) -> None:
     assert diagnostics(source, translation) == names
 
 
 def test_warnings_count_lines() -> None:
-    counted = Diagnostics()
+    counted = DiagnosticCounts()
     assert counted.warnings() == []
     for text in ("", "", "three"):
         counted.add("drei", Translation(text, source_length=1))
     counted.add_invalid("a:1")
     counted.add_invalid("a:7")
     assert counted.warnings() == [
-        "2 of 3 lines: not valid UTF-8, its bad bytes replaced; the first: a:1",
+        "2 of 3 lines: not valid UTF-8, invalid bytes replaced; first: a:1",
         "2 of 3 lines: translation empty",
     ]

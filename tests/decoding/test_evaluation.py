@@ -1,4 +1,4 @@
-"""Evaluation: the same code in training's test and afterwards gives the same figures."""
+"""Evaluation gives the same scores in training and afterwards."""
 
 import math
 
@@ -15,7 +15,7 @@ from s2s.registry.store import Registry
 
 
 @pytest.mark.usefixtures("trained_home")
-def test_a_published_model_scores_what_its_card_says() -> None:
+def test_scores_equal_those_on_the_card() -> None:
     version = Registry.default().resolve("numbers-attention")
     translator = reference_translator(version, torch.device("cpu"))
     test = Corpus.open(home_dir() / "corpora" / version.card.corpus[:16]).split("test")
@@ -29,7 +29,7 @@ def test_a_published_model_scores_what_its_card_says() -> None:
 
 
 @pytest.mark.usefixtures("trained_home")
-def test_forced_scores_do_not_depend_on_batches() -> None:
+def test_forced_score_is_independent_of_batching() -> None:
     translator = reference_translator(Registry.default().resolve("numbers-bottleneck"), torch.device("cpu"))
     sources, targets = translator.encode(["drei", "", "vierzig"]), translator.encode(["three", "x", "forty and more"])
     together = forced_score(translator.engine.model, sources, targets, torch.device("cpu"))

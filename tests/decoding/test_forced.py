@@ -1,4 +1,4 @@
-"""Forced decoding: choices and likelihoods against a loop over single sentences, for each family and for ensembles."""
+"""Compare forced decoding with a loop over single sentences, for each family and for ensembles."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +11,8 @@ from torch import nn
 
 from s2s.decoding import forced
 from s2s.decoding.beam import BeamSearch
-from s2s.decoding.constraints import NEVER
-from s2s.decoding.forced import ForcedSentence, forced_choices, forced_score, forced_sentences
+from s2s.decoding.constraints import SUPPRESSED
+from s2s.decoding.forced import ForcedSentence, forced_predictions, forced_score, forced_sentences
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import BOS, EOS, Batch, LossSums, State, StepOutput, TokenInput
@@ -47,15 +47,15 @@ def network(family: str, seed: int = 1) -> EncoderDecoder:
     return model
 
 
-def sentences(model: Any, sources: list[list[int]], targets: list[list[int]], **given: bool) -> list[ForcedSentence]:
-    found = dict(forced_sentences(model, sources, targets, CPU, **given))
+def sentences(model: Any, sources: list[list[int]], targets: list[list[int]], **options: bool) -> list[ForcedSentence]:
+    found = dict(forced_sentences(model, sources, targets, CPU, **options))
     assert sorted(found) == list(range(len(sources)))
     return [found[row] for row in range(len(sources))]
 
 
 @torch.inference_mode()
 def naive(model: EncoderDecoder, source: list[int], target: list[int]) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Logits [T + 1, V] and need_attention [T + 1, S + 1] of one pair, by the decoder's teacher forcing."""
+    """Return logits [T + 1, V] and attention [T + 1, S + 1] of one pair, by teacher forcing."""
     memory = model.encoder(TokenInput(torch.tensor([[*source, EOS]]), torch.tensor([len(source) + 1])))
     decoded = model.decoder(memory, torch.tensor([[BOS, *target]]), need_attention=True)
     logits = nn.functional.linear(decoded.hidden[0], model.weight, model.bias)
@@ -67,16 +67,16 @@ attending = pytest.mark.parametrize("family", ATTENDING)
 
 
 @families
-def test_probabilities_choices_and_sums_are_those_of_single_sentences(family: str) -> None:
+def test_log_probabilities_predictions_and_score(family: str) -> None:
     model, total = network(family), 0.0
-    found, choices = sentences(model, SOURCES, TARGETS), forced_choices(model, SOURCES, TARGETS, CPU)
-    for source, target, sentence, chosen in zip(SOURCES, TARGETS, found, choices, strict=True):
+    found, predictions = sentences(model, SOURCES, TARGETS), forced_predictions(model, SOURCES, TARGETS, CPU)
+    for source, target, sentence, predicted in zip(SOURCES, TARGETS, found, predictions, strict=True):
         logits, _ = naive(model, source, target)
         for t, token in enumerate([*target, EOS]):
             probability = logits[t, token].exp() / logits[t].exp().sum()
             assert sentence.log_probabilities[t] == pytest.approx(float(probability.log()), abs=1e-5)
         assert sentence.log_probabilities.shape == (len(target) + 1,)
-        assert chosen.tolist() == logits.argmax(-1).tolist()
+        assert predicted.tolist() == logits.argmax(-1).tolist()
         total -= float(sentence.log_probabilities.sum())
     score = forced_score(model, SOURCES, TARGETS, CPU)
     assert score.tokens == 14
@@ -84,19 +84,19 @@ def test_probabilities_choices_and_sums_are_those_of_single_sentences(family: st
 
 
 @families
-def test_neighbours_and_batches_change_nothing(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batching_changes_nothing(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = network(family)
     together = sentences(model, SOURCES, TARGETS)
     alone = [sentences(model, [s], [t])[0] for s, t in zip(SOURCES, TARGETS, strict=True)]
     monkeypatch.setattr(forced, "BATCH_TOKENS", 10)
-    cut = sentences(model, SOURCES, TARGETS)
-    for one, two, three in zip(together, alone, cut, strict=True):
+    rebatched = sentences(model, SOURCES, TARGETS)
+    for one, two, three in zip(together, alone, rebatched, strict=True):
         np.testing.assert_allclose(one.log_probabilities, two.log_probabilities, atol=1e-5)
         np.testing.assert_allclose(one.log_probabilities, three.log_probabilities, atol=1e-5)
 
 
 @attending
-def test_weights_are_the_decoders(family: str) -> None:
+def test_attention_is_the_decoders(family: str) -> None:
     model = network(family)
     for source, target, sentence in zip(
         SOURCES, TARGETS, sentences(model, SOURCES, TARGETS, need_attention=True), strict=True
@@ -110,7 +110,7 @@ def test_weights_are_the_decoders(family: str) -> None:
 
 
 @families
-def test_there_are_weights_where_they_are_asked_for_and_the_model_has_any(family: str) -> None:
+def test_attention_only_if_needed_and_available(family: str) -> None:
     model = network(family)
     assert all(sentence.attention is None for sentence in sentences(model, SOURCES, TARGETS))
     shown = [sentence.attention is not None for sentence in sentences(model, SOURCES, TARGETS, need_attention=True)]
@@ -118,10 +118,10 @@ def test_there_are_weights_where_they_are_asked_for_and_the_model_has_any(family
 
 
 @families
-def test_a_translation_has_the_score_that_the_search_gave_it(family: str) -> None:
+def test_log_probability_equals_that_of_the_search(family: str) -> None:
     model = network(family)
     assert model.bias is not None
-    model.bias.data[NEVER] = -100.0  # which the search leaves out
+    model.bias.data[SUPPRESSED] = -100.0  # suppressed in a search
     lengths = torch.tensor([len(source) + 1 for source in SOURCES])
     ids = torch.tensor([[*source, EOS, 0, 0, 0, 0][:5] for source in SOURCES])
     with torch.inference_mode():
@@ -129,14 +129,12 @@ def test_a_translation_has_the_score_that_the_search_gave_it(family: str) -> Non
     for source, hypotheses in zip(SOURCES, found, strict=True):
         for hypothesis in hypotheses:
             (sentence,) = sentences(model, [source], [hypothesis.tokens])
-            values = sentence.log_probabilities[: len(hypothesis.tokens) + (not hypothesis.cut)]
+            values = sentence.log_probabilities[: len(hypothesis.tokens) + (not hypothesis.truncated)]
             assert float(values.sum()) == pytest.approx(hypothesis.log_probability, abs=1e-4)
 
 
 class Pair:
-    """Two networks as one `Model`: the mean of their probabilities, and of their weights. It has no more than the
-    interface asks for.
-    """
+    """Two networks as one `Model`: the mean of their probabilities and attention, through the interface only."""
 
     @dataclass(frozen=True)
     class State:
@@ -170,7 +168,7 @@ class Pair:
         return StepOutput(mean.log(), attention), Pair.State(states)
 
 
-def test_an_ensemble_is_scored_through_the_interface_alone() -> None:
+def test_ensemble_through_the_interface() -> None:
     models = network("attention before the step"), network("transformer", seed=2)
     one, two = (sentences(model, SOURCES, TARGETS, need_attention=True) for model in models)
     for first, second, both in zip(
@@ -183,6 +181,6 @@ def test_an_ensemble_is_scored_through_the_interface_alone() -> None:
         np.testing.assert_allclose(both.attention, (first.attention + second.attention) / 2, atol=1e-5)
 
 
-def test_who_reads_the_sentences_keeps_gradients() -> None:
+def test_consumer_is_not_in_inference_mode() -> None:
     for _ in forced_sentences(network("transformer"), SOURCES, TARGETS, CPU):
         assert not torch.is_inference_mode_enabled()

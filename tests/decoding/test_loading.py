@@ -1,5 +1,6 @@
-"""Which engine is chosen, and why; models that do not go together."""
+"""Engine selection and incompatible models."""
 
+import json
 import logging
 import subprocess
 import sys
@@ -7,8 +8,10 @@ import sys
 import pytest
 from publishing import publish
 
-from s2s.decoding.loading import TranslatorConfig, loaded_translator
+from s2s.decoding.loading import TranslatorConfig, load_translator, select_engine
+from s2s.devices.leases import holders
 from s2s.errors import UsageError
+from s2s.recipe.load import parse_recipe
 from s2s.registry.card import Card
 from s2s.registry.store import Registry
 
@@ -19,50 +22,66 @@ def published(trained_home: object, transformer: dict[str, bytes], card: Card) -
 
 
 def chosen(*models: str, **config: object) -> tuple[str, list[str]]:
-    """The engine in words, and what `-v` says."""
+    """Return the description of the engine and the messages that `-v` prints."""
     messages: list[str] = []
     handler, logger = logging.Handler(), logging.getLogger("s2s.decoding.loading")
     handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
     try:
-        with loaded_translator(TranslatorConfig(models, "test", **config)) as translator:  # type: ignore[arg-type]
+        with load_translator(TranslatorConfig(models, "test", **config)) as translator:  # type: ignore[arg-type]
             return translator.engine.describe(), messages
     finally:
         logger.removeHandler(handler)
         logger.setLevel(logging.NOTSET)
 
 
-def test_transformers_go_to_ctranslate_and_others_to_pytorch() -> None:
-    assert chosen("numbers-transformer")[0] == "CTranslate2, int8"
-    engine, said = chosen("numbers-attention")
+def test_transformers_use_ctranslate2_and_others_pytorch() -> None:
+    engine, log = chosen("numbers-transformer")
+    assert engine == "CTranslate2, int8"
+    assert log[0] == "using CTranslate2: it supports this model"
+    engine, log = chosen("numbers-attention")
     assert engine == "PyTorch, fp32"
-    assert said[0] == "using PyTorch: CTranslate2 does not support RNN encoders"
-    assert said[1].startswith("PyTorch, fp32, cpu; beam 2")
+    assert log[0] == "using PyTorch: CTranslate2 does not support RNN encoders"
+    assert log[1].startswith("PyTorch, fp32, cpu; beam 2")
+
+
+def test_selection_neither_loads_nor_leases(transformer: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S2S_REGISTRY", "/nowhere")
+    recipe = parse_recipe(json.loads(transformer["recipe.json"]), "test")
+    config = TranslatorConfig(["no-such-model"], "test")
+    selection = select_engine(recipe, "cpu", recipe.decoding, config)
+    assert (selection.name, selection.precision) == ("ctranslate2", "int8")
+    assert selection.reason == "using CTranslate2: it supports this model"
+    sampling = recipe.decoding.model_copy(update={"sample": True})
+    selection = select_engine(recipe, "cpu", sampling, config)
+    assert (selection.name, selection.precision) == ("pytorch", "auto")
+    assert selection.reason == "using PyTorch: the CTranslate2 engine does not support sampling"
+    assert holders() == []
 
 
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
-        ({"decoding": {"sample": True}}, "sampling is not supported"),
+        ({"decoding": {"sample": True}}, "does not support sampling"),
         ({"decoding": {"stopping": "exact"}}, "exact"),
         ({"decoding": {"min_ratio": 0.5}}, "minimum length"),
         ({"decoding": {"max_ratio": 50.0}}, "position table"),
         ({"prefixes": True}, "prefixes"),
     ],
 )
-def test_what_ctranslate_cannot_do_as_it_is_meant_falls_back(config: dict[str, object], reason: str) -> None:
-    engine, said = chosen("numbers-transformer", **config)
+def test_unsupported_options_use_pytorch(config: dict[str, object], reason: str) -> None:
+    engine, log = chosen("numbers-transformer", **config)
     assert engine == "PyTorch, fp32"
-    assert reason in said[0]
+    assert reason in log[0]
     with pytest.raises(UsageError, match=reason):
         chosen("numbers-transformer", engine="ctranslate2", **config)
 
 
 def test_ensembles() -> None:
-    engine, said = chosen("numbers-attention", "numbers-attention")
+    engine, log = chosen("numbers-attention", "numbers-attention")
     assert engine == "PyTorch, fp32"
-    assert "2 models" in said[0]
+    assert "2 models" in log[0]
     with pytest.raises(UsageError, match="do not share a vocabulary"):
         chosen("numbers-attention", "numbers-transformer")
 
@@ -75,7 +94,7 @@ def test_precisions() -> None:
         chosen("numbers-attention", precision="int8")
 
 
-def test_options_that_contradict_each_other_are_refused() -> None:
+def test_contradictory_options_are_refused() -> None:
     with pytest.raises(UsageError, match="min_ratio"):
         chosen("numbers-attention", decoding={"min_ratio": 4.0})
     with pytest.raises(UsageError, match="nbest 3 exceeds the beam size"):
@@ -84,7 +103,7 @@ def test_options_that_contradict_each_other_are_refused() -> None:
         chosen("numbers-bottleneck", need_attention=True)
 
 
-def test_a_conversion_that_is_there_is_loaded_without_torch() -> None:
+def test_cached_conversion_loads_without_torch() -> None:
     chosen("numbers-transformer")
     code = (
         "import sys\n"

@@ -1,4 +1,4 @@
-"""Sampling: how often a token is drawn, what is cut off, and that a line's samples are its own."""
+"""Sampling: token frequencies, top-k and top-p, and independence of the batch."""
 
 import math
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 from networks import B, constraints, network, source
 
-from s2s.decoding.hypothesis import Hypothesis
-from s2s.decoding.sampling import drawn, random_numbers, sample, sharpened
+from s2s.decoding.engine import Hypothesis
+from s2s.decoding.sampling import filter_scores, random_numbers, sample, sample_tokens
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import BOS, EOS, TokenInput
 from s2s.recipe.decoding import DecodingOptions
@@ -16,13 +16,13 @@ V = 7  # tokens 4, 5, 6 and EOS
 
 
 def sampled(
-    model: EncoderDecoder, given: TokenInput, count: int, most: int, seed: int = 1, **options: object
+    model: EncoderDecoder, batch: TokenInput, count: int, max_length: int, seed: int = 1, **options: object
 ) -> list[list[Hypothesis]]:
-    rows = [(row, 0) for row in range(len(given.ids))]
+    rows = [(row, 0) for row in range(len(batch.ids))]
     settings = DecodingOptions(sample=True, seed=seed, **options)  # type: ignore[arg-type]
-    uniform = random_numbers(settings.seed, rows, count, most)
+    uniform = random_numbers(settings.seed, rows, count, max_length)
     with torch.inference_mode():
-        return sample(model, given, settings, constraints([most] * len(given.ids)), uniform, need_attention=True)
+        return sample(model, batch, settings, constraints([max_length] * len(batch.ids)), uniform, need_attention=True)
 
 
 def chi_squared(counts: list[int], probabilities: list[float]) -> float:
@@ -31,15 +31,15 @@ def chi_squared(counts: list[int], probabilities: list[float]) -> float:
 
 
 @pytest.mark.parametrize("family", ["fixed", "transformer"])
-def test_translations_are_drawn_as_often_as_they_are_probable(family: str) -> None:
-    """χ² over all translations of two tokens at most, at a level of 0.1 %."""
-    model, given = network(family, V), source(V)
-    found = sampled(model, given, 4000, 2)
-    written = [(EOS,), *[(token, last) for token in (4, 5, 6) for last in (EOS, 4, 5, 6)]]
+def test_frequencies_match_probabilities(family: str) -> None:
+    """χ² test over all translations of at most two tokens, at the 0.1 % level."""
+    model, batch = network(family, V), source(V)
+    found = sampled(model, batch, 4000, 2)
+    outputs = [(EOS,), *[(token, last) for token in (4, 5, 6) for last in (EOS, 4, 5, 6)]]
     for row in range(B):
-        one = TokenInput(given.ids[row : row + 1], given.lengths[row : row + 1])
+        one = TokenInput(batch.ids[row : row + 1], batch.lengths[row : row + 1])
         probabilities, counts = [], []
-        for tokens in written:
+        for tokens in outputs:
             state, last, total = model.start(one, max_steps=3), BOS, 0.0
             for token in tokens:
                 step, state = model.step(torch.tensor([[last]]), state)
@@ -47,9 +47,9 @@ def test_translations_are_drawn_as_often_as_they_are_probable(family: str) -> No
                 total += step.logits[0, 0].log_softmax(0)[token].item()
                 last = token
             probabilities.append(math.exp(total))
-            counts.append(sum((*h.tokens, *([] if h.cut else [EOS])) == tokens for h in found[row]))
+            counts.append(sum((*h.tokens, *([] if h.truncated else [EOS])) == tokens for h in found[row]))
             for hypothesis in found[row]:
-                if (*hypothesis.tokens, *([] if hypothesis.cut else [EOS])) == tokens:
+                if (*hypothesis.tokens, *([] if hypothesis.truncated else [EOS])) == tokens:
                     assert math.isclose(hypothesis.log_probability, total, rel_tol=1e-3, abs_tol=1e-4)
         assert math.isclose(sum(probabilities), 1, rel_tol=1e-4)
         assert sum(counts) == 4000
@@ -73,47 +73,47 @@ def test_translations_are_drawn_as_often_as_they_are_probable(family: str) -> No
         ({"top_p": 0.6}, [2 / 3, 1 / 3, 0, 0]),
         ({"top_p": 1e-300}, [1, 0, 0, 0]),
         ({"temperature": 1e-300}, [1, 0, 0, 0]),
-        ({"top_k": 2, "top_p": 0.6}, [1, 0, 0, 0]),  # of what top_k leaves, 2 / 3
+        ({"top_k": 2, "top_p": 0.6}, [1, 0, 0, 0]),  # top_p applies to the 2 / 3 that top_k leaves
     ],
 )
-def test_what_is_left_to_draw_from(options: dict[str, float], kept: list[float]) -> None:
+def test_temperature_top_k_and_top_p(options: dict[str, float], kept: list[float]) -> None:
     scores = torch.tensor([[0.125, 0.5, 0.25, 0.125]]).log()
-    left = sharpened(scores, DecodingOptions(**options)).softmax(-1)[0]  # type: ignore[arg-type]
+    left = filter_scores(scores, DecodingOptions(**options)).softmax(-1)[0]  # type: ignore[arg-type]
     ranked = [left[1], left[2], *sorted((left[0], left[3]), reverse=True)]
     assert [float(p) for p in ranked] == pytest.approx(kept, abs=1e-6)
 
 
-def test_a_number_chooses_the_token_whose_share_it_falls_into() -> None:
+def test_uniform_number_selects_a_token() -> None:
     scores = torch.tensor([-torch.inf, 0.25, -torch.inf, 0.75, -torch.inf]).abs().log().expand(6, 5).clone()
     scores[:, [0, 2, 4]] = -torch.inf
     uniform = torch.tensor([0.0, 0.2499, 0.2501, 0.5, 0.9999, 1 - 2**-53], dtype=torch.float64)
-    assert drawn(scores, uniform).tolist() == [1, 1, 3, 3, 3, 3]
+    assert sample_tokens(scores, uniform).tolist() == [1, 1, 3, 3, 3, 3]
 
 
-def test_samples_of_a_line_do_not_depend_on_its_neighbours_and_change_with_the_seed() -> None:
-    model, given = network("attention", 13), source(13)
-    together = sampled(model, given, 4, 6)
-    for row, length in enumerate(given.lengths.tolist()):
-        one = TokenInput(given.ids[row : row + 1, :length], given.lengths[row : row + 1])
+def test_samples_depend_on_the_seed_but_not_the_batch() -> None:
+    model, batch = network("attention", 13), source(13)
+    together = sampled(model, batch, 4, 6)
+    for row, length in enumerate(batch.lengths.tolist()):
+        one = TokenInput(batch.ids[row : row + 1, :length], batch.lengths[row : row + 1])
         uniform = random_numbers(1, [(row, 0)], 4, 6)
         with torch.inference_mode():
             (alone,) = sample(model, one, DecodingOptions(sample=True), constraints([6]), uniform)
         assert [h.tokens for h in alone] == [h.tokens for h in together[row]]
-    longer = sampled(model, given, 5, 9)  # as beside a longer sentence, and one more
+    longer = sampled(model, batch, 5, 9)  # as in a batch with a longer sentence, and one sample more
     for row in range(B):
-        for one, beside in zip(together[row], longer[row], strict=False):
-            assert beside.tokens[: len(one.tokens)] == one.tokens
-    other = sampled(model, given, 4, 6, seed=2)
+        for one, extended in zip(together[row], longer[row], strict=False):
+            assert extended.tokens[: len(one.tokens)] == one.tokens
+    other = sampled(model, batch, 4, 6, seed=2)
     assert [[h.tokens for h in found] for found in other] != [[h.tokens for h in found] for found in together]
     assert len({tuple(h.tokens) for h in together[0]}) > 1
 
 
-def test_weights_are_of_the_tokens_that_were_drawn() -> None:
-    model, given = network("attention", 13), source(13)
-    for row, found in enumerate(sampled(model, given, 3, 6)):
+def test_attention_belongs_to_the_sampled_tokens() -> None:
+    model, batch = network("attention", 13), source(13)
+    for row, found in enumerate(sampled(model, batch, 3, 6)):
         for hypothesis in found:
-            tokens = [*hypothesis.tokens, *([] if hypothesis.cut else [EOS])]
-            memory = model.encoder(TokenInput(given.ids[row : row + 1], given.lengths[row : row + 1]))
+            tokens = [*hypothesis.tokens, *([] if hypothesis.truncated else [EOS])]
+            memory = model.encoder(TokenInput(batch.ids[row : row + 1], batch.lengths[row : row + 1]))
             forced = model.decoder(memory, torch.tensor([[BOS, *tokens[:-1]]]), need_attention=True)
             assert hypothesis.attention is not None
             torch.testing.assert_close(torch.from_numpy(hypothesis.attention), forced.attention[0])

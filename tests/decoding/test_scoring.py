@@ -1,4 +1,4 @@
-"""Scoring raw lines of two files: words, figures, and groups of pairs however they come."""
+"""Scoring raw lines of two files: word alignment, scores, grouping of line pairs."""
 
 import gzip
 import math
@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from s2s.decoding import scoring
-from s2s.decoding.loading import loaded_reference
+from s2s.decoding.loading import load_reference_translator
 from s2s.decoding.pytorch_engine import PyTorchEngine
-from s2s.decoding.scoring import ScoredLine, Totals, score_files, score_lines, word_links
+from s2s.decoding.scoring import ScoredLine, Totals, align_words, score_files, score_lines
 from s2s.decoding.translator import Translator
 from s2s.errors import DataError, UsageError
 
@@ -23,47 +23,47 @@ TARGETS = ["twenty-one", "three", "", "  ", "nine hundred and eighty-eight ; 3 M
 
 @pytest.fixture
 def translator(trained_home: Path) -> Iterator[Translator[PyTorchEngine]]:
-    with loaded_reference("numbers-attention", "cpu", False, "test") as found:
+    with load_reference_translator("numbers-attention", "cpu", False, "test") as found:
         yield found
 
 
 # words
 
 
-def test_a_words_source_is_that_with_most_weight_over_all_tokens() -> None:
+def test_words_align_by_attention_summed_over_tokens() -> None:
     source, target = ["▁ein", "und", "▁", "zwan", "zig", "▁x"], ["▁twen", "ty", "▁", "one"]
     of_source, of_target = [0, 0, 1, 1, 1, 2], [0, 0, 1, 1]
     for seed in range(20):
-        weights = np.random.default_rng(seed).dirichlet(np.full(7, 0.3), size=5).astype(np.float32)
-        weights[-1], weights[:, -1] = 99, 99  # of EOS, which is no word
+        attention = np.random.default_rng(seed).dirichlet(np.full(7, 0.3), size=5).astype(np.float32)
+        attention[-1], attention[:, -1] = 99, 99  # of EOS, which is ignored
         sums = [[0.0] * 3 for _ in range(2)]
         for t, word in enumerate(of_target):
-            for s, read in enumerate(of_source):
-                sums[word][read] += float(weights[t, s])
-        assert word_links(weights, source, target) == tuple((row.index(max(row)), j) for j, row in enumerate(sums))
+            for s, source_word in enumerate(of_source):
+                sums[word][source_word] += float(attention[t, s])
+        assert align_words(attention, source, target) == tuple((row.index(max(row)), j) for j, row in enumerate(sums))
 
 
-def test_an_empty_side_has_no_links() -> None:
+def test_empty_side_has_no_alignment() -> None:
     one = np.ones((1, 1), dtype=np.float32)
-    assert word_links(one, [], []) == ()
-    assert word_links(one.repeat(2, 0), [], ["▁x"]) == ()
-    assert word_links(one.repeat(2, 1), ["▁x"], []) == ()
+    assert align_words(one, [], []) == ()
+    assert align_words(one.repeat(2, 0), [], ["▁x"]) == ()
+    assert align_words(one.repeat(2, 1), ["▁x"], []) == ()
 
 
-def test_words_are_those_between_spaces(translator: Translator[PyTorchEngine]) -> None:
+def test_words_are_separated_by_spaces(translator: Translator[PyTorchEngine]) -> None:
     texts = ["zwei drei", "  a  b ", "vierzig ; 3. Mai", "▁a", "a▁▁b", "a ▁ ", "a\tb c", "x\u2028y z"]
     for text, line in zip(
         texts, score_lines(translator, ["drei vier"] * len(texts), texts, need_attention=True), strict=True
     ):
         words = [word for word in text.replace("▁", " ").split(" ") if word]
-        assert [target for _, target in line.links] == list(range(len(words)))
-        assert {source for source, _ in line.links} <= {0, 1}
+        assert [target for _, target in line.alignment] == list(range(len(words)))
+        assert {source for source, _ in line.alignment} <= {0, 1}
 
 
 # lines
 
 
-def test_tokens_and_their_figures_can_be_read_back() -> None:
+def test_text_format_can_be_parsed() -> None:
     tokens = ("▁a", "\t", "\u2028", "▁", "<unk>", "</s>")
     line = ScoredLine(tokens, (-0.25, -1e-7, -2.0, -3.5, -10.0, -0.0), 9)
     total, _, text = line.as_text(tokens=True).partition("\t")
@@ -73,7 +73,7 @@ def test_tokens_and_their_figures_can_be_read_back() -> None:
     assert total == line.as_text(tokens=False) == "-15.7500"
 
 
-def test_figures_by_hand() -> None:
+def test_totals() -> None:
     totals = Totals()
     assert totals.describe() == "0 lines"
     totals.add([ScoredLine(("▁a", "</s>"), (-math.log(2), -math.log(4)), 3), ScoredLine(("</s>",), (-math.log(8),), 0)])
@@ -86,11 +86,11 @@ def test_figures_by_hand() -> None:
     assert "bits" not in nothing.describe()
 
 
-def test_each_line_is_scored_for_itself(translator: Translator[PyTorchEngine]) -> None:
+def test_lines_are_scored_independently(translator: Translator[PyTorchEngine]) -> None:
     together = score_lines(translator, SOURCES, TARGETS, need_attention=True)
     for source, target, line in zip(SOURCES, TARGETS, together, strict=True):
         (alone,) = score_lines(translator, [source], [target], need_attention=True)
-        assert (line.tokens, line.size, line.links) == (alone.tokens, len(target.encode()), alone.links)
+        assert (line.tokens, line.target_bytes, line.alignment) == (alone.tokens, len(target.encode()), alone.alignment)
         assert line.log_probabilities == pytest.approx(alone.log_probabilities, abs=1e-5)
         assert line.tokens[-1] == "</s>"
     assert [len(line.tokens) for line in together][2:4] == [1, 1]
@@ -98,11 +98,11 @@ def test_each_line_is_scored_for_itself(translator: Translator[PyTorchEngine]) -
     assert score_lines(translator, [], []) == []
 
 
-def test_a_long_pair_costs_time_alone(translator: Translator[PyTorchEngine]) -> None:
+def test_very_long_pair(translator: Translator[PyTorchEngine]) -> None:
     source, target = "drei hundert " * 600, "three hundred " * 800
     line, short = score_lines(translator, [source, "vier"], [target, "four"], need_attention=True)
     assert len(line.tokens) > 2000
-    assert len(line.links) == 1600
+    assert len(line.alignment) == 1600
     assert math.isfinite(line.log_probability)
     assert short.log_probability == pytest.approx(
         score_lines(translator, ["vier"], ["four"])[0].log_probability, abs=1e-5
@@ -123,15 +123,15 @@ def scored(translator: Translator[PyTorchEngine], source: str, target: str) -> t
     return found, score_files(translator, source, target, found.extend)
 
 
-def test_windows_and_packing_change_nothing(
+def test_windows_and_compression_change_nothing(
     translator: Translator[PyTorchEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, target = write(tmp_path / "s", SOURCES), write(tmp_path / "t.gz", TARGETS)
     whole, totals = scored(translator, source, target)
     monkeypatch.setattr(scoring, "WINDOW", 2)
     parts, same = scored(translator, source, target)
-    assert (totals.lines, totals.tokens, totals.size) == (same.lines, same.tokens, same.size)
-    assert totals.size == sum(len(target.encode()) for target in TARGETS)
+    assert (totals.lines, totals.tokens, totals.target_bytes) == (same.lines, same.tokens, same.target_bytes)
+    assert totals.target_bytes == sum(len(target.encode()) for target in TARGETS)
     for one, two in zip(whole, parts, strict=True):
         assert one.tokens == two.tokens
         assert one.log_probability == pytest.approx(two.log_probability, abs=1e-4)
@@ -139,7 +139,7 @@ def test_windows_and_packing_change_nothing(
 
 @pytest.mark.parametrize("piped", [(), ("s",), ("t",), ("s", "t")])
 @pytest.mark.parametrize("lengths", [(5, 7), (7, 5), (6, 7), (4, 0), (0, 4)])
-def test_unequal_counts_are_both_named(
+def test_unequal_line_counts_name_both(
     translator: Translator[PyTorchEngine],
     lengths: tuple[int, int],
     piped: tuple[str, ...],
@@ -159,7 +159,7 @@ def test_unequal_counts_are_both_named(
         scored(translator, *map(str, names))
 
 
-def test_what_is_wrong_at_a_files_end_is_found_before_anything_is_scored(
+def test_errors_at_the_end_are_found_before_scoring(
     translator: Translator[PyTorchEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scoring, "WINDOW", 2)
@@ -169,6 +169,6 @@ def test_what_is_wrong_at_a_files_end_is_found_before_anything_is_scored(
         score_files(translator, source, str(tmp_path / "t"), lambda _: pytest.fail("scored"))
 
 
-def test_standard_input_is_one_side_at_most(translator: Translator[PyTorchEngine]) -> None:
+def test_standard_input_for_both_sides_is_refused(translator: Translator[PyTorchEngine]) -> None:
     with pytest.raises(UsageError, match="standard input"):
         scored(translator, "-", "-")

@@ -1,11 +1,12 @@
-"""The translator: raw lines in, raw lines out, whatever they are."""
+"""The translator: raw lines in, raw lines out."""
 
 import pytest
 import torch
 from publishing import publish
 
-from s2s.decoding import hypothesis, pytorch_engine
+from s2s.decoding import engine, pytorch_engine
 from s2s.decoding import translator as module
+from s2s.decoding.engine import Request
 from s2s.decoding.loading import reference_translator
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator, require_attention
@@ -30,7 +31,7 @@ LINES = [
 
 @pytest.mark.usefixtures("trained_home")
 class TestTranslator:
-    def test_line_i_belongs_to_line_i(self) -> None:
+    def test_output_line_i_belongs_to_input_line_i(self) -> None:
         translator = load("numbers-attention")
         together = [found.text for found in translator.translate(LINES)]
         alone = [translator.translate([line])[0].text for line in LINES]
@@ -43,8 +44,8 @@ class TestTranslator:
         monkeypatch.setattr(pytorch_engine, "BeamSearch", lambda *_, **__: pytest.fail("the model was run"))
         assert [found.text for found in translator.translate(["", "  ", "\t"])] == ["", "", ""]
 
-    def test_a_line_that_is_too_long_is_split_and_joined(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(hypothesis, "LONGEST", 12)
+    def test_overlong_line_is_split_and_joined(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(engine, "MIN_SOURCE_LIMIT", 12)
         translator = load("numbers-attention")
         data = translator.recipe.data.model_copy(update={"max_length": 12})
         translator.recipe = translator.recipe.model_copy(update={"data": data})
@@ -53,8 +54,8 @@ class TestTranslator:
         assert not short.split
         assert long.text.count("\n") == 0
 
-    def test_no_line_is_too_long_that_training_could_have_seen(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(hypothesis, "LONGEST", 12)
+    def test_lines_as_long_as_in_training_are_not_split(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(engine, "MIN_SOURCE_LIMIT", 12)
         translator = load("numbers-attention")
         assert translator.recipe.data.max_length == 200
         (long,) = translator.translate(["dreihundertachtundachtzig Millionen " * 3])
@@ -66,7 +67,22 @@ class TestTranslator:
         assert [token for part in parts for token in part] == list(range(801))
         assert module._split([], 400) == []
 
-    def test_weights_come_with_the_tokens_they_are_of(self) -> None:
+    def test_each_sentence_carries_its_length_limits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        translator = load("numbers-attention")
+        requests: list[Request] = []
+        monkeypatch.setattr(translator.engine, "start", requests.append)
+        options = translator.recipe.decoding.model_copy(update={"min_ratio": 0.5, "max_ratio": 2.0})
+        lines, prefixes = ["einundzwanzig", "", "12. März 1999"], ["twenty", "", ""]
+        translator.start(lines, options, prefixes=prefixes, first_line=40)
+        first, last = requests[0].sentences
+        assert first.max_length == 2 * len(first.tokens) + 10 + len(first.prefix)
+        assert (first.min_length, last.min_length) == (len(first.tokens) // 2, len(last.tokens) // 2)
+        assert first.prefix == translator.encode(["twenty"])[0]
+        assert last.prefix == []
+        assert last.max_length == 2 * len(last.tokens) + 10
+        assert (first.sample_key, last.sample_key) == ((40, 0), (42, 0))
+
+    def test_attention_comes_with_its_tokens(self) -> None:
         (found,) = load("numbers-attention").translate(["einundzwanzig"], need_attention=True)
         assert len(found.attention) == len(found.tokens) > 0
         assert all(len(row) == len(found.source_tokens) for row in found.attention)
@@ -74,7 +90,7 @@ class TestTranslator:
         assert found.source_tokens[-1] == "</s>"
         assert "".join(found.source_tokens[:-1]).replace("▁", "") == "einundzwanzig"
 
-    def test_without_attention_there_are_no_weights(self) -> None:
+    def test_model_without_attention(self) -> None:
         translator = load("numbers-bottleneck")
         (found,) = translator.translate(["einundzwanzig"], need_attention=True)
         assert found.attention == ()

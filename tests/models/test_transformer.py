@@ -249,7 +249,7 @@ def test_a_search_scores_as_forced_decoding_does(mix: str) -> None:
         for row, hypotheses in enumerate(found):
             assert len(hypotheses) == 3
             for hypothesis in hypotheses:
-                tokens = hypothesis.tokens + [EOS] * (not hypothesis.cut)
+                tokens = hypothesis.tokens + [EOS] * (not hypothesis.truncated)
                 inputs = torch.tensor([[BOS, *tokens[:-1]]])
                 alone = TokenInput(given.ids[row : row + 1, : LENGTHS[row]], LENGTHS[row : row + 1])
                 nll = model(Batch(alone, inputs, torch.tensor([tokens]))).nll

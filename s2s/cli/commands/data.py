@@ -163,13 +163,13 @@ def numbers(
     """
     from itertools import islice
 
-    from s2s.cli.output import writing
+    from s2s.cli.output import open_output
     from s2s.data.generators.numbers import numbers_stream
     from s2s.errors import UsageError
 
     if min_items > max_items:
         raise UsageError(f"--min-items {min_items} is larger than --max-items {max_items}")
-    with writing(output, [], force) as file:
+    with open_output(output, [], force) as file:
         for source, target in islice(numbers_stream(seed, min_items, max_items), count):
             cast(BinaryIO, file).write((source if source_only else f"{source}\t{target}").encode() + b"\n")
     if output != "-":

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: ModelReference,
-    source: Annotated[str, typer.Argument(metavar="SRC", help="Source sentences, one a line; plain or .gz.")],
-    reference: Annotated[str, typer.Argument(metavar="REF", help="The translations, line by line.")],
+    source: Annotated[str, typer.Argument(metavar="SRC", help="Source sentences, one per line; plain or .gz.")],
+    reference: Annotated[str, typer.Argument(metavar="REF", help="Reference translations, one per line.")],
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     output: Annotated[
@@ -30,47 +30,51 @@ def evaluate(
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Translate a test set with a model and score it: BLEU, chrF, TER, exact match, each with its signature, and
-    perplexity.
+    """Translate a test set with a model and print BLEU, chrF, TER, exact match (with signatures) and perplexity.
 
     Examples:
         s2s evaluate numbers-attention test.de test.en
         s2s evaluate numbers-attention test.de test.en --beam-size 1 --json
     """
-    from s2s.cli.output import writing
+    from s2s.cli.output import open_output
     from s2s.decoding import evaluation
-    from s2s.decoding.loading import TranslatorConfig, loaded_translator
+    from s2s.decoding.loading import TranslatorConfig, load_translator
     from s2s.decoding.pytorch_engine import PyTorchEngine
     from s2s.decoding.translator import Translator
     from s2s.errors import UsageError
 
     if output == "-":
-        raise UsageError("-o -: the scores go to standard output", "name a file")
+        raise UsageError("-o -: standard output is for the scores", "write the translations to a file")
     sources, references = evaluation.read_test_set(source, reference)
     changes = {"beam_size": beam_size, "length_penalty": length_penalty}
     config = TranslatorConfig([model], f"s2s evaluate {model}", engine, precision, device, wait, changes)
-    with writing(output, [source, reference], force) as file, loaded_translator(config) as translator:
-        found = evaluation.evaluate(translator, sources, references)
+    with open_output(output, [source, reference], force) as file, load_translator(config) as translator:
+        result = evaluation.evaluate(translator, sources, references)
         perplexity = None
         if isinstance(translator.engine, PyTorchEngine):
-            known = cast(Translator[PyTorchEngine], translator)
-            perplexity = evaluation.perplexity(known, sources, references)
-        how = f"{found.decoding.describe()}; {translator.engine.describe()}"
-        _print_scores(found, perplexity, how, model if as_json else None)
+            pytorch_translator = cast(Translator[PyTorchEngine], translator)
+            perplexity = evaluation.perplexity(pytorch_translator, sources, references)
+        decoding = f"{result.decoding.describe()}; {translator.engine.describe()}"
+        if as_json:
+            _print_json(model, result, perplexity, decoding)
+        else:
+            _print_scores(result, perplexity, decoding)
         if file:
-            file.write("".join(f"{line}\n" for line in found.outputs).encode())
+            file.write("".join(f"{line}\n" for line in result.outputs).encode())
     if output:
         note(f"wrote {output}")
 
 
-def _print_scores(found: "Evaluation", perplexity: float | None, how: str, json_of: str | None) -> None:
-    """Format the scores, each with its signature; as JSON if `json_of` names the model."""
-    scores = {name: {"value": score.value, "signature": score.signature} for name, score in found.scores.items()}
-    if json_of:
-        print_json({"model": json_of, "decoding": how, "scores": scores, "perplexity": perplexity})
-        return
-    for score in found.scores.values():
+def _print_json(model: str, result: "Evaluation", perplexity: float | None, decoding: str) -> None:
+    """Print the scores with their signatures as JSON."""
+    scores = {name: {"value": score.value, "signature": score.signature} for name, score in result.scores.items()}
+    print_json({"model": model, "decoding": decoding, "scores": scores, "perplexity": perplexity})
+
+
+def _print_scores(result: "Evaluation", perplexity: float | None, decoding: str) -> None:
+    """Print the scores, each with its signature."""
+    for score in result.scores.values():
         out.print(f"{score.metric:10} {score.value:6.1f}  {score.signature}", soft_wrap=True)
     if perplexity is not None:
         out.print(f"{'perplexity':10} {perplexity:6.2f}  teacher-forced, per token", soft_wrap=True)
-    note(f"translated by {how}")
+    note(f"translated by {decoding}")

@@ -18,13 +18,13 @@ def score(
     source: Annotated[
         str, typer.Argument(metavar="SRC", help="Source sentences, one per line; plain or .gz; - is standard input.")
     ],
-    target: Annotated[str, typer.Argument(metavar="TGT", help="The translations, line by line.")],
+    target: Annotated[str, typer.Argument(metavar="TGT", help="Their translations, one per line.")],
     tokens: Annotated[
         bool,
         typer.Option(
             "--tokens",
-            help="Add a tab, then each token and its log-probability, all with single spaces between; "
-            "</s>, the end, is the last token.",
+            help="Add a tab, then each token and its log-probability, separated by single spaces; "
+            "the last token is </s>.",
         ),
     ] = False,
     alignments: Annotated[
@@ -32,8 +32,8 @@ def score(
         typer.Option(
             "--alignments",
             metavar="FILE",
-            help="Write which source word each target word's attention is on most, in the Pharaoh format: 0-0 2-1, "
-            "source - target, counted from 0, words being split at spaces.",
+            help="Write the source word with the most attention for each target word, in Pharaoh format: "
+            "0-0 2-1 (source-target, from 0; words are separated by spaces).",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line pair.")] = False,
@@ -44,11 +44,10 @@ def score(
     device: Device = "auto",
     wait: Wait = False,
 ) -> None:
-    """Log-probability of each target line given its source line: a natural logarithm, summed over the line's tokens
-    and its end.
+    """Print the log-probability of each target line given its source line: the sum over its tokens and </s>, in nats.
 
-    The last line, on standard error, sums up: perplexity is per token, ends counted; bits per byte are of the target's
-    UTF-8 bytes, line breaks not counted, so that models with different tokenizers can be compared.
+    A summary on standard error gives the perplexity per token, </s> included, and the bits per byte of the target's
+    UTF-8 text without line breaks, which compare models with different tokenizers.
 
     Examples:
         s2s score numbers-attention test.de test.en
@@ -58,17 +57,17 @@ def score(
     import json
 
     from s2s.cli.line_progress import line_progress
-    from s2s.cli.output import refuse_one_place, writing
-    from s2s.decoding.loading import loaded_reference
+    from s2s.cli.output import open_output, refuse_same_output
+    from s2s.decoding.loading import load_reference_translator
     from s2s.decoding.scoring import score_files
     from s2s.decoding.translator import require_attention
 
-    refuse_one_place(output, alignments)
+    refuse_same_output(output, alignments)
     names = [source, target]
     with (
-        writing(output, names, force) as scores,
-        writing(alignments, names, force) as aligned,
-        line_progress(output) as done,
+        open_output(output, names, force) as scores,
+        open_output(alignments, names, force) as aligned,
+        line_progress(output) as progress,
     ):
 
         def write(lines: "Sequence[ScoredLine]") -> None:
@@ -81,9 +80,9 @@ def score(
             for file in (scores, aligned):
                 if file:
                     file.flush()
-            done(len(lines))
+            progress(len(lines))
 
-        with loaded_reference(model, device, wait, f"s2s score {model}") as translator:
+        with load_reference_translator(model, device, wait, f"s2s score {model}") as translator:
             if aligned:
                 require_attention(translator.recipe)
             totals = score_files(translator, source, target, write, need_attention=aligned is not None)

@@ -1,6 +1,6 @@
 """`s2s translate`: translate lines of text."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,6 +31,11 @@ from s2s.cli.options import (
     Verbose,
     Wait,
 )
+
+if TYPE_CHECKING:
+    from s2s.cli.output import OutputOptions
+    from s2s.decoding.loading import TranslatorConfig
+    from s2s.decoding.streaming import StreamOptions
 
 
 def translate(
@@ -64,15 +69,13 @@ def translate(
         typer.Option(
             "--attention",
             metavar="FILE",
-            help="Write attention as JSON lines, or draw the first non-blank line (.svg).",
+            help="Write attention as JSON lines; if FILE ends in .svg, draw that of the first non-blank line.",
         ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per line: text, score, tokens, diagnostics.")
     ] = False,
-    attention_weights: Annotated[
-        bool, typer.Option("--attention-weights", help="With --json: add attention weights.")
-    ] = False,
+    attention_weights: Annotated[bool, typer.Option("--attention-weights", help="With --json: add attention.")] = False,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Refuse invalid UTF-8; exit with code 3 if diagnostics find a problem."),
@@ -86,8 +89,8 @@ def translate(
 ) -> None:
     """Translate text with a model, line by line: output line i belongs to input line i.
 
-    At a terminal, without FILE, it asks for lines and answers each. Outputs that were cut, repeat themselves, are empty
-    or copies of their source are counted at the end, on standard error.
+    At a terminal without FILE, translation is interactive. Truncated, repetitive, empty and copied outputs are counted
+    at the end, on standard error.
 
     Examples:
         s2s translate numbers-attention input.de -o output.en
@@ -96,33 +99,16 @@ def translate(
         s2s translate numbers-attention input.de --beam-size 5 --nbest 3
         s2s translate numbers-attention input.de --sample --temperature 0.7 --seed 3
     """
-    from s2s.cli.interactive import at_a_terminal, converse
-    from s2s.cli.line_progress import line_progress
-    from s2s.cli.output import TranslationWriter, refuse_one_place, writing
-    from s2s.decoding.loading import TranslatorConfig, loaded_translator
-    from s2s.decoding.streaming import Stream, translate_files
+    from s2s.cli.output import OutputOptions, refuse_same_output
+    from s2s.decoding.loading import TranslatorConfig
+    from s2s.decoding.streaming import StreamOptions
     from s2s.errors import UsageError
 
-    names, read = inputs or ["-"], [*(inputs or []), *([prefix] if prefix else [])]
-    changes = {
-        "beam_size": beam_size,
-        "length_penalty": length_penalty,
-        "stopping": stopping,
-        "patience": patience,
-        "min_ratio": min_ratio,
-        "max_ratio": max_ratio,
-        "no_repeat_ngram": no_repeat_ngram,
-        "sample": sample,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "seed": seed,
-    }
     if attention_weights and not as_json:
-        raise UsageError("--attention-weights goes with --json", "--attention FILE writes weights beside the text")
-    refuse_one_place(output, attention)
+        raise UsageError("--attention-weights only applies with --json", "--attention FILE writes attention to a file")
+    refuse_same_output(output, attention)
     show_log(verbose=verbose)
-    stream = Stream(nbest or 1, show_attention or attention_weights or attention is not None, strict, prefix)
+    need_attention = show_attention or attention_weights or attention is not None
     config = TranslatorConfig(
         models=[model, *(ensemble or [])],
         command=f"s2s translate {model}",
@@ -130,36 +116,56 @@ def translate(
         precision=precision,
         device=device,
         wait=wait,
-        decoding=changes,
-        nbest=stream.nbest,
-        need_attention=stream.need_attention,
+        decoding={
+            "beam_size": beam_size,
+            "length_penalty": length_penalty,
+            "stopping": stopping,
+            "patience": patience,
+            "min_ratio": min_ratio,
+            "max_ratio": max_ratio,
+            "no_repeat_ngram": no_repeat_ngram,
+            "sample": sample,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "seed": seed,
+        },
+        nbest=nbest or 1,
+        need_attention=need_attention,
         prefixes=prefix is not None,
     )
+    outputs = OutputOptions(output, attention, as_json, attention_weights, show_attention, nbest is not None)
+    _translate(config, StreamOptions(nbest or 1, need_attention, strict, prefix), inputs or [], outputs, force)
+
+
+def _translate(
+    config: "TranslatorConfig", stream: "StreamOptions", inputs: list[str], outputs: "OutputOptions", force: bool
+) -> None:
+    """Translate files or, without any at a terminal, interactively; then print warnings and name the outputs."""
+    from s2s.cli.interactive import at_a_terminal, converse
+    from s2s.cli.line_progress import line_progress
+    from s2s.cli.output import TranslationWriter, open_output
+    from s2s.decoding.loading import load_translator
+    from s2s.decoding.streaming import translate_files
+
+    input_files = [*inputs, *([stream.prefixes] if stream.prefixes else [])]
+    to_files = outputs.text != "-" or outputs.attention or outputs.as_json
     with (
-        writing(output, read, force) as text,
-        writing(attention, read, force) as drawn,
-        loaded_translator(config) as translator,
+        open_output(outputs.text, input_files, force) as text_file,
+        open_output(outputs.attention, input_files, force) as attention_file,
+        load_translator(config) as translator,
     ):
-        if at_a_terminal() and not (inputs or as_json or attention or prefix or strict) and output == "-":
-            converse(translator, stream, show=show_attention)
+        if at_a_terminal() and not (input_files or to_files or stream.strict):
+            converse(translator, stream, show=outputs.show_attention)
             return
-        svg = attention is not None and attention.endswith(".svg")
-        writer = TranslationWriter(
-            text,
-            drawn,
-            svg=svg,
-            as_json=as_json,
-            with_attention=attention_weights,
-            show=show_attention,
-            nbest=nbest is not None,
-        )
-        with line_progress(output) as done:
-            diagnostics = translate_files(translator, names, writer.write, stream, done)
-    for warning in diagnostics.warnings():
+        writer = TranslationWriter(text_file, attention_file, outputs)
+        with line_progress(outputs.text) as progress:
+            counts = translate_files(translator, inputs or ["-"], writer.write, stream, progress)
+    for warning in counts.warnings():
         note(f"warning: {warning}")
-    if output != "-":
-        note(f"wrote {output}: {diagnostics.lines:,} lines")
-    if attention:
-        note(f"wrote {attention}")
-    if strict and diagnostics.odd:
+    if outputs.text != "-":
+        note(f"wrote {outputs.text}: {counts.lines:,} lines")
+    if outputs.attention:
+        note(f"wrote {outputs.attention}")
+    if stream.strict and counts.counts:
         raise typer.Exit(3)

@@ -1,0 +1,97 @@
+"""The interface of inference engines: requests, pending searches, hypotheses. Free of torch.
+
+L tokens of a translation (EOS included), S source positions (EOS included).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2s.data.batching import cut_batches
+from s2s.recipe.decoding import DecodingOptions
+from s2s.recipe.recipe import Recipe
+from s2s.text.tokenizer import EOS
+
+MIN_SOURCE_LIMIT = 400  # source tokens that every model translates in one go, even if training saw only shorter ones
+
+
+def max_source_length(recipe: Recipe) -> int:
+    """Return the maximum source length in tokens, EOS excluded; longer lines are split."""
+    return max(MIN_SOURCE_LIMIT, recipe.data.max_length)
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A finished translation."""
+
+    tokens: list[int]  # EOS excluded
+    log_probability: float  # natural logarithm, EOS included
+    score: float  # log_probability / L^α
+    truncated: bool  # whether it ends at the length limit, without EOS
+    attention: NDArray[np.float32] | None = None  # [L, S]
+
+    @classmethod
+    def from_tokens(
+        cls, tokens: list[int], log_probability: float, length_penalty: float, attention: NDArray[np.float32] | None
+    ) -> Self:
+        """Build a hypothesis from its L tokens, which end with EOS unless truncated."""
+        truncated = tokens[-1] != EOS
+        return cls(
+            tokens=tokens if truncated else tokens[:-1],
+            log_probability=log_probability,
+            score=log_probability / len(tokens) ** length_penalty,
+            truncated=truncated,
+            attention=attention,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSentence:
+    """A sentence to decode, with the limits that the task sets on its output."""
+
+    tokens: list[int]  # EOS excluded; not empty
+    max_length: int  # output tokens, prefix and EOS included
+    min_length: int = 0  # output tokens, EOS excluded
+    prefix: list[int] = field(default_factory=list)  # tokens that the output starts with
+    sample_key: tuple[int, int] = (0, 0)  # line and segment, which with the seed determine its samples
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Sentences to decode, and how."""
+
+    sentences: list[SourceSentence]
+    options: DecodingOptions  # beam search or sampling
+    nbest: int = 1  # hypotheses per sentence
+    need_attention: bool = False  # whether hypotheses carry attention
+
+    def batches(self) -> Iterator[list[int]]:
+        """Yield batches of sentences of similar length as indices into `sentences`, longest first."""
+        hypotheses = self.nbest if self.options.sample else self.options.beam_size
+        lengths = np.array([len(sentence.tokens) + 1 for sentence in self.sentences], dtype=np.int64)
+        order = (-lengths).argsort(kind="stable")
+        for rows in cut_batches(lengths[order], order, max(1, self.options.batch_tokens // hypotheses)):
+            yield rows.tolist()
+
+
+class PendingSearch(Protocol):
+    """A search that may still be running."""
+
+    def result(self) -> list[list[Hypothesis]]:
+        """Wait for the search and return up to `nbest` hypotheses per sentence, best first."""
+        ...
+
+
+class Engine(Protocol):
+    """An inference engine: PyTorch for any network, or CTranslate2."""
+
+    def start(self, request: Request) -> PendingSearch:
+        """Start a search."""
+        ...
+
+    def describe(self) -> str:
+        """Name the engine and its precision: `PyTorch, fp32`."""
+        ...

@@ -1,0 +1,84 @@
+"""Parallel files: line N of the target is the translation of line N of the source."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice, zip_longest
+from typing import BinaryIO
+
+from s2s.errors import DataError
+from s2s.io.inputs import open_input, read_lines, refuse_twice
+from s2s.text.lines import Texts, decode_line, read_ahead
+
+GROUP_SIZE = 2048  # line pairs
+
+
+def line_pairs(
+    sources: Iterable[bytes], targets: Iterable[bytes], names: tuple[str, str]
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the lines of both sides in pairs. Memory: one pair.
+
+    Raises: DataError with both line counts if they differ, after all complete pairs.
+    """
+    counts = [0, 0]
+    for source, target in zip_longest(sources, targets):
+        counts[0] += source is not None
+        counts[1] += target is not None
+        if source is not None and target is not None:
+            yield source, target
+    if counts[0] != counts[1]:
+        raise DataError(
+            f"line counts differ: {names[0]} has {counts[0]:,}, {names[1]} has {counts[1]:,}",
+            "line N of one file must be the translation of line N of the other",
+        )
+
+
+def decode_pair(pair: tuple[bytes, bytes], names: tuple[str, str], number: int) -> Texts:
+    """Decode line `number` of both sides. Raises DataError naming the file and line of invalid UTF-8."""
+    source, target = pair
+    return decode_line(source, f"{names[0]}:{number}", "refuse"), decode_line(target, f"{names[1]}:{number}", "refuse")
+
+
+def read_pairs(source: str, target: str, group_size: int = GROUP_SIZE) -> Iterator[list[Texts]]:
+    """Yield the line pairs of two files as text, in groups of `group_size`, smaller where a pipe pauses.
+
+    Memory: one group.
+    Raises: UsageError if both are standard input; DataError if line counts differ, for invalid UTF-8 or for a damaged
+    gzip file.
+    """
+    names = source, target
+    refuse_twice(names)
+    with open_side(source) as source_file, open_side(target) as target_file:
+        if source_file.seekable():  # group by the side that may pause; reading the other one never waits
+            groups = _Groups(read_ahead(target_file, group_size, target))
+            lines = line_pairs(read_lines(source_file, source), groups, names)
+        else:
+            groups = _Groups(read_ahead(source_file, group_size, source))
+            lines = line_pairs(groups, read_lines(target_file, target), names)
+        numbered = enumerate(lines, 1)
+        for first in numbered:
+            group = [first, *islice(numbered, groups.size - 1)]
+            yield [decode_pair(pair, names, number) for number, pair in group]
+
+
+class _Groups:
+    """The lines of groups one by one; `size` is the number of lines in the current group."""
+
+    def __init__(self, groups: Iterator[list[bytes]]) -> None:
+        self.size = 0
+        self._groups = groups
+
+    def __iter__(self) -> Iterator[bytes]:
+        for group in self._groups:
+            self.size = len(group)
+            yield from group
+
+
+@contextmanager
+def open_side(name: str) -> Iterator[BinaryIO]:
+    """Open an input by name; leave standard input open afterwards."""
+    file = open_input(name)
+    try:
+        yield file
+    finally:
+        if name != "-":
+            file.close()
