@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from s2s.report.figures import counted, duration
+from s2s.report.format import counted, duration, format_size
 from s2s.training.runs.record import Line, Run, number
 from s2s.training.runs.removal import size_of
 
@@ -62,7 +62,7 @@ def row(run: Run) -> list[str]:
         f"{run.updates:,}",
         _figures(best or {}, ("loss", "bleu")) or "–",
         _moment(run.record.created),
-        megabytes(size_of(run.directory)),
+        format_size(size_of(run.directory)),
     ]
 
 
@@ -84,7 +84,7 @@ def described(run: Run) -> list[tuple[str, str]]:
         ("best", _best(run)),
         ("signature", str((metrics.best or {}).get("signature", ""))),
         ("checkpoints", ", ".join(f"{update:,}" for update in run.checkpoints)),
-        ("files", f"{run.directory}: {', '.join(names)} ({megabytes(size_of(run.directory))})"),
+        ("files", f"{run.directory}: {', '.join(names)} ({format_size(size_of(run.directory))})"),
     ]
 
 
@@ -126,11 +126,6 @@ def _measured(line: Line | None) -> str:
 def _figures(line: Line, keys: Iterable[str]) -> str:
     found = {key: number(line, key) for key in keys}
     return ", ".join(FIGURES[key].format(figure) for key, figure in found.items() if figure is not None)
-
-
-def megabytes(count: int) -> str:
-    """`12.3 MB`."""
-    return f"{count / 1e6:,.1f} MB"
 
 
 def _moment(moment: str) -> str:

@@ -1,6 +1,4 @@
-"""Cells: what a comparison keeps of one system on one test set, so that a later one need not train or translate
-again.
-"""
+"""Stored results of one system on one test set, so that a later comparison need not train or translate again."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,17 +9,14 @@ from s2s.io.atomic import read_json, write_json
 from s2s.io.digests import digest_json
 from s2s.io.schema import check_schema
 from s2s.metrics.scores import Score
+from s2s.report.format import counted
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True, slots=True)
 class StoredResult:
-    """One system on one test set: what it is, how it was trained and decoded, its outputs and scores.
-
-    seconds: of training; tokens_per_second: target tokens, in training; test: digest of the test set's sentences;
-    right_values: where the test asks for values, how many of each line are right in forced decoding.
-    """
+    """Result of one system on one test set."""
 
     name: str
     network: str
@@ -29,17 +24,30 @@ class StoredResult:
     recipe_digest: str
     parameters: int
     updates: int
-    seconds: float
-    tokens_per_second: float
+    seconds: float  # of training
+    tokens_per_second: float  # target tokens, in training
     decoding: str
-    test: str
+    test: str  # digest of the test set's sentences
     outputs: list[str]
     scores: dict[str, Score]
     perplexity: float
-    versions: dict[str, str]
-    machine: dict[str, Any]
-    right_values: list[int] = field(default_factory=list)
+    versions: dict[str, str]  # of the code that trained the system, with its commit if known
+    machine: dict[str, Any]  # that trained the system
+    command: str  # that repeats this result
+    correct_values: list[int] = field(default_factory=list)  # recall only: correct values per line, forced decoding
     schema: int = SCHEMA
+
+    @property
+    def code(self) -> str:
+        """Version and commit that trained the system: `s2s 0.1.0 (1a2b3c4d5e6f)`."""
+        commit = self.versions.get("commit")
+        return f"s2s {self.versions.get('s2s', '?')}" + (f" ({commit})" if commit else "")
+
+    def describe_machine(self) -> str:
+        """Return the machine that trained the system: `Linux x86_64 (avx2, avx512f), 2 threads`."""
+        features = ", ".join(self.machine.get("features", [])) or "no vector extensions"
+        threads = counted(int(self.machine.get("threads", 1)), "thread")
+        return f"{self.machine.get('system')} {self.machine.get('processor')} ({features}), {threads}"
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -62,5 +70,5 @@ class StoredResult:
 
 
 def test_digest(sources: list[str], references: list[str]) -> str:
-    """What makes two test sets the same: their sentences."""
+    """Return the digest that identifies a test set by its sentences."""
     return digest_json([sources, references])

@@ -44,18 +44,34 @@ def machine_info() -> dict[str, object]:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of Python, s2s and the libraries that affect results."""
+    """Return the versions of Python, s2s (with its commit, in a git checkout) and libraries that affect results."""
     from importlib.metadata import PackageNotFoundError, version
 
     from s2s._version import __version__
 
     found = {"python": platform.python_version(), "s2s": __version__}
+    if commit := _commit():
+        found["commit"] = commit
     for package in ("torch", "sentencepiece", "sacrebleu", "datasets", "numpy", "ctranslate2"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
     return found
+
+
+def _commit() -> str | None:
+    """Return the commit that s2s runs from, with `-dirty` if files differ from it; None outside a git checkout."""
+    import subprocess
+
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    git = ["git", "-C", str(root), "describe", "--always", "--exclude=*", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def wait_without_spinning() -> None:

@@ -1,4 +1,4 @@
-"""The figures of a comparison, in the words that every report shows them in: terminal, HTML page and Markdown."""
+"""Figures of a comparison, formatted alike for every report: terminal, HTML page and Markdown."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,70 +8,74 @@ from typing import Literal
 from s2s.metrics.length_buckets import ByLength
 from s2s.metrics.scores import Score
 from s2s.metrics.significance import Difference
+from s2s.report.format import duration, signed
 
 MISSING = "–"
-COLUMNS = 3  # with more systems than this, each has a line instead of a column
+COLUMNS = 3  # more systems than this get a line each instead of a column
 
 
 @dataclass(frozen=True, slots=True)
 class HeatMap:
-    """Attention weights [T, S] of one sentence, with the tokens of its target (T) and of its source (S)."""
+    """Attention of one sentence."""
 
-    weights: Sequence[Sequence[float]]
-    source: Sequence[str]
-    target: Sequence[str]
+    attention: Sequence[Sequence[float]]  # [T, S]
+    source: Sequence[str]  # S tokens
+    target: Sequence[str]  # T tokens
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One model of a comparison: what it is, what it cost, how well it does. What is not known is None."""
+    """One system of a comparison; unknown values are None."""
 
     name: str
-    network: str  # in words: "GRU, additive attention"
+    network: str  # "GRU encoder; GRU decoder with additive attention"
     parameters: int
     scores: dict[str, Score]
     perplexity: float | None = None  # per target token, teacher-forced
     updates: int | None = None
     seconds: float | None = None  # of training
     tokens_per_second: float | None = None  # target tokens, in training
-    difference: Difference | None = None  # of its BLEU to the first system's
+    difference: Difference | None = None  # of BLEU from the first system
+    code: str = ""  # version and commit that trained it
+    command: str = ""  # command that repeats it
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One test sentence with each system's output and, where a system attends, its heat-map."""
+    """One test sentence with the outputs and heat maps of all systems."""
 
     source: str
     reference: str
     outputs: Sequence[str]
-    heatmaps: Sequence[HeatMap | None] = ()
+    heatmaps: Sequence[HeatMap | None] = ()  # None for a system without attention
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All that a report shows of systems that translated the same test set; the first is the baseline."""
+    """Content of a report about systems that translated the same test set; the first is the baseline."""
 
     title: str
     task: str  # "numbers · de → en · test: 1,000 pairs, none of them in training"
     systems: Sequence[System]
     by_length: Sequence[ByLength] = ()
     examples: Sequence[Example] = ()
-    notes: Sequence[str] = ()  # how it was decoded, on what machine, what to be wary of
-    commands: Sequence[str] = ()  # to try next
+    notes: Sequence[str] = ()  # decoding options, differences between recipes
+    commands: Sequence[str] = ()  # suggested next commands
 
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """A figure as text, what is said beside it, and whether it is the best of its row."""
+    """One cell of the table."""
 
     text: str
-    note: str = ""
-    best: bool = False
+    note: str = ""  # shown beside the text
+    best: bool = False  # best of its row
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table: a cell for each system."""
+    """One line of the table, with a cell for each system."""
 
     label: str
     group: Literal["network", "scores", "training"]
@@ -119,28 +123,6 @@ def headline(comparison: Comparison) -> str | None:
     return f"{best.name} reaches {reached}{doubt} ({best.difference.probability})."
 
 
-def signed(points: float) -> str:
-    """`+37.5`, `−0.4`, `±0.0`."""
-    text = f"{points:+.1f}"
-    return "±0.0" if text in {"+0.0", "-0.0"} else text.replace("-", "−")
-
-
-def duration(seconds: float) -> str:
-    """`48 s`, `3 min 20 s`, `1 h 05 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def counted(count: int, thing: str) -> str:
-    """`1 update`, `1,200 updates`."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
-
-
 def _count(value: float) -> str:
     return f"{round(value):,}"
 
@@ -164,7 +146,7 @@ def _row(
 
 
 def _steps(systems: Sequence[System]) -> list[Row]:
-    """Of more than two systems, the gain of each in BLEU over the one before it."""
+    """Return a row with the gain in BLEU of each system over the previous one, for more than two systems."""
     bleu = [system.scores["bleu"].value for system in systems if "bleu" in system.scores]
     if len(systems) < 3 or len(bleu) < len(systems):
         return []

@@ -1,4 +1,4 @@
-"""Heat-maps of attention: rows are target tokens, columns source tokens, shades go from 0 to the largest weight."""
+"""Heat maps of attention: rows are target tokens, columns source tokens, shades range from 0 to the maximum."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,11 +12,11 @@ from rich.text import Text
 from s2s.report.marking import printable
 from s2s.report.svg import Drawing, document, element, text, text_width, tooltip
 
-Weights = Sequence[Sequence[float]]
+Attention = Sequence[Sequence[float]]
 
-# Viridis, as in matplotlib: its steps look equally large, and are told apart with any kind of colour vision.
+# Viridis, as in matplotlib: perceptually uniform and readable with any colour vision.
 RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
-SHADES = ((0.1, "·"), (0.3, "░"), (0.55, "▒"), (0.8, "▓"))  # up to a share of the largest weight; "█" above
+SHADES = ((0.1, "·"), (0.3, "░"), (0.55, "▒"), (0.8, "▓"))  # up to a share of the largest value; "█" above
 LABEL = 20  # the widest label of a row, in cells of the terminal
 HEIGHT = 12  # the tallest label of a column written downwards, in lines
 HORIZONTAL = 9  # the widest label of a column written across, in cells
@@ -24,28 +24,28 @@ SIDE = 20  # of a square in the SVG, in pixels
 
 
 def terminal_heatmap(
-    weights: Weights, source_tokens: Sequence[str], target_tokens: Sequence[str], width: int | None = None
+    attention: Attention, source_tokens: Sequence[str], target_tokens: Sequence[str], width: int | None = None
 ) -> RenderableType:
     """Return a heat map [T, S] as a rich renderable: coloured where possible, else shaded blocks.
 
-    It takes at most `width` cells (None: what the console gives); columns beyond are left out, and a line says so.
-    Raises: ValueError where the weights' shape is not that of the tokens.
+    It is at most `width` cells wide (None: as wide as the console); a line tells how many columns are left out.
+    Raises: ValueError if its shape does not match the tokens.
     """
-    _check(weights, source_tokens, target_tokens)
-    return _Terminal(weights, _labels(source_tokens), _labels(target_tokens), width)
+    _check(attention, source_tokens, target_tokens)
+    return _Terminal(attention, _labels(source_tokens), _labels(target_tokens), width)
 
 
-def svg_heatmap(weights: Weights, source_tokens: Sequence[str], target_tokens: Sequence[str]) -> str:
+def svg_heatmap(attention: Attention, source_tokens: Sequence[str], target_tokens: Sequence[str]) -> str:
     """Return a heat map [T, S] as a self-contained SVG for light and dark backgrounds.
 
-    Raises: ValueError where the weights' shape is not that of the tokens.
+    Raises: ValueError if its shape does not match the tokens.
     """
-    return document(draw_heatmap(weights, source_tokens, target_tokens), "Attention weights")
+    return document(draw_heatmap(attention, source_tokens, target_tokens), "Attention")
 
 
-def draw_heatmap(weights: Weights, source_tokens: Sequence[str], target_tokens: Sequence[str]) -> Drawing:
+def draw_heatmap(attention: Attention, source_tokens: Sequence[str], target_tokens: Sequence[str]) -> Drawing:
     """Draw the heat map: source tokens vertically above the columns, target tokens before the rows."""
-    _check(weights, source_tokens, target_tokens)
+    _check(attention, source_tokens, target_tokens)
     sources, targets = _labels(source_tokens), _labels(target_tokens)
     left = 12 + max(map(text_width, targets), default=0)
     top = 12 + max(map(text_width, sources), default=0)
@@ -57,17 +57,17 @@ def draw_heatmap(weights: Weights, source_tokens: Sequence[str], target_tokens: 
     for column, label in enumerate(sources):
         x = left + SIDE * (column + 0.7)
         parts.append(text(label, 0, 0, class_="token", transform=f"translate({x:.0f} {top - 6:.0f}) rotate(-90)"))
-    parts += _squares(weights, sources, targets, left, top)
+    parts += _squares(attention, sources, targets, left, top)
     parts.append(element("rect", x=left, y=top, width=right - left, height=bottom - top, class_="frame"))
     return Drawing(right + 12, bottom + 12, "".join(parts))
 
 
 def _squares(
-    weights: Weights, sources: Sequence[str], targets: Sequence[str], left: float, top: float
+    attention: Attention, sources: Sequence[str], targets: Sequence[str], left: float, top: float
 ) -> Iterator[str]:
-    most = _most(weights)
-    for row, weights_of_row in enumerate(weights):
-        for column, weight in enumerate(weights_of_row):
+    most = _most(attention)
+    for row, row_attention in enumerate(attention):
+        for column, weight in enumerate(row_attention):
             if not weight >= 0.01 * most:
                 continue  # too faint to be seen (a long sentence has thousands), or not a number
             telling = tooltip(f"{targets[row]} ← {sources[column]}: {weight:.2f}") if weight > 0.1 * most else ""
@@ -79,7 +79,7 @@ def _squares(
 
 @dataclass(frozen=True, slots=True)
 class _Terminal:
-    weights: Weights
+    attention: Attention
     sources: list[str]
     targets: list[str]
     width: int | None
@@ -94,8 +94,8 @@ class _Terminal:
         margin = " " * (label + 1)
         for line in self._header(columns, cell, across):
             yield Text(margin + line, no_wrap=True)
-        most = _most(self.weights)
-        for name, row in zip(self.targets, self.weights, strict=True):
+        most = _most(self.attention)
+        for name, row in zip(self.targets, self.attention, strict=True):
             before = " " * max(0, label - cell_len(name))
             cells = Text(f"{before}{_clipped(name, label)} ", no_wrap=True)
             for weight in row[:columns]:
@@ -163,11 +163,11 @@ def _labels(tokens: Sequence[str]) -> list[str]:
     return [printable(token) for token in tokens]
 
 
-def _most(weights: Weights) -> float:
+def _most(attention: Attention) -> float:
     """Return the largest value, never zero."""
-    return max((weight for row in weights for weight in row if math.isfinite(weight)), default=0) or 1.0
+    return max((weight for row in attention for weight in row if math.isfinite(weight)), default=0) or 1.0
 
 
-def _check(weights: Weights, sources: Sequence[str], targets: Sequence[str]) -> None:
-    if len(weights) != len(targets) or any(len(row) != len(sources) for row in weights):
-        raise ValueError(f"weights must be [{len(targets)}, {len(sources)}], a row for each target token")
+def _check(attention: Attention, sources: Sequence[str], targets: Sequence[str]) -> None:
+    if len(attention) != len(targets) or any(len(row) != len(sources) for row in attention):
+        raise ValueError(f"attention must be [{len(targets)}, {len(sources)}], a row for each target token")

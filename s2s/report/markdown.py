@@ -8,20 +8,26 @@ from s2s.report.marking import printable
 
 
 def markdown_comparison(comparison: Comparison) -> str:
-    """Title, task, figures, figures by source length, notes and signatures, the text of others escaped."""
+    """Return title, task, scores, scores by source length, notes, signatures, and how to repeat each row; escaped."""
     parts = [f"# {_escaped(comparison.title)}", _escaped(comparison.task)]
     names = [_escaped(system.name) for system in comparison.systems]
     figures = [[row.label, *map(_cell, row.cells)] for row in _best_marked(table(comparison))]
-    parts.append(_table(["", *names], figures, turned=len(names) > COLUMNS))
+    parts.append(_table(["", *names], figures, transposed=len(names) > COLUMNS))
     for figure in comparison.by_length:
         lengths = [
             [bucket.label, f"{bucket.count:,}", *(f"{value:.1f}" for value in bucket.values)]
             for bucket in figure.buckets
         ]
         heads = [figure.unit, "sentences", *names]
-        parts += [f"{figure.figure} by source length:", _table(heads, lengths, turned=len(names) > COLUMNS)]
+        parts += [f"{figure.figure} by source length:", _table(heads, lengths, transposed=len(names) > COLUMNS)]
     parts += ["\n".join(f"- {_escaped(note)}" for note in comparison.notes)] if comparison.notes else []
     parts.append("\n".join(f"- `{signature}`" for signature in signatures(comparison)))
+    if any(system.command for system in comparison.systems):
+        rows = [
+            [_escaped(system.name), *(_escaped(text) for text in (system.code, system.machine, system.command))]
+            for system in comparison.systems
+        ]
+        parts.append(_table(["", "code", "machine", "command"], rows, transposed=False, numeric=False))
     return "\n\n".join(parts) + "\n"
 
 
@@ -36,11 +42,11 @@ def _cell(cell: TableCell) -> str:
     return f"{cell.text} ({cell.note.replace('  ', ', ')})" if cell.note else cell.text
 
 
-def _table(heads: list[str], rows: list[list[str]], *, turned: bool) -> str:
+def _table(heads: list[str], rows: list[list[str]], *, transposed: bool, numeric: bool = True) -> str:
     lines = [heads, *rows]
-    if turned:
+    if transposed:
         lines = [list(column) for column in zip(*lines, strict=True)]
-    rule = ["---", *("---:" for _ in lines[0][1:])]
+    rule = ["---", *("---:" if numeric else "---" for _ in lines[0][1:])]
     return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:]))
 
 

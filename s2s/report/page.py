@@ -41,7 +41,7 @@ def _example(comparison: Comparison, example: Example) -> dict[str, object]:
         for system, output in zip(comparison.systems, example.outputs, strict=True)
     ]
     heatmaps = [
-        (system.name, Markup(svg_heatmap(heatmap.weights, heatmap.source, heatmap.target)))
+        (system.name, Markup(svg_heatmap(heatmap.attention, heatmap.source, heatmap.target)))
         for system, heatmap in zip(comparison.systems, example.heatmaps, strict=False)
         if heatmap
     ]

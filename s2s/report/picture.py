@@ -17,7 +17,7 @@ def svg_picture(comparison: Comparison) -> str:
     width, height = bars.width + 2 * EDGE, bars.height + 2 * EDGE + 30
     if found := attended(comparison):
         name, heatmap = found
-        drawing = draw_heatmap(heatmap.weights, heatmap.source, heatmap.target)
+        drawing = draw_heatmap(heatmap.attention, heatmap.source, heatmap.target)
         parts.append(text(f"attention of {name}", width, EDGE + 14, class_="title"))
         parts.append(moved(drawing, width, EDGE + 30))
         width, height = width + drawing.width + EDGE, max(height, drawing.height + 2 * EDGE + 30)

@@ -43,7 +43,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         name, heatmap = found
         told = (f"attention of {printable(name)}", "bold"), "  rows: its output, columns: the source"
         console.print(Text.assemble(*told))
-        drawn = terminal_heatmap(heatmap.weights, heatmap.source, heatmap.target)
+        drawn = terminal_heatmap(heatmap.attention, heatmap.source, heatmap.target)
         console.print(Padding(drawn, INDENT, expand=False))
         console.print()
     if finding := headline(comparison):

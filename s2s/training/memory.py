@@ -9,6 +9,7 @@ from s2s.devices.select import Precision, resolve_device
 from s2s.errors import ResourceError
 from s2s.models.profile import BatchShape, meta_model, training_cost, training_memory
 from s2s.recipe.recipe import Recipe
+from s2s.report.format import format_size
 
 SAFETY = 0.8  # usable fraction of the free memory: the estimate does not include what libraries allocate
 
@@ -48,6 +49,6 @@ def micro_batch_that_fits(recipe: Recipe, corpus: Corpus, device: str, precision
 def does_not_fit(needed: int, free: int) -> ResourceError:
     """Return the error for insufficient memory."""
     return ResourceError(
-        f"training needs about {needed / 1e9:.1f} GB of memory, but only {free / 1e9:.1f} GB are free",
+        f"training needs about {format_size(needed)} of memory, but only {format_size(free)} are free",
         "try --set training.micro_batch_tokens=auto, or make the network smaller",
     )

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from s2s.errors import ResourceError
 from s2s.report.console import err
+from s2s.report.format import clock
 from s2s.training.validation import Validation
 
 log = logging.getLogger(__name__)
@@ -46,13 +47,6 @@ class ProgressReport:
             f"epoch {self.epoch}  {self.done:4.0%}  loss {self.loss:.3f}  lr {self.lr:.1e}  "
             f"{self.tokens_per_second / 1000:.1f}k tok/s  {clock(self.seconds_left)} left"
         )
-
-
-def clock(seconds: float) -> str:
-    """Format a duration as `1:02:03` or `2:03`."""
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 class TrainingLog:

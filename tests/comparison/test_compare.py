@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from s2s.comparison import compare as module
-from s2s.comparison.compare import compare, expanded
+from s2s.comparison.compare import compare, expand_patterns
 from s2s.comparison.results import write_results
 from s2s.comparison.stored import StoredResult
 from s2s.errors import ArtefactError, DataError, UsageError
@@ -22,9 +23,9 @@ def run(names: Sequence[str], overrides: Sequence[str] = ()) -> tuple[Comparison
 
 def test_patterns_name_recipes_once() -> None:
     found = ["numbers/bottleneck", "numbers/bottleneck-reversed", "mine"]
-    assert expanded(["numbers/b*", "numbers/bottleneck", "mine"]) == found
+    assert expand_patterns(["numbers/b*", "numbers/bottleneck", "mine"]) == found
     with pytest.raises(UsageError, match="no recipe matches"):
-        expanded(["nothing/*"])
+        expand_patterns(["nothing/*"])
 
 
 def test_systems_that_a_pattern_names_are_in_the_order_of_their_bleu(trained_home: Path, tiny: list[str]) -> None:
@@ -39,7 +40,19 @@ def test_systems_that_a_pattern_names_are_in_the_order_of_their_bleu(trained_hom
 def test_recipes_and_models_give_the_same_figures(trained_home: Path, tiny: list[str]) -> None:
     of_recipes, results = run(["numbers/bottleneck", "numbers/attention"], tiny)
     of_models, _ = run(["numbers-bottleneck:1", "numbers-attention"])
-    assert of_recipes == of_models
+    assert [system.command for system in of_models.systems] == [
+        "s2s compare numbers-bottleneck:1",
+        "s2s compare numbers-attention",
+    ]
+    first, second = of_recipes.systems
+    assert second.command.startswith("s2s compare numbers/attention --set ")
+    assert second.code.startswith("s2s 0.")
+    assert second.machine.endswith(", 1 thread")
+    same = [
+        replace(system, command=recipe.command)
+        for system, recipe in zip(of_models.systems, of_recipes.systems, strict=True)
+    ]
+    assert replace(of_models, systems=same) == of_recipes
     first, second = of_recipes.systems
     assert first.difference is None
     assert second.difference is not None
@@ -73,13 +86,13 @@ def test_cells_of_another_test_set_are_refused(trained_home: Path, tmp_path: Pat
     comparison, results = run(["numbers-bottleneck"])
     _, file = write_results(tmp_path / "RESULTS.md", comparison, results)
     file.write_text(json.dumps(json.loads(file.read_text()) | {"test": "0" * 64}))
-    with pytest.raises(DataError, match="other sentences"):
+    with pytest.raises(DataError, match="different test sets"):
         run(["numbers-attention", str(file)])
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("[]", "not a stored"), ('{"schema": 2}', "not a stored"), ('{"schema": 99}', "newer"), ("{", "not JSON")],
+    [("[]", "not a stored"), ('{"schema": 3}', "not a stored"), ('{"schema": 99}', "newer"), ("{", "not JSON")],
 )
 def test_what_is_no_cell_is_refused(tmp_path: Path, content: str, message: str) -> None:
     file = tmp_path / "stored.json"

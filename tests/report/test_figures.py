@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from s2s.metrics.scores import Score
-from s2s.report.figures import duration, headline, signatures, signed, table
+from s2s.report.figures import headline, signatures, table
+from s2s.report.format import duration, signed
 
 
 def row(comparison, label):

@@ -24,5 +24,5 @@ def test_the_picture_shows_bars_and_the_attention_beside_them(comparison):
 def test_the_last_system_that_attends_is_shown(make_comparison):
     name, heatmap = attended(make_comparison(4))
     assert name == "numbers-transformer"
-    assert len(heatmap.weights) == len(heatmap.target)
+    assert len(heatmap.attention) == len(heatmap.target)
     assert attended(make_comparison(1)) is None

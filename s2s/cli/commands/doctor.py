@@ -9,6 +9,7 @@ import typer
 from s2s.cli.console import print_json
 from s2s.cli.options import AsJson
 from s2s.report.console import out
+from s2s.report.format import format_size
 
 NEEDED = (
     "babel",
@@ -125,7 +126,7 @@ def _memory(problems: Problems) -> dict[str, int]:
     found = {key: int(value.split()[0]) * 1024 for key, value in (line.split(":") for line in lines)}
     if found["MemAvailable"] < LITTLE_MEMORY:
         problems.warn(
-            f"only {_size(found['MemAvailable'])} of memory free",
+            f"only {format_size(found['MemAvailable'])} of memory free",
             "end other programs, or train with a smaller training.batch_tokens",
         )
     return {"free_bytes": found["MemAvailable"], "total_bytes": found["MemTotal"]}
@@ -163,7 +164,7 @@ def _directory(path: Path, variable: str, problems: Problems) -> dict[str, Any]:
     free = shutil.disk_usage(nearest).free
     if free < LITTLE_DISK:
         problems.warn(
-            f"{path}: only {_size(free)} of disk free",
+            f"{path}: only {format_size(free)} of disk free",
             f"free some space, or set {variable} to a directory on another disk",
         )
     return {"path": str(path), "exists": path.is_dir(), "writable": writable, "bytes": _held(path), "free_bytes": free}
@@ -183,16 +184,6 @@ def _held(directory: Path) -> int:
     return total
 
 
-def _size(count: float) -> str:
-    """Bytes as a person reads them: `1.2 GB`."""
-    units = ["kB", "MB", "GB", "TB"]
-    count /= 1000
-    while count >= 1000 and len(units) > 1:
-        count /= 1000
-        units.pop(0)
-    return f"{count:.1f} {units[0]}"
-
-
 def _show(report: dict[str, Any]) -> None:
     """Format the report as text."""
     machine, memory = report["machine"], report["memory"]
@@ -203,18 +194,18 @@ def _show(report: dict[str, Any]) -> None:
         f"{machine['system']} {machine['processor']}, {machine['threads']} threads to use, features: {features}",
     )
     if memory:
-        _line("memory", f"{_size(memory['free_bytes'])} free of {_size(memory['total_bytes'])}")
+        _line("memory", f"{format_size(memory['free_bytes'])} free of {format_size(memory['total_bytes'])}")
     for device in report["devices"]:
         of = (
-            f"{device['model']}, {_size(device['free_bytes'])} free of {_size(device['total_bytes'])}, "
+            f"{device['model']}, {format_size(device['free_bytes'])} free of {format_size(device['total_bytes'])}, "
             if "model" in device
             else ""
         )
         threads = f" with {device['threads']} threads" if "threads" in device else ""
         _line(device["name"], f"{of}computes in {device['precision']}{threads} where nothing else is said")
     for name, directory in report["directories"].items():
-        state = f"{_size(directory['bytes'])}" if directory["exists"] else "not made yet"
-        _line(name, f"{directory['path']} ({state}; {_size(directory['free_bytes'])} of disk free)")
+        state = f"{format_size(directory['bytes'])}" if directory["exists"] else "not made yet"
+        _line(name, f"{directory['path']} ({state}; {format_size(directory['free_bytes'])} of disk free)")
     out.print()
     for kind, color in (("problems", "red"), ("warnings", "yellow")):
         for problem in report[kind]:

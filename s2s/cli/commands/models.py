@@ -11,6 +11,7 @@ from s2s.cli.console import note, print_json
 from s2s.cli.options import AsJson, ModelReference
 from s2s.cli.tables import one_line, print_table
 from s2s.report.console import out
+from s2s.report.format import format_size
 
 if TYPE_CHECKING:
     from s2s.registry.card import Card, ScoreRecord
@@ -122,7 +123,7 @@ def rm(
     except ArtefactError as error:  # not of what was removed: a file that it uses might be deleted
         note(f"warning: unused files stay, because of another version: {error.message}; {error.hint}")
     else:
-        note(f"freed {freed / 1e6:,.1f} MB; what is younger than a day is freed by a later s2s models rm")
+        note(f"freed {format_size(freed)}; files younger than a day are freed by a later s2s models rm")
 
 
 @app.command()
@@ -223,7 +224,7 @@ def _measured(score: "ScoreRecord") -> str:
 
 def _described(version: "Version") -> list[tuple[str, str]]:
     """Return the lines of a card without its scores, as labels and texts; a text is empty if unknown."""
-    from s2s.report.figures import duration
+    from s2s.report.format import duration
 
     card, training = version.card, version.card.training
     features = ", ".join(card.machine.get("features", []))
@@ -233,7 +234,7 @@ def _described(version: "Version") -> list[tuple[str, str]]:
         ("attention", "yes" if card.attention else "no: one fixed vector for the whole source"),
         ("task", f"{_languages(card)}{card.task}"),
         ("data", f"{_pairs(card)}; corpus {card.corpus[:12]}"),
-        ("size", f"{card.parameters:,} parameters, {card.memory_bytes / 1e6:,.1f} MB"),
+        ("size", f"{card.parameters:,} parameters, {format_size(card.memory_bytes)}"),
         (
             "training",
             f"{duration(training.seconds)}, {training.epochs:g} epochs, {training.updates:,} updates (best at "

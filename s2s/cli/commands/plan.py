@@ -8,6 +8,7 @@ import typer
 from s2s.cli.console import note, print_json
 from s2s.cli.options import AsJson, SetValues
 from s2s.report.console import out
+from s2s.report.format import format_size
 
 if TYPE_CHECKING:
     from s2s.models.profile import BatchShape, Plan
@@ -83,15 +84,11 @@ def _shape(shape: "BatchShape") -> str:
 def _memory(title: str, labels: dict[str, str], memory: "dict[Any, Any]") -> None:
     """Memory by precision: a row for each kind, and their sum."""
     columns = {name: [getattr(kinds, field) for field in labels] for name, kinds in memory.items()}
-    sums = ("all", [_megabytes(sum(column)) for column in columns.values()])
+    sums = ("all", [format_size(sum(column)) for column in columns.values()])
     rows = [
-        (label, [_megabytes(column[row]) for column in columns.values()]) for row, label in enumerate(labels.values())
+        (label, [format_size(column[row]) for column in columns.values()]) for row, label in enumerate(labels.values())
     ]
     _table(title, list(columns), [*rows, sums])
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB"
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> None:

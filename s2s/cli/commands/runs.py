@@ -120,11 +120,11 @@ def rm(
         s2s runs rm numbers-bottleneck-5e6f7a8b
         s2s runs rm numbers-attention-1a2b3c4d --force
     """
-    from s2s.cli.run_format import megabytes
+    from s2s.report.format import format_size
     from s2s.training.runs.removal import remove_run
 
     directory, freed = remove_run(run, force=force)
-    note(f"removed {directory}, freed {megabytes(freed)}. Next: s2s runs list")
+    note(f"removed {directory}, freed {format_size(freed)}. Next: s2s runs list")
 
 
 def _print_runs(rows: Sequence[Sequence[str]]) -> None:

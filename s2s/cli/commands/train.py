@@ -85,10 +85,10 @@ def _check(recipe: "Recipe", parent: "Version | None", reference: str, device: s
 
     from s2s.data.prepare import prepare_corpus
     from s2s.devices.leases import lease
-    from s2s.training.runs.finetune import inherit
+    from s2s.training.runs.finetune import inherit_from
     from s2s.training.runs.preflight import check
 
-    recipe = inherit(recipe, parent) if parent else recipe
+    recipe = inherit_from(recipe, parent) if parent else recipe
     tokenizer = parent.read("tokenizer.model") if parent else None
     corpus = prepare_corpus(recipe.data, recipe.tokenizer, tokenizer_model=tokenizer)
     with lease(device, wait=wait, command=f"s2s train {recipe.name} --check") as leased:
@@ -96,38 +96,34 @@ def _check(recipe: "Recipe", parent: "Version | None", reference: str, device: s
     if as_json:
         print_json(asdict(found))
         return
-    lines = [("as it begins", f"{_begun(source)} → {_begun(output)}") for source, output in found.lines]
-    for label, text in [*_in_words(recipe, found), *lines]:
+    lines = [("before training", f"{_shorten(source)} → {_shorten(output)}") for source, output in found.lines]
+    for label, text in [*_describe(recipe, found), *lines]:
         out.print(f"{label:20} {text}", soft_wrap=True)
     note(f"it fits. Next: s2s train {reference}{f' --from {parent.reference}' if parent else ''}")
 
 
-def _in_words(recipe: "Recipe", found: "Preflight") -> list[tuple[str, str]]:
-    from s2s.report.figures import duration
+def _describe(recipe: "Recipe", found: "Preflight") -> list[tuple[str, str]]:
+    from s2s.report.format import counted, duration, format_size
 
     at_once = f"{found.micro_batch_tokens:,}" if found.micro_batch_tokens else "all"
     return [
-        ("what it is", f"{recipe.model.describe()}; {found.parameters:,} parameters"),
-        ("computed", f"on {found.device} in {found.precision}, {found.threads} threads"),
-        ("tokens at once", f"{at_once} of {recipe.training.batch_tokens:,} in a batch"),
+        ("model", f"{recipe.model.describe()}; {found.parameters:,} parameters"),
+        ("device", f"{found.device}, {found.precision}, {counted(found.threads, 'thread')}"),
+        ("micro-batches", f"{at_once} of a batch's {recipe.training.batch_tokens:,} tokens"),
         (
             "memory",
-            f"{_size(found.memory_peak)} at the peak of the worst batches (estimated "
-            f"{_size(found.memory_estimate)} and the libraries'); {_size(found.memory_free)} were free",
+            f"{format_size(found.memory_peak)} peak for the largest batches (estimate "
+            f"{format_size(found.memory_estimate)}, without libraries); {format_size(found.memory_free)} free",
         ),
-        ("time", f"{duration(found.epoch_seconds)} an epoch of {found.batches:,} batches, without validation"),
+        ("time", f"{duration(found.epoch_seconds)} per epoch of {found.batches:,} batches, without validation"),
         (
             "disk",
-            f"{_size(found.disk_needed)} for checkpoints of {_size(found.checkpoint_bytes)}; "
-            f"{_size(found.disk_free)} are free",
+            f"{format_size(found.disk_needed)} for checkpoints of {format_size(found.checkpoint_bytes)}; "
+            f"{format_size(found.disk_free)} free",
         ),
         ("checkpoint", "written and read back"),
     ]
 
 
-def _size(count: int) -> str:
-    return f"{count / 1e9:,.2f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB"
-
-
-def _begun(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

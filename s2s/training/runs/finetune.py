@@ -1,4 +1,4 @@
-"""Fine-tuning: training that begins from a published model's tokenizer and weights."""
+"""Fine-tuning: start training from the tokenizer and weights of a published model."""
 
 from safetensors.torch import load_file
 
@@ -9,20 +9,20 @@ from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version
 
 
-def inherit(recipe: Recipe, parent: Version) -> Recipe:
+def inherit_from(recipe: Recipe, parent: Version) -> Recipe:
     """Return the recipe with the parent's tokenizer and normalization, and its model unless the recipe sets one.
 
-    Raises: UsageError with the difference in words where the recipe asks for another tokenizer.
+    Raises: UsageError if the recipe sets another tokenizer; the message lists the differences.
     """
     own = parent.recipe()
     if "tokenizer" in recipe.model_fields_set and recipe.tokenizer != own.tokenizer:
-        wanted, given = (flattened(one.tokenizer.model_dump(mode="json")) for one in (recipe, own))
-        apart = "; ".join(
-            f"tokenizer.{key}: {given[key]} → {wanted[key]}" for key in given if given[key] != wanted[key]
+        wanted, inherited = (flattened(one.tokenizer.model_dump(mode="json")) for one in (recipe, own))
+        differences = "; ".join(
+            f"tokenizer.{key}: {inherited[key]} → {wanted[key]}" for key in inherited if inherited[key] != wanted[key]
         )
         raise UsageError(
             f"training from {parent.reference} keeps its vocabulary, because its weights belong to its tokens; "
-            f"the recipe asks for another ({apart})",
+            f"the recipe sets another ({differences})",
             "leave [tokenizer] out of the recipe, or train without --from",
         )
     data = recipe.data.model_copy(update={"normalization": own.data.normalization})
@@ -33,7 +33,7 @@ def inherit(recipe: Recipe, parent: Version) -> Recipe:
 
 
 def load_parent(network: EncoderDecoder, parent: Version) -> None:
-    """Give the network the parent's weights. Raises UsageError where it is another network, in words."""
+    """Load the parent's weights into the network. Raises UsageError if it is another network."""
     own = parent.recipe()
     weights = load_file(parent.path("weights.safetensors"))
     try:
@@ -41,15 +41,15 @@ def load_parent(network: EncoderDecoder, parent: Version) -> None:
     except ValueError as error:
         raise UsageError(
             f"the recipe's network is not that of {parent.reference} ({own.model.describe()}): {error}",
-            "leave [model] out of the recipe: it is then the model's own",
+            "leave [model] out of the recipe to use the model's",
         ) from error
 
 
-def parent_of(reference: str) -> Version:
+def find_parent(reference: str) -> Version:
     """Return the version that training starts from. Raises ArtefactError if it is gone."""
     from s2s.registry.store import Registry
 
     try:
         return Registry.default().resolve(reference)
     except UsageError as error:
-        raise ArtefactError(f"the model that this run began from is gone: {error.message}", error.hint) from error
+        raise ArtefactError(f"the parent model of this run is missing: {error.message}", error.hint) from error

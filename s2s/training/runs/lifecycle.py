@@ -1,12 +1,12 @@
-"""A run: from a recipe to a published model, and all that is missing on the way.
+"""Runs: train a recipe, with everything it needs, and publish the model; or resume an interrupted run.
 
-A run's directory holds
+The directory of a run holds
 
 - `recipe.toml`: the resolved recipe
-- `run.json`: key, corpus, device, precision and threads, frozen when the run begins, and what became of it
-- `log.txt`: what was said; `metrics.jsonl`: the same as figures
-- `checkpoints/`, and `stopped/` for what a signal had saved: see `checkpoint.py`
-- `tokenizer.model`: where the run began from a model, that model's
+- `run.json`: key, corpus, device, precision and threads, fixed when the run is created, and the published version
+- `log.txt`: log messages; `metrics.jsonl`: metrics
+- `checkpoints/`, and `stopped/` for a checkpoint saved after a signal (see `checkpoint.py`)
+- `tokenizer.model`: the parent's tokenizer, if the run fine-tunes a model
 """
 
 import contextlib
@@ -38,11 +38,12 @@ from s2s.recipe.recipe import Recipe
 from s2s.recipe.training import limit_parts
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
+from s2s.report.format import counted
 from s2s.text.tokenizer import Tokenizer
 from s2s.training.distributed import DistributedContext, process_group
 from s2s.training.memory import micro_batch_that_fits
 from s2s.training.optimizer import freeze
-from s2s.training.runs.finetune import inherit, load_parent, parent_of
+from s2s.training.runs.finetune import find_parent, inherit_from, load_parent
 from s2s.training.runs.publish import publish
 from s2s.training.runs.record import LOCK, RECIPE, RunRecord, find_run, runs_directory, unfinished_run
 from s2s.training.runs.reproducibility import CODE, check_unchanged
@@ -53,22 +54,22 @@ from s2s.training.training_log import TrainingLog, board_writer
 
 log = logging.getLogger(__name__)
 
-PARENTS_TOKENIZER = "tokenizer.model"
+PARENT_TOKENIZER = "tokenizer.model"
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """How a training is carried out in this process, whatever it trains."""
+    """Settings of this process, independent of the recipe."""
 
     distributed: DistributedContext
-    wait: bool
-    tensorboard: bool = False
+    wait: bool  # wait for a busy device
+    tensorboard: bool = False  # also write TensorBoard event files
 
     @classmethod
-    def of(cls, wait: bool, tensorboard: bool) -> "RunContext":
-        """As asked for; of several processes only the first speaks.
+    def current(cls, wait: bool, tensorboard: bool) -> "RunContext":
+        """Return the context of this process; only the main process of several logs messages.
 
-        Raises: ResourceError where TensorBoard's files are wanted and cannot be written.
+        Raises: ResourceError if TensorBoard is requested but not installed.
         """
         distributed = DistributedContext.current()
         if distributed.main:
@@ -79,14 +80,14 @@ class RunContext:
         return cls(distributed, wait)
 
     def corpus(self, recipe: Recipe, tokenizer: bytes | None) -> Corpus:
-        """Return the recipe's corpus, prepared by the main process."""
+        """Return the recipe's corpus, which the main process prepares if it is missing."""
 
-        def prepared() -> Corpus:
+        def prepare() -> Corpus:
             return prepare_corpus(recipe.data, recipe.tokenizer, tokenizer_model=tokenizer)
 
         if self.distributed.size > 1:
-            self.distributed.broadcast_from_main(lambda: prepared().digest)
-        return prepared()
+            self.distributed.broadcast_from_main(lambda: prepare().digest)
+        return prepare()
 
     @contextlib.contextmanager
     def leased(self, device: str, command: str) -> Iterator[str]:
@@ -94,7 +95,7 @@ class RunContext:
         if self.distributed.size > 1:
             gpus = [name for name in available_devices() if name != "cpu"]
             device = f"cuda:{self.distributed.local_rank}" if gpus and device != "cpu" else "cpu"
-            if device == "cpu" and not self.distributed.main:  # the first process holds the slot for all
+            if device == "cpu" and not self.distributed.main:  # the main process leases one slot for all
                 yield device
                 return
         with lease(device, wait=self.wait, command=command) as name:
@@ -104,18 +105,21 @@ class RunContext:
 def run_key(recipe: Recipe, corpus: Corpus, parent: Version | None = None, changes: Sequence[str] | None = None) -> str:
     """Return the digest that identifies a run.
 
-    It covers the recipe (its data by content), the corpus, the initial weights, the version of the training code and
-    changes made on the way.
+    It covers the recipe (its data by content), the corpus, the parent's weights, the version of the training code and
+    changes accepted when the run was resumed.
     """
     values = recipe.as_dict()
     del values["data"], values["description"]
-    begun = {"from": parent.files["weights.safetensors"].digest} if parent else {}
-    changed = {"changes": list(changes)} if changes else {}
-    return digest_json({"recipe": values, "corpus": corpus.digest, "code": CODE} | begun | changed)
+    content = {"recipe": values, "corpus": corpus.digest, "code": CODE}
+    if parent:
+        content["from"] = parent.files["weights.safetensors"].digest
+    if changes:
+        content["changes"] = list(changes)
+    return digest_json(content)
 
 
-def published_with(registry: Registry, name: str, key: str) -> Version | None:
-    """Return the newest version of a model that was trained under that key."""
+def published_version(registry: Registry, name: str, key: str) -> Version | None:
+    """Return the newest version of a model whose run had this key."""
     if name not in registry.names():
         return None
     return next((version for version in reversed(registry.versions(name)) if version.card.training.key == key), None)
@@ -132,31 +136,31 @@ def train(
     deterministic: bool = False,
     tensorboard: bool = False,
 ) -> Version:
-    """Train a recipe, tokenizer and corpus included, and publish the model; what is there already is used.
+    """Train a recipe and publish the model; existing tokenizers, corpora and models are reused.
 
-    `parent`: the model whose tokenizer and weights training begins with.
-    Raises: ResourceError where an unfinished run of the same key is there (it names `s2s resume`), unless that is to
-    be resumed; UsageError where the recipe does not fit the parent.
+    `parent`: the model to fine-tune, whose tokenizer and weights training starts from.
+    Raises: ResourceError if an unfinished run with the same key exists and `resume_unfinished` is false; UsageError if
+    the recipe does not fit the parent.
     """
-    context = RunContext.of(wait, tensorboard)
+    context = RunContext.current(wait, tensorboard)
     Registry.default().check_writable()
     if parent:
-        recipe = inherit(recipe, parent)
+        recipe = inherit_from(recipe, parent)
     with process_group(context.distributed):
         tokenizer = parent.read("tokenizer.model") if parent else None
         corpus = context.corpus(recipe, tokenizer)
         key = run_key(recipe, corpus, parent)
-        there = (
-            None
-            if fresh
-            else context.distributed.broadcast_from_main(lambda: find_existing(recipe.name, key, resume_unfinished))
-        )
-        if isinstance(there, Version):
-            log.info(f"{there.reference} is this recipe, trained on {there.published[:10]}; --fresh trains it anew")
-            return there
-        if there:
-            log.info(f"going on with run {there.name}")
-            return resume_run(there, recipe, corpus, context)
+        existing = None
+        if not fresh:
+            existing = context.distributed.broadcast_from_main(
+                lambda: find_existing(recipe.name, key, resume_unfinished)
+            )
+        if isinstance(existing, Version):
+            log.info(f"{existing.reference} is this recipe, trained on {existing.published[:10]}; --fresh trains anew")
+            return existing
+        if existing:
+            log.info(f"resuming run {existing.name}")
+            return resume_run(existing, recipe, corpus, context)
         with context.leased(device, f"s2s train {recipe.name}") as name:
             directory = context.distributed.broadcast_from_main(
                 lambda: create_run(recipe, corpus, key, name, context, parent, deterministic)
@@ -173,27 +177,27 @@ def resume(
 ) -> Version:
     """Resume an unfinished run from its last checkpoint, on the device it started on, and publish the model.
 
-    `allowed`: what may have changed since it began, by name.
-    Raises: UsageError where the run is finished, or something else has changed, which it says in words.
+    `allowed`: names of settings that may have changed since the run was created.
+    Raises: UsageError if the run is finished, or if another setting has changed; the message lists the changes.
     """
-    context = RunContext.of(wait, tensorboard)
+    context = RunContext.current(wait, tensorboard)
     directory = find_run(name)
     record = RunRecord.read(directory)
     if record.published:
         raise UsageError(f"run {directory.name} is finished: {record.published}", f"s2s models show {record.published}")
     recipe = load_recipe(str(directory / RECIPE))
-    given = directory / PARENTS_TOKENIZER
+    tokenizer = directory / PARENT_TOKENIZER
     with process_group(context.distributed):
-        corpus = context.corpus(recipe, given.read_bytes() if given.is_file() else None)
+        corpus = context.corpus(recipe, tokenizer.read_bytes() if tokenizer.is_file() else None)
         return resume_run(directory, recipe, corpus, context, allowed)
 
 
 def find_existing(name: str, key: str, resume_unfinished: bool) -> Version | Path | None:
-    """Return what exists under a key: the published version, or the directory of an unfinished run.
+    """Return the published version with a key, the directory of an unfinished run, or None.
 
-    Raises: ResourceError where a run is not finished and not to be gone on with.
+    Raises: ResourceError if there is an unfinished run and `resume_unfinished` is false.
     """
-    if version := published_with(Registry.default(), name, key):
+    if version := published_version(Registry.default(), name, key):
         return version
     unfinished = unfinished_run(name, key)
     if unfinished and not resume_unfinished:
@@ -207,16 +211,16 @@ def find_existing(name: str, key: str, resume_unfinished: bool) -> Version | Pat
 def resume_run(
     directory: Path, recipe: Recipe, corpus: Corpus, context: RunContext, allowed: Sequence[str] = ()
 ) -> Version:
-    """Resume a run from its last checkpoint, after checking that nothing has changed that is not allowed."""
+    """Resume a run from its last checkpoint after checking that only allowed settings have changed."""
     record = RunRecord.read(directory)
     checked = check_unchanged(record, recipe, corpus, context.distributed.size, allowed)
     for change in checked.changes[len(record.changes) :]:
         log.warning("%s: the resumed run will not be bit-exact; its card will say so", change)
     if limit_parts(recipe.training.stop_after)[1] == "minutes":
-        log.info("the limit is in minutes: the run ends elsewhere than if it had not been stopped")
+        log.info("stop_after is in minutes: the resumed run may end at another update than an uninterrupted one")
     with context.leased(record.device, f"s2s resume {directory.name}"):
         if checked.recipe != (record.recipe or checked.recipe) or checked.corpus != record.corpus:
-            parent = parent_of(record.parent) if record.parent else None
+            parent = find_parent(record.parent) if record.parent else None
             checked = replace(checked, key=run_key(recipe, corpus, parent, checked.changes))
         context.distributed.broadcast_from_main(lambda: checked.write(directory))
         return execute_run(directory, recipe, corpus, context)
@@ -231,15 +235,15 @@ def create_run(
     parent: Version | None,
     deterministic: bool,
 ) -> Path:
-    """Create a run's directory with everything that stays fixed; create nothing if the recipe cannot be trained."""
+    """Create the directory of a run and record its fixed settings, after checking that the recipe can be trained."""
     base, count = f"{recipe.name}-{key[:8]}", 1
     while (directory := runs_directory() / (base if count == 1 else f"{base}-{count}")).exists():
         count += 1
-    shapes = meta_model(recipe)
+    network = meta_model(recipe)
     if parent:
-        load_parent(shapes, parent)
-    freeze(shapes, recipe.training.freeze)
-    size = count_parameters(shapes)
+        load_parent(network, parent)
+    freeze(network, recipe.training.freeze)
+    size = count_parameters(network)
     precision = choose_precision(recipe.training.precision, resolve_device(device), size)
     micro = recipe.training.micro_batch_tokens
     record = RunRecord(
@@ -262,75 +266,87 @@ def create_run(
     )
     write_bytes(directory / RECIPE, tomli_w.dumps(recipe.as_dict()).encode())
     if parent:
-        write_bytes(directory / PARENTS_TOKENIZER, corpus.tokenizer)
+        write_bytes(directory / PARENT_TOKENIZER, corpus.tokenizer)
     record.write(directory)
     return directory
 
 
 def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunContext) -> Version:
-    """Train from where the run stands, test, publish."""
+    """Train from the run's last checkpoint, or from the start; then test and publish the model."""
     record, distributed = RunRecord.read(directory), context.distributed
     with contextlib.ExitStack() as stack:
         if distributed.main:
             stack.enter_context(exclusive_lock(directory / LOCK, f"training run {directory.name}"))
-        progress = TrainingLog(recipe.name, directory if distributed.main else None, context.tensorboard)
-        stack.enter_context(progress)
+        training_log = TrainingLog(recipe.name, directory if distributed.main else None, context.tensorboard)
+        stack.enter_context(training_log)
         stop = stack.enter_context(StopSignals(launched=distributed.launched))
-        network = _network(record, recipe, corpus)
-        gpu = distributed.size > 1 and record.device != "cpu"
-        device = resolve_device(f"cuda:{distributed.local_rank}" if gpu else record.device)
+        network = initial_network(record, recipe, corpus)
+        several_gpus = distributed.size > 1 and record.device != "cpu"
+        device = resolve_device(f"cuda:{distributed.local_rank}" if several_gpus else record.device)
         translator = Translator(PyTorchEngine(network.to(device), device), Tokenizer(corpus.tokenizer), recipe)
-        progress.message(f"{recipe.name}: {recipe.model.describe()}; {count_parameters(network):,} parameters")
-        processes = f", {distributed.size} processes" if distributed.size > 1 else ""
-        progress.message(f"run {directory.name}; {device}, {record.precision}, {record.threads} threads{processes}")
+        log_start(training_log, directory, record, recipe, network, device)
         trainer = Trainer(
             corpus,
             translator,
             network,
             record.precision,
             directory,
-            progress,
+            training_log,
             stop=stop,
             distributed=distributed,
             micro_batch_tokens=record.micro_batch_tokens,
         )
-        if distributed.rank:  # dropout differs between the processes; the first one draws what it would draw alone
+        if distributed.rank:  # other dropout masks than the main process, whose are those of a single process
             torch.manual_seed(recipe.training.seed + distributed.rank)
         trainer.resume()
-        position = fit(trainer, directory, progress)
+        state = fit(trainer, directory, training_log)
         averaged = trainer.averaged_updates()
         network.load_weights(trainer.final_weights())
         network.eval()
         return distributed.broadcast_from_main(
-            lambda: publish(directory, record, corpus, translator, network, position, averaged, progress)
+            lambda: publish(directory, record, corpus, translator, network, state, averaged, training_log)
         )
 
 
-def _network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> EncoderDecoder:
-    """Build the network before its first update: initialized from the seed, or from the parent."""
+def log_start(
+    training_log: TrainingLog,
+    directory: Path,
+    record: RunRecord,
+    recipe: Recipe,
+    network: EncoderDecoder,
+    device: torch.device,
+) -> None:
+    """Log the network, the run's name and how it computes."""
+    training_log.message(f"{recipe.name}: {recipe.model.describe()}; {count_parameters(network):,} parameters")
+    threads = counted(record.threads, "thread")
+    processes = f", {record.processes} processes" if record.processes > 1 else ""
+    training_log.message(f"run {directory.name}; {device}, {record.precision}, {threads}{processes}")
+
+
+def initial_network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> EncoderDecoder:
+    """Return the network before its first update, initialized from the seed or from the parent."""
     configure(record.threads, deterministic=record.deterministic)
     torch.manual_seed(recipe.training.seed)
-    size = corpus.ledger["tokenizer"]["tokens"]
-    network = build_model(recipe.model, size)
+    network = build_model(recipe.model, corpus.ledger["tokenizer"]["tokens"])
     if record.parent:
-        load_parent(network, parent_of(record.parent))
+        load_parent(network, find_parent(record.parent))
     freeze(network, recipe.training.freeze)
     return network
 
 
-def fit(trainer: Trainer, directory: Path, progress: TrainingLog) -> TrainState:
-    """Train and return the final state. An interruption says how to resume."""
-    again = f"s2s resume {directory.name} resumes from"
+def fit(trainer: Trainer, directory: Path, training_log: TrainingLog) -> TrainState:
+    """Train and return the final state; if training ends early, add a hint about how to resume it."""
+    hint = f"s2s resume {directory.name} continues from"
     try:
         return trainer.run()
     except StoppedError as stopped:
-        message = f"{stopped.message} at update {trainer.state.update:,}, which is saved"
-        progress.write(message)
-        raise StoppedError(stopped.signal, message, f"{again} there") from stopped
+        message = f"{stopped.message}; saved at update {trainer.state.update:,}"
+        training_log.write(message)
+        raise StoppedError(stopped.signal, message, f"{hint} there") from stopped
     except S2SError as error:
-        progress.write(f"stopped: {error.message}")
-        error.hint = f"{error.hint}; {again} the last checkpoint" if error.hint else f"{again} the last checkpoint"
+        training_log.write(f"stopped: {error.message}")
+        error.hint = f"{error.hint}; {hint} the last checkpoint" if error.hint else f"{hint} the last checkpoint"
         raise
     except KeyboardInterrupt:
-        progress.message(f"stopped; {again} the last checkpoint")
+        training_log.message(f"stopped; {hint} the last checkpoint")
         raise

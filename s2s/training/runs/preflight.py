@@ -22,6 +22,7 @@ from s2s.models.build import build_model
 from s2s.models.profile import count_parameters
 from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version
+from s2s.report.format import format_size
 from s2s.text.tokenizer import Tokenizer
 from s2s.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from s2s.training.distributed import DistributedContext
@@ -95,7 +96,7 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
     disk_free = shutil.disk_usage(runs_directory()).free
     if disk > disk_free:
         raise ResourceError(
-            f"the run needs {disk / 1e9:.2f} GB of disk, and {disk_free / 1e9:.2f} GB are free",
+            f"the run needs {format_size(disk)} of disk, but only {format_size(disk_free)} are free",
             "free some space, set S2S_HOME to another disk, or lower training.keep_checkpoints",
         )
     sources, _ = corpus.split("validation").texts(range(min(3, len(corpus.split("validation")))))

@@ -17,10 +17,11 @@ from s2s.registry.blobs import StoredFile
 from s2s.registry.card import Card, ScoreRecord, TrainingRecord
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
+from s2s.report.format import clock
 from s2s.training.checkpoint import write_tensors
 from s2s.training.runs.record import RunRecord
 from s2s.training.state import TrainState
-from s2s.training.training_log import TrainingLog, clock
+from s2s.training.training_log import TrainingLog
 
 
 def publish(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from s2s.errors import ResourceError, S2SError, UsageError
 from s2s.io.locks import exclusive_lock, lock_holder
-from s2s.report.figures import counted
+from s2s.report.format import counted
 from s2s.training.runs.record import LOCK, RECORD, RunRecord, find_run, read_run, run_directories
 
 

@@ -13,7 +13,7 @@ from s2s.recipe.load import parse_recipe
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
 from s2s.training.checkpoint import checkpoint_path, load_checkpoint
-from s2s.training.runs.finetune import inherit
+from s2s.training.runs.finetune import inherit_from
 from s2s.training.runs.lifecycle import resume
 from s2s.training.runs.record import read_run, runs_directory
 
@@ -63,7 +63,7 @@ def test_the_parents_encoder_may_stay_frozen(parent: Version, tiny_train: Callab
 
 def test_what_the_recipe_leaves_out_is_the_parents(parent: Version) -> None:
     recipe = parse_recipe({"name": "tuned", "data": {"kind": "generator", "normalization": "nfkc"}}, "tuned")
-    found = inherit(recipe, parent)
+    found = inherit_from(recipe, parent)
     assert found.tokenizer.vocab_size == 120
     assert found.as_dict()["model"] == parent.card.recipe["model"]
     assert found.data.normalization == "nfc"
@@ -107,7 +107,7 @@ def test_a_fine_tuning_is_resumed_exactly(
 def test_a_parent_that_is_gone_is_told(parent: Version, interrupted_run: Callable[..., Path]) -> None:
     directory = interrupted_run(*OTHER_DATA, parent=parent)
     assert main(["models", "rm", "numbers-attention:1"]) == 0
-    with pytest.raises(ArtefactError, match="the model that this run began from is gone"):
+    with pytest.raises(ArtefactError, match="the parent model of this run is missing"):
         resume(directory.name, **QUIET)
 
 

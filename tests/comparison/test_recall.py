@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from s2s.comparison.answers import answers_by_length
 from s2s.comparison.compare import compare
+from s2s.comparison.recall import recall_by_length
 from s2s.comparison.stored import StoredResult
 
 TINY = [
@@ -19,8 +19,8 @@ TINY = [
 def stored(outputs: Sequence[str], right: Sequence[int]) -> StoredResult:
     return StoredResult(
         name="x", network="", recipe={}, recipe_digest="", parameters=1, updates=1, seconds=1.0, tokens_per_second=1.0,
-        decoding="", test="", outputs=list(outputs), scores={}, perplexity=1.0, versions={}, machine={},
-        right_values=list(right),
+        decoding="", test="", outputs=list(outputs), scores={}, perplexity=1.0, versions={}, machine={}, command="",
+        correct_values=list(right),
     )  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def test_shares_are_those_counted_by_hand() -> None:
     references = ["k2 v2 k1 v1", "k3 v3", "k4 v4 k5 v5"]
     good = stored(references, [2, 1, 2])
     bad = stored(["k2 v2 k1 v9", "k3 v3", "k4 v8 k5 v5"], [1, 1, 0])
-    values, answers = answers_by_length(sources, references, [good, bad])
+    values, answers = recall_by_length(sources, references, [good, bad])
     assert [(bucket.label, bucket.count, bucket.values) for bucket in values.buckets] == [
         ("4", 1, (100.0, 100.0)),
         ("7", 2, (100.0, 25.0)),
@@ -46,9 +46,9 @@ def test_a_comparison_of_recall_shows_answers_instead_of_bleu_by_length() -> Non
         wait=False,
     )
     assert [figure.figure for figure in comparison.by_length] == [
-        "% of values right, keys given",
-        "% of answers right as a whole",
+        "% of values correct, given their keys",
+        "% of answers completely correct",
     ]
     assert [bucket.label for bucket in comparison.by_length[0].buckets] == ["10", "29", "99", "299", "999"]
-    assert all(len(stored.right_values) == 10 for stored in results)
+    assert all(len(stored.correct_values) == 10 for stored in results)
     assert all(0 <= value <= 100 for bucket in comparison.by_length[0].buckets for value in bucket.values)

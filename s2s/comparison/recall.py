@@ -1,4 +1,4 @@
-"""The answers of recall: how often the values are right, by the number of tokens in the source."""
+"""Recall: how many values a model recalls correctly, by the number of tokens in the source."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,15 @@ from s2s.metrics.length_buckets import Bucket, ByLength
 from s2s.recipe.recipe import Recipe
 
 
-def asks(recipe: Recipe) -> bool:
-    """Whether a recipe's sentences are questions of recall."""
+def is_recall(recipe: Recipe) -> bool:
+    """Return whether a recipe's data is the recall task."""
     return recipe.data.kind == "generator" and recipe.data.generator.name == "recall"
 
 
-def right_values(translator: Translator[PyTorchEngine], sources: Sequence[str], references: Sequence[str]) -> list[int]:
-    """How many values of each reference are the model's choice, what stands before them given."""
+def count_correct_values(
+    translator: Translator[PyTorchEngine], sources: Sequence[str], references: Sequence[str]
+) -> list[int]:
+    """Count the values of each reference that the model predicts, given the reference before them."""
     targets = translator.encode(references)
     choices = forced_predictions(translator.engine.model, translator.encode(sources), targets, translator.engine.device)
     return [
@@ -26,23 +28,23 @@ def right_values(translator: Translator[PyTorchEngine], sources: Sequence[str], 
     ]
 
 
-def answers_by_length(
+def recall_by_length(
     sources: Sequence[str], references: Sequence[str], results: Sequence[StoredResult]
 ) -> list[ByLength]:
-    """Two figures in percent: values right where their keys are given, and answers right as a whole."""
+    """Return two percentages by length: correct values given their keys, and completely correct answers."""
     lines: dict[int, list[int]] = {}
     for line, source in enumerate(sources):
         lines.setdefault(len(source.split()), []).append(line)
     values, answers = [], []
     for tokens, members in sorted(lines.items()):
-        asked = sum(len(answer_positions(references[line])) for line in members)
-        right = [100 * sum(stored.right_values[line] for line in members) / asked for stored in results]
-        whole = [
+        total = sum(len(answer_positions(references[line])) for line in members)
+        correct = [100 * sum(stored.correct_values[line] for line in members) / total for stored in results]
+        exact = [
             100 * sum(stored.outputs[line] == references[line] for line in members) / len(members) for stored in results
         ]
-        values.append(Bucket(tokens, tokens, len(members), tuple(right)))
-        answers.append(Bucket(tokens, tokens, len(members), tuple(whole)))
+        values.append(Bucket(tokens, tokens, len(members), tuple(correct)))
+        answers.append(Bucket(tokens, tokens, len(members), tuple(exact)))
     return [
-        ByLength("% of values right, keys given", "tokens", values),
-        ByLength("% of answers right as a whole", "tokens", answers),
+        ByLength("% of values correct, given their keys", "tokens", values),
+        ByLength("% of answers completely correct", "tokens", answers),
     ]
