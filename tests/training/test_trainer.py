@@ -97,7 +97,7 @@ def test_resuming_a_run_limited_in_minutes_warns(
     interrupted(5)
     with pytest.raises(KeyboardInterrupt):
         resume(directory.name, **QUIET)
-    assert sum("limit is in minutes" in text for text in said) == 1
+    assert sum("stop_after is in minutes" in text for text in said) == 1
 
 
 def test_patience_ends_training_without_improvement(tiny_train: Callable[..., Version]) -> None:

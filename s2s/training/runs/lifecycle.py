@@ -340,7 +340,7 @@ def fit(trainer: Trainer, directory: Path, training_log: TrainingLog) -> TrainSt
     try:
         return trainer.run()
     except StoppedError as stopped:
-        message = f"{stopped.message}; saved at update {trainer.state.update:,}"
+        message = f"{stopped.message} at update {trainer.state.update:,}; checkpoint saved"
         training_log.write(message)
         raise StoppedError(stopped.signal, message, f"{hint} there") from stopped
     except S2SError as error:

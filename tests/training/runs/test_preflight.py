@@ -63,14 +63,14 @@ def test_it_says_what_training_takes_and_leaves_nothing(checked: Callable, train
     assert code == 0
     said = {line[:20].strip(): line[20:].strip() for line in out.splitlines()}
     size = sum(parameter.numel() for parameter in build_model(recipe.model, 120).parameters())
-    assert said["what it is"] == f"{recipe.model.describe()}; {size:,} parameters"
-    assert said["computed"].startswith("on cpu in fp32, 1 threads")
-    assert said["tokens at once"] == "all of 400 in a batch"
-    assert "at the peak of the worst batches" in said["memory"]
-    assert "an epoch of " in said["time"]
+    assert said["model"] == f"{recipe.model.describe()}; {size:,} parameters"
+    assert said["device"].startswith("cpu, fp32, 1 thread")
+    assert said["micro-batches"] == "all of a batch's 400 tokens"
+    assert "peak for the largest batches" in said["memory"]
+    assert "per epoch of " in said["time"]
     assert "for checkpoints of " in said["disk"]
     assert said["checkpoint"] == "written and read back"
-    assert sum(line.startswith("as it begins") and " → " in line for line in out.splitlines()) == 3
+    assert sum(line.startswith("before training") and " → " in line for line in out.splitlines()) == 3
     assert "it fits. Next: s2s train numbers/attention" in err
     left = {path for path in trained_home.rglob("*") if path.is_file()} - before
     assert not [path for path in left if "leases" not in path.parts]
@@ -128,7 +128,7 @@ def test_too_little_disk_is_refused(checked: Callable, monkeypatch: pytest.Monke
     code, out, err = checked()
     assert code == 5
     assert out == ""
-    assert "GB of disk, and 0.00 GB are free" in err
+    assert " of disk, but only 1.0 kB are free" in err
     assert "training.keep_checkpoints" in err
     assert not [path for path in runs_directory().iterdir() if path.name.startswith(".check")]
 
