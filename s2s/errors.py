@@ -47,20 +47,20 @@ class ResourceError(S2SError):
 
 
 class StoppedError(S2SError):
-    """Ended by a signal, with all that can be saved being saved. Exit code 128 and the signal's number.
+    """Stopped by a signal, after saving. The exit code is 128 plus the signal number.
 
-    `told`: other processes have said so already.
+    `reported`: other processes have already printed the message.
     """
 
-    def __init__(self, signal: int, message: str = "", hint: str | None = None, *, told: bool = False) -> None:
+    def __init__(self, signal: int, message: str = "", hint: str | None = None, *, reported: bool = False) -> None:
         super().__init__(message or {2: "interrupted", 1: "the terminal was closed"}.get(signal, "terminated"), hint)
         self.signal = signal
-        self.told = told
+        self.reported = reported
         self.exit_code = 128 + signal
 
 
 def did_you_mean(name: str, known: list[str]) -> str | None:
-    """`did you mean X?` for the nearest known names, or None where nothing is near."""
+    """Return `did you mean X?` for the nearest known names, or None if none is similar."""
     from difflib import get_close_matches
 
     near = get_close_matches(name, known, n=3, cutoff=0.6)
@@ -69,7 +69,7 @@ def did_you_mean(name: str, known: list[str]) -> str | None:
 
 @contextlib.contextmanager
 def wrap_os_errors(path: Path | str, doing: str) -> Iterator[None]:
-    """Turn an `OSError` at `path` into a UsageError where there is no such name, or else into a ResourceError."""
+    """Convert an `OSError` at `path` to a UsageError if the path does not exist, else to a ResourceError."""
     try:
         yield
     except BrokenPipeError:

@@ -43,14 +43,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 class LazyGroup(TyperGroup):
-    """The root: knows its commands from the table, and imports one when it is asked for."""
+    """Root command, which imports a subcommand only when it is used."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the command names in the table's order."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Command | None:
-        """Import and return a command; None if there is none of that name."""
+        """Import and return a command; None if the name is unknown."""
         return load_command(cmd_name) if cmd_name in COMMANDS else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
@@ -90,7 +90,7 @@ def with_examples(command: Any) -> Command:
     Plain help throughout: typer's rich help would reflow them into a paragraph.
     """
     command.rich_markup_mode = None
-    command.no_args_is_help = False  # an error that says what is missing is shorter
+    command.no_args_is_help = False  # a short error is better than the whole help
     inner = [with_examples(one) for one in getattr(command, "commands", {}).values()]
     command.help, examples = split_examples(command.help or "")
     examples = examples or [line for one in inner for line in examples_of(one)[:1]]
@@ -113,7 +113,7 @@ def examples_of(command: Command) -> list[str]:
 def _write_examples(examples: list[str], _context: Any, formatter: Any) -> None:
     if examples:
         with formatter.section("Examples"):
-            formatter.write_text("\b\n" + "\n".join(examples))  # after \b, click keeps lines as they are
+            formatter.write_text("\b\n" + "\n".join(examples))  # click does not rewrap lines after \b
 
 
 def _show_version(wanted: bool) -> None:
@@ -147,7 +147,7 @@ def _start(
 
 
 def root() -> Command:
-    """Build the command `s2s` itself."""
+    """Build the root command."""
     from typer.main import get_command
 
     app = typer.Typer(
@@ -187,7 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise StoppedError, so that what is open is closed and temporary files go."""
+    """Raise StoppedError on SIGTERM and SIGHUP, so that files are closed and temporary ones removed."""
 
     def stop(number: int, _: object) -> None:
         raise StoppedError(number)
@@ -214,8 +214,8 @@ def _run(arguments: list[str]) -> int:
 
 
 def _stopped(stopped: StoppedError) -> int:
-    """Say what ended the command, and its exit code."""
-    if stopped.told or not _is_first():
+    """Print the error that ended the command, and return the exit code."""
+    if stopped.reported or not _is_first():
         return stopped.exit_code
     with contextlib.suppress(OSError):  # a terminal that was closed
         print(f"s2s: {stopped.message}", file=sys.stderr)
@@ -231,7 +231,7 @@ def _failed(error: Exception, debug: bool) -> int:
 
     shown = as_s2s_error(error)
     if not _is_first() and isinstance(shown, (UsageError, DataError)):
-        return shown.exit_code  # the first process says it
+        return shown.exit_code  # the main process reports it
     if "Connection closed by peer" in str(error):
         time.sleep(PEER_SECONDS)
         return shown.exit_code
@@ -251,12 +251,12 @@ def _is_first() -> bool:
 
 
 def _flush() -> None:
-    if sys.stdout is not None:  # None where the command was started with standard output closed
+    if sys.stdout is not None:  # None if standard output was closed at the start
         sys.stdout.flush()
 
 
 def _forget_output() -> None:
-    """Let what is still buffered go nowhere: the interpreter would complain about it at its end."""
+    """Discard buffered output, so that the interpreter does not fail to flush it at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:

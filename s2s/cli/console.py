@@ -13,12 +13,12 @@ class ConsoleHandler(logging.Handler):
     """Print log records on standard error, warnings marked as such."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a record on a line of its own. A closed pipe stays an error."""
+        """Print a record as one line. A closed pipe raises an error."""
         note(("warning: " if record.levelno >= logging.WARNING else "") + record.getMessage())
 
 
 def show_log(*, verbose: bool = False) -> None:
-    """Print what s2s logs from now on; with `verbose`, debug messages too."""
+    """Print log messages on standard error; with `verbose`, debug messages too."""
     logger = logging.getLogger("s2s")
     if not any(isinstance(handler, ConsoleHandler) for handler in logger.handlers):
         logger.addHandler(ConsoleHandler())

@@ -1,4 +1,4 @@
-"""What an exception means to a user: a message, a hint and an exit code. The one place where errors are told apart."""
+"""Convert exceptions to a message, a hint and an exit code."""
 
 import errno
 import os
@@ -34,9 +34,7 @@ def as_s2s_error(error: Exception) -> S2SError:
             "make batches smaller (training.batch_tokens, decoding.batch_tokens), "
             "keep fewer hypotheses (--beam-size, --nbest), or free memory",
         )
-    return S2SError(
-        f"{type(error).__name__}: {error}".removesuffix(": "), "run again with --debug to see where it happened"
-    )
+    return S2SError(f"{type(error).__name__}: {error}".removesuffix(": "), "run again with --debug for a traceback")
 
 
 def _usage(error: typer.TyperException) -> UsageError:

@@ -1,4 +1,4 @@
-"""A conversation: at a terminal, a line is asked for, translated, and shown."""
+"""Interactive translation: prompt for a line at a terminal, translate it and show the result."""
 
 import sys
 from typing import TYPE_CHECKING, Any

@@ -15,8 +15,8 @@ EVERY = 30.0  # seconds between two lines
 def line_progress(output: str) -> Iterator[Callable[[int], None]]:
     """Yield a function that counts finished lines and reports the total.
 
-    On a terminal the report updates in place, unless `output` (`-`: standard output) goes there too; otherwise it is a
-    line every 30 seconds.
+    On a terminal the count updates in place, unless `output` (`-`: standard output) is the terminal too; otherwise a
+    line is printed every 30 seconds.
     """
     begun = said = time.monotonic()
     lines = 0

@@ -33,6 +33,6 @@ EngineChoice = Annotated[
 ]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "int8", "int8_bf16"],
-    typer.Option("--precision", help="Precision; auto: int8 with CTranslate2, else bf16 where it is fast."),
+    typer.Option("--precision", help="Precision; auto: int8 with CTranslate2, else bf16 if supported, else fp32."),
 ]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Report which engine was chosen, and why.")]

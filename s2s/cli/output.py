@@ -52,7 +52,7 @@ def refuse_same_output(*outputs: str | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """What is written for each line, and where."""
+    """Output options: what to write for each line, and where."""
 
     text: str  # file for translations; `-` is standard output
     attention: str | None = None  # file for attention: JSON lines, or (.svg) a picture of the first non-blank line
@@ -99,7 +99,7 @@ class TranslationWriter:
         return line.translations[0].text
 
     def _json_values(self, line: "TranslatedLine") -> dict[str, Any]:
-        """Return what `--json` prints for a line."""
+        """Return the JSON value of a line for `--json`."""
         from s2s.decoding.diagnostics import diagnostics
 
         best = line.translations[0]

@@ -1,4 +1,4 @@
-"""What `s2s runs` says of a run: in words, and as JSON."""
+"""Format runs for `s2s runs`, as text and as JSON."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -115,7 +115,7 @@ def _best(run: Run) -> str:
 
 
 def _measured(line: Line | None) -> str:
-    """`update 250: loss 3.904, learning rate 1.2e-03, 3,062 tokens/s, after 3 min 05 s`, of what the line has."""
+    """`update 250: loss 3.904, learning rate 1.2e-03, 3,062 tokens/s, after 3 min 05 s` from the values in a line."""
     if line is None:
         return ""
     seconds = number(line, "seconds")

@@ -1,11 +1,11 @@
-"""Tables on standard output: in the terminal's width, or a line for each row where it is piped."""
+"""Print tables on standard output: in the terminal's width, or one line per row in a pipe."""
 
 from collections.abc import Collection, Sequence
 
 from s2s.report.console import PlainConsole, escape_control, out
 
 PIPED_WIDTH = 2000  # columns where standard output is no terminal, so that a row stays one line
-SHORT = 24  # characters: where a terminal is narrow, columns of longer texts fold first
+SHORT = 24  # characters: on a narrow terminal, columns with longer texts wrap first
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[str] = ()) -> None:

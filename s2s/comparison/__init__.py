@@ -1,1 +1,1 @@
-"""Comparison: several models on one test set, and what sets them apart."""
+"""Compare models on one test set."""

@@ -200,7 +200,7 @@ def compare_results(results: Sequence[StoredResult], test: TestSet, examples: Se
 
 
 def _commands(results: Sequence[StoredResult]) -> list[str]:
-    """Suggest what to try next: the best system, with its attention if it has any."""
+    """Suggest next commands: translate with the best system, showing its attention if it has one."""
     best = max(results, key=lambda stored: stored.scores["bleu"].value)
     has_attention = parse_recipe(best.recipe, best.name).model.has_attention
     return [f"s2s translate {best.name}{' --show-attention' if has_attention else ''}", f"s2s models show {best.name}"]

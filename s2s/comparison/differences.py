@@ -11,8 +11,8 @@ IGNORED = ("name", "description", "data.root")  # names and places
 def differences(recipes: Sequence[Mapping[str, Any]]) -> list[str]:
     """List the keys that differ between recipes: `model.decoder.context: fixed | attention`.
 
-    A key that belongs to one family of a table is listed only if the recipes that have it disagree; otherwise the
-    family says it.
+    A key of only one family is listed only if the recipes that have it disagree; otherwise the difference in family
+    implies it.
     """
     flat = [flattened(recipe) for recipe in recipes]
     keys = sorted({key for values in flat for key in values} - set(IGNORED))

@@ -12,7 +12,7 @@ from s2s.report.markdown import markdown_comparison
 
 
 def write_results(path: Path, comparison: Comparison, results: Sequence[StoredResult]) -> list[Path]:
-    """Write the table to `path` and the results into the directory `results` beside it; returns what was written."""
+    """Write the table to `path` and stored results to the directory `results` beside it; return the files written."""
     write_bytes(path, markdown_comparison(comparison).encode())
     return [path, *(stored.write(path.parent / "results") for stored in results)]
 

@@ -101,7 +101,7 @@ def _digest_file(data: FileOptions, name: str) -> str:
         try:
             return hashlib.file_digest(cast(io.BufferedReader, file), "sha256").hexdigest()
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DataError(f"{_path(data, name)}: the gzip file is damaged or ends early ({error})") from error
+            raise DataError(f"{_path(data, name)}: the gzip file is damaged or truncated ({error})") from error
 
 
 def _path(data: FileOptions, name: str) -> str:

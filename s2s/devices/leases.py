@@ -180,7 +180,7 @@ def _make_file(path: Path) -> int:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
     except FileExistsError:  # another process was first
         return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-    os.fchmod(handle, 0o666)  # other users must be able to lock it, whatever the umask
+    os.fchmod(handle, 0o666)  # other users must be able to lock it, regardless of the umask
     return handle
 
 

@@ -36,7 +36,7 @@ def make_directory(directory: Path) -> None:
 def atomic_writer(path: Path) -> Iterator[BinaryIO]:
     """Yield a binary file that appears at `path`, complete and durable, if the block succeeds.
 
-    Raises: UsageError, ResourceError where the directory cannot be written.
+    Raises: UsageError or ResourceError if the directory cannot be written.
     """
     with wrap_os_errors(path, "write"):
         make_directory(path.parent)
@@ -75,8 +75,10 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def rename_when_done(temporary: Path, path: Path) -> Iterator[None]:
-    """Give a directory, whose files are durable by themselves, the name `path` beside it when the block ends; delete it
-    where that ends with an exception.
+    """Rename a directory to `path` beside it when the block ends; delete it if the block raises.
+
+    The files in it must be durable already.
+
     """
     try:
         yield
@@ -121,7 +123,7 @@ def read_json(path: Path) -> Any:
 
 
 def refuse_existing(path: Path, force: bool) -> None:
-    """Raise UsageError where an output is a directory, or is already there and `--force` was not given."""
+    """Raise UsageError if an output is a directory, or exists without `--force`."""
     if path.is_dir():
         raise UsageError(f"cannot write {path}: it is a directory", "name a file")
     if path.exists() and not path.is_file():

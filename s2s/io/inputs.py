@@ -11,9 +11,9 @@ from s2s.errors import DataError, ResourceError, UsageError, wrap_os_errors
 
 
 def open_input(path: str) -> BinaryIO:
-    """Open a file to read as bytes: `-` is standard input; a name that ends in `.gz` is decompressed.
+    """Open a file for reading bytes: `-` is standard input; a name that ends in `.gz` is decompressed.
 
-    Raises: UsageError where it does not exist or is a directory, ResourceError where it may not be read.
+    Raises: UsageError if it does not exist or is a directory, ResourceError if it cannot be read.
     """
     if path == "-":
         if sys.stdin is None:
@@ -26,16 +26,16 @@ def open_input(path: str) -> BinaryIO:
 
 
 def refuse_twice(names: Sequence[str]) -> None:
-    """Raise UsageError where several inputs are standard input."""
+    """Raise UsageError if several inputs are standard input."""
     if names.count("-") > 1:
-        raise UsageError("standard input can be read once", "give the other input as a file")
+        raise UsageError("standard input can only be read once", "give the other input as a file")
 
 
 def read_lines(file: BinaryIO, name: str = "input") -> Iterator[bytes]:
     r"""Yield the lines of a file, split at `\n` only; an unterminated last line counts, no bytes are no lines.
 
     A trailing carriage return and a leading byte-order mark are stripped.
-    Raises: DataError where a gzip file is damaged or ends early, ResourceError where it cannot be read.
+    Raises: DataError if a gzip file is damaged or truncated, ResourceError if it cannot be read.
     """
     first = True
     for line in _unpacked(file, name):
@@ -48,6 +48,6 @@ def _unpacked(file: Iterable[bytes], name: str) -> Iterator[bytes]:
     try:
         yield from file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{name}: the gzip file is damaged or ends early ({error})") from error
+        raise DataError(f"{name}: the gzip file is damaged or truncated ({error})") from error
     except OSError as error:
         raise ResourceError(f"cannot read {name}: {error.strerror or error}") from error

@@ -1,1 +1,1 @@
-"""Networks: encoders, attention, decoders, and the one interface behind which they stand."""
+"""Networks: encoders, decoders, attention, and their common interface."""

@@ -1,4 +1,4 @@
-"""Recurrences over a whole sequence, with their backward passes written out.
+"""Recurrences over a whole sequence, with explicit backward passes.
 
 Automatic differentiation of a time loop adds to every weight's gradient once per step; here a backward loop carries
 only what the recurrence itself needs, and the gradients of the weights are one matrix product each over all steps.

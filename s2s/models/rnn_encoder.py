@@ -48,7 +48,7 @@ class RnnEncoder(Encoder):
 
 
 class RnnLayer(nn.Module):
-    """One layer of R directions; `backward` tells for each whether it reads from the end of the sentence."""
+    """One layer of R directions; `backward` says for each whether it reads from the end of the sentence."""
 
     def __init__(self, cell: str, input_size: int, hidden_size: int, backward: tuple[bool, ...]) -> None:
         super().__init__()

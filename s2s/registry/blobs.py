@@ -82,7 +82,7 @@ class Blobs:
 def discard(path: Path, before: float) -> int:
     """Delete a file last touched before a time, and return the bytes freed.
 
-    The file is renamed and checked once more, so that one which a publisher touches meanwhile is kept.
+    The file is renamed and checked again, so that a file touched by a publisher meanwhile is not deleted.
     """
     try:
         if path.stat().st_mtime >= before:

@@ -1,4 +1,4 @@
-"""The card of a version: what the model is, what it was made of and how, and what it scores."""
+"""Model cards: description, lineage, training and scores of a version."""
 
 from typing import Any, Literal
 
@@ -14,10 +14,10 @@ class ScoreRecord(Options):
 
     metric: str = Field(description="name of the metric: bleu, chrf, ter, exact, perplexity")
     value: float
-    signature: str = Field(description="how the figure was computed, as the metric's library says it")
-    test_set: str = Field(description="what was translated: test, or a file's name")
+    signature: str = Field(description="how the score was computed, as the metric's library states it")
+    test_set: str = Field(description="test set: test, or the name of a file")
     settings: str = Field(
-        description='how it was decoded: "beam 5, length penalty 1, patience 2"; empty where nothing was'
+        description='decoding options: "beam 5, length penalty 1, patience 2"; empty without decoding'
     )
 
 
@@ -40,7 +40,7 @@ class TrainingRecord(Options):
     processes: int = Field(1, ge=1, description="processes that trained together")
     skipped: NonNegativeInt = Field(0, description="updates skipped, because loss or gradient were not finite")
     changes: list[str] = Field(
-        [], description="what changed while it was trained; where something did, training is not exactly repeatable"
+        [], description="changes accepted when the run was resumed; if there are any, training was not bit-exact"
     )
 
 
@@ -49,7 +49,7 @@ class Card(Options):
 
     schema_version: int = Field(SCHEMA, alias="schema", ge=1, le=SCHEMA, description="number of the card's schema")
     task: Literal["translation"] = "translation"
-    description: str = Field("", description="what the recipe shows, in a line")
+    description: str = Field("", description="description of the recipe")
     architecture: str = Field(description="the network as a phrase")
     attention: bool = Field(description="whether the decoder attends to the source, or sees one fixed vector")
     recipe: dict[str, Any] = Field(description="the resolved recipe")
@@ -57,10 +57,10 @@ class Card(Options):
     target_language: str = ""
     corpus: str = Field(description="digest of the corpus")
     pairs: dict[str, NonNegativeInt] = Field({}, description="sentence pairs by split: train, validation, test")
-    train_test_overlap: NonNegativeInt = Field(description="test sentences that also stand in training")
+    train_test_overlap: NonNegativeInt = Field(description="test sources that also occur in training")
     parameters: NonNegativeInt = Field(description="trained numbers, shared ones once")
-    memory_bytes: NonNegativeInt = Field(description="bytes that the weights take in memory")
-    parent: str | None = Field(None, description="the version that training began from, where it began from one")
+    memory_bytes: NonNegativeInt = Field(description="bytes of the weights in memory")
+    parent: str | None = Field(None, description="reference of the fine-tuned version, if any")
     training: TrainingRecord
     scores: list[ScoreRecord] = Field([], description="figures on test sets, the first of them the one to go by")
     versions: dict[str, str] = Field(description="versions of Python, s2s and the libraries")

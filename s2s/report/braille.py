@@ -10,9 +10,9 @@ DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # of a braille char
 
 
 class Canvas:
-    """Cells of braille dots, 2 across and 4 down in each, and letters over them.
+    """Canvas of braille characters, each 2 dots wide and 4 dots high, with letters on top.
 
-    Places are given as shares of the width, from the left, and of the height, from the bottom: 0 to 1.
+    Coordinates are fractions, 0 to 1, of the width from the left and of the height from the bottom.
     """
 
     def __init__(self, columns: int, rows: int) -> None:

@@ -28,9 +28,9 @@ UPDATES = "updates"
 
 @dataclass(frozen=True, slots=True)
 class RunCurves:
-    """What a run has recorded, in the order of updates: losses in nats per token, BLEU and chrF of 0 to 100.
+    """Recorded metrics of a run, in the order of updates: losses in nats per token, BLEU and chrF from 0 to 100.
 
-    All are finite numbers.
+    All values are finite.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Curve:
 
     @property
     def letter(self) -> str:
-        """What marks it where there are no colours; the 27th run has the first's again."""
+        """Letter that marks a run without colours; letters repeat after 26 runs."""
         letter = ascii_lowercase[self.run % 26]
         return letter if self.training else letter.upper()
 
@@ -76,7 +76,7 @@ class Axis:
         return f"{value:,.{max(0, -math.floor(math.log10(self.step) + 1e-9))}f}"
 
     def share(self, value: float) -> float:
-        """Where a value lies: 0 at the low end, 1 at the high end."""
+        """Return the position of a value on the axis, from 0 to 1."""
         return (value - self.low) / (self.high - self.low)
 
 
@@ -205,7 +205,7 @@ def _draw_panel(panel: Panel) -> Drawing:
 
 
 def _grid(panel: Panel, width: float) -> Iterator[str]:
-    """Lines and labels of the figures, labels of the updates and what they count."""
+    """Draw grid lines and the labels of both axes."""
     bottom = TOP + HEIGHT
     for tick in panel.y.ticks():
         y = TOP + HEIGHT * (1 - panel.y.share(tick))

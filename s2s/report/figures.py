@@ -138,7 +138,7 @@ def _row(
     show: Callable[[float], str],
     best: Callable[[list[float]], float] | None = None,
 ) -> Row:
-    """Build a row of `values`; `best` (max or min) marks the best unless all look alike."""
+    """Build a row of `values`; `best` (max or min) marks the best unless all look the same."""
     texts = [MISSING if value is None else show(value) for value in values]
     known = [(value, text) for value, text in zip(values, texts, strict=True) if value is not None]
     winner = best([value for value, _ in known]) if best and len({text for _, text in known}) > 1 else None

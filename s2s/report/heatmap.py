@@ -134,7 +134,7 @@ class _Terminal:
 
 
 def _shade(share: float, cell: int, coloured: bool) -> Text:
-    share = min(share, 1.0) if share > 0 else 0.0  # what is not a number is nothing
+    share = min(share, 1.0) if share > 0 else 0.0  # NaN is drawn as 0
     if coloured:
         place = share * (len(RAMP) - 1)
         low = min(int(place), len(RAMP) - 2)

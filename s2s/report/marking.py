@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 from typing import Literal
 
 WORD = re.compile(r"\w+|[^\w\s]")
-# They change the order in which a whole line is shown; embedded in data they could make a report say what it does not.
+# Bidirectional controls reorder a whole line; in data they could falsify a report.
 REORDERING = {*"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}
 
 

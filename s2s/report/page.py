@@ -1,6 +1,6 @@
-"""A comparison as one HTML page that needs nothing from elsewhere, in light and dark.
+"""Render a comparison as one self-contained HTML page, in light and dark.
 
-All text is escaped by the template; the drawings are SVG of `svg.py`, which escapes what it is given.
+The template escapes all text; drawings are SVG from `svg.py`, which escapes its text too.
 """
 
 from jinja2 import Environment, PackageLoader, StrictUndefined

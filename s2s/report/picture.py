@@ -1,4 +1,4 @@
-"""A comparison in one picture: a figure by source length, and beside it what an attention looks at."""
+"""Draw a comparison as one picture: a score by source length beside an attention heat map."""
 
 from s2s.report.figures import Comparison, HeatMap
 from s2s.report.heatmap import draw_heatmap

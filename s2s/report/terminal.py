@@ -27,7 +27,7 @@ INDENT = (0, 0, 0, 2)
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print the comparison in the console's width, with colours only where it has them."""
+    """Print the comparison in the console's width, with colours if it supports them."""
     console.print(Text.assemble((printable(comparison.title), "bold"), "\n", printable(comparison.task)))
     console.print()
     columns = len(comparison.systems) <= COLUMNS
@@ -104,7 +104,7 @@ def _bar(value: float, most: float, width: int) -> Text:
 
 
 def _lines(comparison: Comparison, width: int) -> Iterator[RenderableType]:
-    """For many systems: a line for each, the figures in as many tables as the width asks for."""
+    """Lay out many systems: one line each, with the columns split into tables that fit the width."""
     rows = sorted(table(comparison), key=lambda row: row.group != "scores")
     name = max(6, min(NAME, width // 3))
     for fitting in _packed(rows, width - 2 - name):
@@ -217,7 +217,7 @@ def _example(comparison: Comparison, example: Example, plain: bool) -> Table:
 
 
 def _marked(output: str, reference: str, plain: bool) -> Text:
-    """Mark what differs from the reference in red, or in ‹ › without colours; ‹…› marks missing words."""
+    """Mark words that differ from the reference in red, or with ‹ › without colours; ‹…› marks missing words."""
     text = Text()
     for span in marked(printable(output), printable(reference)):
         if span.kind == "missing":

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: what they hold of the training, and which of them are kept."""
+"""Checkpoints of a run: save, restore and prune them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict

@@ -119,12 +119,12 @@ def launch(processes: int) -> None:
         with _quiet_launcher():
             elastic_launch(config, sys.executable)("-m", "s2s", *sys.argv[1:])
     except SignalException as stopped:
-        raise StoppedError(stopped.sigval, told=True) from stopped
+        raise StoppedError(stopped.sigval, reported=True) from stopped
     except ChildFailedError as error:
         _, failure = error.get_first_failure()
         code = failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
         if code > 128:
-            raise StoppedError(code - 128, told=True) from error
+            raise StoppedError(code - 128, reported=True) from error
         failed = S2SError(f"process {failure.local_rank} of {processes} failed", "see its error message above")
         failed.exit_code = code
         raise failed from error

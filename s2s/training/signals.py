@@ -1,6 +1,6 @@
-"""Signals: SIGINT, SIGTERM and SIGHUP stop a training after the current step, or at once where nothing would be lost.
+"""Signals: SIGINT, SIGTERM and SIGHUP stop training after the current step, or at once if nothing would be lost.
 
-The training loop answers the first signal; a second one ends the process at once.
+The training loop handles the first signal; a second one ends the process at once.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from typing import Any, Self
 from s2s.errors import StoppedError
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-ECHO_SECONDS = 3.0  # a launcher forwards what the terminal has already sent to each process: not a second signal
+ECHO_SECONDS = 3.0  # a launcher forwards signals that the terminal has already sent to each process
 
 
 class StopSignals:

@@ -35,7 +35,7 @@ class StepResult:
 
 
 class Learner:
-    """What an optimizer step acts on: the network, its optimizer, and how to compute."""
+    """State that an optimizer step updates, and how to compute it."""
 
     def __init__(
         self,

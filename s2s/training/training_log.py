@@ -1,4 +1,4 @@
-"""What a training reports: a progress bar on a terminal, else a line every 30 seconds; log.txt and metrics.jsonl."""
+"""Training log: a progress bar on a terminal, else a line every 30 seconds; log.txt and metrics.jsonl."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ from s2s.training.validation import Validation
 
 log = logging.getLogger(__name__)
 
-PLAIN_SECONDS = 30.0  # between two lines of progress where there is no terminal
+PLAIN_SECONDS = 30.0  # between two progress lines without a terminal
 SAMPLE_WIDTH = 48  # characters of a sample
 BLEU_WARNING = (
     "warning: BLEU is exactly 0 in the second half of the training: no word is right, or no translation has four "

@@ -75,7 +75,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _check_packages(problems: Problems) -> None:
-    """Whether what s2s imports, sooner or later, is there."""
+    """Check that all required packages can be imported."""
     from importlib.util import find_spec
 
     missing = [name for name in NEEDED if find_spec(name) is None]
@@ -179,7 +179,7 @@ def _held(directory: Path) -> int:
         for name in names:
             try:
                 total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118
-            except OSError:  # gone since it was listed
+            except OSError:  # deleted meanwhile
                 continue
     return total
 
@@ -187,7 +187,7 @@ def _held(directory: Path) -> int:
 def _show(report: dict[str, Any]) -> None:
     """Format the report as text."""
     machine, memory = report["machine"], report["memory"]
-    features = ", ".join(machine["features"]) or "none of those looked for"
+    features = ", ".join(machine["features"]) or "none"
     _line("versions", "  ".join(f"{name} {version}" for name, version in report["versions"].items()))
     _line(
         "machine",
@@ -202,7 +202,7 @@ def _show(report: dict[str, Any]) -> None:
             else ""
         )
         threads = f" with {device['threads']} threads" if "threads" in device else ""
-        _line(device["name"], f"{of}computes in {device['precision']}{threads} where nothing else is said")
+        _line(device["name"], f"{of}computes in {device['precision']}{threads} by default")
     for name, directory in report["directories"].items():
         state = f"{format_size(directory['bytes'])}" if directory["exists"] else "not made yet"
         _line(name, f"{directory['path']} ({state}; {format_size(directory['free_bytes'])} of disk free)")

@@ -1,4 +1,4 @@
-"""`s2s models`: what the registry holds, and who holds which device."""
+"""`s2s models`: the registry's models, and the holders of devices."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -27,7 +27,7 @@ NUMBERS = {"parameters", "pid"}  # columns that are set flush right
 def list_models(as_json: AsJson = False) -> None:
     """List the models in the registry, each with its newest version and scores.
 
-    Ends with exit code 4 where a version is damaged, after showing the others.
+    Exits with code 4 if a version is damaged, after listing the others.
 
     Examples:
         s2s models list
@@ -88,7 +88,7 @@ def alias(
     model: ModelReference,
     name: Annotated[str, typer.Argument(metavar="ALIAS", help="The alias, such as best.")],
 ) -> None:
-    """Give a version an alias, or move the alias to it: MODEL@ALIAS then means that version, until it is moved again.
+    """Point an alias to a version. MODEL@ALIAS then refers to that version until the alias is moved.
 
     Examples:
         s2s models alias numbers-attention:1 best
@@ -104,10 +104,10 @@ def rm(
     model: ModelReference,
     force: Annotated[bool, typer.Option("--force", help="Also drop the aliases of this version.")] = False,
 ) -> None:
-    """Remove a version for ever: its number is never given again.
+    """Remove a version. Its number is never reused.
 
-    Files that no version uses any more are deleted with it, unless they were written within the last day: then a later
-    `rm` deletes them.
+    Files that no other version uses are deleted too, unless they were written within the last day; a later `rm` deletes
+    those.
 
     Examples:
         s2s models rm numbers-attention:1
@@ -120,7 +120,7 @@ def rm(
     note(f"removed {registry.remove(model, force=force)}")
     try:
         freed = registry.gc()
-    except ArtefactError as error:  # not of what was removed: a file that it uses might be deleted
+    except ArtefactError as error:  # a damaged version: files that it uses might be deleted
         note(f"warning: unused files stay, because of another version: {error.message}; {error.hint}")
     else:
         note(f"freed {format_size(freed)}; files younger than a day are freed by a later s2s models rm")
@@ -133,7 +133,7 @@ def export(
     form: Annotated[Literal["ctranslate2"], typer.Option("--format", help="Target format.")],
     precision: Annotated[
         Literal["fp32", "int8", "int8_bf16", "bf16"],
-        typer.Option("--precision", help="Precision of the stored weights; int8 takes a quarter of fp32's size."),
+        typer.Option("--precision", help="Precision of the stored weights; int8 is a quarter of the size of fp32."),
     ] = "fp32",
 ) -> None:
     """Write a Transformer as a directory that CTranslate2 reads without s2s, its SentencePiece model with it.
@@ -192,7 +192,7 @@ def _listed(version: "Version", aliases: dict[str, int]) -> dict[str, Any]:
 
 
 def _print_models(models: Iterable[tuple["Version", dict[str, int]]]) -> None:
-    columns = ("model", "aliases", "what it is", "score", "parameters", "published")
+    columns = ("model", "aliases", "model", "score", "parameters", "published")
     rows = []
     for version, aliases in models:
         card = version.card
@@ -229,7 +229,7 @@ def _described(version: "Version") -> list[tuple[str, str]]:
     card, training = version.card, version.card.training
     features = ", ".join(card.machine.get("features", []))
     return [
-        ("what it is", card.architecture),
+        ("model", card.architecture),
         ("about", card.description),
         ("attention", "yes" if card.attention else "no: one fixed vector for the whole source"),
         ("task", f"{_languages(card)}{card.task}"),

@@ -28,7 +28,7 @@ def plan(
     values: SetValues = None,
     as_json: AsJson = False,
 ) -> None:
-    """Plan a recipe's model: its parts, memory and FLOPs. Needs neither data nor training.
+    """Plan a recipe's model: its parts, memory and FLOPs. Neither data nor training is needed.
 
     Parameter, gradient, optimizer and decoder-state sizes and matmul FLOPs are exact; activations are estimates.
     Training in bf16 keeps weights in fp32.

@@ -14,7 +14,7 @@ app = typer.Typer(help="List, show and copy the built-in recipes.")
 
 @app.command("list")
 def list_recipes(as_json: AsJson = False) -> None:
-    """List the built-in recipes and what each shows.
+    """List the built-in recipes with descriptions.
 
     Examples:
         s2s recipes list
@@ -38,7 +38,7 @@ def show(
     values: SetValues = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print a recipe as TOML, with what it extends and all defaults filled in.
+    """Print a recipe as TOML, with inherited and default values filled in.
 
     Examples:
         s2s recipes show numbers/attention

@@ -24,8 +24,8 @@ def resume(
 ) -> None:
     """Resume an interrupted run from its last checkpoint, exactly as if it had not stopped.
 
-    Where something has changed since it began, the difference is said and the run refused, unless it is allowed by
-    name; the model is then labelled as not exactly repeatable.
+    If a setting has changed since the run was created, the command fails and lists the changes. --allow accepts a
+    change; the model's card then says that training was not bit-exact.
 
     Examples:
         s2s resume numbers-attention-1a2b3c4d

@@ -1,4 +1,4 @@
-"""`s2s runs`: the trainings on this machine, what they have measured, and their removal."""
+"""`s2s runs`: list, show, plot and remove training runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ NUMBERS = {"updates", "size"}  # columns that are set flush right
 def list_runs(as_json: AsJson = False) -> None:
     """List the runs, oldest first: progress and best validation.
 
-    Ends with exit code 4 where a run's directory is damaged or half-made, after showing the others.
+    Exits with code 4 if a run's directory is damaged or incomplete, after listing the others.
 
     Examples:
         s2s runs list
@@ -86,9 +86,9 @@ def plot(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Curves over updates: loss of training and of validation, and validation BLEU (and chrF where it is recorded).
+    """Plot training loss, validation loss, validation BLEU and, if recorded, chrF over updates.
 
-    The loss of training is that which is minimised, with dropout and label smoothing; that of validation is without.
+    Training loss includes dropout and label smoothing; validation loss does not.
 
     Examples:
         s2s runs plot numbers-attention-1a2b3c4d

@@ -1,4 +1,4 @@
-"""`s2s score`: score given translations."""
+"""`s2s score`: score existing translations."""
 
 from typing import TYPE_CHECKING, Annotated
 

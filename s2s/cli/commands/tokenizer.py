@@ -35,7 +35,7 @@ def train(
     normalization: Annotated[Form, typer.Option(help="Unicode normalization of the text.")] = "nfc",
     force: Force = False,
 ) -> None:
-    """Train a tokenizer. `s2s train` does this by itself; this is for a look at one, or for use elsewhere.
+    """Train a tokenizer to inspect it or use it elsewhere. `s2s train` trains its own.
 
     Examples:
         s2s tokenizer train train.de train.en --vocab-size 8000 -o tokenizer.model

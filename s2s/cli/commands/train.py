@@ -80,7 +80,7 @@ def train(
 
 
 def _check(recipe: "Recipe", parent: "Version | None", reference: str, device: str, wait: bool, as_json: bool) -> None:
-    """Say what a training will take, on standard output."""
+    """Print the result of `--check` on standard output."""
     from dataclasses import asdict
 
     from s2s.data.prepare import prepare_corpus

@@ -46,7 +46,7 @@ def load_parent(network: EncoderDecoder, parent: Version) -> None:
 
 
 def find_parent(reference: str) -> Version:
-    """Return the version that training starts from. Raises ArtefactError if it is gone."""
+    """Return the version that a run fine-tunes. Raises ArtefactError if it was removed."""
     from s2s.registry.store import Registry
 
     try:

@@ -1,4 +1,4 @@
-"""Pre-flight: everything that a training will do, once, on the worst batch that the corpus can give."""
+"""Pre-flight check: do everything that training does once, on the largest batches of the corpus."""
 
 import shutil
 import tempfile
@@ -33,36 +33,33 @@ from s2s.training.runs.record import runs_directory
 from s2s.training.runs.removal import size_of
 from s2s.training.step import Learner, train_step_within_memory
 
-TIMED = 5  # batches, spread over an epoch, whose speed stands for all
+TIMED = 5  # batches, spread over an epoch, whose speed is measured
 
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """What a training will take: bytes of memory, as estimated and at the peak of the trial; bytes of disk; seconds of
-    an epoch, without validation; tokens computed at once (0: all of a batch); three lines and their translations by
-    the network as it begins.
-    """
+    """Measured cost of a training run; sizes are in bytes."""
 
     device: str
     precision: Precision
     threads: int
     parameters: int
-    micro_batch_tokens: int
+    micro_batch_tokens: int  # 0: whole batches
     memory_estimate: int
-    memory_peak: int
+    memory_peak: int  # of the trial
     memory_free: int
     checkpoint_bytes: int
     disk_needed: int
     disk_free: int
-    batches: int
-    epoch_seconds: float
-    lines: list[tuple[str, str]]
+    batches: int  # per epoch
+    epoch_seconds: float  # without validation
+    lines: list[tuple[str, str]]  # sources and their translations before training
 
 
 def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | None = None) -> Preflight:
-    """Try the worst batches, a checkpoint and a translation; nothing of it stays.
+    """Try the largest batches, a checkpoint and a translation, and leave nothing behind.
 
-    Raises: ResourceError where memory or disk do not suffice, before they are filled; UsageError where the recipe does
+    Raises: ResourceError if memory or disk space does not suffice, before it is used up; UsageError if the recipe does
     not fit the parent.
     """
     device, train = resolve_device(device_name), corpus.split("train")
@@ -136,7 +133,7 @@ def _worst(train: Split, planned: list[Rows], tokens: int) -> list[Rows]:
 
 
 def _epoch_seconds(learner: Learner, train: Split, planned: list[Rows], micro_batch_tokens: int) -> float:
-    """From the time of a few batches, spread over those of an epoch by their size."""
+    """Estimate the duration of an epoch from the time of a few of its batches."""
     size = [int(train.target_lengths[rows].sum()) + len(rows) for rows in planned]
     some = [planned[index] for index in np.linspace(0, len(planned) - 1, min(TIMED, len(planned))).astype(int)]
     begun, done = time.perf_counter(), 0
@@ -148,11 +145,11 @@ def _epoch_seconds(learner: Learner, train: Split, planned: list[Rows], micro_ba
 
 
 def _save_and_read(checkpoint: Checkpoint) -> int:
-    """Bytes of a checkpoint that was written where runs are kept, and read back. Raises ArtefactError."""
+    """Write a checkpoint, read it back and return its size in bytes. Raises ArtefactError if they differ."""
     make_directory(runs_directory())
     with tempfile.TemporaryDirectory(dir=runs_directory(), prefix=".check-") as directory:
         path = save_checkpoint(Path(directory), 0, checkpoint)
         back = load_checkpoint(path)
         if any(not torch.equal(value.cpu(), back.model[name]) for name, value in checkpoint.model.items()):
-            raise ArtefactError(f"what was written to {runs_directory()} was read back otherwise")
+            raise ArtefactError(f"{runs_directory()}: a checkpoint read back differs from the one written")
         return size_of(path)

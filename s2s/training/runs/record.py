@@ -1,6 +1,6 @@
-"""Runs as their directories record them: fixed settings, progress and metrics.
+"""Read the directories of runs: fixed settings, progress and metrics.
 
-This module does not import torch, so that looking at a run is cheap and does not disturb training.
+This module does not import torch, so that listing runs is fast and does not disturb training.
 """
 
 import json
@@ -22,40 +22,35 @@ from s2s.recipe.recipe import Recipe
 SCHEMA = 2
 RECORD, RECIPE, METRICS, LOCK, CHECKPOINTS = "run.json", "recipe.toml", "metrics.jsonl", "lock", "checkpoints"
 MANIFEST = "manifest.json"  # of a checkpoint, written last
-KINDS = ("training", "validation")  # of the lines of metrics.jsonl
+KINDS = ("training", "validation")  # kinds of lines that are read
 
-Line = dict[str, Any]  # of metrics.jsonl
+Line = dict[str, Any]  # one line of metrics.jsonl
 State = Literal["training", "finished", "unfinished"]
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What is frozen when a run begins, and the version it was published as in the end.
-
-    recipe: the resolved one; tokenizer: its digest; micro_batch_tokens: what `auto` chose, or the recipe says;
-    parent: the version that training began from; changes: what was not the same when the run was gone on with.
-    What older records lack is empty.
-    """
+    """Settings fixed when a run is created, and its published version."""
 
     key: str
     name: str
-    corpus: str
+    corpus: str  # digest
     device: str
     precision: Precision
     threads: int
-    created: str
-    published: str | None = None
+    created: str  # ISO 8601
+    published: str | None = None  # reference of the version, when the run is finished
     schema: int = SCHEMA
-    recipe: dict[str, Any] = field(default_factory=dict)
-    tokenizer: str = ""
+    recipe: dict[str, Any] = field(default_factory=dict)  # resolved
+    tokenizer: str = ""  # digest
     processes: int = 1
-    micro_batch_tokens: int = 0
+    micro_batch_tokens: int = 0  # chosen by `auto` or set by the recipe; 0: whole batches
     deterministic: bool = False
-    parent: str | None = None
-    code: int = 0
-    versions: dict[str, str] = field(default_factory=dict)
-    features: list[str] = field(default_factory=list)
-    changes: list[str] = field(default_factory=list)
+    parent: str | None = None  # reference of the version that is fine-tuned
+    code: int = 0  # version of the training code
+    versions: dict[str, str] = field(default_factory=dict)  # of libraries
+    features: list[str] = field(default_factory=list)  # of the CPU
+    changes: list[str] = field(default_factory=list)  # accepted when the run was resumed
 
     @classmethod
     def read(cls, directory: Path) -> Self:
@@ -74,53 +69,53 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """The lines of `metrics.jsonl` that count, by their kind, in the order of updates; and the update recorded last.
+    """Metrics of a run, without those that a rollback or resume has superseded, in the order of updates.
 
-    All have an `update`; any other key may be missing in any line.
+    Every line has an `update`; any other key may be missing.
     """
 
     training: list[Line]
     validation: list[Line]
-    updates: int
+    updates: int  # update of the last line
 
     @property
     def best(self) -> Line | None:
-        """The last validation that was better than all before it."""
+        """Last validation that was better than all earlier ones."""
         return next((line for line in reversed(self.validation) if line.get("better") is True), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run's directory, its record, the process that trains it now (by its number), and what was measured."""
+    """A run."""
 
     directory: Path
     record: RunRecord
-    process: str | None
+    process: str | None  # id of the process that is training it
     metrics: Metrics
 
     @property
     def name(self) -> str:
-        """Its name: that of its directory."""
+        """Name of the run's directory."""
         return self.directory.name
 
     @property
     def state(self) -> State:
-        """Whether it is being trained, has published its model, or neither."""
+        """State of the run: training, finished if it is published, else unfinished."""
         return "training" if self.process else "finished" if self.record.published else "unfinished"
 
     @property
     def updates(self) -> int:
-        """Updates done when something was recorded last."""
+        """Update of the last recorded metrics."""
         return self.metrics.updates
 
     @property
     def done(self) -> float | None:
-        """The share of its limit that it had reached then, 0 to 1; None where none is recorded."""
+        """Share of the training that is done, 0 to 1; None if nothing is recorded."""
         return number(self.metrics.training[-1], "done") if self.metrics.training else None
 
     @property
     def checkpoints(self) -> list[int]:
-        """The updates of the checkpoints that are complete, in rising order."""
+        """Updates of the complete checkpoints, in ascending order."""
         return [int(path.name) for path in complete_checkpoints(self.directory / CHECKPOINTS) if path.name.isdigit()]
 
     def recipe(self) -> Recipe:
@@ -132,12 +127,12 @@ class Run:
 
 
 def runs_directory() -> Path:
-    """Where runs are kept."""
+    """Return the directory of all runs."""
     return home_dir() / "runs"
 
 
 def run_directories() -> list[Path]:
-    """List the directories by name: runs, damaged ones, and incomplete ones."""
+    """Return the directories of all runs, including damaged and incomplete ones, sorted by name."""
     if not runs_directory().exists():
         return []
     with wrap_os_errors(runs_directory(), "read"):
@@ -149,7 +144,7 @@ def unfinished_run(name: str, key: str) -> Path | None:
     directories = sorted(runs_directory().glob(f"{name}-{key[:8]}*/{RECORD}"), key=lambda path: path.stat().st_mtime)
     for directory in (path.parent for path in reversed(directories)):
         record = RunRecord.read(directory)
-        if record.published is None and record.key == key:  # a change that was allowed has given it another
+        if record.published is None and record.key == key:  # resuming with allowed changes gives a run another key
             return directory
     return None
 
@@ -161,7 +156,7 @@ def find_run(name: str) -> Path:
         return runs_directory() / name
     if (Path(name) / RECORD).is_file():
         return Path(name).resolve()
-    raise UsageError(f"run {name}: no such run", did_you_mean(name, known) or f"runs are kept in {runs_directory()}")
+    raise UsageError(f"run {name}: no such run", did_you_mean(name, known) or f"runs are in {runs_directory()}")
 
 
 def read_run(directory: Path) -> Run:
@@ -176,9 +171,8 @@ def read_run(directory: Path) -> Run:
 def read_metrics(path: Path) -> Metrics:
     """Read a run's metrics; empty if there is no such file yet.
 
-    What cannot be read is passed over, such as the last line of a run that was killed while it wrote, and so are lines
-    of other kinds. Where a resumed run went back to an earlier update, what it records from there on stands in the
-    place of what it had recorded before.
+    Lines of other kinds and unreadable lines, such as the last one of a killed run, are skipped. When a resumed run
+    goes back to an earlier update, its new lines replace those recorded before.
     """
     found = Metrics([], [], 0)
     if not path.exists():

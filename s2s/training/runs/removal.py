@@ -1,4 +1,4 @@
-"""Removing a run: what it takes on the disk, what would be lost, and its directory's end."""
+"""Remove runs."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from s2s.training.runs.record import LOCK, RECORD, RunRecord, find_run, read_run
 
 
 def size_of(directory: Path) -> int:
-    """Bytes of all files in a directory; those that disappear meanwhile count for nothing."""
+    """Return the bytes of all files in a directory, ignoring those deleted meanwhile."""
     total = 0
     for place, _, names in os.walk(directory):
         for name in names:
@@ -22,10 +22,10 @@ def size_of(directory: Path) -> int:
 
 
 def remove_run(name: str, *, force: bool = False) -> tuple[Path, int]:
-    """Remove a run's directory; the directory that it was, and the bytes freed.
+    """Remove the directory of a run, and return its path and the bytes freed.
 
-    Raises: UsageError where there is no such run, or where `force` is not given and the run is unfinished or damaged;
-    ResourceError where it is being trained, whatever `force` says.
+    Raises: UsageError if there is no such run, or, without `force`, if it is unfinished or damaged; ResourceError if it
+    is being trained, even with `force`.
     """
     directory = _directory_to_remove(name)
     if process := lock_holder(directory / LOCK):
@@ -34,7 +34,7 @@ def remove_run(name: str, *, force: bool = False) -> tuple[Path, int]:
         if not force:
             _check_nothing_is_lost(directory)
         freed = size_of(directory)
-        (directory / RECORD).unlink(missing_ok=True)  # first: what an interrupted removal leaves is no run
+        (directory / RECORD).unlink(missing_ok=True)  # first, so that an interrupted removal leaves no run behind
         shutil.rmtree(directory.resolve())
     if directory.is_symlink():
         directory.unlink()
@@ -52,11 +52,11 @@ def _directory_to_remove(name: str) -> Path:
 
 
 def _check_nothing_is_lost(directory: Path) -> None:
-    """Raise UsageError where a run is not finished, or damaged."""
+    """Raise UsageError if a run is unfinished or damaged."""
     try:
         run = read_run(directory)
     except S2SError as error:
-        raise UsageError(error.message, f"s2s runs rm {directory.name} --force removes what there is of it") from error
+        raise UsageError(error.message, f"s2s runs rm {directory.name} --force removes it anyway") from error
     if run.record.published is None:
         checkpoints = counted(len(run.checkpoints), "checkpoint")
         lost = f"{counted(run.updates, 'update')} of training and {checkpoints} would be lost"

@@ -1,6 +1,6 @@
-"""What must be unchanged for a run to resume exactly, and a description of what has changed."""
+"""Check that nothing has changed that would keep a resumed run from being exact, and describe what has."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from s2s.data.corpus import Corpus
@@ -11,28 +11,34 @@ from s2s.recipe.load import parse_recipe
 from s2s.recipe.recipe import Recipe
 from s2s.training.runs.record import RunRecord
 
-CODE = 2  # version of the training code: raised when the same recipe would be trained to other weights
-IGNORED = {"description", "data.root"}  # where the data lie; their contents are the corpus's digest
+CODE = 3  # version of the training code: raised when the same recipe would be trained to other weights
+IGNORED = {"description", "data.root"}  # keys that do not affect training; the corpus digest covers the data
+LIBRARIES = {"s2s", "torch", "numpy", "sentencepiece"}  # those that affect results
 
 
 def check_unchanged(
     record: RunRecord, recipe: Recipe, corpus: Corpus, processes: int, allowed: Sequence[str]
 ) -> RunRecord:
-    """Return the record updated to the present situation, with the changes noted.
+    """Return the record updated to the present settings, with the changes appended.
 
-    `allowed`: names of what may have changed: keys of the recipe, tables of keys, corpus, tokenizer, processes.
-    Raises: UsageError with the differences in words where something else has changed.
+    `allowed`: names that may have changed: keys and tables of the recipe, `corpus`, `tokenizer`, `processes`.
+    Raises: UsageError that lists the differences if anything else has changed.
     """
-    begun = parse_recipe(record.recipe, f"recipe of run {record.name}") if record.recipe else recipe
-    given = _said(begun.as_dict(), record.corpus, record.tokenizer or _digest(corpus), record.processes)
-    found = _said(recipe.as_dict(), corpus.digest, _digest(corpus), processes)
-    changed = {name: f"{name}: {given.get(name, '–')} → {found.get(name, '–')}" for name in _differing(given, found)}
-    _check_names(allowed, {*given, *found})
+    tokenizer = corpus.ledger["tokenizer"]["digest"]
+    original = parse_recipe(record.recipe, f"recipe of run {record.name}") if record.recipe else recipe
+    before = _settings(original, record.corpus, record.tokenizer or tokenizer, record.processes)
+    now = _settings(recipe, corpus.digest, tokenizer, processes)
+    changed = {
+        name: f"{name}: {before.get(name, '–')} → {now.get(name, '–')}"
+        for name in {**before, **now}
+        if before.get(name) != now.get(name)
+    }
+    _check_names(allowed, {*before, *now})
     refused = [name for name in changed if not any(f"{name}.".startswith(f"{one}.") for one in allowed)]
     if refused:
         raise UsageError(
-            f"not what the run began with: {'; '.join(changed[name] for name in refused)}",
-            f"change it back, or accept it with {' '.join(f'--allow {name}' for name in refused)}",
+            f"settings of the run have changed: {'; '.join(changed[name] for name in refused)}",
+            f"change them back, or accept them with {' '.join(f'--allow {name}' for name in refused)}",
         )
     return replace(
         record,
@@ -41,39 +47,32 @@ def check_unchanged(
         features=cpu_features(),
         recipe=recipe.as_dict(),
         corpus=corpus.digest,
-        tokenizer=_digest(corpus),
+        tokenizer=tokenizer,
         processes=processes,
-        changes=[*record.changes, *changed.values(), *_otherwise(record)],
+        changes=[*record.changes, *changed.values(), *_environment_changes(record)],
     )
 
 
-def _otherwise(record: RunRecord) -> list[str]:
+def _environment_changes(record: RunRecord) -> list[str]:
     """List changes that may alter rounding: code, libraries, CPU."""
-    told = []
+    changes = []
     if record.code not in {0, CODE}:
-        told.append(f"version of the training code: {record.code} → {CODE}")
+        changes.append(f"version of the training code: {record.code} → {CODE}")
     for name, version in package_versions().items():
-        if name in {"s2s", "torch", "numpy", "sentencepiece"} and record.versions.get(name, version) != version:
-            told.append(f"{name}: {record.versions[name]} → {version}")
+        if name in LIBRARIES and record.versions.get(name, version) != version:
+            changes.append(f"{name}: {record.versions[name]} → {version}")
     if record.features and record.features != cpu_features():
-        told.append(f"processor: {', '.join(record.features)} → {', '.join(cpu_features())}")
-    return told
+        changes.append(f"processor: {', '.join(record.features)} → {', '.join(cpu_features())}")
+    return changes
 
 
-def _said(recipe: Mapping[str, object], corpus: str, tokenizer: str, processes: int) -> dict[str, object]:
-    rest = {"corpus": corpus[:12], "tokenizer": tokenizer[:12], "processes": processes}
-    return {key: value for key, value in flattened(recipe).items() if key not in IGNORED} | rest
-
-
-def _digest(corpus: Corpus) -> str:
-    return corpus.ledger["tokenizer"]["digest"]
-
-
-def _differing(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
-    return [name for name in {**one, **other} if one.get(name) != other.get(name)]
+def _settings(recipe: Recipe, corpus: str, tokenizer: str, processes: int) -> dict[str, object]:
+    """Return everything that must stay the same, by the names that `--allow` takes."""
+    keys = {key: value for key, value in flattened(recipe.as_dict()).items() if key not in IGNORED}
+    return {**keys, "corpus": corpus[:12], "tokenizer": tokenizer[:12], "processes": processes}
 
 
 def _check_names(allowed: Sequence[str], known: set[str]) -> None:
     for name in allowed:
         if not any(f"{one}.".startswith(f"{name}.") for one in known):
-            raise UsageError(f"--allow {name}: nothing of that name can change", did_you_mean(name, sorted(known)))
+            raise UsageError(f"--allow {name}: unknown name", did_you_mean(name, sorted(known)))

@@ -120,7 +120,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(
     name: str, hint: str | None, interrupted_run: Callable[..., Path]
 ) -> None:
     directory = interrupted_run()
-    with pytest.raises(UsageError, match="nothing of that name can change") as refused:
+    with pytest.raises(UsageError, match=r"--allow .*: unknown name") as refused:
         resume(directory.name, **QUIET, allowed=[name])
     if hint:
         assert hint in (refused.value.hint or "")
