@@ -78,7 +78,6 @@ def rename_when_done(temporary: Path, path: Path) -> Iterator[None]:
     """Rename a directory to `path` beside it when the block ends; delete it if the block raises.
 
     The files in it must be durable already.
-
     """
     try:
         yield

@@ -42,7 +42,7 @@ def registry(card) -> Registry:
 
 def test_a_list_is_a_line_for_each_model_where_it_is_piped(run, registry):
     head, first, second = run("models", "list").out.splitlines()
-    assert head.split() == ["model", "aliases", "what", "it", "is", "score", "parameters", "published"]
+    assert head.split() == ["model", "aliases", "architecture", "score", "parameters", "published"]
     what = "de → en: bidirectional GRU encoder; GRU decoder with additive attention"
     day = registry.resolve("plain").published[:10]
     assert " ".join(first.split()) == f"numbers-attention:2 best:1 {what} BLEU 98.7 412,345 {day}"
@@ -107,7 +107,7 @@ def test_show_says_what_it_is_and_how_each_score_was_got(run, registry):
 
 def test_show_of_a_model_without_attention_or_scores(run, registry):
     found = run("models", "show", "plain")
-    assert "no: one fixed vector" in found.out
+    assert "no (fixed context)" in found.out
     assert "scores" not in found.out
 
 

@@ -18,7 +18,7 @@ LONG_AGO = 1_000_000_000
 FILES = {"weights.safetensors": b"weights", "recipe.json": b"{}"}
 
 PUBLISH = """
-import errno, json, os, sys, tempfile, time
+import errno, json, os, sys, time
 from pathlib import Path
 from s2s.registry.card import Card
 from s2s.registry.store import Registry
@@ -40,7 +40,8 @@ Registry._claimed = claimed_a_while_ago
 def publish(worker):
     for turn in range(3):
         own = f"{worker} {turn}".encode()
-        files = {name: Path(tempfile.mkdtemp()) / name for name in ("same", "own")}
+        files = {name: Path(root).with_name(f"{name}-{worker}") for name in ("same", "own")}
+        Path(root).parent.mkdir(parents=True, exist_ok=True)
         files["same"].write_bytes(b"the same")
         files["own"].write_bytes(own)
         version = Registry(Path(root)).publish("shared", files, card)

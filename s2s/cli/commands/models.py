@@ -73,7 +73,7 @@ def show(model: ModelReference, as_json: AsJson = False) -> None:
         return
     names = [alias for alias, number in aliases.items() if number == version.number]
     out.print(" ".join([version.reference, *(f"@{alias}" for alias in names)]), style="bold")
-    for label, text in _described(version):
+    for label, text in _describe(version):
         if text:
             out.print(f"  {label:11} {one_line(text)}", soft_wrap=True)
     if version.card.scores:
@@ -155,7 +155,7 @@ def export(
 
 @app.command()
 def ps(as_json: AsJson = False) -> None:
-    """Who holds which device of this host, and since when.
+    """List the holders of the devices of this host.
 
     Examples:
         s2s models ps
@@ -192,7 +192,7 @@ def _listed(version: "Version", aliases: dict[str, int]) -> dict[str, Any]:
 
 
 def _print_models(models: Iterable[tuple["Version", dict[str, int]]]) -> None:
-    columns = ("model", "aliases", "model", "score", "parameters", "published")
+    columns = ("model", "aliases", "architecture", "score", "parameters", "published")
     rows = []
     for version, aliases in models:
         card = version.card
@@ -222,16 +222,16 @@ def _measured(score: "ScoreRecord") -> str:
     return " · ".join(part for part in (score.test_set, score.settings, score.signature) if part)
 
 
-def _described(version: "Version") -> list[tuple[str, str]]:
+def _describe(version: "Version") -> list[tuple[str, str]]:
     """Return the lines of a card without its scores, as labels and texts; a text is empty if unknown."""
     from s2s.report.format import duration
 
     card, training = version.card, version.card.training
     features = ", ".join(card.machine.get("features", []))
     return [
-        ("model", card.architecture),
-        ("about", card.description),
-        ("attention", "yes" if card.attention else "no: one fixed vector for the whole source"),
+        ("architecture", card.architecture),
+        ("description", card.description),
+        ("attention", "yes" if card.attention else "no (fixed context)"),
         ("task", f"{_languages(card)}{card.task}"),
         ("data", f"{_pairs(card)}; corpus {card.corpus[:12]}"),
         ("size", f"{card.parameters:,} parameters, {format_size(card.memory_bytes)}"),
