@@ -104,7 +104,7 @@ def transformer() -> dict[str, bytes]:
 
     from s2s.models.build import build_model
     from s2s.recipe.recipe import Recipe
-    from s2s.text.tokenizer import train_tokenizer
+    from s2s.text.tokenizer_training import train_tokenizer
 
     blocks = {"family": "transformer", "layers": 1, "heads": 2}
     recipe = Recipe.model_validate(

@@ -122,7 +122,7 @@ def _test_set(recipe: Recipe) -> TestSet:
     data = recipe.data
     languages = f"{data.source_language} → {data.target_language} · " if data.source_language else ""
     name = data.generator.name if data.kind == "generator" else recipe.name.rpartition("-")[0] or recipe.name
-    count = corpus.ledger["splits"]["test"]["overlap"]["source"]["count"]
+    count = corpus.test_overlap
     overlap = f"{count:,} of their sources also in training" if count else "none of them in training"
     return TestSet(sources, references, f"{name} · {languages}test: {len(sources):,} pairs, {overlap}")
 

@@ -7,7 +7,7 @@ from s2s.data.generators.recall import answer_positions
 from s2s.decoding.forced import forced_predictions
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
-from s2s.metrics.length_buckets import Bucket, ByLength
+from s2s.metrics.length_buckets import LengthBucket, LengthBuckets
 from s2s.recipe.recipe import Recipe
 
 
@@ -30,7 +30,7 @@ def count_correct_values(
 
 def recall_by_length(
     sources: Sequence[str], references: Sequence[str], results: Sequence[StoredResult]
-) -> list[ByLength]:
+) -> list[LengthBuckets]:
     """Return two percentages by length: correct values given their keys, and completely correct answers."""
     lines: dict[int, list[int]] = {}
     for line, source in enumerate(sources):
@@ -42,9 +42,9 @@ def recall_by_length(
         exact = [
             100 * sum(stored.outputs[line] == references[line] for line in members) / len(members) for stored in results
         ]
-        values.append(Bucket(tokens, tokens, len(members), tuple(correct)))
-        answers.append(Bucket(tokens, tokens, len(members), tuple(exact)))
+        values.append(LengthBucket(tokens, tokens, len(members), tuple(correct)))
+        answers.append(LengthBucket(tokens, tokens, len(members), tuple(exact)))
     return [
-        ByLength("% of values correct, given their keys", "tokens", values),
-        ByLength("% of answers completely correct", "tokens", answers),
+        LengthBuckets("% of values correct, given their keys", "tokens", values),
+        LengthBuckets("% of answers completely correct", "tokens", answers),
     ]

@@ -1,30 +1,32 @@
-"""The corpus: prepared, tokenised sentence pairs in a directory, memory-mapped.
+"""Corpora: prepared, tokenized sentence pairs in a directory, memory-mapped.
 
-    train.arrow, validation.arrow, test.arrow   an Arrow stream each, as `datasets` writes it
-    tokenizer.model                             the SentencePiece model of both sides
-    ledger.json                                 what was read, dropped and why
+    train.arrow, validation.arrow, test.arrow   Arrow streams, as written by `datasets`
+    tokenizer.model                             SentencePiece model of both sides
+    ledger.json                                 pairs read, kept and dropped, lengths, overlap
     manifest.json                               sha256 and size of the others; written last
 
-N sentence pairs of a split. Texts are kept raw in validation and test, because scores are against raw text; those of
-train are normalised.
+Texts of validation and test are stored raw, because scores compare raw text; those of train are normalized.
+
+N: sentence pairs of a split.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s.data.ledger import Encoded
+from s2s.data.ledger import Ledger
+from s2s.data.readers import Pair
 from s2s.errors import ArtefactError
 from s2s.io.atomic import atomic_writer, read_json, write_bytes, write_json
 from s2s.io.digests import digest_file
 from s2s.io.paths import safe_join
 from s2s.io.schema import check_schema
 
-SCHEMA = 2  # number of the corpus's and the ledger's schema; raised, too, when the same inputs give another corpus
+SCHEMA = 2  # of the corpus and its ledger; also raised when the same inputs give another corpus
 SPLITS = ("train", "validation", "test")
 ARROWS = tuple(f"{name}.arrow" for name in SPLITS)
 MANIFEST, LEDGER, TOKENIZER = "manifest.json", "ledger.json", "tokenizer.model"
@@ -32,8 +34,16 @@ Rows = Sequence[int] | NDArray[np.integer[Any]]
 Ids = NDArray[np.int32]
 
 
+class Encoded(NamedTuple):
+    """A pair and its token ids."""
+
+    pair: Pair
+    source: list[int]
+    target: list[int]
+
+
 class _Lists:
-    """A column of lists of int32, as views of the memory-mapped file: nothing is copied."""
+    """A column of lists of int32, as views of the memory-mapped file."""
 
     def __init__(self, chunks: list[Any]) -> None:
         self._values = [chunk.values.to_numpy(zero_copy_only=True) for chunk in chunks]
@@ -47,7 +57,7 @@ class _Lists:
 
 
 class Split:
-    """The pairs of one split; a row is a position in it, from 0."""
+    """Pairs of one split; a row is a position in it, from 0."""
 
     def __init__(self, table: Any, files: list[str]) -> None:
         self._table = table
@@ -62,16 +72,16 @@ class Split:
 
     @property
     def source_lengths(self) -> Ids:
-        """Tokens in each source [N], without special ones."""
+        """Number of tokens in each source [N], without special tokens."""
         return self._source.lengths
 
     @property
     def target_lengths(self) -> Ids:
-        """Tokens in each target [N], without special ones."""
+        """Number of tokens in each target [N], without special tokens."""
         return self._target.lengths
 
     def tokens(self, rows: Rows) -> tuple[list[Ids], list[Ids]]:
-        """Ids of the sources and the targets of `rows`, each int32 [tokens]: read-only views, without special ones."""
+        """Return read-only views of the token ids of the sources and targets of `rows`, without special tokens."""
         positions = self._positions(rows)
         return [self._source.row(*at) for at in positions], [self._target.row(*at) for at in positions]
 
@@ -84,12 +94,12 @@ class Split:
         return self._values("line", rows)
 
     def places(self, rows: Rows) -> list[str]:
-        """`file:line` of each of `rows`, for messages."""
+        """Return `file:line` of each of `rows`, for messages."""
         files = (self._files[index] for index in self._values("file", rows))
         return [f"{file}:{line}" for file, line in zip(files, self.lines(rows), strict=True)]
 
     def _positions(self, rows: Rows) -> list[tuple[int, int]]:
-        """(chunk, index in it) of each row. Raises IndexError."""
+        """Return the chunk of each row and its index in the chunk. Raises IndexError."""
         wanted = np.asarray(rows, dtype=np.int64)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
             raise IndexError(f"rows must be in 0 … {len(self) - 1}")
@@ -102,12 +112,9 @@ class Split:
 
 
 class Corpus:
-    """A prepared corpus, opened.
+    """An open corpus. Its `digest` covers the contents of the inputs, the options and the tokenizer."""
 
-    `digest` is the key of what it was made from: contents of the inputs, options, tokenizer.
-    """
-
-    def __init__(self, path: Path, manifest: dict[str, Any], ledger: dict[str, Any], tokenizer: bytes) -> None:
+    def __init__(self, path: Path, manifest: dict[str, Any], ledger: Ledger, tokenizer: bytes) -> None:
         self.path = path
         self.digest: str = manifest["key"]
         self.ledger = ledger
@@ -117,32 +124,39 @@ class Corpus:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open the corpus in a directory; check the sizes of all files, and the contents of small ones only.
+        """Open the corpus in a directory; check the sizes of all files, but the contents of small ones only.
 
-        Raises: UsageError where there is none, ArtefactError where it is damaged or of a newer schema.
+        Raises: UsageError if there is none, ArtefactError if it is damaged or has another schema.
         """
         manifest = read_json(path / MANIFEST)
         check_schema(manifest, SCHEMA, f"corpus {path}", "prepare it anew")
         try:
             _check_files(path, manifest)
         except (KeyError, TypeError, AttributeError) as error:
-            raise _damaged(path, MANIFEST, "not a corpus's manifest") from error
-        return cls(path, manifest, read_json(path / LEDGER), (path / TOKENIZER).read_bytes())
+            raise _damaged(path, MANIFEST, "not the manifest of a corpus") from error
+        ledger = Ledger.parse(read_json(path / LEDGER), f"corpus {path}: {LEDGER}")
+        return cls(path, manifest, ledger, (path / TOKENIZER).read_bytes())
 
     def verify(self) -> None:
-        """Check the content of every file. Raises ArtefactError."""
+        """Check the contents of all files. Raises ArtefactError."""
         for name, file in self._files.items():
             _check_content(self.path, name, file["sha256"])
 
+    @property
+    def test_overlap(self) -> int:
+        """Number of test sources that also occur in training."""
+        overlap = self.ledger.splits["test"].overlap
+        return overlap.source.count if overlap else 0
+
     def split(self, name: str) -> Split:
-        """`train`, `validation` or `test`, memory-mapped."""
+        """Return `train`, `validation` or `test`, memory-mapped."""
         if name not in self._splits:
-            self._splits[name] = _map_split(self.path / f"{name}.arrow", self.ledger["splits"][name]["files"])
+            self._splits[name] = _map_split(self.path / f"{name}.arrow", self.ledger.splits[name].files)
         return self._splits[name]
 
 
 def _map_split(path: Path, files: list[str]) -> Split:
-    """Map an Arrow stream: what `datasets.Dataset.from_file` does, without the seconds that importing it takes."""
+    """Map an Arrow stream as `datasets.Dataset.from_file` does, without the seconds that its import takes."""
     import pyarrow as pa
 
     try:
@@ -152,7 +166,10 @@ def _map_split(path: Path, files: list[str]) -> Split:
 
 
 def _check_files(directory: Path, manifest: dict[str, Any]) -> None:
-    """Check that all files are there. Raises ArtefactError; KeyError, TypeError, AttributeError for an odd manifest."""
+    """Check the files of a corpus.
+
+    Raises: ArtefactError if one is damaged; KeyError, TypeError or AttributeError if the manifest is invalid.
+    """
     files = manifest["files"]
     if not (manifest["schema"] == SCHEMA and isinstance(manifest["key"], str)):
         raise TypeError("schema and key")
@@ -179,18 +196,18 @@ def _check_size(directory: Path, name: str, size: int) -> None:
 
 def _damaged(directory: Path, name: str, reason: str) -> ArtefactError:
     return ArtefactError(
-        f"corpus {directory} is damaged: {name}: {reason}", "remove the directory; s2s data prepare makes it anew"
+        f"corpus {directory} is damaged: {name}: {reason}", "remove the directory; s2s data prepare creates it again"
     )
 
 
 class SplitWriter:
-    """Writes one split, chunk by chunk, complete or not at all: a context manager."""
+    """Context manager that writes one split in chunks, complete or not at all."""
 
     def __init__(self, directory: Path, name: str) -> None:
         self._file = atomic_writer(directory / f"{name}.arrow")
 
     def __enter__(self) -> Self:
-        from s2s.data.readers import datasets_library
+        from s2s.data.readers.tables import datasets_library
 
         datasets = datasets_library()
         features = datasets.Features(
@@ -206,7 +223,7 @@ class SplitWriter:
         return self
 
     def write(self, encoded: list[Encoded], files: list[int]) -> None:
-        """Append pairs; `files` are the positions of their files in the ledger's list."""
+        """Append pairs; `files` are the numbers of their files in the ledger."""
         import pyarrow as pa
 
         pairs = [pair for pair, _, _ in encoded]
@@ -230,10 +247,10 @@ class SplitWriter:
         self._file.__exit__(kind, error, trace)
 
 
-def write_corpus_files(directory: Path, key: str, tokenizer: bytes, ledger: dict[str, Any]) -> None:
-    """Complete a corpus whose splits are written: tokenizer, ledger, and the manifest last."""
+def write_corpus_files(directory: Path, key: str, tokenizer: bytes, ledger: Ledger) -> None:
+    """Write the tokenizer, the ledger and, last, the manifest of a corpus whose splits are written."""
     write_bytes(directory / TOKENIZER, tokenizer)
-    write_json(directory / LEDGER, ledger)
+    write_json(directory / LEDGER, ledger.as_dict())
     paths = [directory / name for name in (*ARROWS, TOKENIZER, LEDGER)]
     files = {path.name: {"sha256": digest_file(path), "bytes": path.stat().st_size} for path in paths}
     write_json(directory / MANIFEST, {"schema": SCHEMA, "key": key, "files": files})

@@ -1,65 +1,189 @@
-"""Filters: which training pairs are kept, which are held out, which are dropped and why.
+"""Filters: decide which training pairs are kept, held out or dropped.
 
-They work on 8-byte digests of the texts, so what is remembered of a pair is a few bytes however long it is.
-N training pairs, in the order in which they are read.
+Text filters work on 8-byte digests of the texts, so that each pair takes a few bytes of memory, however long it is.
+N: training pairs, in the order in which they are read.
 """
 
 import hashlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s.data.ledger import Tally
+from s2s.data.ledger import Overlap, Tally
 from s2s.data.readers import Pair
 from s2s.errors import DataError
 from s2s.recipe.data import DataOptions, HeldOutOptions
 
+Mask = NDArray[np.bool_]
+Pairs_contra = TypeVar("Pairs_contra", contravariant=True)
+
 
 class PairStatus(IntEnum):
-    """What becomes of a training pair."""
+    """Status of a training pair."""
 
     KEPT = 0
     VALIDATION = 1  # held out
     TEST = 2  # held out
-    EMPTY = 3  # a side is empty or white space alone
-    HELD_OUT_SOURCE = 4  # its source also stands in a held-out pair
+    EMPTY = 3  # a side is empty or whitespace only
+    HELD_OUT_SOURCE = 4  # its source also occurs in a held-out pair
     DUPLICATE = 5  # the same pair occurred before
-    LENGTH = 6  # a side has fewer or more tokens than asked for
+    LENGTH = 6  # a side has too few or too many tokens
     RATIO = 7  # one side is too many times longer than the other
 
 
 DROPPED = tuple(status for status in PairStatus if status >= PairStatus.EMPTY)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PairFingerprints:
-    """What is remembered of each pair: digests of its source and of both sides [N], and whether a side is empty [N]."""
+    """Digests of N pairs."""
 
-    sources: NDArray[np.uint64]
-    pairs: NDArray[np.uint64]
-    empty: NDArray[np.bool_]
+    sources: NDArray[np.uint64]  # [N], digest of the source
+    pairs: NDArray[np.uint64]  # [N], digest of both sides
+    empty: Mask  # [N], whether a side is empty
 
     def __len__(self) -> int:
         return len(self.pairs)
 
 
+@dataclass(frozen=True, slots=True)
+class TokenLengths:
+    """Lengths of N pairs in tokens."""
+
+    shorter: NDArray[np.int64]  # [N], of the shorter side
+    longer: NDArray[np.int64]  # [N], of the longer side
+
+
+class Filter(Protocol[Pairs_contra]):
+    """A reason to drop training pairs."""
+
+    status: PairStatus  # of the pairs it drops
+
+    def drops(self, pairs: Pairs_contra, kept: Mask) -> Mask:
+        """Return which of N pairs to drop; those not in `kept` [N] are dropped or held out already."""
+        ...
+
+
+class EmptyFilter:
+    """Drop pairs with an empty side."""
+
+    status = PairStatus.EMPTY
+
+    def drops(self, pairs: PairFingerprints, kept: Mask) -> Mask:
+        """Return the pairs [N] with an empty side."""
+        return pairs.empty
+
+
+class DuplicateFilter:
+    """Drop repeated pairs; the first one is kept."""
+
+    status = PairStatus.DUPLICATE
+
+    def drops(self, pairs: PairFingerprints, kept: Mask) -> Mask:
+        """Return the pairs [N] that occurred before among the kept ones."""
+        rows = np.flatnonzero(kept)
+        _, first = np.unique(pairs.pairs[rows], return_index=True)
+        repeated = kept.copy()
+        repeated[rows[first]] = False
+        return repeated
+
+
+@dataclass(frozen=True, slots=True)
+class LengthFilter:
+    """Drop pairs that are too short or too long."""
+
+    min_length: int  # tokens of the shorter side
+    max_length: int  # tokens of the longer side
+    status = PairStatus.LENGTH
+
+    def drops(self, pairs: TokenLengths, kept: Mask) -> Mask:
+        """Return the pairs [N] outside the limits."""
+        return (pairs.shorter < self.min_length) | (pairs.longer > self.max_length)
+
+
+@dataclass(frozen=True, slots=True)
+class RatioFilter:
+    """Drop pairs whose sides differ too much in length."""
+
+    max_ratio: float  # of the longer to the shorter side
+    status = PairStatus.RATIO
+
+    def drops(self, pairs: TokenLengths, kept: Mask) -> Mask:
+        """Return the pairs [N] above the maximum ratio."""
+        return pairs.longer > pairs.shorter * self.max_ratio
+
+
+def classify(train: PairFingerprints, data: DataOptions) -> NDArray[np.uint8]:
+    """Return the status [N] of each training pair as far as its text decides; lengths in tokens are checked later.
+
+    Raises: DataError if there are too few distinct sources to hold out validation and test pairs.
+    """
+    status = np.full(len(train), PairStatus.KEPT, dtype=np.uint8)
+    apply_filters([EmptyFilter()], train, status)
+    if isinstance(data, HeldOutOptions):
+        hold_out(train, status, data.hold_out_validation, data.hold_out_test)
+    if data.drop_duplicates:
+        apply_filters([DuplicateFilter()], train, status)
+    return status
+
+
+def classify_lengths(sources: Sequence[int], targets: Sequence[int], data: DataOptions) -> NDArray[np.uint8]:
+    """Return the status [N] of training pairs with these lengths in tokens."""
+    lengths = np.array([sources, targets], dtype=np.int64)
+    status = np.full(len(sources), PairStatus.KEPT, dtype=np.uint8)
+    filters: list[Filter[TokenLengths]] = [LengthFilter(data.min_length, data.max_length), RatioFilter(data.max_ratio)]
+    apply_filters(filters, TokenLengths(lengths.min(axis=0), lengths.max(axis=0)), status)
+    return status
+
+
+def apply_filters(filters: Sequence[Filter[Pairs_contra]], pairs: Pairs_contra, status: NDArray[np.uint8]) -> None:
+    """Run filters in order, and set the status [N] of the kept pairs that they drop."""
+    for one in filters:
+        kept = status == PairStatus.KEPT
+        status[kept & one.drops(pairs, kept)] = one.status
+
+
+def hold_out(train: PairFingerprints, status: NDArray[np.uint8], validation: int, test: int) -> None:
+    """Hold out pairs in the order of their sources' digests, at most one pair per source.
+
+    The order depends only on the texts. Other pairs with a held-out source are dropped, so that no source occurs in two
+    splits.
+    """
+    total = validation + test
+    if not total:
+        return
+    rows = np.flatnonzero(~train.empty)
+    rows = rows[np.lexsort((train.pairs[rows], train.sources[rows]))]
+    distinct, first = np.unique(train.sources[rows], return_index=True)
+    if len(distinct) <= total:
+        raise DataError(
+            f"train has {len(distinct):,} distinct sources, too few to hold out {total:,} and train on the rest",
+            "lower data.hold_out_validation and data.hold_out_test",
+        )
+    held_out = rows[first[:total]]
+    status[np.isin(train.sources, distinct[:total]) & ~train.empty] = PairStatus.HELD_OUT_SOURCE
+    status[held_out[:test]] = PairStatus.TEST
+    status[held_out[test:]] = PairStatus.VALIDATION
+
+
 def text_digest(*texts: str) -> int:
-    """Eight bytes of texts; texts that differ in white space alone have the same."""
+    """Return an 8-byte digest of texts, the same for texts that differ only in whitespace."""
     content = "\n".join(" ".join(text.split()) for text in texts)
     return int.from_bytes(hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def is_empty(pair: Pair) -> bool:
-    """Whether a side of the pair is empty or white space alone."""
+    """Return whether a side of the pair is empty or whitespace only."""
     return not (pair.source.strip() and pair.target.strip())
 
 
 def fingerprint(pairs: Iterable[Pair]) -> PairFingerprints:
-    """Read pairs (normalised ones) once and remember what `classify` and `overlap` ask for."""
+    """Read normalized pairs once and return their digests."""
     sources, both, empty = array("Q"), array("Q"), bytearray()
     for pair in pairs:
         sources.append(text_digest(pair.source))
@@ -70,73 +194,20 @@ def fingerprint(pairs: Iterable[Pair]) -> PairFingerprints:
     )
 
 
-def classify(train: PairFingerprints, data: DataOptions) -> NDArray[np.uint8]:
-    """Return the status [N] of each training pair as far as its text decides; lengths in tokens come later.
-
-    Raises: DataError where there are too few different sources to hold out as many as asked for.
-    """
-    status = np.full(len(train), PairStatus.KEPT, dtype=np.uint8)
-    status[train.empty] = PairStatus.EMPTY
-    if isinstance(data, HeldOutOptions):
-        _hold_out(train, status, data.hold_out_validation, data.hold_out_test)
-    if data.drop_duplicates:
-        kept = np.flatnonzero(status == PairStatus.KEPT)
-        _, first = np.unique(train.pairs[kept], return_index=True)
-        status[np.delete(kept, first)] = PairStatus.DUPLICATE
-    return status
-
-
-def _hold_out(train: PairFingerprints, status: NDArray[np.uint8], validation: int, test: int) -> None:
-    """Hold out pairs in the order of their sources' digests, at most one pair of a source.
-
-    The order depends on nothing but the texts, and the other pairs with a held-out source are dropped: no sentence to
-    be translated stands in two splits.
-    """
-    wanted = validation + test
-    if not wanted:
-        return
-    rows = np.flatnonzero(~train.empty)
-    rows = rows[np.lexsort((train.pairs[rows], train.sources[rows]))]
-    different, first = np.unique(train.sources[rows], return_index=True)
-    if len(different) <= wanted:
-        raise DataError(
-            f"train has {len(different):,} different sources, too few to hold out {wanted:,} and train on the rest",
-            "set data.hold_out_validation and data.hold_out_test lower",
-        )
-    chosen = rows[first[:wanted]]
-    status[np.isin(train.sources, different[:wanted]) & ~train.empty] = PairStatus.HELD_OUT_SOURCE
-    status[chosen[:test]] = PairStatus.TEST
-    status[chosen[test:]] = PairStatus.VALIDATION
-
-
-def classify_length(source: int, target: int, data: DataOptions) -> PairStatus:
-    """Whether a training pair with sides of these lengths, in tokens, is kept."""
-    shorter, longer = min(source, target), max(source, target)
-    if shorter < data.min_length or longer > data.max_length:
-        return PairStatus.LENGTH
-    return PairStatus.RATIO if longer > shorter * data.max_ratio else PairStatus.KEPT
-
-
-class Overlap:
-    """Counts the sentences of another split that also stand in training: their source alone, and the whole pair."""
-
-    def __init__(self, train: PairFingerprints, kept: NDArray[np.bool_]) -> None:
-        self._sources = np.unique(train.sources[kept])
-        self._pairs = np.unique(train.pairs[kept])
-
-    def count(self, pairs: Iterable[Pair]) -> dict[str, dict[str, object]]:
-        """Tallies of `pairs` (normalised ones) for the ledger; empty sources are passed over."""
-        source, pair = Tally(), Tally()
-        for sentence in pairs:
-            if not sentence.source.strip():
-                continue
-            if _contains(self._sources, text_digest(sentence.source)):
-                source.add(sentence)
-            if _contains(self._pairs, text_digest(sentence.source, sentence.target)):
-                pair.add(sentence)
-        return {"source": source.as_dict(), "pair": pair.as_dict()}
+def count_overlap(train: PairFingerprints, kept: Mask, pairs: Iterable[Pair]) -> Overlap:
+    """Count normalized pairs of another split that also occur among the kept training pairs; skip empty sources."""
+    sources, both = np.unique(train.sources[kept]), np.unique(train.pairs[kept])
+    overlap = Overlap(Tally(), Tally())
+    for pair in pairs:
+        if not pair.source.strip():
+            continue
+        if _contains(sources, text_digest(pair.source)):
+            overlap.source.add(pair)
+        if _contains(both, text_digest(pair.source, pair.target)):
+            overlap.pair.add(pair)
+    return overlap
 
 
 def _contains(ordered: NDArray[np.uint64], value: int) -> bool:
-    found = int(np.searchsorted(ordered, np.uint64(value)))
-    return found < len(ordered) and int(ordered[found]) == value
+    index = int(np.searchsorted(ordered, np.uint64(value)))
+    return index < len(ordered) and int(ordered[index]) == value

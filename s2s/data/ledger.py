@@ -1,109 +1,174 @@
-"""The ledger of a corpus: what was read, what was dropped and why, how long it is, what stands in two splits."""
+"""The ledger of a corpus: what was read, dropped and why, lengths, and sentences that occur in two splits."""
 
 from array import array
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from s2s.data.readers import Pair
+from s2s.errors import ArtefactError
 
-EXAMPLES = 5  # pairs shown of each count
+EXAMPLES = 5  # pairs kept as examples of each count
 SHOWN_CHARACTERS = 120
-REASONS = {  # the ledger's names of what drops a pair
-    "invalid": "not valid UTF-8, or not a row with both columns",
+REASONS = {  # why a pair was dropped, by its name in the ledger
+    "invalid": "invalid UTF-8, or a row without both columns",
     "empty": "a side is empty",
-    "held_out_source": "the source stands in a held-out pair",
-    "duplicate": "the pair occurred before",
+    "held_out_source": "the source also occurs in a held-out pair",
+    "duplicate": "duplicate",
     "length": "too short or too long (data.min_length, data.max_length)",
-    "ratio": "one side too much longer (data.max_ratio)",
+    "ratio": "lengths differ too much (data.max_ratio)",
 }
 PERCENTILES = {"median": 50, "p95": 95, "p99": 99}
 
 
-class Encoded(NamedTuple):
-    """A pair and the ids of its tokens."""
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A pair, or a line without a readable pair."""
 
-    pair: Pair
-    source: list[int]
-    target: list[int]
+    line: str  # file:line
+    source: str | None = None
+    target: str | None = None
 
 
-@dataclass
+@dataclass(slots=True)
 class Tally:
-    """How many pairs something happened to, and the first few of them."""
+    """Number of pairs with some property, and the first few of them."""
 
     count: int = 0
-    examples: list[dict[str, str]] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
 
     def add(self, pair: Pair) -> None:
         """Count a pair."""
-        self._add(f"{pair.file}:{pair.line}", source=_shortened(pair.source), target=_shortened(pair.target))
+        self._add(Example(f"{pair.file}:{pair.line}", _shorten(pair.source), _shorten(pair.target)))
 
     def add_line(self, where: str) -> None:
-        """Count a line that has no text, at `where` (`file:line`)."""
-        self._add(where)
+        """Count a line without a readable pair, at `where` (`file:line`)."""
+        self._add(Example(where))
 
-    def _add(self, where: str, **texts: str) -> None:
+    def _add(self, example: Example) -> None:
         self.count += 1
         if len(self.examples) < EXAMPLES:
-            self.examples.append({"line": where, **texts})
-
-    def as_dict(self) -> dict[str, Any]:
-        """For the ledger."""
-        return {"count": self.count, "examples": self.examples}
+            self.examples.append(example)
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
 
 
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Pairs of a split whose sentences also occur in training."""
+
+    source: Tally  # the source occurs in training
+    pair: Tally  # the whole pair occurs in training
+
+
+@dataclass(frozen=True, slots=True)
+class LengthSummary:
+    """Distribution of the lengths of one side of a split."""
+
+    min: int
+    mean: float
+    median: float
+    p95: float  # percentile
+    p99: float
+    max: int
+
+    @classmethod
+    def of(cls, lengths: NDArray[Any]) -> "LengthSummary":
+        """Summarize the lengths [N] of at least one text."""
+        percentiles = {name: round(float(np.percentile(lengths, percent)), 1) for name, percent in PERCENTILES.items()}
+        return cls(min=int(lengths.min()), mean=round(float(lengths.mean()), 2), max=int(lengths.max()), **percentiles)
+
+
 class Lengths:
-    """Lengths of the pairs of a split, in tokens and in characters: four bytes each."""
+    """Lengths of the pairs of a split in tokens and characters, in four bytes each."""
 
     def __init__(self) -> None:
-        self._lengths = {(side, unit): array("i") for side in ("source", "target") for unit in ("tokens", "characters")}
+        self._lengths = {side: {unit: array("i") for unit in ("tokens", "characters")} for side in ("source", "target")}
 
-    def add(self, encoded: list[Encoded]) -> None:
-        """Take the lengths of pairs."""
-        for pair, source, target in encoded:
-            self._lengths["source", "tokens"].append(len(source))
-            self._lengths["source", "characters"].append(len(pair.source))
-            self._lengths["target", "tokens"].append(len(target))
-            self._lengths["target", "characters"].append(len(pair.target))
+    def add(self, pair: Pair, source_tokens: int, target_tokens: int) -> None:
+        """Add the lengths of a pair."""
+        self._lengths["source"]["tokens"].append(source_tokens)
+        self._lengths["source"]["characters"].append(len(pair.source))
+        self._lengths["target"]["tokens"].append(target_tokens)
+        self._lengths["target"]["characters"].append(len(pair.target))
 
-    def as_dict(self) -> dict[str, dict[str, dict[str, float]]]:
-        """For the ledger: side -> unit -> statistic -> length."""
-        sides: dict[str, dict[str, dict[str, float]]] = {"source": {}, "target": {}}
-        for (side, unit), lengths in self._lengths.items():
-            sides[side][unit] = _summary(np.array(lengths))
-        return sides
-
-
-def _summary(lengths: NDArray[Any]) -> dict[str, float]:
-    middle = {name: round(float(np.percentile(lengths, percent)), 1) for name, percent in PERCENTILES.items()}
-    return {"min": int(lengths.min()), "mean": round(float(lengths.mean()), 2), **middle, "max": int(lengths.max())}
+    def summaries(self) -> dict[str, dict[str, LengthSummary]]:
+        """Return the summaries by side and unit; requires at least one pair."""
+        return {
+            side: {unit: LengthSummary.of(np.array(lengths)) for unit, lengths in units.items()}
+            for side, units in self._lengths.items()
+        }
 
 
-def dropped_warning(ledger: dict[str, Any]) -> str | None:
+@dataclass(frozen=True, slots=True)
+class SplitLedger:
+    """What happened to the pairs of one split."""
+
+    read: int
+    kept: int
+    files: list[str]  # in the order of the numbers stored with the pairs
+    lengths: dict[str, dict[str, LengthSummary]]  # by side and unit
+    dropped: dict[str, Tally]  # by REASONS
+    held_out: dict[str, int] | None = None  # train only: pairs moved to validation and test
+    empty: Tally | None = None  # validation and test only: kept pairs with an empty side
+    overlap: Overlap | None = None  # validation and test only
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerLedger:
+    """Tokenizer of a corpus."""
+
+    tokens: int  # vocabulary size, including special tokens
+    digest: str  # sha256
+    given: bool  # whether it is the parent's instead of trained on the corpus
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Ledger of a corpus."""
+
+    schema: int
+    inputs: dict[str, dict[str, str]]  # sha256 of each input by split and file
+    tokenizer: TokenizerLedger
+    splits: dict[str, SplitLedger]
+
+    @classmethod
+    def parse(cls, values: Any, where: str) -> "Ledger":
+        """Parse the JSON values of a ledger. Raises ArtefactError if they are invalid."""
+        try:
+            return TypeAdapter(cls).validate_python(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise ArtefactError(f"{where} is damaged: {key}: {first['msg'].lower()}") from error
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the ledger as JSON values, without fields that are None."""
+        return asdict(self, dict_factory=lambda items: {key: value for key, value in items if value is not None})
+
+
+def dropped_warning(ledger: Ledger) -> str | None:
     """Return a message about dropped training pairs, or None."""
-    split = ledger["splits"]["train"]
-    counts = {REASONS[reason]: tally["count"] for reason, tally in split["dropped"].items() if tally["count"]}
+    split = ledger.splits["train"]
+    counts = {REASONS[reason]: tally.count for reason, tally in split.dropped.items() if tally.count}
     if not counts:
         return None
-    why = "; ".join(f"{count:,}: {reason}" for reason, count in counts.items())
-    return f"left out {sum(counts.values()):,} of {split['read']:,} training pairs ({why}); s2s data inspect shows more"
+    reasons = "; ".join(f"{count:,}: {reason}" for reason, count in counts.items())
+    return f"dropped {sum(counts.values()):,} of {split.read:,} training pairs ({reasons}); see s2s data inspect"
 
 
-def overlap_warning(ledger: dict[str, Any]) -> str | None:
+def overlap_warning(ledger: Ledger) -> str | None:
     """Return a warning about test sentences that also occur in training, or None."""
-    split = ledger["splits"]["test"]
-    source, pair = split["overlap"]["source"], split["overlap"]["pair"]
-    if not source["count"]:
+    split = ledger.splits["test"]
+    if split.overlap is None or not split.overlap.source.count:
         return None
+    source, pair = split.overlap.source, split.overlap.pair
     return (
-        f"{source['count']:,} of {split['kept']:,} test sentences also stand in training,"
-        f" {pair['count']:,} of them with the same translation (the first: {source['examples'][0]['line']});"
-        " s2s data inspect shows more"
+        f"{source.count:,} of {split.kept:,} test sources also occur in training, {pair.count:,} of them with the same"
+        f" translation (first: {source.examples[0].line}); see s2s data inspect"
     )

@@ -1,4 +1,4 @@
-"""Figures by the length of the source sentence: where a summary of fixed size shows."""
+"""Scores by source length, which show the limits of a fixed-size encoding."""
 
 import statistics
 from bisect import bisect_right
@@ -7,34 +7,34 @@ from dataclasses import dataclass
 
 from s2s.metrics.scores import check_counts, score_corpus
 
-USUAL = (1, 20, 40, 80)  # the buckets 1–19, 20–39, 40–79 and 80–, in characters
-SPARSE = 0.05  # a usual bucket with a smaller share of the lines says little: bounds are then taken from the lengths
+DEFAULT_BOUNDS = (1, 20, 40, 80)  # buckets 1–19, 20–39, 40–79 and 80–, in characters
+MIN_SHARE = 0.05  # of the lines in each default bucket; otherwise bounds are chosen from the lengths
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
-    """The lines whose source is `low` to `high` long (no upper bound: None), and each system's figure on them."""
+class LengthBucket:
+    """Scores on the lines whose source length is in a range."""
 
     low: int
-    high: int | None
-    count: int
-    values: tuple[float, ...]
+    high: int | None  # None: no upper bound
+    count: int  # lines
+    values: tuple[float, ...]  # one per system
 
     @property
     def label(self) -> str:
-        """`20–39`, `80–` where there is no upper bound, `1,000` where both are the same."""
+        """Label `20–39`, `80–` without an upper bound, or `1,000` if both bounds are equal."""
         if self.low == self.high:
             return f"{self.low:,}"
         return f"{self.low}–{'' if self.high is None else self.high}"
 
 
 @dataclass(frozen=True, slots=True)
-class ByLength:
-    """A figure by source length: what it is (`BLEU`), what lengths are counted in (`characters`), the buckets."""
+class LengthBuckets:
+    """A score by source length."""
 
-    figure: str
-    unit: str
-    buckets: Sequence[Bucket]
+    metric: str  # "BLEU"
+    unit: str  # of the lengths: "characters"
+    buckets: Sequence[LengthBucket]
 
 
 def bleu_by_length(
@@ -42,37 +42,37 @@ def bleu_by_length(
     systems: Sequence[Sequence[str]],
     references: Sequence[str],
     bounds: Sequence[int] | None = None,
-) -> ByLength:
-    """Corpus BLEU of each system's N hypotheses in buckets by source length; buckets without lines are left out.
+) -> LengthBuckets:
+    """Return the corpus BLEU of each system in buckets by source length, without empty buckets.
 
-    `bounds` are the least lengths of the buckets, in characters and ascending; without them, they suit the lengths.
-    Raises: DataError where a system, the sources or the references differ in their number of lines, or have none.
+    `bounds`: minimum lengths of the buckets in characters, ascending; by default they are chosen from the lengths.
+    Raises: DataError if systems, sources and references differ in their number of lines, or have none.
     """
     check_counts(sources, references, "sources")
     for system in systems:
         check_counts(system, references)
     lengths = [len(source) for source in sources]
     edges = list(bounds or choose_bounds(lengths))
-    edges[0] = min(edges[0], *lengths)  # empty lines have their place too
+    edges[0] = min(edges[0], *lengths)  # empty lines belong to the first bucket
     members: list[list[int]] = [[] for _ in edges]
     for line, length in enumerate(lengths):
         members[bisect_right(edges, length) - 1].append(line)
     highs = [*(edge - 1 for edge in edges[1:]), None]
     buckets = [
-        Bucket(low, high, len(lines), tuple(_bleu(system, references, lines) for system in systems))
+        LengthBucket(low, high, len(lines), tuple(_bleu(system, references, lines) for system in systems))
         for low, high, lines in zip(edges, highs, members, strict=True)
         if lines
     ]
-    return ByLength("BLEU", "characters", buckets)
+    return LengthBuckets("BLEU", "characters", buckets)
 
 
 def choose_bounds(lengths: Sequence[int]) -> list[int]:
-    """Least lengths of up to four buckets: the usual ones, or where these do not suit, quartiles in round numbers."""
-    shares = [0] * len(USUAL)
+    """Return the minimum lengths of up to four buckets: the default ones, or rounded quartiles if they do not suit."""
+    shares = [0] * len(DEFAULT_BOUNDS)
     for length in lengths:
-        shares[max(0, bisect_right(USUAL, length) - 1)] += 1
-    if min(shares) >= SPARSE * len(lengths) or len(lengths) < 2:
-        return list(USUAL)
+        shares[max(0, bisect_right(DEFAULT_BOUNDS, length) - 1)] += 1
+    if min(shares) >= MIN_SHARE * len(lengths) or len(lengths) < 2:
+        return list(DEFAULT_BOUNDS)
     quartiles = statistics.quantiles(lengths, n=4)
     for step in (10, 1):
         edges = sorted({step * round(quartile / step) for quartile in quartiles})

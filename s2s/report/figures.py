@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from s2s.metrics.length_buckets import ByLength
+from s2s.metrics.length_buckets import LengthBuckets
 from s2s.metrics.scores import Score
 from s2s.metrics.significance import Difference
 from s2s.report.format import duration, signed
@@ -58,7 +58,7 @@ class Comparison:
     title: str
     task: str  # "numbers · de → en · test: 1,000 pairs, none of them in training"
     systems: Sequence[System]
-    by_length: Sequence[ByLength] = ()
+    by_length: Sequence[LengthBuckets] = ()
     examples: Sequence[Example] = ()
     notes: Sequence[str] = ()  # decoding options, differences between recipes
     commands: Sequence[str] = ()  # suggested next commands

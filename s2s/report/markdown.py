@@ -19,7 +19,7 @@ def markdown_comparison(comparison: Comparison) -> str:
             for bucket in figure.buckets
         ]
         heads = [figure.unit, "sentences", *names]
-        parts += [f"{figure.figure} by source length:", _table(heads, lengths, transposed=len(names) > COLUMNS)]
+        parts += [f"{figure.metric} by source length:", _table(heads, lengths, transposed=len(names) > COLUMNS)]
     parts += ["\n".join(f"- {_escaped(note)}" for note in comparison.notes)] if comparison.notes else []
     parts.append("\n".join(f"- `{signature}`" for signature in signatures(comparison)))
     if any(system.command for system in comparison.systems):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from s2s.metrics.length_buckets import Bucket, ByLength
+from s2s.metrics.length_buckets import LengthBucket, LengthBuckets
 from s2s.report.svg import LIGHT, Drawing, document, element, moved, text, text_width, tooltip
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -16,17 +16,17 @@ def bar(value: float, most: float, width: int) -> str:
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
 
 
-def svg_by_length(names: Sequence[str], figure: ByLength) -> str:
+def svg_by_length(names: Sequence[str], figure: LengthBuckets) -> str:
     """Return scores by source length as a self-contained SVG: a group of bars per bucket."""
-    return document(draw_by_length(names, figure), f"{figure.figure} by source length: {', '.join(names)}")
+    return document(draw_by_length(names, figure), f"{figure.metric} by source length: {', '.join(names)}")
 
 
-def draw_by_length(names: Sequence[str], figure: ByLength) -> Drawing:
+def draw_by_length(names: Sequence[str], figure: LengthBuckets) -> Drawing:
     """Draw the plot: legend, scale, bars, and below each group its lengths and number of sentences."""
     key = legend(names)
     left, top = 48.0, key.height + 26
     scale = _scale(figure.buckets)
-    parts = [key.body, text(figure.figure, 4, top - 14, class_="muted"), *_grid(left, top, scale)]
+    parts = [key.body, text(figure.metric, 4, top - 14, class_="muted"), *_grid(left, top, scale)]
     group = (WIDTH - left - 8) / max(1, len(figure.buckets))
     for place, bucket in enumerate(figure.buckets):
         bars = _group(figure, bucket, names, group, scale)
@@ -55,7 +55,7 @@ def legend(names: Sequence[str]) -> Drawing:
     return Drawing(WIDTH, y + 16, "".join(parts))
 
 
-def _scale(buckets: Sequence[Bucket]) -> int:
+def _scale(buckets: Sequence[LengthBucket]) -> int:
     """Return the top of the axis: the next multiple of 20 (of 10 below 50)."""
     most = max((value for bucket in buckets for value in bucket.values), default=100)
     step = 20 if most > 50 else 10
@@ -71,14 +71,14 @@ def _grid(left: float, top: float, scale: int) -> list[str]:
     return parts
 
 
-def _group(figure: ByLength, bucket: Bucket, names: Sequence[str], width: float, scale: int) -> Drawing:
+def _group(figure: LengthBuckets, bucket: LengthBucket, names: Sequence[str], width: float, scale: int) -> Drawing:
     parts = []
     space = min(70.0, 0.76 * width / max(1, len(names)))
     start = (width - space * len(names)) / 2
     for series, (name, value) in enumerate(zip(names, bucket.values, strict=True)):
         height = HEIGHT * value / scale
         x, y, thick = start + space * series, HEIGHT - height, 0.88 * space
-        told = tooltip(f"{name}, {bucket.label} {figure.unit}: {figure.figure} {value:.1f}")
+        told = tooltip(f"{name}, {bucket.label} {figure.unit}: {figure.metric} {value:.1f}")
         parts.append(element("rect", told, x=x, y=y, width=thick, height=height, rx=2, fill=colour(series)))
         if space >= 34:
             parts.append(text(f"{value:.1f}", x + thick / 2, y - 5, text_anchor="middle"))

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from s2s.metrics.length_buckets import ByLength
+from s2s.metrics.length_buckets import LengthBuckets
 from s2s.report.figures import COLUMNS, Comparison, Example, Row, System, TableCell, headline, signatures, table
 from s2s.report.heatmap import terminal_heatmap
 from s2s.report.marking import marked, printable
@@ -76,11 +76,11 @@ def _columns(comparison: Comparison, width: int) -> Iterator[RenderableType]:
         grid.add_row(Text(row.label), *(_figure(cell, share) for cell in row.cells))
     yield grid
     for figure in comparison.by_length:
-        title = Text(f"{figure.figure} by source length ({figure.unit}, sentences)", style="bold")
+        title = Text(f"{figure.metric} by source length ({figure.unit}, sentences)", style="bold")
         yield Group(title, _bars(comparison, figure, width))
 
 
-def _bars(comparison: Comparison, figure: ByLength, width: int) -> Table:
+def _bars(comparison: Comparison, figure: LengthBuckets, width: int) -> Table:
     systems = len(comparison.systems)
     most = max((value for bucket in figure.buckets for value in bucket.values), default=0)
     labels = max(len(bucket.label) for bucket in figure.buckets)
@@ -111,11 +111,11 @@ def _lines(comparison: Comparison, width: int) -> Iterator[RenderableType]:
         yield _turned(comparison, fitting, name)
     for figure in comparison.by_length:
         yield Group(
-            Text(f"{figure.figure} by source length ({figure.unit})", style="bold"), _figures(comparison, figure)
+            Text(f"{figure.metric} by source length ({figure.unit})", style="bold"), _figures(comparison, figure)
         )
 
 
-def _figures(comparison: Comparison, figure: ByLength) -> Table:
+def _figures(comparison: Comparison, figure: LengthBuckets) -> Table:
     grid = _grid(2)
     grid.add_column(overflow="fold")
     for _ in figure.buckets:

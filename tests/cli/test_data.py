@@ -70,7 +70,7 @@ def test_test_sentences_in_training_are_told_on_standard_error(run, recipe: str)
     done = run("data", "prepare", recipe, "--set", "data.hold_out_test=0", "--set", 'data.test.source=["a.de"]',
                "--set", 'data.test.target=["a.en"]')  # fmt: skip
     assert done.code == 0
-    assert "33 of 41 test sentences also stand in training, 33 of them with the same translation" in done.err
+    assert "33 of 41 test sources also occur in training, 33 of them with the same translation" in done.err
 
 
 def test_invalid_utf8_is_refused_with_its_line_or_dropped(run, recipe: str, in_directory: Path):

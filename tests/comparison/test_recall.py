@@ -45,7 +45,7 @@ def test_a_comparison_of_recall_shows_answers_instead_of_bleu_by_length() -> Non
         device="cpu",
         wait=False,
     )
-    assert [figure.figure for figure in comparison.by_length] == [
+    assert [figure.metric for figure in comparison.by_length] == [
         "% of values correct, given their keys",
         "% of answers completely correct",
     ]

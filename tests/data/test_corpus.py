@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from s2s.data.corpus import Corpus, Split, SplitWriter, write_corpus_files
-from s2s.data.ledger import Encoded
+from s2s.data.corpus import Corpus, Encoded, Split, SplitWriter, write_corpus_files
+from s2s.data.ledger import Ledger, SplitLedger, TokenizerLedger
 from s2s.data.readers import Pair
 from s2s.errors import ArtefactError, UsageError
 from s2s.text.tokenizer import Tokenizer
@@ -32,8 +32,12 @@ def store(directory: Path, chunk: int) -> Corpus:
             for start in range(0, len(ROWS), chunk):
                 rows = ROWS[start : start + chunk]
                 writer.write(encoded(rows), [FILES.index(file) for *_, file in rows])
-    splits = {name: {"files": FILES} for name in ("train", "validation", "test")}
-    write_corpus_files(directory, "ab" * 32, b"a tokenizer", {"schema": 2, "splits": splits})
+    splits = {
+        name: SplitLedger(len(ROWS), len(ROWS), FILES, lengths={}, dropped={})
+        for name in ("train", "validation", "test")
+    }
+    ledger = Ledger(2, {"train": {}}, TokenizerLedger(21, "", given=False), splits)
+    write_corpus_files(directory, "ab" * 32, b"a tokenizer", ledger)
     return Corpus.open(directory)
 
 
@@ -77,7 +81,7 @@ def test_tokens_are_views_of_the_mapped_file(tmp_path: Path):
 
 
 def test_datasets_opens_the_files_too(tmp_path: Path):
-    from s2s.data.readers import datasets_library
+    from s2s.data.readers.tables import datasets_library
 
     store(tmp_path, 2)
     rows = datasets_library().Dataset.from_file(str(tmp_path / "train.arrow"))
@@ -89,7 +93,7 @@ def test_an_open_corpus_has_its_key_tokenizer_and_ledger(tmp_path: Path):
     corpus = store(tmp_path, 2)
     assert corpus.digest == "ab" * 32
     assert corpus.tokenizer == b"a tokenizer"
-    assert corpus.ledger["splits"]["test"]["files"] == FILES
+    assert corpus.ledger.as_dict()["splits"]["test"]["files"] == FILES
     assert corpus.split("test") is corpus.split("test")
 
 
@@ -137,11 +141,11 @@ def change_a_byte(path: Path) -> None:
     [
         ({"schema": 3}, "schema 3 is newer"),
         ({"schema": 1}, "older than this s2s reads; prepare it anew"),
-        ({"schema": None}, "not a corpus's manifest"),
-        ({"files": 3}, "not a corpus's manifest"),
-        ({"files": {"train.arrow": 3}}, "not a corpus's manifest"),
-        ({"key": None}, "not a corpus's manifest"),
-        ({"files": {}}, "not a corpus's manifest"),
+        ({"schema": None}, "not the manifest of a corpus"),
+        ({"files": 3}, "not the manifest of a corpus"),
+        ({"files": {"train.arrow": 3}}, "not the manifest of a corpus"),
+        ({"key": None}, "not the manifest of a corpus"),
+        ({"files": {}}, "not the manifest of a corpus"),
     ],
 )
 def test_a_manifest_that_is_newer_or_wrong_is_refused(tmp_path: Path, change: dict, message: str):
@@ -179,5 +183,13 @@ def test_a_corpus_of_schema_2_is_read():
     sources, targets = train.tokens([1])
     assert tokenizer.decode([*sources, *targets]) == ["zwei Hunde", "two dogs"]
     assert (len(test), test.source_lengths[1]) == (2, 0)
-    assert corpus.ledger["splits"]["train"]["dropped"]["duplicate"]["examples"][0]["line"] == "train.de:4"
-    assert corpus.ledger["splits"]["test"]["overlap"]["source"]["count"] == 1
+    assert corpus.ledger.as_dict()["splits"]["train"]["dropped"]["duplicate"]["examples"][0]["line"] == "train.de:4"
+    assert corpus.ledger.as_dict()["splits"]["test"]["overlap"]["source"]["count"] == 1
+
+
+@pytest.mark.parametrize("key", ["tokenizer", "splits"])
+def test_invalid_ledger_is_refused(tmp_path: Path, key: str):
+    values = store(tmp_path, 9).ledger.as_dict()
+    assert Ledger.parse(values, "x").as_dict() == values
+    with pytest.raises(ArtefactError, match=f"ledger.json is damaged: {key}"):
+        Ledger.parse(values | {key: 3}, "corpus x: ledger.json")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from s2s.data.filters import Overlap, PairStatus, classify, classify_length, fingerprint, text_digest
+from s2s.data.filters import PairStatus, classify, classify_lengths, count_overlap, fingerprint, text_digest
 from s2s.data.readers import Pair
 from s2s.errors import DataError
 from s2s.recipe.data import DataOptions, data_options
@@ -74,7 +74,7 @@ def test_empty_pairs_are_never_held_out():
 
 
 def test_too_few_sources_to_hold_out_are_refused_with_their_number():
-    with pytest.raises(DataError, match="3 different sources") as caught:
+    with pytest.raises(DataError, match="3 distinct sources") as caught:
         held([("a", "1"), ("a", "2"), ("b", "3"), ("c", "4")], 2, 1)
     assert "data.hold_out_validation" in str(caught.value.hint)
 
@@ -94,17 +94,18 @@ def test_too_few_sources_to_hold_out_are_refused_with_their_number():
     ],
 )
 def test_lengths_decide_at_their_bounds(source, target, status):
-    assert classify_length(source, target, options(min_length=2, max_length=7, max_ratio=3)) == status
+    data = options(min_length=2, max_length=7, max_ratio=3)
+    assert classify_lengths([3, source], [3, target], data).tolist() == [PairStatus.KEPT, status]
 
 
 def test_overlap_counts_sources_and_whole_pairs_of_what_is_kept():
     train = fingerprint(pairs_of(("a", "1"), ("b", "2"), ("c", "3")))
-    overlap = Overlap(train, np.array([True, True, False]))
-    found = overlap.count(pairs_of(("a", "1"), ("b", "other"), ("c", "3"), ("d", "4"), ("", "")))
-    assert (found["source"]["count"], found["pair"]["count"]) == (2, 1)
-    assert [example["line"] for example in found["source"]["examples"]] == ["train.tsv:1", "train.tsv:2"]
+    pairs = pairs_of(("a", "1"), ("b", "other"), ("c", "3"), ("d", "4"), ("", ""))
+    overlap = count_overlap(train, np.array([True, True, False]), pairs)
+    assert (overlap.source.count, overlap.pair.count) == (2, 1)
+    assert [example.line for example in overlap.source.examples] == ["train.tsv:1", "train.tsv:2"]
 
 
 def test_nothing_overlaps_with_an_empty_training_set():
-    overlap = Overlap(fingerprint(pairs_of(("a", "1"))), np.array([False]))
-    assert overlap.count(pairs_of(("a", "1")))["source"]["count"] == 0
+    pairs = pairs_of(("a", "1"))
+    assert count_overlap(fingerprint(pairs), np.array([False]), pairs).source.count == 0

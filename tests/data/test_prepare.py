@@ -20,7 +20,8 @@ from s2s.data.directories import creation_lock
 from s2s.errors import ArtefactError, DataError, ResourceError, UsageError
 from s2s.recipe.data import DataOptions, data_options
 from s2s.recipe.tokenizer import TokenizerOptions
-from s2s.text.tokenizer import Tokenizer, train_tokenizer
+from s2s.text.tokenizer import Tokenizer
+from s2s.text.tokenizer_training import train_tokenizer
 
 WORDS = ["ein", "zwei", "drei", "vier", "fünf", "one", "two", "three", "four", "five", "und", "and"]
 TOKENIZER = TokenizerOptions(vocab_size=48, algorithm="bpe")
@@ -89,7 +90,7 @@ def test_chunks_make_no_difference(options, model, monkeypatch):
     whole = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     kept, ledger = texts(whole, "train"), whole.ledger
     shutil.rmtree(whole.path)
-    monkeypatch.setattr(prepare, "PAIRS_AT_ONCE", 4)
+    monkeypatch.setattr(prepare, "CHUNK", 4)
     again = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     with (again.path / "train.arrow").open("rb") as file:
         assert len(list(pyarrow.ipc.open_stream(file))) == 7  # and an eighth chunk of which nothing is kept
@@ -101,7 +102,7 @@ def test_the_tokenizer_is_trained_from_the_training_side_alone(options):
     train = [*sentences(60, 1), ("", "ħħħħ")]
     corpus = prepare.prepare_corpus(options(train, test=[("жжж жжж", "and")]), TOKENIZER)
     tokenizer = Tokenizer(corpus.tokenizer)
-    assert tokenizer.size == 48 == corpus.ledger["tokenizer"]["tokens"]
+    assert tokenizer.size == 48 == corpus.ledger.as_dict()["tokenizer"]["tokens"]
     tokens = "".join(tokenizer.tokens(list(range(48))))
     assert "f" in tokens
     assert "ж" not in tokens
@@ -115,7 +116,7 @@ def test_every_filter_counts_and_shows_what_it_dropped(options, model):
     train[6] = ("two " * 40, "and " * 40)
     train[7] = ("two " * 30, "and")
     corpus = prepare.prepare_corpus(options(train, max_length=60), TOKENIZER, tokenizer_model=model)
-    ledger = corpus.ledger["splits"]["train"]
+    ledger = corpus.ledger.as_dict()["splits"]["train"]
     dropped = {name: [example["line"] for example in tally["examples"]] for name, tally in ledger["dropped"].items()}
     assert dropped == {
         "invalid": [],
@@ -133,7 +134,7 @@ def test_every_filter_counts_and_shows_what_it_dropped(options, model):
 
 def test_only_a_few_examples_are_kept(options, model):
     corpus = prepare.prepare_corpus(options([*sentences(3, 1), *[("a", "")] * 8]), TOKENIZER, tokenizer_model=model)
-    empty = corpus.ledger["splits"]["train"]["dropped"]["empty"]
+    empty = corpus.ledger.as_dict()["splits"]["train"]["dropped"]["empty"]
     assert (empty["count"], len(empty["examples"])) == (8, 5)
 
 
@@ -143,8 +144,8 @@ def test_validation_and_test_keep_every_line(options, model, said: list[str]):
     corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     for name in ("validation", "test"):
         assert texts(corpus, name) == odd
-        assert corpus.ledger["splits"][name]["empty"]["count"] == 3
-        assert any(f"{name}: pairs with an empty side: 3" in message for message in said)
+        assert corpus.ledger.as_dict()["splits"][name]["empty"]["count"] == 3
+        assert any(f"{name}: 3 pairs with an empty side" in message for message in said)
     assert corpus.split("test").source_lengths[:3].tolist() == [0, corpus.split("test").source_lengths[1], 0]
 
 
@@ -166,7 +167,7 @@ def test_invalid_pairs_are_counted_where_they_are_dropped(options, model, tmp_pa
         path.write_bytes(path.read_bytes().replace(b"and 1\n", b"\xff\n"))
     corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     for name, kept in (("train", 3), ("test", 2)):
-        split = corpus.ledger["splits"][name]
+        split = corpus.ledger.as_dict()["splits"][name]
         assert split["dropped"]["invalid"] == {"count": 1, "examples": [{"line": f"{name}.source:2"}]}
         assert (split["read"], split["kept"]) == (kept + 1, kept)
 
@@ -180,7 +181,7 @@ def test_held_out_pairs_leave_training(options, model):
     assert {name: len(pairs) for name, pairs in splits.items() if name != "train"} == {"validation": 12, "test": 7}
     sources = [{source for source, _ in pairs} for pairs in splits.values()]
     assert sum(map(len, sources)) == len(set.union(*sources)) == 29
-    ledger = corpus.ledger["splits"]
+    ledger = corpus.ledger.as_dict()["splits"]
     assert ledger["train"]["held_out"] == {"validation": 12, "test": 7}
     dropped = sum(tally["count"] for tally in ledger["train"]["dropped"].values())
     assert ledger["train"]["kept"] + dropped + 19 == 30
@@ -194,16 +195,16 @@ def test_test_sentences_that_stand_in_training_are_counted_and_told(options, mod
     data = options(train, test=[train[2], (train[4][0], "other"), ("four", "four"), ("", "")])
     for _ in ("new", "used again"):
         corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
-        overlap = corpus.ledger["splits"]["test"]["overlap"]
+        overlap = corpus.ledger.as_dict()["splits"]["test"]["overlap"]
         assert (overlap["source"]["count"], overlap["pair"]["count"]) == (2, 1)
         assert overlap["source"]["examples"][1]["line"] == "test.source:2"
-        assert "2 of 4 test sentences also stand in training, 1 of them with the same translation" in said[-1]
+        assert "2 of 4 test sources also occur in training, 1 of them with the same translation" in said[-1]
 
 
 def test_lengths_are_counted_in_tokens_and_characters(options, model):
     train = [("one two", "one"), ("three", "ein zwei drei"), ("five", "four")]
     corpus = prepare.prepare_corpus(options(train), TOKENIZER, tokenizer_model=model)
-    lengths = corpus.ledger["splits"]["train"]["lengths"]
+    lengths = corpus.ledger.as_dict()["splits"]["train"]["lengths"]
     characters = lengths["target"]["characters"]
     assert (characters["min"], characters["median"], characters["max"], characters["mean"]) == (3, 4, 13, 6.67)
     assert lengths["source"]["tokens"]["max"] == corpus.split("train").source_lengths.max()
@@ -212,7 +213,7 @@ def test_lengths_are_counted_in_tokens_and_characters(options, model):
 def test_a_prepared_corpus_is_used_again(options, model, monkeypatch):
     data = options(sentences(5, 1))
     first = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
-    monkeypatch.setattr(prepare, "_Builder", None)
+    monkeypatch.setattr(prepare, "CorpusBuilder", None)
     again = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     assert (again.path, again.digest) == (first.path, first.digest)
     assert first.path.name == first.digest[:16]
@@ -376,7 +377,7 @@ def test_the_ledger_is_json_with_digests_of_the_inputs(options, model):
     data = options(sentences(5, 1))
     corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     ledger = json.loads((corpus.path / "ledger.json").read_text())
-    assert ledger == corpus.ledger
+    assert ledger == corpus.ledger.as_dict()
     assert ledger["schema"] == 2
     assert ledger["inputs"]["train"] == prepare.source_digests(data, "train")
     assert list(ledger["inputs"]["train"]) == ["train.source", "train.target"]
@@ -391,12 +392,12 @@ def test_pairs_that_are_left_out_are_spoken_of_each_time(
     twice = [*pairs, pairs[3], ("", "and"), ("eins " * 30, "and")]
     for _ in range(2):
         prepare.prepare_corpus(options(twice, max_ratio=12), TOKENIZER, tokenizer_model=model)
-        (line,) = [text for text in said if "left out" in text]
+        (line,) = [text for text in said if "dropped" in text]
         said.clear()
         assert line.startswith(
-            "left out 3 of 23 training pairs (1: a side is empty; 1: the pair occurred before; 1: one "
+            "dropped 3 of 23 training pairs (1: a side is empty; 1: duplicate; 1: lengths differ too much "
         )
         assert "data.max_ratio" in line
     said.clear()
     prepare.prepare_corpus(options(pairs, max_ratio=12), TOKENIZER, tokenizer_model=model)
-    assert not [text for text in said if "left out" in text]
+    assert not [text for text in said if "dropped" in text]

@@ -8,7 +8,8 @@ from s2s.errors import DataError
 from s2s.recipe.explain import recipe_keys
 from s2s.recipe.load import parse_recipe
 from s2s.recipe.tokenizer import TokenizerOptions
-from s2s.text.tokenizer import Tokenizer, train_tokenizer
+from s2s.text.tokenizer import Tokenizer
+from s2s.text.tokenizer_training import train_tokenizer
 
 WORDS = [f"{first}{last}" for first in ("ka", "lo", "mi", "tu", "ze") for last in ("nd", "rst", "ppe", "ging", "bal")]
 

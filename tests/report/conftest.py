@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from s2s.metrics.length_buckets import Bucket, ByLength
+from s2s.metrics.length_buckets import LengthBucket, LengthBuckets
 from s2s.metrics.scores import Score
 from s2s.metrics.significance import Difference
 from s2s.report.figures import Comparison, Example, HeatMap, System
@@ -44,7 +44,7 @@ def made_comparison(systems, source=None, outputs=None):
         made.append(system)
         heatmaps.append(made_heatmap() if place else None)
     lengths = [(1, 19, 204, 94.4), (20, 39, 370, 72.0), (40, 79, 264, 56.7), (80, None, 162, 48.9)]
-    buckets = [Bucket(a, b, n, (bleu, *(98.7 - i / 3 for i in range(systems - 1)))) for a, b, n, bleu in lengths]
+    buckets = [LengthBucket(a, b, n, (bleu, *(98.7 - i / 3 for i in range(systems - 1)))) for a, b, n, bleu in lengths]
     reference = "twenty-one ; January 22, 2087 ; four hundred and seven"
     outputs = outputs or ["twenty ; January 12, 2087 ; four hundred", *[reference] * (systems - 1)]
     example = Example(source or "einundzwanzig ; 22. Januar 2087 ; vierhundertsieben", reference, outputs, heatmaps)
@@ -52,7 +52,7 @@ def made_comparison(systems, source=None, outputs=None):
         "numbers: bottleneck and attention",
         "numbers · de → en · test: 1,000 pairs, none of them in training",
         made,
-        [ByLength("BLEU", "characters", buckets)],
+        [LengthBuckets("BLEU", "characters", buckets)],
         [example],
         ["decoded greedily"],
         ["s2s translate numbers-attention", "s2s models show numbers-attention"],

@@ -2,15 +2,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from s2s.metrics.length_buckets import Bucket, ByLength
+from s2s.metrics.length_buckets import LengthBucket, LengthBuckets
 from s2s.report.plots import bar, svg_by_length
 
 SVG = "{http://www.w3.org/2000/svg}"
-BUCKETS = [Bucket(1, 19, 204, (94.4, 100.0)), Bucket(20, None, 1, (45.0, 98.5))]
+BUCKETS = [LengthBucket(1, 19, 204, (94.4, 100.0)), LengthBucket(20, None, 1, (45.0, 98.5))]
 
 
-def of(*buckets: Bucket) -> ByLength:
-    return ByLength("BLEU", "characters", buckets)
+def of(*buckets: LengthBucket) -> LengthBuckets:
+    return LengthBuckets("BLEU", "characters", buckets)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_axes_legend_and_counts_are_labelled():
 
 
 def test_the_scale_fits_low_scores():
-    svg = svg_by_length(["a"], of(Bucket(1, None, 5, (13.2,))))
+    svg = svg_by_length(["a"], of(LengthBucket(1, None, 5, (13.2,))))
     texts = [text.text for text in ElementTree.fromstring(svg).iter(f"{SVG}text")]
     assert "20" in texts
     assert "100" not in texts
@@ -54,7 +54,7 @@ def test_the_scale_fits_low_scores():
 def test_many_systems_stay_inside_the_picture():
     names = [f"system-{number}-with-a-long-name" for number in range(11)]
     svg = svg_by_length(
-        names, of(Bucket(1, 9, 3, tuple(float(n) for n in range(11))), Bucket(10, None, 3, (50.0,) * 11))
+        names, of(LengthBucket(1, 9, 3, tuple(float(n) for n in range(11))), LengthBucket(10, None, 3, (50.0,) * 11))
     )
     root = ElementTree.fromstring(svg)
     assert len(bars(svg)) == 22
@@ -62,6 +62,6 @@ def test_many_systems_stay_inside_the_picture():
 
 
 def test_names_are_escaped():
-    svg = svg_by_length(['<img src="x">'], of(Bucket(1, None, 5, (13.2,))))
+    svg = svg_by_length(['<img src="x">'], of(LengthBucket(1, None, 5, (13.2,))))
     assert "<img" not in svg
     assert ElementTree.fromstring(svg).get("aria-label") == 'BLEU by source length: <img src="x">'

@@ -11,7 +11,8 @@ from num2words import num2words
 
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.subword_regularization import MOST
-from s2s.text.tokenizer import Tokenizer, train_tokenizer
+from s2s.text.tokenizer import Tokenizer
+from s2s.text.tokenizer_training import train_tokenizer
 
 TEXTS = [num2words(number, lang="de") for number in range(1, 300)]
 

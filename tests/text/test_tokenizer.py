@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from s2s.data.generators.numbers import english_number, german_number
 from s2s.errors import ArtefactError, DataError, ResourceError, S2SError, UsageError
 from s2s.recipe.tokenizer import TokenizerOptions
-from s2s.text import tokenizer as module
+from s2s.text import tokenizer_training as module
 from s2s.text.lines import normalize
-from s2s.text.tokenizer import BOS, EOS, PAD, UNK, Tokenizer, drawn, train_tokenizer
+from s2s.text.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
+from s2s.text.tokenizer_training import train_tokenizer
 
 TEXTS = [words(number) for number in range(1, 20_000, 137) for words in (german_number, english_number)]
 ALPHABET = {*"".join(TEXTS), "▁"} - {" "}
@@ -210,15 +211,15 @@ def test_a_model_that_numbers_special_tokens_otherwise_is_refused():
 
     model = io.BytesIO()
     SentencePieceTrainer.train(sentence_iterator=iter(TEXTS), model_writer=model, vocab_size=40, minloglevel=2)
-    with pytest.raises(ArtefactError, match="numbers padding"):
+    with pytest.raises(ArtefactError, match="ids of padding"):
         Tokenizer(model.getvalue())
 
 
 def test_of_too_many_texts_some_are_drawn_from_all_of_them():
     texts = [str(number) for number in range(1000)]
-    assert drawn(iter(texts), 1000) == texts
-    some = drawn(iter(texts), 100)
-    assert some == drawn(texts, 100)
+    assert sample_texts(iter(texts), 1000) == texts
+    some = sample_texts(iter(texts), 100)
+    assert some == sample_texts(texts, 100)
     assert len(set(some) & set(texts)) == 100
     for start in range(0, 1000, 250):
         assert 10 < len(set(some) & set(texts[start : start + 250])) < 40
@@ -227,7 +228,7 @@ def test_of_too_many_texts_some_are_drawn_from_all_of_them():
 TRAINING = """
 import sys
 from s2s.recipe.tokenizer import TokenizerOptions
-from s2s.text.tokenizer import train_tokenizer
+from s2s.text.tokenizer_training import train_tokenizer
 
 def texts():
     number = 0

@@ -1,7 +1,7 @@
 """`s2s data`: prepare a corpus, look into one, make sentence pairs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, cast
 
 import typer
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from s2s.data.corpus import Corpus
+    from s2s.data.ledger import SplitLedger, Tally
 
 app = typer.Typer(help="Prepare and inspect corpora; generate sentence pairs.")
 make = typer.Typer(help="Generate sentence pairs from a seed.")
@@ -31,7 +32,7 @@ def prepare(
     values: SetValues = None,
     on_invalid: OnInvalid = None,
 ) -> None:
-    """Read, filter and tokenise the data of a recipe. Training does this by itself where it was not done before.
+    """Read, filter and tokenize the data of a recipe. `s2s train` does this if necessary.
 
     Examples:
         s2s data prepare numbers/attention
@@ -46,7 +47,7 @@ def prepare(
     overrides = [*(values or []), *invalid]
     options = load_recipe(recipe, overrides)
     corpus = prepare_corpus(options.data, options.tokenizer)
-    kept = ", ".join(f"{name} {split['kept']:,}" for name, split in corpus.ledger["splits"].items())
+    kept = ", ".join(f"{name} {split.kept:,}" for name, split in corpus.ledger.splits.items())
     note(f"corpus {corpus.path}: {kept} pairs")
     arguments = join([recipe, *(part for value in overrides for part in ("--set", value))])
     note(f"Next: s2s data inspect {arguments}, s2s train {arguments}")
@@ -60,28 +61,28 @@ def inspect(
     values: SetValues = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a corpus: pairs kept, pairs dropped and why, lengths, test sentences that also occur in training.
+    """Show a corpus: pairs kept and dropped, lengths, test sentences that also occur in training.
 
-    The corpus's files are checked against their sums. The corpus of a recipe is prepared where it is not there yet.
+    The checksums of its files are verified. The corpus of a recipe is prepared if it does not exist.
 
     Examples:
         s2s data inspect numbers/attention
         s2s data inspect numbers/attention --json
     """
-    found = _opened(corpus, values or [])
+    found = _open_corpus(corpus, values or [])
     found.verify()
     if as_json:
-        print_json({"path": str(found.path), "digest": found.digest, **found.ledger})
+        print_json({"path": str(found.path), "digest": found.digest, **found.ledger.as_dict()})
         return
     ledger = found.ledger
     out.print(f"corpus {found.path}\ndigest {found.digest}", soft_wrap=True)
-    out.print(f"tokens {ledger['tokenizer']['tokens']:,}\n", soft_wrap=True)
-    out.print(_lengths_table(ledger["splits"]))
-    for name, split in ledger["splits"].items():
-        _show_dropped(name, split)
+    out.print(f"tokens {ledger.tokenizer.tokens:,}\n", soft_wrap=True)
+    out.print(_lengths_table(ledger.splits))
+    for name, split in ledger.splits.items():
+        _show_split(name, split)
 
 
-def _opened(corpus: str, values: list[str]) -> "Corpus":
+def _open_corpus(corpus: str, values: list[str]) -> "Corpus":
     from s2s.data.corpus import MANIFEST, Corpus
     from s2s.data.prepare import prepare_corpus
     from s2s.errors import UsageError
@@ -90,14 +91,15 @@ def _opened(corpus: str, values: list[str]) -> "Corpus":
     if Path(corpus).is_dir():
         if not (Path(corpus) / MANIFEST).is_file():
             raise UsageError(
-                f"{corpus} is not the directory of a corpus", "name one, or a recipe; s2s data prepare names it"
+                f"{corpus} is not the directory of a corpus",
+                "name a recipe, or the directory of a corpus",
             )
         return Corpus.open(Path(corpus))
     recipe = load_recipe(corpus, values)
     return prepare_corpus(recipe.data, recipe.tokenizer)
 
 
-def _lengths_table(splits: dict[str, Any]) -> "Table":
+def _lengths_table(splits: "dict[str, SplitLedger]") -> "Table":
     """Build a table of pairs and lengths in tokens and characters, one row per side and split."""
     from rich import box
     from rich.table import Table
@@ -108,37 +110,37 @@ def _lengths_table(splits: dict[str, Any]) -> "Table":
     for column in ("pairs", "tokens\nmean", "\nmedian", "\np99", "\nmax", "characters\nmean", "\nmax"):
         table.add_column(column, justify="right", no_wrap=True)
     for name, split in splits.items():
-        for first, side in (((name, "source", f"{split['kept']:,}"), "source"), (("", "target", ""), "target")):
-            tokens, characters = split["lengths"][side]["tokens"], split["lengths"][side]["characters"]
-            most, longest = f"{tokens['max']:,}", f"{characters['max']:,}"
-            middle = [f"{tokens[statistic]:,.1f}" for statistic in ("mean", "median", "p99")]
-            table.add_row(*first, *middle, most, f"{characters['mean']:,.1f}", longest)
+        for labels, side in (((name, "source", f"{split.kept:,}"), "source"), (("", "target", ""), "target")):
+            tokens, characters = split.lengths[side]["tokens"], split.lengths[side]["characters"]
+            averages = [f"{value:,.1f}" for value in (tokens.mean, tokens.median, tokens.p99)]
+            table.add_row(*labels, *averages, f"{tokens.max:,}", f"{characters.mean:,.1f}", f"{characters.max:,}")
     return table
 
 
-def _show_dropped(name: str, split: dict[str, Any]) -> None:
-    """Return the lines that say what was held out or dropped and why, with examples."""
-    out.print(f"{name}: {split['read']:,} pairs read, {split['kept']:,} kept", soft_wrap=True)
-    for other, count in split.get("held_out", {}).items():
+def _show_split(name: str, split: "SplitLedger") -> None:
+    """Print how many pairs of a split were read, held out and dropped, and why, with examples."""
+    out.print(f"{name}: {split.read:,} pairs read, {split.kept:,} kept", soft_wrap=True)
+    for other, count in (split.held_out or {}).items():
         if count:
             out.print(f"  held out for {other}: {count:,}", soft_wrap=True)
     from s2s.data.ledger import REASONS
 
-    for reason, tally in split["dropped"].items():
+    for reason, tally in split.dropped.items():
         _show_tally(f"dropped, {REASONS[reason]}", tally)
-    if name != "train":
-        _show_tally("a side is empty (kept)", split["empty"])
-        _show_tally("the source also stands in training", split["overlap"]["source"])
-        _show_tally("the pair also stands in training", split["overlap"]["pair"])
+    if split.empty:
+        _show_tally("a side is empty (kept)", split.empty)
+    if split.overlap:
+        _show_tally("the source also occurs in training", split.overlap.source)
+        _show_tally("the pair also occurs in training", split.overlap.pair)
 
 
-def _show_tally(what: str, tally: dict[str, Any]) -> None:
-    if not tally["count"]:
+def _show_tally(label: str, tally: "Tally") -> None:
+    if not tally.count:
         return
-    out.print(f"  {what}: {tally['count']:,}", soft_wrap=True)
-    for example in tally["examples"]:
-        texts = [example[side] for side in ("source", "target") if side in example]
-        out.print(escape_control(f"    {example['line']}  {' → '.join(texts)}"), soft_wrap=True)
+    out.print(f"  {label}: {tally.count:,}", soft_wrap=True)
+    for example in tally.examples:
+        texts = [text for text in (example.source, example.target) if text is not None]
+        out.print(escape_control(f"    {example.line}  {' → '.join(texts)}"), soft_wrap=True)
 
 
 @make.command()
@@ -153,9 +155,9 @@ def numbers(
     ] = "-",
     force: Force = False,
 ) -> None:
-    """German numbers and dates in words with their English, as TSV: source, tab, target.
+    """Print German numbers and dates in words with their English translations, as TSV.
 
-    They are drawn apart from those of the recipes, which have a seed of their own; a short sentence may come twice.
+    The seed is independent of the recipes'. Short sentences may repeat.
 
     Examples:
         s2s data make numbers --count 5

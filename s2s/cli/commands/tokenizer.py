@@ -44,7 +44,7 @@ def train(
     from s2s.errors import UsageError
     from s2s.io.atomic import refuse_existing, write_bytes
     from s2s.recipe.tokenizer import TokenizerOptions
-    from s2s.text.tokenizer import train_tokenizer
+    from s2s.text.tokenizer_training import train_tokenizer
 
     refuse_existing(output, force)
     texts = (text for name in files for text in _texts(name, normalization) if text.strip())

@@ -255,7 +255,7 @@ def create_run(
         threads=max(1, threads_for(size) // context.distributed.local_size),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         recipe=recipe.as_dict(),
-        tokenizer=corpus.ledger["tokenizer"]["digest"],
+        tokenizer=corpus.ledger.tokenizer.digest,
         processes=context.distributed.size,
         micro_batch_tokens=micro_batch_that_fits(recipe, corpus, device, precision) if micro == "auto" else micro,
         deterministic=deterministic,
@@ -327,7 +327,7 @@ def initial_network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> Encode
     """Return the network before its first update, initialized from the seed or from the parent."""
     configure(record.threads, deterministic=record.deterministic)
     torch.manual_seed(recipe.training.seed)
-    network = build_model(recipe.model, corpus.ledger["tokenizer"]["tokens"])
+    network = build_model(recipe.model, corpus.ledger.tokenizer.tokens)
     if record.parent:
         load_parent(network, find_parent(record.parent))
     freeze(network, recipe.training.freeze)

@@ -64,7 +64,7 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
     """
     device, train = resolve_device(device_name), corpus.split("train")
     torch.manual_seed(recipe.training.seed)
-    network = build_model(recipe.model, corpus.ledger["tokenizer"]["tokens"])
+    network = build_model(recipe.model, corpus.ledger.tokenizer.tokens)
     size = count_parameters(network)
     threads, precision = threads_for(size), choose_precision(recipe.training.precision, device, size)
     configure(threads)

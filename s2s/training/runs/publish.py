@@ -132,7 +132,7 @@ def _card(
         target_language=recipe.data.target_language,
         corpus=corpus.digest,
         pairs={name: len(corpus.split(name)) for name in ("train", "validation", "test")},
-        train_test_overlap=corpus.ledger["splits"]["test"]["overlap"]["source"]["count"],
+        train_test_overlap=corpus.test_overlap,
         parameters=count_parameters(network),
         memory_bytes=sum(value.nbytes for value in network.weights().values()),
         parent=record.parent,

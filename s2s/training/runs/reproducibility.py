@@ -24,7 +24,7 @@ def check_unchanged(
     `allowed`: names that may have changed: keys and tables of the recipe, `corpus`, `tokenizer`, `processes`.
     Raises: UsageError that lists the differences if anything else has changed.
     """
-    tokenizer = corpus.ledger["tokenizer"]["digest"]
+    tokenizer = corpus.ledger.tokenizer.digest
     original = parse_recipe(record.recipe, f"recipe of run {record.name}") if record.recipe else recipe
     before = _settings(original, record.corpus, record.tokenizer or tokenizer, record.processes)
     now = _settings(recipe, corpus.digest, tokenizer, processes)

@@ -1,0 +1,70 @@
+"""Readers: sentence pairs from text files, tables, a hub or a generator, and digests of their contents."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from s2s.data.readers.files import digest_data_file
+from s2s.data.readers.lines import read_line_files, read_rows
+from s2s.data.readers.pair import OnInvalid, Pair
+from s2s.data.readers.tables import read_hub, read_parquet
+from s2s.recipe.data import DataOptions, FileOptions, GeneratorDataOptions, GeneratorOptions, HubSplitOptions
+from s2s.text.lines import Texts
+
+__all__ = ["READERS", "OnInvalid", "Pair", "read_split", "source_digests", "split_given"]
+
+READERS: dict[str, Callable[[Any, Any, OnInvalid], Iterator[Pair]]] = {  # called with the kind's data and split options
+    "lines": read_line_files,
+    "tsv": read_rows,
+    "jsonl": read_rows,
+    "parquet": read_parquet,
+    "hub": read_hub,
+}
+
+
+def read_split(data: DataOptions, name: str, invalid: OnInvalid = lambda _: None) -> Iterator[Pair]:
+    """Yield the raw pairs of a split (`train`, `validation`, `test`); none if it has no files.
+
+    With `on_invalid = "drop"`, `invalid` is called for each invalid pair.
+    Raises: DataError for invalid UTF-8, missing columns and unequal line counts; UsageError or ResourceError if a file
+    cannot be opened.
+    """
+    if isinstance(data, GeneratorDataOptions):
+        for line, (source, target) in enumerate(_generate(data.generator)[name], 1):
+            yield Pair(source, target, line, data.generator.name)
+    else:
+        yield from READERS[data.kind](data, data.split(name), invalid)
+
+
+def split_given(data: DataOptions, name: str) -> bool:
+    """Return whether a split has its own pairs instead of being held out from train."""
+    return isinstance(data, GeneratorDataOptions) or data.split(name).given
+
+
+def source_digests(data: DataOptions, name: str) -> dict[str, str]:
+    """Return the sha256 of the unpacked content of each file of a split, or of all pairs if it has no files."""
+    if isinstance(data, GeneratorDataOptions):
+        return {f"generator {data.generator.name}": _digest_pairs(read_split(data, name))}
+    split = data.split(name)
+    if not isinstance(data, FileOptions):
+        where = f"hub {data.hub} {split.hub_split}" if isinstance(split, HubSplitOptions) else data.hub
+        return {where: _digest_pairs(read_split(data, name))} if split.given else {}
+    return {file: digest_data_file(data, file) for files in split.file_lists for file in files}
+
+
+@functools.lru_cache(maxsize=1)
+def _generate(options: GeneratorOptions) -> dict[str, list[Texts]]:
+    """Return all splits of a generator; the last ones are cached."""
+    from s2s.data.generators.numbers import numbers_pairs
+    from s2s.data.generators.recall import recall_pairs
+
+    return {"numbers": numbers_pairs, "recall": recall_pairs}[options.name](options)
+
+
+def _digest_pairs(pairs: Iterable[Pair]) -> str:
+    digest = hashlib.sha256()
+    for pair in pairs:
+        digest.update(json.dumps([pair.source, pair.target]).encode())
+    return digest.hexdigest()

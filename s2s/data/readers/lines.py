@@ -1,0 +1,59 @@
+"""Readers of text files, TSV and JSON lines, one pair per line."""
+
+import functools
+from collections.abc import Callable, Iterator
+
+from s2s.data.readers.files import data_path, open_data_file
+from s2s.data.readers.pair import OnInvalid, Pair, drop_invalid
+from s2s.errors import UsageError
+from s2s.io.inputs import read_lines
+from s2s.recipe.data import (
+    FileOptions,
+    LinesDataOptions,
+    LinesSplitOptions,
+    TableDataOptions,
+    TableSplitOptions,
+    TsvDataOptions,
+)
+from s2s.text.lines import Texts, json_texts, tsv_texts
+from s2s.text.parallel import decode_pair, line_pairs
+
+
+def read_line_files(data: LinesDataOptions, split: LinesSplitOptions, invalid: OnInvalid) -> Iterator[Pair]:
+    """Yield the pairs of source and target files, line by line."""
+    if len(split.source) != len(split.target):
+        names = ", ".join(split.source + split.target)
+        raise UsageError(
+            f"{len(split.source)} source and {len(split.target)} target files: {names}",
+            "data.*.source and data.*.target must name the same number of files, in the same order",
+        )
+    for source, target in zip(split.source, split.target, strict=True):
+        yield from _read_aligned(data, source, target, invalid)
+
+
+def _read_aligned(data: FileOptions, source: str, target: str, invalid: OnInvalid) -> Iterator[Pair]:
+    paths = data_path(data, source), data_path(data, target)
+    with open_data_file(data, source) as source_file, open_data_file(data, target) as target_file:
+        lines = line_pairs(read_lines(source_file, paths[0]), read_lines(target_file, paths[1]), paths)
+        for number, pair in enumerate(lines, 1):
+            read = functools.partial(decode_pair, pair, paths, number)
+            texts = drop_invalid(read, data, f"{source}:{number}", invalid)
+            if texts is not None:
+                yield Pair(*texts, number, source)
+
+
+def read_rows(data: TsvDataOptions | TableDataOptions, split: TableSplitOptions, invalid: OnInvalid) -> Iterator[Pair]:
+    """Yield the pairs of TSV or JSON lines files, one row per line; skip empty lines."""
+    parse: Callable[..., Texts | None]
+    if isinstance(data, TsvDataOptions):
+        parse = functools.partial(tsv_texts, columns=(data.source_column, data.target_column))
+    else:
+        parse = functools.partial(json_texts, keys=(data.source_column, data.target_column))
+    for name in split.files:
+        path = data_path(data, name)
+        with open_data_file(data, name) as file:
+            for number, line in enumerate(read_lines(file, path), 1):
+                read = functools.partial(parse, line, where=f"{path}:{number}")
+                texts = drop_invalid(read, data, f"{name}:{number}", invalid)
+                if texts is not None:
+                    yield Pair(*texts, number, name)

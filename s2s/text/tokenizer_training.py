@@ -1,0 +1,156 @@
+"""Train tokenizers with SentencePiece in a child process."""
+
+import contextlib
+import ctypes
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from random import Random
+from typing import IO, TYPE_CHECKING, Any
+
+from s2s.errors import DataError, ResourceError, S2SError, UsageError
+from s2s.text.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
+
+if TYPE_CHECKING:  # the child starts faster without it
+    from s2s.recipe.tokenizer import TokenizerOptions
+
+MAX_TEXTS = 1_000_000  # texts used; a sample if there are more, so that memory is bounded
+BYTES = 256  # tokens of the byte fallback
+BYTES_FROM = 2000  # minimum vocabulary size for byte fallback with `byte_fallback = "auto"`
+REFUSED = 3  # exit code of the child if SentencePiece raises an error; its message is on standard output
+RESERVED = "\u2585"  # SentencePiece silently drops texts with this character
+CHILD = """
+import json, sys
+sys.path[:], options = json.loads(sys.argv[1])
+from s2s.text.tokenizer_training import train_in_child
+train_in_child(options)
+"""
+
+
+def train_tokenizer(texts: Iterable[str], options: "TokenizerOptions") -> bytes:
+    """Train a tokenizer and return its serialized model: the same bytes for the same texts and options.
+
+    SentencePiece cannot be interrupted, so it runs in a child process, which ends with this one.
+    Raises: UsageError if the vocabulary size does not suit the text, DataError if there is no text, ResourceError if
+    the child is killed.
+    """
+    arguments = json.dumps([sys.path, _trainer_options(options)])
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as log:
+        child = subprocess.Popen(
+            [sys.executable, "-c", CHILD, arguments], stdin=subprocess.PIPE, stdout=output, stderr=log
+        )
+        try:
+            if child.stdin:
+                _write_texts(child.stdin, texts)
+            code = child.wait()
+        finally:
+            child.kill()
+            child.wait()
+        output.seek(0)
+        content = output.read()
+        if code == REFUSED:
+            raise _refusal(content.decode(errors="replace"), options)
+        if code:
+            log.seek(0)
+            raise _failure(code, log.read().decode(errors="replace"))
+    size = Tokenizer(content).size
+    if size != options.vocab_size:  # algorithm char uses all characters it finds
+        raise _wrong_size(size, options, "the text gives {} characters and special tokens")
+    return content
+
+
+def _trainer_options(options: "TokenizerOptions") -> dict[str, Any]:
+    return {
+        "vocab_size": options.vocab_size,
+        "model_type": options.algorithm,
+        "character_coverage": options.character_coverage,
+        "byte_fallback": _has_bytes(options, options.vocab_size),
+        "use_all_vocab": options.algorithm == "char",  # else rare characters are dropped silently
+        "normalization_rule_name": "identity",
+        "max_sentence_length": 2**30,  # bytes; longer ones are dropped silently
+        "unk_surface": "⁇",
+        "pad_id": PAD,
+        "unk_id": UNK,
+        "bos_id": BOS,
+        "eos_id": EOS,
+        "num_threads": 1,  # fixed: results depend on it, and a second thread does not pay off
+        "minloglevel": 2,
+    }
+
+
+def _has_bytes(options: "TokenizerOptions", vocabulary: int) -> bool:
+    return options.byte_fallback == "on" or (options.byte_fallback == "auto" and vocabulary >= BYTES_FROM)
+
+
+def _write_texts(pipe: IO[bytes], texts: Iterable[str]) -> None:
+    """Write one text per line; if the child has died, its exit code is checked later."""
+    with contextlib.suppress(BrokenPipeError), pipe:
+        for text in texts:
+            pipe.write(text.replace("\n", " ").encode() + b"\n")
+
+
+def _refusal(message: str, options: "TokenizerOptions") -> S2SError:
+    """Convert SentencePiece's message to an error."""
+    if found := re.search(r"Vocabulary size too high .* <= (\d+)", message):
+        return _wrong_size(int(found[1]), options, "the text gives at most {} tokens")
+    if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
+        return _wrong_size(int(found[1]), options, "the characters of the text need at least {} tokens")
+    if "sentences_.empty()" in message or "all_chars_count" in message:
+        return DataError("there is no text to train a tokenizer from")
+    return S2SError(f"cannot train the tokenizer: {message.strip()}")
+
+
+def _wrong_size(size: int, options: "TokenizerOptions", why: str) -> UsageError:
+    """Return an error that suggests `size`, adjusted for byte tokens, which `auto` may add or omit at that size."""
+    size += BYTES * (_has_bytes(options, size) - _has_bytes(options, options.vocab_size))
+    return UsageError(
+        f"tokenizer.vocab_size is {options.vocab_size}, but {why.format(size)}", f"--set tokenizer.vocab_size={size}"
+    )
+
+
+def _failure(code: int, log: str) -> S2SError:
+    if code < 0:
+        reason = signal.strsignal(-code) or f"signal {-code}"
+        return ResourceError(f"training the tokenizer was killed: {reason}", "memory may have run out")
+    return S2SError(f"training the tokenizer failed: {(log.strip().splitlines() or ['no reason given'])[-1]}")
+
+
+def train_in_child(options: dict[str, Any]) -> None:
+    """Train in the child process: read texts from standard input, write the model to standard output."""
+    from sentencepiece import SentencePieceTrainer
+
+    _die_with_parent()
+    texts = (line.decode().removesuffix("\n").replace(RESERVED, " ") for line in sys.stdin.buffer)
+    model = io.BytesIO()
+    try:
+        SentencePieceTrainer.train(
+            sentence_iterator=iter(sample_texts(texts, MAX_TEXTS)), model_writer=model, **options
+        )
+    except RuntimeError as error:
+        sys.stdout.buffer.write(str(error).encode())
+        sys.exit(REFUSED)
+    sys.stdout.buffer.write(model.getvalue())
+
+
+def sample_texts(texts: Iterable[str], count: int) -> list[str]:
+    """Return `count` texts drawn uniformly by reservoir sampling with a fixed seed; all texts if there are fewer."""
+    random = Random(1)
+    sample: list[str] = []
+    for index, text in enumerate(texts):
+        if index < count:
+            sample.append(text)
+        elif (position := random.randrange(index + 1)) < count:
+            sample[position] = text
+    return sample
+
+
+def _die_with_parent() -> None:
+    """Have Linux kill this process when its parent ends for any reason."""
+    set_death_signal = 1  # PR_SET_PDEATHSIG of prctl.h
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
