@@ -18,7 +18,7 @@ from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text import tokenizer_training as module
 from s2s.text.lines import normalize
 from s2s.text.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
-from s2s.text.tokenizer_training import train_tokenizer
+from s2s.text.tokenizer_training import sample_texts, train_tokenizer
 
 TEXTS = [words(number) for number in range(1, 20_000, 137) for words in (german_number, english_number)]
 ALPHABET = {*"".join(TEXTS), "▁"} - {" "}
@@ -228,7 +228,7 @@ def test_of_too_many_texts_some_are_drawn_from_all_of_them():
 TRAINING = """
 import sys
 from s2s.recipe.tokenizer import TokenizerOptions
-from s2s.text.tokenizer_training import train_tokenizer
+from s2s.text.tokenizer_training import sample_texts, train_tokenizer
 
 def texts():
     number = 0
