@@ -1,4 +1,4 @@
-"""Scores of a corpus against its references, each printed with the signature that says how it was got."""
+"""Corpus scores, each with a signature that states how it was computed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from s2s.errors import DataError, UsageError, did_you_mean
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One figure between 0 and 100 (TER may be above), and its signature, which begins with the metric's name."""
+    """A corpus score."""
 
     metric: str
-    value: float
-    signature: str
+    value: float  # 0 to 100; TER may be higher
+    signature: str  # begins with the metric's name
 
 
 def _sacrebleu(metric: str, name: str, hypotheses: list[str], references: list[str], **options: Any) -> Score:
@@ -26,7 +26,7 @@ def _sacrebleu(metric: str, name: str, hypotheses: list[str], references: list[s
 
 
 def _bleu(hypotheses: list[str], references: list[str]) -> Score:
-    # `force` only silences the warning about lines that end in " .", which is no news while a model learns.
+    # `force` only silences a warning about lines that end in " .", as those of untrained models may.
     return _sacrebleu("bleu", "BLEU", hypotheses, references, force=True)
 
 
@@ -47,8 +47,8 @@ def _exact(hypotheses: list[str], references: list[str]) -> Score:
 SCORES: dict[str, Callable[[list[str], list[str]], Score]] = {
     "bleu": _bleu,  # sacrebleu's defaults: cased, 13a
     "chrf": _chrf,  # chrF2
-    "ter": _ter,  # translation edit rate, per cent: lower is better
-    "exact": _exact,  # lines identical to their reference, but for white space at their ends, per cent
+    "ter": _ter,  # translation edit rate in percent; lower is better
+    "exact": _exact,  # lines equal to their reference, except for outer whitespace, in percent
 }
 
 
@@ -59,7 +59,7 @@ def score_corpus(
 ) -> dict[str, Score]:
     """Score N hypotheses against their N references, one reference each.
 
-    Raises: DataError where the counts differ or are zero, UsageError for a metric that is not in `SCORES`.
+    Raises: DataError if the counts differ or are zero, UsageError for an unknown metric.
     """
     check_counts(hypotheses, references)
     for name in metrics:

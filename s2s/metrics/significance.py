@@ -1,8 +1,8 @@
-"""Is a difference in BLEU more than chance? Paired bootstrap resampling (Koehn 2004), sacrebleu's own.
+"""Significance of differences in BLEU: paired bootstrap resampling (Koehn 2004), as implemented by sacrebleu.
 
-The p-value is sacrebleu's: two-sided, the share of resamples in which the centred difference exceeds the one measured,
-with one added to both counts, so that 1,000 resamples cannot show less than 1/1,001. The seed is sacrebleu's too
-(12345, or `SACREBLEU_SEED`), and stands in the signature.
+The p-value is two-sided: the share of resamples whose centred difference exceeds the observed one, with one added to
+both counts, so that 1,000 resamples give at least 1/1,001. The seed is sacrebleu's (12345, or `SACREBLEU_SEED`) and is
+part of the signature.
 """
 
 from collections.abc import Sequence
@@ -11,25 +11,21 @@ from typing import Any
 
 from s2s.metrics.scores import check_counts
 
-CELLS = 10_000_000  # resamples × lines that are held at once, 40 bytes each
+MAX_CELLS = 10_000_000  # resamples × lines in memory, 40 bytes each
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A system's BLEU against the baseline's.
+    """Difference between the BLEU of a system and of the baseline."""
 
-    `difference` in points (positive: better than the baseline), `p_value`, and `interval`, half the width of the 95 %
-    interval of the system's own BLEU, in points.
-    """
-
-    difference: float
+    difference: float  # points; positive: better than the baseline
     p_value: float
-    interval: float
+    interval: float  # half the width of the 95 % interval of the system's BLEU, in points
     signature: str
 
     @property
     def probability(self) -> str:
-        """`p < 0.001`, `p = 0.034`."""
+        """P-value as text: `p < 0.001`, `p = 0.034`."""
         return "p < 0.001" if self.p_value < 0.001 else f"p = {self.p_value:.3f}"
 
 
@@ -39,17 +35,17 @@ def paired_bootstrap(
     references: Sequence[str],
     samples: int = 1000,
 ) -> list[Difference]:
-    """Test the difference of each system's BLEU to the baseline's over the same N lines.
+    """Test the difference in BLEU of each system from the baseline on the same N lines.
 
-    Above 10,000 lines fewer resamples are taken, so that memory stays bounded; the signature says how many.
-    Raises: DataError where a system or the references differ in their number of lines, or have none.
+    Above 10,000 lines, fewer resamples bound the memory; the signature has their number.
+    Raises: DataError if systems and references differ in their number of lines, or have none.
     """
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.significance import PairedTest
 
     for lines in (baseline, *systems):
         check_counts(lines, references)
-    samples = min(samples, max(100, CELLS // len(references)))
+    samples = min(samples, max(100, MAX_CELLS // len(references)))
     named: list[tuple[str, Sequence[str]]] = [
         (str(number), list(lines)) for number, lines in enumerate([baseline, *systems])
     ]
@@ -61,6 +57,6 @@ def paired_bootstrap(
 
 def _difference(system: Any, baseline: Any, signature: str) -> Difference:
     difference = system.score - baseline.score
-    # Where nothing differs, sacrebleu's formula gives 1/1,001: the difference "exceeded" by no resample.
+    # Without any difference, sacrebleu's formula would give 1/1,001.
     p_value = system.p_value if difference else 1.0
     return Difference(float(difference), float(p_value), float(system.ci), signature)

@@ -1,8 +1,8 @@
-r"""Lines: how bytes become text, line by line, and how input is read ahead.
+r"""Lines: decode bytes line by line, parse rows of tables, and read input ahead.
 
-The line contract: input is split at `\n` alone, an unterminated last line counts, no bytes are no lines; a trailing
-carriage return and a leading byte-order mark are stripped (`files.read_lines`). A row of a table is a line too: TSV is
-split at tabs, quotes and backslashes being text like any other; JSON lines are an object each. An empty line is no row.
+The line contract: input is split at `\n` only, an unterminated last line counts, and no bytes are no lines; a trailing
+carriage return and a leading byte-order mark are stripped (`io.inputs.read_lines`). Rows of tables are lines, too: TSV
+is split at tabs, without quoting or escapes; JSON lines have one object per line. Empty lines are not rows.
 """
 
 import io
@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Literal, cast
 from s2s.errors import DataError, did_you_mean
 from s2s.io.inputs import read_lines
 
-PAUSE = 0.05  # seconds without input after which what is there is passed on
+PAUSE = 0.05  # seconds without input after which a group of lines is passed on
 CHUNK = 1 << 16  # bytes
 GROUP = 1 << 22  # bytes
 
@@ -54,9 +54,9 @@ def single_line(text: str) -> str:
 def read_ahead(file: BinaryIO, window: int, name: str) -> Iterator[list[bytes]]:
     """Yield the lines of a file in groups of `window`, fewer if they exceed GROUP bytes, or at the end.
 
-    Of a pipe or terminal, a group is smaller too where the input pauses, and an empty one follows: who waits for an
-    answer gets it. Files that can be sought never pause, so that their groups are the same each time.
-    Memory: a group and CHUNK bytes. Raises: DataError where a gzip file is damaged or ends early.
+    When a pipe or terminal pauses, the group is passed on at once, followed by an empty one, so that interactive users
+    get their results. Seekable files never pause, so their groups are always the same.
+    Memory: a group and CHUNK bytes. Raises: DataError if a gzip file is damaged or truncated.
     """
     pipe = None if file.seekable() else _Pipe(file)
     lines = read_lines(cast(BinaryIO, pipe) if pipe else file, name)
@@ -76,12 +76,12 @@ def read_ahead(file: BinaryIO, window: int, name: str) -> Iterator[list[bytes]]:
 
 
 class _Pipe:
-    """The lines of a file that cannot be sought, as they come; knows whether the next one is there."""
+    """Lines of a file that is not seekable, and whether the next one is available."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = cast(io.BufferedReader, file)
         self._lines: deque[bytes] = deque()
-        self._begun: list[bytes] = []  # parts of a line that has not ended
+        self._partial: list[bytes] = []  # parts of an unterminated line
         self._ended = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -89,11 +89,11 @@ class _Pipe:
             yield self._lines.popleft()
 
     def pauses(self) -> bool:
-        """Whether no line is there and none comes within PAUSE, or ever."""
+        """Return whether no line is available within PAUSE."""
         return not self._wait(PAUSE)
 
     def _wait(self, seconds: float | None) -> bool:
-        """Whether there is a line, once there is one, the input has ended or time is up."""
+        """Wait for a line, the end of the input or the timeout, and return whether there is a line."""
         deadline = None if seconds is None else time.monotonic() + seconds
         while not self._lines and not self._ended:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -103,16 +103,16 @@ class _Pipe:
         return bool(self._lines)
 
     def _add(self, chunk: bytes) -> None:
-        *ended, begun = chunk.split(b"\n")
-        for part in ended:
-            self._lines.append(b"".join([*self._begun, part]))
-            self._begun = []
-        if begun:
-            self._begun.append(begun)
+        *complete, rest = chunk.split(b"\n")
+        for part in complete:
+            self._lines.append(b"".join([*self._partial, part]))
+            self._partial = []
+        if rest:
+            self._partial.append(rest)
         if not chunk:
             self._ended = True
-            if self._begun:
-                self._lines.append(b"".join(self._begun))
+            if self._partial:
+                self._lines.append(b"".join(self._partial))
 
 
 def tsv_texts(line: bytes, columns: tuple[int, int], where: str) -> Texts | None:
@@ -132,7 +132,7 @@ def tsv_texts(line: bytes, columns: tuple[int, int], where: str) -> Texts | None
 def json_texts(line: bytes, keys: tuple[str, str], where: str) -> Texts | None:
     """Return source and target under these keys of a JSON object; `translation.de` is `de` of the object `translation`.
 
-    Line breaks in them become spaces. None for a line of white space. Raises: DataError naming `where`.
+    Line breaks in the texts become spaces. None for a blank line. Raises: DataError naming `where`.
     """
     text = decode_line(line, where, "refuse")
     if not text.strip():
@@ -141,8 +141,8 @@ def json_texts(line: bytes, keys: tuple[str, str], where: str) -> Texts | None:
         row = json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{where}: not JSON: {error.msg}, character {error.colno}") from error
-    except (ValueError, RecursionError) as error:  # a number of too many digits, too deep
-        raise DataError(f"{where}: not JSON that can be read: {error}") from error
+    except (ValueError, RecursionError) as error:  # a number with too many digits, or too deep nesting
+        raise DataError(f"{where}: not readable JSON: {error}") from error
     source, target = (_json_text(row, key, where) for key in keys)
     return source, target
 
@@ -160,7 +160,7 @@ def _json_text(row: Any, key: str, where: str) -> str:
         raise DataError(f"{where}: expected text under {key}, found {_kind(value)}")
     try:
         value.encode()
-    except UnicodeEncodeError as error:  # JSON can spell half of a character: "\\ud800"
+    except UnicodeEncodeError as error:  # JSON can escape half of a surrogate pair: "\\ud800"
         raise DataError(f"{where}: half of a surrogate pair under {key}") from error
     return single_line(value)
 

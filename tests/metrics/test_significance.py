@@ -40,7 +40,7 @@ def test_the_signature_names_test_samples_and_seed_and_results_repeat():
 
 
 def test_samples_shrink_with_many_lines(monkeypatch):
-    monkeypatch.setattr(significance, "CELLS", 60 * 120)
+    monkeypatch.setattr(significance, "MAX_CELLS", 60 * 120)
     [difference] = paired_bootstrap(WORSE, [NEARLY], REFERENCES, samples=1000)
     assert "|bs:120|" in difference.signature
 

@@ -10,7 +10,7 @@ import pytest
 from num2words import num2words
 
 from s2s.recipe.tokenizer import TokenizerOptions
-from s2s.text.subword_regularization import MOST
+from s2s.text.subword_regularization import NBEST
 from s2s.text.tokenizer import Tokenizer
 from s2s.text.tokenizer_training import train_tokenizer
 
@@ -38,7 +38,7 @@ def test_drawn_by_the_probabilities_of_the_model(model: bytes, alpha: float) -> 
     tokens = [processor.id_to_piece(number) for number in range(4, processor.vocab_size())]
     scores = {token: processor.get_score(number) for number, token in enumerate(tokens, 4)}
     found = {text: segmentations(f"▁{text}", scores) for text in TEXTS[:30]}
-    word, ways = max(((word, ways) for word, ways in found.items() if len(ways) <= MOST), key=lambda one: len(one[1]))
+    word, ways = max(((word, ways) for word, ways in found.items() if len(ways) <= NBEST), key=lambda one: len(one[1]))
     weights = [exp(alpha * sum(scores[token] for token in way)) for way in ways]
     assert len(ways) > 5
     tokenizer, draws = Tokenizer(model), 4000

@@ -1,12 +1,12 @@
-"""Numbers in words and dates, in German and English: exact translations without a file or a network.
+"""The numbers task: German and English numbers in words and dates, which translate exactly.
 
-A sentence is one or several items joined by ` ; `. An item is a number from 1 to 10¹² in words, each with a probability
-in proportion to 1/number (uniform in the logarithm), or a day of 1900 to 2099, with or without its weekday:
+A sentence is one or several items joined by ` ; `. An item is a number from 1 to 10¹² in words, with probability
+proportional to 1/number (log-uniform), or a date from 1900 to 2099, with or without its weekday:
 
     einundzwanzig ; 12. März 1999                    twenty-one ; March 12, 1999
     eine Million zwei ; Mittwoch, 22. Januar 2087    one million and two ; Wednesday, January 22, 2087
 
-Everything is drawn as integers, so that a seed gives the same sentences on every machine.
+Only integers are drawn, so that a seed gives the same sentences on every machine.
 """
 
 import datetime
@@ -21,7 +21,7 @@ from s2s.recipe.data import GeneratorOptions
 
 LARGEST = 10**12
 FIRST_DAY, LAST_DAY = datetime.date(1900, 1, 1), datetime.date(2099, 12, 31)
-BETWEEN = " ; "
+ITEM_SEPARATOR = " ; "
 GERMAN_SCALES = (
     (10**12, "eine Billion", "Billionen"),
     (10**9, "eine Milliarde", "Milliarden"),
@@ -33,32 +33,32 @@ Texts = tuple[str, str]  # German and English
 
 
 def numbers_pairs(options: GeneratorOptions) -> dict[str, list[Texts]]:
-    """Return the pairs of `train`, `validation` and `test`: no sentence twice, and none in two splits.
+    """Return the pairs of `train`, `validation` and `test`, without repeated sentences.
 
-    There are more than 10¹² sentences even of one item, so the search for a new one always ends.
+    There are more than 10¹² sentences of one item, so the search for a new one always ends.
     """
     random = Random(options.seed)
     pairs: dict[str, str] = {}
     for _ in range(options.train + options.validation + options.test):
         items = random.randint(options.min_items, options.max_items)
         source, target = _sentence(random, items)
-        while source in pairs:  # as many items again, or short sentences would be rarer than long ones
+        while source in pairs:  # with the same number of items, or short sentences would become rarer
             source, target = _sentence(random, items)
         pairs[source] = target
-    drawn = list(pairs.items())
-    random.shuffle(drawn)  # the last ones drawn hold fewer of the common small numbers
+    shuffled = list(pairs.items())
+    random.shuffle(shuffled)  # later pairs have fewer of the common small numbers
     held_out = options.validation + options.test
     return {
-        "train": drawn[held_out:],
-        "validation": drawn[: options.validation],
-        "test": drawn[options.validation : held_out],
+        "train": shuffled[held_out:],
+        "validation": shuffled[: options.validation],
+        "test": shuffled[options.validation : held_out],
     }
 
 
 def numbers_stream(seed: int, min_items: int, max_items: int) -> Iterator[Texts]:
-    """Pairs without end, other ones than `numbers_pairs` draws from the same seed.
+    """Yield pairs endlessly, different from those that `numbers_pairs` draws from the same seed.
 
-    None is remembered, so memory stays flat, a sentence can come twice and can be one of `numbers_pairs`.
+    Nothing is stored, so sentences may repeat, and some may be among those of `numbers_pairs`.
     """
     random = Random(f"stream {seed}")
     while True:
@@ -67,7 +67,7 @@ def numbers_stream(seed: int, min_items: int, max_items: int) -> Iterator[Texts]
 
 def _sentence(random: Random, items: int) -> Texts:
     pairs = [_number(random) if random.getrandbits(1) else _date(random) for _ in range(items)]
-    return BETWEEN.join(german for german, _ in pairs), BETWEEN.join(english for _, english in pairs)
+    return ITEM_SEPARATOR.join(german for german, _ in pairs), ITEM_SEPARATOR.join(english for _, english in pairs)
 
 
 def _number(random: Random) -> Texts:
@@ -115,7 +115,7 @@ def english_number(number: int) -> str:
 
 @functools.cache
 def _below_thousand(number: int, language: str) -> str:
-    """num2words, which takes most of a millisecond a number: asked for the numbers from 1 to 999 alone."""
+    """Spell out a number from 1 to 999; num2words is slow, so results are cached."""
     return str(num2words(number, lang=language))
 
 
@@ -137,6 +137,6 @@ def date_texts(date: datetime.date, *, weekday: bool) -> Texts:
 
 @functools.cache
 def _names(language: str) -> tuple[dict[int, str], dict[int, str]]:
-    """Names of months (from 1) and weekdays (Monday is 0)."""
+    """Return the names of months (from 1) and weekdays (from Monday, 0)."""
     locale = Locale(language)
     return dict(locale.months["format"]["wide"]), dict(locale.days["format"]["wide"])

@@ -1,31 +1,31 @@
-"""Recall: a list of pairs, and questions about a few of them, which can stand anywhere in a source of any length.
+"""The recall task: a list of key–value pairs and queries about a few of them, in sources of any length.
 
-The source holds n pairs of a key and its value in random order, a separator, and four of the keys (all of them where
-there are fewer); the target says each of these keys followed by its value:
+The source has n keys with their values in random order, a separator, and four of the keys (all of them if there are
+fewer). The target repeats each queried key, followed by its value:
 
     k17 v3 k400 v21 k8 v3 k91 v40 k2 v7 ? k8 k2 k17 k91        k8 v3 k2 v7 k17 v3 k91 v40
 
-A key stands in a source once, drawn from 500; values are drawn from 50, so chance has 2 % of them right. Everything is
-drawn as integers, so that a seed gives the same sentences on every machine.
+A key occurs in a source once and is drawn from 500; values are drawn from 50, so guessing gets 2 % of them right. Only
+integers are drawn, so that a seed gives the same sentences on every machine.
 """
 
 from random import Random
 
 from s2s.recipe.data import GeneratorOptions
 
-KEYS, VALUES, ASKED = 500, 50, 4
+KEYS, VALUES, QUERIES = 500, 50, 4
 SEPARATOR = "?"
-TEST_TOKENS = (10, 30, 100, 300, 1000)  # lengths of the test's sources; the longest are up to one token shorter
+TEST_TOKENS = (10, 30, 100, 300, 1000)  # source lengths of the test set; actual ones may be one token shorter
 
 Texts = tuple[str, str]  # source and target
 
 
 def recall_pairs(options: GeneratorOptions) -> dict[str, list[Texts]]:
-    """Return the pairs of `train`, `validation` and `test`: no source twice, and none in two splits.
+    """Return the pairs of `train`, `validation` and `test`, without repeated sources.
 
-    Training and validation have `min_items` to `max_items` key–value pairs, n with a probability in proportion to
-    1 / (n · (n + 1)): sources of 100 to 200 tokens are in sum as long as those of 200 to 400, so that most batches are
-    cheap and long sources still come. The test has as many sentences of each of TEST_TOKENS.
+    Training and validation sources have n key–value pairs, `min_items` to `max_items`, with a probability proportional
+    to 1 / (n · (n + 1)): sources of 100 to 200 tokens have as many tokens in total as those of 200 to 400, so most
+    batches are cheap, but long sources do occur. The test set has equally many sentences of each of TEST_TOKENS.
     """
     random, seen = Random(options.seed), set[str]()
     lengths = {
@@ -38,17 +38,17 @@ def recall_pairs(options: GeneratorOptions) -> dict[str, list[Texts]]:
 
 def items_of(tokens: int) -> int:
     """Return how many key–value pairs fit a source of up to `tokens` tokens, with separator and queried keys."""
-    many = (tokens - 1 - ASKED) // 2
-    return many if many >= ASKED else (tokens - 1) // 3
+    items = (tokens - 1 - QUERIES) // 2
+    return items if items >= QUERIES else (tokens - 1) // 3
 
 
 def answer_positions(target: str) -> range:
-    """Where the values stand among the tokens of a target."""
+    """Return the positions of the values among the tokens of a target."""
     return range(1, len(target.split()), 2)
 
 
 def _items(random: Random, options: GeneratorOptions) -> int:
-    """N from min_items to max_items: P(at least n) is in proportion to 1/n, cut where it would pass max_items."""
+    """Draw a number n of items with P(at least n) proportional to 1/n, by rejection above max_items."""
     low, high = options.min_items, options.max_items
     while True:
         items = low * 2**20 // random.randrange(1, 2**20 + 1)
@@ -67,6 +67,6 @@ def _new(random: Random, items: int, seen: set[str]) -> Texts:
 
 def _sentence(random: Random, items: int) -> Texts:
     values = {f"k{key}": f"v{random.randrange(VALUES)}" for key in random.sample(range(KEYS), items)}
-    asked = random.sample(sorted(values), min(ASKED, items))
+    queries = random.sample(sorted(values), min(QUERIES, items))
     source = " ".join(f"{key} {value}" for key, value in values.items())
-    return f"{source} {SEPARATOR} {' '.join(asked)}", " ".join(f"{key} {values[key]}" for key in asked)
+    return f"{source} {SEPARATOR} {' '.join(queries)}", " ".join(f"{key} {values[key]}" for key in queries)

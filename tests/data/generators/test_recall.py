@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from s2s.data.generators.recall import (
-    ASKED,
+    QUERIES,
     KEYS,
     SEPARATOR,
     TEST_TOKENS,
@@ -32,7 +32,7 @@ def test_every_answer_is_in_its_source() -> None:
         listed, asked = (part.split() for part in source.split(f" {SEPARATOR} "))
         values = dict(zip(listed[::2], listed[1::2], strict=True))
         assert len(values) == len(listed) // 2
-        assert len(asked) == len(set(asked)) == min(ASKED, len(values))
+        assert len(asked) == len(set(asked)) == min(QUERIES, len(values))
         assert target.split() == [word for key in asked for word in (key, values[key])]
         assert [target.split()[position] for position in answer_positions(target)] == [values[key] for key in asked]
 
@@ -54,13 +54,13 @@ def test_the_test_has_as_many_sentences_of_each_length() -> None:
 @pytest.mark.parametrize("tokens", TEST_TOKENS)
 def test_one_pair_more_would_be_too_long(tokens: int) -> None:
     def length(items: int) -> int:
-        return 2 * items + 1 + min(ASKED, items)
+        return 2 * items + 1 + min(QUERIES, items)
 
     assert length(items_of(tokens)) <= tokens < length(items_of(tokens) + 1)
 
 
 def test_long_sources_are_rarer_than_short_ones_and_still_come() -> None:
-    items = [(len(source.split()) - 1 - ASKED) // 2 for source, _ in PAIRS["train"]]
+    items = [(len(source.split()) - 1 - QUERIES) // 2 for source, _ in PAIRS["train"]]
     halves = [sum(low <= n < 2 * low for n in items) for low in (10, 20, 40, 80)]
     assert max(items) > 200
     for more, fewer in pairwise(halves):
