@@ -65,7 +65,7 @@ def held_out(pairs: int) -> int:
     return min(1000, max(1, min(max(50, pairs // 20), pairs // 10)))
 
 
-def vocabulary(words: int, characters: int) -> int:
+def vocab_size(words: int, characters: int) -> int:
     """Return a vocabulary size: every character and a quarter of the words, at most about 8,000."""
     wanted = min(8000, characters + SPECIAL + words // 4)
     rounded = wanted - wanted % (100 if wanted >= 1000 else 10)
@@ -92,7 +92,7 @@ def draft_recipe(
             "on_invalid": on_invalid,
         },
         "data.train": {"source": source, "target": target},
-        "tokenizer": {"vocab_size": vocabulary(measured.words, measured.characters)},
+        "tokenizer": {"vocab_size": vocab_size(measured.words, measured.characters)},
         **_network(measured.pairs),
         "training": _training(measured.pairs),
         "decoding": {"beam_size": 5, "length_penalty": 1.0},

@@ -81,11 +81,11 @@ def _recipe_keys() -> list[Titled]:
 def _keys(node: dict[str, Any], tables: dict[str, Any], prefix: str) -> Iterator[Titled]:
     """Yield the keys of a table, then those of the tables inside it."""
     fields = [(name, field, _inner(field, tables)) for name, field in node["properties"].items()]
-    for name, field, inner in sorted(fields, key=lambda one: bool(one[2])):
-        if len(inner) > 1:
-            yield from _variants(field, inner, tables, f"{prefix}{name}.")
-        elif inner:
-            yield from _keys(inner[0], tables, f"{prefix}{name}.")
+    for name, field, variants in sorted(fields, key=lambda one: bool(one[2])):
+        if len(variants) > 1:
+            yield from _variants(field, variants, tables, f"{prefix}{name}.")
+        elif variants:
+            yield from _keys(variants[0], tables, f"{prefix}{name}.")
         else:
             key = Key(
                 key=prefix + name,
@@ -100,13 +100,13 @@ def _keys(node: dict[str, Any], tables: dict[str, Any], prefix: str) -> Iterator
 
 
 def _variants(
-    field: dict[str, Any], inner: list[dict[str, Any]], tables: dict[str, Any], prefix: str
+    field: dict[str, Any], variants: list[dict[str, Any]], tables: dict[str, Any], prefix: str
 ) -> Iterator[Titled]:
     """Yield the keys of a table that comes in variants: its selector, the keys of all variants, then the others."""
-    selector = prefix + next(name for name in SELECTORS if name in inner[0]["properties"])
+    selector = prefix + next(name for name in SELECTORS if name in variants[0]["properties"])
     selectors: list[Key] = []
     found: dict[str, list[tuple[Key, str]]] = {}  # equal keys, one of each variant
-    for table in inner:
+    for table in variants:
         keys = list(_keys(table, tables, prefix))
         selectors += [key for key, _ in keys if key.key == selector]
         for key, title in keys:

@@ -75,7 +75,7 @@ class Axis:
             return f"{value:.2g}"
         return f"{value:,.{max(0, -math.floor(math.log10(self.step) + 1e-9))}f}"
 
-    def share(self, value: float) -> float:
+    def fraction(self, value: float) -> float:
         """Return the position of a value on the axis, from 0 to 1."""
         return (value - self.low) / (self.high - self.low)
 
@@ -146,13 +146,13 @@ def _panel_lines(panel: Panel, labels: int, columns: int) -> Iterator[Text]:
     """Draw a panel: labels of that many cells, an axis, the curves in that many columns, and the updates below."""
     canvas = Canvas(columns, ROWS)
     for place, curve in enumerate(panel.curves):
-        dots = [(panel.x.share(update), panel.y.share(figure)) for update, figure in curve.points]
+        dots = [(panel.x.fraction(update), panel.y.fraction(figure)) for update, figure in curve.points]
         canvas.draw(dots, curve.letter, STYLES[curve.run % len(STYLES)], 3 + APART * (place % 3))
-    named = {canvas.cell(0, panel.y.share(tick))[0]: panel.y.label(tick) for tick in panel.y.ticks()}
+    named = {canvas.cell(0, panel.y.fraction(tick))[0]: panel.y.label(tick) for tick in panel.y.ticks()}
     for row in range(ROWS):
         margin = f"{named.get(row, ''):>{labels}} {'┤' if row in named else '│'}"
         yield Text.assemble(margin, canvas.line(row), no_wrap=True)
-    marks = {canvas.cell(panel.x.share(tick), 0)[1]: panel.x.label(tick) for tick in panel.x.ticks()}
+    marks = {canvas.cell(panel.x.fraction(tick), 0)[1]: panel.x.label(tick) for tick in panel.x.ticks()}
     axis = "".join("┬" if column in marks else "─" for column in range(columns))
     yield Text(f"{'':{labels}} └{axis}", no_wrap=True)
     yield Text(f"{'':{labels}}  {_below(marks, columns)}", no_wrap=True)
@@ -198,7 +198,8 @@ def _draw_panel(panel: Panel) -> Drawing:
     parts = [text(panel.title, 4, 14, class_="muted"), *_key(panel), *_grid(panel, width)]
     for curve in panel.curves:
         places = [
-            (width * panel.x.share(update), HEIGHT * (1 - panel.y.share(figure))) for update, figure in curve.points
+            (width * panel.x.fraction(update), HEIGHT * (1 - panel.y.fraction(figure)))
+            for update, figure in curve.points
         ]
         parts.append(moved(Drawing(width, HEIGHT, _line(curve, places, panel.title)), LEFT, TOP))
     return Drawing(WIDTH, TOP + HEIGHT + BOTTOM, "".join(parts))
@@ -208,11 +209,11 @@ def _grid(panel: Panel, width: float) -> Iterator[str]:
     """Draw grid lines and the labels of both axes."""
     bottom = TOP + HEIGHT
     for tick in panel.y.ticks():
-        y = TOP + HEIGHT * (1 - panel.y.share(tick))
+        y = TOP + HEIGHT * (1 - panel.y.fraction(tick))
         yield element("line", x1=LEFT, x2=LEFT + width, y1=y, y2=y, class_="line")
         yield text(panel.y.label(tick), LEFT - 8, y + 4, text_anchor="end", class_="muted")
     for tick in panel.x.ticks():
-        x = LEFT + width * panel.x.share(tick)
+        x = LEFT + width * panel.x.fraction(tick)
         yield element("line", x1=x, x2=x, y1=bottom, y2=bottom + 4, class_="line")
         yield text(panel.x.label(tick), x, bottom + 18, text_anchor="middle", class_="muted")
     yield text(UPDATES, LEFT + width / 2, bottom + 34, text_anchor="middle", class_="muted")

@@ -16,7 +16,7 @@ Attention = Sequence[Sequence[float]]
 
 # Viridis, as in matplotlib: perceptually uniform and readable with any colour vision.
 RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
-SHADES = ((0.1, "·"), (0.3, "░"), (0.55, "▒"), (0.8, "▓"))  # up to a share of the largest value; "█" above
+SHADES = ((0.1, "·"), (0.3, "░"), (0.55, "▒"), (0.8, "▓"))  # up to a fraction of the largest value; "█" above
 LABEL = 20  # the widest label of a row, in cells of the terminal
 HEIGHT = 12  # the tallest label of a column written downwards, in lines
 HORIZONTAL = 9  # the widest label of a column written across, in cells
@@ -65,15 +65,15 @@ def draw_heatmap(attention: Attention, source_tokens: Sequence[str], target_toke
 def _squares(
     attention: Attention, sources: Sequence[str], targets: Sequence[str], left: float, top: float
 ) -> Iterator[str]:
-    most = _most(attention)
+    maximum = _maximum(attention)
     for row, row_attention in enumerate(attention):
         for column, weight in enumerate(row_attention):
-            if not weight >= 0.01 * most:
+            if not weight >= 0.01 * maximum:
                 continue  # too faint to be seen (a long sentence has thousands), or not a number
-            telling = tooltip(f"{targets[row]} ← {sources[column]}: {weight:.2f}") if weight > 0.1 * most else ""
+            telling = tooltip(f"{targets[row]} ← {sources[column]}: {weight:.2f}") if weight > 0.1 * maximum else ""
             yield element(
                 "rect", telling, x=left + SIDE * column, y=top + SIDE * row, width=SIDE, height=SIDE,
-                fill="var(--series-1)", fill_opacity=weight / most,
+                fill="var(--series-1)", fill_opacity=weight / maximum,
             )  # fmt: skip
 
 
@@ -94,14 +94,14 @@ class _Terminal:
         margin = " " * (label + 1)
         for line in self._header(columns, cell, across):
             yield Text(margin + line, no_wrap=True)
-        most = _most(self.attention)
+        maximum = _maximum(self.attention)
         for name, row in zip(self.targets, self.attention, strict=True):
             before = " " * max(0, label - cell_len(name))
             cells = Text(f"{before}{_clipped(name, label)} ", no_wrap=True)
             for weight in row[:columns]:
-                cells.append_text(_shade(weight / most, cell, coloured))
+                cells.append_text(_shade(weight / maximum, cell, coloured))
             yield cells
-        yield self._legend(most, columns, coloured, margin)
+        yield self._legend(maximum, columns, coloured, margin)
 
     def _cell(self, room: int) -> tuple[int, bool]:
         """Return the width of a column in cells, and whether labels run horizontally."""
@@ -122,25 +122,27 @@ class _Terminal:
             stacked = (column[line - height] if line - height >= -len(column) else "" for column in letters)
             yield "".join(set_cell_size(letter, cell) for letter in stacked).rstrip()
 
-    def _legend(self, most: float, columns: int, coloured: bool, margin: str) -> Text:
+    def _legend(self, maximum: float, columns: int, coloured: bool, margin: str) -> Text:
         legend = Text(margin + "0 ", style="dim")
-        for share in (0.0, 0.2, 0.4, 0.65, 1.0):
-            legend.append_text(_shade(share, 2, coloured))
-        legend.append(f" {most:.2f}")
+        for fraction in (0.0, 0.2, 0.4, 0.65, 1.0):
+            legend.append_text(_shade(fraction, 2, coloured))
+        legend.append(f" {maximum:.2f}")
         if columns < len(self.sources):
             more = len(self.sources) - columns
             legend.append(f"   {more} more of {len(self.sources)} source tokens do not fit this width")
         return legend
 
 
-def _shade(share: float, cell: int, coloured: bool) -> Text:
-    share = min(share, 1.0) if share > 0 else 0.0  # NaN is drawn as 0
+def _shade(fraction: float, cell: int, coloured: bool) -> Text:
+    fraction = min(fraction, 1.0) if fraction > 0 else 0.0  # NaN is drawn as 0
     if coloured:
-        place = share * (len(RAMP) - 1)
-        low = min(int(place), len(RAMP) - 2)
-        red, green, blue = (round(a + (place - low) * (b - a)) for a, b in zip(RAMP[low], RAMP[low + 1], strict=True))
+        position = fraction * (len(RAMP) - 1)
+        low = min(int(position), len(RAMP) - 2)
+        red, green, blue = (
+            round(a + (position - low) * (b - a)) for a, b in zip(RAMP[low], RAMP[low + 1], strict=True)
+        )
         return Text(" " * cell, Style(bgcolor=f"#{red:02x}{green:02x}{blue:02x}"))
-    shade = next((mark for limit, mark in SHADES if share < limit), "█")
+    shade = next((mark for limit, mark in SHADES if fraction < limit), "█")
     return Text(shade.ljust(cell) if shade == "·" else shade * cell)
 
 
@@ -163,7 +165,7 @@ def _labels(tokens: Sequence[str]) -> list[str]:
     return [printable(token) for token in tokens]
 
 
-def _most(attention: Attention) -> float:
+def _maximum(attention: Attention) -> float:
     """Return the largest value, never zero."""
     return max((weight for row in attention for weight in row if math.isfinite(weight)), default=0) or 1.0
 

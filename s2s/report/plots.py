@@ -10,9 +10,9 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 WIDTH, HEIGHT = 760.0, 250.0  # of the plot with its labels, and of its bars alone, in pixels
 
 
-def bar(value: float, most: float, width: int) -> str:
-    """Return a bar of `value` on a scale from 0 to `most`, at most `width` characters, in eighths."""
-    eighths = round(8 * width * min(max(value / most, 0), 1)) if most > 0 and math.isfinite(value) else 0
+def bar(value: float, maximum: float, width: int) -> str:
+    """Return a bar of `value` on a scale from 0 to `maximum`, at most `width` characters, in eighths."""
+    eighths = round(8 * width * min(max(value / maximum, 0), 1)) if maximum > 0 and math.isfinite(value) else 0
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
 
 
@@ -57,9 +57,9 @@ def legend(names: Sequence[str]) -> Drawing:
 
 def _scale(buckets: Sequence[LengthBucket]) -> int:
     """Return the top of the axis: the next multiple of 20 (of 10 below 50)."""
-    most = max((value for bucket in buckets for value in bucket.values), default=100)
-    step = 20 if most > 50 else 10
-    return max(step, step * math.ceil(most / step - 1e-9))
+    maximum = max((value for bucket in buckets for value in bucket.values), default=100)
+    step = 20 if maximum > 50 else 10
+    return max(step, step * math.ceil(maximum / step - 1e-9))
 
 
 def _grid(left: float, top: float, scale: int) -> list[str]:

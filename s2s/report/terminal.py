@@ -65,15 +65,15 @@ def _columns(comparison: Comparison, width: int) -> Iterator[RenderableType]:
     rows = table(comparison)
     labels = max(len(row.label) for row in rows)
     systems = len(comparison.systems)
-    share = max(1, (width - 2 - labels - GAP * systems) // systems)
-    names = [_name(system, share, "bold") for system in comparison.systems]
+    column_width = max(1, (width - 2 - labels - GAP * systems) // systems)
+    names = [_name(system, column_width, "bold") for system in comparison.systems]
     grid = _grid()
     grid.add_column(no_wrap=True)
     for _ in names:
         grid.add_column(overflow="fold")
     grid.add_row("", *names)
     for row in rows:
-        grid.add_row(Text(row.label), *(_figure(cell, share) for cell in row.cells))
+        grid.add_row(Text(row.label), *(_figure(cell, column_width) for cell in row.cells))
     yield grid
     for figure in comparison.by_length:
         title = Text(f"{figure.metric} by source length ({figure.unit}, sentences)", style="bold")
@@ -82,7 +82,7 @@ def _columns(comparison: Comparison, width: int) -> Iterator[RenderableType]:
 
 def _bars(comparison: Comparison, figure: LengthBuckets, width: int) -> Table:
     systems = len(comparison.systems)
-    most = max((value for bucket in figure.buckets for value in bucket.values), default=0)
+    maximum = max((value for bucket in figure.buckets for value in bucket.values), default=0)
     labels = max(len(bucket.label) for bucket in figure.buckets)
     counts = max(len(f"{bucket.count:,}") for bucket in figure.buckets)
     room = (width - 2 - labels - counts - GAP * (systems + 1)) // systems - 6  # of a bar; 6 for its figure
@@ -94,13 +94,13 @@ def _bars(comparison: Comparison, figure: LengthBuckets, width: int) -> Table:
         grid.add_column(no_wrap=True, min_width=longest + 6)
     grid.add_row("", "", *(_name(system, longest + 6, "dim") for system in comparison.systems))
     for bucket in figure.buckets:
-        bars = [_bar(value, most, longest) for value in bucket.values]
+        bars = [_bar(value, maximum, longest) for value in bucket.values]
         grid.add_row(Text(bucket.label), Text(f"{bucket.count:,}", style="dim"), *bars)
     return grid
 
 
-def _bar(value: float, most: float, width: int) -> Text:
-    return Text.assemble((bar(value, most, width), "bright_blue"), f" {value:.1f}")
+def _bar(value: float, maximum: float, width: int) -> Text:
+    return Text.assemble((bar(value, maximum, width), "bright_blue"), f" {value:.1f}")
 
 
 def _lines(comparison: Comparison, width: int) -> Iterator[RenderableType]:

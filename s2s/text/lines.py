@@ -142,7 +142,7 @@ def json_texts(line: bytes, keys: tuple[str, str], where: str) -> Texts | None:
     except json.JSONDecodeError as error:
         raise DataError(f"{where}: not JSON: {error.msg}, character {error.colno}") from error
     except (ValueError, RecursionError) as error:  # a number with too many digits, or too deep nesting
-        raise DataError(f"{where}: not readable JSON: {error}") from error
+        raise DataError(f"{where}: not JSON: {error}") from error
     source, target = (_json_text(row, key, where) for key in keys)
     return source, target
 

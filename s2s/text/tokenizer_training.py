@@ -83,8 +83,8 @@ def _trainer_options(options: "TokenizerOptions") -> dict[str, Any]:
     }
 
 
-def _has_bytes(options: "TokenizerOptions", vocabulary: int) -> bool:
-    return options.byte_fallback == "on" or (options.byte_fallback == "auto" and vocabulary >= BYTES_FROM)
+def _has_bytes(options: "TokenizerOptions", vocab_size: int) -> bool:
+    return options.byte_fallback == "on" or (options.byte_fallback == "auto" and vocab_size >= BYTES_FROM)
 
 
 def _write_texts(pipe: IO[bytes], texts: Iterable[str]) -> None:

@@ -3,7 +3,7 @@ import tomllib
 
 import pytest
 
-from s2s.data.recipe_template import Measured, draft_recipe, held_out, measure, vocabulary
+from s2s.data.recipe_template import Measured, draft_recipe, held_out, measure, vocab_size
 from s2s.errors import DataError
 from s2s.recipe.explain import recipe_keys
 from s2s.recipe.load import parse_recipe
@@ -49,21 +49,21 @@ def test_held_out(pairs, held):
 
 
 def test_vocabulary_sizes_grow_with_the_text_up_to_a_bound():
-    sizes = [vocabulary(words, 60) for words in (0, 10, 100, 1000, 10_000, 100_000, 10**6)]
+    sizes = [vocab_size(words, 60) for words in (0, 10, 100, 1000, 10_000, 100_000, 10**6)]
     assert sizes == sorted(sizes)
     assert sizes[0] > 60
     assert sizes[-1] == 8000
 
 
 def test_a_vocabulary_has_room_for_every_character():
-    assert vocabulary(20_000, 9_000) > 9_000
+    assert vocab_size(20_000, 9_000) > 9_000
 
 
 @pytest.mark.parametrize("count", [10, 50, 400, 2500])
 def test_a_tokenizer_can_be_trained_on_the_remaining_pairs(two_files, count):
     source, target = made_lines(count, 1), made_lines(count, 2)
     found = measure(*two_files(source, target))
-    size = vocabulary(found.words, found.characters)
+    size = vocab_size(found.words, found.characters)
     kept = count - 2 * held_out(found.pairs)
     model = train_tokenizer([*source[:kept], *target[:kept]], TokenizerOptions(vocab_size=size))
     assert Tokenizer(model).size == size

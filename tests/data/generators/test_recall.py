@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 
 from s2s.data.generators.recall import (
-    QUERIES,
     KEYS,
+    QUERIES,
     SEPARATOR,
     TEST_TOKENS,
     VALUES,
