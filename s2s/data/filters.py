@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ class TokenLengths:
     longer: NDArray[np.int64]  # [N], of the longer side
 
 
-class Filter(Protocol[Pairs_contra]):
+class Filter(Protocol, Generic[Pairs_contra]):
     """A reason to drop training pairs."""
 
     status: PairStatus  # of the pairs it drops

@@ -159,7 +159,6 @@ def train(
             log.info(f"{existing.reference} is this recipe, trained on {existing.published[:10]}; --fresh trains anew")
             return existing
         if existing:
-            log.info(f"resuming run {existing.name}")
             return resume_run(existing, recipe, corpus, context)
         with context.leased(device, f"s2s train {recipe.name}") as name:
             directory = context.distributed.broadcast_from_main(
@@ -212,6 +211,7 @@ def resume_run(
     directory: Path, recipe: Recipe, corpus: Corpus, context: RunContext, allowed: Sequence[str] = ()
 ) -> Version:
     """Resume a run from its last checkpoint after checking that only allowed settings have changed."""
+    log.info(f"resuming run {directory.name}")
     record = RunRecord.read(directory)
     checked = check_unchanged(record, recipe, corpus, context.distributed.size, allowed)
     for change in checked.changes[len(record.changes) :]:
@@ -236,9 +236,6 @@ def create_run(
     deterministic: bool,
 ) -> Path:
     """Create the directory of a run and record its fixed settings, after checking that the recipe can be trained."""
-    base, count = f"{recipe.name}-{key[:8]}", 1
-    while (directory := runs_directory() / (base if count == 1 else f"{base}-{count}")).exists():
-        count += 1
     network = meta_model(recipe)
     if parent:
         load_parent(network, parent)
@@ -264,10 +261,19 @@ def create_run(
         versions=package_versions(),
         features=cpu_features(),
     )
+    directory = unused_directory(f"{recipe.name}-{key[:8]}")
     write_bytes(directory / RECIPE, tomli_w.dumps(recipe.as_dict()).encode())
     if parent:
         write_bytes(directory / PARENT_TOKENIZER, corpus.tokenizer)
     record.write(directory)
+    return directory
+
+
+def unused_directory(name: str) -> Path:
+    """Return the path of a new run: `name`, or `name-2` and so on if that exists."""
+    count = 1
+    while (directory := runs_directory() / (name if count == 1 else f"{name}-{count}")).exists():
+        count += 1
     return directory
 
 

@@ -19,6 +19,7 @@ from s2s.devices.select import Precision, choose_precision, resolve_device
 from s2s.errors import ArtefactError, ResourceError
 from s2s.io.atomic import make_directory
 from s2s.models.build import build_model
+from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.profile import count_parameters
 from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version
@@ -33,6 +34,7 @@ from s2s.training.runs.record import runs_directory
 from s2s.training.runs.removal import size_of
 from s2s.training.step import Learner, train_step_within_memory
 
+LINES = 3  # of validation, translated before training
 TIMED = 5  # batches, spread over an epoch, whose speed is measured
 
 
@@ -78,27 +80,17 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
         load_parent(network, parent)
     freeze(network, recipe.training.freeze)
     learner = Learner(network.to(device).train(), recipe.training, device, precision, DistributedContext())
-    planned = _planned(train, recipe)
-    for rows in _worst(train, planned, recipe.training.batch_tokens):
-        micro = train_step_within_memory(
-            learner, *train.tokens(rows), lr=0.0, micro_batch_tokens=micro
-        ).micro_batch_tokens
+    planned = plan_batches(
+        train.source_lengths, train.target_lengths, recipe.training.batch_tokens, recipe.training.seed, epoch=0
+    )
+    for rows in _largest_batches(train, planned, recipe.training.batch_tokens):
+        result = train_step_within_memory(learner, *train.tokens(rows), lr=0.0, micro_batch_tokens=micro)
+        micro = result.micro_batch_tokens
     peak = peak_memory(device)
     seconds = _epoch_seconds(learner, train, planned, micro)
     average = network.weights() if recipe.training.ema else None
     saved = _save_and_read(Checkpoint(network.weights(), optimizer_tensors(learner.optimizer, network), {}, average))
-    _, _, averaged = recipe.training.averaging.partition(":")
-    disk = saved * (recipe.training.keep_checkpoints + 2 + int(averaged or 0)) + 4 * size
-    make_directory(runs_directory())
-    disk_free = shutil.disk_usage(runs_directory()).free
-    if disk > disk_free:
-        raise ResourceError(
-            f"the run needs {format_size(disk)} of disk, but only {format_size(disk_free)} are free",
-            "free some space, set S2S_HOME to another disk, or lower training.keep_checkpoints",
-        )
-    sources, _ = corpus.split("validation").texts(range(min(3, len(corpus.split("validation")))))
-    translator = Translator(PyTorchEngine(network.eval(), device), Tokenizer(corpus.tokenizer), recipe)
-    outputs = [translation.text for translation in translator.translate(sources)]
+    disk, disk_free = _check_disk(recipe, saved, size)
     return Preflight(
         device=device_name,
         precision=precision,
@@ -113,16 +105,36 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
         disk_free=disk_free,
         batches=len(planned),
         epoch_seconds=seconds,
-        lines=list(zip(sources, outputs, strict=True)),
+        lines=_translate_lines(recipe, corpus, network, device),
     )
 
 
-def _planned(train: Split, recipe: Recipe) -> list[Rows]:
-    options = recipe.training
-    return plan_batches(train.source_lengths, train.target_lengths, options.batch_tokens, options.seed, 0)
+def _check_disk(recipe: Recipe, checkpoint_bytes: int, parameters: int) -> tuple[int, int]:
+    """Return the bytes that a run needs on disk and those free. Raises ResourceError if they do not suffice."""
+    _, _, averaged = recipe.training.averaging.partition(":")
+    needed = checkpoint_bytes * (recipe.training.keep_checkpoints + 2 + int(averaged or 0)) + 4 * parameters
+    make_directory(runs_directory())
+    free = shutil.disk_usage(runs_directory()).free
+    if needed > free:
+        raise ResourceError(
+            f"the run needs {format_size(needed)} of disk, but only {format_size(free)} are free",
+            "free some space, set S2S_HOME to another disk, or lower training.keep_checkpoints",
+        )
+    return needed, free
 
 
-def _worst(train: Split, planned: list[Rows], tokens: int) -> list[Rows]:
+def _translate_lines(
+    recipe: Recipe, corpus: Corpus, network: EncoderDecoder, device: torch.device
+) -> list[tuple[str, str]]:
+    """Return a few validation sources and their translations."""
+    validation = corpus.split("validation")
+    sources, _ = validation.texts(range(min(LINES, len(validation))))
+    translator = Translator(PyTorchEngine(network.eval(), device), Tokenizer(corpus.tokenizer), recipe)
+    outputs = [translation.text for translation in translator.translate(sources)]
+    return list(zip(sources, outputs, strict=True))
+
+
+def _largest_batches(train: Split, planned: list[Rows], tokens: int) -> list[Rows]:
     """Return the batches to test: as many of the longest sentences as fit, and the fullest batch of an epoch."""
     longest = np.maximum(train.source_lengths, train.target_lengths) + 1
     order = np.argsort(-longest, kind="stable")
