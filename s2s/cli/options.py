@@ -9,7 +9,10 @@ SetValues = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key (repeatable)."),
 ]
 Device = Annotated[
-    str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N; auto takes the first free device.")
+    str,
+    typer.Option(
+        "--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N; auto: the first free GPU, else the CPU."
+    ),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the device is free.")]
 Tensorboard = Annotated[

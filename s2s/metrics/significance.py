@@ -1,6 +1,6 @@
 """Significance of differences in BLEU: paired bootstrap resampling (Koehn 2004), as implemented by sacrebleu.
 
-The p-value is two-sided: the share of resamples whose centred difference exceeds the observed one, with one added to
+The p-value is two-sided: the share of resamples whose centered difference exceeds the observed one, with one added to
 both counts, so that 1,000 resamples give at least 1/1,001. The seed is sacrebleu's (12345, or `SACREBLEU_SEED`) and is
 part of the signature.
 """

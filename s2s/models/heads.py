@@ -38,11 +38,11 @@ class ProjectedLoss(torch.autograd.Function):
             logits = torch.addmm(bias.to(rows.dtype), rows, projection.t()).float()
             highest, index = logits.max(1, keepdim=True)
             probabilities = logits.softmax(1)
-            normaliser = highest - probabilities.gather(1, index).log()  # logsumexp, without another pass over [R, V]
-            chunk_nll = (normaliser - logits.gather(1, gold)).sum()
+            normalizer = highest - probabilities.gather(1, index).log()  # logsumexp, without another pass over [R, V]
+            chunk_nll = (normalizer - logits.gather(1, gold)).sum()
             nll += chunk_nll
             mean_logits = rows.float() @ uniform + bias.float().mean()
-            loss += (1 - smoothing) * chunk_nll + smoothing * (normaliser.squeeze(1) - mean_logits).sum()
+            loss += (1 - smoothing) * chunk_nll + smoothing * (normalizer.squeeze(1) - mean_logits).sum()
             if grad_hidden is None or grad_weight is None or grad_bias is None:
                 continue
             slope = probabilities.sub_(smoothing / logits.shape[1])

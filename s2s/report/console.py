@@ -4,7 +4,7 @@ from rich.console import Console
 
 
 class PlainConsole(Console):
-    """A console that prints texts as they are: no markup, emoji codes or guessed colours. A closed pipe stays an error:
+    """A console that prints texts as they are: no markup, emoji codes or guessed colors. A closed pipe stays an error:
 
     rich would end the process with exit code 1, where `s2s.cli.main` has a code of its own.
     """

@@ -1,6 +1,6 @@
 """Learning curves: loss and scores over the updates of a training, of one run or several, for the terminal and as SVG.
 
-A panel for each figure, with the curves of all runs in it. A run has one letter, and one colour: `a` is its training
+A panel for each figure, with the curves of all runs in it. A run has one letter, and one color: `a` is its training
 and `A` its validation.
 """
 
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from s2s.report.braille import Canvas
 from s2s.report.marking import printable
-from s2s.report.plots import WIDTH, colour, legend
+from s2s.report.plots import WIDTH, color, legend
 from s2s.report.svg import Drawing, document, element, moved, text, text_width, tooltip
 
 Point = tuple[int, float]  # an update and a figure
@@ -51,7 +51,7 @@ class Curve:
 
     @property
     def letter(self) -> str:
-        """Letter that marks a run without colours; letters repeat after 26 runs."""
+        """Letter that marks a run without colors; letters repeat after 26 runs."""
         letter = ascii_lowercase[self.run % 26]
         return letter if self.training else letter.upper()
 
@@ -183,7 +183,7 @@ def svg_curves(runs: Sequence[RunCurves]) -> str:
 
 
 def draw_curves(runs: Sequence[RunCurves]) -> Drawing:
-    """Draw the panels one below the other, under the runs' names and colours."""
+    """Draw the panels one below the other, under the runs' names and colors."""
     key = legend([run.name for run in runs])
     parts, y = [key.body], key.height + 8
     for panel in panels(runs):
@@ -237,7 +237,7 @@ def _key(panel: Panel) -> Iterator[str]:
 
 def _line(curve: Curve, places: Sequence[tuple[float, float]], title: str) -> str:
     """Draw a curve: a thin line for training, or a thick one with points for validation."""
-    shade = colour(curve.run)
+    shade = color(curve.run)
     parts = [*_stroke(places, shade, curve.training)]
     if not curve.training or len(places) == 1:
         for (x, y), (update, figure) in zip(places, curve.points, strict=True):

@@ -14,7 +14,7 @@ from s2s.report.svg import Drawing, document, element, text, text_width, tooltip
 
 Attention = Sequence[Sequence[float]]
 
-# Viridis, as in matplotlib: perceptually uniform and readable with any colour vision.
+# Viridis, as in matplotlib: perceptually uniform and readable with any color vision.
 RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 SHADES = ((0.1, "·"), (0.3, "░"), (0.55, "▒"), (0.8, "▓"))  # up to a fraction of the largest value; "█" above
 LABEL = 20  # the widest label of a row, in cells of the terminal
@@ -26,7 +26,7 @@ SIDE = 20  # of a square in the SVG, in pixels
 def terminal_heatmap(
     attention: Attention, source_tokens: Sequence[str], target_tokens: Sequence[str], width: int | None = None
 ) -> RenderableType:
-    """Return a heat map [T, S] as a rich renderable: coloured where possible, else shaded blocks.
+    """Return a heat map [T, S] as a rich renderable: colored where possible, else shaded blocks.
 
     It is at most `width` cells wide (None: as wide as the console); a line tells how many columns are left out.
     Raises: ValueError if its shape does not match the tokens.
@@ -85,7 +85,7 @@ class _Terminal:
     width: int | None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        coloured = console.color_system is not None and not console.no_color
+        colored = console.color_system is not None and not console.no_color
         width = min(self.width or options.max_width, options.max_width)
         longest = max(map(cell_len, self.targets), default=0)
         label = min(longest, LABEL, max(1, width // 3))
@@ -99,9 +99,9 @@ class _Terminal:
             before = " " * max(0, label - cell_len(name))
             cells = Text(f"{before}{_clipped(name, label)} ", no_wrap=True)
             for weight in row[:columns]:
-                cells.append_text(_shade(weight / maximum, cell, coloured))
+                cells.append_text(_shade(weight / maximum, cell, colored))
             yield cells
-        yield self._legend(maximum, columns, coloured, margin)
+        yield self._legend(maximum, columns, colored, margin)
 
     def _cell(self, room: int) -> tuple[int, bool]:
         """Return the width of a column in cells, and whether labels run horizontally."""
@@ -122,10 +122,10 @@ class _Terminal:
             stacked = (column[line - height] if line - height >= -len(column) else "" for column in letters)
             yield "".join(set_cell_size(letter, cell) for letter in stacked).rstrip()
 
-    def _legend(self, maximum: float, columns: int, coloured: bool, margin: str) -> Text:
+    def _legend(self, maximum: float, columns: int, colored: bool, margin: str) -> Text:
         legend = Text(margin + "0 ", style="dim")
         for fraction in (0.0, 0.2, 0.4, 0.65, 1.0):
-            legend.append_text(_shade(fraction, 2, coloured))
+            legend.append_text(_shade(fraction, 2, colored))
         legend.append(f" {maximum:.2f}")
         if columns < len(self.sources):
             more = len(self.sources) - columns
@@ -133,9 +133,9 @@ class _Terminal:
         return legend
 
 
-def _shade(fraction: float, cell: int, coloured: bool) -> Text:
+def _shade(fraction: float, cell: int, colored: bool) -> Text:
     fraction = min(fraction, 1.0) if fraction > 0 else 0.0  # NaN is drawn as 0
-    if coloured:
+    if colored:
         position = fraction * (len(RAMP) - 1)
         low = min(int(position), len(RAMP) - 2)
         red, green, blue = (

@@ -10,7 +10,7 @@ from s2s._version import __version__
 from s2s.report.figures import COLUMNS, Comparison, Example, headline, signatures, table
 from s2s.report.heatmap import svg_heatmap
 from s2s.report.marking import marked, printable
-from s2s.report.plots import colour, svg_by_length
+from s2s.report.plots import color, svg_by_length
 
 
 def comparison_page(comparison: Comparison) -> str:
@@ -26,7 +26,7 @@ def comparison_page(comparison: Comparison) -> str:
         headline=headline(comparison),
         rows=table(comparison),
         columns=len(names) <= COLUMNS,
-        colours=[colour(place) for place in range(len(names))],
+        colors=[color(place) for place in range(len(names))],
         plots=[(figure, Markup(svg_by_length(names, figure))) for figure in comparison.by_length],
         examples=[_example(comparison, example) for example in comparison.examples],
         signatures=signatures(comparison),

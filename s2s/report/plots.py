@@ -37,19 +37,19 @@ def draw_by_length(names: Sequence[str], figure: LengthBuckets) -> Drawing:
     return Drawing(WIDTH, bottom + 8, "".join(parts))
 
 
-def colour(series: int) -> str:
-    """Return the colour of the system at this position as CSS; colours repeat after eight."""
+def color(series: int) -> str:
+    """Return the color of the system at this position as CSS; colors repeat after eight."""
     return f"var(--series-{series % len(LIGHT)})"
 
 
 def legend(names: Sequence[str]) -> Drawing:
-    """Each name with its colour, in as many lines as they need."""
+    """Each name with its color, in as many lines as they need."""
     x, y, parts = 48.0, 8.0, []
     for series, name in enumerate(names):
         needed = 30 + text_width(name)
         if x > 48 and x + needed > WIDTH:
             x, y = 48.0, y + 20
-        parts.append(element("rect", x=x, y=y, width=12, height=12, rx=2, fill=colour(series)))
+        parts.append(element("rect", x=x, y=y, width=12, height=12, rx=2, fill=color(series)))
         parts.append(text(name, x + 18, y + 10))
         x += needed
     return Drawing(WIDTH, y + 16, "".join(parts))
@@ -79,7 +79,7 @@ def _group(figure: LengthBuckets, bucket: LengthBucket, names: Sequence[str], wi
         height = HEIGHT * value / scale
         x, y, thick = start + space * series, HEIGHT - height, 0.88 * space
         told = tooltip(f"{name}, {bucket.label} {figure.unit}: {figure.metric} {value:.1f}")
-        parts.append(element("rect", told, x=x, y=y, width=thick, height=height, rx=2, fill=colour(series)))
+        parts.append(element("rect", told, x=x, y=y, width=thick, height=height, rx=2, fill=color(series)))
         if space >= 34:
             parts.append(text(f"{value:.1f}", x + thick / 2, y - 5, text_anchor="middle"))
     count = f"{bucket.count:,} sentence{'s' if bucket.count != 1 else ''}"

@@ -21,13 +21,13 @@ class Drawing:
     body: str
 
 
-def _colours(colours: tuple[str, ...]) -> str:
-    return "".join(f"--series-{number}:{colour};" for number, colour in enumerate(colours))
+def _colors(colors: tuple[str, ...]) -> str:
+    return "".join(f"--series-{number}:{color};" for number, color in enumerate(colors))
 
 
 STYLE = f"""
-.s2s{{--ink:#1f2328;--muted:#59636e;--line:#d5dae0;--paper:#ffffff;{_colours(LIGHT)}}}
-@media(prefers-color-scheme:dark){{.s2s{{--ink:#e6edf3;--muted:#9aa4af;--line:#3a424c;--paper:#14181d;{_colours(DARK)}}}}}
+.s2s{{--ink:#1f2328;--muted:#59636e;--line:#d5dae0;--paper:#ffffff;{_colors(LIGHT)}}}
+@media(prefers-color-scheme:dark){{.s2s{{--ink:#e6edf3;--muted:#9aa4af;--line:#3a424c;--paper:#14181d;{_colors(DARK)}}}}}
 .s2s text{{fill:var(--ink);font:12px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}}
 .s2s .muted{{fill:var(--muted)}}
 .s2s .token{{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}}

@@ -27,7 +27,7 @@ INDENT = (0, 0, 0, 2)
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print the comparison in the console's width, with colours if it supports them."""
+    """Print the comparison in the console's width, with colors if it supports them."""
     console.print(Text.assemble((printable(comparison.title), "bold"), "\n", printable(comparison.task)))
     console.print()
     columns = len(comparison.systems) <= COLUMNS
@@ -217,7 +217,7 @@ def _example(comparison: Comparison, example: Example, plain: bool) -> Table:
 
 
 def _marked(output: str, reference: str, plain: bool) -> Text:
-    """Mark words that differ from the reference in red, or with ‹ › without colours; ‹…› marks missing words."""
+    """Mark words that differ from the reference in red, or with ‹ › without colors; ‹…› marks missing words."""
     text = Text()
     for span in marked(printable(output), printable(reference)):
         if span.kind == "missing":

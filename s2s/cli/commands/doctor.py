@@ -47,8 +47,7 @@ class Problems:
 def doctor(as_json: AsJson = False) -> None:
     """Check this machine: versions, devices, precision and threads, directories, memory.
 
-    Reports problems and their fixes; ends with exit code 5 where something
-    essential is broken.
+    Problems are reported with fixes. Exits with code 5 if something essential is missing.
 
     Examples:
         s2s doctor

@@ -136,7 +136,7 @@ def export(
         typer.Option("--precision", help="Precision of the stored weights; int8 is a quarter of the size of fp32."),
     ] = "fp32",
 ) -> None:
-    """Write a Transformer as a directory that CTranslate2 reads without s2s, its SentencePiece model with it.
+    """Export a Transformer and its SentencePiece model as a directory for CTranslate2, usable without s2s.
 
     Examples:
         s2s models export numbers-transformer numbers-ct2 --format ctranslate2

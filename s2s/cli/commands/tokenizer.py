@@ -16,9 +16,8 @@ app = typer.Typer(help="Train a tokenizer; encode and decode text line by line."
 
 LINES_AT_ONCE = 1000  # lines in memory while encoding and decoding
 Form = Literal["nfc", "nfkc", "none"]
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A tokenizer's file, or a model in the registry.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A tokenizer file, or a model in the registry.")]
 Input = Annotated[str, typer.Argument(metavar="[FILE]", help="Plain or .gz; - is standard input.")]
-Ids = Annotated[bool, typer.Option("--ids", help="Print token ids instead of tokens.")]
 
 
 @app.command()
@@ -28,10 +27,8 @@ def train(
         typer.Argument(metavar="FILE...", help="Text files of both languages, one sentence per line, plain or .gz."),
     ],
     vocab_size: Annotated[int, typer.Option(min=8, max=1_000_000, help="Vocabulary size, special tokens included.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The tokenizer's file.")],
-    algorithm: Annotated[
-        Literal["unigram", "bpe", "char"], typer.Option(help="SentencePiece's algorithm.")
-    ] = "unigram",
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="File to write.")],
+    algorithm: Annotated[Literal["unigram", "bpe", "char"], typer.Option(help="SentencePiece algorithm.")] = "unigram",
     normalization: Annotated[Form, typer.Option(help="Unicode normalization of the text.")] = "nfc",
     force: Force = False,
 ) -> None:
@@ -60,10 +57,14 @@ def train(
 
 
 @app.command()
-def encode(model: Model, file: Input = "-", ids: Ids = False) -> None:
+def encode(
+    model: Model,
+    file: Input = "-",
+    ids: Annotated[bool, typer.Option("--ids", help="Print token ids instead of tokens.")] = False,
+) -> None:
     """Split each line into tokens, separated by spaces.
 
-    Text is normalised as the model in the registry was trained (NFC where MODEL is a file).
+    Text is normalized as in the training of the model (NFC if MODEL is a file).
 
     Examples:
         echo einundzwanzig | s2s tokenizer encode numbers-attention
@@ -81,7 +82,11 @@ def encode(model: Model, file: Input = "-", ids: Ids = False) -> None:
 
 
 @app.command()
-def decode(model: Model, file: Input = "-", ids: Ids = False) -> None:
+def decode(
+    model: Model,
+    file: Input = "-",
+    ids: Annotated[bool, typer.Option("--ids", help="Read token ids instead of tokens.")] = False,
+) -> None:
     """Join lines of tokens, as `encode` writes them, into text.
 
     Examples:
