@@ -10,9 +10,7 @@ SetValues = Annotated[
 ]
 Device = Annotated[
     str,
-    typer.Option(
-        "--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N; auto: the first free GPU, else the CPU."
-    ),
+    typer.Option("--device", metavar="DEVICE", help="auto (the first free GPU, else the CPU), cpu, cuda or cuda:N."),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the device is free.")]
 Tensorboard = Annotated[
