@@ -15,17 +15,18 @@ from s2s.registry.store import Registry
 from s2s.registry.version import Version
 
 if TYPE_CHECKING:
+    from s2s.decoding.pytorch_engine import PyTorchEngine
     from s2s.decoding.scoring import ScoredLine
 
 
 class Model:
     """A published model that holds a device until it is closed or its `with` block ends."""
 
-    def __init__(self, version: Version, translator: Translator[Engine], device: str, resources: ExitStack) -> None:
+    def __init__(self, version: Version, translator: Translator[Engine], resources: ExitStack) -> None:
         self.version = version
         self._translator = translator
-        self._device = device
         self._resources = resources
+        self._reference: Translator[PyTorchEngine] | None = None
 
     def translate(self, lines: Sequence[str], *, attention: bool = False) -> list[Translation]:
         """Return the best translation of each line, in order; a blank line gives an empty one.
@@ -45,7 +46,9 @@ class Model:
         """Return the log-probability of each target given its source, token by token, computed in fp32 by PyTorch."""
         from s2s.decoding.scoring import score_lines
 
-        return score_lines(reference_translator(self.version, resolve_device(self._device)), sources, targets)
+        if self._reference is None:
+            self._reference = reference_translator(self.version, resolve_device(str(self._translator.engine.device)))
+        return score_lines(self._reference, sources, targets)
 
     def close(self) -> None:
         """Release the device."""
@@ -79,8 +82,7 @@ def load(
     version = Registry.default().resolve(model)
     config = TranslatorConfig([version.reference], "s2s.load", engine, precision, device, wait)
     with ExitStack() as resources:
-        translator = resources.enter_context(load_translator(config))
-        return Model(version, translator, "cpu" if device == "auto" else device, resources.pop_all())
+        return Model(version, resources.enter_context(load_translator(config)), resources.pop_all())
 
 
 def train(

@@ -24,6 +24,7 @@ class CTranslate2Engine:
         import ctranslate2
 
         kind, _, index = device.partition(":")
+        self.device = device
         self.precision = precision
         self._translator: Any = ctranslate2.Translator(
             str(directory),

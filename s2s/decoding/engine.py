@@ -88,6 +88,11 @@ class PendingSearch(Protocol):
 class Engine(Protocol):
     """An inference engine: PyTorch for any network, or CTranslate2."""
 
+    @property
+    def device(self) -> object:
+        """Device that the engine computes on; `str()` gives its name."""
+        ...
+
     def start(self, request: Request) -> PendingSearch:
         """Start a search."""
         ...

@@ -34,7 +34,7 @@ class PyTorchEngine:
         return PyTorchSearch(self, request)
 
     def describe(self) -> str:
-        """`PyTorch, fp32`."""
+        """Return `PyTorch, fp32`."""
         return f"PyTorch, {self.precision}"
 
     @torch.no_grad()  # in inference mode, autocast would convert the weights at every step
