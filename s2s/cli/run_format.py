@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from s2s.io.paths import directory_size
 from s2s.report.format import counted, duration, format_size
 from s2s.training.runs.record import Line, Run, number
-from s2s.training.runs.removal import size_of
 
 FIGURES = {
     "loss": "loss {:.3f}",
@@ -18,8 +18,8 @@ FIGURES = {
 }
 
 
-def listed(run: Run) -> dict[str, Any]:
-    """Summarize a run as JSON: size in bytes, `done` as a share of its limit."""
+def summary_json(run: Run) -> dict[str, Any]:
+    """Return a run's summary as JSON values: size in bytes, `done` as a fraction."""
     return {
         "run": run.name,
         "model": run.record.name,
@@ -30,15 +30,15 @@ def listed(run: Run) -> dict[str, Any]:
         "done": run.done,
         "best": run.metrics.best,
         "began": run.record.created,
-        "bytes": size_of(run.directory),
+        "bytes": directory_size(run.directory),
         "directory": str(run.directory),
     }
 
 
-def in_full(run: Run) -> dict[str, Any]:
-    """All that is shown of a run, as JSON."""
+def run_json(run: Run) -> dict[str, Any]:
+    """Return everything about a run as JSON values."""
     recipe, record = run.recipe(), run.record
-    return listed(run) | {
+    return summary_json(run) | {
         "description": recipe.description,
         "architecture": recipe.model.describe(),
         "key": record.key,
@@ -61,12 +61,12 @@ def row(run: Run) -> list[str]:
         _state(run),
         f"{run.updates:,}",
         _figures(best or {}, ("loss", "bleu")) or "–",
-        _moment(run.record.created),
-        format_size(size_of(run.directory)),
+        _format_time(run.record.created),
+        format_size(directory_size(run.directory)),
     ]
 
 
-def described(run: Run) -> list[tuple[str, str]]:
+def describe_run(run: Run) -> list[tuple[str, str]]:
     """Return the lines that show a run, as labels and texts; a text is empty if unknown."""
     recipe, record, metrics = run.recipe(), run.record, run.metrics
     process = f" (process {run.process})" if run.process else ""
@@ -78,13 +78,13 @@ def described(run: Run) -> list[tuple[str, str]]:
         ("network", recipe.model.describe()),
         ("corpus", record.corpus[:12]),
         ("computed", f"on {record.device} in {record.precision}, {counted(record.threads, 'thread')}"),
-        ("began", _moment(record.created)),
-        ("training", _measured(_last(metrics.training))),
-        ("validation", _measured(_last(metrics.validation))),
+        ("began", _format_time(record.created)),
+        ("training", _format_metrics(_last(metrics.training))),
+        ("validation", _format_metrics(_last(metrics.validation))),
         ("best", _best(run)),
         ("signature", str((metrics.best or {}).get("signature", ""))),
         ("checkpoints", ", ".join(f"{update:,}" for update in run.checkpoints)),
-        ("files", f"{run.directory}: {', '.join(names)} ({format_size(size_of(run.directory))})"),
+        ("files", f"{run.directory}: {', '.join(names)} ({format_size(directory_size(run.directory))})"),
     ]
 
 
@@ -111,11 +111,11 @@ def _best(run: Run) -> str:
     if best is None:
         return ""
     kept = f"; checkpoints/{best['update']:08d}" if best["update"] in run.checkpoints else ""
-    return f"{_measured(best)}{kept}"
+    return f"{_format_metrics(best)}{kept}"
 
 
-def _measured(line: Line | None) -> str:
-    """`update 250: loss 3.904, learning rate 1.2e-03, 3,062 tokens/s, after 3 min 05 s` from the values in a line."""
+def _format_metrics(line: Line | None) -> str:
+    """Return `update 250: loss 3.904, learning rate 1.2e-03, 3,062 tokens/s, after 3 min 05 s`, from a line."""
     if line is None:
         return ""
     seconds = number(line, "seconds")
@@ -128,7 +128,7 @@ def _figures(line: Line, keys: Iterable[str]) -> str:
     return ", ".join(FIGURES[key].format(figure) for key, figure in found.items() if figure is not None)
 
 
-def _moment(moment: str) -> str:
+def _format_time(moment: str) -> str:
     """Format a moment (ISO 8601) as local date and time."""
     try:
         return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")

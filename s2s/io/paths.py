@@ -1,5 +1,6 @@
 """Directories that s2s uses, and paths that must stay inside one."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -30,3 +31,13 @@ def safe_join(root: Path, *parts: str) -> Path:
     if not path.resolve().is_relative_to(root.resolve()):
         raise ArtefactError(f"{Path(*parts)} leaves the directory {root}")
     return path
+
+
+def directory_size(directory: Path) -> int:
+    """Return the bytes of all files below a directory, ignoring those deleted meanwhile."""
+    total = 0
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += Path(parent, name).lstat().st_size
+    return total

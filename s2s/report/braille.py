@@ -27,7 +27,7 @@ class Canvas:
         many after it, and at the end.
         """
         cell, due = (0, 0), first
-        for x, y in _between([self._dot(*place) for place in places]):
+        for x, y in _interpolate([self._dot(*place) for place in places]):
             cell = y // 4, x // 2
             self.dots[cell] = self.dots.get(cell, 0) | DOTS[x % 2][y % 4]
             self.styles[cell] = style
@@ -54,7 +54,7 @@ class Canvas:
         return round(x * (2 * self.columns - 1)), round((1 - y) * (4 * self.rows - 1))
 
 
-def _between(dots: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _interpolate(dots: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Yield the dots of the lines that join `dots`."""
     yield from dots[:1]
     for (x, y), (to_x, to_y) in pairwise(dots):

@@ -155,10 +155,10 @@ def _panel_lines(panel: Panel, labels: int, columns: int) -> Iterator[Text]:
     marks = {canvas.cell(panel.x.fraction(tick), 0)[1]: panel.x.label(tick) for tick in panel.x.ticks()}
     axis = "".join("┬" if column in marks else "─" for column in range(columns))
     yield Text(f"{'':{labels}} └{axis}", no_wrap=True)
-    yield Text(f"{'':{labels}}  {_below(marks, columns)}", no_wrap=True)
+    yield Text(f"{'':{labels}}  {_label_line(marks, columns)}", no_wrap=True)
 
 
-def _below(marks: dict[int, str], columns: int) -> str:
+def _label_line(marks: dict[int, str], columns: int) -> str:
     """Return the labels below their columns, without those that do not fit, and their unit."""
     line, room = "", columns - len(UPDATES) - 1
     for column, label in sorted(marks.items()):

@@ -116,7 +116,7 @@ class _Terminal:
         if across:
             yield "".join(set_cell_size(name, cell) for name in names).rstrip()
             return
-        letters = [_letters(name) for name in names]
+        letters = [_graphemes(name) for name in names]
         height = max(map(len, letters), default=0)
         for line in range(height):
             stacked = (column[line - height] if line - height >= -len(column) else "" for column in letters)
@@ -146,7 +146,7 @@ def _shade(fraction: float, cell: int, colored: bool) -> Text:
     return Text(shade.ljust(cell) if shade == "·" else shade * cell)
 
 
-def _letters(label: str) -> list[str]:
+def _graphemes(label: str) -> list[str]:
     """Split a label into characters to write downwards, keeping combining marks with their base."""
     letters: list[str] = []
     for character in label:

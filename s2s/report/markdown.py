@@ -9,9 +9,9 @@ from s2s.report.marking import printable
 
 def markdown_comparison(comparison: Comparison) -> str:
     """Return title, task, scores, scores by source length, notes, signatures, and how to repeat each row; escaped."""
-    parts = [f"# {_escaped(comparison.title)}", _escaped(comparison.task)]
-    names = [_escaped(system.name) for system in comparison.systems]
-    figures = [[row.label, *map(_cell, row.cells)] for row in _best_marked(table(comparison))]
+    parts = [f"# {_escape(comparison.title)}", _escape(comparison.task)]
+    names = [_escape(system.name) for system in comparison.systems]
+    figures = [[row.label, *map(_cell, row.cells)] for row in _mark_best(table(comparison))]
     parts.append(_table(["", *names], figures, transposed=len(names) > COLUMNS))
     for figure in comparison.by_length:
         lengths = [
@@ -20,20 +20,20 @@ def markdown_comparison(comparison: Comparison) -> str:
         ]
         heads = [figure.unit, "sentences", *names]
         parts += [f"{figure.metric} by source length:", _table(heads, lengths, transposed=len(names) > COLUMNS)]
-    parts += ["\n".join(f"- {_escaped(note)}" for note in comparison.notes)] if comparison.notes else []
+    parts += ["\n".join(f"- {_escape(note)}" for note in comparison.notes)] if comparison.notes else []
     parts.append("\n".join(f"- `{signature}`" for signature in signatures(comparison)))
     if any(system.command for system in comparison.systems):
         rows = [
-            [_escaped(system.name), *(_escaped(text) for text in (system.code, system.machine, system.command))]
+            [_escape(system.name), *(_escape(text) for text in (system.code, system.machine, system.command))]
             for system in comparison.systems
         ]
         parts.append(_table(["", "code", "machine", "command"], rows, transposed=False, numeric=False))
     return "\n\n".join(parts) + "\n"
 
 
-def _best_marked(rows: Sequence[Row]) -> list[Row]:
+def _mark_best(rows: Sequence[Row]) -> list[Row]:
     def bold(cell: TableCell) -> TableCell:
-        return TableCell(f"**{cell.text}**", cell.note) if cell.best else TableCell(_escaped(cell.text), cell.note)
+        return TableCell(f"**{cell.text}**", cell.note) if cell.best else TableCell(_escape(cell.text), cell.note)
 
     return [Row(row.label, row.group, tuple(map(bold, row.cells))) for row in rows]
 
@@ -50,5 +50,5 @@ def _table(heads: list[str], rows: list[list[str]], *, transposed: bool, numeric
     return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:]))
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return re.sub(r"([\\`*_|<>\[\]])", r"\\\1", printable(text))

@@ -21,10 +21,10 @@ class Span:
 
 def printable(text: str) -> str:
     """`text` on one line and without control characters: these become U+FFFD, tabs and line ends spaces."""
-    return "".join(map(_shown, text))
+    return "".join(map(_printable_character, text))
 
 
-def _shown(character: str) -> str:
+def _printable_character(character: str) -> str:
     if character in "\t\n\r\v\f\x85\u2028\u2029":
         return " "
     hidden = unicodedata.category(character) in {"Cc", "Cs"} or character in REORDERING

@@ -15,7 +15,7 @@ def svg_picture(comparison: Comparison) -> str:
     title = text(f"{figure.metric} by source length · {comparison.task}", EDGE, EDGE + 14, class_="title")
     parts = [title, moved(bars, EDGE, EDGE + 30)]
     width, height = bars.width + 2 * EDGE, bars.height + 2 * EDGE + 30
-    if found := attended(comparison):
+    if found := shown_attention(comparison):
         name, heatmap = found
         drawing = draw_heatmap(heatmap.attention, heatmap.source, heatmap.target)
         parts.append(text(f"attention of {name}", width, EDGE + 14, class_="title"))
@@ -26,7 +26,7 @@ def svg_picture(comparison: Comparison) -> str:
     )
 
 
-def attended(comparison: Comparison) -> tuple[str, HeatMap] | None:
+def shown_attention(comparison: Comparison) -> tuple[str, HeatMap] | None:
     """Return the first example's heat map of the last system that has one, with that system's name."""
     for example in comparison.examples[:1]:
         for system, heatmap in reversed(list(zip(comparison.systems, example.heatmaps, strict=False))):

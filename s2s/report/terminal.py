@@ -16,7 +16,7 @@ from s2s.metrics.length_buckets import LengthBuckets
 from s2s.report.figures import COLUMNS, Comparison, Example, Row, System, TableCell, headline, signatures, table
 from s2s.report.heatmap import terminal_heatmap
 from s2s.report.marking import marked, printable
-from s2s.report.picture import attended
+from s2s.report.picture import shown_attention
 from s2s.report.plots import bar
 
 GAP = 3  # between two columns, in cells
@@ -37,9 +37,9 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print()
     for example in comparison.examples[:1]:
         console.print(Text("example", style="bold"))
-        console.print(Padding(_example(comparison, example, _plain(console)), INDENT, expand=False))
+        console.print(Padding(_example(comparison, example, _is_monochrome(console)), INDENT, expand=False))
         console.print()
-    if found := attended(comparison):
+    if found := shown_attention(comparison):
         name, heatmap = found
         told = (f"attention of {printable(name)}", "bold"), "  rows: its output, columns: the source"
         console.print(Text.assemble(*told))
@@ -56,7 +56,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print(Text(f"{'Next:' if number == 0 else '     '} {printable(command)}"), soft_wrap=True)
 
 
-def _plain(console: Console) -> bool:
+def _is_monochrome(console: Console) -> bool:
     return console.color_system is None or console.no_color
 
 
@@ -107,8 +107,8 @@ def _lines(comparison: Comparison, width: int) -> Iterator[RenderableType]:
     """Lay out many systems: one line each, with the columns split into tables that fit the width."""
     rows = sorted(table(comparison), key=lambda row: row.group != "scores")
     name = max(6, min(NAME, width // 3))
-    for fitting in _packed(rows, width - 2 - name):
-        yield _turned(comparison, fitting, name)
+    for fitting in _row_groups(rows, width - 2 - name):
+        yield _transposed_table(comparison, fitting, name)
     for figure in comparison.by_length:
         yield Group(
             Text(f"{figure.metric} by source length ({figure.unit})", style="bold"), _figures(comparison, figure)
@@ -127,7 +127,7 @@ def _figures(comparison: Comparison, figure: LengthBuckets) -> Table:
     return grid
 
 
-def _packed(rows: Sequence[Row], room: int) -> Iterator[list[Row]]:
+def _row_groups(rows: Sequence[Row], room: int) -> Iterator[list[Row]]:
     """Yield the rows in groups whose transposed columns need at most `room` cells (or one row that is too wide)."""
     group: list[Row] = []
     for row in rows:
@@ -144,7 +144,7 @@ def _needed(row: Row) -> int:
     return 2 + (min(figures, NETWORK) if row.label == "network" else figures) + (2 + note if note else 0)
 
 
-def _turned(comparison: Comparison, rows: Sequence[Row], name: int) -> Table:
+def _transposed_table(comparison: Comparison, rows: Sequence[Row], name: int) -> Table:
     grid = _grid(2)
     grid.add_column(no_wrap=True)
     heads: list[Text] = [Text("")]
@@ -161,7 +161,7 @@ def _turned(comparison: Comparison, rows: Sequence[Row], name: int) -> Table:
         for row in rows:
             cell = row.cells[place]
             cells.append(_value(cell))
-            cells += [_note(cell)] if any(other.note for other in row.cells) else []
+            cells += [_note_text(cell)] if any(other.note for other in row.cells) else []
         grid.add_row(*cells)
     return grid
 
@@ -188,7 +188,7 @@ def _grid(gap: int = GAP) -> Table:
 
 def _figure(cell: TableCell, width: int) -> Text:
     """Return a value with its note beside it, or below if `width` is too small for both."""
-    value, note = _value(cell), _note(cell)
+    value, note = _value(cell), _note_text(cell)
     if not note:
         return value
     beside = cell_len(value.plain) + 3 + cell_len(note.plain) <= width
@@ -199,7 +199,7 @@ def _value(cell: TableCell) -> Text:
     return Text(printable(cell.text), style="bold" if cell.best else "")
 
 
-def _note(cell: TableCell) -> Text:
+def _note_text(cell: TableCell) -> Text:
     return Text(cell.note, style="green" if cell.note.startswith("+") else "red" if cell.note.startswith("−") else "")
 
 
@@ -210,13 +210,13 @@ def _example(comparison: Comparison, example: Example, plain: bool) -> Table:
     grid.add_row(Text("source", style="dim"), Text(printable(example.source)))
     grid.add_row(Text("reference", style="dim"), Text(printable(example.reference)))
     for system, output in zip(comparison.systems, example.outputs, strict=True):
-        grid.add_row(_name(system, NAME, "bold"), _marked(output, example.reference, plain))
+        grid.add_row(_name(system, NAME, "bold"), _mark_differences(output, example.reference, plain))
     if any(output != example.reference for output in example.outputs):
         grid.add_row("", Text(f"{'‹ ›' if plain else 'red'} differs from the reference, ‹…› lacks words", style="dim"))
     return grid
 
 
-def _marked(output: str, reference: str, plain: bool) -> Text:
+def _mark_differences(output: str, reference: str, plain: bool) -> Text:
     """Mark words that differ from the reference in red, or with ‹ › without colors; ‹…› marks missing words."""
     text = Text()
     for span in marked(printable(output), printable(reference)):

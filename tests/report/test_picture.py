@@ -1,7 +1,7 @@
 from dataclasses import replace
 from xml.etree import ElementTree
 
-from s2s.report.picture import attended, svg_picture
+from s2s.report.picture import shown_attention, svg_picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -22,7 +22,7 @@ def test_the_picture_shows_bars_and_the_attention_beside_them(comparison):
 
 
 def test_the_last_system_that_attends_is_shown(make_comparison):
-    name, heatmap = attended(make_comparison(4))
+    name, heatmap = shown_attention(make_comparison(4))
     assert name == "numbers-transformer"
     assert len(heatmap.attention) == len(heatmap.target)
-    assert attended(make_comparison(1)) is None
+    assert shown_attention(make_comparison(1)) is None

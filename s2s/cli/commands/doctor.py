@@ -150,6 +150,8 @@ def _directory(path: Path, variable: str, problems: Problems) -> dict[str, Any]:
     import shutil
     import tempfile
 
+    from s2s.io.paths import directory_size
+
     nearest = next(directory for directory in (path, *path.parents) if directory.exists())
     try:
         with tempfile.TemporaryFile(dir=nearest):
@@ -166,21 +168,13 @@ def _directory(path: Path, variable: str, problems: Problems) -> dict[str, Any]:
             f"{path}: only {format_size(free)} of disk free",
             f"free some space, or set {variable} to a directory on another disk",
         )
-    return {"path": str(path), "exists": path.is_dir(), "writable": writable, "bytes": _held(path), "free_bytes": free}
-
-
-def _held(directory: Path) -> int:
-    """Bytes of the files in a directory and below."""
-    import os
-
-    total = 0
-    for parent, _, names in os.walk(directory):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118
-            except OSError:  # deleted meanwhile
-                continue
-    return total
+    return {
+        "path": str(path),
+        "exists": path.is_dir(),
+        "writable": writable,
+        "bytes": directory_size(path),
+        "free_bytes": free,
+    }
 
 
 def _show(report: dict[str, Any]) -> None:

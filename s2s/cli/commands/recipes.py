@@ -74,7 +74,7 @@ def copy(
 
     copies = _copies(recipe, destination)
     for target, content in copies.items():
-        _refuse_other(target, content, force)
+        _refuse_different(target, content, force)
     for target, content in reversed(copies.items()):  # bases first, so that no copy lacks its base
         write_bytes(target, content)
         note(f"wrote {target}")
@@ -103,7 +103,7 @@ def _copies(recipe: str, destination: Path) -> dict[Path, bytes]:
     return contents
 
 
-def _refuse_other(target: Path, content: bytes, force: bool) -> None:
+def _refuse_different(target: Path, content: bytes, force: bool) -> None:
     """Refuse to replace a file, unless it already has this content."""
     from s2s.io.atomic import refuse_existing
 

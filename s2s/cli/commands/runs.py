@@ -31,7 +31,7 @@ def list_runs(as_json: AsJson = False) -> None:
         s2s runs list
         s2s runs list --json
     """
-    from s2s.cli.run_format import listed, row
+    from s2s.cli.run_format import row, summary_json
     from s2s.errors import S2SError
     from s2s.training.runs.record import read_run, run_directories, runs_directory
 
@@ -44,7 +44,7 @@ def list_runs(as_json: AsJson = False) -> None:
             note(f"warning: {'; '.join(filter(None, (error.message, error.hint)))}")
     runs.sort(key=lambda run: run.record.created)
     if as_json:
-        print_json([listed(run) for run in runs])
+        print_json([summary_json(run) for run in runs])
     elif runs:
         _print_runs(list(map(row, runs)))
         note("Next: s2s runs show RUN, s2s runs plot RUN")
@@ -62,15 +62,15 @@ def show(run: RunName, as_json: AsJson = False) -> None:
         s2s runs show numbers-attention-1a2b3c4d
         s2s runs show numbers-attention-1a2b3c4d --json
     """
-    from s2s.cli.run_format import described, in_full, next_command
+    from s2s.cli.run_format import describe_run, next_command, run_json
     from s2s.training.runs.record import find_run, read_run
 
     found = read_run(find_run(run))
     if as_json:
-        print_json(in_full(found))
+        print_json(run_json(found))
         return
     out.print(found.name, style="bold", soft_wrap=True)
-    for label, text in described(found):
+    for label, text in describe_run(found):
         if text:
             out.print(f"  {label:11} {one_line(text)}", soft_wrap=True)
     note(f"Next: {next_command(found)}")

@@ -18,6 +18,7 @@ from s2s.devices.runtime import configure, threads_for
 from s2s.devices.select import Precision, choose_precision, resolve_device
 from s2s.errors import ArtefactError, ResourceError
 from s2s.io.atomic import make_directory
+from s2s.io.paths import directory_size
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.profile import count_parameters
@@ -31,7 +32,6 @@ from s2s.training.memory import does_not_fit, memory_needed, micro_batch_that_fi
 from s2s.training.optimizer import freeze, optimizer_tensors
 from s2s.training.runs.finetune import load_parent
 from s2s.training.runs.record import runs_directory
-from s2s.training.runs.removal import size_of
 from s2s.training.step import Learner, train_step_within_memory
 
 LINES = 3  # of validation, translated before training
@@ -164,4 +164,4 @@ def _save_and_read(checkpoint: Checkpoint) -> int:
         back = load_checkpoint(path)
         if any(not torch.equal(value.cpu(), back.model[name]) for name, value in checkpoint.model.items()):
             raise ArtefactError(f"{runs_directory()}: a checkpoint read back differs from the one written")
-        return size_of(path)
+        return directory_size(path)

@@ -1,24 +1,13 @@
 """Remove runs."""
 
-import contextlib
-import os
 import shutil
 from pathlib import Path
 
 from s2s.errors import ResourceError, S2SError, UsageError
 from s2s.io.locks import exclusive_lock, lock_holder
+from s2s.io.paths import directory_size
 from s2s.report.format import counted
 from s2s.training.runs.record import LOCK, RECORD, RunRecord, find_run, read_run, run_directories
-
-
-def size_of(directory: Path) -> int:
-    """Return the bytes of all files in a directory, ignoring those deleted meanwhile."""
-    total = 0
-    for place, _, names in os.walk(directory):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += Path(place, name).lstat().st_size
-    return total
 
 
 def remove_run(name: str, *, force: bool = False) -> tuple[Path, int]:
@@ -33,7 +22,7 @@ def remove_run(name: str, *, force: bool = False) -> tuple[Path, int]:
     with exclusive_lock(directory / LOCK, f"training run {directory.name}"):
         if not force:
             _check_nothing_is_lost(directory)
-        freed = size_of(directory)
+        freed = directory_size(directory)
         (directory / RECORD).unlink(missing_ok=True)  # first, so that an interrupted removal leaves no run behind
         shutil.rmtree(directory.resolve())
     if directory.is_symlink():

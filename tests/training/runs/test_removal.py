@@ -8,8 +8,9 @@ import pytest
 
 from s2s.errors import ArtefactError, ResourceError, UsageError
 from s2s.io.locks import exclusive_lock
+from s2s.io.paths import directory_size
 from s2s.training.runs.record import RunRecord, run_directories, runs_directory
-from s2s.training.runs.removal import remove_run, size_of
+from s2s.training.runs.removal import remove_run
 
 OPEN = RunRecord("ab" * 32, "words", "cd" * 32, "cpu", "fp32", 2, "2026-01-02T03:04:05+00:00")
 FINISHED = replace(OPEN, published="words:1")
@@ -26,7 +27,7 @@ def made(directory: Path, record: RunRecord) -> Path:
 def test_a_finished_run_goes_with_all_its_files(own_home: Path) -> None:
     directory = made(runs_directory() / "words-ab", FINISHED)
     other = made(runs_directory() / "words-cd", OPEN)
-    size = size_of(directory)
+    size = directory_size(directory)
     assert size > 1000
     found, freed = remove_run("words-ab")
     assert found == directory
