@@ -30,15 +30,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("s2s.cli.commands.doctor", "Check this machine: versions, devices, directories"),
     "tokenizer": ("s2s.cli.commands.tokenizer", "Train a tokenizer, encode and decode text"),
     "data": ("s2s.cli.commands.data", "Prepare, inspect and generate sentence pairs"),
-    "plan": ("s2s.cli.commands.plan", "Plan a recipe's parameters, memory and FLOPs"),
-    "train": ("s2s.cli.commands.train", "Train a recipe into a model in the registry"),
+    "plan": ("s2s.cli.commands.plan", "Estimate a recipe's parameters, memory and FLOPs"),
+    "train": ("s2s.cli.commands.train", "Train a model from a recipe and publish it in the registry"),
     "resume": ("s2s.cli.commands.resume", "Resume an interrupted run"),
     "runs": ("s2s.cli.commands.runs", "List, show, plot and remove runs"),
     "translate": ("s2s.cli.commands.translate", "Translate lines of text with a model"),
     "score": ("s2s.cli.commands.score", "Score given translations (log-probability)"),
     "evaluate": ("s2s.cli.commands.evaluate", "Translate a test set and score it"),
     "compare": ("s2s.cli.commands.compare", "Compare recipes and models on one test set"),
-    "models": ("s2s.cli.commands.models", "List, show, alias, export and remove models; list device leases"),
+    "models": ("s2s.cli.commands.models", "List, show, alias, export, remove models; list device users"),
 }
 
 

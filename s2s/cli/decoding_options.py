@@ -24,14 +24,14 @@ MaxRatio = Annotated[
 ]
 NoRepeatNgram = Annotated[
     int | None,
-    typer.Option("--no-repeat-ngram", metavar="N", min=0, max=100, help="Never repeat an n-gram of N tokens."),
+    typer.Option("--no-repeat-ngram", metavar="N", min=0, max=100, help="Never repeat an n-gram of N tokens; 0: off."),
 ]
 Sample = Annotated[bool | None, typer.Option("--sample", help="Sample instead of beam search.")]
 Temperature = Annotated[
     float | None, typer.Option("--temperature", help="Sampling temperature; below 1 is sharper, above 1 flatter.")
 ]
 TopK = Annotated[
-    int | None, typer.Option("--top-k", metavar="K", min=0, help="Sample from the K most probable tokens.")
+    int | None, typer.Option("--top-k", metavar="K", min=0, help="Sample from the K most probable tokens; 0: all.")
 ]
 TopP = Annotated[
     float | None,

@@ -12,7 +12,7 @@ Device = Annotated[
     str,
     typer.Option("--device", metavar="DEVICE", help="auto (the first free GPU, else the CPU), cpu, cuda or cuda:N."),
 ]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait until the device is free.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for a busy device instead of failing.")]
 Tensorboard = Annotated[
     bool, typer.Option("--tensorboard", help="Also write TensorBoard files into the run's directory.")
 ]
@@ -21,10 +21,15 @@ BeamSize = Annotated[
 ]
 LengthPenalty = Annotated[
     float | None,
-    typer.Option("--length-penalty", min=0, max=10, help="α in log-probability / length^α. Default: the model's."),
+    typer.Option(
+        "--length-penalty",
+        min=0,
+        max=10,
+        help="α in log-probability / length^α. Default: the model's.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace existing output files.")]
 ModelReference = Annotated[
     str, typer.Argument(metavar="MODEL", help="NAME, NAME:VERSION or NAME@ALIAS in the registry.")
 ]

@@ -33,14 +33,15 @@ def compare(
         ),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option("--picture", metavar="FILE", help="Write the result's picture as SVG.")
+        Path | None,
+        typer.Option("--picture", metavar="FILE", help="Write a plot and an attention heat map as SVG."),
     ] = None,
     force: Force = False,
     device: Device = "auto",
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train missing recipes, translate one test set with all systems and compare the results.
+    """Train recipes without a model, translate one test set with all systems and compare the results.
 
     The first system is the baseline. Unfinished runs are resumed.
 

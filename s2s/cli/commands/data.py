@@ -21,14 +21,14 @@ app.add_typer(make, name="make")
 
 OnInvalid = Annotated[
     Literal["refuse", "drop"] | None,
-    typer.Option("--on-invalid", help="Invalid UTF-8: refuse the file or drop the pair."),
+    typer.Option("--on-invalid", help="Invalid UTF-8: refuse the file or drop the pair. Default: the recipe's."),
 ]
 Items = typer.Option(min=1, max=1000, help="Minimum and maximum number of items (numbers or dates) per sentence.")
 
 
 @app.command()
 def prepare(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe's name, or a file.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a built-in recipe, or a recipe file.")],
     values: SetValues = None,
     on_invalid: OnInvalid = None,
 ) -> None:
@@ -155,7 +155,7 @@ def numbers(
     ] = "-",
     force: Force = False,
 ) -> None:
-    """Print German numbers and dates in words with their English translations, as TSV.
+    """Generate German–English pairs of numbers in words and dates, as TSV.
 
     The seed is independent of the recipes'. Short sentences may repeat.
 

@@ -23,7 +23,8 @@ def evaluate(
     ] = None,
     force: Force = False,
     engine: Annotated[
-        Literal["pytorch", "ctranslate2"], typer.Option("--engine", help="Inference engine; pytorch is the reference.")
+        Literal["pytorch", "ctranslate2"],
+        typer.Option("--engine", help="Inference engine; pytorch is the reference."),
     ] = "pytorch",
     precision: Precision = "fp32",
     device: Device = "auto",

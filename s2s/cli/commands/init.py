@@ -27,10 +27,10 @@ def init(
     ] = "",
     force: Force = False,
     source_language: Annotated[
-        str, typer.Option(metavar="CODE", help="Such as de. Default: guessed from the file name.")
+        str, typer.Option(metavar="CODE", help="Source language, such as de. Default: guessed from the file name.")
     ] = "",
     target_language: Annotated[
-        str, typer.Option(metavar="CODE", help="Such as en. Default: guessed from the file name.")
+        str, typer.Option(metavar="CODE", help="Target language, such as en. Default: guessed from the file name.")
     ] = "",
     on_invalid: Annotated[
         Literal["refuse", "drop"], typer.Option(help="Invalid UTF-8: refuse the files or drop the pairs.")

@@ -155,7 +155,7 @@ def export(
 
 @app.command()
 def ps(as_json: AsJson = False) -> None:
-    """List the holders of the devices of this host.
+    """List the processes that hold a device of this host.
 
     Examples:
         s2s models ps

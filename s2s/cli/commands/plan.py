@@ -24,11 +24,11 @@ DECODING = {"weights": "weights", "state": "keys, caches, states", "work": "work
 
 
 def plan(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe's name, or a file.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a built-in recipe, or a recipe file.")],
     values: SetValues = None,
     as_json: AsJson = False,
 ) -> None:
-    """Plan a recipe's model: its parts, memory and FLOPs. Neither data nor training is needed.
+    """Estimate the parameters, memory and FLOPs of a recipe's model, without data or training.
 
     Parameter, gradient, optimizer and decoder-state sizes and matmul FLOPs are exact; activations are estimates.
     Training in bf16 keeps weights in fp32.

@@ -34,7 +34,7 @@ def list_recipes(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a built-in recipe, or a file.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a built-in recipe, or a recipe file.")],
     values: SetValues = None,
     as_json: AsJson = False,
 ) -> None:

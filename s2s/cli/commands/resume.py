@@ -9,7 +9,7 @@ from s2s.cli.options import Tensorboard, Wait
 
 
 def resume(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name (see s2s runs list) or directory.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Name (see s2s runs list) or directory of a run.")],
     allow: Annotated[
         list[str] | None,
         typer.Option(
@@ -22,10 +22,10 @@ def resume(
     wait: Wait = False,
     tensorboard: Tensorboard = False,
 ) -> None:
-    """Resume an interrupted run from its last checkpoint, exactly as if it had not stopped.
+    """Resume an interrupted run from its last checkpoint, bit-exactly (on a GPU: if trained with --deterministic).
 
     If a setting has changed since the run was created, the command fails and lists the changes. --allow accepts a
-    change; the model's card then says that training was not bit-exact.
+    change; the model's card then records that training was not bit-exact.
 
     Examples:
         s2s resume numbers-attention-1a2b3c4d

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, show, plot and remove runs.")
 
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name (see s2s runs list) or directory.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name (see s2s runs list) or directory of a run.")]
 COLUMNS = ("run", "model", "state", "updates", "best validation", "began", "size")
 NUMBERS = {"updates", "size"}  # columns that are set flush right
 

@@ -17,21 +17,21 @@ SHOWN = 48  # characters of a line and of its translation
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe's name, or a file.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a built-in recipe, or a recipe file.")],
     values: SetValues = None,
-    name: Annotated[str | None, typer.Option("--name", help="Publish under this name instead of the recipe's.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Model name. Default: the recipe's.")] = None,
     begin_from: Annotated[
         str | None,
         typer.Option("--from", metavar="MODEL", help="Fine-tune: start from this model's tokenizer and weights."),
     ] = None,
     device: Device = "auto",
     wait: Wait = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Train anew even if this recipe was trained before.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Train again even if the model exists.")] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Only try the largest batches, a checkpoint and three translations.")
+        bool, typer.Option("--check", help="Dry run: try the largest batches, a checkpoint and three translations.")
     ] = False,
     processes: Annotated[
-        int, typer.Option("--processes", min=1, help="Number of training processes on this host.")
+        int, typer.Option("--processes", min=1, help="Number of data-parallel processes on this host.")
     ] = 1,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Use deterministic GPU kernels, so that resuming is exact; slower.")
@@ -39,11 +39,13 @@ def train(
     tensorboard: Tensorboard = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a recipe: tokenizer, corpus, training, validation, test, publication. Existing ones are reused.
+    """Train a model from a recipe: tokenizer, corpus, training, test, publication in the registry.
+
+    Existing tokenizers, corpora and models are reused.
 
     Examples:
         s2s train numbers/attention
-        s2s train numbers/attention --set training.lr=2e-3 --name numbers-slow
+        s2s train numbers/attention --set training.lr=2e-3 --name numbers-lr2e-3
         s2s train numbers/attention --check
         s2s train numbers/attention --from numbers-attention --name numbers-tuned
         s2s train multi30k/attention --set data.root=multi30k

@@ -62,23 +62,28 @@ def translate(
     prefix: Prefix = None,
     ensemble: Ensemble = None,
     show_attention: Annotated[
-        bool, typer.Option("--show-attention", help="Draw the attention heat map of every line.")
+        bool, typer.Option("--show-attention", help="Draw an attention heat map of every line in the terminal.")
     ] = False,
     attention: Annotated[
         str | None,
         typer.Option(
             "--attention",
             metavar="FILE",
-            help="Write attention as JSON lines; if FILE ends in .svg, draw that of the first non-blank line.",
+            help="Write attention as JSON lines, or if FILE ends in .svg, a heat map of the first non-blank line.",
         ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per line: text, score, tokens, diagnostics.")
     ] = False,
-    attention_weights: Annotated[bool, typer.Option("--attention-weights", help="With --json: add attention.")] = False,
+    attention_weights: Annotated[
+        bool, typer.Option("--attention-weights", help="With --json: include attention.")
+    ] = False,
     strict: Annotated[
         bool,
-        typer.Option("--strict", help="Refuse invalid UTF-8; exit with code 3 if diagnostics find a problem."),
+        typer.Option(
+            "--strict",
+            help="Refuse invalid UTF-8; exit with code 3 if any problem is counted.",
+        ),
     ] = False,
     force: Force = False,
     engine: EngineChoice = "auto",
