@@ -6,9 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import s2s
+from s2s.decoding.loading import reference_translator
+from s2s.decoding.pytorch_engine import PyTorchEngine
+from s2s.decoding.translator import Translator
 from s2s.errors import UsageError
+from s2s.registry.version import Version
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -33,6 +38,20 @@ def test_translate_and_score(trained_home: Path) -> None:
     assert len(first.attention) == len(first.tokens)
     assert (blank.text, blank.tokens) == ("", ())
     assert scored.log_probability < 0
+
+
+def test_scoring_loads_the_network_once(trained_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = []
+
+    def counted(version: Version, device: torch.device) -> Translator[PyTorchEngine]:
+        devices.append(str(device))
+        return reference_translator(version, device)
+
+    monkeypatch.setattr("s2s.api.reference_translator", counted)
+    with s2s.load("numbers-attention") as model:
+        first, second = model.score(["zwei"], ["two"]), model.score(["zwei"], ["two"])
+    assert first == second
+    assert devices == ["cpu"]
 
 
 def test_notebook_representation(trained_home: Path) -> None:
