@@ -1,5 +1,6 @@
 """The process and its machine: threads, allocator, processor features, library versions."""
 
+import functools
 import os
 import platform
 from pathlib import Path
@@ -60,6 +61,7 @@ def package_versions() -> dict[str, str]:
     return found
 
 
+@functools.cache
 def _commit() -> str | None:
     """Return the commit that s2s runs from, with `-dirty` if files differ from it; None outside a git checkout."""
     import subprocess

@@ -44,7 +44,7 @@ class EncoderDecoder(nn.Module):
         return StepOutput(logits.float(), decoded.attention), state
 
     def init_weights(self) -> None:
-        """Draw all weights anew, for example after moving a model from the meta device with `to_empty`."""
+        """Draw all weights anew."""
         for side in (self.encoder, self.decoder):
             side.apply(_reset)
         nn.init.normal_(self.weight, std=self.weight.shape[1] ** -0.5)

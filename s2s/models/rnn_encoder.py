@@ -21,12 +21,12 @@ class RnnEncoder(Encoder):
 
     def __init__(self, options: RnnEncoderOptions, embedding: nn.Embedding, dropout: float) -> None:
         super().__init__()
-        backward = (False, True) if options.bidirectional else (options.reverse_source,)
-        D = len(backward) * options.hidden_size
+        reverse = (False, True) if options.bidirectional else (options.reverse_source,)
+        D = len(reverse) * options.hidden_size
         self.spec = MemorySpec(states=D, summary=options.layers * D * CELL_STEPS[options.cell].parts)
         self.embedding = embedding
         input_sizes = [embedding.embedding_dim, *[D] * (options.layers - 1)]
-        self.layers = nn.ModuleList(RnnLayer(options.cell, size, options.hidden_size, backward) for size in input_sizes)
+        self.layers = nn.ModuleList(RnnLayer(options.cell, size, options.hidden_size, reverse) for size in input_sizes)
         self.dropout = Dropout(dropout, variational=options.variational)
 
     def forward(self, source: Source) -> Memory:
@@ -48,14 +48,14 @@ class RnnEncoder(Encoder):
 
 
 class RnnLayer(nn.Module):
-    """One layer of R directions; `backward` says for each whether it reads from the end of the sentence."""
+    """One layer of R directions; `reverse` says for each whether it reads from the end of the sentence."""
 
-    def __init__(self, cell: str, input_size: int, hidden_size: int, backward: tuple[bool, ...]) -> None:
+    def __init__(self, cell: str, input_size: int, hidden_size: int, reverse: tuple[bool, ...]) -> None:
         super().__init__()
         self.kind = CELL_STEPS[cell]
         self.hidden_size = hidden_size
-        self.backward = backward
-        R, G = len(backward), self.kind.gates
+        self.reverse = reverse
+        R, G = len(reverse), self.kind.gates
         self.input_proj = nn.Linear(input_size, R * G * hidden_size)
         self.recurrent_proj = nn.Parameter(torch.empty(R, hidden_size, G * hidden_size))
         self.bias = nn.Parameter(torch.empty(R, 1, G * hidden_size))
@@ -71,7 +71,7 @@ class RnnLayer(nn.Module):
 
         `lengths` [B]; `reversal` [S, B] holds the positions in reverse reading order.
         """
-        B, R = values.shape[1], len(self.backward)
+        B, R = values.shape[1], len(self.reverse)
         chunks = self.input_proj(values).float().chunk(R, dim=-1)
         inputs = torch.stack([self._reorder(chunk, r, reversal) for r, chunk in enumerate(chunks)], dim=1)
         start = inputs.new_zeros(R, B, self.kind.parts * self.hidden_size)
@@ -82,7 +82,7 @@ class RnnLayer(nn.Module):
 
     def _reorder(self, values: Tensor, direction: int, reversal: Tensor) -> Tensor:
         """Convert values [S, B, ...] from source order to a direction's reading order, or back."""
-        if not self.backward[direction]:
+        if not self.reverse[direction]:
             return values
         S, B = reversal.shape
         rows = reversal * B + torch.arange(B, device=reversal.device)

@@ -1,9 +1,8 @@
 """Options of the data: where sentence pairs are read from and which are kept. Each kind of source has its own keys."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from s2s.recipe.options import Options, Texts
 
@@ -137,24 +136,26 @@ class LinesDataOptions(FileOptions):
         return self
 
 
-class TsvDataOptions(FileOptions):
-    """Pairs from tab-separated files without a header."""
+class TableFileOptions(FileOptions):
+    """What all kinds share that read tables."""
 
-    kind: Literal["tsv"] = Field(description="tsv: tab-separated files without a header")
     train: TableSplitOptions = TableSplitOptions()
     validation: TableSplitOptions = TableSplitOptions()
     test: TableSplitOptions = TableSplitOptions()
+
+
+class TsvDataOptions(TableFileOptions):
+    """Pairs from tab-separated files without a header."""
+
+    kind: Literal["tsv"] = Field(description="tsv: tab-separated files without a header")
     source_column: Column = Field(1, description="number of the source column, from 1")
     target_column: Column = Field(2, description="number of the target column, from 1")
 
 
-class TableDataOptions(FileOptions):
+class TableDataOptions(TableFileOptions):
     """Pairs from tables with named columns."""
 
     kind: Literal["jsonl", "parquet"] = Field(description="jsonl, parquet: tables with named columns")
-    train: TableSplitOptions = TableSplitOptions()
-    validation: TableSplitOptions = TableSplitOptions()
-    test: TableSplitOptions = TableSplitOptions()
     source_column: str = Field("source", description="name of the source column")
     target_column: str = Field("target", description="name of the target column")
 
@@ -203,12 +204,6 @@ DataOptions = Annotated[
     | Annotated[GeneratorDataOptions, Tag("generator")],
     Discriminator(kind_of, custom_error_type="kind", custom_error_message=f"expected one of {', '.join(KINDS)}"),
 ]
-_adapter: TypeAdapter[DataOptions] = TypeAdapter(DataOptions)
-
-
-def data_options(values: Mapping[str, Any]) -> DataOptions:
-    """Validate the values of a recipe's `data` table. Raises pydantic.ValidationError."""
-    return _adapter.validate_python(values)
 
 
 def keys_of(kind: Any) -> set[str]:

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from s2s.errors import ArtefactError, ResourceError, wrap_os_errors
 from s2s.io.atomic import atomic_writer
-from s2s.io.digests import copy_and_digest, digest_file
+from s2s.io.digests import copy_and_digest, digest_bytes, digest_file
 from s2s.io.paths import safe_join
 from s2s.recipe.options import Options
 
@@ -60,13 +60,28 @@ class Blobs:
 
     def verified(self, file: StoredFile, name: str) -> Path:
         """Return the path of a blob after verifying it. Raises ArtefactError, with `name`, if missing or damaged."""
+        path = self._existing(file, name)
+        if digest_file(path) != file.digest:
+            raise _damaged(path, name)
+        return path
+
+    def read(self, file: StoredFile, name: str) -> bytes:
+        """Read a small blob and verify what was read. Raises ArtefactError, with `name`, if missing or damaged."""
+        path = self._existing(file, name)
+        with wrap_os_errors(path, "read"):
+            content = path.read_bytes()
+        if digest_bytes(content) != file.digest:
+            raise _damaged(path, name)
+        return content
+
+    def _existing(self, file: StoredFile, name: str) -> Path:
+        """Return the path of a blob that exists and has its stored size, which bounds what is read."""
         path = self.path(file)
-        hint = f"restore {path}, or train the model anew"
         with wrap_os_errors(path, "read"):
             if not path.exists():
-                raise ArtefactError(f"{name} is missing", hint)
-            if path.stat().st_size != file.size or digest_file(path) != file.digest:
-                raise ArtefactError(f"{name} is damaged: its sha256 is not the stored one", hint)
+                raise ArtefactError(f"{name} is missing", _restore_hint(path))
+            if path.stat().st_size != file.size:
+                raise _damaged(path, name)
         return path
 
     def _copy(self, source: Path, file: StoredFile) -> None:
@@ -77,6 +92,14 @@ class Blobs:
     def sweep(self, used: Container[str], before: float) -> int:
         """Delete blobs that are not `used` and were last touched before a time; return the bytes freed."""
         return sum(discard(path, before) for path in list(self.root.glob("sha256/??/*")) if path.name not in used)
+
+
+def _damaged(path: Path, name: str) -> ArtefactError:
+    return ArtefactError(f"{name} is damaged: its sha256 is not the stored one", _restore_hint(path))
+
+
+def _restore_hint(path: Path) -> str:
+    return f"restore {path}, or train the model anew"
 
 
 def discard(path: Path, before: float) -> int:

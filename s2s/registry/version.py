@@ -10,7 +10,6 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, ValidationError
 
 from s2s.errors import ArtefactError
-from s2s.io.digests import digest_bytes
 from s2s.io.schema import check_schema
 from s2s.recipe.load import parse_recipe
 from s2s.recipe.options import Options
@@ -74,16 +73,11 @@ class Version:
 
     def path(self, file: str) -> Path:
         """Return the path of a file after verifying its digest. Raises ArtefactError if it is missing or damaged."""
-        if file not in self.files:
-            raise ArtefactError(f"model {self.reference} has no file {file}")
-        return self.blobs.verified(self.files[file], f"model {self.reference}: {file}")
+        return self.blobs.verified(self._stored(file), f"model {self.reference}: {file}")
 
     def read(self, file: str) -> bytes:
         """Read a small file and verify its digest. Raises ArtefactError if it is missing or damaged."""
-        content = self.path(file).read_bytes()
-        if digest_bytes(content) != self.files[file].digest:
-            raise ArtefactError(f"model {self.reference}: {file} changed while it was read")
-        return content
+        return self.blobs.read(self._stored(file), f"model {self.reference}: {file}")
 
     def recipe(self) -> Recipe:
         """Return the recipe that the version was trained with. Raises ArtefactError or UsageError if it is invalid."""
@@ -92,6 +86,11 @@ class Version:
         except ValueError as error:
             raise ArtefactError(f"recipe of {self.reference} is damaged: not JSON ({error})") from error
         return parse_recipe(values, f"recipe of {self.reference}")
+
+    def _stored(self, file: str) -> StoredFile:
+        if file not in self.files:
+            raise ArtefactError(f"model {self.reference} has no file {file}")
+        return self.files[file]
 
 
 def tombstone() -> dict[str, Any]:

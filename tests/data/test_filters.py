@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from s2s.data.filters import PairStatus, classify, classify_lengths, count_overlap, fingerprint, text_digest
 from s2s.data.readers import Pair
 from s2s.errors import DataError
-from s2s.recipe.data import DataOptions, data_options
+from s2s.recipe.data import DataOptions
+
+data_options = TypeAdapter(DataOptions).validate_python
 
 
 def options(**values: object) -> DataOptions:

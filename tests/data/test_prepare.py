@@ -13,15 +13,18 @@ from typing import Any
 import numpy as np
 import pyarrow
 import pytest
+from pydantic import TypeAdapter
 
 from s2s.data import prepare
 from s2s.data.corpus import Corpus
 from s2s.data.directories import creation_lock
 from s2s.errors import ArtefactError, DataError, ResourceError, UsageError
-from s2s.recipe.data import DataOptions, data_options
+from s2s.recipe.data import DataOptions
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.tokenizer import Tokenizer
 from s2s.text.tokenizer_training import train_tokenizer
+
+data_options = TypeAdapter(DataOptions).validate_python
 
 WORDS = ["ein", "zwei", "drei", "vier", "fünf", "one", "two", "three", "four", "five", "und", "and"]
 TOKENIZER = TokenizerOptions(vocab_size=48, algorithm="bpe")
@@ -339,7 +342,9 @@ def test_two_processes_prepare_one_corpus_once(options, own_home):
         "import json, sys\n"
         "from s2s.data.prepare import prepare_corpus\n"
         "import logging\n"
-        "from s2s.recipe.data import data_options\n"
+        "from pydantic import TypeAdapter\n"
+        "from s2s.recipe.data import DataOptions\n"
+        "data_options = TypeAdapter(DataOptions).validate_python\n"
         "from s2s.recipe.tokenizer import TokenizerOptions\n"
         "logging.basicConfig(stream=sys.stdout, level=logging.INFO, format='%(message)s')\n"
         "data = data_options(json.loads(sys.argv[1]))\n"

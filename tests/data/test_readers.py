@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from s2s.data.readers import Pair, read_split, source_digests
 from s2s.errors import DataError, UsageError
-from s2s.recipe.data import DataOptions, HubDataOptions, data_options
+from s2s.recipe.data import DataOptions, HubDataOptions
+
+data_options = TypeAdapter(DataOptions).validate_python
 
 
 def options(root: Path, kind: str, train: dict[str, list[str]], **values: Any) -> DataOptions:
@@ -217,7 +219,9 @@ def test_parquet_is_read_without_network_or_files_outside_the_home(tmp_path: Pat
         "def refused(*_): raise SystemExit('asked the network')\n"
         "socket.getaddrinfo = socket.socket.connect = refused\n"
         "from s2s.data.readers import read_split\n"
-        "from s2s.recipe.data import data_options\n"
+        "from pydantic import TypeAdapter\n"
+        "from s2s.recipe.data import DataOptions\n"
+        "data_options = TypeAdapter(DataOptions).validate_python\n"
         "print([*read_split(data_options(json.loads(sys.argv[1])), 'train')][0].source)\n"
         "print('torch' in sys.modules)\n"
     )

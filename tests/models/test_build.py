@@ -71,7 +71,10 @@ def test_weights_include_buffers_and_shared_parameters_once() -> None:
 @pytest.mark.parametrize(
     "sides",
     [
-        {"encoder": {"cell": "lstm", "hidden_size": 48}, "decoder": {"cell": "gru", "hidden_size": 48}},
+        {
+            "encoder": {"cell": "lstm", "hidden_size": 48},
+            "decoder": {"hidden_size": 48, "context": "attention", "attention_size": 512},
+        },
         {"encoder": {"family": "transformer", "positions": "learned"}, "decoder": {"family": "transformer"}},
     ],
     ids=["rnn", "transformer"],
@@ -79,6 +82,7 @@ def test_weights_include_buffers_and_shared_parameters_once() -> None:
 @pytest.mark.parametrize("tied", ["all", "none"])
 def test_init_weights_restores_the_distributions(sides: dict[str, Any], tied: str) -> None:
     options = ModelOptions(embedding_size=64, tied_embeddings=tied, **sides)
+    torch.manual_seed(1)
     built, drawn = build_model(options, 200), build_model(options, 200)
     for parameter in drawn.parameters():
         nn.init.constant_(parameter, torch.nan)
@@ -86,5 +90,18 @@ def test_init_weights_restores_the_distributions(sides: dict[str, Any], tied: st
     for (name, first), second in zip(built.named_parameters(), drawn.parameters(), strict=True):
         constant = len(first.unique()) <= 2  # biases; an LSTM forget gate's differs
         assert torch.equal(first, second) if constant else not torch.equal(first, second), name
-        torch.testing.assert_close(first.std(), second.std(), rtol=0.25, atol=1e-6, msg=name)
-        torch.testing.assert_close(first.mean(), second.mean(), rtol=0, atol=0.02, msg=name)
+        assert second.abs().max() <= 1.5 * first.abs().max(), name
+        if first.numel() > 1000:  # enough for a close estimate
+            torch.testing.assert_close(first.std(), second.std(), rtol=0.1, atol=1e-6, msg=name)
+            torch.testing.assert_close(first.mean(), second.mean(), rtol=0, atol=0.02, msg=name)
+
+
+@pytest.mark.parametrize("side", [{"family": "rnn", "hidden_size": 12}, {"family": "transformer", "layers": 2}])
+def test_init_weights_depends_on_the_seed_alone(side: dict[str, Any]) -> None:
+    options = ModelOptions(embedding_size=16, tied_embeddings="none", encoder=side, decoder=side)
+    models = [build_model(options, 20) for _ in range(2)]
+    for model in models:
+        torch.manual_seed(1)
+        model.init_weights()
+    for (name, first), second in zip(models[0].named_parameters(), models[1].parameters(), strict=True):
+        assert torch.equal(first, second), name

@@ -154,6 +154,7 @@ def test_padding_and_neighbours_change_nothing(chosen: ModelOptions) -> None:
             alone = model.encoder(TokenInput(given.ids[row : row + 1, :length], LENGTHS[row : row + 1]))
             single = model.decoder(alone, targets()[row : row + 1], need_attention=True)
             close(single.hidden[0], together.hidden[row])
+            assert (single.attention is not None) == (together.attention is not None) == chosen.has_attention
             if single.attention is not None and together.attention is not None:
                 close(single.attention[0], together.attention[row, :, :length])
                 assert together.attention[row, :, length:].eq(0).all()

@@ -33,8 +33,8 @@ def with_weights_of(made: RnnEncoder, cell: str, *, bidirectional: bool) -> nn.R
     theirs = THEIRS[cell](E, W, num_layers=len(made.layers), bidirectional=bidirectional, batch_first=True)
     for index, layer in enumerate(made.layers):
         assert isinstance(layer, RnnLayer)
-        for direction, suffix in enumerate(["", "_reverse"][: len(layer.backward)]):
-            name, count = f"l{index}{suffix}", len(layer.backward)
+        for direction, suffix in enumerate(["", "_reverse"][: len(layer.reverse)]):
+            name, count = f"l{index}{suffix}", len(layer.reverse)
             getattr(theirs, f"weight_ih_{name}").data = layer.input_proj.weight.data.chunk(count)[direction]
             getattr(theirs, f"bias_ih_{name}").data = layer.input_proj.bias.data.chunk(count)[direction]
             getattr(theirs, f"weight_hh_{name}").data = layer.recurrent_proj.data[direction].t()

@@ -1,9 +1,11 @@
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from s2s.recipe.data import DataOptions, GeneratorDataOptions, GeneratorOptions, data_options
+from s2s.recipe.data import DataOptions, GeneratorDataOptions, GeneratorOptions
 from s2s.recipe.recipe import Recipe, is_name
 from s2s.recipe.training import TrainingOptions, limit_parts
+
+data_options = TypeAdapter(DataOptions).validate_python
 
 FILES = {"source": ["a.de"], "target": ["a.en"]}
 HELD = {"hold_out_validation": 3, "hold_out_test": 5}

@@ -92,7 +92,7 @@ def _open_corpus(corpus: str, values: list[str]) -> "Corpus":
         if not (Path(corpus) / MANIFEST).is_file():
             raise UsageError(
                 f"{corpus} is not the directory of a corpus",
-                "name a recipe, or the directory of a corpus",
+                "name a recipe, or a directory that s2s data prepare has printed",
             )
         return Corpus.open(Path(corpus))
     recipe = load_recipe(corpus, values)

@@ -122,8 +122,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(
     directory = interrupted_run()
     with pytest.raises(UsageError, match=r"--allow .*: unknown name") as refused:
         resume(directory.name, **QUIET, allowed=[name])
-    if hint:
-        assert hint in (refused.value.hint or "")
+    assert hint in (refused.value.hint or "") if hint else refused.value.hint is None
 
 
 def test_another_corpus_is_refused_or_noted(interrupted_run: Callable[..., Path]) -> None:
