@@ -17,6 +17,11 @@ class S2SError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def described(self) -> str:
+        """The message and, if there is one, the hint."""
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
 
 class UsageError(S2SError):
     """Flags, a recipe's keys and values, a name or input file that does not exist, an output that does."""

@@ -1,11 +1,11 @@
 """Print notes, errors and JSON, and show log records."""
 
-import json
 import logging
 from typing import Any
 
 from rich.text import Text
 
+from s2s.io.json_values import format_json
 from s2s.report.console import err, escape_control
 
 
@@ -38,5 +38,5 @@ def print_error(message: str, hint: str | None) -> None:
 
 
 def print_json(value: Any) -> None:
-    """`value` as JSON, on standard output."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print a value as JSON on standard output."""
+    print(format_json(value, indent=2))

@@ -1,6 +1,5 @@
 """Write translations as text or JSON lines, and attention as JSON lines or pictures."""
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from s2s.errors import ResourceError, UsageError, wrap_os_errors
 from s2s.io.atomic import atomic_writer, refuse_existing
+from s2s.io.json_values import format_json
 from s2s.report.console import err
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class TranslationWriter:
     def _format(self, line: "TranslatedLine") -> str:
         """Return the output for a source line: its best translation, or all of them."""
         if self.options.as_json:
-            return json.dumps(self._json_values(line), ensure_ascii=False)
+            return format_json(self._json_values(line))
         if self.options.nbest:
             return "\n".join(f"{self.line_number}\t{one.score:.4f}\t{one.text}" for one in line.translations)
         return line.translations[0].text
@@ -119,7 +119,7 @@ class TranslationWriter:
                 values["source_tokens"] = translation.source_tokens
                 values["tokens"] = translation.tokens
                 values["attention"] = translation.attention
-            file.write(json.dumps(values, ensure_ascii=False).encode() + b"\n")
+            file.write(format_json(values).encode() + b"\n")
         elif not self.svg_written and translation.attention:
             self.svg_written = True
             file.write(svg_heatmap(translation.attention, translation.source_tokens, translation.tokens).encode())

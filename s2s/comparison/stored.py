@@ -4,9 +4,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from pydantic import ConfigDict
+
 from s2s.errors import ArtefactError
-from s2s.io.atomic import read_json, write_json
+from s2s.io.atomic import write_json
 from s2s.io.digests import digest_json
+from s2s.io.json_values import read_json, validate
 from s2s.io.schema import check_schema
 from s2s.metrics.scores import Score
 from s2s.report.format import counted
@@ -17,6 +20,8 @@ SCHEMA = 3
 @dataclass(frozen=True, slots=True)
 class StoredResult:
     """Result of one system on one test set."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str
     network: str
@@ -56,11 +61,7 @@ class StoredResult:
         if not isinstance(values, dict) or "schema" not in values:
             raise ArtefactError(f"{path} is not a stored comparison result")
         check_schema(values, SCHEMA, str(path), "compare anew")
-        try:
-            scores = {name: Score(**score) for name, score in values.pop("scores").items()}
-            return cls(**values, scores=scores)
-        except (KeyError, TypeError) as error:
-            raise ArtefactError(f"{path} is not a stored comparison result: {error}") from error
+        return validate(cls, values, str(path))
 
     def write(self, directory: Path) -> Path:
         """Write the result into a directory, under its name."""

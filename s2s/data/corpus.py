@@ -11,6 +11,7 @@ N: sentence pairs of a split.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
@@ -21,8 +22,9 @@ from numpy.typing import NDArray
 from s2s.data.ledger import Ledger
 from s2s.data.readers import Pair
 from s2s.errors import ArtefactError
-from s2s.io.atomic import atomic_writer, read_json, write_bytes, write_json
+from s2s.io.atomic import atomic_writer, write_bytes, write_json
 from s2s.io.digests import digest_file
+from s2s.io.json_values import read_json, validate
 from s2s.io.paths import safe_join
 from s2s.io.schema import check_schema
 
@@ -30,8 +32,26 @@ SCHEMA = 2  # of the corpus and its ledger; also raised when the same inputs giv
 SPLITS = ("train", "validation", "test")
 ARROWS = tuple(f"{name}.arrow" for name in SPLITS)
 MANIFEST, LEDGER, TOKENIZER = "manifest.json", "ledger.json", "tokenizer.model"
+REMEDY = "remove the directory; s2s data prepare creates it again"
 Rows = Sequence[int] | NDArray[np.integer[Any]]
 Ids = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusFile:
+    """A file in the manifest."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The content of a manifest."""
+
+    schema: int
+    key: str
+    files: dict[str, CorpusFile]  # by name
 
 
 class Encoded(NamedTuple):
@@ -114,12 +134,12 @@ class Split:
 class Corpus:
     """An open corpus. Its `digest` covers the contents of the inputs, the options and the tokenizer."""
 
-    def __init__(self, path: Path, manifest: dict[str, Any], ledger: Ledger, tokenizer: bytes) -> None:
+    def __init__(self, path: Path, manifest: Manifest, ledger: Ledger, tokenizer: bytes) -> None:
         self.path = path
-        self.digest: str = manifest["key"]
+        self.digest = manifest.key
         self.ledger = ledger
         self.tokenizer = tokenizer
-        self._files: dict[str, dict[str, Any]] = manifest["files"]
+        self._files = manifest.files
         self._splits: dict[str, Split] = {}
 
     @classmethod
@@ -128,19 +148,18 @@ class Corpus:
 
         Raises: UsageError if there is none, ArtefactError if it is damaged or has another schema.
         """
-        manifest = read_json(path / MANIFEST)
-        check_schema(manifest, SCHEMA, f"corpus {path}", "prepare it anew")
-        try:
-            _check_files(path, manifest)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise _damaged(path, MANIFEST, "not the manifest of a corpus") from error
-        ledger = Ledger.parse(read_json(path / LEDGER), f"corpus {path}: {LEDGER}")
+        where = f"{MANIFEST} of corpus {path}"
+        values = read_json(path / MANIFEST, where)
+        check_schema(values, SCHEMA, f"corpus {path}", "prepare it anew")
+        manifest = validate(Manifest, values, where, REMEDY)
+        _check_files(path, manifest.files)
+        ledger = Ledger.parse(read_json(path / LEDGER), f"{LEDGER} of corpus {path}")
         return cls(path, manifest, ledger, (path / TOKENIZER).read_bytes())
 
     def verify(self) -> None:
         """Check the contents of all files. Raises ArtefactError."""
         for name, file in self._files.items():
-            _check_content(self.path, name, file["sha256"])
+            _check_content(self.path, name, file.sha256)
 
     @property
     def test_overlap(self) -> int:
@@ -165,20 +184,15 @@ def _map_split(path: Path, files: list[str]) -> Split:
         raise _damaged(path.parent, path.name, "not an Arrow stream") from error
 
 
-def _check_files(directory: Path, manifest: dict[str, Any]) -> None:
-    """Check the files of a corpus.
-
-    Raises: ArtefactError if one is damaged; KeyError, TypeError or AttributeError if the manifest is invalid.
-    """
-    files = manifest["files"]
-    if not (manifest["schema"] == SCHEMA and isinstance(manifest["key"], str)):
-        raise TypeError("schema and key")
-    if missing := {*ARROWS, TOKENIZER, LEDGER} - files.keys():
-        raise KeyError(*missing)
+def _check_files(directory: Path, files: dict[str, CorpusFile]) -> None:
+    """Check the sizes of the files of a corpus, and the contents of small ones. Raises ArtefactError."""
+    for name in (*ARROWS, TOKENIZER, LEDGER):
+        if name not in files:
+            raise _damaged(directory, MANIFEST, f"it does not list {name}")
     for name, file in files.items():
-        _check_size(directory, name, file["bytes"])
+        _check_size(directory, name, file.bytes)
     for name in (TOKENIZER, LEDGER):
-        _check_content(directory, name, files[name]["sha256"])
+        _check_content(directory, name, files[name].sha256)
 
 
 def _check_content(directory: Path, name: str, digest: str) -> None:
@@ -195,9 +209,7 @@ def _check_size(directory: Path, name: str, size: int) -> None:
 
 
 def _damaged(directory: Path, name: str, reason: str) -> ArtefactError:
-    return ArtefactError(
-        f"corpus {directory} is damaged: {name}: {reason}", "remove the directory; s2s data prepare creates it again"
-    )
+    return ArtefactError(f"corpus {directory} is damaged: {name}: {reason}", REMEDY)
 
 
 class SplitWriter:

@@ -2,13 +2,14 @@
 
 import contextlib
 import logging
-import shutil
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from s2s.errors import wrap_os_errors
+from s2s.errors import ResourceError, wrap_os_errors
 from s2s.io.atomic import rename_when_done
-from s2s.io.locks import exclusive_lock, lock_now
+from s2s.io.locks import exclusive_lock, lock_now, open_lock
+from s2s.io.paths import remove_tree
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,7 @@ def new_directory(directory: Path) -> Iterator[Path]:
     Call it under `creation_lock`; the files inside must be made durable by the block.
     """
     temporary = directory.with_name(f".{directory.name}.tmp")
-    if temporary.exists():
-        shutil.rmtree(temporary)
+    remove_tree(temporary)
     temporary.mkdir()
     with rename_when_done(temporary, directory):
         yield temporary
@@ -47,6 +47,10 @@ def _lock(directory: Path) -> Path:
 def _remove_leftovers(parent: Path) -> None:
     """Remove temporary directories of processes that died: those that nobody holds the lock of."""
     for left in parent.glob(".*.tmp"):
-        with contextlib.suppress(OSError), _lock(parent / left.stem[1:]).open("a") as lock:  # or another user's
-            if lock_now(lock.fileno()):
-                shutil.rmtree(left)
+        with contextlib.suppress(OSError, ResourceError):  # another user's
+            handle = open_lock(_lock(parent / left.stem[1:]))
+            try:
+                if lock_now(handle):
+                    remove_tree(left)
+            finally:
+                os.close(handle)

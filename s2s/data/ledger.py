@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
 from s2s.data.readers import Pair
-from s2s.errors import ArtefactError
+from s2s.io.json_values import validate
 
 EXAMPLES = 5  # pairs kept as examples of each count
 SHOWN_CHARACTERS = 120
@@ -140,12 +139,7 @@ class Ledger:
     @classmethod
     def parse(cls, values: Any, where: str) -> "Ledger":
         """Parse the JSON values of a ledger. Raises ArtefactError if they are invalid."""
-        try:
-            return TypeAdapter(cls).validate_python(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(map(str, first["loc"]))
-            raise ArtefactError(f"{where} is damaged: {key}: {first['msg'].lower()}") from error
+        return validate(cls, values, where)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the ledger as JSON values, without fields that are None."""

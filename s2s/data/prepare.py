@@ -8,7 +8,6 @@ N: training pairs.
 
 import itertools
 import logging
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -34,12 +33,12 @@ from s2s.data.ledger import Ledger, Lengths, SplitLedger, Tally, TokenizerLedger
 from s2s.data.readers import Pair, read_split, source_digests, split_given
 from s2s.errors import ArtefactError, DataError, UsageError
 from s2s.io.digests import digest_bytes, digest_json
-from s2s.io.paths import home_dir
-from s2s.recipe.data import DataOptions, HeldOutOptions
+from s2s.io.paths import home_dir, remove_tree
+from s2s.recipe.data import DataOptions, FileOptions, HeldOutOptions
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.lines import normalize
 from s2s.text.tokenizer import Tokenizer
-from s2s.text.tokenizer_training import train_tokenizer
+from s2s.text.tokenizer_training import train_tokenizer, without_long_texts
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +59,8 @@ def prepare_corpus(
 ) -> Corpus:
     """Prepare a corpus in `corpora/`, or return the one prepared before with the same inputs and options.
 
-    `tokenizer_model` replaces the tokenizer that would be trained.
+    The digests of all its files are verified; a damaged corpus is prepared anew. `tokenizer_model` replaces the
+    tokenizer that would be trained.
     Raises: UsageError, DataError, ResourceError; ArtefactError if `tokenizer_model` is not a tokenizer.
     """
     inputs = {name: source_digests(data, name) for name in SPLITS}
@@ -71,9 +71,7 @@ def prepare_corpus(
         with creation_lock(directory):
             corpus = _open(directory)  # another process may have prepared it meanwhile
             if corpus is None:
-                if directory.exists():
-                    log.warning("corpus %s is damaged and will be prepared anew", directory)
-                    shutil.rmtree(directory)
+                remove_tree(directory)
                 with new_directory(directory) as new:
                     CorpusBuilder(data, tokenizer, new, inputs).build(key, tokenizer_model)
                 corpus = Corpus.open(directory)
@@ -103,11 +101,16 @@ def corpus_key(
 
 
 def _open(directory: Path) -> Corpus | None:
-    """Open the corpus in the directory; None if it is missing or damaged."""
-    try:
-        return Corpus.open(directory) if directory.is_dir() else None
-    except (ArtefactError, UsageError):  # UsageError: there is no manifest
+    """Open and verify the corpus in a directory; None if it is missing, and, with a warning, if it is damaged."""
+    if not directory.is_dir():
         return None
+    try:
+        corpus = Corpus.open(directory)
+        corpus.verify()
+    except (ArtefactError, UsageError) as error:  # UsageError: there is no manifest
+        log.warning("%s; it is prepared anew", error.message)
+        return None
+    return corpus
 
 
 def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
@@ -160,12 +163,22 @@ class CorpusBuilder:
         for name in HELD_OUT:
             splits[name] = self._write_held_out(tokenizer, name, train, status)
         tokens = TokenizerLedger(tokenizer.size, tokenizer.digest, given=tokenizer_model is not None)
+        self._check_inputs()
         write_corpus_files(self.directory, key, tokenizer.model, Ledger(SCHEMA, self.inputs, tokens, splits))
+
+    def _check_inputs(self) -> None:
+        """Raise DataError if an input has changed since its digest was computed."""
+        if isinstance(self.data, FileOptions):
+            for name in SPLITS:
+                for file, digest in source_digests(self.data, name).items():
+                    if digest != self.inputs[name][file]:
+                        raise DataError(f"{file} changed while it was read", "start again")
 
     def _train_tokenizer(self, status: Statuses) -> bytes:
         log.info(f"training a tokenizer of {self.options.vocab_size:,} tokens")
         kept = (self._normalize(pair) for pair, known in self._with_status(status) if known == PairStatus.KEPT)
-        return train_tokenizer((text for pair in kept for text in (pair.source, pair.target)), self.options)
+        texts = ((f"{pair.file}:{pair.line}", text) for pair in kept for text in (pair.source, pair.target))
+        return train_tokenizer(without_long_texts(texts), self.options)
 
     def _write_train(self, tokenizer: Tokenizer, status: Statuses) -> SplitLedger:
         """Encode and write the training pairs that are kept; update `status` [N] by their lengths in tokens."""

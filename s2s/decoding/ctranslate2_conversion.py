@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from s2s.decoding.engine import max_source_length
 from s2s.errors import ArtefactError, ResourceError, S2SError, UsageError, wrap_os_errors
-from s2s.io.atomic import atomic_directory, read_json, write_bytes, write_json
+from s2s.io.atomic import atomic_directory, write_bytes, write_json
 from s2s.io.digests import digest_file, digest_json
+from s2s.io.json_values import read_json
 from s2s.io.paths import cache_dir
 from s2s.recipe.model import BlockOptions, TransformerDecoderOptions, TransformerEncoderOptions
 from s2s.recipe.recipe import Recipe
@@ -132,13 +133,15 @@ def _supported_recipe(version: Version) -> Recipe:
 
 def _write(version: Version, recipe: Recipe, directory: Path, compute: str) -> None:
     """Convert a published version into an empty directory."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from s2s.models.profile import meta_model
+    from s2s.models.weights import read_weights
 
     tokenizer = Tokenizer(version.read("tokenizer.model"))
+    path = version.path("weights.safetensors")
     try:
-        convert(load_file(version.path("weights.safetensors")), tokenizer, recipe, directory, compute)
-    except (ValueError, SafetensorError) as error:
+        weights = read_weights(path, meta_model(recipe, tokenizer.size), f"model {version.reference}")
+        convert({name: value.numpy() for name, value in weights.items()}, tokenizer, recipe, directory, compute)
+    except ValueError as error:
         raise ArtefactError(f"model {version.reference}: weights and recipe do not fit together: {error}") from error
 
 

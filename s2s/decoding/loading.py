@@ -86,7 +86,7 @@ def _check_models(versions: Sequence[Version], options: DecodingOptions, config:
     if config.need_attention:
         for version in versions:
             require_attention(version.recipe())
-    if len({version.files["tokenizer.model"].digest for version in versions}) > 1:
+    if len({version.file("tokenizer.model").digest for version in versions}) > 1:
         names = " and ".join(version.reference for version in versions)
         raise UsageError(f"{names} do not share a vocabulary", "train one --from the other, or from the same corpus")
 
@@ -201,7 +201,7 @@ def load_engine(selection: EngineSelection, versions: Sequence[Version], tokeniz
     except ResourceError as error:
         if not selection.may_fall_back:
             raise
-        log.warning("using PyTorch instead of CTranslate2: %s; %s", error.message, error.hint)
+        log.warning("using PyTorch instead of CTranslate2: %s", error.described)
         return _load_pytorch(versions, device, "auto")
     return CTranslate2Engine(directory, tokenizer, device, selection.precision, COMPUTE_TYPES[selection.precision])
 

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from s2s.data.collate import source_batch
 from s2s.decoding.beam import BeamSearch
@@ -17,6 +15,8 @@ from s2s.errors import ArtefactError
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import Model
+from s2s.models.profile import meta_model
+from s2s.models.weights import read_weights
 from s2s.registry.version import Version
 from s2s.text.tokenizer import Tokenizer
 
@@ -73,11 +73,14 @@ class PyTorchSearch:
 def load_network(version: Version) -> EncoderDecoder:
     """Load the network of a published model on the CPU, in evaluation mode.
 
-    Raises: ArtefactError if its weights and recipe do not fit together.
+    Raises: ArtefactError if its weights are damaged or not finite, or do not fit its recipe.
     """
-    network = build_model(version.recipe().model, Tokenizer(version.read("tokenizer.model")).size)
+    recipe, vocab_size = version.recipe(), Tokenizer(version.read("tokenizer.model")).size
+    path = version.path("weights.safetensors")
     try:
-        network.load_weights(load_file(version.path("weights.safetensors")))
-    except (ValueError, SafetensorError) as error:
+        weights = read_weights(path, meta_model(recipe, vocab_size), f"model {version.reference}")
+    except ValueError as error:
         raise ArtefactError(f"model {version.reference}: weights and recipe do not fit together: {error}") from error
+    network = build_model(recipe.model, vocab_size)
+    network.load_weights(weights)
     return network.eval()

@@ -5,7 +5,6 @@ system drops when its process ends, however it ends. The holder that a file name
 """
 
 import contextlib
-import errno
 import fcntl
 import getpass
 import json
@@ -21,8 +20,9 @@ from pathlib import Path
 
 from s2s.devices import select
 from s2s.devices.runtime import usable_threads
-from s2s.errors import ResourceError, UsageError, wrap_os_errors
-from s2s.io.locks import attempts, is_locked, lock_now
+from s2s.errors import ArtefactError, ResourceError, UsageError, wrap_os_errors
+from s2s.io.json_values import parse_json, validate
+from s2s.io.locks import attempts, is_locked, lock_now, open_lock
 
 log = logging.getLogger(__name__)
 
@@ -144,44 +144,25 @@ def _make_directory() -> Path:
 
 
 def _claim_one(directory: Path, slots: Sequence[Slot]) -> tuple[Slot, int] | None:
-    """Lock the first free slot and return it with its open file; None if all are busy."""
+    """Lock the first free slot and return it with its open file; None if all are busy.
+
+    Slots whose file cannot be opened are skipped. Raises: ResourceError if that is all of them.
+    """
     for _ in attempts():
+        failures = []
         for slot in slots:
-            handle = _open(directory / slot.file)
+            try:
+                with _wrap_errors(directory / slot.file, "lock"):
+                    handle = open_lock(directory / slot.file, shared=True)
+            except ResourceError as error:
+                failures.append(error)
+                continue
             if lock_now(handle):
                 return slot, handle
             os.close(handle)
+        if len(failures) == len(slots):
+            raise failures[0]
     return None
-
-
-def _open(path: Path) -> int:
-    """Open a lease's file for reading and writing, creating it if necessary.
-
-    Open without O_CREAT first, which Linux refuses for another user's file in a world-writable directory.
-    """
-    with _wrap_errors(path, "lock"):
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            handle = _make_file(path)
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise ResourceError(f"{path} is a link, not a lease", "remove it") from error
-            raise
-        status = os.fstat(handle)
-    if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
-        return handle
-    os.close(handle)
-    raise ResourceError(f"{path} is not a lease", "remove it")
-
-
-def _make_file(path: Path) -> int:
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
-    except FileExistsError:  # another process was first
-        return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-    os.fchmod(handle, 0o666)  # other users must be able to lock it, regardless of the umask
-    return handle
 
 
 def _write(handle: int, content: bytes) -> None:
@@ -217,14 +198,14 @@ def _read_holder(handle: int) -> Holder:
     """Return the holder that a file names; wait briefly for one that has not been written yet."""
     for _ in attempts():
         try:
-            values = json.loads(os.pread(handle, READ_BYTES, 0))
-            texts = {
-                key: " ".join(str(values[key]).split())[:SHOWN_CHARACTERS]
-                for key in ("device", "user", "command", "since")
-            }
-            return Holder(pid=int(values["pid"]), **texts)
-        except (ValueError, KeyError, TypeError):
+            holder = validate(Holder, parse_json(os.pread(handle, READ_BYTES, 0), "lease"), "lease")
+        except ArtefactError:
             continue
+        device, user, command, since = (
+            " ".join(text.split())[:SHOWN_CHARACTERS]
+            for text in (holder.device, holder.user, holder.command, holder.since)
+        )
+        return Holder(device, holder.pid, user, command, since)
     return Holder("?", 0, "unknown", "unknown", "unknown")
 
 

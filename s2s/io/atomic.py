@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from s2s.errors import ArtefactError, UsageError, wrap_os_errors
+from s2s.errors import UsageError, wrap_os_errors
 
 
 def sync_directory(directory: Path) -> None:
@@ -107,18 +107,15 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically."""
-    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    """Write `value` as indented JSON, atomically. Raises ValueError if a number is not finite."""
+    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON value. Raises ArtefactError if the file is not JSON."""
-    with wrap_os_errors(path, "read"):
-        content = path.read_bytes()
-    try:
-        return json.loads(content)
-    except ValueError as error:
-        raise ArtefactError(f"{path} is damaged: not JSON ({error})") from error
+def append_line(path: Path, line: str) -> None:
+    """Append a line to a text file, which is created if it is missing. Raises OSError, also if it is a link."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    with os.fdopen(handle, "a", encoding="utf-8") as file:
+        file.write(line + "\n")
 
 
 def refuse_existing(path: Path, force: bool) -> None:

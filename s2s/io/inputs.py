@@ -9,6 +9,8 @@ from typing import BinaryIO, cast
 
 from s2s.errors import DataError, ResourceError, UsageError, wrap_os_errors
 
+MAX_LINE = 2**24  # bytes
+
 
 def open_input(path: str) -> BinaryIO:
     """Open a file for reading bytes: `-` is standard input; a name that ends in `.gz` is decompressed.
@@ -35,13 +37,25 @@ def read_lines(file: BinaryIO, name: str = "input") -> Iterator[bytes]:
     r"""Yield the lines of a file, split at `\n` only; an unterminated last line counts, no bytes are no lines.
 
     A trailing carriage return and a leading byte-order mark are stripped.
-    Raises: DataError if a gzip file is damaged or truncated, ResourceError if it cannot be read.
+    Raises: DataError if a line is longer than MAX_LINE or a gzip file is damaged or truncated, ResourceError if it
+    cannot be read.
     """
     first = True
-    for line in _unpacked(file, name):
+    for line in _unpacked(_bounded(file, name), name):
         text = line.removesuffix(b"\n").removesuffix(b"\r")
         yield text.removeprefix(b"\xef\xbb\xbf") if first else text
         first = False
+
+
+def _bounded(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """Yield the lines of a file with their line ends. Raises DataError if one is longer than MAX_LINE."""
+    offset = 0
+    while line := file.readline(MAX_LINE + 1):
+        if len(line) > MAX_LINE:
+            where = f"{name}: the line that starts at byte {offset + 1:,}"
+            raise DataError(f"{where} is longer than {MAX_LINE >> 20} MiB", "is it text?")
+        offset += len(line)
+        yield line
 
 
 def _unpacked(file: Iterable[bytes], name: str) -> Iterator[bytes]:

@@ -1,8 +1,10 @@
 """File locks that end with their process."""
 
 import contextlib
+import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from s2s.errors import ResourceError, wrap_os_errors
 
 TRIES = 5
 PAUSE_SECONDS = 0.02
+OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @contextlib.contextmanager
@@ -23,23 +26,45 @@ def exclusive_lock(path: Path, activity: str, on_wait: Callable[[str], None] | N
     """
     with wrap_os_errors(path, "lock"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
-    with file:
+        handle = open_lock(path)
+    with os.fdopen(handle, "r+") as file:
         if not any(lock_now(file.fileno()) for _ in attempts()):
             busy = f"process {_process_in(file)} is {activity}"
             if on_wait is None:
                 raise ResourceError(busy)
             on_wait(f"{busy}: waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
-        file.truncate(0)
+        file.seek(0)
+        file.truncate()
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
 
 
+def open_lock(path: Path, *, shared: bool = False) -> int:
+    """Open a lock file for reading and writing; create it if it is missing, for all users if `shared`.
+
+    It is opened without O_CREAT first, which Linux refuses for another user's file in a world-writable directory.
+    Raises: ResourceError if it is a link, which would be written through, or not a regular file; OSError.
+    """
+    try:
+        handle = os.open(path, OPEN)
+    except FileNotFoundError:
+        handle = _create(path, shared)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.EISDIR, errno.ENXIO}:
+            raise _not_a_lock(path) from error
+        raise
+    status = os.fstat(handle)
+    if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+        return handle
+    os.close(handle)
+    raise _not_a_lock(path)
+
+
 def lock_holder(path: Path) -> str | None:
     """Return the process that holds the lock file `path` through `exclusive_lock`, or None."""
-    if not path.is_file():
+    if path.is_symlink() or not path.is_file():
         return None
     with wrap_os_errors(path, "read"), path.open() as file:
         return _process_in(file) if is_locked(file.fileno()) else None
@@ -70,6 +95,20 @@ def is_locked(handle: int) -> bool:
         return True
     fcntl.flock(handle, fcntl.LOCK_UN)
     return False
+
+
+def _create(path: Path, shared: bool) -> int:
+    try:
+        handle = os.open(path, OPEN | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError:  # another process was first
+        return os.open(path, OPEN)
+    if shared:
+        os.fchmod(handle, 0o666)  # other users must be able to lock it, regardless of the umask
+    return handle
+
+
+def _not_a_lock(path: Path) -> ResourceError:
+    return ResourceError(f"{path} is a link or not a regular file, so it cannot be locked", "remove it")
 
 
 def _process_in(file: TextIO) -> str:

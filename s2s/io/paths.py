@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 
 from s2s.errors import ArtefactError
@@ -26,11 +27,50 @@ def cache_dir() -> Path:
 
 
 def safe_join(root: Path, *parts: str) -> Path:
-    """Return `root/parts…`. Raises ArtefactError if it is outside `root`."""
+    """Return `root/parts…`. Raises ArtefactError if it is outside `root`, or if a part of it is a symbolic link."""
     path = root.joinpath(*parts)
     if not path.resolve().is_relative_to(root.resolve()):
         raise ArtefactError(f"{Path(*parts)} leaves the directory {root}")
+    for part in (path, *path.parents):
+        if part == root:
+            break
+        if part.is_symlink():
+            raise ArtefactError(f"{part} is a symbolic link, which s2s does not follow here", "remove the link")
     return path
+
+
+def real_files(directory: Path) -> list[Path]:
+    """Return the regular files in a directory, without links; none if it does not exist. Raises OSError."""
+    return [Path(entry) for entry in _entries(directory) if entry.is_file(follow_symlinks=False)]
+
+
+def real_directories(directory: Path) -> list[Path]:
+    """Return the directories in a directory, without links; none if it does not exist. Raises OSError."""
+    return [Path(entry) for entry in _entries(directory) if entry.is_dir(follow_symlinks=False)]
+
+
+def _entries(directory: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory and everything in it if it exists; of a link, only the link itself. Raises OSError."""
+    if path.is_symlink():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+
+
+def refuse_links(directory: Path) -> None:
+    """Raise ArtefactError if a directory holds a symbolic link, through which writing would change another file."""
+    for parent, directories, files in os.walk(directory):
+        for path in (Path(parent, name) for name in (*directories, *files)):
+            if path.is_symlink():
+                raise ArtefactError(f"{path} is a symbolic link, which s2s does not follow here", "remove the link")
 
 
 def directory_size(directory: Path) -> int:

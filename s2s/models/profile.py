@@ -118,10 +118,13 @@ def plan(recipe: Recipe) -> Plan:
     )
 
 
-def meta_model(recipe: Recipe) -> EncoderDecoder:
-    """Build the recipe's network on the meta device, without allocating memory or drawing random numbers."""
+def meta_model(recipe: Recipe, vocab_size: int | None = None) -> EncoderDecoder:
+    """Build the recipe's network on the meta device, without allocating memory or drawing random numbers.
+
+    `vocab_size`: that of the trained tokenizer; default: the recipe's.
+    """
     with torch.device("meta"), DryRun():
-        return build_model(recipe.model, recipe.tokenizer.vocab_size)
+        return build_model(recipe.model, vocab_size or recipe.tokenizer.vocab_size)
 
 
 def training_shape(recipe: Recipe) -> BatchShape:

@@ -54,9 +54,9 @@ class GeneratorOptions(Options):
         "recall: look up the values of four keys among up to 500",
     )
     seed: int = Field(1, ge=0, description="random seed of the pairs")
-    train: int = Field(20_000, ge=1, description="number of training pairs")
-    validation: int = Field(500, ge=1, description="number of validation pairs")
-    test: int = Field(1_000, ge=1, description="number of test pairs")
+    train: int = Field(20_000, ge=1, le=10_000_000, description="number of training pairs")
+    validation: int = Field(500, ge=1, le=1_000_000, description="number of validation pairs")
+    test: int = Field(1_000, ge=1, le=1_000_000, description="number of test pairs")
     min_items: int = Field(
         1, ge=1, le=1000, description="minimum number of items per sentence (numbers or dates; key–value pairs)"
     )
@@ -78,8 +78,10 @@ class PairOptions(Options):
     source_language: str = Field("", max_length=32, description="source language code, such as de")
     target_language: str = Field("", max_length=32, description="target language code, such as en")
     normalization: Literal["nfc", "nfkc", "none"] = Field("nfc", description="Unicode normalization of both sides")
-    min_length: int = Field(1, ge=1, description="minimum length of each side of a training pair, in tokens")
-    max_length: int = Field(200, ge=1, description="maximum length of each side of a training pair, in tokens")
+    min_length: int = Field(1, ge=1, le=65_536, description="minimum length of each side of a training pair, in tokens")
+    max_length: int = Field(
+        200, ge=1, le=65_536, description="maximum length of each side of a training pair, in tokens"
+    )
     max_ratio: float = Field(9.0, ge=1, description="maximum ratio of the two sides' lengths in a training pair")
     drop_duplicates: bool = Field(True, description="drop duplicate training pairs")
     on_invalid: Literal["refuse", "drop"] = Field(

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from s2s.errors import UsageError, did_you_mean, wrap_os_errors
+from s2s.errors import ArtefactError, UsageError, did_you_mean, wrap_os_errors
 from s2s.io.schema import check_schema
 from s2s.recipe.data import LOCATION, keys_of, kind_of
 from s2s.recipe.model import family_of
@@ -88,6 +88,14 @@ def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
         raise refusal(error, where) from error
 
 
+def parse_stored_recipe(values: Any, where: str) -> Recipe:
+    """Validate the recipe of a model or run. Raises ArtefactError naming `where` and the key if it is invalid."""
+    try:
+        return parse_recipe(values, where)
+    except UsageError as error:
+        raise ArtefactError(f"{error.message}: the file is damaged", error.hint) from error
+
+
 def recipe_files(path: Path) -> list[Path]:
     """Return the file of a recipe and the files it extends, nearest first."""
     return [file for file, _ in _layers(path)]
@@ -119,8 +127,8 @@ def _toml(path: Path) -> dict[str, Any]:
     with wrap_os_errors(path, "read"):
         content = path.read_bytes()
     try:
-        return tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8 or of a number
         raise UsageError(f"recipe {path}: not TOML: {error}") from error
 
 

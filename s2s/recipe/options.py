@@ -2,7 +2,9 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, field_validator
+
+from s2s.io.json_values import MAX_INTEGER
 
 SELECTORS = ("kind", "family")  # keys that decide which other keys their table has
 
@@ -11,6 +13,13 @@ class Options(BaseModel):
     """Immutable options; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _within_64_bits(cls, value: Any) -> Any:
+        if isinstance(value, int) and not -MAX_INTEGER <= value < MAX_INTEGER:
+            raise ValueError("expected an integer of at most 64 bits")
+        return value
 
 
 def _listed(value: Any) -> Any:

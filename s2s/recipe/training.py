@@ -8,17 +8,17 @@ from s2s.recipe.options import Options, Texts
 
 Limit = Annotated[
     str,
-    StringConstraints(pattern=r"^[1-9][0-9]* (updates?|epochs?|tokens?|minutes?)$"),
+    StringConstraints(pattern=r"^[1-9][0-9]{0,14} (updates?|epochs?|tokens?|minutes?)$"),
     WithJsonSchema({"type": "string", "form": "N updates | N epochs | N tokens | N minutes"}),
 ]
 Interval = Annotated[
     str,
-    StringConstraints(pattern=r"^[1-9][0-9]* (updates?|epochs?)$"),
+    StringConstraints(pattern=r"^[1-9][0-9]{0,14} (updates?|epochs?)$"),
     WithJsonSchema({"type": "string", "form": "N updates | N epochs"}),
 ]
 Averaging = Annotated[
     str,
-    StringConstraints(pattern=r"^(none|(last|best):[1-9][0-9]*)$"),
+    StringConstraints(pattern=r"^(none|(last|best):[1-9][0-9]{0,5})$"),
     WithJsonSchema({"type": "string", "form": "none | best:N | last:N"}),
 ]
 Unit = Literal["updates", "epochs", "tokens", "minutes"]

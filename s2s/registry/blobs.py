@@ -5,8 +5,10 @@ touches those that already exist; after publishing it restores those that an ear
 """
 
 import contextlib
+import logging
 import os
-from collections.abc import Container
+import re
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -16,8 +18,13 @@ from pydantic import Field
 from s2s.errors import ArtefactError, ResourceError, wrap_os_errors
 from s2s.io.atomic import atomic_writer
 from s2s.io.digests import copy_and_digest, digest_bytes, digest_file
-from s2s.io.paths import safe_join
+from s2s.io.paths import real_directories, real_files, safe_join
 from s2s.recipe.options import Options
+from s2s.report.format import counted
+
+log = logging.getLogger(__name__)
+
+UNFINISHED = r"\..*\.tmp"  # pattern of the names of files that a writer left behind
 
 
 class StoredFile(Options):
@@ -39,8 +46,8 @@ class Blobs:
     root: Path
 
     def path(self, file: StoredFile) -> Path:
-        """Return the path of a blob, which may not exist. Raises ArtefactError if it is outside the directory."""
-        return safe_join(self.root, "sha256", file.digest[:2], file.digest)
+        """Return the path of a blob, which may not exist. Raises ArtefactError if a link leads to it."""
+        return safe_join(self.root / "sha256", file.digest[:2], file.digest)
 
     def store(self, source: Path) -> StoredFile:
         """Store a copy of a file unless there is one, and mark it as new, so that a sweep spares it."""
@@ -91,7 +98,15 @@ class Blobs:
 
     def sweep(self, used: Container[str], before: float) -> int:
         """Delete blobs that are not `used` and were last touched before a time; return the bytes freed."""
-        return sum(discard(path, before) for path in list(self.root.glob("sha256/??/*")) if path.name not in used)
+        return discard_all((path for path in self._files() if path.name not in used), before)
+
+    def _files(self) -> Iterator[Path]:
+        """Yield blobs and unfinished ones; nothing that a link leads to or that is named otherwise."""
+        for directory in real_directories(self.root / "sha256"):
+            pattern = rf"{directory.name}[0-9a-f]{{62}}|{UNFINISHED}"
+            if re.fullmatch("[0-9a-f]{2}", directory.name):
+                with contextlib.suppress(PermissionError):  # another user's
+                    yield from (path for path in real_files(directory) if re.fullmatch(pattern, path.name))
 
 
 def _damaged(path: Path, name: str) -> ArtefactError:
@@ -102,17 +117,30 @@ def _restore_hint(path: Path) -> str:
     return f"restore {path}, or train the model anew"
 
 
+def discard_all(paths: Iterable[Path], before: float) -> int:
+    """Delete the files last touched before a time, and return the bytes freed; warn about those of other users."""
+    freed, refused = 0, 0
+    for path in list(paths):
+        try:
+            freed += discard(path, before)
+        except PermissionError:
+            refused += 1
+    if refused:
+        log.warning("%s of other users cannot be deleted: permission denied", counted(refused, "unused file"))
+    return freed
+
+
 def discard(path: Path, before: float) -> int:
     """Delete a file last touched before a time, and return the bytes freed.
 
     The file is renamed and checked again, so that a file touched by a publisher meanwhile is not deleted.
     """
     try:
-        if path.stat().st_mtime >= before:
+        if path.lstat().st_mtime >= before:
             return 0
         aside = path.with_name(f".{uuid4().hex}.tmp")
         path.rename(aside)
-        found = aside.stat()
+        found = aside.lstat()
         if found.st_mtime >= before:
             aside.rename(path)
             return 0

@@ -7,7 +7,7 @@ from typing import Self
 from s2s.errors import UsageError
 from s2s.recipe.recipe import NAME_PATTERN
 
-PATTERN = re.compile(rf"(?P<name>{NAME_PATTERN})(?::(?P<version>[1-9][0-9]{{0,8}})|@(?P<alias>{NAME_PATTERN}))?")
+PATTERN = re.compile(rf"(?P<name>{NAME_PATTERN})(?::(?P<version>[1-9][0-9]{{0,17}})|@(?P<alias>{NAME_PATTERN}))?")
 
 
 @dataclass(frozen=True, slots=True)

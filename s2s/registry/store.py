@@ -10,8 +10,10 @@ removed version becomes a tombstone, so that a number never gets another meaning
 
 import contextlib
 import errno
+import logging
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,17 +21,21 @@ from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
-from s2s.errors import ArtefactError, ResourceError, UsageError, did_you_mean, wrap_os_errors
-from s2s.io.atomic import read_json, sync_directory, write_bytes, write_json
-from s2s.io.paths import home_dir, safe_join
+from s2s.errors import ArtefactError, ResourceError, S2SError, UsageError, did_you_mean, wrap_os_errors
+from s2s.io.atomic import sync_directory, write_bytes, write_json
+from s2s.io.json_values import read_json, read_regular
+from s2s.io.paths import home_dir, real_directories, real_files, safe_join
 from s2s.recipe.recipe import is_name
-from s2s.registry.blobs import Blobs, discard
+from s2s.registry.blobs import UNFINISHED, Blobs, discard_all
 from s2s.registry.card import Card
 from s2s.registry.reference import Reference
-from s2s.registry.version import Version, VersionRecord, tombstone
+from s2s.registry.version import Version, VersionRecord, removal_day, tombstone
+
+log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 24 * 60 * 60.0  # `gc` spares younger files: a publisher may be about to use them
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
+MAX_NUMBER = 10**18  # of a version
 NAME_RULE = "use up to 64 lowercase letters, digits, '.', '_' and '-'"
 
 
@@ -51,21 +57,33 @@ class Registry:
         return Blobs(self.root / "blobs")
 
     def names(self) -> list[str]:
-        """Return the names of models that have a version, sorted."""
-        return sorted(name for name in self._all_names() if self.numbers(name))
+        """Return the names of models that have a version, sorted; those that cannot be read included."""
+        return sorted(name for name in self._all_names() if self._has_versions(name))
 
     def numbers(self, name: str) -> list[int]:
         """Return the numbers of a model's versions in ascending order, including damaged but not removed ones."""
-        return [n for n in self._claimed(name) if self._file(name, n).stat().st_size and not self._removed(name, n)]
+        return [n for n in self._claimed(name) if not self._is_claim(name, n) and not self._removed(name, n)]
 
     def versions(self, name: str) -> list[Version]:
-        """Return a model's versions, oldest first. Raises ArtefactError if one is damaged."""
+        """Return a model's versions, oldest first. Raises ArtefactError, ResourceError if one cannot be read."""
         return [self._read(name, number) for number in self.numbers(name)]
 
+    def published_with(self, name: str, key: str) -> list[Version]:
+        """Return the versions of a model whose training had a key, oldest first; skip those that cannot be read."""
+        found = []
+        for number in self.numbers(name):
+            with _skipping(f"{name}:{number}"):
+                found.append(self._read(name, number))
+        return [version for version in found if version.card.training.key == key]
+
     def aliases(self, name: str) -> dict[str, int]:
-        """Return a model's aliases with their version numbers."""
-        directory = self._directory(name) / "aliases"
-        return {alias: _alias_number(directory / alias) for alias in sorted(_entries(directory)) if is_name(alias)}
+        """Return a model's aliases with their version numbers; skip those that cannot be read."""
+        found = {}
+        for path in sorted(self._alias_directory(name).glob("*")):
+            if is_name(path.name):
+                with _skipping(f"{name}@{path.name}"):
+                    found[path.name] = _alias_number(path)
+        return found
 
     def resolve(self, reference: str) -> Version:
         """Return the version that `name` (the newest), `name:3` or `name@alias` refers to.
@@ -88,9 +106,10 @@ class Registry:
                 self.blobs.restore(path, stored[file])
         return self._read(name, number)
 
-    def check_writable(self) -> None:
-        """Raise ResourceError if the registry cannot be written, before time is spent on training a model."""
-        probe = self.root / "models" / f".{uuid4().hex}.tmp"
+    def check_writable(self, name: str) -> None:
+        """Raise ResourceError if a model cannot be published, before time is spent on training it."""
+        own = self._directory(name)
+        probe = (own if own.exists() else self._models) / f".{uuid4().hex}.tmp"
         with self._writing():
             write_bytes(probe, b"")
             probe.unlink()
@@ -101,7 +120,7 @@ class Registry:
             raise UsageError(f"{alias}: not a valid alias name", NAME_RULE)
         version = self.resolve(reference)
         with self._writing():
-            write_bytes(self._directory(version.name) / "aliases" / alias, f"{version.number}\n".encode())
+            write_bytes(safe_join(self._alias_directory(version.name), alias), f"{version.number}\n".encode())
         return version
 
     def remove(self, reference: str, *, force: bool = False) -> str:
@@ -121,7 +140,7 @@ class Registry:
             raise UsageError(f"model {name}:{number} is used by {names}", "move the alias, or add --force to remove it")
         with self._writing():
             for alias in aliases:
-                (self._directory(name) / "aliases" / alias).unlink(missing_ok=True)
+                (self._alias_directory(name) / alias).unlink(missing_ok=True)
             write_json(self._file(name, number), tombstone())
         return f"{name}:{number}"
 
@@ -129,46 +148,75 @@ class Registry:
         """Delete blobs that no version uses and unfinished files, and return the bytes freed.
 
         Files touched within the grace period are spared.
-        Raises: ArtefactError, before deleting anything, if a version cannot be read: its blobs are not known then.
+        Raises: ArtefactError or ResourceError, before deleting anything, if a version cannot be read: its blobs are not
+        known then.
         """
         before = time.time() - grace_seconds
+        for path in self._models.glob("*"):
+            if path.is_symlink():
+                raise ArtefactError(f"{path} is a symbolic link: what its versions use is not known", "remove the link")
         versions = [version for name in self._all_names() for version in self.versions(name)]
         used = {file.digest for version in versions for file in version.files.values()}
         with self._writing():
-            left = [
-                path for pattern in (".*.tmp", "*/.*.tmp", "*/aliases/.*.tmp") for path in self._models.glob(pattern)
-            ]
-            return self.blobs.sweep(used, before) + sum(discard(path, before) for path in left)
+            return self.blobs.sweep(used, before) + discard_all(self._unfinished(), before)
 
     @property
     def _models(self) -> Path:
         return self.root / "models"
 
     def _directory(self, name: str) -> Path:
-        return safe_join(self.root, "models", name)
+        return safe_join(self._models, name)
+
+    def _alias_directory(self, name: str) -> Path:
+        return safe_join(self._models, name, "aliases")
 
     def _file(self, name: str, number: int) -> Path:
         return self._directory(name) / f"{number}.json"
 
     def _all_names(self) -> list[str]:
         """Return the names of models that ever had a version."""
-        return [name for name in _entries(self._models) if is_name(name)]
+        with _reading(self._models):
+            return [path.name for path in real_directories(self._models) if is_name(path.name)]
+
+    def _unfinished(self) -> Iterator[Path]:
+        """Yield the files of versions and aliases that a writer left behind."""
+        models = [self._models / name for name in self._all_names()]
+        for directory in (self._models, *models, *(model / "aliases" for model in models)):
+            if not directory.is_symlink() or directory == self._models:
+                yield from (path for path in real_files(directory) if re.fullmatch(UNFINISHED, path.name))
 
     def _claimed(self, name: str) -> list[int]:
         """Return the version numbers in use: published, removed, or about to be published."""
-        found = [re.fullmatch(r"([1-9][0-9]{0,8})\.json", entry) for entry in _entries(self._directory(name))]
+        with _reading(self._directory(name)):
+            directory = self._directory(name)
+            entries = [path.name for path in directory.iterdir()] if directory.exists() else []
+        found = [re.fullmatch(r"([1-9][0-9]{0,17})\.json", entry) for entry in entries]
         return sorted(int(match[1]) for match in found if match)
+
+    def _is_claim(self, name: str, number: int) -> bool:
+        """Return whether a version's file is empty, a claim without links, or no file at all."""
+        status = self._file(name, number).lstat()
+        return not status.st_size or not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode))
+
+    def _has_versions(self, name: str) -> bool:
+        try:
+            return bool(self.numbers(name))
+        except S2SError:
+            return True
 
     def _removed(self, name: str, number: int) -> str | None:
         """Return the day on which a version was removed, or None."""
         try:
-            values = read_json(self._file(name, number))
-        except ArtefactError:  # damaged, but not removed
+            return removal_day(read_json(self._file(name, number)))
+        except S2SError:  # damaged or private, but not removed
             return None
-        return str(values["removed"])[:10] if isinstance(values, dict) and "removed" in values else None
 
     def _read(self, name: str, number: int) -> Version:
-        record = VersionRecord.parse(read_json(self._file(name, number)), f"{name}:{number}")
+        """Read a version. Raises ArtefactError if it is damaged, UsageError if it was removed meanwhile."""
+        values = read_json(self._file(name, number), f"model {name}:{number}")
+        if day := removal_day(values):
+            raise UsageError(f"model {name}:{number} was removed on {day}", f"s2s models show {name} shows the newest")
+        record = VersionRecord.parse(values, f"{name}:{number}")
         return Version(name, number, record.published, record.files, record.card, self.blobs)
 
     def _find(self, wanted: Reference) -> tuple[str, int]:
@@ -184,11 +232,11 @@ class Registry:
         return name, number
 
     def _aliased(self, name: str, alias: str) -> int:
-        aliases = self.aliases(name)
-        if alias not in aliases:
-            hint = did_you_mean(alias, list(aliases)) or f"s2s models alias {name} {alias} creates it"
+        path = self._alias_directory(name) / alias
+        if not os.path.lexists(path):
+            hint = did_you_mean(alias, list(self.aliases(name))) or f"s2s models alias {name} {alias} creates it"
             raise UsageError(f"model {name} has no alias {alias}", hint)
-        return aliases[alias]
+        return _alias_number(path)
 
     def _unknown(self, name: str) -> UsageError:
         names = self.names()
@@ -211,8 +259,10 @@ class Registry:
         write_json(finished, record.as_dict())
         try:
             number = max(self._claimed(name), default=0) + 1
-            while not claim(finished, self._file(name, number)):
+            while number < MAX_NUMBER and not claim(finished, self._file(name, number)):
                 number += 1
+            if number == MAX_NUMBER:
+                raise ArtefactError(f"model {name}: no version number is left after {number - 1}")
         finally:
             finished.unlink(missing_ok=True)
         sync_directory(self._directory(name))
@@ -253,20 +303,29 @@ def _claim_without_links(finished: Path, target: Path) -> bool:
 
 
 def _alias_number(path: Path) -> int:
-    with wrap_os_errors(path, "read"):
-        content = path.read_bytes()[:32]
-    if not re.fullmatch(rb"[1-9][0-9]{0,8}\n?", content):
+    """Read an alias. Raises ArtefactError if it is damaged."""
+    if path.is_symlink():
+        raise ArtefactError(f"alias {path} is a symbolic link", "remove it; s2s models alias sets the alias again")
+    content = read_regular(path, f"alias {path}")
+    if not re.fullmatch(rb"[1-9][0-9]{0,17}\n?", content):
         raise ArtefactError(f"alias {path} is damaged: not a version number", "s2s models alias sets it again")
     return int(content)
 
 
-def _entries(directory: Path) -> list[str]:
-    """Return the names in a directory; none if it does not exist."""
+@contextlib.contextmanager
+def _skipping(reference: str) -> Iterator[None]:
+    """Log an error of the block as a warning instead of raising it."""
     try:
-        return [path.name for path in directory.iterdir()]
-    except FileNotFoundError:
-        return []
+        yield
+    except S2SError as error:
+        log.warning("%s is skipped: %s", reference, error.message)
+
+
+@contextlib.contextmanager
+def _reading(directory: Path) -> Iterator[None]:
+    """Add a hint to errors about a registry that cannot be read."""
+    try:
+        yield
     except OSError as error:
-        raise ResourceError(
-            f"cannot read {directory}: {error.strerror}", "S2S_REGISTRY sets the registry's directory"
-        ) from error
+        hint = "S2S_REGISTRY sets the registry's directory"
+        raise ResourceError(f"cannot read {directory}: {error.strerror}", hint) from error

@@ -1,17 +1,17 @@
 """Versions of models: immutable once published, each described by one JSON file."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
 from s2s.errors import ArtefactError
+from s2s.io.json_values import parse_json, validate
 from s2s.io.schema import check_schema
-from s2s.recipe.load import parse_recipe
+from s2s.recipe.load import parse_stored_recipe
 from s2s.recipe.options import Options
 from s2s.recipe.recipe import Recipe
 from s2s.registry.blobs import Blobs, StoredFile
@@ -42,13 +42,7 @@ class VersionRecord(Options):
         card = values.get("card") if isinstance(values, dict) else None
         check_schema(values, SCHEMA, f"model {reference}")
         check_schema(card, CARD_SCHEMA, f"card of model {reference}")
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(map(str, first["loc"]))
-            hint = f"s2s models rm {reference} removes it"
-            raise ArtefactError(f"model {reference} is damaged: {key}: {first['msg'].lower()}", hint) from error
+        return validate(cls, values, f"model {reference}", f"s2s models rm {reference} removes it")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record as JSON values."""
@@ -73,29 +67,32 @@ class Version:
 
     def path(self, file: str) -> Path:
         """Return the path of a file after verifying its digest. Raises ArtefactError if it is missing or damaged."""
-        return self.blobs.verified(self._stored(file), f"model {self.reference}: {file}")
+        return self.blobs.verified(self.file(file), f"model {self.reference}: {file}")
 
     def read(self, file: str) -> bytes:
         """Read a small file and verify its digest. Raises ArtefactError if it is missing or damaged."""
-        return self.blobs.read(self._stored(file), f"model {self.reference}: {file}")
+        return self.blobs.read(self.file(file), f"model {self.reference}: {file}")
 
     def recipe(self) -> Recipe:
-        """Return the recipe that the version was trained with. Raises ArtefactError or UsageError if it is invalid."""
-        try:
-            values = json.loads(self.read("recipe.json"))
-        except ValueError as error:
-            raise ArtefactError(f"recipe of {self.reference} is damaged: not JSON ({error})") from error
-        return parse_recipe(values, f"recipe of {self.reference}")
+        """Return the recipe that the version was trained with. Raises ArtefactError if it is damaged."""
+        where = f"recipe of {self.reference}"
+        return parse_stored_recipe(parse_json(self.read("recipe.json"), where), where)
 
-    def _stored(self, file: str) -> StoredFile:
-        if file not in self.files:
-            raise ArtefactError(f"model {self.reference} has no file {file}")
-        return self.files[file]
+    def file(self, name: str) -> StoredFile:
+        """Return the digest and size of a file. Raises ArtefactError if the version has no such file."""
+        if name not in self.files:
+            raise ArtefactError(f"model {self.reference} is damaged: it has no {name}", "train the model anew")
+        return self.files[name]
 
 
 def tombstone() -> dict[str, Any]:
     """Return the content of a removed version's file."""
     return {"schema": SCHEMA, "removed": now()}
+
+
+def removal_day(values: Any) -> str | None:
+    """Return the day from the content of a removed version's file; None if the version was not removed."""
+    return str(values["removed"])[:10] if isinstance(values, dict) and "removed" in values else None
 
 
 def now() -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, Literal, cast
 
 from s2s.errors import DataError, did_you_mean
-from s2s.io.inputs import read_lines
+from s2s.io.inputs import MAX_LINE, read_lines
 
 PAUSE = 0.05  # seconds without input after which a group of lines is passed on
 CHUNK = 1 << 16  # bytes
@@ -82,11 +82,12 @@ class _Pipe:
         self._file = cast(io.BufferedReader, file)
         self._lines: deque[bytes] = deque()
         self._partial: list[bytes] = []  # parts of an unterminated line
+        self._size = 0  # bytes in them
         self._ended = False
 
-    def __iter__(self) -> Iterator[bytes]:
-        while self._wait(None):
-            yield self._lines.popleft()
+    def readline(self, _: int) -> bytes:
+        """Wait for the next line and return it with its end, or the start of one longer than MAX_LINE."""
+        return self._lines.popleft() if self._wait(None) else b""
 
     def pauses(self) -> bool:
         """Return whether no line is available within PAUSE."""
@@ -105,14 +106,17 @@ class _Pipe:
     def _add(self, chunk: bytes) -> None:
         *complete, rest = chunk.split(b"\n")
         for part in complete:
-            self._lines.append(b"".join([*self._partial, part]))
-            self._partial = []
+            self._end_line(part + b"\n")
         if rest:
             self._partial.append(rest)
-        if not chunk:
-            self._ended = True
-            if self._partial:
-                self._lines.append(b"".join(self._partial))
+            self._size += len(rest)
+        self._ended = not chunk
+        if self._partial and (self._ended or self._size > MAX_LINE):
+            self._end_line(b"")
+
+    def _end_line(self, part: bytes) -> None:
+        self._lines.append(b"".join([*self._partial, part]))
+        self._partial, self._size = [], 0
 
 
 def tsv_texts(line: bytes, columns: tuple[int, int], where: str) -> Texts | None:

@@ -4,12 +4,13 @@ import contextlib
 import ctypes
 import io
 import json
+import logging
 import re
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from random import Random
 from typing import IO, TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ from s2s.text.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 if TYPE_CHECKING:  # the child starts faster without it
     from s2s.recipe.tokenizer import TokenizerOptions
 
+log = logging.getLogger(__name__)
+
+MAX_TEXT_BYTES = 5000
 MAX_TEXTS = 1_000_000  # texts used; a sample if there are more, so that memory is bounded
 BYTES = 256  # tokens of the byte fallback
 BYTES_FROM = 2000  # minimum vocabulary size for byte fallback with `byte_fallback = "auto"`
@@ -40,9 +44,9 @@ def train_tokenizer(texts: Iterable[str], options: "TokenizerOptions") -> bytes:
     the child is killed.
     """
     arguments = json.dumps([sys.path, _trainer_options(options)])
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, arguments], stdin=subprocess.PIPE, stdout=output, stderr=log
+            [sys.executable, "-c", CHILD, arguments], stdin=subprocess.PIPE, stdout=output, stderr=errors
         )
         try:
             if child.stdin:
@@ -56,12 +60,29 @@ def train_tokenizer(texts: Iterable[str], options: "TokenizerOptions") -> bytes:
         if code == REFUSED:
             raise _refusal(content.decode(errors="replace"), options)
         if code:
-            log.seek(0)
-            raise _failure(code, log.read().decode(errors="replace"))
+            errors.seek(0)
+            raise _failure(code, errors.read().decode(errors="replace"))
     size = Tokenizer(content).size
     if size != options.vocab_size:  # algorithm char uses all characters it finds
         raise _wrong_size(size, options, "the text gives {} characters and special tokens")
     return content
+
+
+def without_long_texts(texts: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield texts, given with their places `file:line`, except those longer than MAX_TEXT_BYTES, such as encoded files.
+
+    Their characters would fill the vocabulary, and SentencePiece fails on some. Logs a warning with their number.
+    """
+    count, first = 0, ""
+    for place, text in texts:
+        if len(text.encode()) <= MAX_TEXT_BYTES:
+            yield text
+            continue
+        count += 1
+        first = first or place
+    if count:
+        message = "texts longer than %s bytes, left out of tokenizer training: %s (first: %s)"
+        log.warning(message, f"{MAX_TEXT_BYTES:,}", f"{count:,}", first)
 
 
 def _trainer_options(options: "TokenizerOptions") -> dict[str, Any]:
@@ -102,7 +123,10 @@ def _refusal(message: str, options: "TokenizerOptions") -> S2SError:
         return _wrong_size(int(found[1]), options, "the characters of the text need at least {} tokens")
     if "sentences_.empty()" in message or "all_chars_count" in message:
         return DataError("there is no text to train a tokenizer from")
-    return S2SError(f"cannot train the tokenizer: {message.strip()}")
+    return DataError(
+        f"SentencePiece cannot train a tokenizer from this text: {message.strip().splitlines()[-1]}",
+        "look for lines that are not sentences, or choose another tokenizer.algorithm",
+    )
 
 
 def _wrong_size(size: int, options: "TokenizerOptions", why: str) -> UsageError:
@@ -113,11 +137,11 @@ def _wrong_size(size: int, options: "TokenizerOptions", why: str) -> UsageError:
     )
 
 
-def _failure(code: int, log: str) -> S2SError:
+def _failure(code: int, errors: str) -> S2SError:
     if code < 0:
         reason = signal.strsignal(-code) or f"signal {-code}"
         return ResourceError(f"training the tokenizer was killed: {reason}", "memory may have run out")
-    return S2SError(f"training the tokenizer failed: {(log.strip().splitlines() or ['no reason given'])[-1]}")
+    return S2SError(f"training the tokenizer failed: {(errors.strip().splitlines() or ['no reason given'])[-1]}")
 
 
 def train_in_child(options: dict[str, Any]) -> None:

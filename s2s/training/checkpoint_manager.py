@@ -4,19 +4,23 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from s2s.errors import ArtefactError
+from s2s.io.json_values import validate
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.training.averaging import MovingAverage, Weights, average_weights
 from s2s.training.checkpoint import (
     Checkpoint,
     checkpoint_path,
+    is_intact,
     load_checkpoint,
-    load_latest,
+    newest_intact,
     prune_checkpoints,
     remove_checkpoints,
     save_checkpoint,
 )
 from s2s.training.optimizer import optimizer_tensors, restore_optimizer
 from s2s.training.rng import restore_rng, rng_state
+from s2s.training.runs.record import complete_checkpoints
 from s2s.training.state import TrainState
 from s2s.training.step import Learner
 
@@ -51,17 +55,40 @@ class CheckpointManager:
         distributed.broadcast_from_main(lambda: save_checkpoint(directory, state.update, checkpoint))
 
     def latest(self, *, stopped: bool = True) -> Checkpoint | None:
-        """Return the newest intact checkpoint, or None; with `stopped`, the one saved after a signal counts too."""
-        return load_latest([self._validated, self._stopped] if stopped else [self._validated])
+        """Return the newest intact checkpoint; with `stopped`, the one saved after a signal counts too.
+
+        None if none was ever saved. All processes call this.
+        Raises: ArtefactError if all are damaged or have another schema.
+        """
+        directories = [self._validated, self._stopped] if stopped else [self._validated]
+        path = self.learner.distributed.broadcast_from_main(lambda: newest_intact(directories))
+        return load_checkpoint(path) if path else None
 
     def restore(self, checkpoint: Checkpoint) -> TrainState:
-        """Restore weights, average, optimizer and random generators, and return the state to continue from."""
-        self.network.load_weights(checkpoint.model)
-        if self.average and checkpoint.average:
-            self.average.load_weights(checkpoint.average)
-        restore_optimizer(self.learner.optimizer, self.network, checkpoint.optimizer)
-        restore_rng(checkpoint.state["rng"], self.learner.distributed.rank)
-        return TrainState(**checkpoint.state["train_state"])
+        """Restore weights, average, optimizer and random generators, and return the state to continue from.
+
+        Raises: ArtefactError if the checkpoint does not fit the network.
+        """
+        try:
+            state = validate(TrainState, checkpoint.state["train_state"], "the checkpoint")
+            self.network.load_weights(checkpoint.model)
+            if self.average and checkpoint.average:
+                self.average.load_weights(checkpoint.average)
+            restore_optimizer(self.learner.optimizer, self.network, checkpoint.optimizer)
+            restore_rng(checkpoint.state["rng"], self.learner.distributed.rank)
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+            raise ArtefactError(f"the checkpoint does not fit the run: {error}") from error
+        return state
+
+    def intact(self, updates: Sequence[int]) -> list[int]:
+        """Return those of the updates whose checkpoint is intact. All processes call this."""
+
+        def check() -> list[int]:
+            saved = set(complete_checkpoints(self._validated))
+            paths = {update: checkpoint_path(self._validated, update) for update in updates}
+            return [update for update, path in paths.items() if path in saved and is_intact(path)]
+
+        return self.learner.distributed.broadcast_from_main(check)
 
     def prune(self, kept: Collection[int]) -> None:
         """Remove the checkpoints that are neither among the newest nor `kept` by their update."""

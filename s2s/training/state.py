@@ -1,7 +1,8 @@
 """The progress of a run: the part stored in checkpoints, and the metrics since the last record."""
 
 from dataclasses import dataclass, field
-from math import inf, isfinite
+
+from pydantic import ConfigDict
 
 from s2s.training.step import StepResult
 
@@ -10,6 +11,8 @@ from s2s.training.step import StepResult
 class TrainState:
     """Everything about a run's progress that a checkpoint must restore."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     update: int = 0  # optimizer steps taken, skipped ones included
     epoch: int = 0  # completed passes over the training data
     batch: int = 0  # next batch of the current epoch
@@ -17,7 +20,7 @@ class TrainState:
     seconds: float = 0.0  # training time, validation excluded
     validated: int = -1  # update of the last validation
     validations: list[tuple[int, float]] = field(default_factory=list)  # update and metric of each; larger is better
-    best_metric: float = -inf  # best metric so far
+    best_metric: float | None = None  # best metric so far
     best_update: int = 0  # update of the best metric
     bad_validations: int = 0  # validations since the best one
     lr_factor: float = 1.0  # multiplies the learning rate of the schedule
@@ -36,12 +39,11 @@ class TrainState:
             self.epoch, self.batch = self.epoch + 1, 0
 
     def update_best(self, metric: float) -> bool:
-        """Record the metric of a validation, larger is better; return whether it is the best so far."""
+        """Record the finite metric of a validation, larger is better; return whether it is the best so far."""
         self.validated = self.update
         self.validations = [*self.validations, (self.update, metric)]
-        if metric > self.best_metric or not self.best_update:  # the first one counts even if it is infinite
-            self.best_metric = metric if isfinite(metric) else -inf
-            self.best_update, self.bad_validations = self.update, 0
+        if self.best_metric is None or metric > self.best_metric:
+            self.best_metric, self.best_update, self.bad_validations = metric, self.update, 0
             return True
         self.bad_validations += 1
         return False

@@ -1,7 +1,9 @@
 """The training loop: updates, validations and checkpoints, until the limit or until nothing improves."""
 
+import logging
 import time
 from contextlib import nullcontext
+from math import isfinite
 from pathlib import Path
 
 from s2s.data.corpus import Corpus
@@ -9,8 +11,9 @@ from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.memory import peak_memory
 from s2s.devices.select import Precision
-from s2s.errors import S2SError, StoppedError
+from s2s.errors import ArtefactError, S2SError, StoppedError
 from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.weights import is_finite
 from s2s.recipe.training import limit_parts
 from s2s.training.averaging import MovingAverage, Weights
 from s2s.training.batches import TrainingBatches
@@ -22,6 +25,8 @@ from s2s.training.state import MetricsWindow, TrainState
 from s2s.training.step import Learner, StepResult, train_step_within_memory
 from s2s.training.training_log import BLEU_WARNING, ProgressReport, TrainingLog
 from s2s.training.validation import Validation, validate
+
+log = logging.getLogger(__name__)
 
 SHOW_SECONDS = 0.25  # between two updates of the progress bar
 MAX_SKIPS = 5  # updates in a row without a finite loss and gradient before a rollback to a checkpoint
@@ -69,6 +74,7 @@ class Trainer:
         if checkpoint := self.checkpoints.latest():
             self.state = self.checkpoints.restore(checkpoint)
             self.window = MetricsWindow(time.perf_counter())
+            self.log.message(f"continuing from the checkpoint of update {self.state.update:,}")
 
     def run(self) -> TrainState:
         """Train from the current state to the end, leaving checkpoints in the run's directory.
@@ -80,17 +86,16 @@ class Trainer:
             try:
                 if self.should_validate():  # a signal interrupted this validation
                     self.validate_and_save()
-                while not self._finished():
-                    self.train_on_next_batch()
-                    if self.should_validate():
+                while not ((finished := self._finished()) and self.state.validated == self.state.update):
+                    if not finished:
+                        self.train_on_next_batch()
+                    if finished or self.should_validate():
                         self.validate_and_save()
                     if signal := self.distributed.all_reduce_max(self.stop.received or 0):
                         raise StoppedError(signal)
-                if self.state.validated < self.state.update:
-                    self.validate_and_save()
             except StoppedError:
                 self._close_window()
-                if self.state.validated < self.state.update:
+                if self.state.validated < self.state.update and is_finite(self.network.weights()):
                     self.checkpoints.save(self.state, stopped=True)
                 raise
         return self.state
@@ -125,11 +130,20 @@ class Trainer:
         return state.batch == 0 and state.epoch % self.interval == 0
 
     def validate_and_save(self) -> None:
-        """Validate in the main process, save a checkpoint, and remove those that are no longer needed."""
+        """Validate in the main process, save a checkpoint, and remove those that are no longer needed.
+
+        If weights or loss are not finite, roll back instead.
+        """
         self._close_window()
+        if not is_finite(self.network.weights()):
+            self.rollback("the weights are not finite")
+            return
         outcome = self.distributed.broadcast_from_main(self._validate)
         if isinstance(outcome, int):
             raise StoppedError(outcome)
+        if not isfinite(outcome.loss):
+            self.rollback("the validation loss is not finite")
+            return
         better = self.state.update_best(outcome.metric(self.options.best_metric))
         if not better:
             self._reduce_lr_on_plateau()
@@ -139,11 +153,10 @@ class Trainer:
         self.distributed.broadcast_from_main(lambda: self.checkpoints.prune(kept))
         self.window = MetricsWindow(time.perf_counter())
 
-    def rollback(self) -> None:
+    def rollback(self, reason: str) -> None:
         """Return to the last intact checkpoint, at half the learning rate. Raises S2SError if that is hopeless."""
         rollbacks, factor, skipped = self.state.rollbacks + 1, self.state.lr_factor / 2, self.state.skipped
         checkpoint = self.checkpoints.latest(stopped=False)
-        reason = f"the loss or its gradient was not finite in {MAX_SKIPS} consecutive updates"
         if checkpoint is None or rollbacks > MAX_ROLLBACKS:
             when = f", even after {MAX_ROLLBACKS} rollbacks" if checkpoint else " before the first checkpoint"
             hint = "lower training.lr, raise training.warmup, or check the lines listed in log.txt"
@@ -184,9 +197,23 @@ class Trainer:
             validations = sorted(validations, key=lambda validation: validation[1])
         return sorted(update for update, _ in validations[-int(count) :])
 
-    def final_weights(self) -> Weights:
-        """Return the weights to publish: those of the best checkpoint, or the mean of the averaged ones."""
-        return self.checkpoints.average_of(self.averaged_updates() or [self.state.best_update])
+    def final_weights(self) -> tuple[Weights, list[int]]:
+        """Return the weights to publish, and the updates whose checkpoints they are the mean of.
+
+        The best checkpoint alone, if the recipe does not average or the others are damaged; the best intact one, if it
+        is damaged, too. Raises: ArtefactError if no checkpoint is intact.
+        """
+        averaged = self.averaged_updates()
+        if averaged and self.checkpoints.intact(averaged) == averaged:
+            return self.checkpoints.average_of(averaged), averaged
+        by_metric = sorted(self.state.validations, key=lambda validation: -validation[1])
+        best = next((update for update, _ in by_metric if self.checkpoints.intact([update])), None)
+        if best is None:
+            raise ArtefactError("all checkpoints of the run are damaged", "train anew with s2s train RECIPE --fresh")
+        if averaged or best != self.state.best_update:
+            log.warning("a checkpoint to publish is damaged; publishing that of update %s instead", f"{best:,}")
+            self.state.best_update = best
+        return self.checkpoints.average_of([best]), []
 
     def _finished(self) -> bool:
         finished = self._fraction_done() >= 1 or 0 < self.options.patience <= self.state.bad_validations
@@ -232,7 +259,7 @@ class Trainer:
         record = {"update": state.update, "loss": str(result.loss), "gradient_norm": str(result.gradient_norm)}
         self.log.record("skipped", record)
         if state.consecutive_skips >= MAX_SKIPS:
-            self.rollback()
+            self.rollback(f"the loss or its gradient was not finite in {MAX_SKIPS} consecutive updates")
 
     def _log_progress(self) -> None:
         """Show progress from time to time; record it every `log_every` updates."""

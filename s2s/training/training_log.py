@@ -1,6 +1,5 @@
 """Training log: a progress bar on a terminal, else a line every 30 seconds; log.txt and metrics.jsonl."""
 
-import json
 import logging
 import time
 from dataclasses import asdict, dataclass
@@ -11,6 +10,8 @@ from typing import Any, Self
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from s2s.errors import ResourceError
+from s2s.io.atomic import append_line
+from s2s.io.json_values import format_json
 from s2s.report.console import err
 from s2s.report.format import clock
 from s2s.training.validation import Validation
@@ -98,7 +99,7 @@ class TrainingLog:
 
     def record(self, kind: str, values: dict[str, Any]) -> None:
         """Write a line to `metrics.jsonl`, and its numbers to TensorBoard."""
-        self._append("metrics.jsonl", json.dumps({"kind": kind} | values))
+        self._append("metrics.jsonl", format_json({"kind": kind} | values))
         if self._board:
             for name, value in values.items():
                 if isinstance(value, (int, float)) and name != "update":
@@ -126,8 +127,7 @@ class TrainingLog:
 
     def _append(self, name: str, line: str) -> None:
         if self.directory:
-            with (self.directory / name).open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            append_line(self.directory / name, line)
 
 
 def _shorten(text: str) -> str:

@@ -92,7 +92,7 @@ def test_cells_of_another_test_set_are_refused(trained_home: Path, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("[]", "not a stored"), ('{"schema": 3}', "not a stored"), ('{"schema": 99}', "newer"), ("{", "not JSON")],
+    [("[]", "not a stored"), ('{"schema": 3}', "name: field required"), ('{"schema": 99}', "newer"), ("{", "not JSON")],
 )
 def test_what_is_no_cell_is_refused(tmp_path: Path, content: str, message: str) -> None:
     file = tmp_path / "stored.json"

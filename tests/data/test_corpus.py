@@ -141,11 +141,11 @@ def change_a_byte(path: Path) -> None:
     [
         ({"schema": 3}, "schema 3 is newer"),
         ({"schema": 1}, "older than this s2s reads; prepare it anew"),
-        ({"schema": None}, "not the manifest of a corpus"),
-        ({"files": 3}, "not the manifest of a corpus"),
-        ({"files": {"train.arrow": 3}}, "not the manifest of a corpus"),
-        ({"key": None}, "not the manifest of a corpus"),
-        ({"files": {}}, "not the manifest of a corpus"),
+        ({"schema": None}, "schema: input should be a valid integer"),
+        ({"files": 3}, "files: input should be a valid dictionary"),
+        ({"files": {"train.arrow": 3}}, r"files\.train\.arrow: input should be a dictionary"),
+        ({"key": None}, "key: input should be a valid string"),
+        ({"files": {}}, r"does not list train\.arrow"),
     ],
 )
 def test_a_manifest_that_is_newer_or_wrong_is_refused(tmp_path: Path, change: dict, message: str):

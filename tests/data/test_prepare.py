@@ -406,3 +406,46 @@ def test_pairs_that_are_left_out_are_spoken_of_each_time(
     said.clear()
     prepare.prepare_corpus(options(pairs, max_ratio=12), TOKENIZER, tokenizer_model=model)
     assert not [text for text in said if "dropped" in text]
+
+
+def test_long_lines_stay_out_of_the_tokenizer(options, said: list[str]):
+    encoded = "".join(random.Random(1).choices("QZXJ0123456789+/", k=80_000))
+    corpus = prepare.prepare_corpus(options([*sentences(60, 1), (f"x {encoded}", "junk")]), TOKENIZER)
+    assert "warning: texts longer than 5,000 bytes, left out of tokenizer training: 1 (first: train.source:61)" in said
+    assert "Q" not in "".join(Tokenizer(corpus.tokenizer).tokens(range(TOKENIZER.vocab_size)))
+
+
+@pytest.mark.parametrize("position", [0.01, 0.2, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("name", ["train.arrow", "validation.arrow", "test.arrow", "tokenizer.model"])
+def test_a_flipped_bit_is_noticed(options, model, said: list[str], name, position):
+    data = options(sentences(5, 1))
+    path = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model).path
+    content = bytearray((path / name).read_bytes())
+    damaged = content.copy()
+    damaged[int(len(content) * position)] ^= 1
+    (path / name).write_bytes(damaged)
+    prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
+    assert (path / name).read_bytes() == content
+    assert f"warning: corpus {path} is damaged: {name}: its content has changed; it is prepared anew" in said
+
+
+def test_an_edit_that_keeps_the_line_count_is_noticed(options, model, tmp_path, monkeypatch, own_home):
+    data = options(sentences(9, 1))
+    real = prepare.classify
+
+    def then_changed(*given: Any) -> Any:
+        write(tmp_path / "data", "train", sentences(9, 2))
+        return real(*given)
+
+    monkeypatch.setattr(prepare, "classify", then_changed)
+    with pytest.raises(DataError, match=r"train\.source changed while it was read"):
+        prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
+    assert files_in(own_home / "corpora") == set()
+
+
+def test_a_pipe_is_refused(options, model, tmp_path):
+    data = options(sentences(5, 1))
+    (tmp_path / "data" / "train.source").unlink()
+    os.mkfifo(tmp_path / "data" / "train.source")
+    with pytest.raises(UsageError, match="is a pipe or a device: the data are read several times"):
+        prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)

@@ -248,22 +248,33 @@ def test_a_link_in_place_of_the_directory_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["symbolic", "hard", "fifo", "directory"])
-def test_what_is_no_lease_is_refused_and_left_alone(tmp_path, kind):
+def test_what_is_no_lease_is_refused_and_left_alone(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(leases, "usable_threads", lambda: 2)
     lease_directory().mkdir()
-    precious, file = tmp_path / "precious", lease_directory() / "cpu-0"
+    precious = tmp_path / "precious"
     precious.write_text("keep this")
+    make_strange(lease_directory() / "cpu-0", kind, precious)
+    with held("cpu"):
+        assert [holder.device for holder in holders()] == ["cpu"]  # in cpu-1
+    make_strange(lease_directory() / "cpu-1", kind, precious)
+    assert "cpu-0 is a link or not a regular file" in refusal("cpu") or kind == "directory"
+    assert precious.read_text() == "keep this"
+    assert holders() == []
+
+
+def make_strange(file, kind, target):
+    file.unlink(missing_ok=True)
     if kind == "fifo":
         os.mkfifo(file)
     elif kind == "directory":
         file.mkdir()
     else:
-        file.symlink_to(precious) if kind == "symbolic" else file.hardlink_to(precious)
-    assert str(file) in refusal("cpu")
-    assert precious.read_text() == "keep this"
-    assert holders() == []
+        file.symlink_to(target) if kind == "symbolic" else file.hardlink_to(target)
 
 
-@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff", b"{", b'{"pid": "many"}', b'{"pid": 3}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"[1]", b"\xff", b"{", b'{"pid": "many"}', b'{"pid": 3}', b'{"pid": 1e400}', b"[" * 4096]
+)
 def test_a_holder_that_says_nothing_of_use_is_still_one(content, monkeypatch):
     monkeypatch.setattr(locks, "PAUSE_SECONDS", 0)
     with held("cpu"):

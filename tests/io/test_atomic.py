@@ -1,3 +1,4 @@
+import json
 import os
 import stat
 import subprocess
@@ -6,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from s2s.errors import ArtefactError, ResourceError, UsageError, wrap_os_errors
-from s2s.io.atomic import atomic_directory, atomic_writer, read_json, refuse_existing, write_bytes, write_json
+from s2s.errors import ResourceError, UsageError, wrap_os_errors
+from s2s.io.atomic import atomic_directory, atomic_writer, refuse_existing, write_bytes, write_json
 
 KILLED = """
 import os, sys
@@ -78,14 +79,8 @@ def test_closed_pipe_is_not_wrapped(tmp_path):
 def test_json_round_trip(tmp_path):
     value = {"text": "Käse ≥ 1", "list": [1, 2.5, None, True]}
     write_json(tmp_path / "value.json", value)
-    assert read_json(tmp_path / "value.json") == value
+    assert json.loads((tmp_path / "value.json").read_text()) == value
     assert "Käse" in (tmp_path / "value.json").read_text(encoding="utf-8")
-
-
-def test_damaged_json(tmp_path):
-    (tmp_path / "value.json").write_text('{"half":')
-    with pytest.raises(ArtefactError, match=r"value\.json is damaged"):
-        read_json(tmp_path / "value.json")
 
 
 def test_existing_output_needs_force(tmp_path):

@@ -4,6 +4,7 @@ import io
 import pytest
 
 from s2s.errors import DataError, UsageError
+from s2s.io import inputs
 from s2s.io.inputs import open_input, read_lines
 
 
@@ -45,3 +46,10 @@ def test_damaged_gzip_is_named(tmp_path, damage):
     path.write_bytes(damage(gzip.compress(b"one\ntwo\n" * 100)))
     with pytest.raises(DataError, match=r"packed\.gz"), open_input(str(path)) as file:
         list(read_lines(file, str(path)))
+
+
+def test_a_line_without_end_is_refused(monkeypatch):
+    monkeypatch.setattr(inputs, "MAX_LINE", 5)
+    assert list(read_lines(io.BytesIO(b"1234\n1234\n12345"))) == [b"1234", b"1234", b"12345"]
+    with pytest.raises(DataError, match="zeros: the line that starts at byte 6 is longer than"):
+        list(read_lines(io.BytesIO(b"1234\n123456"), "zeros"))

@@ -386,12 +386,12 @@ def test_files_are_readable_by_whom_the_umask_allows(registry, card):
 def test_a_registry_that_is_a_file_cannot_be_written(tmp_path, card):
     (tmp_path / "file").write_text("")
     registry = Registry(tmp_path / "file")
-    for call in (lambda: publish(registry, "numbers", FILES, card), registry.check_writable):
+    for call in (lambda: publish(registry, "numbers", FILES, card), lambda: registry.check_writable("numbers")):
         assert "S2S_REGISTRY" in hint_of(call, error=ResourceError)
 
 
 def test_a_writable_registry_is_left_as_it_was(registry):
-    registry.check_writable()
+    registry.check_writable("numbers")
     assert everything(registry) == set()
 
 
@@ -409,7 +409,7 @@ def test_a_user_who_may_only_read_can_read_and_is_told_so(card):
                 lambda: publish(registry, "numbers", {}, card),
                 lambda: registry.set_alias("numbers", "best"),
                 lambda: registry.remove("numbers"),
-                registry.check_writable,
+                lambda: registry.check_writable("numbers"),
             ):
                 assert "S2S_REGISTRY" in hint_of(call, error=ResourceError)
         finally:

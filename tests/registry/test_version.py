@@ -54,7 +54,7 @@ def test_errors_name_version_and_file(tmp_path, card):
     version = Version("numbers", 3, "", {"weights": file}, card, blobs)
     assert version.read("weights") == b"abc"
     assert version.path("weights").read_bytes() == b"abc"
-    with pytest.raises(ArtefactError, match="model numbers:3 has no file tokenizer"):
+    with pytest.raises(ArtefactError, match="model numbers:3 is damaged: it has no tokenizer"):
         version.read("tokenizer")
     blobs.path(file).write_bytes(b"abd")
     with pytest.raises(ArtefactError, match="model numbers:3: weights is damaged"):

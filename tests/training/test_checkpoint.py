@@ -1,12 +1,14 @@
 """Checkpoints: complete or ignored, verified when read."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from s2s.errors import ArtefactError
+from s2s.errors import ArtefactError, ResourceError
 from s2s.training.checkpoint import (
     MODEL,
     OPTIMIZER,
@@ -14,8 +16,9 @@ from s2s.training.checkpoint import (
     STATE,
     Checkpoint,
     load_checkpoint,
-    load_latest,
+    newest_intact,
     prune_checkpoints,
+    remove_checkpoints,
     save_checkpoint,
 )
 from s2s.training.runs.record import MANIFEST, complete_checkpoints
@@ -44,12 +47,51 @@ def test_damaged_checkpoint_falls_back_to_the_previous_one(
     content = bytearray((newest / name).read_bytes())
     content[len(content) // 2] ^= 0xFF
     (newest / name).write_bytes(content)
-    found = load_latest([tmp_path])
+    found = newest_intact([tmp_path])
     assert found is not None
-    assert found.state["train_state"]["update"] == 1.0
+    assert load_checkpoint(found).state["train_state"]["update"] == 1.0
     (record,) = caplog.records
     assert "is damaged" in record.getMessage()
-    assert "using the previous checkpoint" in record.getMessage()
+    assert "set aside as 00000002.damaged" in record.getMessage()
+
+
+def test_all_damaged_checkpoints_are_refused(tmp_path: Path) -> None:
+    for update in (1, 2):
+        (save_checkpoint(tmp_path, update, checkpoint(1.0)) / MODEL).write_bytes(b"damaged")
+    for _ in range(2):  # also once they are set aside
+        with pytest.raises(ArtefactError, match=r"all checkpoints.* are damaged: .*1\.damaged, .*2\.damaged"):
+            newest_intact([tmp_path])
+
+
+@pytest.mark.parametrize("manifest", ['{"schema": "x"}', '{"schema": 3, "files": {}}', "[[[", "[]", "{}"])
+def test_strange_manifests_are_refused(tmp_path: Path, manifest: str) -> None:
+    path = save_checkpoint(tmp_path, 1, checkpoint(1.0))
+    (path / MANIFEST).write_text(manifest)
+    with pytest.raises(ArtefactError, match="damaged"):
+        load_checkpoint(path)
+
+
+def test_copies_and_links_are_not_checkpoints(tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path / "own", 1, checkpoint(1.0))
+    elsewhere = save_checkpoint(tmp_path / "elsewhere", 2, checkpoint(2.0))
+    shutil.copytree(path, tmp_path / "own" / "00000190.bak")
+    (tmp_path / "own" / "00000002").symlink_to(elsewhere)
+    assert newest_intact([tmp_path / "own"]) == path
+    save_checkpoint(tmp_path / "own", 2, checkpoint(3.0))
+    remove_checkpoints(tmp_path / "own")
+    assert load_checkpoint(elsewhere).state["train_state"]["update"] == 2.0
+    assert [left.name for left in (tmp_path / "own").iterdir()] == ["00000190.bak"]
+
+
+def test_a_checkpoint_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+        path.parent.mkdir(exist_ok=True)
+        save_file({name: value + 1 for name, value in tensors.items()}, path)
+
+    monkeypatch.setattr("s2s.training.checkpoint.write_tensors", damaged)
+    with pytest.raises(ResourceError, match="not stored as it was written"):
+        save_checkpoint(tmp_path, 1, checkpoint(1.0))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_checkpoint_without_manifest_is_ignored(tmp_path: Path) -> None:
@@ -74,7 +116,7 @@ def test_older_schema_is_refused(tmp_path: Path, latest: bool) -> None:
     manifest = json.loads((path / MANIFEST).read_text())
     (path / MANIFEST).write_text(json.dumps(manifest | {"schema": SCHEMA - 1}))
     with pytest.raises(ArtefactError, match="older than this s2s reads; train anew"):
-        load_latest([tmp_path]) if latest else load_checkpoint(path)
+        newest_intact([tmp_path]) if latest else load_checkpoint(path)
 
 
 def test_newer_schema_is_refused(tmp_path: Path) -> None:
@@ -83,12 +125,3 @@ def test_newer_schema_is_refused(tmp_path: Path) -> None:
     (path / MANIFEST).write_text(json.dumps(manifest | {"schema": SCHEMA + 1}))
     with pytest.raises(ArtefactError, match="is newer than this s2s reads"):
         load_checkpoint(path)
-
-
-def test_nothing_is_pruned_if_the_last_checkpoint_is_damaged(tmp_path: Path) -> None:
-    for update in (1, 2, 3):
-        newest = save_checkpoint(tmp_path, update, checkpoint(update))
-    (newest / MODEL).write_bytes(b"damaged")
-    with pytest.raises(ArtefactError):
-        prune_checkpoints(tmp_path, newest=1, kept={3})
-    assert len(complete_checkpoints(tmp_path)) == 3

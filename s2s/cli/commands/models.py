@@ -27,31 +27,32 @@ NUMBERS = {"parameters", "pid"}  # columns that are set flush right
 def list_models(as_json: AsJson = False) -> None:
     """List the models in the registry, each with its newest version and scores.
 
-    Exits with code 4 if a version is damaged, after listing the others.
+    Exits with an error code if a model cannot be read, after listing the others: 4 if it is damaged, 5 if it is not
+    readable.
 
     Examples:
         s2s models list
         s2s models list --json
     """
-    from s2s.errors import ArtefactError
+    from s2s.errors import S2SError
     from s2s.registry.store import Registry
 
-    registry, found, damaged = Registry.default(), {}, False
+    registry, found, failed = Registry.default(), {}, 0
     for name in registry.names():
         try:
             found[name] = (registry.resolve(name), registry.aliases(name))
-        except ArtefactError as error:
-            damaged = True
-            note(f"warning: {error.message}; {error.hint}")
+        except S2SError as error:
+            failed = error.exit_code
+            note(f"warning: {error.described}")
     if as_json:
         print_json([_listed(version, aliases) for version, aliases in found.values()])
     elif found:
         _print_models(found.values())
         note("Next: s2s models show MODEL, s2s translate MODEL")
-    elif not damaged:
+    elif not failed:
         note(f"no models in {registry.root}. Next: s2s train numbers/attention")
-    if damaged:
-        raise typer.Exit(4)
+    if failed:
+        raise typer.Exit(failed)
 
 
 @app.command()
@@ -113,15 +114,15 @@ def rm(
         s2s models rm numbers-attention:1
         s2s models rm numbers-attention@best --force
     """
-    from s2s.errors import ArtefactError
+    from s2s.errors import S2SError
     from s2s.registry.store import Registry
 
     registry = Registry.default()
     note(f"removed {registry.remove(model, force=force)}")
     try:
         freed = registry.gc()
-    except ArtefactError as error:  # a damaged version: files that it uses might be deleted
-        note(f"warning: unused files stay, because of another version: {error.message}; {error.hint}")
+    except S2SError as error:  # another version cannot be read: files that it uses might be deleted
+        note(f"warning: unused files stay, because of another version: {error.described}")
     else:
         note(f"freed {format_size(freed)}; files younger than a day are freed by a later s2s models rm")
 

@@ -41,7 +41,7 @@ def list_runs(as_json: AsJson = False) -> None:
             runs.append(read_run(directory))
         except S2SError as error:
             damaged = True
-            note(f"warning: {'; '.join(filter(None, (error.message, error.hint)))}")
+            note(f"warning: {error.described}")
     runs.sort(key=lambda run: run.record.created)
     if as_json:
         print_json([summary_json(run) for run in runs])

@@ -41,12 +41,13 @@ def train(
     from s2s.errors import UsageError
     from s2s.io.atomic import refuse_existing, write_bytes
     from s2s.recipe.tokenizer import TokenizerOptions
-    from s2s.text.tokenizer_training import train_tokenizer
+    from s2s.text.tokenizer_training import train_tokenizer, without_long_texts
 
     refuse_existing(output, force)
-    texts = (text for name in files for text in _texts(name, normalization) if text.strip())
+    texts = ((place, text) for name in files for place, text in _texts(name, normalization) if text.strip())
+    options = TokenizerOptions(vocab_size=vocab_size, algorithm=algorithm)
     try:
-        content = train_tokenizer(texts, TokenizerOptions(vocab_size=vocab_size, algorithm=algorithm))
+        content = train_tokenizer(without_long_texts(texts), options)
     except UsageError as error:
         raise UsageError(
             error.message, (error.hint or "").replace("--set tokenizer.vocab_size=", "--vocab-size ")
@@ -120,14 +121,15 @@ def _convert(name: str, convert: Callable[[list[str], list[str]], list[str]]) ->
             number += len(lines)
 
 
-def _texts(name: str, form: Form) -> Iterator[str]:
-    """Yield the normalized lines of a file."""
+def _texts(name: str, form: Form) -> Iterator[tuple[str, str]]:
+    """Yield the normalized lines of a file with their places, `file:line`."""
     from s2s.io.inputs import open_input, read_lines
     from s2s.text.lines import decode_line, normalize
 
     with open_input(name) as file:
         for number, line in enumerate(read_lines(file, name), 1):
-            yield normalize(decode_line(line, f"{name}:{number}", "refuse"), form)
+            place = f"{name}:{number}"
+            yield place, normalize(decode_line(line, place, "refuse"), form)
 
 
 def _tokenizer(model: str) -> tuple["Tokenizer", Form]:

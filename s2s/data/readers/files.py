@@ -27,9 +27,15 @@ def open_data_file(data: FileOptions, name: str) -> BinaryIO:
 
 
 def digest_data_file(data: FileOptions, name: str) -> str:
-    """Return the sha256 of a file's unpacked content. Raises DataError if it is damaged."""
+    """Return the sha256 of a file's unpacked content.
+
+    Raises: UsageError if it can only be read once, DataError if it is damaged.
+    """
+    path = data_path(data, name)
+    if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+        raise UsageError(f"{path} is a pipe or a device: the data are read several times", "write them to a file first")
     with open_data_file(data, name) as file:
         try:
             return hashlib.file_digest(cast(io.BufferedReader, file), "sha256").hexdigest()
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DataError(f"{data_path(data, name)}: the gzip file is damaged or truncated ({error})") from error
+            raise DataError(f"{path}: the gzip file is damaged or truncated ({error})") from error

@@ -1,9 +1,8 @@
 """Fine-tuning: start training from the tokenizer and weights of a published model."""
 
-from safetensors.torch import load_file
-
 from s2s.errors import ArtefactError, UsageError
 from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.weights import read_weights
 from s2s.recipe.flat import flattened
 from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version
@@ -35,9 +34,9 @@ def inherit_from(recipe: Recipe, parent: Version) -> Recipe:
 def load_parent(network: EncoderDecoder, parent: Version) -> None:
     """Load the parent's weights into the network. Raises UsageError if it is another network."""
     own = parent.recipe()
-    weights = load_file(parent.path("weights.safetensors"))
+    path = parent.path("weights.safetensors")
     try:
-        network.load_weights(weights)
+        network.load_weights(read_weights(path, network, f"model {parent.reference}"))
     except ValueError as error:
         raise UsageError(
             f"the recipe's network is not that of {parent.reference} ({own.model.describe()}): {error}",

@@ -30,10 +30,10 @@ from s2s.errors import ResourceError, S2SError, StoppedError, UsageError
 from s2s.io.atomic import write_bytes
 from s2s.io.digests import digest_json
 from s2s.io.locks import exclusive_lock
+from s2s.io.paths import refuse_links
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.profile import count_parameters, meta_model
-from s2s.recipe.load import load_recipe
 from s2s.recipe.recipe import Recipe
 from s2s.recipe.training import limit_parts
 from s2s.registry.store import Registry
@@ -45,7 +45,7 @@ from s2s.training.memory import micro_batch_that_fits
 from s2s.training.optimizer import freeze
 from s2s.training.runs.finetune import find_parent, inherit_from, load_parent
 from s2s.training.runs.publish import publish
-from s2s.training.runs.record import LOCK, RECIPE, RunRecord, find_run, runs_directory, unfinished_run
+from s2s.training.runs.record import LOCK, RECIPE, RunRecord, find_run, recipe_of_run, runs_directory, unfinished_run
 from s2s.training.runs.reproducibility import CODE, check_unchanged
 from s2s.training.signals import StopSignals
 from s2s.training.state import TrainState
@@ -112,17 +112,10 @@ def run_key(recipe: Recipe, corpus: Corpus, parent: Version | None = None, chang
     del values["data"], values["description"]
     content = {"recipe": values, "corpus": corpus.digest, "code": CODE}
     if parent:
-        content["from"] = parent.files["weights.safetensors"].digest
+        content["from"] = parent.file("weights.safetensors").digest
     if changes:
         content["changes"] = list(changes)
     return digest_json(content)
-
-
-def published_version(registry: Registry, name: str, key: str) -> Version | None:
-    """Return the newest version of a model whose run had this key."""
-    if name not in registry.names():
-        return None
-    return next((version for version in reversed(registry.versions(name)) if version.card.training.key == key), None)
 
 
 def train(
@@ -143,7 +136,7 @@ def train(
     the recipe does not fit the parent.
     """
     context = RunContext.current(wait, tensorboard)
-    Registry.default().check_writable()
+    Registry.default().check_writable(recipe.name)
     if parent:
         recipe = inherit_from(recipe, parent)
     with process_group(context.distributed):
@@ -184,7 +177,7 @@ def resume(
     record = RunRecord.read(directory)
     if record.published:
         raise UsageError(f"run {directory.name} is finished: {record.published}", f"s2s models show {record.published}")
-    recipe = load_recipe(str(directory / RECIPE))
+    recipe = recipe_of_run(directory)
     tokenizer = directory / PARENT_TOKENIZER
     with process_group(context.distributed):
         corpus = context.corpus(recipe, tokenizer.read_bytes() if tokenizer.is_file() else None)
@@ -196,8 +189,8 @@ def find_existing(name: str, key: str, resume_unfinished: bool) -> Version | Pat
 
     Raises: ResourceError if there is an unfinished run and `resume_unfinished` is false.
     """
-    if version := published_version(Registry.default(), name, key):
-        return version
+    if versions := Registry.default().published_with(name, key):
+        return versions[-1]
     unfinished = unfinished_run(name, key)
     if unfinished and not resume_unfinished:
         raise ResourceError(
@@ -282,6 +275,7 @@ def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunCon
     record, distributed = RunRecord.read(directory), context.distributed
     with contextlib.ExitStack() as stack:
         if distributed.main:
+            refuse_links(directory)
             stack.enter_context(exclusive_lock(directory / LOCK, f"training run {directory.name}"))
         training_log = TrainingLog(recipe.name, directory if distributed.main else None, context.tensorboard)
         stack.enter_context(training_log)
@@ -306,12 +300,13 @@ def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunCon
             torch.manual_seed(recipe.training.seed + distributed.rank)
         trainer.resume()
         state = fit(trainer, directory, training_log)
-        averaged = trainer.averaged_updates()
-        network.load_weights(trainer.final_weights())
+        weights, averaged = trainer.final_weights()
+        network.load_weights(weights)
         network.eval()
-        return distributed.broadcast_from_main(
-            lambda: publish(directory, record, corpus, translator, network, state, averaged, training_log)
-        )
+        with hint_on_failure(f"s2s resume {directory.name} publishes the model without training again"):
+            return distributed.broadcast_from_main(
+                lambda: publish(directory, record, corpus, translator, network, state, averaged, training_log)
+            )
 
 
 def log_start(
@@ -344,15 +339,25 @@ def fit(trainer: Trainer, directory: Path, training_log: TrainingLog) -> TrainSt
     """Train and return the final state; if training ends early, add a hint about how to resume it."""
     hint = f"s2s resume {directory.name} continues from"
     try:
-        return trainer.run()
+        with hint_on_failure(f"{hint} the last checkpoint"):
+            return trainer.run()
     except StoppedError as stopped:
         message = f"{stopped.message} at update {trainer.state.update:,}; checkpoint saved"
         training_log.write(message)
         raise StoppedError(stopped.signal, message, f"{hint} there") from stopped
     except S2SError as error:
         training_log.write(f"stopped: {error.message}")
-        error.hint = f"{error.hint}; {hint} the last checkpoint" if error.hint else f"{hint} the last checkpoint"
         raise
     except KeyboardInterrupt:
         training_log.message(f"stopped; {hint} the last checkpoint")
+        raise
+
+
+@contextlib.contextmanager
+def hint_on_failure(hint: str) -> Iterator[None]:
+    """Add a hint to errors of the block."""
+    try:
+        yield
+    except S2SError as error:
+        error.hint = f"{error.hint}; {hint}" if error.hint else hint
         raise

@@ -67,12 +67,9 @@ def _write_files(directory: Path, translator: Translator[PyTorchEngine], network
 
 def _already_published(record: RunRecord, weights: Path) -> Version | None:
     """Return the version that this run published before it was killed, or None."""
-    registry, stored = Registry.default(), StoredFile.of(weights)
-    if record.name not in registry.names():
-        return None
-    for version in registry.versions(record.name):
-        same = version.card.training.key == record.key and version.files["weights.safetensors"] == stored
-        if same and version.published >= record.created:
+    stored = StoredFile.of(weights)
+    for version in Registry.default().published_with(record.name, record.key):
+        if version.file("weights.safetensors") == stored and version.published >= record.created:
             return version
     return None
 

@@ -4,20 +4,27 @@ This module does not import torch, so that listing runs is fast and does not dis
 """
 
 import json
+import logging
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from pydantic import ConfigDict, NonNegativeInt, PositiveInt
+
 from s2s.devices.select import Precision
-from s2s.errors import ArtefactError, UsageError, did_you_mean, wrap_os_errors
-from s2s.io.atomic import read_json, write_json
+from s2s.errors import ArtefactError, S2SError, UsageError, did_you_mean, wrap_os_errors
+from s2s.io.atomic import write_json
+from s2s.io.json_values import read_json, validate
 from s2s.io.locks import lock_holder
-from s2s.io.paths import home_dir
+from s2s.io.paths import home_dir, real_directories
 from s2s.io.schema import check_schema
 from s2s.recipe.load import load_recipe
 from s2s.recipe.recipe import Recipe
+
+log = logging.getLogger(__name__)
 
 SCHEMA = 2
 RECORD, RECIPE, METRICS, LOCK, CHECKPOINTS = "run.json", "recipe.toml", "metrics.jsonl", "lock", "checkpoints"
@@ -32,19 +39,21 @@ State = Literal["training", "finished", "unfinished"]
 class RunRecord:
     """Settings fixed when a run is created, and its published version."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     key: str
     name: str
     corpus: str  # digest
     device: str
     precision: Precision
-    threads: int
+    threads: PositiveInt
     created: str  # ISO 8601
     published: str | None = None  # reference of the version, when the run is finished
     schema: int = SCHEMA
     recipe: dict[str, Any] = field(default_factory=dict)  # resolved
     tokenizer: str = ""  # digest
-    processes: int = 1
-    micro_batch_tokens: int = 0  # chosen by `auto` or set by the recipe; 0: whole batches
+    processes: PositiveInt = 1
+    micro_batch_tokens: NonNegativeInt = 0  # chosen by `auto` or set by the recipe; 0: whole batches
     deterministic: bool = False
     parent: str | None = None  # reference of the version that is fine-tuned
     code: int = 0  # version of the training code
@@ -55,12 +64,10 @@ class RunRecord:
     @classmethod
     def read(cls, directory: Path) -> Self:
         """Return the record in a run's directory. Raises ArtefactError if it is damaged or has another schema."""
-        values = read_json(directory / RECORD)
+        where = f"{RECORD} of run {directory.name}"
+        values = read_json(directory / RECORD, where)
         check_schema(values, SCHEMA, f"run {directory.name}")
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ArtefactError(f"run {directory.name}: {RECORD} is damaged ({error})") from error
+        return validate(cls, values, where)
 
     def write(self, directory: Path) -> None:
         """Write the record into a run's directory."""
@@ -116,14 +123,11 @@ class Run:
     @property
     def checkpoints(self) -> list[int]:
         """Updates of the complete checkpoints, in ascending order."""
-        return [int(path.name) for path in complete_checkpoints(self.directory / CHECKPOINTS) if path.name.isdigit()]
+        return [int(path.name) for path in complete_checkpoints(self.directory / CHECKPOINTS)]
 
     def recipe(self) -> Recipe:
         """Return the resolved recipe. Raises ArtefactError if it is damaged or missing."""
-        try:
-            return load_recipe(str(self.directory / RECIPE))
-        except UsageError as error:
-            raise ArtefactError(f"run {self.name} is damaged: {error.message}", error.hint) from error
+        return recipe_of_run(self.directory)
 
 
 def runs_directory() -> Path:
@@ -143,10 +147,22 @@ def unfinished_run(name: str, key: str) -> Path | None:
     """Return the newest directory of an unpublished run under that key."""
     directories = sorted(runs_directory().glob(f"{name}-{key[:8]}*/{RECORD}"), key=lambda path: path.stat().st_mtime)
     for directory in (path.parent for path in reversed(directories)):
-        record = RunRecord.read(directory)
+        try:
+            record = RunRecord.read(directory)
+        except S2SError as error:
+            log.warning("run %s is skipped: %s", directory.name, error.message)
+            continue
         if record.published is None and record.key == key:  # resuming with allowed changes gives a run another key
             return directory
     return None
+
+
+def recipe_of_run(directory: Path) -> Recipe:
+    """Return the resolved recipe in a run's directory. Raises ArtefactError if it is damaged or missing."""
+    try:
+        return load_recipe(str(directory / RECIPE))
+    except UsageError as error:
+        raise ArtefactError(f"run {directory.name} is damaged: {error.message}", error.hint) from error
 
 
 def find_run(name: str) -> Path:
@@ -214,5 +230,6 @@ def number(line: Line, key: str) -> float | None:
 
 
 def complete_checkpoints(directory: Path) -> list[Path]:
-    """Return the directories of complete checkpoints, oldest first."""
-    return sorted(path.parent for path in directory.glob(f"[0-9]*/{MANIFEST}"))
+    """Return the directories of complete checkpoints, oldest first; a link is none."""
+    names = [path for path in real_directories(directory) if re.fullmatch("[0-9]{8,18}", path.name)]
+    return sorted((path for path in names if (path / MANIFEST).is_file()), key=lambda path: int(path.name))

@@ -7,7 +7,7 @@ from s2s.data.corpus import Corpus
 from s2s.devices.runtime import cpu_features, package_versions
 from s2s.errors import UsageError, did_you_mean
 from s2s.recipe.flat import flattened
-from s2s.recipe.load import parse_recipe
+from s2s.recipe.load import parse_stored_recipe
 from s2s.recipe.recipe import Recipe
 from s2s.training.runs.record import RunRecord
 
@@ -25,7 +25,7 @@ def check_unchanged(
     Raises: UsageError that lists the differences if anything else has changed.
     """
     tokenizer = corpus.ledger.tokenizer.digest
-    original = parse_recipe(record.recipe, f"recipe of run {record.name}") if record.recipe else recipe
+    original = parse_stored_recipe(record.recipe, f"recipe of run {record.name}") if record.recipe else recipe
     before = _settings(original, record.corpus, record.tokenizer or tokenizer, record.processes)
     now = _settings(recipe, corpus.digest, tokenizer, processes)
     changed = {
