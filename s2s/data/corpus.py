@@ -33,6 +33,14 @@ SPLITS = ("train", "validation", "test")
 ARROWS = tuple(f"{name}.arrow" for name in SPLITS)
 MANIFEST, LEDGER, TOKENIZER = "manifest.json", "ledger.json", "tokenizer.model"
 REMEDY = "remove the directory; s2s data prepare creates it again"
+COLUMNS = {  # Arrow types
+    "source": "list<item: int32>",
+    "target": "list<item: int32>",
+    "source_text": "string",
+    "target_text": "string",
+    "line": "int64",
+    "file": "int32",
+}
 Rows = Sequence[int] | NDArray[np.integer[Any]]
 Ids = NDArray[np.int32]
 
@@ -170,18 +178,39 @@ class Corpus:
     def split(self, name: str) -> Split:
         """Return `train`, `validation` or `test`, memory-mapped."""
         if name not in self._splits:
-            self._splits[name] = _map_split(self.path / f"{name}.arrow", self.ledger.splits[name].files)
+            files, vocab_size = self.ledger.splits[name].files, self.ledger.tokenizer.tokens
+            self._splits[name] = _map_split(self.path / f"{name}.arrow", files, vocab_size)
         return self._splits[name]
 
 
-def _map_split(path: Path, files: list[str]) -> Split:
-    """Map an Arrow stream as `datasets.Dataset.from_file` does, without the seconds that its import takes."""
+def _map_split(path: Path, files: list[str], vocab_size: int) -> Split:
+    """Map an Arrow stream as `datasets.Dataset.from_file` does, without the seconds that its import takes.
+
+    Raises: ArtefactError if it is not the stream of a split with `files` and tokens below `vocab_size`.
+    """
     import pyarrow as pa
 
     try:
-        return Split(pa.ipc.open_stream(pa.memory_map(str(path))).read_all(), files)
-    except pa.ArrowInvalid as error:
-        raise _damaged(path.parent, path.name, "not an Arrow stream") from error
+        table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
+        table.validate(full=True)
+        _check_columns(table, {"source": vocab_size, "target": vocab_size, "file": len(files)})
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _damaged(path.parent, path.name, f"not the Arrow stream of a split ({error})") from error
+    return Split(table, files)
+
+
+def _check_columns(table: Any, ends: dict[str, int]) -> None:
+    """Raise ValueError if a table has other columns than a split, or numbers in them not below their `ends`."""
+    import pyarrow.compute as pc
+
+    types = {name: str(table.schema.field(name).type) for name in table.column_names}
+    if types != COLUMNS or any(column.null_count for column in table.columns):
+        raise ValueError(f"its columns are {types}")
+    for name, end in ends.items():
+        column = table.column(name)
+        found = pc.min_max(column if name == "file" else pc.list_flatten(column)).as_py()
+        if found["max"] is not None and not 0 <= found["min"] <= found["max"] < end:
+            raise ValueError(f"{name} holds {found['min']} to {found['max']}, expected 0 to {end - 1}")
 
 
 def _check_files(directory: Path, files: dict[str, CorpusFile]) -> None:

@@ -3,14 +3,16 @@
 L tokens of a translation (EOS included), S source positions (EOS included).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from s2s.data.batching import cut_batches
+from s2s.errors import ArtefactError
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
 from s2s.text.tokenizer import EOS
@@ -46,6 +48,12 @@ class Hypothesis:
             truncated=truncated,
             attention=attention,
         )
+
+
+def check_finite(hypotheses: Iterable[Sequence[Hypothesis]]) -> None:
+    """Raise ArtefactError if a sentence has no hypothesis, or one whose probability is not a number."""
+    if not all(nbest and all(isfinite(one.log_probability) for one in nbest) for nbest in hypotheses):
+        raise ArtefactError("the model's scores are not finite: its weights are damaged", "train the model anew")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,15 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s.decoding.engine import Engine, Hypothesis, PendingSearch, Request, SourceSentence, max_source_length
+from s2s.decoding.engine import (
+    Engine,
+    Hypothesis,
+    PendingSearch,
+    Request,
+    SourceSentence,
+    check_finite,
+    max_source_length,
+)
 from s2s.errors import UsageError
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
@@ -75,6 +83,7 @@ class PendingTranslations:
     def result(self) -> list[list[Translation]]:
         """Wait for the search and return up to `nbest` translations of each line, best first."""
         hypotheses = self.search.result()
+        check_finite(hypotheses)
         # decoded together, as a call costs more than most sentences do
         texts = iter(self.tokenizer.decode([hypothesis.tokens for nbest in hypotheses for hypothesis in nbest]))
         by_line: list[list[list[SegmentTranslation]]] = [[] for _ in self.lines]

@@ -114,8 +114,8 @@ def write_json(path: Path, value: Any) -> None:
 def append_line(path: Path, line: str) -> None:
     """Append a line to a text file, which is created if it is missing. Raises OSError, also if it is a link."""
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-    with os.fdopen(handle, "a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    with os.fdopen(handle, "ab") as file:
+        file.write(f"{line}\n".encode())
 
 
 def refuse_existing(path: Path, force: bool) -> None:

@@ -8,7 +8,6 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO
 
 from s2s.errors import ResourceError, wrap_os_errors
 
@@ -27,18 +26,18 @@ def exclusive_lock(path: Path, activity: str, on_wait: Callable[[str], None] | N
     with wrap_os_errors(path, "lock"):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = open_lock(path)
-    with os.fdopen(handle, "r+") as file:
-        if not any(lock_now(file.fileno()) for _ in attempts()):
-            busy = f"process {_process_in(file)} is {activity}"
+    try:
+        if not any(lock_now(handle) for _ in attempts()):
+            busy = f"process {_process_in(handle)} is {activity}"
             if on_wait is None:
                 raise ResourceError(busy)
             on_wait(f"{busy}: waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        file.truncate()
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
+    finally:
+        os.close(handle)
 
 
 def open_lock(path: Path, *, shared: bool = False) -> int:
@@ -66,8 +65,8 @@ def lock_holder(path: Path) -> str | None:
     """Return the process that holds the lock file `path` through `exclusive_lock`, or None."""
     if path.is_symlink() or not path.is_file():
         return None
-    with wrap_os_errors(path, "read"), path.open() as file:
-        return _process_in(file) if is_locked(file.fileno()) else None
+    with wrap_os_errors(path, "read"), path.open("rb") as file:
+        return _process_in(file.fileno()) if is_locked(file.fileno()) else None
 
 
 def attempts() -> Iterator[int]:
@@ -111,7 +110,6 @@ def _not_a_lock(path: Path) -> ResourceError:
     return ResourceError(f"{path} is a link or not a regular file, so it cannot be locked", "remove it")
 
 
-def _process_in(file: TextIO) -> str:
+def _process_in(handle: int) -> str:
     """Return the process that a lock file names."""
-    file.seek(0)
-    return file.read(32).strip() or "of another user"
+    return os.pread(handle, 32, 0).decode(errors="replace").strip() or "of another user"

@@ -29,13 +29,13 @@ def cache_dir() -> Path:
 def safe_join(root: Path, *parts: str) -> Path:
     """Return `root/parts…`. Raises ArtefactError if it is outside `root`, or if a part of it is a symbolic link."""
     path = root.joinpath(*parts)
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise ArtefactError(f"{Path(*parts)} leaves the directory {root}")
     for part in (path, *path.parents):
         if part == root:
             break
         if part.is_symlink():
             raise ArtefactError(f"{part} is a symbolic link, which s2s does not follow here", "remove the link")
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise ArtefactError(f"{Path(*parts)} leaves the directory {root}")
     return path
 
 

@@ -8,15 +8,17 @@ from s2s.errors import ArtefactError, OutdatedError
 def check_schema(values: Any, current: int, what: str, remedy: str = "train anew") -> None:
     """Raise if the schema number in `values` is not `current`.
 
-    Values without a number are left to the caller's own validation.
+    Values without a schema are left to the caller's own validation.
 
     Raises:
         OutdatedError: the file is older; `remedy` says what to do about it.
-        ArtefactError: the file is newer.
+        ArtefactError: the file is newer, or its schema is not a number.
     """
-    schema = values.get("schema") if isinstance(values, dict) else None
-    if not isinstance(schema, int):
+    if not isinstance(values, dict) or "schema" not in values:
         return
+    schema = values["schema"]
+    if type(schema) is not int:
+        raise ArtefactError(f"{what} is damaged: schema: not an integer")
     if schema < current:
         raise OutdatedError(f"{what}: older than this s2s reads; {remedy}")
     if schema > current:

@@ -42,7 +42,10 @@ class Tokenizer:
         self.model = model
         self.digest = digest_bytes(model)
         self.size: int = self._processor.vocab_size()
-        self._tokens: list[str] = [self._processor.id_to_piece(token) for token in range(self.size)]
+        try:
+            self._tokens: list[str] = [self._processor.id_to_piece(token) for token in range(self.size)]
+        except UnicodeDecodeError as error:
+            raise ArtefactError("the tokenizer is damaged: a token is not UTF-8") from error
         self._fallback_tokens = {UNK, *(token for token in range(self.size) if self._processor.is_byte(token))}
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:

@@ -1,6 +1,7 @@
 """Validation: the loss on all validation pairs, and BLEU of some translations, with the code of the final test."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 from s2s.data.corpus import Split
 from s2s.decoding.evaluation import evaluate
@@ -29,7 +30,7 @@ def validate(translator: Translator[PyTorchEngine], split: Split, lines: int, sa
     sources, targets = split.tokens(range(len(split)))
     forced = forced_score(translator.engine.model, sources, targets, translator.engine.device)
     loss = forced.nll / forced.tokens
-    if not lines:
+    if not lines or not isfinite(loss):
         return Validation(loss)
     texts, references = split.texts(range(min(lines, len(split))))
     greedy = translator.recipe.decoding.model_copy(update={"beam_size": 1})

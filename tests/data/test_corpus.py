@@ -141,7 +141,7 @@ def change_a_byte(path: Path) -> None:
     [
         ({"schema": 3}, "schema 3 is newer"),
         ({"schema": 1}, "older than this s2s reads; prepare it anew"),
-        ({"schema": None}, "schema: input should be a valid integer"),
+        ({"schema": None}, "schema: not an integer"),
         ({"files": 3}, "files: input should be a valid dictionary"),
         ({"files": {"train.arrow": 3}}, r"files\.train\.arrow: input should be a dictionary"),
         ({"key": None}, "key: input should be a valid string"),

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from trials import Trial, digest
 
+from s2s.errors import ResourceError
+from s2s.recipe.load import load_recipe
 from s2s.training.checkpoint import MANIFEST
-from s2s.training.runs.record import complete_checkpoints
+from s2s.training.runs import lifecycle
+from s2s.training.runs.record import complete_checkpoints, read_run
 
 FILES = ["model.safetensors", "optimizer.safetensors", "average.safetensors", "state.json", MANIFEST]
 
@@ -46,7 +49,7 @@ def test_flipped_bit(
     flip(last / name, position)
     trial = Trial(home, settings)
     assert trial.exit_code() == 0, trial.said()
-    assert "using the previous checkpoint" in trial.said()
+    assert f"set aside as {last.name}.damaged" in trial.said()
     assert f"{last}: {name} is damaged" in trial.said() or name == MANIFEST  # a damaged manifest may blame another file
     assert digest(home) == expected
 
@@ -65,3 +68,42 @@ def test_truncated_or_missing_file(
     trial = Trial(home, settings)
     assert trial.exit_code() == 0, trial.said()
     assert digest(home) == expected
+
+
+def test_all_checkpoints_damaged(new_home: Callable[[], Path], settings: tuple[str, ...]) -> None:
+    home = new_home()
+    assert Trial(home, settings, signals=(signal.SIGTERM,), during="validating", nth=3).exit_code() == 143
+    (directory,) = (home / "runs").glob("again-*")
+    paths = [*complete_checkpoints(directory / "checkpoints"), *complete_checkpoints(directory / "stopped")]
+    for path in paths:
+        flip(path / "model.safetensors", -1)
+    for _ in range(2):
+        trial = Trial(home, settings)
+        assert trial.exit_code() == 4, trial.said()
+        assert "all checkpoints of the run are damaged" in trial.said()
+    for path in paths:
+        path.with_name(f"{path.name}.damaged").rename(path)
+        flip(path / "model.safetensors", -1)
+    assert Trial(home, settings).exit_code() == 0
+
+
+def test_a_damaged_best_checkpoint_is_not_published(trained_home: Path, tiny: list[str], said: list[str]) -> None:
+    recipe = load_recipe("numbers/attention", [*tiny, "name=again", "training.best_metric=bleu"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lifecycle, "publish", fails)
+        with pytest.raises(ResourceError) as failed:
+            lifecycle.train(recipe, device="cpu", wait=False)
+    (directory,) = (trained_home / "runs").glob("again-*")
+    assert failed.value.hint == f"s2s resume {directory.name} publishes the model without training again"
+    best = read_run(directory).metrics.best
+    assert best
+    flip(directory / "checkpoints" / f"{best['update']:08d}" / "model.safetensors", -1)
+    version = lifecycle.resume(directory.name, wait=False)
+    published = version.card.training.best_update
+    assert published != best["update"]
+    assert version.card.training.updates == 12
+    assert f"warning: a checkpoint to publish is damaged; publishing that of update {published} instead" in said
+
+
+def fails(*_: object) -> None:
+    raise ResourceError("the disk is full")

@@ -6,17 +6,23 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 from s2s.data.corpus import Corpus
 from s2s.errors import S2SError
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import NLL, Batch, LossSums, Objective
+from s2s.models.weights import is_finite
 from s2s.recipe.load import load_recipe
+from s2s.training import trainer
 from s2s.training.runs.lifecycle import resume, train
 from s2s.training.runs.record import runs_directory
+from s2s.training.step import Learner, StepResult
 from s2s.training.trainer import MAX_SKIPS
+from s2s.training.validation import Validation
 
 QUIET = {"wait": False}
 
@@ -89,3 +95,38 @@ def test_divergence_is_explained_and_the_run_can_be_resumed(trained_home: Path, 
     assert "training.lr" in (ended.value.hint or "")
     version = resume(directory.name, **QUIET)
     assert version.files["weights.safetensors"] == whole.files["weights.safetensors"]
+
+
+@pytest.mark.parametrize("what", ["weights", "validation loss"])
+def test_what_is_not_finite_is_never_saved(what: str, trained_home: Path, tiny: list[str]) -> None:
+    calls = itertools.count(1)
+    step, validate = trainer.train_step_within_memory, trainer.validate
+
+    def poisoned_step(learner: Learner, *arguments: Any, **more: Any) -> StepResult:
+        result = step(learner, *arguments, **more)
+        if what == "weights" and next(calls) == 8:
+            learner.network.bias.data[3] = float("nan")
+        return result
+
+    def poisoned_validation(*arguments: Any) -> Validation:
+        result = validate(*arguments)
+        return replace(result, loss=float("nan")) if what != "weights" and next(calls) == 2 else result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "train_step_within_memory", poisoned_step)
+        patch.setattr(trainer, "validate", poisoned_validation)
+        version = train(load_recipe("numbers/attention", [*tiny, "name=again"]), device="cpu", **QUIET)
+    (directory,) = runs_directory().glob("again-*")
+    log = (directory / "log.txt").read_text()
+    assert f"the {what} {'are' if what == 'weights' else 'is'} not finite: rolled back to update 4, at 0.5" in log
+    assert [record["update"] for record in records("validation")] == [4, 8, 12]
+    assert is_finite(load_file(version.path("weights.safetensors")))
+    assert version.card.training.updates == 12
+
+
+def test_a_validation_that_is_never_finite_ends_training(trained_home: Path, tiny: list[str]) -> None:
+    recipe = load_recipe("numbers/attention", [*tiny, "name=again"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "validate", lambda *_: Validation(float("nan")))
+        with pytest.raises(S2SError, match="before the first checkpoint"):
+            train(recipe, device="cpu", **QUIET)
