@@ -150,7 +150,7 @@ def _evaluate(entry: Entry, test: TestSet, device: torch.device) -> StoredResult
         scores=found.scores,
         perplexity=perplexity(translator, test.sources, test.references),
         versions=card.versions,
-        machine=card.machine | {"threads": card.training.threads},
+        machine=replace(card.machine, threads=card.training.threads),
         command=entry.command,
         correct_values=(
             count_correct_values(translator, test.sources, test.references) if is_recall(entry.recipe) else []

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pydantic import ConfigDict
 
+from s2s.devices.runtime import Machine
 from s2s.errors import ArtefactError
 from s2s.io.atomic import write_json
 from s2s.io.digests import digest_json
@@ -37,7 +38,7 @@ class StoredResult:
     scores: dict[str, Score]
     perplexity: float
     versions: dict[str, str]  # of the code that trained the system, with its commit if known
-    machine: dict[str, Any]  # that trained the system
+    machine: Machine  # that trained the system
     command: str  # that repeats this result
     correct_values: list[int] = field(default_factory=list)  # recall only: correct values per line, forced decoding
     schema: int = SCHEMA
@@ -50,9 +51,7 @@ class StoredResult:
 
     def describe_machine(self) -> str:
         """Return the machine that trained the system: `Linux x86_64 (avx2, avx512f), 2 threads`."""
-        features = ", ".join(self.machine.get("features", [])) or "no vector extensions"
-        threads = counted(int(self.machine.get("threads", 1)), "thread")
-        return f"{self.machine.get('system')} {self.machine.get('processor')} ({features}), {threads}"
+        return f"{self.machine.describe()}, {counted(self.machine.threads, 'thread')}"
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -3,6 +3,7 @@
 import functools
 import os
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 
 SMALL = 1_000_000  # parameters; a GRU of 128 units trains faster in one thread than in two, and in fp32 than in bf16
@@ -34,14 +35,23 @@ def cpu_features() -> list[str]:
     return [feature for feature in FEATURES if feature in flags]
 
 
-def machine_info() -> dict[str, object]:
-    """Describe the machine, for cards and `s2s doctor`."""
-    return {
-        "system": platform.system(),
-        "processor": platform.machine(),
-        "features": cpu_features(),
-        "threads": usable_threads(),
-    }
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine, as cards and `s2s doctor` describe it."""
+
+    system: str  # Linux
+    processor: str  # x86_64
+    features: list[str]  # of the processor that affect results
+    threads: int
+
+    @classmethod
+    def current(cls) -> "Machine":
+        """Return this machine, with the threads that may be used."""
+        return cls(platform.system(), platform.machine(), cpu_features(), usable_threads())
+
+    def describe(self) -> str:
+        """Return `Linux x86_64 (avx2, avx512f)`."""
+        return f"{self.system} {self.processor} ({', '.join(self.features) or 'no vector extensions'})"
 
 
 def package_versions() -> dict[str, str]:

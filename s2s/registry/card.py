@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt
 
+from s2s.devices.runtime import Machine
 from s2s.recipe.options import Options
 
 SCHEMA = 2  # number of the card's schema; raised when a stored card would be read differently
@@ -64,7 +65,7 @@ class Card(Options):
     training: TrainingRecord
     scores: list[ScoreRecord] = Field([], description="figures on test sets, the first of them the one to go by")
     versions: dict[str, str] = Field(description="versions of Python, s2s and the libraries")
-    machine: dict[str, Any] = Field(description="system, processor, its features and usable threads")
+    machine: Machine = Field(description="system, processor, its features and usable threads")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the card as JSON values."""

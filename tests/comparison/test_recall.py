@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from s2s.comparison.compare import compare
 from s2s.comparison.recall import recall_by_length
 from s2s.comparison.stored import StoredResult
+from s2s.devices.runtime import Machine
 
 TINY = [
     "data.generator.train=600",
@@ -19,7 +20,7 @@ TINY = [
 def stored(outputs: Sequence[str], right: Sequence[int]) -> StoredResult:
     return StoredResult(
         name="x", network="", recipe={}, recipe_digest="", parameters=1, updates=1, seconds=1.0, tokens_per_second=1.0,
-        decoding="", test="", outputs=list(outputs), scores={}, perplexity=1.0, versions={}, machine={}, command="",
+        decoding="", test="", outputs=list(outputs), scores={}, perplexity=1.0, versions={}, machine=Machine("Linux", "x86_64", [], 1), command="",
         correct_values=list(right),
     )  # fmt: skip
 

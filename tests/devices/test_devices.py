@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from s2s.devices import select
-from s2s.devices.runtime import cpu_features, machine_info, package_versions, usable_threads
+from s2s.devices.runtime import Machine, cpu_features, package_versions, usable_threads
 from s2s.devices.select import available_devices, choose_precision, device_identity, resolve_device
 from s2s.errors import ResourceError, UsageError
 
@@ -51,9 +51,11 @@ def test_versions_name_what_shapes_a_result():
 
 
 def test_the_machine_in_words():
-    found = machine_info()
-    assert found["threads"] == usable_threads()
-    assert found["features"] == cpu_features()
+    found = Machine.current()
+    assert found.threads == usable_threads()
+    assert found.features == cpu_features()
+    assert Machine("Linux", "x86_64", ["avx2", "amx_bf16"], 2).describe() == "Linux x86_64 (avx2, amx_bf16)"
+    assert Machine("Linux", "riscv64", [], 2).describe() == "Linux riscv64 (no vector extensions)"
 
 
 def test_the_processor_is_always_there_and_the_last_choice():

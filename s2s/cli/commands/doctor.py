@@ -1,6 +1,6 @@
 """`s2s doctor`: check this machine and suggest fixes."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +53,13 @@ def doctor(as_json: AsJson = False) -> None:
         s2s doctor
         s2s doctor --json
     """
-    from s2s.devices.runtime import machine_info, package_versions
+    from s2s.devices.runtime import Machine, package_versions
 
     problems = Problems()
     _check_packages(problems)
     report: dict[str, Any] = {
         "versions": package_versions(),
-        "machine": machine_info(),
+        "machine": asdict(Machine.current()),
         "memory": _memory(problems),
         "devices": _devices(problems),
         "directories": _directories(problems),

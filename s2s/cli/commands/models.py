@@ -228,7 +228,6 @@ def _describe(version: "Version") -> list[tuple[str, str]]:
     from s2s.report.format import duration
 
     card, training = version.card, version.card.training
-    features = ", ".join(card.machine.get("features", []))
     return [
         ("architecture", card.architecture),
         ("description", card.description),
@@ -249,10 +248,7 @@ def _describe(version: "Version") -> list[tuple[str, str]]:
         ("averaged", f"the mean of updates {', '.join(map(str, training.averaged))}" if training.averaged else ""),
         ("skipped", f"{training.skipped:,} updates, whose loss was not finite" if training.skipped else ""),
         ("not exact", "; ".join(training.changes)),
-        (
-            "machine",
-            f"{card.machine.get('system', '')} {card.machine.get('processor', '')}, features: {features or 'none'}",
-        ),
+        ("machine", card.machine.describe()),
         ("versions", ", ".join(f"{name} {number}" for name, number in card.versions.items())),
         ("parent", card.parent or ""),
         ("published", version.published),

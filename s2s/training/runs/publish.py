@@ -8,7 +8,7 @@ from s2s.data.corpus import Corpus
 from s2s.decoding.evaluation import Evaluation, evaluate, perplexity
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
-from s2s.devices.runtime import machine_info, package_versions
+from s2s.devices.runtime import Machine, package_versions
 from s2s.io.atomic import write_bytes, write_json
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.profile import count_parameters
@@ -136,5 +136,5 @@ def _card(
         training=training,
         scores=score_records(evaluation, perplexity(translator, sources, references)),
         versions=package_versions(),
-        machine=machine_info(),
+        machine=Machine.current(),
     )
