@@ -31,16 +31,19 @@ class Model:
     def translate(self, lines: Sequence[str], *, attention: bool = False) -> list[Translation]:
         """Return the best translation of each line, in order; a blank line gives an empty one.
 
+        The sentences of a line are translated one by one if the model was trained on single sentences.
+
         Args:
-            lines: raw text, one sentence each.
-            attention: also return attention, which a notebook shows as a heat map.
+            lines: raw text.
+            attention: also return attention, which a notebook shows as a heat map; lines are translated whole.
 
         Raises:
             UsageError: `attention` is set, but the model has none.
         """
         if attention:
             require_attention(self._translator.recipe)
-        return self._translator.translate(lines, need_attention=attention)
+        split = self._translator.single_sentences and not attention
+        return self._translator.translate(lines, need_attention=attention, split=split)
 
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> "list[ScoredLine]":
         """Return the log-probability of each target given its source, token by token, computed in fp32 by PyTorch."""

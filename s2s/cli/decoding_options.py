@@ -54,6 +54,14 @@ Prefix = Annotated[
     str | None,
     typer.Option("--prefix", metavar="FILE", help="Force each translation to start with the matching line of FILE."),
 ]
+Split = Annotated[
+    Literal["auto", "on", "off"],
+    typer.Option(
+        "--split",
+        help="Translate the sentences of a line one by one; auto: if the model was trained on single sentences, except "
+        "with --nbest, --prefix and attention.",
+    ),
+]
 Ensemble = Annotated[
     list[str] | None,
     typer.Option("--ensemble", metavar="MODEL", help="Add a model to the ensemble (repeatable)."),

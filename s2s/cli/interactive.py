@@ -34,7 +34,13 @@ def converse(translator: "Translator[Any]", stream: "StreamOptions", *, show: bo
             print()
             return
         text = decode_line(line.encode(errors="surrogateescape"), "", "replace")
-        pending = translator.start([text], nbest=stream.nbest, need_attention=stream.need_attention, first_line=number)
+        pending = translator.start(
+            [text],
+            nbest=stream.nbest,
+            need_attention=stream.need_attention,
+            first_line=number,
+            split=stream.splits(translator),
+        )
         (found,) = pending.result()
         number += 1
         for translation in found:

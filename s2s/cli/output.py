@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -104,6 +104,8 @@ class TranslationWriter:
 
         best = line.translations[0]
         values: dict[str, Any] = _summary(best) | {"diagnostics": diagnostics(line.source, best)}
+        if best.parts:
+            values["parts"] = [asdict(part) for part in best.parts]
         if self.options.nbest:
             values["nbest"] = [_summary(translation) for translation in line.translations]
         if self.options.attention_in_json and best.attention:

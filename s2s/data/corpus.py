@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from s2s.data.ledger import Ledger
 from s2s.data.readers import Pair
+from s2s.data.source_profile import SourceProfile
 from s2s.errors import ArtefactError
 from s2s.io.atomic import atomic_writer, write_bytes, write_json
 from s2s.io.digests import digest_file
@@ -28,7 +29,7 @@ from s2s.io.json_values import read_json, validate
 from s2s.io.paths import safe_join
 from s2s.io.schema import check_schema
 
-SCHEMA = 2  # of the corpus and its ledger; also raised when the same inputs give another corpus
+SCHEMA = 3  # of the corpus and its ledger; also raised when the same inputs give another corpus
 SPLITS = ("train", "validation", "test")
 ARROWS = tuple(f"{name}.arrow" for name in SPLITS)
 MANIFEST, LEDGER, TOKENIZER = "manifest.json", "ledger.json", "tokenizer.model"
@@ -174,6 +175,14 @@ class Corpus:
         """Number of test sources that also occur in training."""
         overlap = self.ledger.splits["test"].overlap
         return overlap.source.count if overlap else 0
+
+    @property
+    def source_profile(self) -> SourceProfile:
+        """What the training sources are like. Raises ArtefactError if the ledger lacks it."""
+        profile = self.ledger.splits["train"].profile
+        if profile is None:
+            raise _damaged(self.path, LEDGER, "it has no profile of the training sources")
+        return profile
 
     def split(self, name: str) -> Split:
         """Return `train`, `validation` or `test`, memory-mapped."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s.data.readers import Pair
+from s2s.data.source_profile import SourceProfile
 from s2s.io.json_values import validate
 
 EXAMPLES = 5  # pairs kept as examples of each count
@@ -96,6 +97,11 @@ class Lengths:
         self._lengths["target"]["tokens"].append(target_tokens)
         self._lengths["target"]["characters"].append(len(pair.target))
 
+    def profile(self, sentence_ends: int) -> SourceProfile:
+        """Describe the sources; `sentence_ends` of them hold several sentences. Requires at least one pair."""
+        source, target = (np.array(self._lengths[side]["tokens"]) for side in ("source", "target"))
+        return SourceProfile.of(source, target, sentence_ends)
+
     def summaries(self) -> dict[str, dict[str, LengthSummary]]:
         """Return the summaries by side and unit; requires at least one pair."""
         return {
@@ -114,6 +120,7 @@ class SplitLedger:
     lengths: dict[str, dict[str, LengthSummary]]  # by side and unit
     dropped: dict[str, Tally]  # by REASONS
     held_out: dict[str, int] | None = None  # train only: pairs moved to validation and test
+    profile: SourceProfile | None = None  # train only
     empty: Tally | None = None  # validation and test only: kept pairs with an empty side
     overlap: Overlap | None = None  # validation and test only
 

@@ -31,12 +31,14 @@ from s2s.data.filters import (
 )
 from s2s.data.ledger import Ledger, Lengths, SplitLedger, Tally, TokenizerLedger, dropped_warning, overlap_warning
 from s2s.data.readers import Pair, read_split, source_digests, split_given
+from s2s.data.source_profile import SourceProfile
 from s2s.errors import ArtefactError, DataError, UsageError
 from s2s.io.digests import digest_bytes, digest_json
 from s2s.io.paths import home_dir, remove_tree
 from s2s.recipe.data import DataOptions, FileOptions, HeldOutOptions
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.lines import normalize
+from s2s.text.sentences import split_sentences
 from s2s.text.tokenizer import Tokenizer
 from s2s.text.tokenizer_training import train_tokenizer, without_long_texts
 
@@ -46,7 +48,7 @@ CHUNK = 4000  # pairs in memory while encoding
 PROGRESS_SECONDS = 30  # between two messages
 HELD_OUT = {"validation": PairStatus.VALIDATION, "test": PairStatus.TEST}
 # Data options that name inputs: the corpus key has digests of their contents instead.
-NAMES = {*SPLITS, "root", "hub", "hub_config", "generator", "source_language", "target_language"}
+NAMES = {*SPLITS, "root", "hub", "hub_config", "generator", "target_language"}
 Statuses = NDArray[np.uint8]
 T = TypeVar("T")
 
@@ -120,11 +122,13 @@ def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
 
 
 class SplitBuilder:
-    """Writes the pairs of one split, and records their files and lengths."""
+    """Writes the pairs of one split, and records their files, lengths and sentence ends."""
 
-    def __init__(self, writer: SplitWriter) -> None:
+    def __init__(self, writer: SplitWriter, source_language: str) -> None:
         self._writer = writer
+        self._language = source_language
         self._lengths = Lengths()
+        self._sentence_ends = 0  # sources with several sentences
         self._files: dict[str, int] = {}
         self.kept = 0
 
@@ -134,7 +138,12 @@ class SplitBuilder:
         self._writer.write(encoded, files)
         for pair, source, target in encoded:
             self._lengths.add(pair, len(source), len(target))
+            self._sentence_ends += len(split_sentences(pair.source, self._language)) > 1
         self.kept += len(encoded)
+
+    def profile(self) -> SourceProfile:
+        """Describe the sources of at least one pair."""
+        return self._lengths.profile(self._sentence_ends)
 
     def ledger(self, read: int, dropped: dict[str, Tally], **counts: Any) -> SplitLedger:
         """Return the ledger of a split with at least one pair."""
@@ -184,7 +193,7 @@ class CorpusBuilder:
         """Encode and write the training pairs that are kept; update `status` [N] by their lengths in tokens."""
         dropped = {known: Tally() for known in DROPPED}
         with SplitWriter(self.directory, "train") as writer:
-            split = SplitBuilder(writer)
+            split = SplitBuilder(writer, self.data.source_language)
             pairs = _with_progress(self._with_status(status), f"encoding {len(status):,} training pairs")
             for chunk in _chunks(enumerate(pairs)):
                 rows = [row for row, (_, known) in chunk if known == PairStatus.KEPT]
@@ -201,7 +210,9 @@ class CorpusBuilder:
         if not split.kept:
             raise _nothing_kept(tallies)
         held_out = {name: int(np.count_nonzero(status == held)) for name, held in HELD_OUT.items()}
-        return split.ledger(len(status) + self.invalid["train"].count, tallies, held_out=held_out)
+        return split.ledger(
+            len(status) + self.invalid["train"].count, tallies, held_out=held_out, profile=split.profile()
+        )
 
     def _write_held_out(
         self, tokenizer: Tokenizer, name: str, train: PairFingerprints, status: Statuses
@@ -209,7 +220,7 @@ class CorpusBuilder:
         """Encode and write all pairs of validation or test, with their raw texts."""
         empty, invalid = Tally(), self.invalid[name]
         with SplitWriter(self.directory, name) as writer:
-            split = SplitBuilder(writer)
+            split = SplitBuilder(writer, self.data.source_language)
             for chunk in _chunks(self._pairs(name, status, invalid.add_line)):
                 for pair in filter(is_empty, chunk):
                     empty.add(pair)

@@ -1,4 +1,4 @@
-"""Diagnostics of translations: truncated, repetitive, empty, copied from the source …"""
+"""Diagnostics of translations: truncated, repetitive, empty, incomplete, copied from the source …"""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -18,7 +18,9 @@ DIAGNOSTICS = {
     "empty": "empty",
     "copy": "a copy of its source",
     "unknown_tokens": "of a source with many characters that the tokenizer does not know",
-    "split": "of an over-long line, which was split, translated in parts and joined again",
+    "cut": "of a sentence longer than the model takes, which was cut, translated in parts and joined again",
+    "long_source": "of a sentence longer than training knew",
+    "incomplete": "that seems to leave out part of its source",
 }
 
 
@@ -32,7 +34,9 @@ def diagnostics(source: str, translation: Translation) -> list[str]:
         "empty": not translation.text.strip(),
         "copy": translation.text.strip() == source.strip() and len(source.split()) >= MIN_COPIED_WORDS,
         "unknown_tokens": translation.unknown_tokens > MAX_UNKNOWN_RATIO * translation.source_length,
-        "split": translation.split,
+        "cut": translation.cut,
+        "long_source": translation.long_source,
+        "incomplete": translation.incomplete,
     }
     return [name for name in DIAGNOSTICS if applies[name]]
 
@@ -54,12 +58,14 @@ class DiagnosticCounts:
 
     lines: int = 0  # lines translated
     counts: Counter[str] = field(default_factory=Counter)  # lines per key of DIAGNOSTICS
+    several: int = 0  # lines of several sentences, translated one by one
     invalid: int = 0  # lines with invalid UTF-8
     first_invalid: str = ""  # the first of them, as `file:line`
 
     def add(self, source: str, translation: Translation) -> None:
         """Count a line."""
         self.lines += 1
+        self.several += bool(translation.parts) and not translation.cut
         self.counts.update(diagnostics(source, translation))
 
     def add_invalid(self, where: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s2s.decoding.engine import Engine
-from s2s.decoding.forced import forced_score
+from s2s.decoding.forced import forced_score, without_empty
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translation, Translator
 from s2s.errors import DataError
@@ -49,10 +49,13 @@ def evaluate(
 
 
 def perplexity(translator: Translator[PyTorchEngine], sources: Sequence[str], references: Sequence[str]) -> float:
-    """Return the teacher-forced perplexity per token of raw reference lines given raw source lines."""
+    """Return the teacher-forced perplexity per token of raw reference lines given raw source lines.
+
+    Pairs with a blank side are left out.
+    """
     engine = translator.engine
-    source_tokens, reference_tokens = translator.encode(sources), translator.encode(references)
-    return forced_score(engine.model, source_tokens, reference_tokens, engine.device).perplexity
+    tokens = without_empty(translator.encode(sources), translator.encode(references))
+    return forced_score(engine.model, *tokens, engine.device).perplexity
 
 
 def read_test_set(source: str, reference: str) -> tuple[list[str], list[str]]:

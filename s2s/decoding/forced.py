@@ -43,6 +43,12 @@ def forced_score(model: Model, sources: Sentences, targets: Sentences, device: t
     return ForcedScore(nll, tokens)
 
 
+def without_empty(sources: Sentences, targets: Sentences) -> tuple[Sentences, Sentences]:
+    """Leave out the pairs with an empty side, which are translated without the model."""
+    rows = [row for row, sides in enumerate(zip(sources, targets, strict=True)) if all(map(len, sides))]
+    return [sources[row] for row in rows], [targets[row] for row in rows]
+
+
 @dataclass(frozen=True, slots=True)
 class ForcedSentence:
     """Scores of one target sentence."""

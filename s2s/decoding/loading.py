@@ -74,7 +74,7 @@ def load_translator(config: TranslatorConfig) -> Iterator[Translator[Engine]]:
         log.debug(selection.reason)
         engine = load_engine(selection, versions, tokenizer, device)
         log.debug("%s, %s; %s", engine.describe(), device, recipe.decoding.describe())
-        yield Translator(engine, tokenizer, recipe)
+        yield Translator(engine, tokenizer, recipe, versions[0].card.source_profile)
 
 
 def _check_models(versions: Sequence[Version], options: DecodingOptions, config: TranslatorConfig) -> None:

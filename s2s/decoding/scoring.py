@@ -31,6 +31,7 @@ class ScoredLine:
     tokens: tuple[str, ...]  # target tokens, `</s>` last
     log_probabilities: tuple[float, ...]  # of each token, in nats
     target_bytes: int  # length of the raw target line in UTF-8
+    blank: bool = False  # whether a side is blank
     alignment: Alignment = ()  # with attention: a source word for each target word
 
     @property
@@ -65,7 +66,7 @@ class ScoredLine:
 
 @dataclass(slots=True)
 class Totals:
-    """Sums over scored lines."""
+    """Sums over scored lines; those with a blank side only count as lines."""
 
     lines: int = 0  # line pairs
     tokens: int = 0  # target tokens, EOS included
@@ -75,14 +76,15 @@ class Totals:
     def add(self, lines: Sequence[ScoredLine]) -> None:
         """Add scored lines."""
         self.lines += len(lines)
-        self.tokens += sum(len(line.tokens) for line in lines)
-        self.target_bytes += sum(line.target_bytes for line in lines)
-        self.log_probability += math.fsum(line.log_probability for line in lines)
+        scored = [line for line in lines if not line.blank]
+        self.tokens += sum(len(line.tokens) for line in scored)
+        self.target_bytes += sum(line.target_bytes for line in scored)
+        self.log_probability += math.fsum(line.log_probability for line in scored)
 
     def describe(self) -> str:
         """Summarize the totals, perplexity per token and bits per byte on one line; leave out undefined figures."""
         summary = f"{self.lines:,} lines"
-        if not self.lines:
+        if not self.tokens:
             return summary
         perplexity = ForcedScore(-self.log_probability, self.tokens).perplexity
         summary += f", {self.tokens:,} tokens: log-probability {self.log_probability:z.4f}, perplexity {perplexity:.4f}"
@@ -112,7 +114,11 @@ def score_lines(
         if forced.attention is not None:
             alignment = align_words(forced.attention, tokenizer.tokens(source_ids[row]), tokens)
         scored[row] = ScoredLine(
-            (*tokens, "</s>"), tuple(forced.log_probabilities.tolist()), len(targets[row].encode()), alignment
+            (*tokens, "</s>"),
+            tuple(forced.log_probabilities.tolist()),
+            len(targets[row].encode()),
+            not (sources[row].strip() and targets[row].strip()),
+            alignment,
         )
     return [scored[row] for row in range(len(targets))]
 

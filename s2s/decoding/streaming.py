@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import Literal
 
 from s2s.decoding.diagnostics import DiagnosticCounts
 from s2s.decoding.engine import Engine
@@ -26,6 +27,17 @@ class StreamOptions:
     need_attention: bool = False  # whether translations carry attention
     strict: bool = False  # refuse invalid UTF-8 instead of replacing it
     prefixes: str | None = None  # file with the start of each line's translation
+    split: Literal["auto", "on", "off"] = "auto"  # translate the sentences of a line one by one
+
+    def splits(self, translator: Translator[Engine]) -> bool:
+        """Return whether the sentences of a line are translated one by one.
+
+        With `auto`, they are if the model was trained on single sentences, unless lines have prefixes, several
+        translations or attention, which belong to a whole line.
+        """
+        if self.split != "auto":
+            return self.split == "on"
+        return translator.single_sentences and not (self.nbest > 1 or self.need_attention or self.prefixes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,7 @@ def _translate_windows(
                     need_attention=options.need_attention,
                     prefixes=prefixes.read(len(lines)) if prefixes else (),
                     first_line=first_line,
+                    split=options.splits(translator),
                 )
             )
             first_line += len(lines)

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s.data.source_profile import SourceProfile
 from s2s.decoding.engine import (
     Engine,
     Hypothesis,
@@ -21,12 +22,27 @@ from s2s.decoding.engine import (
     max_source_length,
 )
 from s2s.errors import UsageError
+from s2s.recipe.data import GeneratorDataOptions
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
 from s2s.text.lines import normalize, single_line
-from s2s.text.tokenizer import Tokenizer
+from s2s.text.sentences import NO_SPACES, split_long, split_sentences
+from s2s.text.tokenizer import UNK, Tokenizer
+
+LITTLE_ATTENTION = 0.2  # summed over a translation, that a source position gets if it is ignored
+MAX_IGNORED = 0.3  # share of a source's positions that a complete translation may ignore
 
 Engine_co = TypeVar("Engine_co", bound=Engine, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The translation of a part of a line."""
+
+    start: int  # characters of the line before it
+    end: int
+    text: str  # translation
+    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +50,13 @@ class Translation:
     """A translated line."""
 
     text: str
-    score: float = 0.0  # log-probability / length^α, averaged over segments
+    score: float = 0.0  # log-probability / length^α, averaged over parts
     tokens: tuple[str, ...] = ()  # ends with `</s>` unless truncated
+    parts: tuple[Part, ...] = ()  # if the line was cut
     truncated: bool = False  # whether it ends at the length limit
-    split: bool = False  # whether the source was too long and translated in segments
+    cut: bool = False  # whether a sentence was longer than the model takes, and was cut
+    long_source: bool = False  # whether a sentence is longer than training knew
+    incomplete: bool = False  # whether it seems to leave out some of the source
     source_length: int = 0  # source tokens, EOS excluded
     unknown_tokens: int = 0  # source tokens that are UNK or byte fallback
     source_tokens: tuple[str, ...] = ()  # with attention: S source tokens, `</s>` last
@@ -55,10 +74,13 @@ class Translation:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A whole line, or a part of one that is too long."""
+    """A line, or a part of one, to translate."""
 
     line: int  # index of the line
     index: int  # position within the line
+    start: int  # characters of the line before it
+    end: int
+    cut: bool  # whether it is a part of a sentence
     tokens: list[int]  # source tokens, EOS excluded
 
 
@@ -78,54 +100,65 @@ class PendingTranslations:
     lines: Sequence[str]
     segments: list[Segment]  # of all lines that are not blank, in order
     search: PendingSearch  # of the segments
-    tokenizer: Tokenizer
+    translator: "Translator[Engine]"
+    prefixes: Sequence[str]  # of the lines, if there are any
+    prefix_tokens: Sequence[list[int]]
 
     def result(self) -> list[list[Translation]]:
         """Wait for the search and return up to `nbest` translations of each line, best first."""
         hypotheses = self.search.result()
         check_finite(hypotheses)
         # decoded together, as a call costs more than most sentences do
-        texts = iter(self.tokenizer.decode([hypothesis.tokens for nbest in hypotheses for hypothesis in nbest]))
+        texts = iter(
+            self.translator.tokenizer.decode([hypothesis.tokens for nbest in hypotheses for hypothesis in nbest])
+        )
         by_line: list[list[list[SegmentTranslation]]] = [[] for _ in self.lines]
         for segment, nbest in zip(self.segments, hypotheses, strict=True):
-            by_line[segment.line].append([SegmentTranslation(segment, hypothesis, next(texts)) for hypothesis in nbest])
-        return [self._translations(segments) for segments in by_line]
+            by_line[segment.line].append(
+                [
+                    SegmentTranslation(segment, hypothesis, self._with_prefix(segment, next(texts)))
+                    for hypothesis in nbest
+                ]
+            )
+        return [self._translations(*line) for line in zip(self.lines, by_line, strict=True)]
 
-    def _translations(self, segments: list[list[SegmentTranslation]]) -> list[Translation]:
+    def _with_prefix(self, segment: Segment, text: str) -> str:
+        """Restore the characters of a forced prefix that the tokenizer does not know."""
+        if not self.prefixes or segment.index or UNK not in self.prefix_tokens[segment.line]:
+            return text
+        (decoded,) = self.translator.tokenizer.decode([self.prefix_tokens[segment.line]])
+        return self.prefixes[segment.line].strip() + text.removeprefix(decoded)
+
+    def _translations(self, line: str, segments: list[list[SegmentTranslation]]) -> list[Translation]:
         """Return one line's translations from the n-best lists of its segments."""
         if not segments:
             return [Translation("")]
         count = max(len(nbest) for nbest in segments)
-        return [self._join([nbest[min(rank, len(nbest) - 1)] for nbest in segments]) for rank in range(count)]
-
-    def _join(self, parts: list[SegmentTranslation]) -> Translation:
-        """Join the translations of a line's segments."""
-        source = [token for part in parts for token in part.segment.tokens]
-        attention = parts[0].hypothesis.attention if len(parts) == 1 else None
-        return Translation(
-            text=single_line(" ".join(part.text for part in parts)),
-            score=sum(part.hypothesis.score for part in parts) / len(parts),
-            tokens=tuple(token for part in parts for token in self._tokens(part.hypothesis)),
-            truncated=any(part.hypothesis.truncated for part in parts),
-            split=len(parts) > 1,
-            source_length=len(source),
-            unknown_tokens=self.tokenizer.unknown(source),
-            source_tokens=() if attention is None else (*self.tokenizer.tokens(source), "</s>"),
-            attention=() if attention is None else _rounded(attention[:, : len(source) + 1]),
-        )
-
-    def _tokens(self, hypothesis: Hypothesis) -> list[str]:
-        """Return the hypothesis's tokens as strings, `</s>` last unless it was truncated."""
-        return [*self.tokenizer.tokens(hypothesis.tokens), *([] if hypothesis.truncated else ["</s>"])]
+        return [
+            self.translator.join(line, [nbest[min(rank, len(nbest) - 1)] for nbest in segments])
+            for rank in range(count)
+        ]
 
 
 class Translator(Generic[Engine_co]):
-    """Translates raw lines: normalizes, tokenizes, searches, detokenizes."""
+    """Translates raw lines: normalizes, tokenizes, searches, detokenizes.
 
-    def __init__(self, engine: Engine_co, tokenizer: Tokenizer, recipe: Recipe) -> None:
+    `profile` describes the sources that the model was trained on; without it, lines are not compared with them.
+    """
+
+    def __init__(
+        self, engine: Engine_co, tokenizer: Tokenizer, recipe: Recipe, profile: SourceProfile | None = None
+    ) -> None:
         self.engine = engine
         self.tokenizer = tokenizer
         self.recipe = recipe
+        self.profile = profile
+
+    @property
+    def single_sentences(self) -> bool:
+        """Whether the model was trained on single sentences of natural text."""
+        natural = not isinstance(self.recipe.data, GeneratorDataOptions)
+        return natural and self.profile is not None and self.profile.single_sentences
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Return the token ids of raw lines."""
@@ -133,10 +166,18 @@ class Translator(Generic[Engine_co]):
         return self.tokenizer.encode([normalize(line, form) for line in lines])
 
     def translate(
-        self, lines: Sequence[str], options: DecodingOptions | None = None, *, need_attention: bool = False
+        self,
+        lines: Sequence[str],
+        options: DecodingOptions | None = None,
+        *,
+        need_attention: bool = False,
+        split: bool = False,
     ) -> list[Translation]:
-        """Return each line's best translation, in order; that of a blank line is empty and does not run the model."""
-        return [nbest[0] for nbest in self.start(lines, options, need_attention=need_attention).result()]
+        """Return each line's best translation, in order; that of a blank line is empty and does not run the model.
+
+        `split`: see `start`.
+        """
+        return [nbest[0] for nbest in self.start(lines, options, need_attention=need_attention, split=split).result()]
 
     def start(
         self,
@@ -147,15 +188,17 @@ class Translator(Generic[Engine_co]):
         need_attention: bool = False,
         prefixes: Sequence[str] = (),
         first_line: int = 0,
+        split: bool = False,
     ) -> PendingTranslations:
         """Start to translate lines.
 
         `prefixes` is empty or holds the text that each line's translation starts with. `first_line` is the number of
-        the first line, which determines the random numbers of samples.
+        the first line, which determines the random numbers of samples. With `split`, the sentences of a line are
+        translated one by one.
         """
         options = options or self.recipe.decoding
         prefix_tokens = self.encode(prefixes) if prefixes else [[] for _ in lines]
-        segments = self._segments(lines)
+        segments = self._segments(lines, split)
         sentences = []
         for segment in segments:
             prefix = prefix_tokens[segment.line] if segment.index == 0 else []
@@ -169,28 +212,84 @@ class Translator(Generic[Engine_co]):
                 )
             )
         search = self.engine.start(Request(sentences, options, nbest, need_attention))
-        return PendingTranslations(lines, segments, search, self.tokenizer)
+        return PendingTranslations(lines, segments, search, self, prefixes, prefix_tokens)
 
-    def _segments(self, lines: Sequence[str]) -> list[Segment]:
-        """Tokenize all lines that are not blank and split the long ones."""
-        max_length = max_source_length(self.recipe)
-        return [
-            Segment(line, index, tokens)
-            for line, (text, line_tokens) in enumerate(zip(lines, self.encode(lines), strict=True))
-            if text.strip()
-            for index, tokens in enumerate(_split(line_tokens, max_length))
+    def _segments(self, lines: Sequence[str], split: bool) -> list[Segment]:
+        """Cut and tokenize all lines that are not blank."""
+        language, max_length = self.recipe.data.source_language, max_source_length(self.recipe)
+        sentences = [
+            (number, sentence)
+            for number, line in enumerate(lines)
+            if line.strip()
+            for sentence in (split_sentences(line, language) if split else [line])
         ]
+        segments: list[Segment] = []
+        encoded = self.encode([sentence.strip() if split else sentence for _, sentence in sentences])
+        for (number, sentence), tokens in zip(sentences, encoded, strict=True):
+            cut = len(tokens) > max_length
+            texts = split_long(sentence, max_length, self._count_tokens) if cut else [sentence]
+            encoded_texts = self.encode([text.strip() for text in texts]) if cut else [tokens]
+            for text, text_tokens in zip(texts, encoded_texts, strict=True):
+                last = segments[-1] if segments and segments[-1].line == number else None
+                index, start = (last.index + 1, last.end) if last else (0, 0)
+                segments.append(Segment(number, index, start, start + len(text), cut, text_tokens))
+        return [segment for segment in segments if segment.tokens]
+
+    def _count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(tokens) for tokens in self.encode(texts)]
+
+    def join(self, line: str, parts: Sequence[SegmentTranslation]) -> Translation:
+        """Join the translations of a line's segments with the white space between their sources."""
+        text = parts[0].text
+        for previous, part in pairwise(parts):
+            text += self._gap(line[previous.segment.start : previous.segment.end]) + part.text
+        source = [token for part in parts for token in part.segment.tokens]
+        attention = parts[0].hypothesis.attention if len(parts) == 1 else None
+        return Translation(
+            text=single_line(text),
+            score=sum(part.hypothesis.score for part in parts) / len(parts),
+            tokens=tuple(token for part in parts for token in self._tokens(part.hypothesis)),
+            parts=tuple(_part(line, part) for part in parts) if len(parts) > 1 else (),
+            truncated=any(part.hypothesis.truncated for part in parts),
+            cut=any(part.segment.cut for part in parts),
+            long_source=any(self._is_longer(part) for part in parts),
+            incomplete=any(self._is_incomplete(part) for part in parts),
+            source_length=len(source),
+            unknown_tokens=self.tokenizer.unknown(source),
+            source_tokens=() if attention is None else (*self.tokenizer.tokens(source), "</s>"),
+            attention=() if attention is None else _rounded(attention[:, : len(source) + 1]),
+        )
+
+    def _gap(self, source: str) -> str:
+        """Return the white space between the translation of a part and the next one."""
+        space = source[len(source.rstrip()) :]
+        language = self.recipe.data.target_language.replace("_", "-").partition("-")[0].lower()
+        return space or ("" if language in NO_SPACES else " ")
+
+    def _tokens(self, hypothesis: Hypothesis) -> list[str]:
+        """Return the hypothesis's tokens as strings, `</s>` last unless it was truncated."""
+        return [*self.tokenizer.tokens(hypothesis.tokens), *([] if hypothesis.truncated else ["</s>"])]
+
+    def _is_longer(self, part: SegmentTranslation) -> bool:
+        return self.profile is not None and self.profile.is_longer(len(part.segment.tokens))
+
+    def _is_incomplete(self, part: SegmentTranslation) -> bool:
+        """Return whether a translation is unusually short, or pays little attention to much of its source."""
+        source, attention = len(part.segment.tokens), part.hypothesis.attention
+        if self.profile is not None and self.profile.is_too_short(source, len(part.hypothesis.tokens)):
+            return True
+        return attention is not None and float((attention[:, :source].sum(0) < LITTLE_ATTENTION).mean()) > MAX_IGNORED
+
+
+def _part(line: str, part: SegmentTranslation) -> Part:
+    """Describe a part by its place in the line, without the white space around it."""
+    source = line[part.segment.start : part.segment.end]
+    start, end = len(source) - len(source.lstrip()), len(source.rstrip())
+    return Part(part.segment.start + start, part.segment.start + end, part.text, part.hypothesis.score)
 
 
 def _rounded(attention: NDArray[np.float32]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(round(value, 6) for value in row) for row in attention.tolist())
-
-
-def _split(tokens: list[int], max_length: int) -> list[list[int]]:
-    """Split a long sentence into parts of nearly equal length."""
-    count = -(-len(tokens) // max_length)
-    bounds = [len(tokens) * index // max(count, 1) for index in range(count + 1)]
-    return [tokens[start:end] for start, end in pairwise(bounds)]
 
 
 def require_attention(recipe: Recipe) -> None:

@@ -4,10 +4,11 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt
 
+from s2s.data.source_profile import SourceProfile
 from s2s.devices.runtime import Machine
 from s2s.recipe.options import Options
 
-SCHEMA = 2  # number of the card's schema; raised when a stored card would be read differently
+SCHEMA = 3  # number of the card's schema; raised when a stored card would be read differently
 
 
 class ScoreRecord(Options):
@@ -59,6 +60,7 @@ class Card(Options):
     corpus: str = Field(description="digest of the corpus")
     pairs: dict[str, NonNegativeInt] = Field({}, description="sentence pairs by split: train, validation, test")
     train_test_overlap: NonNegativeInt = Field(description="test sources that also occur in training")
+    source_profile: SourceProfile = Field(description="sentences and lengths of the training sources")
     parameters: NonNegativeInt = Field(description="trained numbers, shared ones once")
     memory_bytes: NonNegativeInt = Field(description="bytes of the weights in memory")
     parent: str | None = Field(None, description="reference of the fine-tuned version, if any")

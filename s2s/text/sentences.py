@@ -1,13 +1,15 @@
 """Cut lines of text into sentences, and over-long sentences at punctuation. Joined, the parts give the line again."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 # Languages that write ordinal numbers with a full stop: "2. Stock" is no sentence end.
-ORDINALS = set("bs cs da de et fi fo hr hu is lb lv nb nn no pl sk sl sq sr tr".split())
-NO_SPACES = set("zh ja th lo km my".split())  # languages written without spaces between sentences
+ORDINALS = {"bs", "cs", "da", "de", "et", "fi", "fo", "hr", "hu", "is", "lb", "lv", "nb", "nn", "no", "pl", "sk", "sl"}
+ORDINALS |= {"sq", "sr", "tr"}
+NO_SPACES = {"ja", "km", "lo", "my", "th", "zh"}  # languages written without spaces between sentences
 ORDINAL = re.compile(r"(?<![\w.,])\d{1,3}\.\s*$")
 LETTERLESS = re.compile(r"[\W\d_]*$")  # the number of a list item, a dash
 SPACE = " \t\u3000"
@@ -56,9 +58,12 @@ def split_long(text: str, max_length: int, count_tokens: Callable[[Sequence[str]
     cuts = [Cut(position, tokens, _rank(atom)) for position, tokens, atom in ends]
     total, chosen = cuts[-1].tokens, [Cut(0, 0, 0)]
     while total - chosen[-1].tokens > max_length:
-        chosen.append(_next_cut(cuts, chosen[-1], total, max_length))
+        cut = _next_cut(cuts, chosen[-1], total, max_length)
+        if cut is cuts[-1]:  # a single character of more tokens than that
+            break
+        chosen.append(cut)
     bounds = [*(cut.position for cut in chosen), len(text)]
-    return [text[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [text[start:end] for start, end in pairwise(bounds)]
 
 
 def _atoms(text: str, max_length: int, count_tokens: Callable[[Sequence[str]], list[int]]) -> list[str]:
@@ -81,7 +86,8 @@ def _next_cut(cuts: Sequence[Cut], last: Cut, total: int, max_length: int) -> Cu
     left = total - last.tokens
     parts = -(-left // max_length)
     ideal = last.tokens + left / parts
-    possible = [cut for cut in cuts if 0 < cut.tokens - last.tokens <= max_length]
+    first, end = (bisect_right(cuts, last.tokens + count, key=lambda cut: cut.tokens) for count in (0, max_length))
+    possible = cuts[first : max(end, first + 1)]
     fewest = [cut for cut in possible if total - cut.tokens <= (parts - 1) * max_length] or possible[-1:]
     near = [cut for cut in fewest if abs(cut.tokens - ideal) <= BALANCE * left / parts]
     best = min((cut.rank for cut in near), default=None)

@@ -5,7 +5,7 @@ from math import isfinite
 
 from s2s.data.corpus import Split
 from s2s.decoding.evaluation import evaluate
-from s2s.decoding.forced import forced_score
+from s2s.decoding.forced import forced_score, without_empty
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 
@@ -28,8 +28,8 @@ class Validation:
 def validate(translator: Translator[PyTorchEngine], split: Split, lines: int, sample_index: int) -> Validation:
     """Validate on `split`, translating its first `lines` greedily; `sample_index` selects the sample, cyclically."""
     sources, targets = split.tokens(range(len(split)))
-    forced = forced_score(translator.engine.model, sources, targets, translator.engine.device)
-    loss = forced.nll / forced.tokens
+    forced = forced_score(translator.engine.model, *without_empty(sources, targets), translator.engine.device)
+    loss = forced.nll / max(forced.tokens, 1)
     if not lines or not isfinite(loss):
         return Validation(loss)
     texts, references = split.texts(range(min(lines, len(split))))

@@ -319,7 +319,7 @@ def test_a_line_of_very_many_words_is_one_line(in_directory: Path, run: Callable
     done = run("translate", "numbers-attention", "in.de", "-o", "out.en", "--beam-size", 1, "--max-ratio", 0.01)
     assert done.code == 0
     assert (in_directory / "out.en").read_text().count("\n") == 3
-    assert "over-long" in done.err
+    assert "longer than the model takes" in done.err
 
 
 def test_a_conversation_at_a_terminal(own_home: Path) -> None:
@@ -348,3 +348,33 @@ def read_until(terminal: int, end: bytes | None) -> bytes:
         except OSError:  # closed by the other side
             break
     return seen
+
+
+class TestSplit:
+    """`--split`: sentences of a line are translated one by one."""
+
+    def test_parts_are_described(self, in_directory: Path, run: Callable) -> None:
+        (in_directory / "in.de").write_text("drei. Vier\nvier\n")
+        whole, single = map(json.loads, run("translate", "numbers-attention", "in.de", "--json").out.splitlines())
+        assert "parts" not in whole | single
+        done = run("translate", "numbers-attention", "in.de", "--json", "--split", "on")
+        split, same = map(json.loads, done.out.splitlines())
+        assert [(part["start"], part["end"]) for part in split["parts"]] == [(0, 5), (6, 10)]
+        assert split["text"] == " ".join(part["text"] for part in split["parts"])
+        assert same == single
+        assert "1 of 2 lines: sentences translated one by one (--split off: whole)" in done.err
+
+    @pytest.mark.parametrize("option", [("--nbest", 2), ("--prefix", "in.de"), ("--attention", "a.json")])
+    def test_what_belongs_to_whole_lines_is_refused(self, in_directory: Path, run: Callable, option: tuple) -> None:
+        (in_directory / "in.de").write_text("drei. Vier\n")
+        done = run("translate", "numbers-attention", "in.de", "--split", "on", *option)
+        assert done.code == 2
+        assert "--split on cannot be combined" in done.err
+        assert run("translate", "numbers-attention", "in.de", *option).code == 0
+
+    def test_a_long_sentence_is_a_problem_with_strict(self, in_directory: Path, run: Callable) -> None:
+        (in_directory / "in.de").write_text("drei " * 90 + "\n")
+        done = run("translate", "numbers-attention", "in.de", "--strict")
+        assert done.code == 3
+        assert "translation of a sentence longer than training knew" in done.err
+        assert done.out.count("\n") == 1

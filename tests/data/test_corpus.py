@@ -139,7 +139,7 @@ def change_a_byte(path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 3}, "schema 3 is newer"),
+        ({"schema": 4}, "schema 4 is newer"),
         ({"schema": 1}, "older than this s2s reads; prepare it anew"),
         ({"schema": None}, "schema: not an integer"),
         ({"files": 3}, "files: input should be a valid dictionary"),
@@ -173,8 +173,8 @@ def test_a_manifest_that_names_a_file_elsewhere_is_refused(tmp_path: Path):
         Corpus.open(directory)
 
 
-def test_a_corpus_of_schema_2_is_read():
-    corpus = Corpus.open(Path(__file__).parent / "frozen" / "corpus-2")
+def test_a_corpus_of_schema_3_is_read():
+    corpus = Corpus.open(Path(__file__).parent / "frozen" / "corpus-3")
     corpus.verify()
     train, test = corpus.split("train"), corpus.split("test")
     assert train.texts([0, 2]) == (["ein Hund", "drei Katzen"], ["a dog", "three cats"])

@@ -229,7 +229,7 @@ def test_the_key_is_of_contents_and_options_and_not_of_names(options, model, tmp
         inputs = {name: prepare.source_digests(data, name) for name in prepare.SPLITS}
         return prepare.corpus_key(data, tokenizer, inputs, given)
 
-    moved = data.model_dump() | {"root": str(tmp_path / "moved"), "source_language": "de"}
+    moved = data.model_dump() | {"root": str(tmp_path / "moved"), "target_language": "de"}
     shutil.copytree(tmp_path / "data", tmp_path / "moved")
     (tmp_path / "moved" / "train.source").rename(tmp_path / "moved" / "other.source")
     moved["train"]["source"] = ["other.source"]
@@ -383,7 +383,7 @@ def test_the_ledger_is_json_with_digests_of_the_inputs(options, model):
     corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     ledger = json.loads((corpus.path / "ledger.json").read_text())
     assert ledger == corpus.ledger.as_dict()
-    assert ledger["schema"] == 2
+    assert ledger["schema"] == 3
     assert ledger["inputs"]["train"] == prepare.source_digests(data, "train")
     assert list(ledger["inputs"]["train"]) == ["train.source", "train.target"]
     assert ledger["tokenizer"] == {"tokens": 48, "digest": Tokenizer(model).digest, "given": True}

@@ -38,7 +38,7 @@ LOOP = ("a",) * 9
         ("New York", Translation("New York", source_length=2), []),
         ("drei", Translation("x", source_length=6, unknown_tokens=2), []),
         ("drei", Translation("x", source_length=6, unknown_tokens=3), ["unknown_tokens"]),
-        ("drei", Translation("x", split=True, source_length=900), ["split"]),
+        ("drei", Translation("x", cut=True, source_length=900), ["cut"]),
     ],
 )
 def test_diagnostics(source: str, translation: Translation, names: list[str]) -> None:

@@ -4,8 +4,7 @@ import pytest
 import torch
 from publishing import publish
 
-from s2s.decoding import engine, pytorch_engine
-from s2s.decoding import translator as module
+from s2s.decoding import pytorch_engine
 from s2s.decoding.engine import Request
 from s2s.decoding.loading import reference_translator
 from s2s.decoding.pytorch_engine import PyTorchEngine
@@ -43,29 +42,6 @@ class TestTranslator:
         translator = load("numbers-attention")
         monkeypatch.setattr(pytorch_engine, "BeamSearch", lambda *_, **__: pytest.fail("the model was run"))
         assert [found.text for found in translator.translate(["", "  ", "\t"])] == ["", "", ""]
-
-    def test_overlong_line_is_split_and_joined(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(engine, "MIN_SOURCE_LIMIT", 12)
-        translator = load("numbers-attention")
-        data = translator.recipe.data.model_copy(update={"max_length": 12})
-        translator.recipe = translator.recipe.model_copy(update={"data": data})
-        long, short = translator.translate(["dreihundertachtundachtzig Millionen " * 3, "drei"])
-        assert long.split
-        assert not short.split
-        assert long.text.count("\n") == 0
-
-    def test_lines_as_long_as_in_training_are_not_split(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(engine, "MIN_SOURCE_LIMIT", 12)
-        translator = load("numbers-attention")
-        assert translator.recipe.data.max_length == 200
-        (long,) = translator.translate(["dreihundertachtundachtzig Millionen " * 3])
-        assert not long.split
-
-    def test_parts_are_nearly_equal(self) -> None:
-        parts = module._split(list(range(801)), 400)
-        assert [len(part) for part in parts] == [267, 267, 267]
-        assert [token for part in parts for token in part] == list(range(801))
-        assert module._split([], 400) == []
 
     def test_each_sentence_carries_its_length_limits(self, monkeypatch: pytest.MonkeyPatch) -> None:
         translator = load("numbers-attention")

@@ -2,6 +2,8 @@ import random
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from s2s.text.sentences import split_long, split_sentences
 
@@ -55,7 +57,8 @@ def test_words_numbers_and_placeholders_are_whole():
     for length in range(25, 60):
         for part in parts(text, length)[:-1]:
             assert part.endswith(" ")
-            assert part.count("{") == part.count("}") and part.count("<") == part.count(">")
+            assert part.count("{") == part.count("}")
+            assert part.count("<") == part.count(">")
 
 
 def test_chinese_is_cut_after_punctuation():
@@ -81,3 +84,11 @@ def test_parts_are_few_and_nearly_equal(seed):
     lengths = count_words(parts(text, limit))
     assert len(lengths) == -(-sum(lengths) // limit)
     assert max(lengths) <= limit
+
+
+@given(st.text(alphabet="ab ;,.{}<>。，😀\t", max_size=200), st.integers(1, 9))
+def test_parts_are_the_text(text, limit):
+    found = split_long(text or "a", limit, lambda texts: [len(part.encode()) for part in texts])
+    assert "".join(found) == (text or "a")
+    assert all(found)
+    assert "".join(split_sentences(text, "de")) == text

@@ -15,6 +15,7 @@ from s2s.cli.decoding_options import (
     Prefix,
     Sample,
     Seed,
+    Split,
     Stopping,
     Temperature,
     TopK,
@@ -60,6 +61,7 @@ def translate(
     seed: Seed = None,
     nbest: NBest = None,
     prefix: Prefix = None,
+    split: Split = "auto",
     ensemble: Ensemble = None,
     show_attention: Annotated[
         bool, typer.Option("--show-attention", help="Draw an attention heat map of every line in the terminal.")
@@ -94,8 +96,8 @@ def translate(
 ) -> None:
     """Translate text with a model, line by line: output line i belongs to input line i.
 
-    At a terminal without FILE, translation is interactive. Truncated, repetitive, empty and copied outputs are counted
-    at the end, on standard error.
+    At a terminal without FILE, translation is interactive. Truncated, repetitive, empty, incomplete and copied outputs
+    are counted at the end, on standard error.
 
     Examples:
         s2s translate numbers-attention input.de -o output.en
@@ -111,9 +113,11 @@ def translate(
 
     if attention_weights and not as_json:
         raise UsageError("--attention-weights only applies with --json", "--attention FILE writes attention to a file")
+    need_attention = show_attention or attention_weights or attention is not None
+    if split == "on" and (nbest or prefix or need_attention):
+        raise UsageError("--split on cannot be combined with --nbest, --prefix or attention", "--split auto")
     refuse_same_output(output, attention)
     show_log(verbose=verbose)
-    need_attention = show_attention or attention_weights or attention is not None
     config = TranslatorConfig(
         models=[model, *(ensemble or [])],
         command=f"s2s translate {model}",
@@ -140,7 +144,7 @@ def translate(
         prefixes=prefix is not None,
     )
     outputs = OutputOptions(output, attention, as_json, attention_weights, show_attention, nbest is not None)
-    _translate(config, StreamOptions(nbest or 1, need_attention, strict, prefix), inputs or [], outputs, force)
+    _translate(config, StreamOptions(nbest or 1, need_attention, strict, prefix, split), inputs or [], outputs, force)
 
 
 def _translate(
@@ -168,6 +172,8 @@ def _translate(
             counts = translate_files(translator, inputs or ["-"], writer.write, stream, progress)
     for warning in counts.warnings():
         note(f"warning: {warning}")
+    if counts.several:
+        note(f"{counts.several:,} of {counts.lines:,} lines: sentences translated one by one (--split off: whole)")
     if outputs.text != "-":
         note(f"wrote {outputs.text}: {counts.lines:,} lines")
     if outputs.attention:

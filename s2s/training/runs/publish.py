@@ -130,6 +130,7 @@ def _card(
         corpus=corpus.digest,
         pairs={name: len(corpus.split(name)) for name in ("train", "validation", "test")},
         train_test_overlap=corpus.test_overlap,
+        source_profile=corpus.source_profile,
         parameters=count_parameters(network),
         memory_bytes=sum(value.nbytes for value in network.weights().values()),
         parent=record.parent,
