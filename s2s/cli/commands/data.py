@@ -7,11 +7,10 @@ import typer
 
 from s2s.cli.console import note, print_json
 from s2s.cli.options import AsJson, Force, SetValues
+from s2s.cli.tables import print_table
 from s2s.report.console import escape_control, out
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from s2s.data.corpus import Corpus
     from s2s.data.ledger import SplitLedger, Tally
 
@@ -77,7 +76,8 @@ def inspect(
     ledger = found.ledger
     out.print(f"corpus {found.path}\ndigest {found.digest}", soft_wrap=True)
     out.print(f"tokens {ledger.tokenizer.tokens:,}\n", soft_wrap=True)
-    out.print(_lengths_table(ledger.splits))
+    _print_lengths(ledger.splits)
+    out.print()
     for name, split in ledger.splits.items():
         _show_split(name, split)
 
@@ -99,22 +99,16 @@ def _open_corpus(corpus: str, values: list[str]) -> "Corpus":
     return prepare_corpus(recipe.data, recipe.tokenizer)
 
 
-def _lengths_table(splits: "dict[str, SplitLedger]") -> "Table":
-    """Build a table of pairs and lengths in tokens and characters, one row per side and split."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("split", "side"):
-        table.add_column(column, no_wrap=True)
-    for column in ("pairs", "tokens\nmean", "\nmedian", "\np99", "\nmax", "characters\nmean", "\nmax"):
-        table.add_column(column, justify="right", no_wrap=True)
+def _print_lengths(splits: "dict[str, SplitLedger]") -> None:
+    """Print the lengths in tokens and characters, one row per side and split."""
+    figures = ("tokens: mean", "median", "p99", "max", "characters: mean", "max ")
+    rows = []
     for name, split in splits.items():
-        for labels, side in (((name, "source", f"{split.kept:,}"), "source"), (("", "target", ""), "target")):
+        for side in ("source", "target"):
             tokens, characters = split.lengths[side]["tokens"], split.lengths[side]["characters"]
-            averages = [f"{value:,.1f}" for value in (tokens.mean, tokens.median, tokens.p99)]
-            table.add_row(*labels, *averages, f"{tokens.max:,}", f"{characters.mean:,.1f}", f"{characters.max:,}")
-    return table
+            means = [f"{value:,.1f}" for value in (tokens.mean, tokens.median, tokens.p99)]
+            rows.append([name, side, *means, f"{tokens.max:,}", f"{characters.mean:,.1f}", f"{characters.max:,}"])
+    print_table(("split", "side", *figures), rows, figures, keys=2)
 
 
 def _show_split(name: str, split: "SplitLedger") -> None:

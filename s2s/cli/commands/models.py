@@ -193,7 +193,7 @@ def _listed(version: "Version", aliases: dict[str, int]) -> dict[str, Any]:
 
 
 def _print_models(models: Iterable[tuple["Version", dict[str, int]]]) -> None:
-    columns = ("model", "aliases", "architecture", "score", "parameters", "published")
+    columns = ("model", "aliases", "score", "parameters", "published", "architecture")
     rows = []
     for version, aliases in models:
         card = version.card
@@ -201,13 +201,13 @@ def _print_models(models: Iterable[tuple["Version", dict[str, int]]]) -> None:
             [
                 version.reference,
                 " ".join(f"{alias}:{number}" for alias, number in aliases.items()),
-                f"{_languages(card)}{card.architecture}",
                 _score(card.scores[0]) if card.scores else "–",
                 f"{card.parameters:,}",
                 version.published[:10],
+                f"{_languages(card)}{card.architecture}",
             ]
         )
-    print_table(columns, rows, NUMBERS)
+    print_table(columns, rows, NUMBERS, details="architecture")
 
 
 def _languages(card: "Card") -> str:

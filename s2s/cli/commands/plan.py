@@ -7,6 +7,7 @@ import typer
 
 from s2s.cli.console import note, print_json
 from s2s.cli.options import AsJson, SetValues
+from s2s.cli.tables import print_table
 from s2s.report.console import out
 from s2s.report.format import format_size
 
@@ -92,15 +93,6 @@ def _memory(title: str, labels: dict[str, str], memory: "dict[Any, Any]") -> Non
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> None:
-    """Build a table of figures under a title, followed by an empty line."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column(Text(title), min_width=48)
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True, min_width=11)
-    for label, cells in rows:
-        table.add_row(Text(label), *cells, style="bold" if label == "all" else None)
-    out.print(table)
+    """Print a table of figures under a title, followed by an empty line."""
+    print_table([title, *columns], [[label, *cells] for label, cells in rows], columns)
     out.print()
