@@ -4,6 +4,15 @@ from typing import Annotated, Literal
 
 import typer
 
+from s2s.devices.runtime import request_threads
+
+
+def _request_threads(count: int | None) -> int | None:
+    if count:
+        request_threads(count)
+    return count
+
+
 SetValues = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key (repeatable)."),
@@ -13,6 +22,16 @@ Device = Annotated[
     typer.Option("--device", metavar="DEVICE", help="auto (the first free GPU, else the CPU), cpu, cuda or cuda:N."),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for a busy device instead of failing.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        max=4096,
+        callback=_request_threads,
+        help="Threads to compute with, at most. Default: OMP_NUM_THREADS, or the processors that may be used.",
+    ),
+]
 Tensorboard = Annotated[
     bool, typer.Option("--tensorboard", help="Also write TensorBoard files into the run's directory.")
 ]

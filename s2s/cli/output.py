@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from s2s.errors import ResourceError, UsageError, wrap_os_errors
 from s2s.io.atomic import atomic_writer, refuse_existing
 from s2s.io.json_values import format_json
+from s2s.io.paths import output_file
 from s2s.report.console import err
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def open_output(path: str | None, inputs: Sequence[str], force: bool) -> Iterato
         if any(name != "-" and Path(name).exists() and output.exists() and output.samefile(name) for name in inputs):
             raise UsageError(f"{path} is both input and output", "choose another output")
         refuse_existing(output, force)
-        with atomic_writer(output) as file:
+        with atomic_writer(output_file(output)) as file:
             yield file
 
 

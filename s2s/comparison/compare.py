@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from s2s.comparison.differences import differences
+from s2s.comparison.examples import example_lines
 from s2s.comparison.recall import count_correct_values, is_recall, recall_by_length
 from s2s.comparison.stored import StoredResult, test_digest
 from s2s.data.prepare import prepare_corpus
@@ -79,8 +80,8 @@ def compare(
         if any("*" in name for name in names):
             order = sorted(range(len(results)), key=lambda index: results[index].scores["bleu"].value)
             entries, results = [entries[index] for index in order], [results[index] for index in order]
-        example = _example(entries, results, test, resolve_device(leased))
-    return compare_results(results, test, [example]), results
+        examples = _examples(entries, results, test, resolve_device(leased))
+    return compare_results(results, test, examples), results
 
 
 def expand_patterns(names: Sequence[str]) -> list[str]:
@@ -218,24 +219,20 @@ def _notes(results: Sequence[StoredResult]) -> list[str]:
     return notes
 
 
-def _example(entries: Sequence[Entry], results: Sequence[StoredResult], test: TestSet, device: torch.device) -> Example:
-    """Return a sentence on which the systems differ, with the heat maps of those that have attention."""
-    line = _example_line(results, test)
-    heatmaps = [_heatmap(entry, test.sources[line], device) for entry in entries]
-    return Example(test.sources[line], test.references[line], [stored.outputs[line] for stored in results], heatmaps)
-
-
-def _example_line(results: Sequence[StoredResult], test: TestSet) -> int:
-    """Return the line of the longest source of up to 60 characters that only some systems translate exactly.
-
-    If there is none, return the first line.
-    """
-    best = 0
-    for line, reference in enumerate(test.references):
-        exact = {stored.outputs[line] == reference for stored in results}
-        if len(exact) == 2 and len(test.sources[best]) * (best > 0) < len(test.sources[line]) <= 60:
-            best = line
-    return best
+def _examples(
+    entries: Sequence[Entry], results: Sequence[StoredResult], test: TestSet, device: torch.device
+) -> list[Example]:
+    """Return sentences on which the systems differ; the first with the heat maps of those that have attention."""
+    return [
+        Example(
+            test.sources[line],
+            test.references[line],
+            [stored.outputs[line] for stored in results],
+            [_heatmap(entry, test.sources[line], device) for entry in entries] if number == 0 else (),
+            title,
+        )
+        for number, (line, title) in enumerate(example_lines(results, test.sources, test.references).items())
+    ]
 
 
 def _heatmap(entry: Entry, source: str, device: torch.device) -> HeatMap | None:

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from s2s.comparison.stored import StoredResult
-from s2s.io.atomic import write_bytes
+from s2s.io.atomic import write_output
 from s2s.report.figures import Comparison
 from s2s.report.markdown import markdown_comparison
 
 
 def write_results(path: Path, comparison: Comparison, results: Sequence[StoredResult]) -> list[Path]:
     """Write the table to `path` and stored results to the directory `results` beside it; return the files written."""
-    write_bytes(path, markdown_comparison(comparison).encode())
+    write_output(path, markdown_comparison(comparison).encode())
     return [path, *(stored.write(path.parent / "results") for stored in results)]
 
 

@@ -3,6 +3,7 @@
 L tokens of a translation (EOS included), S source positions (EOS included).
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -29,6 +30,7 @@ from s2s.text.lines import normalize, single_line
 from s2s.text.sentences import NO_SPACES, split_long, split_sentences
 from s2s.text.tokenizer import UNK, Tokenizer
 
+SPACES = re.compile("  +")
 LITTLE_ATTENTION = 0.2  # summed over a translation, that a source position gets if it is ignored
 MAX_IGNORED = 0.3  # share of a source's positions that a complete translation may ignore
 
@@ -109,9 +111,8 @@ class PendingTranslations:
         hypotheses = self.search.result()
         check_finite(hypotheses)
         # decoded together, as a call costs more than most sentences do
-        texts = iter(
-            self.translator.tokenizer.decode([hypothesis.tokens for nbest in hypotheses for hypothesis in nbest])
-        )
+        tokens = [hypothesis.tokens for nbest in hypotheses for hypothesis in nbest]
+        texts = iter([SPACES.sub(" ", text).strip() for text in self.translator.tokenizer.decode(tokens)])
         by_line: list[list[list[SegmentTranslation]]] = [[] for _ in self.lines]
         for segment, nbest in zip(self.segments, hypotheses, strict=True):
             by_line[segment.line].append(

@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from s2s.devices import select
-from s2s.devices.runtime import usable_threads
+from s2s.devices.runtime import processors
 from s2s.errors import ArtefactError, ResourceError, UsageError, wrap_os_errors
 from s2s.io.json_values import parse_json, validate
 from s2s.io.locks import attempts, is_locked, lock_now, open_lock
@@ -123,7 +123,7 @@ def _slots(device: str) -> list[Slot]:
     else:
         found = [device if device == "cpu" else str(select.resolve_device(device))]
     if found == ["cpu"]:
-        return [Slot("cpu", f"cpu-{number}") for number in range(usable_threads())]
+        return [Slot("cpu", f"cpu-{number}") for number in range(processors())]
     return [Slot(name, re.sub(r"[^A-Za-z0-9-]", "_", select.device_identity(name))) for name in found]
 
 

@@ -3,21 +3,50 @@
 import functools
 import os
 import platform
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 SMALL = 1_000_000  # parameters; a GRU of 128 units trains faster in one thread than in two, and in fp32 than in bf16
+_requested_threads: list[int] = []  # by `request_threads`; at most one
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
 
 
-def usable_threads() -> int:
+def processors() -> int:
     """Return the number of processors this process may use, by its affinity and the quota of its cgroup."""
+    return min(_processor_limits().values())
+
+
+def thread_limits() -> dict[str, int]:
+    """Return what limits the threads of this process, by name; the smallest limit counts."""
+    limits = _processor_limits()
+    found = re.match(r"\s*([1-9][0-9]{0,5})", os.environ.get("OMP_NUM_THREADS", ""))
+    if found:
+        limits["OMP_NUM_THREADS"] = int(found[1])
+    if _requested_threads:
+        limits["--threads"] = _requested_threads[-1]
+    return limits
+
+
+def request_threads(count: int) -> None:
+    """Use at most `count` threads in this process."""
+    _requested_threads[:] = [count]
+
+
+def usable_threads() -> int:
+    """Return the number of threads that this process may use."""
+    return min(thread_limits().values())
+
+
+def _processor_limits() -> dict[str, int]:
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
     except (OSError, ValueError):
-        return count
-    return count if quota == "max" else max(1, min(count, round(int(quota) / int(period))))
+        return {"processors": count}
+    if quota == "max":
+        return {"processors": count}
+    return {"processors": count, "quota of the cgroup": max(1, round(int(quota) / int(period)))}
 
 
 def threads_for(parameters: int) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from s2s.errors import UsageError, wrap_os_errors
+from s2s.io.paths import output_file
 
 
 def sync_directory(directory: Path) -> None:
@@ -104,6 +105,11 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, atomically."""
     with atomic_writer(path) as file:
         file.write(content)
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file that a user names, atomically; through a link, its target."""
+    write_bytes(output_file(path), content)
 
 
 def write_json(path: Path, value: Any) -> None:

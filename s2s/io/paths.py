@@ -65,6 +65,11 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path)
 
 
+def output_file(path: Path) -> Path:
+    """Return the file to write for an output that a user names: of a link, its target."""
+    return path.resolve() if path.is_symlink() else path
+
+
 def refuse_links(directory: Path) -> None:
     """Raise ArtefactError if a directory holds a symbolic link, through which writing would change another file."""
     for parent, directories, files in os.walk(directory):

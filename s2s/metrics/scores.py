@@ -70,6 +70,15 @@ def score_corpus(
     return {name: SCORES[name](list(hypotheses), list(references)) for name in metrics}
 
 
+def sentence_chrf(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
+    """Return the chrF2 of each of N hypotheses, to tell lines apart; not a score to report."""
+    from sacrebleu.metrics.chrf import CHRF
+
+    scorer = CHRF()
+    pairs = zip(hypotheses, references, strict=True)
+    return [scorer.sentence_score(hypothesis, [reference]).score for hypothesis, reference in pairs]
+
+
 def check_counts(hypotheses: Sequence[str], references: Sequence[str], name: str = "hypotheses") -> None:
     """Raise DataError unless there are as many hypotheses (`name` in the message) as references, and at least one."""
     if len(hypotheses) != len(references):

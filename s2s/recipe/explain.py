@@ -4,6 +4,7 @@ Tables that come in several kinds or families (`data`, `model.encoder`, `model.d
 them use.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,6 +42,17 @@ class Key:
         return self.table + which
 
 
+EXTENDS = Key(
+    key="extends",
+    selector="",
+    variants=(),
+    values="text",
+    default=None,
+    required=False,
+    description="a built-in recipe or a file relative to this one, whose keys this recipe changes or adds to",
+)
+
+
 def recipe_keys() -> list[Key]:
     """Return every key of a recipe in the schema's order, a table's own keys before those of tables inside it."""
     return [key for key, _ in _recipe_keys()]
@@ -52,11 +64,11 @@ def section_titles() -> dict[str, str]:
 
 
 def keys_named(name: str) -> list[Key]:
-    """Return the key of that name, the keys of that table, or the keys that end in that name.
+    """Return the key of that name, the keys of that table, those that end in that name, or those described with it.
 
     Raises: UsageError with the nearest names if there are none.
     """
-    keys = recipe_keys()
+    keys = [EXTENDS, *recipe_keys()]
     found = [key for key in keys if key.key == name or key.key.startswith(f"{name}.")]
     found = found or [key for key in keys if key.key.endswith(f".{name}")]
     if found:
@@ -64,6 +76,8 @@ def keys_named(name: str) -> list[Key]:
     last = name.rpartition(".")[2]
     if called := keys_called(last):
         raise UsageError(f"{name}: unknown key", f"did you mean {' or '.join(called)}?")
+    if described := [key for key in keys if re.search(rf"\b{re.escape(name)}\b", key.description, re.IGNORECASE)]:
+        return described
     known = dict.fromkeys([*(key.key for key in keys), *(key.table for key in keys if key.table)])
     names = sorted({key.key.rpartition(".")[2] for key in keys})
     hint = did_you_mean(name, list(known)) or did_you_mean(last, names)

@@ -41,7 +41,10 @@ def find_recipe(reference: str) -> Path:
     if path.is_file():
         return path
     if path.suffix == ".toml":
-        raise UsageError(f"recipe {reference}: no such file")
+        siblings = [str(other) for other in path.parent.glob("*.toml")]
+        raise UsageError(
+            f"recipe {reference}: no such file", did_you_mean(reference, siblings) or "see s2s recipes list"
+        )
     raise UsageError(
         f"recipe {reference}: no such recipe", did_you_mean(reference, list(known)) or "see s2s recipes list"
     )
@@ -139,7 +142,8 @@ def _extended(path: Path, base: object) -> Path:
     known = builtin_recipes()
     parent = known.get(base, path.parent / base)
     if not parent.is_file():
-        raise UsageError(f"recipe {path}: extends {base}: no such recipe", did_you_mean(base, list(known)))
+        siblings = [other.name for other in path.parent.glob("*.toml")]
+        raise UsageError(f"recipe {path}: extends {base}: no such recipe", did_you_mean(base, [*known, *siblings]))
     return parent
 
 

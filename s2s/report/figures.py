@@ -49,6 +49,7 @@ class Example:
     reference: str
     outputs: Sequence[str]
     heatmaps: Sequence[HeatMap | None] = ()  # None for a system without attention
+    title: str = "example"  # why it is shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from s2s._version import __version__
 from s2s.report.figures import COLUMNS, Comparison, Example, headline, signatures, table
 from s2s.report.heatmap import svg_heatmap
 from s2s.report.marking import marked, printable
-from s2s.report.plots import color, svg_by_length
+from s2s.report.plots import NARROW, WIDTH, color, svg_by_length
 
 
 def comparison_page(comparison: Comparison) -> str:
@@ -27,7 +27,10 @@ def comparison_page(comparison: Comparison) -> str:
         rows=table(comparison),
         columns=len(names) <= COLUMNS,
         colors=[color(place) for place in range(len(names))],
-        plots=[(figure, Markup(svg_by_length(names, figure))) for figure in comparison.by_length],
+        plots=[
+            (figure, [Markup(svg_by_length(names, figure, width)) for width in (WIDTH, NARROW)])
+            for figure in comparison.by_length
+        ],
         examples=[_example(comparison, example) for example in comparison.examples],
         signatures=signatures(comparison),
         version=__version__,
@@ -45,4 +48,5 @@ def _example(comparison: Comparison, example: Example) -> dict[str, object]:
         for system, heatmap in zip(comparison.systems, example.heatmaps, strict=False)
         if heatmap
     ]
-    return {"source": example.source, "reference": example.reference, "outputs": outputs, "heatmaps": heatmaps}
+    texts = {"title": example.title, "source": example.source, "reference": example.reference}
+    return texts | {"outputs": outputs, "heatmaps": heatmaps}

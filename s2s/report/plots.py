@@ -8,6 +8,8 @@ from s2s.report.svg import LIGHT, Drawing, document, element, moved, text, text_
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
 WIDTH, HEIGHT = 760.0, 250.0  # of the plot with its labels, and of its bars alone, in pixels
+NARROW = 320.0  # width of the plot on a telephone
+ROOM = 90.0  # pixels of a group below which the word "sentences" is left to the axis
 
 
 def bar(value: float, maximum: float, width: int) -> str:
@@ -16,25 +18,29 @@ def bar(value: float, maximum: float, width: int) -> str:
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
 
 
-def svg_by_length(names: Sequence[str], figure: LengthBuckets) -> str:
+def svg_by_length(names: Sequence[str], figure: LengthBuckets, width: float = WIDTH) -> str:
     """Return scores by source length as a self-contained SVG: a group of bars per bucket."""
-    return document(draw_by_length(names, figure), f"{figure.metric} by source length: {', '.join(names)}")
+    return document(draw_by_length(names, figure, width), f"{figure.metric} by source length: {', '.join(names)}")
 
 
-def draw_by_length(names: Sequence[str], figure: LengthBuckets) -> Drawing:
+def draw_by_length(names: Sequence[str], figure: LengthBuckets, width: float = WIDTH) -> Drawing:
     """Draw the plot: legend, scale, bars, and below each group its lengths and number of sentences."""
-    key = legend(names)
-    left, top = 48.0, key.height + 26
+    left = 48.0 if width == WIDTH else 26.0
+    key = legend(names, width, left)
+    top = key.height + 26
     scale = _scale(figure.buckets)
-    parts = [key.body, text(figure.metric, 4, top - 14, class_="muted"), *_grid(left, top, scale)]
-    group = (WIDTH - left - 8) / max(1, len(figure.buckets))
+    parts = [key.body, text(figure.metric, 4, top - 14, class_="muted"), *_grid(left, top, width, scale)]
+    group = (width - left - 8) / max(1, len(figure.buckets))
     for place, bucket in enumerate(figure.buckets):
         bars = _group(figure, bucket, names, group, scale)
         parts.append(moved(bars, left + group * place, top))
     bottom = top + HEIGHT + 58
-    middle = left + (WIDTH - left) / 2
-    parts.append(text(f"source length in {figure.unit}", middle, bottom - 4, text_anchor="middle", class_="muted"))
-    return Drawing(WIDTH, bottom + 8, "".join(parts))
+    middle = left + (width - left) / 2
+    below = "" if group >= ROOM else "; below: sentences"
+    parts.append(
+        text(f"source length in {figure.unit}{below}", middle, bottom - 4, text_anchor="middle", class_="muted")
+    )
+    return Drawing(width, bottom + 8, "".join(parts))
 
 
 def color(series: int) -> str:
@@ -42,17 +48,17 @@ def color(series: int) -> str:
     return f"var(--series-{series % len(LIGHT)})"
 
 
-def legend(names: Sequence[str]) -> Drawing:
-    """Each name with its color, in as many lines as they need."""
-    x, y, parts = 48.0, 8.0, []
+def legend(names: Sequence[str], width: float = WIDTH, left: float = 48.0) -> Drawing:
+    """Draw each name with its color, in as many lines as they need."""
+    x, y, parts = left, 8.0, []
     for series, name in enumerate(names):
         needed = 30 + text_width(name)
-        if x > 48 and x + needed > WIDTH:
-            x, y = 48.0, y + 20
+        if x > left and x + needed > width:
+            x, y = left, y + 20
         parts.append(element("rect", x=x, y=y, width=12, height=12, rx=2, fill=color(series)))
         parts.append(text(name, x + 18, y + 10))
         x += needed
-    return Drawing(WIDTH, y + 16, "".join(parts))
+    return Drawing(width, y + 16, "".join(parts))
 
 
 def _scale(buckets: Sequence[LengthBucket]) -> int:
@@ -62,11 +68,11 @@ def _scale(buckets: Sequence[LengthBucket]) -> int:
     return max(step, step * math.ceil(maximum / step - 1e-9))
 
 
-def _grid(left: float, top: float, scale: int) -> list[str]:
+def _grid(left: float, top: float, width: float, scale: int) -> list[str]:
     parts = []
     for value in range(0, scale + 1, 20 if scale > 50 else 10):
         y = top + HEIGHT * (1 - value / scale)
-        parts.append(element("line", x1=left, x2=WIDTH - 8, y1=y, y2=y, class_="line"))
+        parts.append(element("line", x1=left, x2=width - 8, y1=y, y2=y, class_="line"))
         parts.append(text(str(value), left - 8, y + 4, text_anchor="end", class_="muted"))
     return parts
 
@@ -82,7 +88,7 @@ def _group(figure: LengthBuckets, bucket: LengthBucket, names: Sequence[str], wi
         parts.append(element("rect", told, x=x, y=y, width=thick, height=height, rx=2, fill=color(series)))
         if space >= 34:
             parts.append(text(f"{value:.1f}", x + thick / 2, y - 5, text_anchor="middle"))
-    count = f"{bucket.count:,} sentence{'s' if bucket.count != 1 else ''}"
+    noun = "" if width < ROOM else " sentence" if bucket.count == 1 else " sentences"
     parts.append(text(bucket.label, width / 2, HEIGHT + 18, text_anchor="middle"))
-    parts.append(text(count, width / 2, HEIGHT + 34, text_anchor="middle", class_="muted"))
+    parts.append(text(f"{bucket.count:,}{noun}", width / 2, HEIGHT + 34, text_anchor="middle", class_="muted"))
     return Drawing(width, HEIGHT + 40, "".join(parts))

@@ -35,8 +35,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     for part in parts:
         console.print(Padding(part, INDENT, expand=False))
         console.print()
-    for example in comparison.examples[:1]:
-        console.print(Text("example", style="bold"))
+    for example in comparison.examples:
+        console.print(Text(printable(example.title), style="bold"))
         console.print(Padding(_example(comparison, example, _is_monochrome(console)), INDENT, expand=False))
         console.print()
     if found := shown_attention(comparison):

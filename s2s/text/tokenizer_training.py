@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 MAX_TEXT_BYTES = 5000
 MAX_TEXTS = 1_000_000  # texts used; a sample if there are more, so that memory is bounded
+MIN_SIZE = 8  # tokens, special ones included
 BYTES = 256  # tokens of the byte fallback
 BYTES_FROM = 2000  # minimum vocabulary size for byte fallback with `byte_fallback = "auto"`
 REFUSED = 3  # exit code of the child if SentencePiece raises an error; its message is on standard output
@@ -129,8 +130,10 @@ def _refusal(message: str, options: "TokenizerOptions") -> S2SError:
     )
 
 
-def _wrong_size(size: int, options: "TokenizerOptions", why: str) -> UsageError:
+def _wrong_size(size: int, options: "TokenizerOptions", why: str) -> S2SError:
     """Return an error that suggests `size`, adjusted for byte tokens, which `auto` may add or omit at that size."""
+    if size < MIN_SIZE:
+        return DataError(f"{why.format(size)}, too few to train a tokenizer", "give it more text")
     size += BYTES * (_has_bytes(options, size) - _has_bytes(options, options.vocab_size))
     return UsageError(
         f"tokenizer.vocab_size is {options.vocab_size}, but {why.format(size)}", f"--set tokenizer.vocab_size={size}"

@@ -20,7 +20,7 @@ from s2s.training.checkpoint import (
 )
 from s2s.training.optimizer import optimizer_tensors, restore_optimizer
 from s2s.training.rng import restore_rng, rng_state
-from s2s.training.runs.record import complete_checkpoints
+from s2s.training.runs.record import CHECKPOINTS, STOPPED, complete_checkpoints
 from s2s.training.state import TrainState
 from s2s.training.step import Learner
 
@@ -40,7 +40,7 @@ class CheckpointManager:
         self.learner = learner
         self.average = average
         self.keep = keep
-        self._validated, self._stopped = directory / "checkpoints", directory / "stopped"
+        self._validated, self._stopped = directory / CHECKPOINTS, directory / STOPPED
 
     def save(self, state: TrainState, *, stopped: bool = False) -> None:
         """Save the training. All processes call this; the main one writes."""

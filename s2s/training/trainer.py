@@ -291,8 +291,7 @@ class Trainer:
             self.log.message(f"no improvement: learning rate halved, to {self.state.lr_factor:g} of its initial value")
 
     def _log_validation(self, validation: Validation, better: bool) -> None:
-        show_chrf = self.options.best_metric == "chrf"
-        self.log.log_validation(self.state.update, validation, better=better, show_chrf=show_chrf)
+        self.log.log_validation(self.state.update, validation, better=better, metric=self.options.best_metric)
         if validation.bleu == 0 and self._fraction_done() > 0.5 and not self._warned:
             self._warned = True
             self.log.message(BLEU_WARNING)

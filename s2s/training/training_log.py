@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from rich.cells import cell_len
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from s2s.errors import ResourceError
@@ -19,6 +20,7 @@ from s2s.training.validation import Validation
 log = logging.getLogger(__name__)
 
 PLAIN_SECONDS = 30.0  # between two progress lines without a terminal
+WIDE = 90  # columns of a terminal from which progress has a name and a bar
 SAMPLE_WIDTH = 48  # characters of a sample
 BLEU_WARNING = (
     "warning: BLEU is exactly 0 in the second half of the training: no word is right, or no translation has four "
@@ -42,12 +44,20 @@ class ProgressReport:
     seconds: float  # training time so far
     seconds_left: float  # estimate
 
-    def line(self) -> str:
-        """Return `epoch 3  41 %  loss 1.32  lr 3.1e-03  12.5k tok/s  0:43 left`."""
-        return (
-            f"epoch {self.epoch}  {self.done:4.0%}  loss {self.loss:.3f}  lr {self.lr:.1e}  "
-            f"{self.tokens_per_second / 1000:.1f}k tok/s  {clock(self.seconds_left)} left"
-        )
+    def line(self, room: int = 100) -> str:
+        """Return `epoch 3   41%  loss 1.321  lr 3.1e-03  12.5k tok/s  0:43 left`; less of it in fewer characters."""
+        parts = {
+            "epoch": f"epoch {self.epoch}",
+            "done": f"{self.done:4.0%}",
+            "loss": f"loss {self.loss:.3f}",
+            "lr": f"lr {self.lr:.1e}",
+            "speed": f"{self.tokens_per_second / 1000:.1f}k tok/s",
+            "left": f"{clock(self.seconds_left)} left",
+        }
+        for dropped in ("lr", "speed", "epoch"):
+            if len("  ".join(parts.values())) > room:
+                del parts[dropped]
+        return "  ".join(parts.values())
 
 
 class TrainingLog:
@@ -67,7 +77,8 @@ class TrainingLog:
     def __enter__(self) -> Self:
         if err.is_terminal:
             name, line = (TextColumn(f"{{task.{part}}}", markup=False) for part in ("description", "fields[line]"))
-            self._bar = Progress(name, BarColumn(bar_width=24), line, console=err, refresh_per_second=4)
+            columns = (name, BarColumn(bar_width=24), line) if err.width >= WIDE else (line,)
+            self._bar = Progress(*columns, console=err, refresh_per_second=4)
             self._task = self._bar.add_task(self.name, total=1.0, line="")
             self._bar.start()
         return self
@@ -83,7 +94,8 @@ class TrainingLog:
     def show(self, report: ProgressReport) -> None:
         """Show progress on the bar, or now and then as a line."""
         if self._bar:
-            self._bar.update(self._task, completed=report.done, line=report.line())
+            taken = cell_len(self.name) + 24 + 2 if err.width >= WIDE else 0
+            self._bar.update(self._task, completed=report.done, line=report.line(err.width - taken))
         elif time.monotonic() - self._shown >= PLAIN_SECONDS:
             self._shown = time.monotonic()
             log.info("%s  %s", self.name, report.line())
@@ -110,15 +122,16 @@ class TrainingLog:
         self.record("training", asdict(report))
         self.write(f"update {report.update}  {report.line()}")
 
-    def log_validation(self, update: int, validation: Validation, *, better: bool, show_chrf: bool) -> None:
-        """Report a validation: its metrics, ▲ if it is the best so far, and a sample."""
-        line = f"  validation  update {update}  loss {validation.loss:.3f}"
+    def log_validation(self, update: int, validation: Validation, *, better: bool, metric: str) -> None:
+        """Report a validation: its metrics, ▲ beside the deciding `metric` if that is the best so far, and a sample."""
+        figures = {"loss": f"loss {validation.loss:.3f}"}
         if validation.bleu is not None:
-            line += f"  BLEU {validation.bleu:.1f}"
-        if show_chrf:
-            line += f"  chrF {validation.chrf:.1f}"
+            figures["bleu"] = f"BLEU {validation.bleu:.1f}"
+        if metric == "chrf":
+            figures["chrf"] = f"chrF {validation.chrf:.1f}"
         if better:
-            line += " ▲"
+            figures[metric] += " ▲"
+        line = f"  validation  update {update}  {'  '.join(figures.values())}"
         if validation.sample:
             source, translation, _ = map(_shorten, validation.sample)
             line += f"   {source} → {translation}"

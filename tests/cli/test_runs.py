@@ -195,7 +195,7 @@ def test_show_of_a_run_without_figures(run):
     assert "  state       unfinished\n" in found.out
     for label in ("training", "validation", "best", "signature"):
         assert f"  {label} " not in found.out
-    assert run("runs", "list").out.splitlines()[1].split()[2:5] == ["unfinished", "0", "–"]
+    assert run("runs", "list").out.splitlines()[1].split()[2:5] == ["unfinished", "60", "–"]
 
 
 def test_unknown_and_damaged_runs(run):
@@ -330,3 +330,14 @@ def test_no_command_imports_what_is_slow(in_directory):
     modules = json.loads(done.stdout.splitlines()[-1])
     assert "s2s.training.runs.removal" in modules
     assert HEAVY.isdisjoint(modules)
+
+
+def test_a_model_stands_for_its_one_run(run):
+    made("words-ab")
+    assert run("runs", "show", "words").out.startswith("words-ab\n")
+    made("words-cd")
+    found = run("runs", "show", "words")
+    assert found.code == 2
+    assert "model words has 2 runs" in found.err
+    assert "words-ab, words-cd" in found.err
+    assert run("runs", "rm", "words", "--force").code == 2

@@ -33,7 +33,7 @@ with lease("cpu", wait=False, command="s2s serve"):
 
 @pytest.fixture(autouse=True)
 def two_slots(monkeypatch) -> None:
-    monkeypatch.setattr(leases, "usable_threads", lambda: 2)
+    monkeypatch.setattr(leases, "processors", lambda: 2)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_the_processor_has_as_many_slots_as_threads():
 
 
 def test_many_holders_are_not_all_named(monkeypatch):
-    monkeypatch.setattr(leases, "usable_threads", lambda: 7)
+    monkeypatch.setattr(leases, "processors", lambda: 7)
     with held(*["cpu"] * 7):
         message = refusal("cpu")
     assert message.count(TRAIN) == 4
@@ -187,7 +187,7 @@ def test_waiting_for_what_is_free_says_nothing(said):
 
 
 def test_a_look_at_the_locks_does_not_turn_a_taker_away(monkeypatch):
-    monkeypatch.setattr(leases, "usable_threads", lambda: 1)
+    monkeypatch.setattr(leases, "processors", lambda: 1)
     with held("cpu"):
         pass
     look = os.open(lease_directory() / "cpu-0", os.O_RDONLY)
@@ -211,7 +211,7 @@ def test_every_user_of_the_host_may_take_a_lease():
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_another_user_takes_turns_with_this_one(monkeypatch):
-    monkeypatch.setattr(leases, "usable_threads", lambda: 1)
+    monkeypatch.setattr(leases, "processors", lambda: 1)
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
         monkeypatch.setenv("S2S_LEASES", f"{directory}/leases")
@@ -249,7 +249,7 @@ def test_a_link_in_place_of_the_directory_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["symbolic", "hard", "fifo", "directory"])
 def test_what_is_no_lease_is_refused_and_left_alone(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(leases, "usable_threads", lambda: 2)
+    monkeypatch.setattr(leases, "processors", lambda: 2)
     lease_directory().mkdir()
     precious = tmp_path / "precious"
     precious.write_text("keep this")

@@ -49,7 +49,7 @@ def test_the_page_is_well_formed_and_tells_every_figure(make_comparison, systems
             assert expected in text
     assert "BLEU|nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0" in text
     assert "s2s translate numbers-attention" in text
-    assert reader.tags.count("svg") == 1 + (systems - 1)  # the plot, and a heat-map for each system that attends
+    assert reader.tags.count("svg") == 2 + (systems - 1)  # the plot, wide and narrow, and heat maps of attention
 
 
 def test_differences_to_the_reference_are_marked(comparison):

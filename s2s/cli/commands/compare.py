@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from s2s.cli.console import note, print_json
-from s2s.cli.options import AsJson, Device, Force, SetValues, Wait
+from s2s.cli.options import AsJson, Device, Force, SetValues, Threads, Wait
 from s2s.report.console import out
 
 
@@ -38,6 +38,7 @@ def compare(
     ] = None,
     force: Force = False,
     device: Device = "auto",
+    threads: Threads = None,
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
@@ -53,7 +54,7 @@ def compare(
     from s2s.comparison.compare import compare as run
     from s2s.comparison.results import as_json as figures_as_json
     from s2s.comparison.results import write_results
-    from s2s.io.atomic import refuse_existing, write_bytes
+    from s2s.io.atomic import refuse_existing, write_output
     from s2s.report.page import comparison_page
     from s2s.report.picture import svg_picture
     from s2s.report.terminal import print_comparison
@@ -67,11 +68,11 @@ def compare(
     else:
         print_comparison(comparison, out)
     page = report or Path("report.html")
-    write_bytes(page, comparison_page(comparison).encode())
+    write_output(page, comparison_page(comparison).encode())
     written = [page]
     if results:
         written += write_results(results, comparison, stored)
     if picture:
-        write_bytes(picture, svg_picture(comparison).encode())
+        write_output(picture, svg_picture(comparison).encode())
         written.append(picture)
     note(f"wrote {', '.join(map(str, written))}. Next: {comparison.commands[0]}")

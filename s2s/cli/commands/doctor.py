@@ -53,13 +53,14 @@ def doctor(as_json: AsJson = False) -> None:
         s2s doctor
         s2s doctor --json
     """
-    from s2s.devices.runtime import Machine, package_versions
+    from s2s.devices.runtime import Machine, package_versions, thread_limits
 
-    problems = Problems()
+    problems, limits = Problems(), thread_limits()
     _check_packages(problems)
     report: dict[str, Any] = {
         "versions": package_versions(),
         "machine": asdict(Machine.current()),
+        "threads_by": min(limits, key=lambda name: limits[name]),
         "memory": _memory(problems),
         "devices": _devices(problems),
         "directories": _directories(problems),
@@ -182,10 +183,8 @@ def _show(report: dict[str, Any]) -> None:
     machine, memory = report["machine"], report["memory"]
     features = ", ".join(machine["features"]) or "none"
     _line("versions", "  ".join(f"{name} {version}" for name, version in report["versions"].items()))
-    _line(
-        "machine",
-        f"{machine['system']} {machine['processor']}, {machine['threads']} threads to use, features: {features}",
-    )
+    _line("machine", f"{machine['system']} {machine['processor']}, features: {features}")
+    _line("threads", f"{machine['threads']} by {report['threads_by']}")
     if memory:
         _line("memory", f"{format_size(memory['free_bytes'])} free of {format_size(memory['total_bytes'])}")
     for device in report["devices"]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from s2s.cli.console import note, print_json
-from s2s.cli.options import AsJson, BeamSize, Device, Force, LengthPenalty, ModelReference, Precision, Wait
+from s2s.cli.options import AsJson, BeamSize, Device, Force, LengthPenalty, ModelReference, Precision, Threads, Wait
 from s2s.report.console import out
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def evaluate(
     ] = "pytorch",
     precision: Precision = "fp32",
     device: Device = "auto",
+    threads: Threads = None,
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:

@@ -46,7 +46,7 @@ def init(
         s2s init --source train.de --target train.en --name news -o news.toml
     """
     from s2s.data.recipe_template import draft_recipe
-    from s2s.io.atomic import refuse_existing, write_bytes
+    from s2s.io.atomic import refuse_existing, write_output
 
     guessed = guess_languages(source.name, target.name)
     languages = source_language or guessed[0], target_language or guessed[1]
@@ -64,7 +64,7 @@ def init(
     if output == "-":
         print(text, end="")
     else:
-        write_bytes(recipe, text.encode())
+        write_output(recipe, text.encode())
         note(f"wrote {recipe} (for {measured.lines:,} lines)")
         note(f"Next: s2s train {recipe}")
 

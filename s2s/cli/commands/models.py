@@ -152,6 +152,18 @@ def export(
         f"wrote {directory}: {version.reference} in {precision}, and tokenizer.model, whose tokens it reads and writes"
     )
     note(f"In Python: ctranslate2.Translator({str(directory)!r})")
+    options = version.recipe().decoding
+    settings = {
+        "beam_size": options.beam_size,
+        "length_penalty": options.length_penalty,
+        "patience": options.patience,
+        "no_repeat_ngram_size": options.no_repeat_ngram,
+        "suppress_sequences": [["<pad>"], ["<unk>"], ["<s>"]],
+        "max_input_length": 0,
+    }
+    call = ", ".join(f"{name}={value}" for name, value in settings.items())
+    limit = f"max_decoding_length={options.max_ratio:g} * source_tokens + 10"
+    note(f"It decodes as s2s does with translate_batch(source, {call}, {limit})")
 
 
 @app.command()

@@ -9,7 +9,14 @@ from s2s.cli.console import note, print_json
 from s2s.cli.options import AsJson, Force, SetValues
 from s2s.report.console import out
 
-app = typer.Typer(help="List, show and copy the built-in recipes.")
+app = typer.Typer(help="List, show and copy the built-in recipes.", invoke_without_command=True)
+
+
+@app.callback()
+def recipes(context: typer.Context) -> None:
+    """List, show and copy the built-in recipes; without a command, list them."""
+    if context.invoked_subcommand is None:
+        list_recipes()
 
 
 @app.command("list")
@@ -70,13 +77,13 @@ def copy(
         s2s recipes copy numbers/attention
         s2s recipes copy numbers/bottleneck mine --force
     """
-    from s2s.io.atomic import write_bytes
+    from s2s.io.atomic import write_output
 
     copies = _copies(recipe, destination)
     for target, content in copies.items():
         _refuse_different(target, content, force)
     for target, content in reversed(copies.items()):  # bases first, so that no copy lacks its base
-        write_bytes(target, content)
+        write_output(target, content)
         note(f"wrote {target}")
     note(f"Next: s2s train {next(iter(copies))}")
 

@@ -9,7 +9,12 @@ from s2s.cli.options import Tensorboard, Wait
 
 
 def resume(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Name (see s2s runs list) or directory of a run.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="Name or directory of a run, or the name of a model with one unfinished run."
+        ),
+    ],
     allow: Annotated[
         list[str] | None,
         typer.Option(
@@ -35,7 +40,7 @@ def resume(
     from s2s.training.runs.record import RunRecord, find_run
 
     world = DistributedContext.current()
-    processes = RunRecord.read(find_run(run)).processes
+    processes = RunRecord.read(find_run(run, unfinished=True)).processes
     if processes > 1 and not world.launched and "processes" not in (allow or []):
         launch(processes)
         return

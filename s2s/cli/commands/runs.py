@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, show, plot and remove runs.")
 
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name (see s2s runs list) or directory of a run.")]
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="Name or directory of a run, or the name of a model with one run.")
+]
 COLUMNS = ("run", "model", "state", "updates", "best validation", "began", "size")
 NUMBERS = {"updates", "size"}  # columns that are set flush right
 
@@ -95,7 +97,7 @@ def plot(
         s2s runs plot numbers-attention-1a2b3c4d numbers-bottleneck-5e6f7a8b -o curves.svg
     """
     from s2s.errors import UsageError
-    from s2s.io.atomic import refuse_existing, write_bytes
+    from s2s.io.atomic import refuse_existing, write_output
     from s2s.report.curves import svg_curves, terminal_curves
 
     if output:
@@ -105,7 +107,7 @@ def plot(
     curves = _curves(runs)
     out.print(terminal_curves(curves))
     if output:
-        write_bytes(output, svg_curves(curves).encode())
+        write_output(output, svg_curves(curves).encode())
         note(f"wrote {output}")
 
 

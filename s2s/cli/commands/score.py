@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from s2s.cli.console import note
-from s2s.cli.options import Device, Force, ModelReference, Wait
+from s2s.cli.options import Device, Force, ModelReference, Threads, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,7 @@ def score(
     ] = "-",
     force: Force = False,
     device: Device = "auto",
+    threads: Threads = None,
     wait: Wait = False,
 ) -> None:
     """Print the log-probability of each target line given its source line: the sum over its tokens and </s>, in nats.

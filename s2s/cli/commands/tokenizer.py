@@ -39,7 +39,7 @@ def train(
         s2s tokenizer train train.de.gz --vocab-size 500 --algorithm bpe -o small.model --force
     """
     from s2s.errors import UsageError
-    from s2s.io.atomic import refuse_existing, write_bytes
+    from s2s.io.atomic import refuse_existing, write_output
     from s2s.recipe.tokenizer import TokenizerOptions
     from s2s.text.tokenizer_training import train_tokenizer, without_long_texts
 
@@ -52,7 +52,7 @@ def train(
         raise UsageError(
             error.message, (error.hint or "").replace("--set tokenizer.vocab_size=", "--vocab-size ")
         ) from error
-    write_bytes(output, content)
+    write_output(output, content)
     note(f"wrote {output}: {vocab_size:,} tokens")
     note(f"Next: s2s tokenizer encode {output} {files[0]}")
 

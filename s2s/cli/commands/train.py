@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from s2s.cli.console import note, print_json
-from s2s.cli.options import AsJson, Device, SetValues, Tensorboard, Wait
+from s2s.cli.options import AsJson, Device, SetValues, Tensorboard, Threads, Wait
 from s2s.report.console import out
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def train(
         typer.Option("--from", metavar="MODEL", help="Fine-tune: start from this model's tokenizer and weights."),
     ] = None,
     device: Device = "auto",
+    threads: Threads = None,
     wait: Wait = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Train again even if the model exists.")] = False,
     check: Annotated[
@@ -50,6 +51,8 @@ def train(
         s2s train numbers/attention --from numbers-attention --name numbers-tuned
         s2s train multi30k/attention --set data.root=multi30k
     """
+    from shlex import join
+
     from s2s.recipe.load import load_recipe
     from s2s.training.distributed import DistributedContext, launch
 
@@ -62,7 +65,11 @@ def train(
 
     parent = Registry.default().resolve(begin_from) if begin_from else None
     if check:
-        _check(loaded, parent, recipe, device, wait, as_json)
+        _check(loaded, parent, device, wait, as_json)
+        if not as_json:
+            given = [("--name", name), ("--from", begin_from), *(("--set", value) for value in values or [])]
+            flags = [part for flag, value in given if value for part in (flag, value)]
+            note(f"it fits. Next: {join(['s2s', 'train', recipe, *flags])}")
         return
     from s2s.training.runs.lifecycle import train as run
 
@@ -81,7 +88,7 @@ def train(
         note(f"model {version.reference}. Next: s2s translate {version.name}, s2s models show {version.name}")
 
 
-def _check(recipe: "Recipe", parent: "Version | None", reference: str, device: str, wait: bool, as_json: bool) -> None:
+def _check(recipe: "Recipe", parent: "Version | None", device: str, wait: bool, as_json: bool) -> None:
     """Print the result of `--check` on standard output."""
     from dataclasses import asdict
 
@@ -101,7 +108,6 @@ def _check(recipe: "Recipe", parent: "Version | None", reference: str, device: s
     lines = [("before training", f"{_shorten(source)} → {_shorten(output)}") for source, output in found.lines]
     for label, text in [*_describe(recipe, found), *lines]:
         out.print(f"{label:20} {text}", soft_wrap=True)
-    note(f"it fits. Next: s2s train {reference}{f' --from {parent.reference}' if parent else ''}")
 
 
 def _describe(recipe: "Recipe", found: "Preflight") -> list[tuple[str, str]]:
@@ -117,7 +123,11 @@ def _describe(recipe: "Recipe", found: "Preflight") -> list[tuple[str, str]]:
             f"{format_size(found.memory_peak)} peak for the largest batches (estimate "
             f"{format_size(found.memory_estimate)}, without libraries); {format_size(found.memory_free)} free",
         ),
-        ("time", f"{duration(found.epoch_seconds)} per epoch of {found.batches:,} batches, without validation"),
+        (
+            "time",
+            f"{duration(found.total_seconds)} in all ({recipe.training.stop_after}), {duration(found.epoch_seconds)} "
+            f"per epoch of {found.batches:,} batches; without validation",
+        ),
         (
             "disk",
             f"{format_size(found.disk_needed)} for checkpoints of {format_size(found.checkpoint_bytes)}; "

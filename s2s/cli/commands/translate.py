@@ -29,6 +29,7 @@ from s2s.cli.options import (
     LengthPenalty,
     ModelReference,
     Precision,
+    Threads,
     Verbose,
     Wait,
 )
@@ -91,6 +92,7 @@ def translate(
     engine: EngineChoice = "auto",
     precision: Precision = "auto",
     device: Device = "auto",
+    threads: Threads = None,
     wait: Wait = False,
     verbose: Verbose = False,
 ) -> None:

@@ -24,7 +24,7 @@ from s2s.data.prepare import prepare_corpus
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.leases import lease
-from s2s.devices.runtime import configure, cpu_features, package_versions, threads_for
+from s2s.devices.runtime import configure, cpu_features, package_versions, threads_for, usable_threads
 from s2s.devices.select import available_devices, choose_precision, resolve_device
 from s2s.errors import ResourceError, S2SError, StoppedError, UsageError
 from s2s.io.atomic import write_bytes
@@ -173,10 +173,11 @@ def resume(
     Raises: UsageError if the run is finished, or if another setting has changed; the message lists the changes.
     """
     context = RunContext.current(wait, tensorboard)
-    directory = find_run(name)
+    directory = find_run(name, unfinished=True)
     record = RunRecord.read(directory)
     if record.published:
-        raise UsageError(f"run {directory.name} is finished: {record.published}", f"s2s models show {record.published}")
+        hint = f"s2s train RECIPE --from {record.published} trains on from its weights"
+        raise UsageError(f"run {directory.name} is finished: {record.published}", hint)
     recipe = recipe_of_run(directory)
     tokenizer = directory / PARENT_TOKENIZER
     with process_group(context.distributed):
@@ -317,11 +318,14 @@ def log_start(
     network: EncoderDecoder,
     device: torch.device,
 ) -> None:
-    """Log the network, the run's name and how it computes."""
+    """Log the network, the run's name and how it computes; warn if the run uses more threads than it may."""
     training_log.message(f"{recipe.name}: {recipe.model.describe()}; {count_parameters(network):,} parameters")
     threads = counted(record.threads, "thread")
     processes = f", {record.processes} processes" if record.processes > 1 else ""
     training_log.message(f"run {directory.name}; {device}, {record.precision}, {threads}{processes}")
+    if record.threads > usable_threads():
+        usable = counted(usable_threads(), "thread")
+        log.warning("the run computes with %s as before, so that it is exact, but only %s may be used", threads, usable)
 
 
 def initial_network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> EncoderDecoder:

@@ -3,6 +3,7 @@
 This module does not import torch, so that listing runs is fast and does not disturb training.
 """
 
+import contextlib
 import json
 import logging
 import math
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 SCHEMA = 2
 RECORD, RECIPE, METRICS, LOCK, CHECKPOINTS = "run.json", "recipe.toml", "metrics.jsonl", "lock", "checkpoints"
+STOPPED = "stopped"
 MANIFEST = "manifest.json"  # of a checkpoint, written last
 KINDS = ("training", "validation")  # kinds of lines that are read
 
@@ -112,8 +114,9 @@ class Run:
 
     @property
     def updates(self) -> int:
-        """Update of the last recorded metrics."""
-        return self.metrics.updates
+        """Update of the last recorded metrics, or of a checkpoint saved after them."""
+        saved = (complete_checkpoints(self.directory / name) for name in (CHECKPOINTS, STOPPED))
+        return max([self.metrics.updates, *(int(path.name) for paths in saved for path in paths)])
 
     @property
     def done(self) -> float | None:
@@ -165,14 +168,41 @@ def recipe_of_run(directory: Path) -> Recipe:
         raise ArtefactError(f"run {directory.name} is damaged: {error.message}", error.hint) from error
 
 
-def find_run(name: str) -> Path:
-    """Return the directory of a run by name or path. Raises UsageError with the nearest names."""
-    known = sorted(path.parent.name for path in runs_directory().glob(f"*/{RECORD}"))
+def find_run(name: str, *, unfinished: bool = False) -> Path:
+    """Return the directory of a run by name or path, or by the name of a model with one run (or one unfinished run).
+
+    Raises: UsageError with the nearest names.
+    """
+    found = _runs_of_model(name, unfinished)
+    if len(found) == 1:
+        return runs_directory() / found[0]
+    if found:
+        raise UsageError(f"model {name} has {len(found)} runs", f"name one: {', '.join(found)}")
+    return named_run(name)
+
+
+def named_run(name: str) -> Path:
+    """Return the directory of a run by its own name or path. Raises UsageError with the nearest names."""
+    known = _run_names()
     if name in known:
         return runs_directory() / name
     if (Path(name) / RECORD).is_file():
         return Path(name).resolve()
     raise UsageError(f"run {name}: no such run", did_you_mean(name, known) or f"runs are in {runs_directory()}")
+
+
+def _run_names() -> list[str]:
+    return sorted(path.parent.name for path in runs_directory().glob(f"*/{RECORD}"))
+
+
+def _runs_of_model(name: str, unfinished: bool) -> list[str]:
+    """Return the runs that train a model; only unfinished ones if `unfinished` and there are any."""
+    records = {}
+    for run in _run_names():
+        with contextlib.suppress(S2SError):
+            records[run] = RunRecord.read(runs_directory() / run)
+    found = [run for run, record in records.items() if record.name == name]
+    return [run for run in found if unfinished and not records[run].published] or found
 
 
 def read_run(directory: Path) -> Run:

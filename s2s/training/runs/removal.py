@@ -7,7 +7,7 @@ from s2s.errors import ResourceError, S2SError, UsageError
 from s2s.io.locks import exclusive_lock, lock_holder
 from s2s.io.paths import directory_size
 from s2s.report.format import counted
-from s2s.training.runs.record import LOCK, RECORD, RunRecord, find_run, read_run, run_directories
+from s2s.training.runs.record import LOCK, RECORD, RunRecord, named_run, read_run, run_directories
 
 
 def remove_run(name: str, *, force: bool = False) -> tuple[Path, int]:
@@ -35,7 +35,7 @@ def _directory_to_remove(name: str) -> Path:
     for directory in run_directories():
         if directory.name == name:
             return directory
-    directory = find_run(name)
+    directory = named_run(name)
     RunRecord.read(directory)
     return directory
 

@@ -1,0 +1,39 @@
+"""Sentences of the test set that show how systems differ."""
+
+from collections.abc import Sequence
+
+from s2s.comparison.stored import StoredResult
+from s2s.metrics.scores import sentence_chrf
+
+MAX_LENGTH = 60  # characters of the sentence whose attention is drawn
+SCORED = 2000  # lines that are searched for the worst and the most different outputs
+
+
+def example_lines(results: Sequence[StoredResult], sources: Sequence[str], references: Sequence[str]) -> dict[int, str]:
+    """Return lines worth showing, with the reason: the first one suits a picture of attention.
+
+    They are a sentence that only some systems translate exactly, the longest source, the line whose outputs differ
+    most in chrF, and the best system's output with the lowest chrF.
+    """
+    lines = {_partly_exact(results, sources, references): "example"}
+    lines.setdefault(max(range(len(sources)), key=lambda line: len(sources[line])), "the longest source")
+    scores = [sentence_chrf(stored.outputs[:SCORED], references[:SCORED]) for stored in results]
+    if len(results) > 1:
+        spread = [max(values) - min(values) for values in zip(*scores, strict=True)]
+        lines.setdefault(spread.index(max(spread)), "the largest difference in chrF")
+    best = max(range(len(results)), key=lambda system: results[system].scores["bleu"].value)
+    lines.setdefault(scores[best].index(min(scores[best])), f"the lowest chrF of {results[best].name}")
+    return lines
+
+
+def _partly_exact(results: Sequence[StoredResult], sources: Sequence[str], references: Sequence[str]) -> int:
+    """Return the line of the longest source of up to 60 characters that only some systems translate exactly.
+
+    If there is none, return the first line.
+    """
+    best = 0
+    for line, reference in enumerate(references):
+        exact = {stored.outputs[line] == reference for stored in results}
+        if len(exact) == 2 and len(sources[best]) * (best > 0) < len(sources[line]) <= MAX_LENGTH:
+            best = line
+    return best

@@ -1,0 +1,22 @@
+from types import SimpleNamespace
+
+from s2s.comparison.examples import example_lines
+
+SOURCES = ["eins", "zwei", "drei und dreissig und noch sehr viel mehr Woerter als sechzig Zeichen", "vier", "fuenf"]
+REFERENCES = ["one", "two", "thirty-three", "four", "five"]
+
+
+def system(name: str, bleu: float, outputs: list[str]) -> SimpleNamespace:
+    return SimpleNamespace(name=name, outputs=outputs, scores={"bleu": SimpleNamespace(value=bleu)})
+
+
+def test_each_example_has_its_reason():
+    good = system("good", 50.0, ["one", "two", "thirty-three", "for", "five"])
+    bad = system("bad", 10.0, ["one", "too", "thirty-three", "four", "xxxx"])
+    assert example_lines([bad, good], SOURCES, REFERENCES) == {
+        4: "example",
+        2: "the longest source",
+        3: "the lowest chrF of good",
+    }
+    alone = system("bad", 10.0, ["one", "too"])
+    assert example_lines([alone], SOURCES[:2], REFERENCES[:2]) == {0: "example", 1: "the lowest chrF of bad"}
