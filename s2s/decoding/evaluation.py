@@ -9,8 +9,9 @@ from s2s.decoding.forced import forced_score, without_empty
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translation, Translator
 from s2s.errors import DataError
-from s2s.metrics.scores import Score, score_corpus
+from s2s.metrics.scores import Score, Scoring, score_corpus
 from s2s.recipe.decoding import DecodingOptions
+from s2s.recipe.recipe import Recipe
 from s2s.text.parallel import read_pairs
 
 METRICS = ("bleu", "chrf", "ter", "exact")
@@ -44,8 +45,14 @@ def evaluate(
     start = time.perf_counter()
     translations = translator.translate(sources, decoding)
     seconds = time.perf_counter() - start
-    scores = score_corpus([translation.text for translation in translations], list(references), tuple(metrics))
+    outputs = [translation.text for translation in translations]
+    scores = score_corpus(outputs, references, metrics, scoring_of(translator.recipe))
     return Evaluation(translations, scores, seconds, decoding)
+
+
+def scoring_of(recipe: Recipe) -> Scoring:
+    """Return how a model's translations are scored: by its target language, unless the recipe names a tokenizer."""
+    return Scoring.of(recipe.data.target_language, recipe.training.bleu_tokenizer)
 
 
 def perplexity(translator: Translator[PyTorchEngine], sources: Sequence[str], references: Sequence[str]) -> float:

@@ -23,7 +23,7 @@ from s2s.decoding.engine import (
     max_source_length,
 )
 from s2s.errors import UsageError
-from s2s.recipe.data import GeneratorDataOptions
+from s2s.recipe.data import GeneratorDataOptions, primary_language
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
 from s2s.text.lines import normalize, single_line
@@ -264,8 +264,7 @@ class Translator(Generic[Engine_co]):
     def _gap(self, source: str) -> str:
         """Return the white space between the translation of a part and the next one."""
         space = source[len(source.rstrip()) :]
-        language = self.recipe.data.target_language.replace("_", "-").partition("-")[0].lower()
-        return space or ("" if language in NO_SPACES else " ")
+        return space or ("" if primary_language(self.recipe.data.target_language) in NO_SPACES else " ")
 
     def _tokens(self, hypothesis: Hypothesis) -> list[str]:
         """Return the hypothesis's tokens as strings, `</s>` last unless it was truncated."""

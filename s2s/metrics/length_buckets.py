@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s2s.metrics.scores import check_counts, score_corpus
+from s2s.metrics.scores import Scoring, check_counts, score_corpus
 
 DEFAULT_BOUNDS = (1, 20, 40, 80)  # buckets 1–19, 20–39, 40–79 and 80–, in characters
 MIN_SHARE = 0.05  # of the lines in each default bucket; otherwise bounds are chosen from the lengths
@@ -42,6 +42,7 @@ def bleu_by_length(
     systems: Sequence[Sequence[str]],
     references: Sequence[str],
     bounds: Sequence[int] | None = None,
+    scoring: Scoring | None = None,
 ) -> LengthBuckets:
     """Return the corpus BLEU of each system in buckets by source length, without empty buckets.
 
@@ -59,7 +60,7 @@ def bleu_by_length(
         members[bisect_right(edges, length) - 1].append(line)
     highs = [*(edge - 1 for edge in edges[1:]), None]
     buckets = [
-        LengthBucket(low, high, len(lines), tuple(_bleu(system, references, lines) for system in systems))
+        LengthBucket(low, high, len(lines), tuple(_bleu(system, references, lines, scoring) for system in systems))
         for low, high, lines in zip(edges, highs, members, strict=True)
         if lines
     ]
@@ -82,6 +83,7 @@ def choose_bounds(lengths: Sequence[int]) -> list[int]:
     return [1, *(edge for edge in edges if edge > 1)]
 
 
-def _bleu(hypotheses: Sequence[str], references: Sequence[str], lines: Sequence[int]) -> float:
-    score = score_corpus([hypotheses[line] for line in lines], [references[line] for line in lines], ("bleu",))
+def _bleu(hypotheses: Sequence[str], references: Sequence[str], lines: Sequence[int], scoring: Scoring | None) -> float:
+    own, theirs = [hypotheses[line] for line in lines], [references[line] for line in lines]
+    score = score_corpus(own, theirs, ("bleu",), scoring)
     return score["bleu"].value

@@ -2,10 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from s2s._version import __version__
-from s2s.errors import DataError, UsageError, did_you_mean
+from s2s.errors import DataError, ResourceError, UsageError, did_you_mean
+from s2s.recipe.data import primary_language
+
+CHARACTERS = {"ja", "ko", "th", "lo", "km", "my"}  # languages whose BLEU counts characters, on every machine alike
+MIN_TOKENS = 4  # of a reference that BLEU can count
+Headline = Literal["bleu", "chrf"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,35 +22,68 @@ class Score:
     signature: str  # begins with the metric's name
 
 
-def _sacrebleu(metric: str, name: str, hypotheses: list[str], references: list[str], **options: Any) -> Score:
-    from sacrebleu import metrics
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How texts of a language are scored."""
 
-    scorer = getattr(metrics, name)(**options)
+    tokenizer: str = "13a"  # sacrebleu's, for BLEU
+    asian: bool = False  # whether TER separates Asian characters
+
+    @classmethod
+    def of(cls, language: str, tokenizer: str = "auto") -> "Scoring":
+        """Return the scoring of a target language such as de or zh_TW, with a given tokenizer unless it is auto."""
+        code = primary_language(language)
+        by_language = "zh" if code == "zh" else "char" if code in CHARACTERS else "13a"
+        return cls(by_language if tokenizer == "auto" else tokenizer, code in {"zh", *CHARACTERS})
+
+    def bleu(self) -> Any:
+        """Return sacrebleu's BLEU. Raises ResourceError if the tokenizer lacks a package or a download."""
+        from sacrebleu.metrics.bleu import BLEU
+
+        try:
+            # `force` only silences a warning about lines that end in " .", as those of untrained models may.
+            return BLEU(force=True, tokenize=self.tokenizer)
+        except (RuntimeError, ImportError, OSError) as error:
+            reason = str(error).strip().splitlines()[0]
+            hint = "pip install 'sacrebleu[ja,ko]' has the mecab tokenizers; flores200 is downloaded once"
+            raise ResourceError(f"BLEU's tokenizer {self.tokenizer} is not available: {reason}", hint) from error
+
+    def headline(self, references: Sequence[str]) -> Headline:
+        """Return the score to go by: chrF if most references are too short for BLEU, which counts four tokens."""
+        tokenize = self.bleu().tokenizer
+        short = sum(len(tokenize(reference).split()) < MIN_TOKENS for reference in references)
+        return "chrf" if 2 * short > len(references) else "bleu"
+
+
+def _sacrebleu(metric: str, scorer: Any, hypotheses: list[str], references: list[str]) -> Score:
     score = scorer.corpus_score(hypotheses, [references])
     return Score(metric, float(score.score), f"{score.name}|{scorer.get_signature().format()}")
 
 
-def _bleu(hypotheses: list[str], references: list[str]) -> Score:
-    # `force` only silences a warning about lines that end in " .", as those of untrained models may.
-    return _sacrebleu("bleu", "BLEU", hypotheses, references, force=True)
+def _bleu(hypotheses: list[str], references: list[str], scoring: Scoring) -> Score:
+    return _sacrebleu("bleu", scoring.bleu(), hypotheses, references)
 
 
-def _chrf(hypotheses: list[str], references: list[str]) -> Score:
-    return _sacrebleu("chrf", "CHRF", hypotheses, references)
+def _chrf(hypotheses: list[str], references: list[str], _: Scoring) -> Score:
+    from sacrebleu.metrics.chrf import CHRF
+
+    return _sacrebleu("chrf", CHRF(), hypotheses, references)
 
 
-def _ter(hypotheses: list[str], references: list[str]) -> Score:
-    return _sacrebleu("ter", "TER", hypotheses, references)
+def _ter(hypotheses: list[str], references: list[str], scoring: Scoring) -> Score:
+    from sacrebleu.metrics.ter import TER
+
+    return _sacrebleu("ter", TER(asian_support=scoring.asian, normalized=scoring.asian), hypotheses, references)
 
 
-def _exact(hypotheses: list[str], references: list[str]) -> Score:
+def _exact(hypotheses: list[str], references: list[str], _: Scoring) -> Score:
     same = sum(a.strip() == b.strip() for a, b in zip(hypotheses, references, strict=True))
     signature = f"exact|nrefs:1|case:mixed|unit:line|space:trimmed|version:s2s-{__version__}"
     return Score("exact", 100 * same / len(references), signature)
 
 
-SCORES: dict[str, Callable[[list[str], list[str]], Score]] = {
-    "bleu": _bleu,  # sacrebleu's defaults: cased, 13a
+SCORES: dict[str, Callable[[list[str], list[str], Scoring], Score]] = {
+    "bleu": _bleu,  # cased, with the tokenizer of the target language
     "chrf": _chrf,  # chrF2
     "ter": _ter,  # translation edit rate in percent; lower is better
     "exact": _exact,  # lines equal to their reference, except for outer whitespace, in percent
@@ -56,10 +94,12 @@ def score_corpus(
     hypotheses: Sequence[str],
     references: Sequence[str],
     metrics: Sequence[str] = ("bleu", "chrf", "ter", "exact"),
+    scoring: Scoring | None = None,
 ) -> dict[str, Score]:
-    """Score N hypotheses against their N references, one reference each.
+    """Score N hypotheses against their N references, one reference each; by default as English text.
 
-    Raises: DataError if the counts differ or are zero, UsageError for an unknown metric.
+    Raises: DataError if the counts differ or are zero, UsageError for an unknown metric, ResourceError if BLEU's
+    tokenizer is not available.
     """
     check_counts(hypotheses, references)
     for name in metrics:
@@ -67,7 +107,8 @@ def score_corpus(
             known = list(SCORES)
             hint = did_you_mean(name, known) or f"the metrics are {', '.join(known)}"
             raise UsageError(f"{name}: no such metric", hint)
-    return {name: SCORES[name](list(hypotheses), list(references)) for name in metrics}
+    scoring = scoring or Scoring()
+    return {name: SCORES[name](list(hypotheses), list(references), scoring) for name in metrics}
 
 
 def sentence_chrf(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:

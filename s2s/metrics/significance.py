@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from s2s.metrics.scores import check_counts
+from s2s.metrics.scores import Scoring, check_counts
 
 MAX_CELLS = 10_000_000  # resamples × lines in memory, 40 bytes each
 
@@ -34,13 +34,13 @@ def paired_bootstrap(
     systems: Sequence[Sequence[str]],
     references: Sequence[str],
     samples: int = 1000,
+    scoring: Scoring | None = None,
 ) -> list[Difference]:
     """Test the difference in BLEU of each system from the baseline on the same N lines.
 
     Above 10,000 lines, fewer resamples bound the memory; the signature has their number.
     Raises: DataError if systems and references differ in their number of lines, or have none.
     """
-    from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.significance import PairedTest
 
     for lines in (baseline, *systems):
@@ -49,7 +49,7 @@ def paired_bootstrap(
     named: list[tuple[str, Sequence[str]]] = [
         (str(number), list(lines)) for number, lines in enumerate([baseline, *systems])
     ]
-    test = PairedTest(named, {"BLEU": BLEU(force=True)}, [list(references)], "bs", samples)
+    test = PairedTest(named, {"BLEU": (scoring or Scoring()).bleu()}, [list(references)], "bs", samples)
     signatures, results = test()
     outcomes: list[Any] = results["BLEU"]
     return [_difference(other, outcomes[0], f"BLEU|{signatures['BLEU'].format()}") for other in outcomes[1:]]

@@ -12,6 +12,11 @@ Count = Annotated[int, Field(ge=0)]
 Column = Annotated[int, Field(ge=1)]
 
 
+def primary_language(code: str) -> str:
+    """Return the language of a code without script and region: `zh_TW` -> `zh`."""
+    return code.replace("_", "-").partition("-")[0].lower()
+
+
 class SplitOptions(Options):
     """Where one split (train, validation, test) is read from."""
 

@@ -68,13 +68,34 @@ class Registry:
         """Return a model's versions, oldest first. Raises ArtefactError, ResourceError if one cannot be read."""
         return [self._read(name, number) for number in self.numbers(name)]
 
-    def published_with(self, name: str, key: str) -> list[Version]:
-        """Return the versions of a model whose training had a key, oldest first; skip those that cannot be read."""
+    def readable_versions(self, name: str) -> list[Version]:
+        """Return a model's versions, oldest first; skip those that cannot be read, with a warning."""
         found = []
         for number in self.numbers(name):
             with _skipping(f"{name}:{number}"):
                 found.append(self._read(name, number))
-        return [version for version in found if version.card.training.key == key]
+        return found
+
+    def published_with(self, name: str, key: str) -> list[Version]:
+        """Return the readable versions of a model whose training had a key, oldest first."""
+        return [version for version in self.readable_versions(name) if version.card.training.key == key]
+
+    def best_version(self, name: str) -> Version | None:
+        """Return the version with the best first score, among those with the newest one's metric and test set.
+
+        Of equal ones, the newest; None if there are no scores.
+        """
+        scored = [version for version in self.readable_versions(name) if version.card.scores]
+        if not scored:
+            return None
+        newest = scored[-1].card.scores[0]
+        like = (newest.metric, newest.test_set, newest.signature)
+        comparable = [
+            version
+            for version in reversed(scored)
+            if (score := version.card.scores[0]) and (score.metric, score.test_set, score.signature) == like
+        ]
+        return max(comparable, key=lambda version: version.card.scores[0].value)
 
     def aliases(self, name: str) -> dict[str, int]:
         """Return a model's aliases with their version numbers; skip those that cannot be read."""

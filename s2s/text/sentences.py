@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
+from s2s.recipe.data import primary_language
+
 # Languages that write ordinal numbers with a full stop: "2. Stock" is no sentence end.
 ORDINALS = {"bs", "cs", "da", "de", "et", "fi", "fo", "hr", "hu", "is", "lb", "lv", "nb", "nn", "no", "pl", "sk", "sl"}
 ORDINALS |= {"sq", "sr", "tr"}
@@ -26,7 +28,7 @@ def split_sentences(line: str, language: str) -> list[str]:
     """
     from sentencex import segment
 
-    code = language.replace("_", "-").partition("-")[0].lower()
+    code = primary_language(language)
     parts: list[str] = []
     for part in segment(code, line):
         if parts and (LETTERLESS.match(parts[-1]) or (code in ORDINALS and ORDINAL.search(parts[-1]))):

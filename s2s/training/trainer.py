@@ -23,7 +23,7 @@ from s2s.training.lr_schedule import learning_rate
 from s2s.training.signals import StopSignals
 from s2s.training.state import MetricsWindow, TrainState
 from s2s.training.step import Learner, StepResult, train_step_within_memory
-from s2s.training.training_log import BLEU_WARNING, ProgressReport, TrainingLog
+from s2s.training.training_log import BLEU_WARNING, SHORT_REFERENCES, ProgressReport, TrainingLog
 from s2s.training.validation import Validation, validate
 
 log = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ class Trainer:
         if not isfinite(outcome.loss):
             self.rollback("the validation loss is not finite")
             return
-        better = self.state.update_best(outcome.metric(self.options.best_metric))
+        better = self.state.update_best(outcome.metric(outcome.deciding(self.options.best_metric)))
         if not better:
             self._reduce_lr_on_plateau()
         self._log_validation(outcome, better)
@@ -291,7 +291,10 @@ class Trainer:
             self.log.message(f"no improvement: learning rate halved, to {self.state.lr_factor:g} of its initial value")
 
     def _log_validation(self, validation: Validation, better: bool) -> None:
-        self.log.log_validation(self.state.update, validation, better=better, metric=self.options.best_metric)
-        if validation.bleu == 0 and self._fraction_done() > 0.5 and not self._warned:
+        metric = validation.deciding(self.options.best_metric)
+        self.log.log_validation(self.state.update, validation, better=better, metric=metric)
+        short = validation.headline == "chrf"
+        late = validation.bleu == 0 and self._fraction_done() > 0.5
+        if not self._warned and (short or late):
             self._warned = True
-            self.log.message(BLEU_WARNING)
+            self.log.message(SHORT_REFERENCES if short else BLEU_WARNING)

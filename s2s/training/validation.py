@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from math import isfinite
 
 from s2s.data.corpus import Split
-from s2s.decoding.evaluation import evaluate
+from s2s.decoding.evaluation import evaluate, scoring_of
 from s2s.decoding.forced import forced_score, without_empty
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
+from s2s.metrics.scores import Headline
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,15 @@ class Validation:
     chrf: float | None = None  # None if nothing was translated
     signature: str = ""  # of BLEU
     sample: tuple[str, str, str] | None = None  # source, translation, reference
+    headline: Headline = "bleu"  # chrF if most references are too short for BLEU
 
     def metric(self, name: str) -> float:
         """Return the metric that selects the best checkpoint (loss, bleu or chrf); larger is better."""
         return -self.loss if name == "loss" else {"bleu": self.bleu, "chrf": self.chrf}[name] or 0.0
+
+    def deciding(self, best_metric: str) -> str:
+        """Return the metric to select by: `best_metric`, but chrF instead of BLEU if references are too short for it."""
+        return self.headline if best_metric == "bleu" else best_metric
 
 
 def validate(translator: Translator[PyTorchEngine], split: Split, lines: int, sample_index: int) -> Validation:
@@ -38,4 +44,5 @@ def validate(translator: Translator[PyTorchEngine], split: Split, lines: int, sa
     index = sample_index % len(texts)
     bleu, chrf = evaluation.scores["bleu"], evaluation.scores["chrf"]
     sample = (texts[index], evaluation.outputs[index], references[index])
-    return Validation(loss, bleu.value, chrf.value, bleu.signature, sample)
+    headline = scoring_of(translator.recipe).headline(references)
+    return Validation(loss, bleu.value, chrf.value, bleu.signature, sample, headline)

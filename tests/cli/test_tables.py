@@ -23,5 +23,5 @@ def test_nothing_is_cut(width, details, monkeypatch, capsys):
     assert "…" not in text
     for figure in ("384,002", "98.7", "0.0"):
         assert len(re.findall(rf"(?<![\d,.]){re.escape(figure)}(?![\d,.])", text)) == 1
-    assert "".join("numbers-attention:1".split()) in re.sub(r"\s", "", text)
+    assert "".join(["numbers-attention:1"]) in re.sub(r"\s", "", text)
     assert all(len(line.rstrip()) <= (width or 200) for line in text.splitlines())

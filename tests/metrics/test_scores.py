@@ -3,8 +3,8 @@ import sys
 import pytest
 import sacrebleu
 
-from s2s.errors import DataError, UsageError
-from s2s.metrics.scores import score_corpus
+from s2s.errors import DataError, ResourceError, UsageError
+from s2s.metrics.scores import Scoring, score_corpus
 
 HYPOTHESES = ["the cat sat on the mat .", "A dog barks, loudly!", "nothing like it"]
 REFERENCES = ["the cat sat on a mat .", "a dog barks, loudly!", "quite another sentence"]
@@ -63,3 +63,35 @@ def test_no_warning_about_tokenised_text(capsys):
     assert score_corpus(lines, lines, ["bleu"])["bleu"].value == 0  # no 4-grams at all
     assert "tokenized" not in capsys.readouterr().err
     assert "sacrebleu" in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("language", "tokenizer", "text"),
+    [
+        ("zh", "zh", "他昨天在北京买了一本新书。"),
+        ("zh_TW", "zh", "他昨天在北京買了一本新書。"),
+        ("ja", "char", "これはペンです。"),
+        ("ko", "char", "나는 학교에 갑니다."),
+        ("th", "char", "สวัสดีครับผม"),
+        ("de", "13a", "Das ist ein kurzer Satz."),
+        ("", "13a", "This is a short sentence."),
+    ],
+)
+def test_bleu_splits_by_language(language, tokenizer, text):
+    scoring = Scoring.of(language)
+    scores = score_corpus([text], [text], scoring=scoring)
+    assert scores["bleu"].value == pytest.approx(100)
+    assert f"|tok:{tokenizer}|" in scores["bleu"].signature
+    assert ("asian:yes" in scores["ter"].signature) == (tokenizer != "13a")
+    assert scoring.headline([text]) == "bleu"
+
+
+def test_a_tokenizer_can_be_chosen():
+    assert Scoring.of("zh", "char").tokenizer == "char"
+    with pytest.raises(ResourceError, match="tokenizer ja-mecab is not available"):
+        Scoring.of("ja", "ja-mecab").bleu()
+
+
+def test_short_references_are_judged_by_chrf():
+    assert Scoring.of("en").headline(["Save", "Open file", "Close the big window now"]) == "chrf"
+    assert Scoring.of("en").headline(["Save", "Close the big window now"]) == "bleu"

@@ -1,7 +1,7 @@
 """`s2s models`: the registry's models, and the holders of devices."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, show, alias, export and remove models; list device leases.")
 
-METRICS = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER", "exact": "exact match"}
 NUMBERS = {"parameters", "pid"}  # columns that are set flush right
 
 
@@ -40,12 +39,12 @@ def list_models(as_json: AsJson = False) -> None:
     registry, found, failed = Registry.default(), {}, 0
     for name in registry.names():
         try:
-            found[name] = (registry.resolve(name), registry.aliases(name))
+            found[name] = Listed(registry.resolve(name), registry.aliases(name), registry.best_version(name))
         except S2SError as error:
             failed = error.exit_code
             note(f"warning: {error.described}")
     if as_json:
-        print_json([_listed(version, aliases) for version, aliases in found.values()])
+        print_json([one.as_json() for one in found.values()])
     elif found:
         _print_models(found.values())
         note("Next: s2s models show MODEL, s2s translate MODEL")
@@ -70,7 +69,8 @@ def show(model: ModelReference, as_json: AsJson = False) -> None:
     aliases = registry.aliases(version.name)
     if as_json:
         files = {name: file.model_dump() for name, file in version.files.items()}
-        print_json(_listed(version, aliases) | {"files": files, "card": version.card.as_dict()})
+        listed = Listed(version, aliases, registry.best_version(version.name))
+        print_json(listed.as_json() | {"files": files, "card": version.card.as_dict()})
         return
     names = [alias for alias, number in aliases.items() if number == version.number]
     out.print(" ".join([version.reference, *(f"@{alias}" for alias in names)]), style="bold")
@@ -187,35 +187,55 @@ def ps(as_json: AsJson = False) -> None:
         note("no device is held")
 
 
-def _listed(version: "Version", aliases: dict[str, int]) -> dict[str, Any]:
-    """Summarize a model as JSON."""
-    card = version.card
-    return {
-        "model": version.name,
-        "version": version.number,
-        "aliases": aliases,
-        "published": version.published,
-        "architecture": card.architecture,
-        "attention": card.attention,
-        "source_language": card.source_language,
-        "target_language": card.target_language,
-        "parameters": card.parameters,
-        "score": card.scores[0].model_dump() if card.scores else None,
-    }
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A model as `models list` shows it."""
+
+    version: "Version"  # the newest
+    aliases: dict[str, int]
+    best: "Version | None"  # by its first score
+
+    def as_json(self) -> dict[str, Any]:
+        """Summarize the model as JSON values."""
+        card = self.version.card
+        return {
+            "model": self.version.name,
+            "version": self.version.number,
+            "aliases": self.aliases,
+            "published": self.version.published,
+            "architecture": card.architecture,
+            "attention": card.attention,
+            "source_language": card.source_language,
+            "target_language": card.target_language,
+            "parameters": card.parameters,
+            "score": card.scores[0].model_dump() if card.scores else None,
+            "best": None
+            if self.best is None
+            else {"version": self.best.number, "score": self.best.card.scores[0].model_dump()},
+        }
+
+    def score(self) -> str:
+        """Return the score, and the best one if an older version has it."""
+        if not self.version.card.scores:
+            return "–"
+        shown = _score(self.version.card.scores[0])
+        if self.best is None or self.best.number == self.version.number:
+            return shown
+        return f"{shown} (:{self.best.number} {self.best.card.scores[0].value:.1f})"
 
 
-def _print_models(models: Iterable[tuple["Version", dict[str, int]]]) -> None:
+def _print_models(models: Iterable[Listed]) -> None:
     columns = ("model", "aliases", "score", "parameters", "published", "architecture")
     rows = []
-    for version, aliases in models:
-        card = version.card
+    for one in models:
+        card = one.version.card
         rows.append(
             [
-                version.reference,
-                " ".join(f"{alias}:{number}" for alias, number in aliases.items()),
-                _score(card.scores[0]) if card.scores else "–",
+                one.version.reference,
+                " ".join(f"{alias}:{number}" for alias, number in one.aliases.items()),
+                one.score(),
                 f"{card.parameters:,}",
-                version.published[:10],
+                one.version.published[:10],
                 f"{_languages(card)}{card.architecture}",
             ]
         )
@@ -227,7 +247,9 @@ def _languages(card: "Card") -> str:
 
 
 def _score(score: "ScoreRecord") -> str:
-    return f"{METRICS.get(score.metric, score.metric)} {score.value:.{1 if score.metric in METRICS else 2}f}"
+    from s2s.registry.card import SCORE_NAMES
+
+    return f"{SCORE_NAMES.get(score.metric, score.metric)} {score.value:.{1 if score.metric in SCORE_NAMES else 2}f}"
 
 
 def _measured(score: "ScoreRecord") -> str:

@@ -1,20 +1,22 @@
 """Publication of a trained model: test it, describe it with a card, and store it in the registry."""
 
+import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from s2s.data.corpus import Corpus
-from s2s.decoding.evaluation import Evaluation, evaluate, perplexity
+from s2s.decoding.evaluation import Evaluation, evaluate, perplexity, scoring_of
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.runtime import Machine, package_versions
 from s2s.io.atomic import write_bytes, write_json
+from s2s.metrics.scores import Headline
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.profile import count_parameters
 from s2s.recipe.recipe import Recipe
 from s2s.registry.blobs import StoredFile
-from s2s.registry.card import Card, ScoreRecord, TrainingRecord
+from s2s.registry.card import SCORE_NAMES, Card, ScoreRecord, TrainingRecord
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
 from s2s.report.format import clock
@@ -22,6 +24,8 @@ from s2s.training.checkpoint import write_tensors
 from s2s.training.runs.record import RunRecord
 from s2s.training.state import TrainState
 from s2s.training.training_log import TrainingLog
+
+log = logging.getLogger(__name__)
 
 
 def publish(
@@ -43,16 +47,28 @@ def publish(
     if version is None:
         card = _card(record, corpus, translator, network, _training(record, translator.recipe, position, averaged))
         version = Registry.default().publish(record.name, files, card)
+        warn_if_worse(version)
     shutil.rmtree(directory / "published")
     replace(record, published=str(version.reference)).write(directory)
-    bleu = next(score for score in version.card.scores if score.metric == "bleu")
+    score = version.card.scores[0]
     best = f"mean of {len(averaged)} checkpoints" if averaged else f"best at {position.best_update:,}"
     skipped = f", {position.skipped:,} skipped" if position.skipped else ""
     progress.message(
-        f"{version.reference}: test BLEU {bleu.value:.1f} ({bleu.signature}); "
+        f"{version.reference}: test {SCORE_NAMES[score.metric]} {score.value:.1f} ({score.signature}); "
         f"{position.update:,} updates in {clock(position.seconds)}{skipped}, {best}"
     )
     return version
+
+
+def warn_if_worse(version: Version) -> None:
+    """Warn if an earlier version of the model has a better score, which the name alone no longer refers to."""
+    better = Registry.default().best_version(version.name)
+    if better and better.number != version.number:
+        new, old = version.card.scores[0], better.card.scores[0]
+        text = f"{SCORE_NAMES[new.metric]} {new.value:.1f}"
+        log.warning(
+            "%s: %s; %s has %.1f and is no longer the newest", version.reference, text, better.reference, old.value
+        )
 
 
 def _write_files(directory: Path, translator: Translator[PyTorchEngine], network: EncoderDecoder) -> dict[str, Path]:
@@ -79,12 +95,12 @@ def portable(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"data": recipe.data.with_root("")})
 
 
-def score_records(evaluation: Evaluation, perplexity: float) -> list[ScoreRecord]:
-    """Return the test scores in the form of a card."""
+def score_records(evaluation: Evaluation, headline: Headline, perplexity: float) -> list[ScoreRecord]:
+    """Return the test scores in the form of a card, the one to go by first."""
     settings = evaluation.decoding.describe()
     records = [
         ScoreRecord(metric=name, value=score.value, signature=score.signature, test_set="test", settings=settings)
-        for name, score in evaluation.scores.items()
+        for name, score in sorted(evaluation.scores.items(), key=lambda one: one[0] != headline)
     ]
     how = "teacher-forced|unit:token"
     return [*records, ScoreRecord(metric="perplexity", value=perplexity, signature=how, test_set="test", settings="")]
@@ -135,7 +151,9 @@ def _card(
         memory_bytes=sum(value.nbytes for value in network.weights().values()),
         parent=record.parent,
         training=training,
-        scores=score_records(evaluation, perplexity(translator, sources, references)),
+        scores=score_records(
+            evaluation, scoring_of(recipe).headline(references), perplexity(translator, sources, references)
+        ),
         versions=package_versions(),
         machine=Machine.current(),
     )
