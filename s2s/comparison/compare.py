@@ -1,131 +1,84 @@
 """Compare systems on one test set: recipes (trained if necessary), published models, and stored results."""
 
 import logging
-import shlex
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
-from pathlib import Path
+from dataclasses import replace
 
 import torch
 
 from s2s.comparison.differences import differences
+from s2s.comparison.entries import Entry, find_entries
 from s2s.comparison.examples import example_lines
 from s2s.comparison.recall import count_correct_values, is_recall, recall_by_length
-from s2s.comparison.stored import StoredResult, test_digest
-from s2s.data.prepare import prepare_corpus
-from s2s.decoding.evaluation import evaluate, perplexity
+from s2s.comparison.stored import StoredResult
+from s2s.comparison.test_set import TestSet, corpus_test_set, read_test_files
+from s2s.decoding.evaluation import evaluate, likelihood, scoring_of
 from s2s.decoding.loading import reference_translator
 from s2s.devices.leases import lease
 from s2s.devices.select import resolve_device
 from s2s.errors import DataError, UsageError
 from s2s.io.digests import digest_json
 from s2s.metrics.length_buckets import bleu_by_length
-from s2s.metrics.significance import paired_bootstrap
-from s2s.recipe.load import builtin_recipes, load_recipe, parse_recipe
-from s2s.recipe.recipe import Recipe
-from s2s.registry.store import Registry
-from s2s.registry.version import Version
+from s2s.metrics.scores import Scoring
+from s2s.metrics.significance import Difference, paired_bootstrap
+from s2s.recipe.load import parse_stored_recipe
 from s2s.report.figures import COLUMNS, Comparison, Example, HeatMap, System
 from s2s.training.runs.lifecycle import train
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class TestSet:
-    """A test set."""
-
-    sources: list[str]
-    references: list[str]
-    description: str  # task, languages, size, overlap with training
-
-    @property
-    def digest(self) -> str:
-        """Digest that identifies the test set."""
-        return test_digest(self.sources, self.references)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A system to compare."""
-
-    command: str  # that repeats its evaluation
-    recipe: Recipe
-    version: Version | None = None  # None until the recipe is trained
-    stored: StoredResult | None = None  # from an earlier comparison
-
-
 def compare(
-    names: Sequence[str], overrides: Sequence[str], *, device: str, wait: bool
+    names: Sequence[str],
+    overrides: Sequence[str],
+    *,
+    device: str,
+    wait: bool,
+    vary: Sequence[str] = (),
+    test_files: str = "",
 ) -> tuple[Comparison, list[StoredResult]]:
-    """Train missing recipes, translate the first system's test set with all systems, and compare the results.
+    """Train missing recipes, translate one test set with all systems, and compare the results.
 
     `names`: recipes, models or files of stored results. A pattern (`numbers/*`) stands for the recipes that match it;
-    systems are then sorted by BLEU, lowest first.
-    Raises: UsageError if there are none, DataError if a stored result is of another test set.
+    systems are then sorted by BLEU, lowest first. `vary`: `KEY=a,b`, variants that each recipe stands for.
+    `test_files`: `NAME=SOURCE:REFERENCE`; default: the first system's test set.
+    Raises: UsageError if there are none, if languages differ, or if overrides apply to no recipe; DataError if a stored
+    result is of another test set.
     """
-    entries = [_entry(name, overrides) for name in expand_patterns(names)]
-    if not entries:
-        raise UsageError("nothing to compare", "name recipes, models or results")
-    test = _test_set(next((entry.recipe for entry in entries if not entry.stored), entries[0].recipe))
+    entries = find_entries(names, overrides, vary)
+    test = read_test_files(test_files) if test_files else None
     entries = [
         entry
         if entry.stored or entry.version
         else replace(entry, version=train(entry.recipe, device=device, wait=wait, resume_unfinished=True))
         for entry in entries
     ]
+    test = test or corpus_test_set(next((entry for entry in entries if not entry.stored), entries[0]), entries)
+    scoring = scoring_of(entries[0].recipe)
     with lease(device, wait=wait, command="s2s compare") as leased:
         results = [entry.stored or _evaluate(entry, test, resolve_device(leased)) for entry in entries]
+        results = _named_apart(entries, results)
         if any("*" in name for name in names):
             order = sorted(range(len(results)), key=lambda index: results[index].scores["bleu"].value)
             entries, results = [entries[index] for index in order], [results[index] for index in order]
         examples = _examples(entries, results, test, resolve_device(leased))
-    return compare_results(results, test, examples), results
+    return compare_results(results, test, examples, scoring), results
 
 
-def expand_patterns(names: Sequence[str]) -> list[str]:
-    """Replace patterns by the built-in recipes that match them; remove duplicates."""
-    found = []
-    for name in names:
-        matches = [known for known in builtin_recipes() if fnmatchcase(known, name)]
-        if not matches and "*" in name:
-            raise UsageError(f"no recipe matches {name}", "see s2s recipes list")
-        found += matches or [name]
-    return list(dict.fromkeys(found))
+def _named_apart(entries: Sequence[Entry], results: Sequence[StoredResult]) -> list[StoredResult]:
+    """Return the results under names of their own: a version's reference if its name is taken.
 
-
-def _entry(name: str, overrides: Sequence[str]) -> Entry:
-    """Resolve a name: the file of a stored result, a recipe, or a model."""
-    if name.endswith(".json"):
-        stored = StoredResult.read(Path(name))
-        return Entry(stored.command, parse_recipe(stored.recipe, f"stored result {name}"), stored=stored)
-    settings = [part for override in overrides for part in ("--set", override)]
-    command = shlex.join(["s2s", "compare", name, *settings])
-    if name in builtin_recipes() or name.endswith(".toml") or "/" in name:
-        return Entry(command, load_recipe(name, overrides))
-    version = Registry.default().resolve(name)
-    recipe = parse_recipe(version.card.recipe, f"recipe of {version.reference}")
-    return Entry(command, _with_root(recipe, overrides), version)
-
-
-def _with_root(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
-    """Return a model's recipe with the data directory that `--set data.root=` gives."""
-    root = next((text.partition("=")[2] for text in overrides if text.startswith("data.root=")), "")
-    data = recipe.data.with_root(str(Path(root).resolve()))
-    return recipe.model_copy(update={"data": data})
-
-
-def _test_set(recipe: Recipe) -> TestSet:
-    corpus = prepare_corpus(recipe.data, recipe.tokenizer)
-    split = corpus.split("test")
-    sources, references = split.texts(range(len(split)))
-    data = recipe.data
-    languages = f"{data.source_language} → {data.target_language} · " if data.source_language else ""
-    name = data.generator.name if data.kind == "generator" else recipe.name.rpartition("-")[0] or recipe.name
-    count = corpus.test_overlap
-    overlap = f"{count:,} of their sources also in training" if count else "none of them in training"
-    return TestSet(sources, references, f"{name} · {languages}test: {len(sources):,} pairs, {overlap}")
+    Raises: UsageError if two stored results share a name.
+    """
+    counts = Counter(stored.name for stored in results)
+    named = [
+        replace(stored, name=entry.version.reference) if entry.version and counts[stored.name] > 1 else stored
+        for entry, stored in zip(entries, results, strict=True)
+    ]
+    if twice := [name for name, count in Counter(stored.name for stored in named).items() if count > 1]:
+        raise UsageError(f"two systems are called {twice[0]}", "give one of them, or models as NAME:VERSION")
+    return named
 
 
 def _evaluate(entry: Entry, test: TestSet, device: torch.device) -> StoredResult:
@@ -136,6 +89,7 @@ def _evaluate(entry: Entry, test: TestSet, device: torch.device) -> StoredResult
     translator = reference_translator(version, device)
     found = evaluate(translator, test.sources, test.references, decoding=entry.recipe.decoding)
     card = version.card
+    perplexity, bits_per_byte = likelihood(translator, test.sources, test.references)
     return StoredResult(
         name=version.name,
         network=entry.recipe.model.describe(),
@@ -149,7 +103,8 @@ def _evaluate(entry: Entry, test: TestSet, device: torch.device) -> StoredResult
         test=test.digest,
         outputs=found.outputs,
         scores=found.scores,
-        perplexity=perplexity(translator, test.sources, test.references),
+        perplexity=perplexity,
+        bits_per_byte=bits_per_byte,
         versions=card.versions,
         machine=replace(card.machine, threads=card.training.threads),
         command=entry.command,
@@ -159,7 +114,9 @@ def _evaluate(entry: Entry, test: TestSet, device: torch.device) -> StoredResult
     )
 
 
-def compare_results(results: Sequence[StoredResult], test: TestSet, examples: Sequence[Example] = ()) -> Comparison:
+def compare_results(
+    results: Sequence[StoredResult], test: TestSet, examples: Sequence[Example], scoring: Scoring
+) -> Comparison:
     """Compare results on a test set; the first is the baseline. Raises DataError if one is of another test set."""
     for stored in results:
         if stored.test != test.digest:
@@ -167,14 +124,18 @@ def compare_results(results: Sequence[StoredResult], test: TestSet, examples: Se
                 f"{stored.name} and {results[0].name} have different test sets", "compare systems on the same test set"
             )
     outputs = [stored.outputs for stored in results]
-    paired = [None, *paired_bootstrap(outputs[0], outputs[1:], test.references)] if len(results) > 1 else [None]
+    paired: list[Difference | None] = [None]
+    if len(results) > 1:
+        paired += paired_bootstrap(outputs[0], outputs[1:], test.references, scoring=scoring)
+    shared = len({_vocabulary(stored) for stored in results}) == 1
     systems = [
         System(
             name=stored.name,
             network=stored.network,
             parameters=stored.parameters,
             scores=stored.scores,
-            perplexity=stored.perplexity,
+            perplexity=stored.perplexity if shared else None,
+            bits_per_byte=stored.bits_per_byte,
             updates=stored.updates,
             seconds=stored.seconds,
             tokens_per_second=stored.tokens_per_second,
@@ -192,7 +153,7 @@ def compare_results(results: Sequence[StoredResult], test: TestSet, examples: Se
         by_length=(
             recall_by_length(test.sources, test.references, results)
             if all(stored.correct_values for stored in results)
-            else [bleu_by_length(test.sources, outputs, test.references)]
+            else [bleu_by_length(test.sources, outputs, test.references, scoring=scoring)]
         ),
         examples=examples,
         notes=_notes(results),
@@ -200,10 +161,16 @@ def compare_results(results: Sequence[StoredResult], test: TestSet, examples: Se
     )
 
 
+def _vocabulary(stored: StoredResult) -> str:
+    """Return a digest of what a system's vocabulary depends on: systems with the same one share it."""
+    data = {key: value for key, value in stored.recipe.get("data", {}).items() if key != "root"}
+    return digest_json([stored.recipe.get("tokenizer"), data])
+
+
 def _commands(results: Sequence[StoredResult]) -> list[str]:
     """Suggest next commands: translate with the best system, showing its attention if it has one."""
     best = max(results, key=lambda stored: stored.scores["bleu"].value)
-    has_attention = parse_recipe(best.recipe, best.name).model.has_attention
+    has_attention = parse_stored_recipe(best.recipe, best.name).model.has_attention
     return [f"s2s translate {best.name}{' --show-attention' if has_attention else ''}", f"s2s models show {best.name}"]
 
 
@@ -212,7 +179,7 @@ def _notes(results: Sequence[StoredResult]) -> list[str]:
     decoded = sorted({stored.decoding for stored in results})
     notes = [f"decoded with {' or '.join(decoded)}"]
     if len(results) > 1:
-        keys = differences([parse_recipe(stored.recipe, stored.name).as_dict() for stored in results])
+        keys = differences([parse_stored_recipe(stored.recipe, stored.name).as_dict() for stored in results])
         if len(results) > COLUMNS:  # too many values to list
             keys = [line.partition(":")[0] for line in keys]
         notes.append(f"the recipes differ in {'; '.join(keys)}" if keys else "the recipes are the same")

@@ -15,7 +15,7 @@ from s2s.io.schema import check_schema
 from s2s.metrics.scores import Score
 from s2s.report.format import counted
 
-SCHEMA = 3
+SCHEMA = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class StoredResult:
     versions: dict[str, str]  # of the code that trained the system, with its commit if known
     machine: Machine  # that trained the system
     command: str  # that repeats this result
+    bits_per_byte: float | None = None  # of the references, teacher-forced; None in results that lack it
     correct_values: list[int] = field(default_factory=list)  # recall only: correct values per line, forced decoding
     schema: int = SCHEMA
 
@@ -64,7 +65,7 @@ class StoredResult:
 
     def write(self, directory: Path) -> Path:
         """Write the result into a directory, under its name."""
-        path = directory / f"{self.name}.json"
+        path = directory / f"{self.name.replace(':', '-')}.json"
         write_json(path, asdict(self))
         return path
 

@@ -1,11 +1,12 @@
 """Evaluation: translate a test set and score it, in training, `evaluate` and `compare` alike."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s2s.decoding.engine import Engine
-from s2s.decoding.forced import forced_score, without_empty
+from s2s.decoding.forced import forced_score
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translation, Translator
 from s2s.errors import DataError
@@ -55,14 +56,24 @@ def scoring_of(recipe: Recipe) -> Scoring:
     return Scoring.of(recipe.data.target_language, recipe.training.bleu_tokenizer)
 
 
-def perplexity(translator: Translator[PyTorchEngine], sources: Sequence[str], references: Sequence[str]) -> float:
-    """Return the teacher-forced perplexity per token of raw reference lines given raw source lines.
+def likelihood(
+    translator: Translator[PyTorchEngine], sources: Sequence[str], references: Sequence[str]
+) -> tuple[float, float]:
+    """Return the teacher-forced perplexity per token and the bits per byte of raw references given raw sources.
 
-    Pairs with a blank side are left out.
+    Perplexities compare only models of one vocabulary. Pairs with a blank side are left out.
     """
     engine = translator.engine
-    tokens = without_empty(translator.encode(sources), translator.encode(references))
-    return forced_score(engine.model, *tokens, engine.device).perplexity
+    pairs = [pair for pair in zip(sources, references, strict=True) if all(map(str.strip, pair))]
+    source_tokens, reference_tokens = (translator.encode([pair[side] for pair in pairs]) for side in (0, 1))
+    score = forced_score(engine.model, source_tokens, reference_tokens, engine.device)
+    size = sum(len(reference.encode()) for _, reference in pairs)
+    return score.perplexity, score.nll / math.log(2) / max(size, 1)
+
+
+def perplexity(translator: Translator[PyTorchEngine], sources: Sequence[str], references: Sequence[str]) -> float:
+    """Return the teacher-forced perplexity per token: see `likelihood`."""
+    return likelihood(translator, sources, references)[0]
 
 
 def read_test_set(source: str, reference: str) -> tuple[list[str], list[str]]:

@@ -103,8 +103,8 @@ class TrainingOptions(Options):
     )
     bleu_tokenizer: Literal["auto", "13a", "zh", "char", "ja-mecab", "ko-mecab", "flores200"] = Field(
         "auto",
-        description="how BLEU splits text into words; auto: zh for Chinese, char for Japanese, Korean, Thai, Lao, Khmer "
-        "and Burmese, else 13a",
+        description="how BLEU splits text into words; auto: zh for Chinese, char for Japanese, Korean, Thai, Lao, "
+        "Khmer and Burmese, else 13a",
     )
     patience: int = Field(
         0, ge=0, description="validations without improvement before training stops early; 0 disables it"

@@ -31,7 +31,8 @@ class System:
     network: str  # "GRU encoder; GRU decoder with additive attention"
     parameters: int
     scores: dict[str, Score]
-    perplexity: float | None = None  # per target token, teacher-forced
+    perplexity: float | None = None  # per target token, teacher-forced; None if vocabularies differ
+    bits_per_byte: float | None = None  # of the references, teacher-forced
     updates: int | None = None
     seconds: float | None = None  # of training
     tokens_per_second: float | None = None  # target tokens, in training
@@ -95,6 +96,7 @@ def table(comparison: Comparison) -> list[Row]:
         _scores(systems, "TER", "ter", "{:.1f}", min),
         _scores(systems, "exact match", "exact", "{:.1f} %", max),
         _row("perplexity", "scores", [system.perplexity for system in systems], _perplexity, min),
+        _row("bits per byte", "scores", [system.bits_per_byte for system in systems], "{:.3f}".format, min),
         _row("updates", "training", [system.updates for system in systems], _count),
         _row("training time", "training", [system.seconds for system in systems], duration),
         _row("tokens/s", "training", [system.tokens_per_second for system in systems], _count),
@@ -119,6 +121,8 @@ def headline(comparison: Comparison) -> str | None:
         return f"None scores above {first.name}."
     if best.difference is None:
         return None
+    if f"{abs(best.difference.difference):.1f}" == "0.0":
+        return f"{best.name} and {first.name} score the same: {best.scores['bleu'].value:.1f} BLEU."
     doubt = "" if best.difference.p_value < 0.05 else ", which may be chance"
     reached = f"{best.scores['bleu'].value:.1f} BLEU, {best.difference.difference:.1f} above {first.name}"
     return f"{best.name} reaches {reached}{doubt} ({best.difference.probability})."

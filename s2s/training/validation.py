@@ -27,7 +27,7 @@ class Validation:
         return -self.loss if name == "loss" else {"bleu": self.bleu, "chrf": self.chrf}[name] or 0.0
 
     def deciding(self, best_metric: str) -> str:
-        """Return the metric to select by: `best_metric`, but chrF instead of BLEU if references are too short for it."""
+        """Return the metric to select by: `best_metric`, but chrF instead of BLEU if references are too short."""
         return self.headline if best_metric == "bleu" else best_metric
 
 

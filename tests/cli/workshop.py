@@ -18,6 +18,7 @@ import s2s
 WITH_RECIPE = {"train", "compare", "data prepare", "data inspect"}
 SCRIPT = """#!/bin/sh
 case "$*" in
+"compare numbers-"*) exec {python} -m s2s "$@" ;;
 {generated}) exec {python} -m s2s "$@" {settings} {generator} ;;
 {cases}) exec {python} -m s2s "$@" {settings} ;;
 *) exec {python} -m s2s "$@" ;;

@@ -4,21 +4,29 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from s2s.comparison import compare as module
-from s2s.comparison.compare import compare, expand_patterns
+from s2s.comparison import test_set
+from s2s.comparison.compare import compare
+from s2s.comparison.entries import expand_patterns, variants
 from s2s.comparison.results import write_results
 from s2s.comparison.stored import StoredResult
 from s2s.errors import ArtefactError, DataError, UsageError
-from s2s.report.figures import Comparison
+from s2s.metrics.scores import Scoring
+from s2s.recipe.load import load_recipe, parse_recipe
+from s2s.recipe.tokenizer import TokenizerOptions
+from s2s.registry.store import Registry
+from s2s.report.figures import Comparison, table
+from s2s.training.runs.lifecycle import train
 
 QUIET = {"device": "cpu", "wait": False}
 
 
-def run(names: Sequence[str], overrides: Sequence[str] = ()) -> tuple[Comparison, list[StoredResult]]:
-    return compare(names, overrides, **QUIET)
+def run(names: Sequence[str], overrides: Sequence[str] = (), **more: Any) -> tuple[Comparison, list[StoredResult]]:
+    return compare(names, overrides, **QUIET, **more)
 
 
 def test_patterns_name_recipes_once() -> None:
@@ -95,10 +103,84 @@ def test_cells_of_another_test_set_are_refused(trained_home: Path, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("[]", "not a stored"), ('{"schema": 3}', "name: field required"), ('{"schema": 99}', "newer"), ("{", "not JSON")],
+    [("[]", "not a stored"), ('{"schema": 4}', "name: field required"), ('{"schema": 99}', "newer"), ("{", "not JSON")],
 )
 def test_what_is_no_cell_is_refused(tmp_path: Path, content: str, message: str) -> None:
     file = tmp_path / "stored.json"
     file.write_text(content)
     with pytest.raises(ArtefactError, match=message):
         StoredResult.read(file)
+
+
+def test_variants_have_names_of_their_own() -> None:
+    assert variants("mine", ["a=1"], []) == [["a=1"]]
+    assert variants("mine", ["a=1"], ["model.decoder.context=fixed,attention", "training.lr=1e-3"]) == [
+        ["a=1", "model.decoder.context=fixed", "training.lr=1e-3", 'name="mine-fixed-1e-3"'],
+        ["a=1", "model.decoder.context=attention", "training.lr=1e-3", 'name="mine-attention-1e-3"'],
+    ]
+    for text in ("lr", "lr=", "=1,2"):
+        with pytest.raises(UsageError, match="expected KEY=VALUE,VALUE"):
+            variants("mine", [], [text])
+
+
+def test_a_recipe_is_varied(trained_home: Path, tiny: list[str]) -> None:
+    comparison, _ = run(["numbers/attention"], tiny, vary=["model.decoder.context=fixed,attention"])
+    assert [system.name for system in comparison.systems] == ["numbers-attention-fixed", "numbers-attention-attention"]
+    assert "model.decoder.context: fixed | attention" in " ".join(comparison.notes)
+
+
+def test_versions_of_a_model_are_told_apart(trained_home: Path, tmp_path: Path) -> None:
+    version = Registry.default().resolve("numbers-attention")
+    files = {name: version.path(name) for name in version.files}
+    Registry.default().publish("numbers-attention", files, version.card)
+    comparison, results = run(["numbers-attention:1", "numbers-attention:2"])
+    assert [system.name for system in comparison.systems] == ["numbers-attention:1", "numbers-attention:2"]
+    _, *written = write_results(tmp_path / "RESULTS.md", comparison, results)
+    assert [file.name for file in written] == ["numbers-attention-1.json", "numbers-attention-2.json"]
+
+
+def test_a_fine_tuned_model_comes_first(trained_home: Path, tiny: list[str]) -> None:
+    recipe = load_recipe("numbers/attention", [*tiny, "name=tuned", "data.generator.seed=7"])
+    own = recipe.model_copy(update={"tokenizer": TokenizerOptions(), "data": recipe.data})
+    values = own.as_dict()
+    del values["tokenizer"], values["model"]
+    tuned = train(parse_recipe(values, "tuned"), parent=Registry.default().resolve("numbers-attention"), **QUIET)
+    comparison, _ = run([tuned.reference, "numbers-bottleneck"])
+    assert "overlap with the training of tuned, numbers-bottleneck not checked" in comparison.task
+
+
+def test_own_test_files(trained_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.de").write_text("drei\nvier\n")
+    (tmp_path / "a.en").write_text("three\nfour\n")
+    comparison, _ = run(
+        ["numbers-attention", "numbers-bottleneck"], test_files=f"mine={tmp_path / 'a.de'}:{tmp_path / 'a.en'}"
+    )
+    assert comparison.task == "mine · 2 pairs, overlap with training not checked"
+    for text in ("mine", "mine=a.de", "=a:b"):
+        with pytest.raises(UsageError, match="expected NAME=SOURCE:REFERENCE"):
+            run(["numbers-attention"], test_files=text)
+
+
+def test_what_cannot_be_compared_is_refused(trained_home: Path, tiny: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"--set training\.lr=1 applies to recipes"):
+        run(["numbers-attention"], ["training.lr=1"])
+    with pytest.raises(UsageError, match=r"--vary training\.lr=1,2 applies to recipes"):
+        run(["numbers-attention"], vary=["training.lr=1,2"])
+    version = Registry.default().resolve("numbers-attention")
+    data = version.card.recipe["data"] | {"source_language": "fr"}
+    card = version.card.model_copy(update={"recipe": version.card.recipe | {"data": data, "name": "french"}})
+    Registry.default().publish("french", {name: version.path(name) for name in version.files}, card)
+    with pytest.raises(UsageError, match=r"different languages: numbers-bottleneck \(de → en\), french \(fr → en\)"):
+        run(["numbers-bottleneck", "french"])
+
+
+def test_perplexity_needs_one_vocabulary(trained_home: Path, tiny: list[str]) -> None:
+    _, (attention, bottleneck) = run(["numbers-attention", "numbers-bottleneck"])
+    other = replace(bottleneck, recipe=bottleneck.recipe | {"tokenizer": {"vocab_size": 200}})
+    test = test_set.TestSet(["a"] * 30, ["b"] * 30, "")
+    results = [replace(stored, test=test.digest) for stored in (attention, bottleneck)]
+    shown = [module.compare_results([results[0], stored], test, [], Scoring()) for stored in
+             (results[1], replace(other, test=test.digest))]  # fmt: skip
+    labels = [[row.label for row in table(comparison)] for comparison in shown]
+    assert ["perplexity" in found for found in labels] == [True, False]
+    assert all("bits per byte" in found for found in labels)

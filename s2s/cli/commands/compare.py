@@ -36,6 +36,18 @@ def compare(
         Path | None,
         typer.Option("--picture", metavar="FILE", help="Write a plot and an attention heat map as SVG."),
     ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vary", metavar="KEY=A,B", help="Compare variants of each recipe, one per value of a key (repeatable)."
+        ),
+    ] = None,
+    test: Annotated[
+        str,
+        typer.Option(
+            "--test", metavar="NAME=SRC:REF", help="Test set: two text files. Default: that of the first system."
+        ),
+    ] = "",
     force: Force = False,
     device: Device = "auto",
     threads: Threads = None,
@@ -49,6 +61,8 @@ def compare(
     Examples:
         s2s compare numbers/bottleneck numbers/attention
         s2s compare multi30k/bottleneck multi30k/attention --set data.root=multi30k --results RESULTS.md
+        s2s compare numbers/attention --vary model.decoder.context=fixed,attention
+        s2s compare numbers-attention numbers-bottleneck --test mine=test.de:test.en
         s2s compare numbers-attention:1 numbers-attention:2 --json
     """
     from s2s.comparison.compare import compare as run
@@ -62,7 +76,7 @@ def compare(
     for output in (report, results, picture):
         if output:
             refuse_existing(output, force)
-    comparison, stored = run(systems, values or [], device=device, wait=wait)
+    comparison, stored = run(systems, values or [], device=device, wait=wait, vary=vary or [], test_files=test)
     if as_json:
         print_json(figures_as_json(comparison))
     else:

@@ -1,0 +1,75 @@
+"""The test set of a comparison, and what is known of its overlap with training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from s2s.comparison.entries import Entry
+from s2s.comparison.stored import test_digest
+from s2s.data.prepare import prepare_corpus
+from s2s.decoding.evaluation import read_test_set
+from s2s.errors import S2SError, UsageError
+from s2s.recipe.recipe import Recipe
+from s2s.registry.store import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class TestSet:
+    """A test set."""
+
+    sources: list[str]
+    references: list[str]
+    description: str  # task, languages, size, overlap with training
+
+    @property
+    def digest(self) -> str:
+        """Digest that identifies the test set."""
+        return test_digest(self.sources, self.references)
+
+
+def corpus_test_set(entry: Entry, entries: Sequence[Entry]) -> TestSet:
+    """Return the test set of a system's corpus, described with its overlap with the training of all systems."""
+    recipe, version = entry.recipe, entry.version
+    given = version.read("tokenizer.model") if version and version.card.parent else None
+    corpus = prepare_corpus(recipe.data, recipe.tokenizer, tokenizer_model=given)
+    split = corpus.split("test")
+    sources, references = split.texts(range(len(split)))
+    data = recipe.data
+    languages = f"{data.source_language} → {data.target_language} · " if data.source_language else ""
+    name = data.generator.name if data.kind == "generator" else recipe.name.rpartition("-")[0] or recipe.name
+    if unchecked := [one.recipe.name for one in entries if not _trained_on(one, corpus.digest, recipe)]:
+        overlap = f"overlap with the training of {', '.join(unchecked)} not checked"
+    elif count := corpus.test_overlap:
+        overlap = f"{count:,} of their sources also in training"
+    else:
+        overlap = "none of them in training"
+    return TestSet(sources, references, f"{name} · {languages}test: {len(sources):,} pairs, {overlap}")
+
+
+def _trained_on(entry: Entry, corpus: str, recipe: Recipe) -> bool:
+    """Return whether a system and its parents were trained on a corpus, that of `recipe`, so that overlap is known."""
+    version = entry.version
+    if version is None:
+        return same_data(entry.recipe, recipe)
+    while version.card.corpus == corpus:
+        if version.card.parent is None:
+            return True
+        try:
+            version = Registry.default().resolve(version.card.parent)
+        except S2SError:
+            return False
+    return False
+
+
+def same_data(one: Recipe, other: Recipe) -> bool:
+    """Return whether two recipes have the same data, wherever it is stored."""
+    return one.data.with_root("") == other.data.with_root("")
+
+
+def read_test_files(text: str) -> TestSet:
+    """Read the test set `NAME=SOURCE:REFERENCE`. Raises UsageError if it is malformed."""
+    name, _, files = text.partition("=")
+    source, _, reference = files.rpartition(":")
+    if not (name and source and reference):
+        raise UsageError(f"--test {text}: expected NAME=SOURCE:REFERENCE", "such as --test news=news.de:news.en")
+    sources, references = read_test_set(source, reference)
+    return TestSet(sources, references, f"{name} · {len(sources):,} pairs, overlap with training not checked")
