@@ -58,15 +58,17 @@ def print_table(
         print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
         return
     below = next((column.cells for column in found if column.name == details), None)
-    groups = list(_groups([column for column in found if column.name != details], keys, out.width))
+    *groups, last = _groups([column for column in found if column.name != details], keys, out.width)
     for group in groups:
-        if below is None or len(groups) > 1:
-            out.print(_table(group, out.width, range(len(rows))))
-            continue
-        out.print(_table(group, out.width, ()))
-        for row, text in enumerate(below):
-            out.print(_table(group, out.width, (row,), header=False))
-            out.print(Padding(Text(text, style="dim"), (0, 0, 0, GAP)))
+        out.print(_table(group, out.width, range(len(rows))))
+        out.print()
+    if below is None:
+        out.print(_table(last, out.width, range(len(rows))))
+        return
+    out.print(_table(last, out.width, ()))
+    for row, text in enumerate(below):
+        out.print(_table(last, out.width, (row,), header=False))
+        out.print(Padding(Text(text, style="dim"), (0, 0, 0, GAP)))
 
 
 def _groups(columns: Sequence[Column], keys: int, width: int) -> Iterator[list[Column]]:

@@ -105,7 +105,7 @@ def draft_recipe(
 
 
 def _commented(description: str, key: str, value: object) -> str:
-    comment = textwrap.fill(description, 100, initial_indent="# ", subsequent_indent="# ")
+    comment = textwrap.fill(description, 100, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
     return f"{comment}\n{tomli_w.dumps({key: value})}"
 
 

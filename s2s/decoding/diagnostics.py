@@ -19,7 +19,7 @@ DIAGNOSTICS = {
     "copy": "a copy of its source",
     "unknown_tokens": "of a source with many characters that the tokenizer does not know",
     "cut": "of a sentence longer than the model takes, which was cut, translated in parts and joined again",
-    "long_source": "of a sentence longer than training knew",
+    "long_source": "of a sentence longer than those of training",
     "incomplete": "that seems to leave out part of its source",
 }
 

@@ -63,7 +63,7 @@ class RnnDecoderOptions(RecurrentOptions):
     hidden_size: Size = Field(512, description="hidden size")
     context: Literal["fixed", "initial", "attention"] = Field(
         "attention",
-        description="what the decoder takes from the memory: fixed, the same vector at every step, a bottleneck; "
+        description="what the decoder takes from the memory: fixed, the same vector at every step (a bottleneck); "
         "initial, that vector only as the first state (Sutskever et al. 2014); "
         "attention, an attention-weighted sum of the states",
     )

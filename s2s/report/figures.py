@@ -117,6 +117,8 @@ def headline(comparison: Comparison) -> str | None:
     if len(scored) < 2:
         return None
     first, best = comparison.systems[0], max(scored, key=lambda system: system.scores["bleu"].value)
+    if best is first and len({f"{system.scores['bleu'].value:.1f}" for system in scored}) == 1:
+        return f"All score the same: {first.scores['bleu'].value:.1f} BLEU."
     if best is first:
         return f"None scores above {first.name}."
     if best.difference is None:

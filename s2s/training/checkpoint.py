@@ -177,7 +177,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 def _compare(path: Path, tensors: dict[str, Tensor]) -> None:
     """Raise ResourceError if the tensors read from a file are not those that were written."""
     stored = load_file(path)
-    if any(not torch.equal(stored[name], value.cpu()) for name, value in tensors.items()):
+    if any(not torch.allclose(stored[name], value.cpu(), 0, 0, equal_nan=True) for name, value in tensors.items()):
         raise ResourceError(f"{path} was not stored as it was written", "check the disk")
 
 

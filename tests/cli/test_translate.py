@@ -362,7 +362,7 @@ class TestSplit:
         assert [(part["start"], part["end"]) for part in split["parts"]] == [(0, 5), (6, 10)]
         assert split["text"] == " ".join(part["text"] for part in split["parts"])
         assert same == single
-        assert "1 of 2 lines: sentences translated one by one (--split off: whole)" in done.err
+        assert "1 of 2 lines hold several sentences, translated one by one (--split off: whole)" in done.err
 
     @pytest.mark.parametrize("option", [("--nbest", 2), ("--prefix", "in.de"), ("--attention", "a.json")])
     def test_what_belongs_to_whole_lines_is_refused(self, in_directory: Path, run: Callable, option: tuple) -> None:
@@ -376,5 +376,5 @@ class TestSplit:
         (in_directory / "in.de").write_text("drei " * 90 + "\n")
         done = run("translate", "numbers-attention", "in.de", "--strict")
         assert done.code == 3
-        assert "translation of a sentence longer than training knew" in done.err
+        assert "translation of a sentence longer than those of training" in done.err
         assert done.out.count("\n") == 1

@@ -184,7 +184,7 @@ def _show(report: dict[str, Any]) -> None:
     features = ", ".join(machine["features"]) or "none"
     _line("versions", "  ".join(f"{name} {version}" for name, version in report["versions"].items()))
     _line("machine", f"{machine['system']} {machine['processor']}, features: {features}")
-    _line("threads", f"{machine['threads']} by {report['threads_by']}")
+    _line("threads", f"{machine['threads']} (limited by: {report['threads_by']})")
     if memory:
         _line("memory", f"{format_size(memory['free_bytes'])} free of {format_size(memory['total_bytes'])}")
     for device in report["devices"]:

@@ -85,7 +85,7 @@ def translate(
         bool,
         typer.Option(
             "--strict",
-            help="Refuse invalid UTF-8; exit with code 3 if any problem is counted.",
+            help="Refuse invalid UTF-8; exit with code 3 if any problem is counted at the end.",
         ),
     ] = False,
     force: Force = False,
@@ -175,7 +175,8 @@ def _translate(
     for warning in counts.warnings():
         note(f"warning: {warning}")
     if counts.several:
-        note(f"{counts.several:,} of {counts.lines:,} lines: sentences translated one by one (--split off: whole)")
+        several = f"{counts.several:,} of {counts.lines:,} lines hold several sentences"
+        note(f"{several}, translated one by one (--split off: whole)")
     if outputs.text != "-":
         note(f"wrote {outputs.text}: {counts.lines:,} lines")
     if outputs.attention:
