@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Self
 
 from s2s.decoding.engine import Engine
 from s2s.decoding.loading import EngineName, TranslatorConfig, load_translator, reference_translator
-from s2s.decoding.translator import Translation, Translator, require_attention
+from s2s.decoding.translation import Translation
+from s2s.decoding.translator import Translator, require_attention
 from s2s.devices.select import resolve_device
 from s2s.recipe.load import load_recipe
 from s2s.registry.store import Registry

@@ -4,6 +4,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from s2s.cli.console import note
+from s2s.cli.output import draw_attention
 from s2s.report.console import escape_control, out
 from s2s.text.lines import decode_line
 
@@ -22,7 +23,6 @@ def converse(translator: "Translator[Any]", stream: "StreamOptions", *, show: bo
     import readline  # noqa: F401 - gives `input` its editing and history
 
     from s2s.decoding.diagnostics import DIAGNOSTICS, diagnostics
-    from s2s.report.heatmap import terminal_heatmap
 
     data = translator.recipe.data
     note(f"{translator.recipe.name}: a line, then Enter; Ctrl-D ends")
@@ -48,5 +48,5 @@ def converse(translator: "Translator[Any]", stream: "StreamOptions", *, show: bo
             out.print(score + escape_control(translation.text), soft_wrap=True)
         for name in diagnostics(text, found[0]):
             note(f"warning: translation {DIAGNOSTICS[name]}")
-        if show and found[0].attention:
-            out.print(terminal_heatmap(found[0].attention, found[0].source_tokens, found[0].tokens, out.width))
+        if show:
+            draw_attention(found[0], out)

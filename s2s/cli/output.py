@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from s2s.cli.console import note
 from s2s.errors import ResourceError, UsageError, wrap_os_errors
 from s2s.io.atomic import atomic_writer, refuse_existing
 from s2s.io.json_values import format_json
@@ -14,8 +15,10 @@ from s2s.io.paths import output_file
 from s2s.report.console import err
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from s2s.decoding.streaming import TranslatedLine
-    from s2s.decoding.translator import Translation
+    from s2s.decoding.translation import Part, Translation
 
 
 @contextmanager
@@ -81,10 +84,10 @@ class TranslationWriter:
             if self.text:
                 with wrap_os_errors("the translations", "write"):
                     self.text.write(self._format(line).encode() + b"\n")
-            if self.options.show_attention and best.attention:
+            if self.options.show_attention and best.with_attention:
                 if self.text:
                     self.text.flush()
-                self._draw(best)
+                draw_attention(best, err)
             if self.attention:
                 self._write_attention(self.attention, line.source, best)
         if self.text:
@@ -104,35 +107,54 @@ class TranslationWriter:
         from s2s.decoding.diagnostics import diagnostics
 
         best = line.translations[0]
+        attention = _attention if self.options.attention_in_json else lambda _: {}
         values: dict[str, Any] = _summary(best) | {"diagnostics": diagnostics(line.source, best)}
         if best.parts:
-            values["parts"] = [asdict(part) for part in best.parts]
+            values["parts"] = [
+                _place(part) | _summary(part.translation) | attention(part.translation) for part in best.parts
+            ]
         if self.options.nbest:
             values["nbest"] = [_summary(translation) for translation in line.translations]
-        if self.options.attention_in_json and best.attention:
-            values |= {"source_tokens": best.source_tokens, "attention": best.attention}
-        return values
+        return values | attention(best)
 
     def _write_attention(self, file: BinaryIO, source: str, translation: "Translation") -> None:
         from s2s.report.heatmap import svg_heatmap
 
         if not (self.options.attention or "").endswith(".svg"):
-            values: dict[str, Any] = {"source": source, "text": translation.text}
-            if translation.attention:
-                values["source_tokens"] = translation.source_tokens
-                values["tokens"] = translation.tokens
-                values["attention"] = translation.attention
+            values: dict[str, Any] = {"source": source, "text": translation.text} | _attention(translation)
+            if translation.parts:
+                values["parts"] = [_place(part) | _attention(part.translation) for part in translation.parts]
             file.write(format_json(values).encode() + b"\n")
-        elif not self.svg_written and translation.attention:
+        elif not self.svg_written and translation.with_attention:
             self.svg_written = True
-            file.write(svg_heatmap(translation.attention, translation.source_tokens, translation.tokens).encode())
+            first = translation.with_attention[0]
+            file.write(svg_heatmap(first.attention, first.source_tokens, first.tokens).encode())
+            if translation.parts:
+                note(f"{self.options.attention} shows the first of {len(translation.parts)} parts of its line")
 
-    def _draw(self, translation: "Translation") -> None:
-        from s2s.report.heatmap import terminal_heatmap
 
-        picture = terminal_heatmap(translation.attention, translation.source_tokens, translation.tokens, err.width)
-        err.print(picture)
+def draw_attention(translation: "Translation", console: "Console") -> None:
+    """Draw a translation's attention, or that of its parts."""
+    from s2s.report.heatmap import terminal_heatmap
+
+    for one in translation.with_attention:
+        console.print(terminal_heatmap(one.attention, one.source_tokens, one.tokens, console.width))
 
 
 def _summary(translation: "Translation") -> dict[str, Any]:
     return {"text": translation.text, "score": round(translation.score, 6), "tokens": translation.tokens}
+
+
+def _place(part: "Part") -> dict[str, Any]:
+    return {"start": part.start, "end": part.end}
+
+
+def _attention(translation: "Translation") -> dict[str, Any]:
+    """Return a translation's attention and what its rows and columns stand for."""
+    if not translation.attention:
+        return {}
+    return {
+        "source_tokens": translation.source_tokens,
+        "tokens": translation.tokens,
+        "attention": translation.attention,
+    }

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
-from s2s.decoding.translator import Translation
+from s2s.decoding.translation import Translation
 
 MIN_REPEATS = 4  # consecutive occurrences of an n-gram that count as a loop
 MAX_LOOP_NGRAM = 8  # tokens of an n-gram

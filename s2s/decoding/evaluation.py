@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from s2s.decoding.engine import Engine
 from s2s.decoding.forced import forced_score
 from s2s.decoding.pytorch_engine import PyTorchEngine
-from s2s.decoding.translator import Translation, Translator
+from s2s.decoding.translation import Translation
+from s2s.decoding.translator import Translator
 from s2s.errors import DataError
 from s2s.metrics.scores import Score, Scoring, score_corpus
 from s2s.recipe.decoding import DecodingOptions

@@ -9,7 +9,8 @@ from typing import Literal
 
 from s2s.decoding.diagnostics import DiagnosticCounts
 from s2s.decoding.engine import Engine
-from s2s.decoding.translator import PendingTranslations, Translation, Translator
+from s2s.decoding.translation import Translation
+from s2s.decoding.translator import PendingTranslations, Translator
 from s2s.errors import DataError
 from s2s.io.inputs import read_lines, refuse_twice
 from s2s.text.lines import decode_line, read_ahead
@@ -25,7 +26,7 @@ class StreamOptions:
 
     nbest: int = 1  # translations per line
     need_attention: bool = False  # whether translations carry attention
-    strict: bool = False  # refuse invalid UTF-8 instead of replacing it
+    strict: bool = False  # refuse invalid UTF-8; any problem counted is an error at the end
     prefixes: str | None = None  # file with the start of each line's translation
     split: Literal["auto", "on", "off"] = "auto"  # translate the sentences of a line one by one
 

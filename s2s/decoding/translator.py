@@ -6,7 +6,6 @@ L tokens of a translation (EOS included), S source positions (EOS included).
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -22,12 +21,14 @@ from s2s.decoding.engine import (
     check_finite,
     max_source_length,
 )
+from s2s.decoding.segments import Segment, cut_lines
+from s2s.decoding.translation import Part, Translation, join_parts
 from s2s.errors import UsageError
 from s2s.recipe.data import GeneratorDataOptions, primary_language
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
 from s2s.text.lines import normalize, single_line
-from s2s.text.sentences import NO_SPACES, split_long, split_sentences
+from s2s.text.sentences import NO_SPACES
 from s2s.text.tokenizer import UNK, Tokenizer
 
 SPACES = re.compile("  +")
@@ -35,64 +36,6 @@ LITTLE_ATTENTION = 0.2  # summed over a translation, that a source position gets
 MAX_IGNORED = 0.3  # share of a source's positions that a complete translation may ignore
 
 Engine_co = TypeVar("Engine_co", bound=Engine, covariant=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The translation of a part of a line."""
-
-    start: int  # characters of the line before it
-    end: int
-    text: str  # translation
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Translation:
-    """A translated line."""
-
-    text: str
-    score: float = 0.0  # log-probability / length^α, averaged over parts
-    tokens: tuple[str, ...] = ()  # ends with `</s>` unless truncated
-    parts: tuple[Part, ...] = ()  # if the line was cut
-    truncated: bool = False  # whether it ends at the length limit
-    cut: bool = False  # whether a sentence was longer than the model takes, and was cut
-    long_source: bool = False  # whether a sentence is longer than training knew
-    incomplete: bool = False  # whether it seems to leave out some of the source
-    source_length: int = 0  # source tokens, EOS excluded
-    unknown_tokens: int = 0  # source tokens that are UNK or byte fallback
-    source_tokens: tuple[str, ...] = ()  # with attention: S source tokens, `</s>` last
-    attention: tuple[tuple[float, ...], ...] = ()  # with attention: [L, S]
-
-    def _repr_html_(self) -> str:
-        """Show the text in a notebook, with the attention heat map if there is one."""
-        from html import escape
-
-        from s2s.report.heatmap import svg_heatmap
-
-        picture = svg_heatmap(self.attention, self.source_tokens, self.tokens) if self.attention else ""
-        return f"<p>{escape(self.text)}</p>{picture}"
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A line, or a part of one, to translate."""
-
-    line: int  # index of the line
-    index: int  # position within the line
-    start: int  # characters of the line before it
-    end: int
-    cut: bool  # whether it is a part of a sentence
-    tokens: list[int]  # source tokens, EOS excluded
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentTranslation:
-    """One hypothesis of a segment."""
-
-    segment: Segment
-    hypothesis: Hypothesis
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +56,17 @@ class PendingTranslations:
         # decoded together, as a call costs more than most sentences do
         tokens = [hypothesis.tokens for nbest in hypotheses for hypothesis in nbest]
         texts = iter([SPACES.sub(" ", text).strip() for text in self.translator.tokenizer.decode(tokens)])
-        by_line: list[list[list[SegmentTranslation]]] = [[] for _ in self.lines]
+        by_line: list[list[list[Part]]] = [[] for _ in self.lines]
         for segment, nbest in zip(self.segments, hypotheses, strict=True):
-            by_line[segment.line].append(
-                [
-                    SegmentTranslation(segment, hypothesis, self._with_prefix(segment, next(texts)))
-                    for hypothesis in nbest
-                ]
-            )
+            parts = [self._part(segment, hypothesis, next(texts)) for hypothesis in nbest]
+            by_line[segment.line].append(parts)
         return [self._translations(*line) for line in zip(self.lines, by_line, strict=True)]
+
+    def _part(self, segment: Segment, hypothesis: Hypothesis, text: str) -> Part:
+        """Return one translation of a segment, placed in its line without the white space around it."""
+        start = segment.start + len(segment.text) - len(segment.text.lstrip())
+        end = segment.start + len(segment.text.rstrip())
+        return Part(start, end, self.translator.translation(segment, hypothesis, self._with_prefix(segment, text)))
 
     def _with_prefix(self, segment: Segment, text: str) -> str:
         """Restore the characters of a forced prefix that the tokenizer does not know."""
@@ -130,14 +75,16 @@ class PendingTranslations:
         (decoded,) = self.translator.tokenizer.decode([self.prefix_tokens[segment.line]])
         return self.prefixes[segment.line].strip() + text.removeprefix(decoded)
 
-    def _translations(self, line: str, segments: list[list[SegmentTranslation]]) -> list[Translation]:
+    def _translations(self, line: str, segments: list[list[Part]]) -> list[Translation]:
         """Return one line's translations from the n-best lists of its segments."""
         if not segments:
             return [Translation("")]
-        count = max(len(nbest) for nbest in segments)
+        if len(segments) == 1:
+            return [part.translation for part in segments[0]]
+        spaces = primary_language(self.translator.recipe.data.target_language) not in NO_SPACES
         return [
-            self.translator.join(line, [nbest[min(rank, len(nbest) - 1)] for nbest in segments])
-            for rank in range(count)
+            join_parts(line, [nbest[min(rank, len(nbest) - 1)] for nbest in segments], spaces=spaces)
+            for rank in range(max(map(len, segments)))
         ]
 
 
@@ -199,7 +146,8 @@ class Translator(Generic[Engine_co]):
         """
         options = options or self.recipe.decoding
         prefix_tokens = self.encode(prefixes) if prefixes else [[] for _ in lines]
-        segments = self._segments(lines, split)
+        max_length, language = max_source_length(self.recipe), self.recipe.data.source_language
+        segments = cut_lines(lines, self.encode, max_length=max_length, split=split, language=language)
         sentences = []
         for segment in segments:
             prefix = prefix_tokens[segment.line] if segment.index == 0 else []
@@ -215,77 +163,30 @@ class Translator(Generic[Engine_co]):
         search = self.engine.start(Request(sentences, options, nbest, need_attention))
         return PendingTranslations(lines, segments, search, self, prefixes, prefix_tokens)
 
-    def _segments(self, lines: Sequence[str], split: bool) -> list[Segment]:
-        """Cut and tokenize all lines that are not blank."""
-        language, max_length = self.recipe.data.source_language, max_source_length(self.recipe)
-        sentences = [
-            (number, sentence)
-            for number, line in enumerate(lines)
-            if line.strip()
-            for sentence in (split_sentences(line, language) if split else [line])
-        ]
-        segments: list[Segment] = []
-        encoded = self.encode([sentence.strip() if split else sentence for _, sentence in sentences])
-        for (number, sentence), tokens in zip(sentences, encoded, strict=True):
-            cut = len(tokens) > max_length
-            texts = split_long(sentence, max_length, self._count_tokens) if cut else [sentence]
-            encoded_texts = self.encode([text.strip() for text in texts]) if cut else [tokens]
-            for text, text_tokens in zip(texts, encoded_texts, strict=True):
-                last = segments[-1] if segments and segments[-1].line == number else None
-                index, start = (last.index + 1, last.end) if last else (0, 0)
-                segments.append(Segment(number, index, start, start + len(text), cut, text_tokens))
-        return [segment for segment in segments if segment.tokens]
-
-    def _count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return [len(tokens) for tokens in self.encode(texts)]
-
-    def join(self, line: str, parts: Sequence[SegmentTranslation]) -> Translation:
-        """Join the translations of a line's segments with the white space between their sources."""
-        text = parts[0].text
-        for previous, part in pairwise(parts):
-            text += self._gap(line[previous.segment.start : previous.segment.end]) + part.text
-        source = [token for part in parts for token in part.segment.tokens]
-        attention = parts[0].hypothesis.attention if len(parts) == 1 else None
+    def translation(self, segment: Segment, hypothesis: Hypothesis, text: str) -> Translation:
+        """Describe a hypothesis of a segment and its detokenized text."""
+        source, attention = segment.tokens, hypothesis.attention
+        end = [] if hypothesis.truncated else ["</s>"]
         return Translation(
             text=single_line(text),
-            score=sum(part.hypothesis.score for part in parts) / len(parts),
-            tokens=tuple(token for part in parts for token in self._tokens(part.hypothesis)),
-            parts=tuple(_part(line, part) for part in parts) if len(parts) > 1 else (),
-            truncated=any(part.hypothesis.truncated for part in parts),
-            cut=any(part.segment.cut for part in parts),
-            long_source=any(self._is_longer(part) for part in parts),
-            incomplete=any(self._is_incomplete(part) for part in parts),
+            score=hypothesis.score,
+            tokens=(*self.tokenizer.tokens(hypothesis.tokens), *end),
+            truncated=hypothesis.truncated,
+            cut=segment.cut,
+            long_source=not segment.cut and self.profile is not None and self.profile.is_longer(len(source)),
+            incomplete=self._is_incomplete(len(source), hypothesis),
             source_length=len(source),
             unknown_tokens=self.tokenizer.unknown(source),
             source_tokens=() if attention is None else (*self.tokenizer.tokens(source), "</s>"),
             attention=() if attention is None else _rounded(attention[:, : len(source) + 1]),
         )
 
-    def _gap(self, source: str) -> str:
-        """Return the white space between the translation of a part and the next one."""
-        space = source[len(source.rstrip()) :]
-        return space or ("" if primary_language(self.recipe.data.target_language) in NO_SPACES else " ")
-
-    def _tokens(self, hypothesis: Hypothesis) -> list[str]:
-        """Return the hypothesis's tokens as strings, `</s>` last unless it was truncated."""
-        return [*self.tokenizer.tokens(hypothesis.tokens), *([] if hypothesis.truncated else ["</s>"])]
-
-    def _is_longer(self, part: SegmentTranslation) -> bool:
-        return self.profile is not None and self.profile.is_longer(len(part.segment.tokens))
-
-    def _is_incomplete(self, part: SegmentTranslation) -> bool:
+    def _is_incomplete(self, source: int, hypothesis: Hypothesis) -> bool:
         """Return whether a translation is unusually short, or pays little attention to much of its source."""
-        source, attention = len(part.segment.tokens), part.hypothesis.attention
-        if self.profile is not None and self.profile.is_too_short(source, len(part.hypothesis.tokens)):
+        if self.profile is not None and self.profile.is_too_short(source, len(hypothesis.tokens)):
             return True
+        attention = hypothesis.attention
         return attention is not None and float((attention[:, :source].sum(0) < LITTLE_ATTENTION).mean()) > MAX_IGNORED
-
-
-def _part(line: str, part: SegmentTranslation) -> Part:
-    """Describe a part by its place in the line, without the white space around it."""
-    source = line[part.segment.start : part.segment.end]
-    start, end = len(source) - len(source.lstrip()), len(source.rstrip())
-    return Part(part.segment.start + start, part.segment.start + end, part.text, part.hypothesis.score)
 
 
 def _rounded(attention: NDArray[np.float32]) -> tuple[tuple[float, ...], ...]:

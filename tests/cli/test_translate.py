@@ -370,11 +370,27 @@ class TestSplit:
         done = run("translate", "numbers-attention", "in.de", "--split", "on", *option)
         assert done.code == 2
         assert "--split on cannot be combined" in done.err
+        assert run("translate", "numbers-attention", "in.de", "--split", "on", "--nbest", 1).code == 0
         assert run("translate", "numbers-attention", "in.de", *option).code == 0
 
     def test_a_long_sentence_is_a_problem_with_strict(self, in_directory: Path, run: Callable) -> None:
-        (in_directory / "in.de").write_text("drei " * 90 + "\n")
+        (in_directory / "in.de").write_text("drei " * 40 + "\n")
         done = run("translate", "numbers-attention", "in.de", "--strict")
         assert done.code == 3
+        assert "error: --strict: some translations have problems" in done.err
         assert "translation of a sentence longer than those of training" in done.err
         assert done.out.count("\n") == 1
+
+    def test_attention_of_a_long_sentence_is_given_by_part(self, in_directory: Path, run: Callable) -> None:
+        (in_directory / "in.de").write_text("drei, " * 300 + "\n")
+        options = ("--beam-size", 1, "--max-ratio", 0.02)
+        done = run("translate", "numbers-attention", "in.de", "--json", "--attention-weights", *options)
+        line = json.loads(done.out)
+        assert "attention" not in line
+        assert [len(part["attention"]) for part in line["parts"]] == [len(part["tokens"]) for part in line["parts"]]
+        assert line["diagnostics"].count("cut") == 1
+        run("translate", "numbers-attention", "in.de", "-o", "out.en", "--attention", "a.json", *options)
+        parts = json.loads((in_directory / "a.json").read_text())["parts"]
+        assert [part["attention"] for part in parts] == [part["attention"] for part in line["parts"]]
+        drawn = run("translate", "numbers-attention", "in.de", "-o", "o.en", "--attention", "a.svg", *options)
+        assert f"a.svg shows the first of {len(parts)} parts" in drawn.err

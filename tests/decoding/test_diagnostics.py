@@ -3,7 +3,7 @@
 import pytest
 
 from s2s.decoding.diagnostics import DiagnosticCounts, diagnostics, loops
-from s2s.decoding.translator import Translation
+from s2s.decoding.translation import Translation
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from s2s.decoding import engine
 from s2s.decoding.diagnostics import DiagnosticCounts, diagnostics
 from s2s.decoding.engine import Hypothesis, Request
 from s2s.decoding.streaming import StreamOptions
-from s2s.decoding.translator import Translation, Translator
+from s2s.decoding.translation import Part, Translation, join_parts
+from s2s.decoding.translator import Translator
 from s2s.recipe.recipe import Recipe
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.tokenizer import EOS, Tokenizer
@@ -65,7 +66,7 @@ def test_sentences_are_translated_one_by_one(tokenizer: Tokenizer) -> None:
     (translation,) = copy.translate([line], split=True)
     texts = ["Ein Mann geht.", "Zwei Hunde, am 12. März.", "Am z. B. Mann"]
     assert [line[part.start : part.end] for part in translation.parts] == texts
-    assert [part.text for part in translation.parts] == texts
+    assert [part.translation.text for part in translation.parts] == texts
     assert translation.text == line.strip()
     assert not translation.cut
     assert copy.translate([line])[0].parts == ()
@@ -73,8 +74,24 @@ def test_sentences_are_translated_one_by_one(tokenizer: Tokenizer) -> None:
 
 def test_parts_are_joined_with_the_white_space_between_them(tokenizer: Tokenizer) -> None:
     assert found(tokenizer, "Mann geht.\tZwei geht.   Ein").text == "Mann geht.\tZwei geht.   Ein"
-    assert translator(tokenizer)._gap("他走了。") == " "
-    assert translator(tokenizer, kind="generator", target_language="zh_TW")._gap("他走了。") == ""
+    parts = [Part(0, 4, Translation("He left.")), Part(4, 8, Translation("She too."))]
+    assert join_parts("他走了。她也。", parts, spaces=True).text == "He left. She too."
+    assert join_parts("他走了。她也。", parts, spaces=False).text == "He left.She too."
+    parts = [Part(0, 2, Translation("a")), Part(5, 7, Translation("b"))]
+    assert join_parts("a. \u200b\tb.", parts, spaces=True).text == "a\tb"  # what has no tokens is no part
+
+
+def test_parts_have_attention_of_their_own(tokenizer: Tokenizer) -> None:
+    copy = translator(tokenizer)
+    (translation,) = copy.translate(["Mann geht. Zwei Hunde"], need_attention=True, split=True)
+    assert translation.attention == ()
+    assert [len(part.attention) for part in translation.with_attention] == [
+        len(part.translation.tokens) for part in translation.parts
+    ]
+    assert translation._repr_html_().count("<svg") == 2
+    (whole,) = copy.translate(["Mann geht."], need_attention=True)
+    assert whole.with_attention == [whole]
+    assert copy.translate(["Mann geht."])[0].with_attention == []
 
 
 def test_overlong_sentences_are_cut_at_punctuation(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,8 +103,9 @@ def test_overlong_sentences_are_cut_at_punctuation(tokenizer: Tokenizer, monkeyp
     (translation,) = copy.translate([line])
     assert translation.cut
     assert translation.text == line.strip()
-    assert all(part.text.endswith(";") for part in translation.parts)
+    assert all(part.translation.text.endswith(";") for part in translation.parts)
     assert "cut" in diagnostics(line, translation)
+    assert "long_source" not in diagnostics(line, translation)
     assert not copy.translate(["Zwei Hunde"])[0].cut
 
 

@@ -76,7 +76,11 @@ def translate(
         ),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object per line: text, score, tokens, diagnostics.")
+        bool,
+        typer.Option(
+            "--json",
+            help="Print one JSON object per line: text, score, tokens, diagnostics, parts of the line.",
+        ),
     ] = False,
     attention_weights: Annotated[
         bool, typer.Option("--attention-weights", help="With --json: include attention.")
@@ -99,7 +103,9 @@ def translate(
     """Translate text with a model, line by line: output line i belongs to input line i.
 
     At a terminal without FILE, translation is interactive. Truncated, repetitive, empty, incomplete and copied outputs
-    are counted at the end, on standard error.
+    are counted at the end, on standard error. A translation counts as incomplete if it is shorter than 99.5 % of
+    training's were at the length of its source or, where attention is written or drawn, if it ignores more than 30 % of
+    the source's tokens.
 
     Examples:
         s2s translate numbers-attention input.de -o output.en
@@ -116,8 +122,9 @@ def translate(
     if attention_weights and not as_json:
         raise UsageError("--attention-weights only applies with --json", "--attention FILE writes attention to a file")
     need_attention = show_attention or attention_weights or attention is not None
-    if split == "on" and (nbest or prefix or need_attention):
-        raise UsageError("--split on cannot be combined with --nbest, --prefix or attention", "--split auto")
+    if split == "on" and ((nbest or 1) > 1 or prefix or need_attention):
+        hint = "leave out --split on: such lines are then translated whole"
+        raise UsageError("--split on cannot be combined with --nbest, --prefix or attention", hint)
     refuse_same_output(output, attention)
     show_log(verbose=verbose)
     config = TranslatorConfig(
@@ -158,6 +165,7 @@ def _translate(
     from s2s.cli.output import TranslationWriter, open_output
     from s2s.decoding.loading import load_translator
     from s2s.decoding.streaming import translate_files
+    from s2s.errors import DataError
 
     input_files = [*inputs, *([stream.prefixes] if stream.prefixes else [])]
     to_files = outputs.text != "-" or outputs.attention or outputs.as_json
@@ -182,4 +190,4 @@ def _translate(
     if outputs.attention:
         note(f"wrote {outputs.attention}")
     if stream.strict and counts.counts:
-        raise typer.Exit(3)
+        raise DataError("--strict: some translations have problems; the warnings above count them")
