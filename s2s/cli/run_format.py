@@ -11,7 +11,7 @@ from s2s.training.runs.record import Line, Run, number
 FIGURES = {
     "loss": "loss {:.3f}",
     "bleu": "BLEU {:.1f}",
-    "chrf": "chrF {:.1f}",
+    "chrf": "chrF2 {:.1f}",
     "lr": "learning rate {:.1e}",
     "gradient_norm": "gradient norm {:.2f}",
     "tokens_per_second": "{:,.0f} tokens/s",

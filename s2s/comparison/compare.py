@@ -1,26 +1,25 @@
 """Compare systems on one test set: recipes (trained if necessary), published models, and stored results."""
 
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from s2s.comparison.differences import differences
-from s2s.comparison.entries import Entry, find_entries
+from s2s.comparison.entries import Entry, find_entries, system_names
 from s2s.comparison.examples import example_lines
 from s2s.comparison.recall import count_correct_values, is_recall, recall_by_length
 from s2s.comparison.stored import StoredResult
 from s2s.comparison.test_set import TestSet, corpus_test_set, read_test_files
-from s2s.decoding.evaluation import evaluate, likelihood, scoring_of
+from s2s.decoding.evaluation import evaluate, likelihood
 from s2s.decoding.loading import reference_translator
 from s2s.devices.leases import lease
 from s2s.devices.select import resolve_device
-from s2s.errors import DataError, UsageError
+from s2s.errors import DataError
 from s2s.io.digests import digest_json
-from s2s.metrics.length_buckets import bleu_by_length
-from s2s.metrics.scores import Scoring
+from s2s.metrics.length_buckets import LengthBuckets, score_by_length
+from s2s.metrics.scores import SHORT_REFERENCES
 from s2s.metrics.significance import Difference, paired_bootstrap
 from s2s.recipe.load import parse_stored_recipe
 from s2s.report.figures import COLUMNS, Comparison, Example, HeatMap, System
@@ -41,47 +40,31 @@ def compare(
     """Train missing recipes, translate one test set with all systems, and compare the results.
 
     `names`: recipes, models or files of stored results. A pattern (`numbers/*`) stands for the recipes that match it;
-    systems are then sorted by BLEU, lowest first. `vary`: `KEY=a,b`, variants that each recipe stands for.
+    systems are then sorted by score, lowest first. `vary`: `KEY=a,b`, variants that each recipe stands for.
     `test_files`: `NAME=SOURCE:REFERENCE`; default: the first system's test set.
-    Raises: UsageError if there are none, if languages differ, or if overrides apply to no recipe; DataError if a stored
-    result is of another test set.
+    Raises: UsageError if there are none, if one is named twice, if languages differ, or if overrides apply to no
+    recipe; DataError if a stored result is of another test set.
     """
     entries = find_entries(names, overrides, vary)
-    test = read_test_files(test_files) if test_files else None
+    test = read_test_files(test_files, entries[0]) if test_files else None
     entries = [
         entry
         if entry.stored or entry.version
         else replace(entry, version=train(entry.recipe, device=device, wait=wait, resume_unfinished=True))
         for entry in entries
     ]
-    test = test or corpus_test_set(next((entry for entry in entries if not entry.stored), entries[0]), entries)
-    scoring = scoring_of(entries[0].recipe)
+    test = test or corpus_test_set(entries)
+    named = zip(entries, system_names(entries), strict=True)
     with lease(device, wait=wait, command="s2s compare") as leased:
-        results = [entry.stored or _evaluate(entry, test, resolve_device(leased)) for entry in entries]
-        results = _named_apart(entries, results)
+        results = [entry.stored or _evaluate(entry, name, test, resolve_device(leased)) for entry, name in named]
         if any("*" in name for name in names):
-            order = sorted(range(len(results)), key=lambda index: results[index].scores["bleu"].value)
+            order = sorted(range(len(results)), key=lambda index: results[index].scores[test.metric].value)
             entries, results = [entries[index] for index in order], [results[index] for index in order]
         examples = _examples(entries, results, test, resolve_device(leased))
-    return compare_results(results, test, examples, scoring), results
+    return compare_results(results, test, examples), results
 
 
-def _named_apart(entries: Sequence[Entry], results: Sequence[StoredResult]) -> list[StoredResult]:
-    """Return the results under names of their own: a version's reference if its name is taken.
-
-    Raises: UsageError if two stored results share a name.
-    """
-    counts = Counter(stored.name for stored in results)
-    named = [
-        replace(stored, name=entry.version.reference) if entry.version and counts[stored.name] > 1 else stored
-        for entry, stored in zip(entries, results, strict=True)
-    ]
-    if twice := [name for name, count in Counter(stored.name for stored in named).items() if count > 1]:
-        raise UsageError(f"two systems are called {twice[0]}", "give one of them, or models as NAME:VERSION")
-    return named
-
-
-def _evaluate(entry: Entry, test: TestSet, device: torch.device) -> StoredResult:
+def _evaluate(entry: Entry, name: str, test: TestSet, device: torch.device) -> StoredResult:
     """Translate and score the test set with a model."""
     version = entry.version
     assert version is not None
@@ -91,10 +74,11 @@ def _evaluate(entry: Entry, test: TestSet, device: torch.device) -> StoredResult
     card = version.card
     perplexity, bits_per_byte = likelihood(translator, test.sources, test.references)
     return StoredResult(
-        name=version.name,
+        name=name,
         network=entry.recipe.model.describe(),
         recipe=card.recipe,
         recipe_digest=digest_json(card.recipe),
+        tokenizer=version.file("tokenizer.model").digest,
         parameters=card.parameters,
         updates=card.training.updates,
         seconds=card.training.seconds,
@@ -114,27 +98,39 @@ def _evaluate(entry: Entry, test: TestSet, device: torch.device) -> StoredResult
     )
 
 
-def compare_results(
-    results: Sequence[StoredResult], test: TestSet, examples: Sequence[Example], scoring: Scoring
-) -> Comparison:
+def compare_results(results: Sequence[StoredResult], test: TestSet, examples: Sequence[Example]) -> Comparison:
     """Compare results on a test set; the first is the baseline. Raises DataError if one is of another test set."""
     for stored in results:
         if stored.test != test.digest:
             raise DataError(
                 f"{stored.name} and {results[0].name} have different test sets", "compare systems on the same test set"
             )
-    outputs = [stored.outputs for stored in results]
+    return Comparison(
+        title=" and ".join(stored.name for stored in results) if len(results) <= COLUMNS else f"{len(results)} systems",
+        task=test.description,
+        systems=_systems(results, test),
+        metric=test.metric,
+        by_length=_by_length(results, test),
+        examples=examples,
+        notes=_notes(results, test),
+        commands=_commands(results, test),
+    )
+
+
+def _systems(results: Sequence[StoredResult], test: TestSet) -> list[System]:
+    """Return the figures of all systems, with their differences from the first."""
     paired: list[Difference | None] = [None]
     if len(results) > 1:
-        paired += paired_bootstrap(outputs[0], outputs[1:], test.references, scoring=scoring)
-    shared = len({_vocabulary(stored) for stored in results}) == 1
-    systems = [
+        first, *others = [stored.outputs for stored in results]
+        paired += paired_bootstrap(first, others, test.references, scoring=test.scoring, metric=test.metric)
+    one_vocabulary = len({stored.tokenizer for stored in results}) == 1
+    return [
         System(
             name=stored.name,
             network=stored.network,
             parameters=stored.parameters,
             scores=stored.scores,
-            perplexity=stored.perplexity if shared else None,
+            perplexity=stored.perplexity if one_vocabulary else None,
             bits_per_byte=stored.bits_per_byte,
             updates=stored.updates,
             seconds=stored.seconds,
@@ -146,38 +142,28 @@ def compare_results(
         )
         for stored, difference in zip(results, paired, strict=True)
     ]
-    return Comparison(
-        title=" and ".join(stored.name for stored in results) if len(results) <= COLUMNS else f"{len(results)} systems",
-        task=test.description,
-        systems=systems,
-        by_length=(
-            recall_by_length(test.sources, test.references, results)
-            if all(stored.correct_values for stored in results)
-            else [bleu_by_length(test.sources, outputs, test.references, scoring=scoring)]
-        ),
-        examples=examples,
-        notes=_notes(results),
-        commands=_commands(results),
-    )
 
 
-def _vocabulary(stored: StoredResult) -> str:
-    """Return a digest of what a system's vocabulary depends on: systems with the same one share it."""
-    data = {key: value for key, value in stored.recipe.get("data", {}).items() if key != "root"}
-    return digest_json([stored.recipe.get("tokenizer"), data])
+def _by_length(results: Sequence[StoredResult], test: TestSet) -> list[LengthBuckets]:
+    """Return the score by source length or, for the recall task, the share of values and answers recalled."""
+    if all(stored.correct_values for stored in results):
+        return recall_by_length(test.sources, test.references, results)
+    outputs = [stored.outputs for stored in results]
+    return [score_by_length(test.sources, outputs, test.references, scoring=test.scoring, metric=test.metric)]
 
 
-def _commands(results: Sequence[StoredResult]) -> list[str]:
+def _commands(results: Sequence[StoredResult], test: TestSet) -> list[str]:
     """Suggest next commands: translate with the best system, showing its attention if it has one."""
-    best = max(results, key=lambda stored: stored.scores["bleu"].value)
+    best = max(results, key=lambda stored: stored.scores[test.metric].value)
     has_attention = parse_stored_recipe(best.recipe, best.name).model.has_attention
     return [f"s2s translate {best.name}{' --show-attention' if has_attention else ''}", f"s2s models show {best.name}"]
 
 
-def _notes(results: Sequence[StoredResult]) -> list[str]:
-    """Describe how the systems were decoded and in which keys their recipes differ."""
+def _notes(results: Sequence[StoredResult], test: TestSet) -> list[str]:
+    """Describe how the systems were scored and decoded, and in which keys their recipes differ."""
+    notes = [SHORT_REFERENCES] if test.metric == "chrf" else []
     decoded = sorted({stored.decoding for stored in results})
-    notes = [f"decoded with {' or '.join(decoded)}"]
+    notes.append(f"decoded with {' or '.join(decoded)}")
     if len(results) > 1:
         keys = differences([parse_stored_recipe(stored.recipe, stored.name).as_dict() for stored in results])
         if len(results) > COLUMNS:  # too many values to list
@@ -198,7 +184,7 @@ def _examples(
             [_heatmap(entry, test.sources[line], device) for entry in entries] if number == 0 else (),
             title,
         )
-        for number, (line, title) in enumerate(example_lines(results, test.sources, test.references).items())
+        for number, (line, title) in enumerate(example_lines(results, test).items())
     ]
 
 

@@ -1,7 +1,9 @@
 """The systems of a comparison: recipes and their variants, published models, and stored results."""
 
+import logging
 import re
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -10,11 +12,17 @@ from pathlib import Path
 
 from s2s.comparison.stored import StoredResult
 from s2s.errors import UsageError
+from s2s.io.digests import digest_json
 from s2s.recipe.data import primary_language
 from s2s.recipe.load import builtin_recipes, load_recipe, parse_stored_recipe
 from s2s.recipe.recipe import Recipe
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
+
+log = logging.getLogger(__name__)
+
+MAX_NAME = 64  # characters of a model's name
+VALUE = re.compile(r"""(?:\[[^\]]*\]|"[^"]*"|'[^']*'|[^,])+""")  # of `--vary`: brackets and quotes may hold commas
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +38,33 @@ class Entry:
 def find_entries(names: Sequence[str], overrides: Sequence[str], vary: Sequence[str]) -> list[Entry]:
     """Resolve names of systems; `vary` holds `KEY=a,b`, variants that each recipe stands for.
 
-    Raises: UsageError if there are none, if they translate between different languages, or if overrides apply to none.
+    Raises: UsageError if there are none, if one is named twice, if they translate between different languages, or if
+    overrides apply to none.
     """
     entries = [entry for name in expand_patterns(names) for entry in _entries(name, overrides, vary)]
     if not entries:
         raise UsageError("nothing to compare", "name recipes, models or results")
-    _check_comparable(entries, overrides, vary)
+    system_names([entry for entry in entries if entry.version or entry.stored])
+    _check_languages(entries)
+    _check_overrides(entries, overrides, vary)
     return entries
+
+
+def system_names(entries: Sequence[Entry]) -> list[str]:
+    """Return the name of each system: a version's reference if its name is taken.
+
+    Raises: UsageError if two systems share a name.
+    """
+    names = [entry.stored.name if entry.stored else entry.recipe.name for entry in entries]
+    counts = Counter(names)
+    names = [
+        entry.version.reference if entry.version and counts[name] > 1 else name
+        for entry, name in zip(entries, names, strict=True)
+    ]
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise UsageError(f"two systems are called {name}", "name each model and each stored result once")
+    return names
 
 
 def expand_patterns(names: Sequence[str]) -> list[str]:
@@ -72,23 +100,35 @@ def _command(name: str, overrides: Sequence[str]) -> str:
 def variants(name: str, overrides: Sequence[str], vary: Sequence[str]) -> list[list[str]]:
     """Return the overrides of each variant of a recipe called `name`, each with a name of its own.
 
-    `vary` holds `KEY=a,b`; several give all combinations. Raises: UsageError if one has no key or values.
+    `vary` holds `KEY=a,b`; several give all combinations. Commas in brackets or quotes belong to a value.
+    Raises: UsageError if one has no key or values, if the key is `name`, or if two variants get the same name.
     """
-    choices = []
-    for text in vary:
-        key, equals, values = text.partition("=")
-        found = [value for value in values.split(",") if value]
-        if not (key and equals and found):
-            raise UsageError(f"--vary {text}: expected KEY=VALUE,VALUE")
-        choices.append([(key, value) for value in found])
-    if not choices:
+    if not vary:
         return [list(overrides)]
-    found_variants = []
-    for combination in product(*choices):
-        suffix = re.sub(r"[^a-z0-9._-]+", "-", "-".join(value.lower() for _, value in combination))
-        settings = [f"{key}={value}" for key, value in combination]
-        found_variants.append([*overrides, *settings, f'name="{f"{name}-{suffix}"[:64]}"'])
-    return found_variants
+    settings = [[f"{key}={value}" for key, value in combination] for combination in product(*map(_choices, vary))]
+    names = [_variant_name(name, combination) for combination in settings]
+    for variant, count in Counter(names).items():
+        if count > 1:
+            raise UsageError(f"--vary: two variants of {name} are called {variant}", "give each value once")
+    return [[*overrides, *one, f'name="{variant}"'] for one, variant in zip(settings, names, strict=True)]
+
+
+def _choices(text: str) -> list[tuple[str, str]]:
+    """Return the key with each of its values: `a=1,2` gives `a`, `1` and `a`, `2`."""
+    key, _, values = text.partition("=")
+    if key == "name":
+        raise UsageError("--vary name: variants are named after their values", "vary another key")
+    choices = [(key, value.strip()) for value in VALUE.findall(values) if value.strip()]
+    if not (key and choices):
+        raise UsageError(f"--vary {text}: expected KEY=VALUE,VALUE")
+    return choices
+
+
+def _variant_name(name: str, settings: Sequence[str]) -> str:
+    """Name a variant after its values; a long name is cut and ends with a digest."""
+    values = "-".join(setting.partition("=")[2] for setting in settings)
+    full = f"{name}-{re.sub(r'[^a-z0-9._-]+', '-', values.lower()).strip('-')}"
+    return full if len(full) <= MAX_NAME else f"{full[: MAX_NAME - 9]}-{digest_json(list(settings))[:8]}"
 
 
 def _with_root(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
@@ -98,20 +138,25 @@ def _with_root(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     return recipe.model_copy(update={"data": data})
 
 
-def _check_comparable(entries: Sequence[Entry], overrides: Sequence[str], vary: Sequence[str]) -> None:
-    """Raise UsageError if systems translate between other languages, or overrides apply to no recipe."""
+def _check_languages(entries: Sequence[Entry]) -> None:
+    """Raise UsageError if systems translate between different languages."""
     pairs = {entry.recipe.name: _languages(entry.recipe) for entry in entries if entry.recipe.data.source_language}
     if len(set(pairs.values())) > 1:
         shown = ", ".join(f"{name} ({languages})" for name, languages in pairs.items())
         raise UsageError(f"the systems translate between different languages: {shown}", "compare systems of one pair")
-    if any(entry.version is None and entry.stored is None for entry in entries):
+
+
+def _check_overrides(entries: Sequence[Entry], overrides: Sequence[str], vary: Sequence[str]) -> None:
+    """Warn of overrides that do not apply to all systems; raise UsageError if they apply to none."""
+    settings = [f"--set {text}" for text in overrides if not text.startswith("data.root=")]
+    settings += [f"--vary {text}" for text in vary]
+    fixed = [entry.recipe.name for entry in entries if entry.version or entry.stored]
+    if not settings or not fixed:
         return
-    unused = [f"--set {text}" for text in overrides if not text.startswith("data.root=")]
-    unused += [f"--vary {text}" for text in vary]
-    if unused:
-        raise UsageError(
-            f"{unused[0]} applies to recipes, but only models are compared", "name a recipe, or leave it out"
-        )
+    if len(fixed) == len(entries):
+        hint = "name a recipe, or leave it out"
+        raise UsageError(f"{settings[0]} applies to recipes, but only models are compared", hint)
+    log.warning(f"{settings[0]} applies to recipes only, not to {', '.join(fixed)}")
 
 
 def _languages(recipe: Recipe) -> str:

@@ -3,26 +3,28 @@
 from collections.abc import Sequence
 
 from s2s.comparison.stored import StoredResult
+from s2s.comparison.test_set import TestSet
 from s2s.metrics.scores import sentence_chrf
 
 MAX_LENGTH = 60  # characters of the sentence whose attention is drawn
 SCORED = 2000  # lines that are searched for the worst and the most different outputs
 
 
-def example_lines(results: Sequence[StoredResult], sources: Sequence[str], references: Sequence[str]) -> dict[int, str]:
+def example_lines(results: Sequence[StoredResult], test: TestSet) -> dict[int, str]:
     """Return lines worth showing, with the reason: the first one suits a picture of attention.
 
     They are a sentence that only some systems translate exactly, the longest source, the line whose outputs differ
     most in chrF, and the best system's output with the lowest chrF.
     """
+    sources, references = test.sources, test.references
     lines = {_partly_exact(results, sources, references): "example"}
     lines.setdefault(max(range(len(sources)), key=lambda line: len(sources[line])), "the longest source")
     scores = [sentence_chrf(stored.outputs[:SCORED], references[:SCORED]) for stored in results]
     if len(results) > 1:
         spread = [max(values) - min(values) for values in zip(*scores, strict=True)]
-        lines.setdefault(spread.index(max(spread)), "the largest difference in chrF")
-    best = max(range(len(results)), key=lambda system: results[system].scores["bleu"].value)
-    lines.setdefault(scores[best].index(min(scores[best])), f"the lowest chrF of {results[best].name}")
+        lines.setdefault(spread.index(max(spread)), "the largest difference in chrF2")
+    best = max(range(len(results)), key=lambda system: results[system].scores[test.metric].value)
+    lines.setdefault(scores[best].index(min(scores[best])), f"the lowest chrF2 of {results[best].name}")
     return lines
 
 

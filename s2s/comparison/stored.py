@@ -15,7 +15,7 @@ from s2s.io.schema import check_schema
 from s2s.metrics.scores import Score
 from s2s.report.format import counted
 
-SCHEMA = 4
+SCHEMA = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class StoredResult:
     network: str
     recipe: dict[str, Any]
     recipe_digest: str
+    tokenizer: str  # digest of its model
     parameters: int
     updates: int
     seconds: float  # of training

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from s2s.comparison.entries import Entry
 from s2s.comparison.stored import test_digest
 from s2s.data.prepare import prepare_corpus
-from s2s.decoding.evaluation import read_test_set
+from s2s.decoding.evaluation import read_test_set, scoring_of
 from s2s.errors import S2SError, UsageError
+from s2s.metrics.scores import Headline, Scoring
 from s2s.recipe.recipe import Recipe
 from s2s.registry.store import Registry
 
@@ -19,6 +20,8 @@ class TestSet:
     sources: list[str]
     references: list[str]
     description: str  # task, languages, size, overlap with training
+    scoring: Scoring
+    metric: Headline  # score that systems are compared by
 
     @property
     def digest(self) -> str:
@@ -26,9 +29,10 @@ class TestSet:
         return test_digest(self.sources, self.references)
 
 
-def corpus_test_set(entry: Entry, entries: Sequence[Entry]) -> TestSet:
-    """Return the test set of a system's corpus, described with its overlap with the training of all systems."""
-    recipe, version = entry.recipe, entry.version
+def corpus_test_set(entries: Sequence[Entry]) -> TestSet:
+    """Return the test set of the first system that is no stored result, and describe its overlap with training."""
+    first = next((entry for entry in entries if not entry.stored), entries[0])
+    recipe, version = first.recipe, first.version
     given = version.read("tokenizer.model") if version and version.card.parent else None
     corpus = prepare_corpus(recipe.data, recipe.tokenizer, tokenizer_model=given)
     split = corpus.split("test")
@@ -36,13 +40,20 @@ def corpus_test_set(entry: Entry, entries: Sequence[Entry]) -> TestSet:
     data = recipe.data
     languages = f"{data.source_language} → {data.target_language} · " if data.source_language else ""
     name = data.generator.name if data.kind == "generator" else recipe.name.rpartition("-")[0] or recipe.name
-    if unchecked := [one.recipe.name for one in entries if not _trained_on(one, corpus.digest, recipe)]:
+    if unchecked := [entry.recipe.name for entry in entries if not _trained_on(entry, corpus.digest, recipe)]:
         overlap = f"overlap with the training of {', '.join(unchecked)} not checked"
     elif count := corpus.test_overlap:
         overlap = f"{count:,} of their sources also in training"
     else:
         overlap = "none of them in training"
-    return TestSet(sources, references, f"{name} · {languages}test: {len(sources):,} pairs, {overlap}")
+    description = f"{name} · {languages}test: {len(sources):,} pairs, {overlap}"
+    return _scored(sources, references, description, entries[0])
+
+
+def _scored(sources: list[str], references: list[str], description: str, first: Entry) -> TestSet:
+    """Return a test set that is scored as the first system's recipe says."""
+    scoring = scoring_of(first.recipe)
+    return TestSet(sources, references, description, scoring, scoring.headline(references))
 
 
 def _trained_on(entry: Entry, corpus: str, recipe: Recipe) -> bool:
@@ -50,6 +61,8 @@ def _trained_on(entry: Entry, corpus: str, recipe: Recipe) -> bool:
     version = entry.version
     if version is None:
         return same_data(entry.recipe, recipe)
+    if version.card.parent is None and same_data(entry.recipe, recipe):  # perhaps with another tokenizer
+        return prepare_corpus(entry.recipe.data, entry.recipe.tokenizer).digest == version.card.corpus
     while version.card.corpus == corpus:
         if version.card.parent is None:
             return True
@@ -65,11 +78,15 @@ def same_data(one: Recipe, other: Recipe) -> bool:
     return one.data.with_root("") == other.data.with_root("")
 
 
-def read_test_files(text: str) -> TestSet:
-    """Read the test set `NAME=SOURCE:REFERENCE`. Raises UsageError if it is malformed."""
+def read_test_files(text: str, first: Entry) -> TestSet:
+    """Read the test set `NAME=SOURCE:REFERENCE` to compare systems, of which `first` is the first.
+
+    Raises: UsageError if `text` is malformed.
+    """
     name, _, files = text.partition("=")
     source, _, reference = files.rpartition(":")
     if not (name and source and reference):
         raise UsageError(f"--test {text}: expected NAME=SOURCE:REFERENCE", "such as --test news=news.de:news.en")
     sources, references = read_test_set(source, reference)
-    return TestSet(sources, references, f"{name} · {len(sources):,} pairs, overlap with training not checked")
+    description = f"{name} · {len(sources):,} pairs, overlap with training not checked"
+    return _scored(sources, references, description, first)

@@ -11,12 +11,10 @@ from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translation import Translation
 from s2s.decoding.translator import Translator
 from s2s.errors import DataError
-from s2s.metrics.scores import Score, Scoring, score_corpus
+from s2s.metrics.scores import SCORE_NAMES, Score, Scoring, score_corpus
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
 from s2s.text.parallel import read_pairs
-
-METRICS = ("bleu", "chrf", "ter", "exact")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ def evaluate(
     references: Sequence[str],
     *,
     decoding: DecodingOptions | None = None,
-    metrics: Sequence[str] = METRICS,
+    metrics: Sequence[str] = tuple(SCORE_NAMES),
 ) -> Evaluation:
     """Translate raw source lines and score them against raw reference lines."""
     decoding = decoding or translator.recipe.decoding

@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s2s.metrics.scores import Scoring, check_counts, score_corpus
+from s2s.metrics.scores import SCORE_NAMES, Headline, Scoring, check_counts, score_corpus
 
 DEFAULT_BOUNDS = (1, 20, 40, 80)  # buckets 1–19, 20–39, 40–79 and 80–, in characters
 MIN_SHARE = 0.05  # of the lines in each default bucket; otherwise bounds are chosen from the lengths
@@ -37,14 +37,15 @@ class LengthBuckets:
     buckets: Sequence[LengthBucket]
 
 
-def bleu_by_length(
+def score_by_length(
     sources: Sequence[str],
     systems: Sequence[Sequence[str]],
     references: Sequence[str],
     bounds: Sequence[int] | None = None,
     scoring: Scoring | None = None,
+    metric: Headline = "bleu",
 ) -> LengthBuckets:
-    """Return the corpus BLEU of each system in buckets by source length, without empty buckets.
+    """Return the corpus score of each system in buckets by source length, without empty buckets.
 
     `bounds`: minimum lengths of the buckets in characters, ascending; by default they are chosen from the lengths.
     Raises: DataError if systems, sources and references differ in their number of lines, or have none.
@@ -58,13 +59,18 @@ def bleu_by_length(
     members: list[list[int]] = [[] for _ in edges]
     for line, length in enumerate(lengths):
         members[bisect_right(edges, length) - 1].append(line)
+
+    def score(hypotheses: Sequence[str], lines: Sequence[int]) -> float:
+        own, theirs = [hypotheses[line] for line in lines], [references[line] for line in lines]
+        return score_corpus(own, theirs, (metric,), scoring)[metric].value
+
     highs = [*(edge - 1 for edge in edges[1:]), None]
     buckets = [
-        LengthBucket(low, high, len(lines), tuple(_bleu(system, references, lines, scoring) for system in systems))
+        LengthBucket(low, high, len(lines), tuple(score(system, lines) for system in systems))
         for low, high, lines in zip(edges, highs, members, strict=True)
         if lines
     ]
-    return LengthBuckets("BLEU", "characters", buckets)
+    return LengthBuckets(SCORE_NAMES[metric], "characters", buckets)
 
 
 def choose_bounds(lengths: Sequence[int]) -> list[int]:
@@ -81,9 +87,3 @@ def choose_bounds(lengths: Sequence[int]) -> list[int]:
         if len(edges) == 3:
             break
     return [1, *(edge for edge in edges if edge > 1)]
-
-
-def _bleu(hypotheses: Sequence[str], references: Sequence[str], lines: Sequence[int], scoring: Scoring | None) -> float:
-    own, theirs = [hypotheses[line] for line in lines], [references[line] for line in lines]
-    score = score_corpus(own, theirs, ("bleu",), scoring)
-    return score["bleu"].value

@@ -1,6 +1,6 @@
 """Corpus scores, each with a signature that states how it was computed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +11,13 @@ from s2s.recipe.data import primary_language
 CHARACTERS = {"ja", "ko", "th", "lo", "km", "my"}  # languages whose BLEU counts characters, on every machine alike
 MIN_TOKENS = 4  # of a reference that BLEU can count
 Headline = Literal["bleu", "chrf"]
+SHORT_REFERENCES = "most references have fewer than four words, too few for BLEU: chrF2 is the score to go by"
+SCORE_NAMES = {
+    "bleu": "BLEU",  # cased, with the tokenizer of the target language
+    "chrf": "chrF2",
+    "ter": "TER",  # translation edit rate in percent; lower is better
+    "exact": "exact match",  # lines equal to their reference, except for outer whitespace, in percent
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +43,19 @@ class Scoring:
         by_language = "zh" if code == "zh" else "char" if code in CHARACTERS else "13a"
         return cls(by_language if tokenizer == "auto" else tokenizer, code in {"zh", *CHARACTERS})
 
-    def bleu(self) -> Any:
-        """Return sacrebleu's BLEU. Raises ResourceError if the tokenizer lacks a package or a download."""
-        from sacrebleu.metrics.bleu import BLEU
+    def scorer(self, metric: str) -> Any:
+        """Return sacrebleu's `bleu`, `chrf` or `ter`.
 
+        Raises: ResourceError if BLEU's tokenizer lacks a package or a download.
+        """
+        from sacrebleu.metrics.bleu import BLEU
+        from sacrebleu.metrics.chrf import CHRF
+        from sacrebleu.metrics.ter import TER
+
+        if metric == "chrf":
+            return CHRF()
+        if metric == "ter":
+            return TER(asian_support=self.asian, normalized=self.asian)
         try:
             # `force` only silences a warning about lines that end in " .", as those of untrained models may.
             return BLEU(force=True, tokenize=self.tokenizer)
@@ -50,50 +66,27 @@ class Scoring:
 
     def headline(self, references: Sequence[str]) -> Headline:
         """Return the score to go by: chrF if most references are too short for BLEU, which counts four tokens."""
-        tokenize = self.bleu().tokenizer
+        tokenize = self.scorer("bleu").tokenizer
         short = sum(len(tokenize(reference).split()) < MIN_TOKENS for reference in references)
         return "chrf" if 2 * short > len(references) else "bleu"
 
 
-def _sacrebleu(metric: str, scorer: Any, hypotheses: list[str], references: list[str]) -> Score:
-    score = scorer.corpus_score(hypotheses, [references])
+def _sacrebleu(metric: str, scoring: Scoring, hypotheses: Sequence[str], references: Sequence[str]) -> Score:
+    scorer = scoring.scorer(metric)
+    score = scorer.corpus_score(list(hypotheses), [list(references)])
     return Score(metric, float(score.score), f"{score.name}|{scorer.get_signature().format()}")
 
 
-def _bleu(hypotheses: list[str], references: list[str], scoring: Scoring) -> Score:
-    return _sacrebleu("bleu", scoring.bleu(), hypotheses, references)
-
-
-def _chrf(hypotheses: list[str], references: list[str], _: Scoring) -> Score:
-    from sacrebleu.metrics.chrf import CHRF
-
-    return _sacrebleu("chrf", CHRF(), hypotheses, references)
-
-
-def _ter(hypotheses: list[str], references: list[str], scoring: Scoring) -> Score:
-    from sacrebleu.metrics.ter import TER
-
-    return _sacrebleu("ter", TER(asian_support=scoring.asian, normalized=scoring.asian), hypotheses, references)
-
-
-def _exact(hypotheses: list[str], references: list[str], _: Scoring) -> Score:
+def _exact(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
     same = sum(a.strip() == b.strip() for a, b in zip(hypotheses, references, strict=True))
     signature = f"exact|nrefs:1|case:mixed|unit:line|space:trimmed|version:s2s-{__version__}"
     return Score("exact", 100 * same / len(references), signature)
 
 
-SCORES: dict[str, Callable[[list[str], list[str], Scoring], Score]] = {
-    "bleu": _bleu,  # cased, with the tokenizer of the target language
-    "chrf": _chrf,  # chrF2
-    "ter": _ter,  # translation edit rate in percent; lower is better
-    "exact": _exact,  # lines equal to their reference, except for outer whitespace, in percent
-}
-
-
 def score_corpus(
     hypotheses: Sequence[str],
     references: Sequence[str],
-    metrics: Sequence[str] = ("bleu", "chrf", "ter", "exact"),
+    metrics: Sequence[str] = tuple(SCORE_NAMES),
     scoring: Scoring | None = None,
 ) -> dict[str, Score]:
     """Score N hypotheses against their N references, one reference each; by default as English text.
@@ -103,19 +96,20 @@ def score_corpus(
     """
     check_counts(hypotheses, references)
     for name in metrics:
-        if name not in SCORES:
-            known = list(SCORES)
+        if name not in SCORE_NAMES:
+            known = list(SCORE_NAMES)
             hint = did_you_mean(name, known) or f"the metrics are {', '.join(known)}"
             raise UsageError(f"{name}: no such metric", hint)
     scoring = scoring or Scoring()
-    return {name: SCORES[name](list(hypotheses), list(references), scoring) for name in metrics}
+    return {
+        name: _exact(hypotheses, references) if name == "exact" else _sacrebleu(name, scoring, hypotheses, references)
+        for name in metrics
+    }
 
 
 def sentence_chrf(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
     """Return the chrF2 of each of N hypotheses, to tell lines apart; not a score to report."""
-    from sacrebleu.metrics.chrf import CHRF
-
-    scorer = CHRF()
+    scorer = Scoring().scorer("chrf")
     pairs = zip(hypotheses, references, strict=True)
     return [scorer.sentence_score(hypothesis, [reference]).score for hypothesis, reference in pairs]
 

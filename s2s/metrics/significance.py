@@ -1,4 +1,4 @@
-"""Significance of differences in BLEU: paired bootstrap resampling (Koehn 2004), as implemented by sacrebleu.
+"""Significance of differences in BLEU or chrF: paired bootstrap resampling (Koehn 2004), as implemented by sacrebleu.
 
 The p-value is two-sided: the share of resamples whose centered difference exceeds the observed one, with one added to
 both counts, so that 1,000 resamples give at least 1/1,001. The seed is sacrebleu's (12345, or `SACREBLEU_SEED`) and is
@@ -9,18 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from s2s.metrics.scores import Scoring, check_counts
+from s2s.metrics.scores import SCORE_NAMES, Headline, Scoring, check_counts
 
 MAX_CELLS = 10_000_000  # resamples × lines in memory, 40 bytes each
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Difference between the BLEU of a system and of the baseline."""
+    """Difference between the score of a system and of the baseline."""
 
     difference: float  # points; positive: better than the baseline
     p_value: float
-    interval: float  # half the width of the 95 % interval of the system's BLEU, in points
+    interval: float  # half the width of the 95 % interval of the system's score, in points
     signature: str
 
     @property
@@ -35,8 +35,9 @@ def paired_bootstrap(
     references: Sequence[str],
     samples: int = 1000,
     scoring: Scoring | None = None,
+    metric: Headline = "bleu",
 ) -> list[Difference]:
-    """Test the difference in BLEU of each system from the baseline on the same N lines.
+    """Test the difference in a score of each system from the baseline on the same N lines.
 
     Above 10,000 lines, fewer resamples bound the memory; the signature has their number.
     Raises: DataError if systems and references differ in their number of lines, or have none.
@@ -49,10 +50,12 @@ def paired_bootstrap(
     named: list[tuple[str, Sequence[str]]] = [
         (str(number), list(lines)) for number, lines in enumerate([baseline, *systems])
     ]
-    test = PairedTest(named, {"BLEU": (scoring or Scoring()).bleu()}, [list(references)], "bs", samples)
-    signatures, results = test()
-    outcomes: list[Any] = results["BLEU"]
-    return [_difference(other, outcomes[0], f"BLEU|{signatures['BLEU'].format()}") for other in outcomes[1:]]
+    name = SCORE_NAMES[metric]
+    scorer = (scoring or Scoring()).scorer(metric)
+    signatures, results = PairedTest(named, {name: scorer}, [list(references)], "bs", samples)()
+    outcomes: list[Any] = results[name]
+    signature = f"{name}|{signatures[name].format()}"
+    return [_difference(other, outcomes[0], signature) for other in outcomes[1:]]
 
 
 def _difference(system: Any, baseline: Any, signature: str) -> Difference:

@@ -13,8 +13,14 @@ Column = Annotated[int, Field(ge=1)]
 
 
 def primary_language(code: str) -> str:
-    """Return the language of a code without script and region: `zh_TW` -> `zh`."""
-    return code.replace("_", "-").partition("-")[0].lower()
+    """Return the language of a code without script and region, with two letters if it has such a code.
+
+    `zh_TW`, `zho` and `cmn` give `zh`.
+    """
+    from babel.core import get_global
+
+    language = code.replace("_", "-").partition("-")[0].lower()
+    return str(get_global("language_aliases").get(language, language))
 
 
 class SplitOptions(Options):

@@ -11,9 +11,6 @@ from s2s.recipe.options import Options
 SCHEMA = 3  # number of the card's schema; raised when a stored card would be read differently
 
 
-SCORE_NAMES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER", "exact": "exact match"}  # as people write them
-
-
 class ScoreRecord(Options):
     """One figure on a test set, and how it was got."""
 

@@ -97,7 +97,7 @@ def panels(runs: Sequence[RunCurves]) -> list[Panel]:
     losses += [Curve(place, run.name, False, run.validation_loss) for place, run in numbered]
     bleu = [Curve(place, run.name, False, run.bleu) for place, run in numbered]
     chrf = [Curve(place, run.name, False, run.chrf) for place, run in numbered]
-    titled = {"loss in nats per token": losses, "validation BLEU": bleu, "validation chrF": chrf}
+    titled = {"loss in nats per token": losses, "validation BLEU": bleu, "validation chrF2": chrf}
     drawn = {title: [curve for curve in curves if curve.points] for title, curves in titled.items()}
     updates = [update for curves in drawn.values() for curve in curves for update, _ in curve.points]
     return [Panel(title, curves, _updates(updates), _figures(curves)) for title, curves in drawn.items() if curves]

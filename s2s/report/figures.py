@@ -1,12 +1,12 @@
 """Figures of a comparison, formatted alike for every report: terminal, HTML page and Markdown."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
 from s2s.metrics.length_buckets import LengthBuckets
-from s2s.metrics.scores import Score
+from s2s.metrics.scores import SCORE_NAMES, Headline, Score
 from s2s.metrics.significance import Difference
 from s2s.report.format import duration, signed
 
@@ -36,7 +36,7 @@ class System:
     updates: int | None = None
     seconds: float | None = None  # of training
     tokens_per_second: float | None = None  # target tokens, in training
-    difference: Difference | None = None  # of BLEU from the first system
+    difference: Difference | None = None  # of the comparison's metric from the first system
     code: str = ""  # version and commit that trained it
     command: str = ""  # command that repeats it
     machine: str = ""
@@ -64,6 +64,7 @@ class Comparison:
     examples: Sequence[Example] = ()
     notes: Sequence[str] = ()  # decoding options, differences between recipes
     commands: Sequence[str] = ()  # suggested next commands
+    metric: Headline = "bleu"  # score that systems are compared by
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +91,10 @@ def table(comparison: Comparison) -> list[Row]:
     rows = [
         Row("network", "network", tuple(TableCell(system.network) for system in systems)),
         _row("parameters", "network", [system.parameters for system in systems], _count),
-        _scores(systems, "BLEU", "bleu", "{:.1f}", max),
-        *_steps(systems),
-        _scores(systems, "chrF2", "chrf", "{:.1f}", max),
-        _scores(systems, "TER", "ter", "{:.1f}", min),
-        _scores(systems, "exact match", "exact", "{:.1f} %", max),
+        *_scores(comparison, "bleu", "{:.1f}", max),
+        *_scores(comparison, "chrf", "{:.1f}", max),
+        *_scores(comparison, "ter", "{:.1f}", min),
+        *_scores(comparison, "exact", "{:.1f} %", max),
         _row("perplexity", "scores", [system.perplexity for system in systems], _perplexity, min),
         _row("bits per byte", "scores", [system.bits_per_byte for system in systems], "{:.3f}".format, min),
         _row("updates", "training", [system.updates for system in systems], _count),
@@ -112,21 +112,23 @@ def signatures(comparison: Comparison) -> list[str]:
 
 
 def headline(comparison: Comparison) -> str | None:
-    """Summarize the best system by BLEU against the first in one sentence; None if there is nothing to say."""
-    scored = [system for system in comparison.systems if "bleu" in system.scores]
+    """Summarize the best system by score against the first in one sentence; None if there is nothing to say."""
+    metric = comparison.metric
+    scored = [system for system in comparison.systems if metric in system.scores]
     if len(scored) < 2:
         return None
-    first, best = comparison.systems[0], max(scored, key=lambda system: system.scores["bleu"].value)
-    if best is first and len({f"{system.scores['bleu'].value:.1f}" for system in scored}) == 1:
-        return f"All score the same: {first.scores['bleu'].value:.1f} BLEU."
+    first, best = comparison.systems[0], max(scored, key=lambda system: system.scores[metric].value)
+    score = f"{best.scores[metric].value:.1f} {SCORE_NAMES[metric]}"
+    if best is first and len({f"{system.scores[metric].value:.1f}" for system in scored}) == 1:
+        return f"All score the same: {score}."
     if best is first:
         return f"None scores above {first.name}."
     if best.difference is None:
         return None
     if f"{abs(best.difference.difference):.1f}" == "0.0":
-        return f"{best.name} and {first.name} score the same: {best.scores['bleu'].value:.1f} BLEU."
+        return f"{best.name} and {first.name} score the same: {score}."
     doubt = "" if best.difference.p_value < 0.05 else ", which may be chance"
-    reached = f"{best.scores['bleu'].value:.1f} BLEU, {best.difference.difference:.1f} above {first.name}"
+    reached = f"{score}, {best.difference.difference:.1f} above {first.name}"
     return f"{best.name} reaches {reached}{doubt} ({best.difference.probability})."
 
 
@@ -152,23 +154,21 @@ def _row(
     return Row(label, group, tuple(TableCell(text, best=winner is not None and text == show(winner)) for text in texts))
 
 
-def _steps(systems: Sequence[System]) -> list[Row]:
-    """Return a row with the gain in BLEU of each system over the previous one, for more than two systems."""
-    bleu = [system.scores["bleu"].value for system in systems if "bleu" in system.scores]
-    if len(systems) < 3 or len(bleu) < len(systems):
-        return []
-    return [Row("gain", "scores", (TableCell(MISSING), *(TableCell(signed(b - a)) for a, b in pairwise(bleu))))]
-
-
-def _scores(systems: Sequence[System], label: str, metric: str, form: str, best: Callable[[list[float]], float]) -> Row:
+def _scores(comparison: Comparison, metric: str, form: str, best: Callable[[list[float]], float]) -> list[Row]:
+    """Return the row of a score; that of the comparison's metric has differences, and another row the gains."""
+    systems = comparison.systems
     values = [system.scores[metric].value if metric in system.scores else None for system in systems]
-    row = _row(label, "scores", values, form.format, best)
-    if metric != "bleu":
-        return row
-    notes = [
-        f"{signed(system.difference.difference)}  {system.difference.probability}" if system.difference else ""
-        for system in systems
-    ]
-    return Row(
-        label, "scores", tuple(TableCell(c.text, note, c.best) for c, note in zip(row.cells, notes, strict=True))
-    )
+    row = _row(SCORE_NAMES[metric], "scores", values, form.format, best)
+    if metric != comparison.metric:
+        return [row]
+    differences = [system.difference for system in systems]
+    notes = [f"{signed(one.difference)}  {one.probability}" if one else "" for one in differences]
+    cells = tuple(replace(cell, note=note) for cell, note in zip(row.cells, notes, strict=True))
+    return [replace(row, cells=cells), *_gains([value for value in values if value is not None], len(systems))]
+
+
+def _gains(values: Sequence[float], systems: int) -> list[Row]:
+    """Return a row with the gain of each system over the previous one, for more than two systems with a score."""
+    if systems < 3 or len(values) < systems:
+        return []
+    return [Row("gain", "scores", (TableCell(MISSING), *(TableCell(signed(b - a)) for a, b in pairwise(values))))]

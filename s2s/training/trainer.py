@@ -12,6 +12,7 @@ from s2s.decoding.translator import Translator
 from s2s.devices.memory import peak_memory
 from s2s.devices.select import Precision
 from s2s.errors import ArtefactError, S2SError, StoppedError
+from s2s.metrics.scores import SHORT_REFERENCES
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.weights import is_finite
 from s2s.recipe.training import limit_parts
@@ -23,7 +24,7 @@ from s2s.training.lr_schedule import learning_rate
 from s2s.training.signals import StopSignals
 from s2s.training.state import MetricsWindow, TrainState
 from s2s.training.step import Learner, StepResult, train_step_within_memory
-from s2s.training.training_log import BLEU_WARNING, SHORT_REFERENCES, ProgressReport, TrainingLog
+from s2s.training.training_log import BLEU_WARNING, ProgressReport, TrainingLog
 from s2s.training.validation import Validation, validate
 
 log = logging.getLogger(__name__)

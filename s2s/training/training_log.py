@@ -27,8 +27,6 @@ BLEU_WARNING = (
     "words. Are the source and target files translations of each other, line by line?"
 )
 
-SHORT_REFERENCES = "most references have fewer than four words, too few for BLEU: chrF is the score to go by"
-
 
 @dataclass(frozen=True, slots=True)
 class ProgressReport:
@@ -130,7 +128,7 @@ class TrainingLog:
         if validation.bleu is not None:
             figures["bleu"] = f"BLEU {validation.bleu:.1f}"
         if metric == "chrf" or validation.headline == "chrf":
-            figures["chrf"] = f"chrF {validation.chrf:.1f}"
+            figures["chrf"] = f"chrF2 {validation.chrf:.1f}"
         if better:
             figures[metric] += " ▲"
         line = f"  validation  update {update}  {'  '.join(figures.values())}"

@@ -230,7 +230,7 @@ def test_a_plot_fits_the_width_it_is_given(shell):
         assert max(map(len, lines)) == width
         assert "loss in nats per token" in lines
         assert "validation BLEU" in lines
-        assert "validation chrF" not in lines
+        assert "validation chrF2" not in lines
         assert "\x1b" not in found.out
     assert lines[-1] == "a training  A validation  words-ab"
 
@@ -240,7 +240,7 @@ def test_a_plot_of_several_runs_and_as_svg(run, in_directory):
     made("other-cd", [line | {"chrf": 40.0} for line in LINES])
     found = run("runs", "plot", "words-ab", "other-cd", "words-ab", "-o", "curves.svg")
     assert found.code == 0
-    assert "validation chrF" in found.out
+    assert "validation chrF2" in found.out
     assert found.out.splitlines()[-2:] == ["a training  A validation  words-ab", "b training  B validation  other-cd"]
     assert found.err == "wrote curves.svg\n"
     svg = Path("curves.svg").read_text()

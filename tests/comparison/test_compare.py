@@ -73,8 +73,8 @@ def test_recipes_and_models_give_the_same_figures(trained_home: Path, tiny: list
     first, *others = of_recipes.examples
     assert [heatmap is None for heatmap in first.heatmaps] == [True, False]
     assert {example.title for example in others} <= {
-        "the longest source", "the largest difference in chrF", "the lowest chrF of numbers-attention",
-        "the lowest chrF of numbers-bottleneck",
+        "the longest source", "the largest difference in chrF2", "the lowest chrF2 of numbers-attention",
+        "the lowest chrF2 of numbers-bottleneck",
     }  # fmt: skip
 
 
@@ -103,7 +103,7 @@ def test_cells_of_another_test_set_are_refused(trained_home: Path, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("[]", "not a stored"), ('{"schema": 4}', "name: field required"), ('{"schema": 99}', "newer"), ("{", "not JSON")],
+    [("[]", "not a stored"), ('{"schema": 5}', "name: field required"), ('{"schema": 99}', "newer"), ("{", "not JSON")],
 )
 def test_what_is_no_cell_is_refused(tmp_path: Path, content: str, message: str) -> None:
     file = tmp_path / "stored.json"
@@ -118,8 +118,18 @@ def test_variants_have_names_of_their_own() -> None:
         ["a=1", "model.decoder.context=fixed", "training.lr=1e-3", 'name="mine-fixed-1e-3"'],
         ["a=1", "model.decoder.context=attention", "training.lr=1e-3", 'name="mine-attention-1e-3"'],
     ]
-    for text in ("lr", "lr=", "=1,2"):
-        with pytest.raises(UsageError, match="expected KEY=VALUE,VALUE"):
+    lists = variants("mine", [], ["""data.train.source=["a,b"],['c', "d"]"""])
+    assert lists[0] == ['data.train.source=["a,b"]', 'name="mine-a-b"']
+    assert lists[1][0] == """data.train.source=['c', "d"]"""
+    first, second = (found[1] for found in variants("m" * 60, [], ["training.lr=0.001,0.002"]))
+    assert first != second
+    assert len(first) == len(second) == len('name=""') + 64
+    for text, message in [
+        ("lr", "expected KEY=VALUE,VALUE"), ("lr=", "expected KEY=VALUE,VALUE"), ("=1,2", "expected KEY=VALUE,VALUE"),
+        ("name=a,b", "named after their values"), ("lr=1,1", "two variants of mine are called mine-1"),
+        ("a=x+y,x-y", "two variants"),
+    ]:  # fmt: skip
+        with pytest.raises(UsageError, match=message):
             variants("mine", [], [text])
 
 
@@ -137,6 +147,41 @@ def test_versions_of_a_model_are_told_apart(trained_home: Path, tmp_path: Path) 
     assert [system.name for system in comparison.systems] == ["numbers-attention:1", "numbers-attention:2"]
     _, *written = write_results(tmp_path / "RESULTS.md", comparison, results)
     assert [file.name for file in written] == ["numbers-attention-1.json", "numbers-attention-2.json"]
+
+
+def test_a_system_is_named_once(trained_home: Path, tiny: list[str], tmp_path: Path) -> None:
+    for names in (["numbers-attention", "numbers-attention:1"], ["numbers/attention", "numbers-attention"]):
+        with pytest.raises(UsageError, match="two systems are called numbers-attention:1"):
+            run(names, tiny)
+    _, file = write_results(tmp_path / "RESULTS.md", *run(["numbers-attention"]))
+    (tmp_path / "copy.json").write_bytes(file.read_bytes())
+    with pytest.raises(UsageError, match="two systems are called numbers-attention"):
+        run([str(file), str(tmp_path / "copy.json")])
+    _, results = run([str(file), "numbers-attention"])
+    assert [stored.name for stored in results] == ["numbers-attention", "numbers-attention:1"]
+
+
+def test_tokenizers_are_varied(trained_home: Path, tiny: list[str]) -> None:
+    comparison, _ = run(["numbers/bottleneck"], tiny, vary=["tokenizer.vocab_size=130,140"])
+    assert "none of them in training" in comparison.task
+    assert {row.label for row in table(comparison)} & {"perplexity", "bits per byte"} == {"bits per byte"}
+
+
+def test_short_references_are_compared_by_chrf(trained_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.de").write_text("drei\nvier\n12. Mai 1999\n")
+    (tmp_path / "a.en").write_text("three\nfour\nMay 12, 1999\n")
+    test = f"short={tmp_path / 'a.de'}:{tmp_path / 'a.en'}"
+    comparison, results = run(["numbers-attention", "numbers-bottleneck"], test_files=test)
+    assert comparison.notes[0].endswith("chrF2 is the score to go by")
+    assert comparison.by_length[0].metric == "chrF2"
+    first, second = (stored.scores["chrf"].value for stored in results)
+    difference = comparison.systems[1].difference
+    assert difference is not None
+    assert difference.difference == pytest.approx(second - first)
+    assert difference.signature.startswith("chrF2|")
+    assert [row.label for row in table(comparison) if any(cell.note for cell in row.cells)] == ["chrF2"]
+    best = max(results, key=lambda stored: stored.scores["chrf"].value).name
+    assert comparison.commands[1] == f"s2s models show {best}"
 
 
 def test_a_fine_tuned_model_comes_first(trained_home: Path, tiny: list[str]) -> None:
@@ -161,6 +206,11 @@ def test_own_test_files(trained_home: Path, tmp_path: Path) -> None:
             run(["numbers-attention"], test_files=text)
 
 
+def test_overrides_leave_models_alone(trained_home: Path, tiny: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    run(["numbers-bottleneck", "numbers/attention"], tiny)
+    assert "applies to recipes only, not to numbers-bottleneck" in caplog.text
+
+
 def test_what_cannot_be_compared_is_refused(trained_home: Path, tiny: list[str]) -> None:
     with pytest.raises(UsageError, match=r"--set training\.lr=1 applies to recipes"):
         run(["numbers-attention"], ["training.lr=1"])
@@ -176,10 +226,10 @@ def test_what_cannot_be_compared_is_refused(trained_home: Path, tiny: list[str])
 
 def test_perplexity_needs_one_vocabulary(trained_home: Path, tiny: list[str]) -> None:
     _, (attention, bottleneck) = run(["numbers-attention", "numbers-bottleneck"])
-    other = replace(bottleneck, recipe=bottleneck.recipe | {"tokenizer": {"vocab_size": 200}})
-    test = test_set.TestSet(["a"] * 30, ["b"] * 30, "")
+    other = replace(bottleneck, tokenizer="0" * 64)
+    test = test_set.TestSet(["a"] * 30, ["b"] * 30, "", Scoring(), "bleu")
     results = [replace(stored, test=test.digest) for stored in (attention, bottleneck)]
-    shown = [module.compare_results([results[0], stored], test, [], Scoring()) for stored in
+    shown = [module.compare_results([results[0], stored], test, []) for stored in
              (results[1], replace(other, test=test.digest))]  # fmt: skip
     labels = [[row.label for row in table(comparison)] for comparison in shown]
     assert ["perplexity" in found for found in labels] == [True, False]

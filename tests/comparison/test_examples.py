@@ -1,9 +1,15 @@
 from types import SimpleNamespace
 
 from s2s.comparison.examples import example_lines
+from s2s.comparison.test_set import TestSet
+from s2s.metrics.scores import Scoring
 
 SOURCES = ["eins", "zwei", "drei und dreissig und noch sehr viel mehr Woerter als sechzig Zeichen", "vier", "fuenf"]
 REFERENCES = ["one", "two", "thirty-three", "four", "five"]
+
+
+def made_test_set(lines: int) -> TestSet:
+    return TestSet(SOURCES[:lines], REFERENCES[:lines], "", Scoring(), "bleu")
 
 
 def system(name: str, bleu: float, outputs: list[str]) -> SimpleNamespace:
@@ -13,10 +19,10 @@ def system(name: str, bleu: float, outputs: list[str]) -> SimpleNamespace:
 def test_each_example_has_its_reason():
     good = system("good", 50.0, ["one", "two", "thirty-three", "for", "five"])
     bad = system("bad", 10.0, ["one", "too", "thirty-three", "four", "xxxx"])
-    assert example_lines([bad, good], SOURCES, REFERENCES) == {
+    assert example_lines([bad, good], made_test_set(5)) == {
         4: "example",
         2: "the longest source",
-        3: "the lowest chrF of good",
+        3: "the lowest chrF2 of good",
     }
     alone = system("bad", 10.0, ["one", "too"])
-    assert example_lines([alone], SOURCES[:2], REFERENCES[:2]) == {0: "example", 1: "the lowest chrF of bad"}
+    assert example_lines([alone], made_test_set(2)) == {0: "example", 1: "the lowest chrF2 of bad"}

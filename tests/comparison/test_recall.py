@@ -19,7 +19,8 @@ TINY = [
 
 def stored(outputs: Sequence[str], right: Sequence[int]) -> StoredResult:
     return StoredResult(
-        name="x", network="", recipe={}, recipe_digest="", parameters=1, updates=1, seconds=1.0, tokens_per_second=1.0,
+        name="x", network="", recipe={}, recipe_digest="", tokenizer="", parameters=1, updates=1, seconds=1.0,
+        tokens_per_second=1.0,
         decoding="", test="", outputs=list(outputs), scores={}, perplexity=1.0, versions={}, command="",
         machine=Machine("Linux", "x86_64", [], 1),
         correct_values=list(right),

@@ -1,7 +1,7 @@
 import pytest
 
 from s2s.errors import DataError
-from s2s.metrics.length_buckets import bleu_by_length, choose_bounds
+from s2s.metrics.length_buckets import choose_bounds, score_by_length
 from s2s.metrics.scores import score_corpus
 
 
@@ -30,7 +30,7 @@ def test_each_bucket_has_its_own_corpus_bleu_for_each_system():
     good, bad = list(references), ["a b c d x y", "g h z z k l", *references[2:]]
     sources = lines_of(19, 20, 19, 39)
 
-    buckets = bleu_by_length(sources, [good, bad], references, bounds=[1, 20]).buckets
+    buckets = score_by_length(sources, [good, bad], references, bounds=[1, 20]).buckets
 
     assert [(bucket.label, bucket.count) for bucket in buckets] == [("1–19", 2), ("20–", 2)]
     expected = score_corpus([bad[0], bad[2]], [references[0], references[2]], ["bleu"])["bleu"].value
@@ -39,12 +39,12 @@ def test_each_bucket_has_its_own_corpus_bleu_for_each_system():
 
 
 def test_lengths_are_characters_not_bytes():
-    buckets = bleu_by_length(["ä" * 15, "x" * 25], [["a", "b"]], ["a", "b"], bounds=[1, 20]).buckets
+    buckets = score_by_length(["ä" * 15, "x" * 25], [["a", "b"]], ["a", "b"], bounds=[1, 20]).buckets
     assert [bucket.count for bucket in buckets] == [1, 1]
 
 
 def test_buckets_without_lines_are_left_out_and_empty_lines_counted():
-    buckets = bleu_by_length(lines_of(0, 90, 85), [["a", "b", "c"]], ["a", "b", "c"], bounds=[1, 20, 40, 80]).buckets
+    buckets = score_by_length(lines_of(0, 90, 85), [["a", "b", "c"]], ["a", "b", "c"], bounds=[1, 20, 40, 80]).buckets
     assert [(bucket.label, bucket.count) for bucket in buckets] == [("0–19", 1), ("80–", 2)]
 
 
@@ -53,9 +53,9 @@ def test_buckets_without_lines_are_left_out_and_empty_lines_counted():
 )
 def test_unequal_counts_are_refused(sources, system, name):
     with pytest.raises(DataError, match=f"1 {name} for 2"):
-        bleu_by_length(sources, [system], ["a", "b"])
+        score_by_length(sources, [system], ["a", "b"])
 
 
 def test_no_lines_are_refused():
     with pytest.raises(DataError, match="no lines"):
-        bleu_by_length([], [[]], [])
+        score_by_length([], [[]], [])

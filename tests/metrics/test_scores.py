@@ -70,10 +70,12 @@ def test_no_warning_about_tokenised_text(capsys):
     [
         ("zh", "zh", "他昨天在北京买了一本新书。"),
         ("zh_TW", "zh", "他昨天在北京買了一本新書。"),
+        ("cmn", "zh", "他昨天在北京買了一本新書。"),
         ("ja", "char", "これはペンです。"),
+        ("jpn", "char", "これはペンです。"),
         ("ko", "char", "나는 학교에 갑니다."),
         ("th", "char", "สวัสดีครับผม"),
-        ("de", "13a", "Das ist ein kurzer Satz."),
+        ("deu", "13a", "Das ist ein kurzer Satz."),
         ("", "13a", "This is a short sentence."),
     ],
 )
@@ -89,7 +91,7 @@ def test_bleu_splits_by_language(language, tokenizer, text):
 def test_a_tokenizer_can_be_chosen():
     assert Scoring.of("zh", "char").tokenizer == "char"
     with pytest.raises(ResourceError, match="tokenizer ja-mecab is not available"):
-        Scoring.of("ja", "ja-mecab").bleu()
+        Scoring.of("ja", "ja-mecab").scorer("bleu")
 
 
 def test_short_references_are_judged_by_chrf():

@@ -34,7 +34,7 @@ def test_it_takes_the_width_there_is(width):
 
 def test_axes_and_letters_are_labelled():
     lines = drawn(LONG, SHORT)
-    for title in ("loss in nats per token", "validation BLEU", "validation chrF"):
+    for title in ("loss in nats per token", "validation BLEU", "validation chrF2"):
         assert title in lines
     text = "\n".join(lines)
     for label in (" 6 ┤", " 0 ┤", "40 ┤", "   200 ", "   800 "):
@@ -44,7 +44,7 @@ def test_axes_and_letters_are_labelled():
 
 def test_what_nothing_is_known_of_has_no_panel_and_no_letter():
     lines = drawn(LONG)
-    assert "validation chrF" not in lines
+    assert "validation chrF2" not in lines
     assert lines[-1] == "a training  A validation  long"
     assert [panel.title for panel in panels([RunCurves("empty")])] == []
 
@@ -116,7 +116,7 @@ def test_the_svg_has_a_line_for_each_curve_in_its_runs_colour():
     assert [len(line.get("points").split()) for line in lines] == [20, 4, 2, 4, 2, 2]
     assert float(lines[0].get("stroke-width")) < float(lines[1].get("stroke-width"))
     texts = [text.text for text in root.iter(f"{SVG}text")]
-    for expected in ("long", "short", "training", "validation", "updates", "validation chrF", "1,000"):
+    for expected in ("long", "short", "training", "validation", "updates", "validation chrF2", "1,000"):
         assert expected in texts
 
 

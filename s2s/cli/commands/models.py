@@ -247,7 +247,7 @@ def _languages(card: "Card") -> str:
 
 
 def _score(score: "ScoreRecord") -> str:
-    from s2s.registry.card import SCORE_NAMES
+    from s2s.metrics.scores import SCORE_NAMES
 
     return f"{SCORE_NAMES.get(score.metric, score.metric)} {score.value:.{1 if score.metric in SCORE_NAMES else 2}f}"
 

@@ -11,12 +11,12 @@ from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.runtime import Machine, package_versions
 from s2s.io.atomic import write_bytes, write_json
-from s2s.metrics.scores import Headline
+from s2s.metrics.scores import SCORE_NAMES, Headline
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.profile import count_parameters
 from s2s.recipe.recipe import Recipe
 from s2s.registry.blobs import StoredFile
-from s2s.registry.card import SCORE_NAMES, Card, ScoreRecord, TrainingRecord
+from s2s.registry.card import Card, ScoreRecord, TrainingRecord
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
 from s2s.report.format import clock
