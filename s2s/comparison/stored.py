@@ -9,7 +9,6 @@ from pydantic import ConfigDict
 from s2s.devices.runtime import Machine
 from s2s.errors import ArtefactError
 from s2s.io.atomic import write_json
-from s2s.io.digests import digest_json
 from s2s.io.json_values import read_json, validate
 from s2s.io.schema import check_schema
 from s2s.metrics.scores import Score
@@ -69,8 +68,3 @@ class StoredResult:
         path = directory / f"{self.name.replace(':', '-')}.json"
         write_json(path, asdict(self))
         return path
-
-
-def test_digest(sources: list[str], references: list[str]) -> str:
-    """Return the digest that identifies a test set by its sentences."""
-    return digest_json([sources, references])

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s2s.comparison.entries import Entry
-from s2s.comparison.stored import test_digest
 from s2s.data.prepare import prepare_corpus
-from s2s.decoding.evaluation import read_test_set, scoring_of
+from s2s.decoding.evaluation import read_test_set, scoring_of, test_digest
 from s2s.errors import S2SError, UsageError
 from s2s.metrics.scores import Headline, Scoring
 from s2s.recipe.recipe import Recipe

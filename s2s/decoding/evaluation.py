@@ -11,6 +11,7 @@ from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translation import Translation
 from s2s.decoding.translator import Translator
 from s2s.errors import DataError
+from s2s.io.digests import digest_json
 from s2s.metrics.scores import SCORE_NAMES, Score, Scoring, score_corpus
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
@@ -81,3 +82,8 @@ def read_test_set(source: str, reference: str) -> tuple[list[str], list[str]]:
     if not pairs:
         raise DataError(f"{source} has no lines")
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+
+def test_digest(sources: Sequence[str], references: Sequence[str]) -> str:
+    """Return the digest that identifies a test set by its sentences."""
+    return digest_json([list(sources), list(references)])

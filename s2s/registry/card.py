@@ -8,7 +8,7 @@ from s2s.data.source_profile import SourceProfile
 from s2s.devices.runtime import Machine
 from s2s.recipe.options import Options
 
-SCHEMA = 3  # number of the card's schema; raised when a stored card would be read differently
+SCHEMA = 4  # number of the card's schema; raised when a stored card would be read differently
 
 
 class ScoreRecord(Options):
@@ -59,6 +59,7 @@ class Card(Options):
     target_language: str = ""
     corpus: str = Field(description="digest of the corpus")
     pairs: dict[str, NonNegativeInt] = Field({}, description="sentence pairs by split: train, validation, test")
+    test_digest: str = Field(description="digest of the test set's sentences")
     train_test_overlap: NonNegativeInt = Field(description="test sources that also occur in training")
     source_profile: SourceProfile = Field(description="sentences and lengths of the training sources")
     parameters: NonNegativeInt = Field(description="trained numbers, shared ones once")

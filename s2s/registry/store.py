@@ -88,13 +88,7 @@ class Registry:
         scored = [version for version in self.readable_versions(name) if version.card.scores]
         if not scored:
             return None
-        newest = scored[-1].card.scores[0]
-        like = (newest.metric, newest.test_set, newest.signature)
-        comparable = [
-            version
-            for version in reversed(scored)
-            if (score := version.card.scores[0]) and (score.metric, score.test_set, score.signature) == like
-        ]
+        comparable = [version for version in reversed(scored) if _scored_as(version) == _scored_as(scored[-1])]
         return max(comparable, key=lambda version: version.card.scores[0].value)
 
     def aliases(self, name: str) -> dict[str, int]:
@@ -350,3 +344,9 @@ def _reading(directory: Path) -> Iterator[None]:
     except OSError as error:
         hint = "S2S_REGISTRY sets the registry's directory"
         raise ResourceError(f"cannot read {directory}: {error.strerror}", hint) from error
+
+
+def _scored_as(version: Version) -> tuple[str, str, str]:
+    """Return what makes the first scores of two versions comparable."""
+    score = version.card.scores[0]
+    return score.metric, score.signature, version.card.test_digest

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from s2s.registry.store import Registry
+
 
 def settings(tiny: list[str]) -> list[str]:
     return [part for setting in tiny for part in ("--set", setting)]
@@ -23,6 +25,21 @@ def test_train_ends_by_naming_the_model_and_the_next_command(
     assert again.code == 0
     assert "mine:1" in again.err
     assert run("models", "show", "mine:2").code == 2
+
+
+def test_a_worse_version_is_named(run: Callable, tiny: list[str], trained_home: Path) -> None:
+    registry = Registry.default()
+    version = registry.resolve("numbers-attention")
+    first, *others = version.card.scores
+    for value, corpus in ((99.0, version.card.test_digest), (99.5, "0" * 64)):
+        card = version.card.model_copy(
+            update={"scores": [first.model_copy(update={"value": value}), *others], "test_digest": corpus}
+        )
+        registry.publish("numbers-attention", {name: version.path(name) for name in version.files}, card)
+    done = run("train", "numbers/attention", *settings([*tiny, "training.seed=2"]))
+    score = f"{registry.resolve('numbers-attention:4').card.scores[0].value:.1f}"
+    assert f"numbers-attention:4: BLEU {score}; numbers-attention:2 has 99.0 and is no longer the newest" in done.err
+    assert f"BLEU {score} (:2 99.0)" in run("models", "list").out
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,15 @@
 from types import SimpleNamespace
 
+from s2s.comparison import test_set
 from s2s.comparison.examples import example_lines
-from s2s.comparison.test_set import TestSet
 from s2s.metrics.scores import Scoring
 
 SOURCES = ["eins", "zwei", "drei und dreissig und noch sehr viel mehr Woerter als sechzig Zeichen", "vier", "fuenf"]
 REFERENCES = ["one", "two", "thirty-three", "four", "five"]
 
 
-def made_test_set(lines: int) -> TestSet:
-    return TestSet(SOURCES[:lines], REFERENCES[:lines], "", Scoring(), "bleu")
+def made_test_set(lines: int) -> test_set.TestSet:
+    return test_set.TestSet(SOURCES[:lines], REFERENCES[:lines], "", Scoring(), "bleu")
 
 
 def system(name: str, bleu: float, outputs: list[str]) -> SimpleNamespace:

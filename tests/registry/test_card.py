@@ -20,7 +20,7 @@ def test_the_frozen_card_is_read_and_written_unchanged(frozen):
         ("parameters", -1),
         ("train_test_overlap", -2),
         ("surprise", 3),
-        ("schema", 4),
+        ("schema", 5),
         ("schema", 0),
         ("task", "cooking"),
     ],

@@ -12,6 +12,7 @@ from publishing import publish
 import s2s
 from s2s.errors import ArtefactError, ResourceError, UsageError
 from s2s.io.digests import digest_bytes
+from s2s.registry.card import Card
 from s2s.registry.store import Registry, claim
 
 LONG_AGO = 1_000_000_000
@@ -142,6 +143,23 @@ def test_unknown_names_get_a_hint(registry, card):
     assert "numbers-attention:3 does not exist | versions of numbers-attention: 1" in hint_of(
         registry.resolve, "numbers-attention:3"
     )
+
+
+def scored(card: Card, value: float, **changes: str) -> Card:
+    """A card whose first score is `value`."""
+    first, *others = card.scores
+    return card.model_copy(update={"scores": [first.model_copy(update={"value": value}), *others]} | changes)
+
+
+def test_the_best_version_has_the_best_score_on_the_newest_ones_test_set(registry, card):
+    publish(registry, "mine", FILES, scored(card, 99.0, test_digest="0" * 64))
+    for value in (28.6, 28.6, 0.0):
+        publish(registry, "mine", FILES, scored(card, value))
+    best = registry.best_version("mine")
+    assert best is not None
+    assert best.number == 3
+    publish(registry, "unscored", FILES, card.model_copy(update={"scores": []}))
+    assert registry.best_version("unscored") is None
 
 
 @pytest.mark.parametrize("name", ["../numbers", "Numbers", "", "a/b"])

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from s2s.data.corpus import Corpus
-from s2s.decoding.evaluation import Evaluation, evaluate, perplexity, scoring_of
+from s2s.decoding.evaluation import Evaluation, evaluate, perplexity, scoring_of, test_digest
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.runtime import Machine, package_versions
@@ -145,6 +145,7 @@ def _card(
         target_language=recipe.data.target_language,
         corpus=corpus.digest,
         pairs={name: len(corpus.split(name)) for name in ("train", "validation", "test")},
+        test_digest=test_digest(sources, references),
         train_test_overlap=corpus.test_overlap,
         source_profile=corpus.source_profile,
         parameters=count_parameters(network),
