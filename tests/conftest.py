@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from s2s.devices import runtime
+
 if TYPE_CHECKING:
     from s2s.registry.card import Card
 
@@ -43,6 +45,8 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("COLUMNS", "80")
     for variable in ("S2S_REGISTRY", "S2S_DEBUG", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(variable, raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(runtime, "_requested_threads", [])
     return directory
 
 

@@ -51,7 +51,8 @@ def _usage(error: typer.TyperException) -> UsageError:
         known = [option for parameter in context.command.get_params(context) for option in parameter.opts]
         near = did_you_mean(wrong, [option for option in known if option.startswith("--")])
         hint = f"{near} ({hint})" if near else hint
-    return UsageError(message[:1].lower() + message[1:], hint)
+    message = message.replace(": Input should", ": should").replace(": Value error, ", ": ")
+    return UsageError(message[:1].lower() + message.partition(", unable to parse")[0][1:], hint)
 
 
 def _resource(error: OSError) -> ResourceError:

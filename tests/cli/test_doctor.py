@@ -1,4 +1,5 @@
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -32,6 +33,28 @@ def test_as_json(run, own_home):
     assert cpu["precision"] in {"bf16", "fp32"}
     assert cpu["threads"] == usable_threads()
     assert 0 < report["memory"]["free_bytes"] < report["memory"]["total_bytes"]
+
+
+def test_threads_and_what_limits_them(run, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    found = run("doctor").out
+    assert "threads   1 (limited by: OMP_NUM_THREADS)" in found
+    assert "with 1 thread by default" in found
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--threads", 0], "'--threads': should be greater than or equal to 1"),
+        (["--threads", "two"], "'--threads': should be a valid integer"),
+        (["--stopping", "soon"], "'--stopping': 'soon' is not one of 'first', 'exact'"),
+    ],
+)
+def test_bad_values_are_explained(run, options, expected):
+    found = run("translate", "mine", *options)
+    assert found.code == 2
+    assert found.err.splitlines()[0] == f"s2s: error: invalid value for {expected}"
 
 
 def test_it_makes_nothing(run, own_home):

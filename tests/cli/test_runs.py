@@ -75,6 +75,14 @@ def moved(monkeypatch):
     time.tzset()
 
 
+def test_a_checkpoint_saved_when_stopped_counts(run):
+    checkpoint = made("words-ab") / "stopped" / "00000126"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "manifest.json").write_bytes(b"{}")
+    assert json.loads(run("runs", "list", "--json").out)[0]["updates"] == 126
+    assert " 126 " in run("runs", "list").out
+
+
 def test_a_list_is_a_line_for_each_run_in_the_order_they_began(run, moved):
     made("words-ab", created="2026-01-03T23:04:05+00:00")
     made("first-cd", published="first:3")

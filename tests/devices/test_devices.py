@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from s2s.devices import select
-from s2s.devices.runtime import Machine, cpu_features, package_versions, usable_threads
+from s2s.devices.runtime import (
+    Machine,
+    cpu_features,
+    package_versions,
+    request_threads,
+    thread_limits,
+    threads_for,
+    usable_threads,
+)
 from s2s.devices.select import available_devices, choose_precision, device_identity, resolve_device
 from s2s.errors import ResourceError, UsageError
 
@@ -29,6 +37,30 @@ def test_threads_follow_the_cgroups_quota(monkeypatch, quota, threads):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
     monkeypatch.setattr(Path, "read_text", lambda path: quota)
     assert usable_threads() == threads
+
+
+@pytest.mark.parametrize(
+    ("variable", "option", "threads", "by"),
+    [
+        ("3", None, 3, "OMP_NUM_THREADS"),
+        ("3,2", None, 3, "OMP_NUM_THREADS"),
+        ("99", None, 8, "processors"),
+        ("0", None, 8, "processors"),
+        ("many", None, 8, "processors"),
+        ("3", 2, 2, "--threads"),
+        ("3", 5, 3, "OMP_NUM_THREADS"),
+    ],
+)
+def test_the_smallest_number_of_threads_counts(monkeypatch, variable, option, threads, by):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    monkeypatch.setattr(Path, "read_text", lambda path: "max 100000")
+    monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    if option:
+        request_threads(option)
+    limits = thread_limits()
+    assert usable_threads() == limits[by] == threads
+    assert min(limits, key=lambda name: limits[name]) == by
+    assert (threads_for(999_999), threads_for(1_000_000)) == (1, threads)
 
 
 @pytest.mark.parametrize(

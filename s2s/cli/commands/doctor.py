@@ -9,7 +9,7 @@ import typer
 from s2s.cli.console import print_json
 from s2s.cli.options import AsJson
 from s2s.report.console import out
-from s2s.report.format import format_size
+from s2s.report.format import counted, format_size
 
 NEEDED = (
     "babel",
@@ -193,7 +193,7 @@ def _show(report: dict[str, Any]) -> None:
             if "model" in device
             else ""
         )
-        threads = f" with {device['threads']} threads" if "threads" in device else ""
+        threads = f" with {counted(device['threads'], 'thread')}" if "threads" in device else ""
         _line(device["name"], f"{of}computes in {device['precision']}{threads} by default")
     for name, directory in report["directories"].items():
         state = f"{format_size(directory['bytes'])}" if directory["exists"] else "not made yet"

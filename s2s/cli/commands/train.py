@@ -67,8 +67,17 @@ def train(
     if check:
         _check(loaded, parent, device, wait, as_json)
         if not as_json:
-            given = [("--name", name), ("--from", begin_from), *(("--set", value) for value in values or [])]
-            flags = [part for flag, value in given if value for part in (flag, value)]
+            options: list[tuple[str, object]] = [("--set", value) for value in values or []]
+            options += [("--name", name), ("--from", begin_from), ("--device", None if device == "auto" else device)]
+            options += [("--threads", threads), ("--processes", None if processes == 1 else processes)]
+            switches = {
+                "--wait": wait,
+                "--fresh": fresh,
+                "--deterministic": deterministic,
+                "--tensorboard": tensorboard,
+            }
+            flags = [part for option, value in options if value is not None for part in (option, str(value))]
+            flags += [switch for switch, given in switches.items() if given]
             note(f"it fits. Next: {join(['s2s', 'train', recipe, *flags])}")
         return
     from s2s.training.runs.lifecycle import train as run

@@ -72,12 +72,7 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
     size = count_parameters(network)
     threads, precision = threads_for(size), choose_precision(recipe.training.precision, device, size)
     configure(threads)
-    micro = recipe.training.micro_batch_tokens
-    micro = micro_batch_that_fits(recipe, corpus, device_name, precision) if micro == "auto" else micro
-    free = free_memory(device)
-    needed = memory_needed(recipe, train, micro or recipe.training.batch_tokens, precision)
-    if needed > free:
-        raise does_not_fit(needed, free)
+    micro, needed, free = _check_memory(recipe, corpus, device, precision)
     if parent:
         load_parent(network, parent)
     freeze(network, recipe.training.freeze)
@@ -110,6 +105,20 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
         total_seconds=_total_seconds(recipe, train, len(planned), seconds),
         lines=_translate_lines(recipe, corpus, network, device),
     )
+
+
+def _check_memory(recipe: Recipe, corpus: Corpus, device: torch.device, precision: Precision) -> tuple[int, int, int]:
+    """Return the tokens of a micro-batch, and the bytes of memory estimated and free.
+
+    Raises: ResourceError if the estimate exceeds what is free.
+    """
+    micro = recipe.training.micro_batch_tokens
+    micro = micro_batch_that_fits(recipe, corpus, str(device), precision) if micro == "auto" else micro
+    free = free_memory(device)
+    needed = memory_needed(recipe, corpus.split("train"), micro or recipe.training.batch_tokens, precision)
+    if needed > free:
+        raise does_not_fit(needed, free)
+    return micro, needed, free
 
 
 def _check_disk(recipe: Recipe, checkpoint_bytes: int, parameters: int) -> tuple[int, int]:

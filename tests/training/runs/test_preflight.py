@@ -1,6 +1,7 @@
 """`s2s train --check`: what a training will take, found by trying, and nothing left of it."""
 
 import json
+import re
 import shutil
 from collections import namedtuple
 from collections.abc import Callable
@@ -59,7 +60,7 @@ def with_free(monkeypatch: pytest.MonkeyPatch, memory_bytes: int) -> None:
 
 def test_it_says_what_training_takes_and_leaves_nothing(checked: Callable, trained_home: Path, recipe: Recipe) -> None:
     before = {path for path in trained_home.rglob("*") if path.is_file()}
-    code, out, err = checked("--set", "name=fresh")
+    code, out, err = checked("--set", "name=fresh", "--device", "cpu", "--threads", "1", "--wait", "--fresh")
     assert code == 0
     said = {line[:20].strip(): line[20:].strip() for line in out.splitlines()}
     size = sum(parameter.numel() for parameter in build_model(recipe.model, 120).parameters())
@@ -67,11 +68,15 @@ def test_it_says_what_training_takes_and_leaves_nothing(checked: Callable, train
     assert said["device"].startswith("cpu, fp32, 1 thread")
     assert said["micro-batches"] == "all of a batch's 400 tokens"
     assert "peak for the largest batches" in said["memory"]
-    assert "per epoch of " in said["time"]
+    assert re.fullmatch(
+        r"\d+ s in all \(12 updates\), \d+ s per epoch of \d+ batches; without validation", said["time"]
+    )
     assert "for checkpoints of " in said["disk"]
     assert said["checkpoint"] == "written and read back"
     assert sum(line.startswith("before training") and " → " in line for line in out.splitlines()) == 3
-    assert "it fits. Next: s2s train numbers/attention" in err
+    (command,) = [line.partition("Next: ")[2] for line in err.splitlines() if line.startswith("it fits")]
+    assert command.startswith("s2s train numbers/attention --set data.generator.train=300 --set ")
+    assert command.endswith("--set name=fresh --device cpu --threads 1 --wait --fresh")
     left = {path for path in trained_home.rglob("*") if path.is_file()} - before
     assert not [path for path in left if "leases" not in path.parts]
     assert len(run_directories()) == 2  # those of the two tiny models
