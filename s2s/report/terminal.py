@@ -20,7 +20,7 @@ from s2s.report.picture import shown_attention
 from s2s.report.plots import bar
 
 GAP = 3  # between two columns, in cells
-NAME = 18  # the widest name of a system before its line, in cells
+NAME = 20  # the widest name of a system before its line, in cells
 BAR = 24  # the longest bar, in cells
 NETWORK = 14  # the width below which the words for a network do not fold, in cells
 INDENT = (0, 0, 0, 2)
@@ -169,7 +169,7 @@ def _transposed_table(comparison: Comparison, rows: Sequence[Row], name: int) ->
 def _name(system: System, width: int, style: str = "") -> Text:
     """Break a system's name after punctuation if it is wider than `width`, else anywhere."""
     lines = [""]
-    for part in re.findall(r".+?[-._/:]+|.+", printable(system.name)):
+    for part in re.findall(r".+?[-._/]+|.+", printable(system.name)):
         for token in _tokens(part, width):
             if cell_len(lines[-1] + token) <= width:
                 lines[-1] += token
