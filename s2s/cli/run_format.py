@@ -1,11 +1,10 @@
 """Format runs for `s2s runs`, as text and as JSON."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 from s2s.io.paths import directory_size
-from s2s.report.format import counted, duration, format_size
+from s2s.report.format import counted, duration, format_size, local_time
 from s2s.training.runs.record import Line, Run, number
 
 FIGURES = {
@@ -61,7 +60,7 @@ def row(run: Run) -> list[str]:
         _state(run),
         f"{run.updates:,}",
         _figures(best or {}, ("loss", "bleu")) or "–",
-        _format_time(run.record.created),
+        local_time(run.record.created),
         format_size(directory_size(run.directory)),
     ]
 
@@ -78,7 +77,7 @@ def describe_run(run: Run) -> list[tuple[str, str]]:
         ("network", recipe.model.describe()),
         ("corpus", record.corpus[:12]),
         ("computed", f"on {record.device} in {record.precision}, {counted(record.threads, 'thread')}"),
-        ("began", _format_time(record.created)),
+        ("began", local_time(record.created)),
         ("training", _format_metrics(_last(metrics.training))),
         ("validation", _format_metrics(_last(metrics.validation))),
         ("best", _best(run)),
@@ -126,11 +125,3 @@ def _format_metrics(line: Line | None) -> str:
 def _figures(line: Line, keys: Iterable[str]) -> str:
     found = {key: number(line, key) for key in keys}
     return ", ".join(FIGURES[key].format(figure) for key, figure in found.items() if figure is not None)
-
-
-def _format_time(moment: str) -> str:
-    """Format a moment (ISO 8601) as local date and time."""
-    try:
-        return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")
-    except ValueError:
-        return moment

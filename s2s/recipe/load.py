@@ -40,14 +40,10 @@ def find_recipe(reference: str) -> Path:
     path = Path(reference)
     if path.is_file():
         return path
-    if path.suffix == ".toml":
-        siblings = [str(other) for other in path.parent.glob("*.toml")]
-        raise UsageError(
-            f"recipe {reference}: no such file", did_you_mean(reference, siblings) or "see s2s recipes list"
-        )
-    raise UsageError(
-        f"recipe {reference}: no such recipe", did_you_mean(reference, list(known)) or "see s2s recipes list"
-    )
+    kind = "file" if path.suffix == ".toml" else "recipe"
+    files = [str(other) for other in path.parent.glob("*.toml")]
+    hint = did_you_mean(reference, [*known, *files]) or "see s2s recipes list"
+    raise UsageError(f"recipe {reference}: no such {kind}", hint)
 
 
 def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:

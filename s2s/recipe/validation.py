@@ -49,6 +49,7 @@ def _unknown_key(where: str, key: str, variant: tuple[str, str] | None, keys: li
         message = f"{where}: {key}: unknown key for {word} {chosen} (known for {word} {', '.join(owners)})"
         return UsageError(message, f"set {selector}, or see s2s explain {table}")
     near = _similar(key, keys)
+    table = table or key.rpartition(".")[0]
     hint = f"s2s explain {table} lists its keys" if table else "s2s explain lists every key"
     return UsageError(f"{where}: {key}: unknown key" + (f"; did you mean {' or '.join(near)}?" if near else ""), hint)
 

@@ -96,5 +96,5 @@ def removal_day(values: Any) -> str | None:
 
 
 def now() -> str:
-    """Return the time in UTC to the second, ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    """Return the time in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,4 +1,6 @@
-"""Format counts, sizes, durations and differences for people."""
+"""Format counts, sizes, durations, times and differences for people."""
+
+from datetime import datetime
 
 
 def counted(count: int, noun: str) -> str:
@@ -37,3 +39,11 @@ def signed(points: float) -> str:
     """Return `+37.5`, `−0.4`, `±0.0`."""
     text = f"{points:+.1f}"
     return "±0.0" if text in {"+0.0", "-0.0"} else text.replace("-", "−")
+
+
+def local_time(moment: str) -> str:
+    """Format a moment (ISO 8601) as local date and time."""
+    try:
+        return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return moment

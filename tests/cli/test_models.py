@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -193,8 +194,12 @@ class TestExport:
         assert list(in_directory.iterdir()) == [in_directory / "out"]
 
     def test_fp32_unless_told_otherwise(self, run, published, in_directory):
-        run("models", "export", "numbers-transformer", "out", "--format", "ctranslate2")
+        found = run("models", "export", "numbers-transformer", "out")
         assert ctranslate2.Translator("out").compute_type == "float32"
+        options = published.recipe().decoding
+        (call,) = re.findall(r"translate_batch\(source, (.*)\)", found.err)
+        assert f"beam_size={options.beam_size}, length_penalty={options.length_penalty}, " in call
+        assert call.endswith(f"max_decoding_length={options.max_ratio:g} * source_tokens + 10")
 
     def test_what_is_there_stays(self, run, published, in_directory):
         (in_directory / "out").mkdir()

@@ -14,6 +14,7 @@ def test_list_names_every_recipe_with_its_description(run):
         assert f"{load_recipe(name).description}\n" in found.out
         assert f"{name} " in found.out
     assert "s2s train" in found.err
+    assert run("recipes") == found
 
 
 @pytest.mark.parametrize("file", builtin_recipes().values(), ids=builtin_recipes())

@@ -347,5 +347,6 @@ def test_a_model_stands_for_its_one_run(run):
     found = run("runs", "show", "words")
     assert found.code == 2
     assert "model words has 2 runs" in found.err
-    assert "words-ab, words-cd" in found.err
+    described = "unfinished, began 2026-01-02"
+    assert f"words-ab ({described}), words-cd ({described})" in found.err
     assert run("runs", "rm", "words", "--force").code == 2

@@ -350,6 +350,20 @@ def read_until(terminal: int, end: bytes | None) -> bytes:
     return seen
 
 
+def test_the_target_of_a_link_is_written(in_directory: Path, run: Callable) -> None:
+    (in_directory / "in.de").write_text("drei\n")
+    (in_directory / "elsewhere").mkdir()
+    target = in_directory / "elsewhere" / "out.en"
+    (in_directory / "out.en").symlink_to(target)
+    assert run("translate", "numbers-attention", "in.de", "-o", "out.en").code == 0
+    assert (in_directory / "out.en").is_symlink()
+    assert target.read_text().count("\n") == 1
+    target.unlink()
+    target.write_text("kept\n")
+    assert run("translate", "numbers-attention", "in.de", "-o", "out.en").code == 2
+    assert target.read_text() == "kept\n"
+
+
 class TestSplit:
     """`--split`: sentences of a line are translated one by one."""
 

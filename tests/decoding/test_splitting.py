@@ -94,6 +94,10 @@ def test_parts_have_attention_of_their_own(tokenizer: Tokenizer) -> None:
     assert copy.translate(["Mann geht."])[0].with_attention == []
 
 
+def test_doubled_and_outer_spaces_of_an_output_are_collapsed(tokenizer: Tokenizer) -> None:
+    assert found(tokenizer, " Ein   Mann  geht. ", split=False).text == "Ein Mann geht."
+
+
 def test_overlong_sentences_are_cut_at_punctuation(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "MIN_SOURCE_LIMIT", 40)
     copy = translator(tokenizer)

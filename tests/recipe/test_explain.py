@@ -102,10 +102,21 @@ def test_every_section_has_a_title():
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("training.lr", 1), ("decoding", 13), ("max_ratio", 2), ("model.decoder", 1 + 8 + 12), ("layers", 4)],
+    [
+        ("training.lr", 1),
+        ("decoding", 13),
+        ("max_ratio", 2),
+        ("model.decoder", 1 + 8 + 12),
+        ("layers", 4),
+        ("extends", 1),
+    ],
 )
 def test_keys_by_name_by_table_and_by_last_name(name, count):
     assert len(keys_named(name)) == count
+
+
+def test_descriptions_are_searched_for_a_word_that_is_no_key():
+    assert [key.key for key in keys_named("bottleneck")] == ["model.decoder.context"]
 
 
 @pytest.mark.parametrize(

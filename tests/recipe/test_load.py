@@ -48,12 +48,31 @@ def test_a_recipe_is_found_by_name_and_by_file(small):
 
 @pytest.mark.parametrize(
     ("reference", "hint"),
-    [("numbers/atention", "numbers/attention"), ("xyzzy", "s2s recipes list"), ("missing.toml", "no such file")],
+    [
+        ("numbers/atention", "did you mean numbers/attention"),
+        ("numbers/atention.toml", "did you mean numbers/attention"),
+        ("smal.toml", "did you mean small.toml"),
+        ("small.tml", "did you mean small.toml"),
+        ("xyzzy", "s2s recipes list"),
+        ("missing.toml", "no such file"),
+    ],
 )
 def test_a_recipe_that_does_not_exist(small, reference, hint):
     with pytest.raises(UsageError) as caught:
         find_recipe(reference)
     assert hint in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_byte_order_mark_is_no_part_of_a_recipe(small):
+    (small / "marked.toml").write_bytes(b"\xef\xbb\xbf" + SMALL.encode())
+    assert load_recipe("marked.toml") == load_recipe("small.toml")
+
+
+@pytest.mark.parametrize("key", ["training.seed", "data.generator.seed", "decoding.seed"])
+def test_seeds_are_bounded(small, key):
+    load_recipe("numbers/attention", [f"{key}={2**32 - 1}"])
+    with pytest.raises(UsageError, match=key):
+        load_recipe("numbers/attention", [f"{key}=1{'0' * 30}"])
 
 
 def test_keys_left_out_have_defaults(small):

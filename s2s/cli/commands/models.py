@@ -131,7 +131,7 @@ def rm(
 def export(
     model: ModelReference,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory, written complete or not at all.")],
-    form: Annotated[Literal["ctranslate2"], typer.Option("--format", help="Target format.")],
+    form: Annotated[Literal["ctranslate2"], typer.Option("--format", help="Target format.")] = "ctranslate2",
     precision: Annotated[
         Literal["fp32", "int8", "int8_bf16", "bf16"],
         typer.Option("--precision", help="Precision of the stored weights; int8 is a quarter of the size of fp32."),
@@ -140,8 +140,8 @@ def export(
     """Export a Transformer and its SentencePiece model as a directory for CTranslate2, usable without s2s.
 
     Examples:
-        s2s models export numbers-transformer numbers-ct2 --format ctranslate2
-        s2s models export numbers-transformer small --format ctranslate2 --precision int8
+        s2s models export numbers-transformer numbers-ct2
+        s2s models export numbers-transformer small --precision int8
     """
     from s2s.decoding.ctranslate2_conversion import export as written
     from s2s.registry.store import Registry
@@ -259,7 +259,7 @@ def _measured(score: "ScoreRecord") -> str:
 
 def _describe(version: "Version") -> list[tuple[str, str]]:
     """Return the lines of a card without its scores, as labels and texts; a text is empty if unknown."""
-    from s2s.report.format import duration
+    from s2s.report.format import duration, local_time
 
     card, training = version.card, version.card.training
     return [
@@ -285,7 +285,7 @@ def _describe(version: "Version") -> list[tuple[str, str]]:
         ("machine", card.machine.describe()),
         ("versions", ", ".join(f"{name} {number}" for name, number in card.versions.items())),
         ("parent", card.parent or ""),
-        ("published", version.published),
+        ("published", local_time(version.published)),
         ("files", ", ".join(f"{name} ({file.size:,} bytes)" for name, file in version.files.items())),
     ]
 

@@ -244,7 +244,7 @@ def create_run(
         device=device,
         precision=precision,
         threads=max(1, threads_for(size) // context.distributed.local_size),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
         recipe=recipe.as_dict(),
         tokenizer=corpus.ledger.tokenizer.digest,
         processes=context.distributed.size,

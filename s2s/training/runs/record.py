@@ -177,7 +177,9 @@ def find_run(name: str, *, unfinished: bool = False) -> Path:
     if len(found) == 1:
         return runs_directory() / found[0]
     if found:
-        raise UsageError(f"model {name} has {len(found)} runs", f"name one: {', '.join(found)}")
+        runs = [read_run(runs_directory() / run) for run in found]
+        described = [f"{run.name} ({run.state}, began {run.record.created[:10]})" for run in runs]
+        raise UsageError(f"model {name} has {len(found)} runs", f"name one: {', '.join(described)}")
     return named_run(name)
 
 

@@ -77,8 +77,9 @@ def test_an_interrupted_run_is_refused_named_and_resumed_to_the_same_weights(
     version = resume(directory.name, **QUIET)
     whole = Registry.default().resolve("numbers-attention:1")
     assert version.files["weights.safetensors"] == whole.files["weights.safetensors"]
-    with pytest.raises(UsageError, match="finished"):
+    with pytest.raises(UsageError, match="finished") as finished:
         resume(directory.name, **QUIET)
+    assert finished.value.hint == "s2s train RECIPE --from again:1 trains on from its weights"
 
 
 def test_compare_goes_on_with_an_interrupted_run_by_itself(
