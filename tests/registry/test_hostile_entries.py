@@ -75,6 +75,7 @@ def test_gc_deletes_no_unfinished_files_through_links(registry, card, precious, 
     age(registry.root)
     with contextlib.suppress(ArtefactError):
         registry.gc()
+    assert (precious / ".left.tmp").exists()
 
 
 def test_gc_stops_at_a_linked_model(registry, card, tmp_path):
