@@ -36,7 +36,6 @@ BLOCKS = {
     for side in ("encoder", "decoder")
     for key, value in {"family": "transformer", "layers": 3, "heads": 4, "ffn_size": 1024}.items()
 }
-EMBEDDED = {"tokenizer.vocab_size": 1000}
 LOGGED = 50  # updates per measurement of s2s; JoeyNMT logs every 10
 JOEYNMT_UPDATES = 30
 
@@ -131,7 +130,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=SHAPES, default=list(SHAPES))
     options = parser.parse_args()
     joeynmt: Path | None = options.joeynmt and options.joeynmt.resolve()
-    settings = {"data.root": str(joeynmt.parents[1] / "data" / "multi30k")} if joeynmt else EMBEDDED
+    settings = {"data.root": str(joeynmt.parents[1] / "data" / "multi30k")} if joeynmt else {}
     if joeynmt:
         subprocess.run(["bash", str(joeynmt / "setup.sh")], check=True, stdout=subprocess.DEVNULL)
     directory = "multi30k" if joeynmt else "numbers"
