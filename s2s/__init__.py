@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from s2s._version import __version__
+from s2s.devices.runtime import set_library_defaults
 
 if TYPE_CHECKING:
     from s2s.api import Model, load, train
@@ -22,6 +23,9 @@ _MODULES = {
     "load": "s2s.api",
     "train": "s2s.api",
 }
+
+
+set_library_defaults()
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,6 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from s2s._version import __version__
-from s2s.devices.runtime import wait_without_spinning
 from s2s.errors import DataError, StoppedError, UsageError, did_you_mean
 
 Command = TyperCommand | TyperGroup
@@ -165,7 +164,6 @@ def main(arguments: list[str] | None = None) -> int:
     Typer's own `main` would turn a closed pipe into exit code 1, so its parts are called here.
     """
     given = sys.argv[1:] if arguments is None else arguments
-    wait_without_spinning()
     debug = "--debug" in given or os.environ.get("S2S_DEBUG", "0") not in {"", "0"}
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name that is not UTF-8 is shown, not a crash

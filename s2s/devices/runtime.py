@@ -1,14 +1,26 @@
 """The process and its machine: threads, allocator, processor features, library versions."""
 
 import functools
+import logging
 import os
 import platform
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+log = logging.getLogger(__name__)
+
 SMALL = 1_000_000  # parameters; a GRU of 128 units trains faster in one thread than in two, and in fp32 than in bf16
 _requested_threads: list[int] = []  # by `request_threads`; at most one
+LIBRARY_DEFAULTS = {
+    # Waiting OpenMP threads spin for milliseconds by default. If another process occupies one of the processors, each
+    # of the thousands of small products of a recurrent network waits that long.
+    "GOMP_SPINCOUNT": "10000",
+    # ideep and oneDNN keep 1,024 prepared primitives each, one for every shape of a product in bf16: gigabytes.
+    "LRU_CACHE_CAPACITY": "16",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+}
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
 
 
@@ -115,13 +127,16 @@ def _commit() -> str | None:
         return None
 
 
-def wait_without_spinning() -> None:
-    """Let waiting OpenMP threads sleep after some tens of microseconds; call this before torch is imported.
-
-    They spin for milliseconds by default. If another process occupies one of the processors, each of the thousands of
-    small products of a recurrent network then waits that long.
-    """
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+def set_library_defaults() -> None:
+    """Set the environment variables that torch's libraries read when it is imported, unless the user has set them."""
+    missing = {name: value for name, value in LIBRARY_DEFAULTS.items() if name not in os.environ}
+    os.environ.update(missing)
+    if missing and "torch" in sys.modules:
+        log.warning(
+            "torch was imported before s2s, so memory grows with every new shape of a batch in bf16 on a CPU; "
+            "import s2s first, or set %s",
+            " ".join(f"{name}={value}" for name, value in missing.items()),
+        )
 
 
 def configure(threads: int, *, deterministic: bool = False) -> None:

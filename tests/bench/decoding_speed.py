@@ -21,15 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s2s.devices.runtime import usable_threads, wait_without_spinning
-
-wait_without_spinning()
-
-from s2s.decoding.ctranslate2_engine import CTranslate2Engine  # noqa: E402
-from s2s.decoding.loading import TranslatorConfig, load_translator  # noqa: E402
-from s2s.decoding.streaming import StreamOptions, translate_files  # noqa: E402
-from s2s.decoding.translator import Translator  # noqa: E402
-from s2s.registry.store import Registry  # noqa: E402
+from s2s.decoding.ctranslate2_engine import CTranslate2Engine
+from s2s.decoding.loading import TranslatorConfig, load_translator
+from s2s.decoding.streaming import StreamOptions, translate_files
+from s2s.decoding.translator import Translator
+from s2s.devices.runtime import usable_threads
+from s2s.registry.store import Registry
 
 REPEATS = 10  # of the test set for the fastest engine, to measure long enough
 JOEYNMT_UPDATES = 500
