@@ -47,6 +47,8 @@ def unsupported_network(recipe: Recipe) -> str | None:
     for side, options in (("encoder", recipe.model.encoder), ("decoder", recipe.model.decoder)):
         if not isinstance(options, BlockOptions):
             return f"CTranslate2 does not support RNN {side}s"
+        if getattr(options, "convolution", 0):
+            return "CTranslate2 does not support convolutions"
     return None
 
 

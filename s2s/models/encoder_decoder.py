@@ -21,17 +21,20 @@ class EncoderDecoder(nn.Module):
 
     def forward(self, batch: Batch, objective: Objective = NLL) -> LossSums:
         """Return the teacher-forced loss of sources [B, S] and targets [B, T], in chunks and without padding."""
+        real = batch.labels != PAD
+        labels, tokens = batch.labels[real], real.sum()
+        if objective.r_drop:
+            batch, real = batch.repeated(2), real.repeat(2, 1)
         memory = self.encoder(batch.source)
         hidden = self.decoder(memory, batch.inputs).hidden
-        real = batch.labels != PAD
         bias = hidden.new_zeros(len(self.weight)) if self.bias is None else self.bias
         needs_grad = torch.is_grad_enabled() and (
             hidden.requires_grad or self.weight.requires_grad or bias.requires_grad
         )
         loss, nll = ProjectedLoss.apply(
-            hidden[real], self.weight, bias, batch.labels[real], objective.label_smoothing, needs_grad
+            hidden[real], self.weight, bias, labels, objective.label_smoothing, objective.r_drop, needs_grad
         )
-        return LossSums(loss=loss, nll=nll, tokens=real.sum())
+        return LossSums(loss=loss, nll=nll, tokens=tokens)
 
     def start(self, source: Source, *, max_steps: int) -> State:
         """Encode B sources and return the state before the first step, K = 1."""

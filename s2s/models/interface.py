@@ -70,12 +70,18 @@ class Batch:
     inputs: Tensor  # [B, T], decoder inputs: BOS first, padded with PAD
     labels: Tensor  # [B, T], expected outputs: EOS last, padded with PAD
 
+    def repeated(self, count: int) -> "Batch":
+        """Return a batch of `count` times the same sentences [count · B, ...]."""
+        source = TokenInput(self.source.ids.repeat(count, 1), self.source.lengths.repeat(count))
+        return Batch(source, self.inputs.repeat(count, 1), self.labels.repeat(count, 1))
+
 
 @dataclass(frozen=True, slots=True)
 class Objective:
     """Training objective."""
 
     label_smoothing: float = 0.0  # label smoothing ε: probability spread over the vocabulary
+    r_drop: float = 0.0  # R-Drop's α; above 0, each batch passes the network twice
 
 
 NLL = Objective()  # plain negative log-likelihood

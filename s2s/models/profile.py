@@ -17,7 +17,7 @@ from s2s.devices.select import Precision
 from s2s.models.build import build_model
 from s2s.models.dry_run import DryAutocast, DryRun
 from s2s.models.encoder_decoder import EncoderDecoder
-from s2s.models.interface import Batch, TokenInput
+from s2s.models.interface import NLL, Batch, Objective, TokenInput
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
 
@@ -102,7 +102,8 @@ def plan(recipe: Recipe) -> Plan:
     """Return the sizes and costs of a recipe's network for its training and decoding batches."""
     network = meta_model(recipe)
     training, decoding = training_shape(recipe), decoding_shape(recipe)
-    trained = {precision: training_cost(network, training, precision) for precision in PRECISIONS}
+    objective = Objective(recipe.training.label_smoothing, recipe.training.r_drop)
+    trained = {precision: training_cost(network, training, precision, objective) for precision in PRECISIONS}
     decoded = {precision: decoding_cost(network, decoding, precision, recipe.decoding) for precision in PRECISIONS}
     return Plan(
         parts=parts(network),
@@ -181,7 +182,7 @@ def training_memory(network: nn.Module, activations: int) -> TrainingMemory:
     )
 
 
-def training_cost(network: EncoderDecoder, shape: BatchShape, precision: Precision) -> Cost:
+def training_cost(network: EncoderDecoder, shape: BatchShape, precision: Precision, objective: Objective = NLL) -> Cost:
     """Return the cost of one forward and backward pass, without weights and gradients."""
     network.train()
     ids = torch.empty(shape.sentences, shape.positions, dtype=torch.long, device="meta")
@@ -191,7 +192,7 @@ def training_cost(network: EncoderDecoder, shape: BatchShape, precision: Precisi
         parameter.grad = gradient
     with DryRun([*network.parameters(), *network.buffers(), *gradients, ids, lengths]) as run:
         with DryAutocast(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            sums = network(Batch(TokenInput(ids, lengths), inputs=ids, labels=ids))
+            sums = network(Batch(TokenInput(ids, lengths), inputs=ids, labels=ids), objective)
         (sums.loss / sums.tokens).backward()
     network.zero_grad()
     return Cost(run.flops, run.peak)

@@ -56,6 +56,22 @@ def _attention_mask(mask: Tensor) -> Tensor | None:
     return None if mask.device.type == "cpu" and bool(mask.all()) else mask[:, None, None]
 
 
+class NeighbourConvolution(nn.Module):
+    """x + conv(x): mix each embedding with its neighbours by a depthwise convolution over positions.
+
+    An attention score compares single positions; after this, a position also knows which tokens are beside it.
+    """
+
+    def __init__(self, hidden_size: int, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(hidden_size, hidden_size, width, padding=width // 2, groups=hidden_size, bias=False)
+
+    def forward(self, embedded: Tensor, mask: Tensor) -> Tensor:
+        """Mix embeddings [B, S, H]; padding, where the mask [B, S] is False, counts as zero."""
+        known = (embedded * mask.unsqueeze(2)).transpose(1, 2)
+        return embedded + self.conv(known).transpose(1, 2)
+
+
 class EncoderBlock(nn.Module):
     """Self-attention and feed-forward."""
 
@@ -77,6 +93,7 @@ class TransformerEncoder(Encoder):
         H = embedding.embedding_dim
         self.spec = MemorySpec(states=H, summary=H)
         self.embedding = embedding
+        self.convolution = NeighbourConvolution(H, options.convolution) if options.convolution else None
         self.positional_encoding = PositionalEncoding(options, H, dropout)
         self.blocks = nn.ModuleList(EncoderBlock(H, options, dropout) for _ in range(options.layers))
         self.norm = _final_norm(options, H)
@@ -86,7 +103,10 @@ class TransformerEncoder(Encoder):
         assert isinstance(source, TokenInput)
         ids, lengths = source.ids, source.lengths
         mask = torch.arange(ids.shape[1], device=ids.device) < lengths.unsqueeze(1)
-        x, rotary = _encode_positions(self.positional_encoding, self.embedding(ids))
+        embedded = self.embedding(ids)
+        if self.convolution:
+            embedded = self.convolution(embedded, mask)
+        x, rotary = _encode_positions(self.positional_encoding, embedded)
         attention_mask = _attention_mask(mask)
         for block in self.blocks:
             x = block(x, rotary, attention_mask)

@@ -132,13 +132,28 @@ class BlockOptions(Options):
 class TransformerEncoderOptions(BlockOptions):
     """A Transformer encoder."""
 
+    convolution: int = Field(
+        0,
+        ge=0,
+        le=63,
+        description="width, an odd number, of a depthwise convolution that is added to the source embeddings, so that "
+        "each sees its neighbours from the start; 0: none",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.convolution and self.convolution % 2 == 0:
+            raise ValueError(f"convolution ({self.convolution}) is not odd")
+        return self
+
     def memory_size(self, embedding_size: int) -> int:
         """Return the size D of the memory's states."""
         return embedding_size
 
     def describe(self) -> str:
         """Describe the encoder: `6-layer Transformer encoder`."""
-        return f"{_layers(self.layers)}Transformer encoder"
+        convolution = f" with a convolution of width {self.convolution}" if self.convolution else ""
+        return f"{_layers(self.layers)}Transformer encoder{convolution}"
 
 
 class TransformerDecoderOptions(BlockOptions):

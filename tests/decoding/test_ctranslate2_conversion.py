@@ -231,6 +231,10 @@ class TestUnsupportedNetwork:
         recipe = recipe_of({}, {}, {side: {"family": "rnn"}})
         assert unsupported_network(recipe) == f"CTranslate2 does not support RNN {side}s"
 
+    def test_convolutions(self) -> None:
+        recipe = recipe_of({"convolution": 3}, {}, {})
+        assert unsupported_network(recipe) == "CTranslate2 does not support convolutions"
+
 
 class TestLengths:
     def test_limits_cover_training_lengths(self) -> None:

@@ -1,5 +1,6 @@
 """Dropout by random bytes."""
 
+import pytest
 import torch
 
 from s2s.models.dropout import Dropout
@@ -14,6 +15,22 @@ def test_share_and_scale() -> None:
     dropped.sum().backward()
     assert values.grad is not None
     assert torch.equal(values.grad, dropped.detach())
+
+
+@pytest.mark.parametrize("probability", [0.0005, 0.001, 0.25, 0.5, 0.995, 0.999, 1 - 1e-12])
+def test_probabilities_near_zero_and_one(probability: float) -> None:
+    torch.manual_seed(1)
+    values = torch.ones(3000, 1001, requires_grad=True)
+    dropped = Dropout(probability)(values)
+    share = (probability * (1 - probability) / values.numel()) ** 0.5
+    rounding = 0.05 * min(probability, 1 - probability) + 2 / 65_536
+    assert abs(dropped.eq(0).float().mean().item() - probability) < 5 * share + rounding
+    assert dropped.isfinite().all()
+    assert dropped.mean().item() == pytest.approx(1, abs=0.1) or probability > 0.9999
+    dropped.sum().backward()
+    assert values.grad is not None
+    assert torch.equal(values.grad, dropped.detach())
+    assert Dropout(1e-9).dropped > 0
 
 
 def test_nothing_is_dropped_while_evaluating_or_at_zero() -> None:

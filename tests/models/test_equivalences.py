@@ -31,7 +31,7 @@ LAYERS = {"layers": [1, 2]}
 WIRINGS = ["fixed", "initial", "previous", "current"]  # contexts, attention's by its query
 CHOICES: dict[str, dict[str, list[Any]]] = {
     "rnn encoder": {**RECURRENT, **LAYERS, "reading": ["both", "forward", "backward"]},
-    "transformer encoder": {**LAYERS, **BLOCK},
+    "transformer encoder": {**LAYERS, **BLOCK, "convolution": [0, 3]},
     "rnn decoder": {**RECURRENT, **LAYERS, "wiring": WIRINGS, "score": ["additive", "dot", "general", "scaled_dot"]},
     "transformer decoder": {**LAYERS, **BLOCK, "attention_layer": [1, -1]},
 }
