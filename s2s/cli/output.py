@@ -142,7 +142,12 @@ def draw_attention(translation: "Translation", console: "Console") -> None:
 
 
 def _summary(translation: "Translation") -> dict[str, Any]:
-    return {"text": translation.text, "score": round(translation.score, 6), "tokens": translation.tokens}
+    return {
+        "text": translation.text,
+        "score": round(translation.score, 6),
+        "log_probability": round(translation.log_probability, 6),
+        "tokens": translation.tokens,
+    }
 
 
 def _place(part: "Part") -> dict[str, Any]:

@@ -27,6 +27,8 @@ from s2s.training.runs.lifecycle import train
 
 log = logging.getLogger(__name__)
 
+FEW_LINES = 100  # of a test set, below which a p-value means little
+
 
 def compare(
     names: Sequence[str],
@@ -162,6 +164,10 @@ def _commands(results: Sequence[StoredResult], test: TestSet) -> list[str]:
 def _notes(results: Sequence[StoredResult], test: TestSet) -> list[str]:
     """Describe how the systems were scored and decoded, and in which keys their recipes differ."""
     notes = [SHORT_REFERENCES] if test.metric == "chrf" else []
+    if len(test.sources) < FEW_LINES and len(results) > 1:
+        notes.append(
+            f"a test set of fewer than {FEW_LINES} lines says little: differences may be chance, whatever p is"
+        )
     decoded = sorted({stored.decoding for stored in results})
     notes.append(f"decoded with {' or '.join(decoded)}")
     if len(results) > 1:

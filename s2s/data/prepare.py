@@ -48,7 +48,7 @@ CHUNK = 4000  # pairs in memory while encoding
 PROGRESS_SECONDS = 30  # between two messages
 HELD_OUT = {"validation": PairStatus.VALIDATION, "test": PairStatus.TEST}
 # Data options that name inputs: the corpus key has digests of their contents instead.
-NAMES = {*SPLITS, "root", "hub", "hub_config", "generator", "target_language"}
+NAMES = {*SPLITS, "concatenate", "root", "hub", "hub_config", "generator", "target_language"}
 Statuses = NDArray[np.uint8]
 T = TypeVar("T")
 

@@ -16,6 +16,7 @@ class Translation:
 
     text: str
     score: float = 0.0  # log-probability / length^α, averaged over parts
+    log_probability: float = 0.0  # natural logarithm, `</s>` included; summed over parts
     tokens: tuple[str, ...] = ()  # ends with `</s>` unless truncated
     parts: tuple["Part", ...] = ()  # if the line was translated in parts
     truncated: bool = False  # whether it ends at the length limit
@@ -64,6 +65,7 @@ def join_parts(line: str, parts: Sequence[Part], *, spaces: bool) -> Translation
     return Translation(
         text=single_line(text),
         score=sum(one.score for one in translations) / len(parts),
+        log_probability=sum(one.log_probability for one in translations),
         tokens=tuple(token for one in translations for token in one.tokens),
         parts=tuple(parts),
         truncated=any(one.truncated for one in translations),

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s.data.source_profile import SourceProfile
+from s2s.data.source_profile import MAX_SENTENCE_ENDS, SourceProfile
 from s2s.decoding.engine import (
     Engine,
     Hypothesis,
@@ -105,8 +105,10 @@ class Translator(Generic[Engine_co]):
     @property
     def single_sentences(self) -> bool:
         """Whether the model was trained on single sentences of natural text."""
-        natural = not isinstance(self.recipe.data, GeneratorDataOptions)
-        return natural and self.profile is not None and self.profile.single_sentences
+        data = self.recipe.data
+        natural = not isinstance(data, GeneratorDataOptions)
+        known = self.profile is not None and self.profile.single_sentences
+        return natural and known and data.concatenate < MAX_SENTENCE_ENDS
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Return the token ids of raw lines."""
@@ -170,6 +172,7 @@ class Translator(Generic[Engine_co]):
         return Translation(
             text=single_line(text),
             score=hypothesis.score,
+            log_probability=hypothesis.log_probability,
             tokens=(*self.tokenizer.tokens(hypothesis.tokens), *end),
             truncated=hypothesis.truncated,
             cut=segment.cut,

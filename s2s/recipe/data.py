@@ -94,6 +94,13 @@ class PairOptions(Options):
         200, ge=1, le=65_536, description="maximum length of each side of a training pair, in tokens"
     )
     max_ratio: float = Field(9.0, ge=1, description="maximum ratio of the two sides' lengths in a training pair")
+    concatenate: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of training examples that are two pairs joined, drawn anew each epoch, so that lines of "
+        "several sentences are not unknown",
+    )
     drop_duplicates: bool = Field(True, description="drop duplicate training pairs")
     on_invalid: Literal["refuse", "drop"] = Field(
         "refuse", description="invalid UTF-8: refuse the file or drop the pair"

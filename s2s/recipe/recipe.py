@@ -31,11 +31,14 @@ class Recipe(Options):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.training.subword_regularization and self.tokenizer.algorithm != "unigram":
-            raise ValueError(
-                f"training.subword_regularization requires a unigram model, "
-                f"but tokenizer.algorithm is {self.tokenizer.algorithm}"
-            )
+        for option, algorithm in (("subword_regularization", "unigram"), ("bpe_dropout", "bpe")):
+            if getattr(self.training, option) and self.tokenizer.algorithm != algorithm:
+                raise ValueError(
+                    f"training.{option} requires a {algorithm} model, "
+                    f"but tokenizer.algorithm is {self.tokenizer.algorithm}"
+                )
+        if self.training.r_drop and not self.model.dropout:
+            raise ValueError("training.r_drop requires model.dropout: without it, both passes are the same")
         return self
 
     def as_dict(self) -> dict[str, Any]:

@@ -49,11 +49,11 @@ class TrainingOptions(Options):
         description="tokens per forward pass; gradients accumulate up to batch_tokens; 0: the whole batch; "
         "auto: the largest that fits the device",
     )
-    lr: float = Field(2e-3, gt=0, le=10, description="peak learning rate of AdamW")
+    lr: float = Field(2e-3, gt=0, le=10, description="peak learning rate of AdamW, reached at the end of warm-up")
     warmup: int = Field(100, ge=0, description="updates of linear warm-up")
     lr_schedule: Literal["linear", "cosine", "inverse_sqrt", "plateau", "none"] = Field(
         "linear",
-        description="learning rate after warm-up: linear or cosine (to 0 at the end), inverse_sqrt "
+        description="learning rate after warm-up: linear or cosine (from lr to 0 at the end), inverse_sqrt "
         "(of the update), plateau (halved when validation stops improving) or none (constant)",
     )
     plateau_patience: int = Field(
@@ -67,7 +67,17 @@ class TrainingOptions(Options):
     weight_decay: float = Field(0.0, ge=0, description="AdamW's weight decay")
     clip_norm: float = Field(1.0, ge=0, description="maximum gradient norm; 0 disables clipping")
     label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="label smoothing ε: probability spread over the vocabulary"
+        0.0,
+        ge=0,
+        lt=1,
+        description="label smoothing ε: probability spread over the vocabulary, in the training loss alone",
+    )
+    r_drop: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="R-Drop α: weight of the divergence between two passes of a batch with different dropout masks "
+        "(Liang et al. 2021), which doubles the time of an update; 0 disables it",
     )
     word_dropout: float = Field(
         0.0, ge=0, lt=1, description="probability of replacing an input token by the unknown token, on both sides"
@@ -78,6 +88,12 @@ class TrainingOptions(Options):
         le=1,
         description="subword regularization alpha (unigram tokenizers; Kudo 2018); "
         "smaller values vary more, 0 disables it",
+    )
+    bpe_dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="probability of leaving out a merge (bpe tokenizers; Provilkov et al. 2020); 0 disables it",
     )
     ema: float = Field(
         0.0,
@@ -96,7 +112,9 @@ class TrainingOptions(Options):
         "1 epoch", description='how often to validate and save: "1 epoch" or "500 updates"'
     )
     validation_lines: int = Field(
-        200, ge=0, description="validation pairs to translate at each validation; 0: only compute the loss"
+        200,
+        ge=0,
+        description="validation pairs to translate at each validation: the first ones, greedily; 0: the loss alone",
     )
     best_metric: Literal["loss", "bleu", "chrf"] = Field(
         "loss", description="validation metric that selects the published checkpoint"
@@ -113,6 +131,11 @@ class TrainingOptions(Options):
         2, ge=1, description="newest checkpoints to keep, in addition to the best and those to be averaged"
     )
     log_every: int = Field(50, ge=1, description="updates between records in metrics.jsonl")
+
+    @property
+    def samples_segmentations(self) -> bool:
+        """Whether texts are segmented anew in each epoch."""
+        return bool(self.subword_regularization or self.bpe_dropout)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

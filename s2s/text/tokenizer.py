@@ -13,7 +13,7 @@ from s2s.errors import ArtefactError
 from s2s.io.digests import digest_bytes
 
 if TYPE_CHECKING:
-    from s2s.text.subword_regularization import SubwordSampler
+    from s2s.text.subword_regularization import BPESampler, UnigramSampler
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
 
@@ -52,11 +52,17 @@ class Tokenizer:
         """Return the token ids of each text, without BOS and EOS. Callers normalize the texts."""
         return self._processor.encode(list(texts), num_threads=1)
 
-    def sampler(self, alpha: float) -> "SubwordSampler":
-        """Return a sampler of segmentations; unigram models only."""
-        from s2s.text.subword_regularization import SubwordSampler
+    def unigram_sampler(self, alpha: float) -> "UnigramSampler":
+        """Return a sampler of a unigram model's segmentations."""
+        from s2s.text.subword_regularization import UnigramSampler
 
-        return SubwordSampler(self._processor, alpha)
+        return UnigramSampler(self._processor, alpha)
+
+    def bpe_sampler(self, dropout: float) -> "BPESampler":
+        """Return a sampler of a BPE model's segmentations."""
+        from s2s.text.subword_regularization import BPESampler
+
+        return BPESampler(self._processor, dropout)
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Decode rows of token ids; PAD, BOS and EOS are omitted, UNK becomes `⁇`."""

@@ -1,38 +1,48 @@
-"""Training batches: which sentence pairs each update trains on, as tokens."""
-
-import numpy as np
+"""Training batches: which examples each update trains on, as tokens."""
 
 from s2s.data.batching import Rows, plan_batches
 from s2s.data.collate import Sentences
 from s2s.data.corpus import Split
-from s2s.recipe.training import TrainingOptions
+from s2s.recipe.recipe import Recipe
 from s2s.text.tokenizer import Tokenizer
+from s2s.training.examples import Examples
 
 
 class TrainingBatches:
     """The batches of each epoch, a pure function of seed, epoch and position."""
 
-    def __init__(self, split: Split, tokenizer: Tokenizer, options: TrainingOptions) -> None:
+    def __init__(self, split: Split, tokenizer: Tokenizer, recipe: Recipe) -> None:
         self.split = split
         self.tokenizer = tokenizer
-        self.options = options
-        alpha = options.subword_regularization
-        self._sampler = tokenizer.sampler(alpha) if alpha else None
-        self._planned: tuple[int, list[Rows]] = (-1, [])
+        self.recipe = recipe
+        self._epoch = -1
+        self._examples: Examples
+        self._batches: list[Rows]
+
+    def examples(self, epoch: int) -> Examples:
+        """Return the examples of an epoch."""
+        self._plan(epoch)
+        return self._examples
 
     def of_epoch(self, epoch: int) -> list[Rows]:
-        """Return the batches of an epoch as rows of the corpus, in training order."""
-        if self._planned[0] != epoch:
-            lengths = self.split.source_lengths, self.split.target_lengths
-            self._planned = epoch, plan_batches(*lengths, self.options.batch_tokens, self.options.seed, epoch)
-        return self._planned[1]
+        """Return the batches of an epoch as rows of its examples, in training order."""
+        self._plan(epoch)
+        return self._batches
 
     def sentences(self, epoch: int, index: int) -> tuple[Sentences, Sentences]:
-        """Return sources and targets of a batch as tokens: those of the corpus, or sampled for this epoch."""
-        rows = self.of_epoch(epoch)[index]
-        if self._sampler is None:
-            return self.split.tokens(rows)
-        sources, targets = self.split.texts(rows)
-        seed = int(np.random.SeedSequence([self.options.seed, epoch, index]).generate_state(1)[0])
-        tokens = self._sampler.sample([*sources, *targets], seed)
-        return tokens[: len(sources)], tokens[len(sources) :]
+        """Return sources and targets of a batch as tokens."""
+        return self.examples(epoch).tokens(self._batches[index])
+
+    def places(self, epoch: int, index: int) -> list[str]:
+        """Return `file:line` of the pairs of a batch."""
+        return self.examples(epoch).places(self._batches[index])
+
+    def _plan(self, epoch: int) -> None:
+        """Build the examples and batches of an epoch, unless they are those of the last call."""
+        if epoch == self._epoch:
+            return
+        options = self.recipe.training
+        self._examples = Examples(self.split, self.tokenizer, self.recipe, epoch)
+        lengths = self._examples.source_lengths, self._examples.target_lengths
+        self._batches = plan_batches(*lengths, options.batch_tokens, options.seed, epoch)
+        self._epoch = epoch

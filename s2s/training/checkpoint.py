@@ -28,7 +28,7 @@ from s2s.training.runs.record import MANIFEST, complete_checkpoints
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 3
+SCHEMA = 4
 DAMAGED = ".damaged"  # added to the name of a damaged checkpoint
 MODEL, OPTIMIZER, AVERAGE = "model.safetensors", "optimizer.safetensors", "average.safetensors"
 STATE = "state.json"

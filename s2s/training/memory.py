@@ -3,44 +3,47 @@
 import numpy as np
 
 from s2s.data.batching import cut_batches
-from s2s.data.corpus import Corpus, Split
 from s2s.devices.memory import free_memory
 from s2s.devices.select import Precision, resolve_device
 from s2s.errors import ResourceError
+from s2s.models.interface import Objective
 from s2s.models.profile import BatchShape, meta_model, training_cost, training_memory
 from s2s.recipe.recipe import Recipe
 from s2s.report.format import format_size
+from s2s.training.examples import Examples
 
 SAFETY = 0.8  # usable fraction of the free memory: the estimate does not include what libraries allocate
 
 
-def worst_shapes(split: Split, tokens: int) -> list[BatchShape]:
-    """Return the largest batch of the longest sentences, and the largest of all, with `tokens` computed at once."""
-    lengths = np.sort(np.maximum(split.source_lengths, split.target_lengths) + 1)[::-1]
+def worst_shapes(examples: Examples, tokens: int) -> list[BatchShape]:
+    """Return the largest batch of the longest examples, and the largest of all, with `tokens` computed at once."""
+    lengths = np.sort(np.maximum(examples.source_lengths, examples.target_lengths) + 1)[::-1]
     parts = cut_batches(lengths, np.arange(len(lengths)), tokens)
     shapes = [BatchShape(len(part), int(lengths[part[0]])) for part in parts]
     return list(dict.fromkeys([shapes[0], max(shapes, key=lambda shape: shape.sentences * shape.positions)]))
 
 
-def memory_needed(recipe: Recipe, split: Split, tokens: int, precision: Precision) -> int:
+def memory_needed(recipe: Recipe, examples: Examples, tokens: int, precision: Precision) -> int:
     """Return the peak bytes of training with `tokens` computed at once: weights, gradients, optimizer, activations.
 
     An estimate from the shapes alone (see `models/profile.py`).
     """
     network = meta_model(recipe)
-    work = max(training_cost(network, shape, precision).work for shape in worst_shapes(split, tokens))
+    objective = Objective(recipe.training.label_smoothing, recipe.training.r_drop)
+    shapes = worst_shapes(examples, tokens)
+    work = max(training_cost(network, shape, precision, objective).work for shape in shapes)
     parts = training_memory(network, work)
     return parts.weights + parts.gradients + parts.optimizer + parts.activations
 
 
-def micro_batch_that_fits(recipe: Recipe, corpus: Corpus, device: str, precision: Precision) -> int:
+def micro_batch_that_fits(recipe: Recipe, examples: Examples, device: str, precision: Precision) -> int:
     """Return the largest of batch_tokens, a half, a quarter … that fits the device; 0 for the whole batch.
 
     Raises: ResourceError if not even one sentence fits.
     """
-    split, tokens, free = corpus.split("train"), recipe.training.batch_tokens, free_memory(resolve_device(device))
-    while (needed := memory_needed(recipe, split, tokens, precision)) > SAFETY * free:
-        if all(shape.sentences == 1 for shape in worst_shapes(split, tokens)):
+    tokens, free = recipe.training.batch_tokens, free_memory(resolve_device(device))
+    while (needed := memory_needed(recipe, examples, tokens, precision)) > SAFETY * free:
+        if all(shape.sentences == 1 for shape in worst_shapes(examples, tokens)):
             raise does_not_fit(needed, free)
         tokens //= 2
     return 0 if tokens == recipe.training.batch_tokens else tokens

@@ -26,11 +26,14 @@ def freeze(model: nn.Module, patterns: list[str]) -> None:
 
 
 def build_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.AdamW:
-    """Return a fused AdamW (Loshchilov and Hutter 2019) without weight decay on vectors (biases, norms)."""
-    trainable = [p for p in model.parameters() if p.requires_grad]
+    """Return a fused AdamW (Loshchilov and Hutter 2019) without weight decay on biases, norms and other vectors."""
+    trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    decayed = {
+        name for name, parameter in trainable.items() if parameter.dim() > 1 and name.rpartition(".")[2] != "bias"
+    }
     groups = [
-        {"params": [p for p in trainable if p.dim() > 1], "weight_decay": options.weight_decay},
-        {"params": [p for p in trainable if p.dim() <= 1], "weight_decay": 0.0},
+        {"params": [trainable[name] for name in trainable if name in decayed], "weight_decay": options.weight_decay},
+        {"params": [trainable[name] for name in trainable if name not in decayed], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=options.lr, betas=options.betas, eps=1e-8, fused=True)
 

@@ -23,6 +23,7 @@ class TrainState:
     best_metric: float | None = None  # best metric so far
     best_update: int = 0  # update of the best metric
     bad_validations: int = 0  # validations since the best one
+    warmup_done: float = 0.0  # fraction of the training that was done when warm-up ended
     lr_factor: float = 1.0  # multiplies the learning rate of the schedule
     skipped: int = 0  # updates skipped because the loss or gradient was not finite
     consecutive_skips: int = 0  # how many of them since the last update that was applied

@@ -80,7 +80,7 @@ def train_step(
         batch = with_word_dropout(batch, learner.options.word_dropout)
         with learner.accumulating(last=number == len(parts)):
             with torch.autocast(learner.device.type, torch.bfloat16, enabled=learner.precision == "bf16"):
-                sums = learner.network(batch, Objective(learner.options.label_smoothing))
+                sums = learner.network(batch, Objective(learner.options.label_smoothing, learner.options.r_drop))
             (sums.loss * weight / tokens).backward()
         losses.append(sums.loss.detach())
     loss = float(torch.stack(losses).sum()) if weight else 0.0

@@ -57,7 +57,7 @@ class Trainer:
         self.log = log
         self.stop = stop
         self.distributed = distributed or DistributedContext()
-        self.batches = TrainingBatches(corpus.split("train"), translator.tokenizer, self.options)
+        self.batches = TrainingBatches(corpus.split("train"), translator.tokenizer, translator.recipe)
         self.validation_split = corpus.split("validation")
         self.average = MovingAverage(network, self.options.ema) if self.options.ema else None
         self.learner = Learner(network, self.options, translator.engine.device, precision, self.distributed)
@@ -105,7 +105,7 @@ class Trainer:
         """Take one step on the next batch, and account for it."""
         state, epoch, index = self.state, self.state.epoch, self.state.batch
         sources, targets = self.batches.sentences(epoch, index)
-        lr = state.lr_factor * learning_rate(self.options, state.update, min(1.0, self._fraction_done()))
+        lr = state.lr_factor * self._learning_rate()
         result = train_step_within_memory(
             self.learner, sources, targets, lr=lr, micro_batch_tokens=state.micro_batch_tokens
         )
@@ -120,6 +120,15 @@ class Trainer:
         if self.average:
             self.average.update(state.update)
         self._log_progress()
+
+    def _learning_rate(self) -> float:
+        """Return the schedule's learning rate for the next update, the same in all processes."""
+        done = min(1.0, self._fraction_done())
+        if self.limit_unit == "minutes":  # clocks differ
+            done = self.distributed.broadcast_from_main(lambda: done)
+        if self.state.update == self.options.warmup:
+            self.state.warmup_done = done
+        return learning_rate(self.options, self.state.update, done, self.state.warmup_done)
 
     def should_validate(self) -> bool:
         """Return whether the current update ends a validation interval and is not validated yet."""
@@ -254,9 +263,8 @@ class Trainer:
         state.skipped += 1
         state.consecutive_skips += 1
         reason = f"loss {result.loss:g}, gradient norm {result.gradient_norm:g}"
-        places = self.batches.split.places(self.batches.of_epoch(epoch)[index])
         self.log.message(f"update {state.update} skipped: {reason}; log.txt lists its lines")
-        self.log.write(f"lines of the skipped update: {', '.join(places)}")
+        self.log.write(f"lines of the skipped update: {', '.join(self.batches.places(epoch, index))}")
         record = {"update": state.update, "loss": str(result.loss), "gradient_norm": str(result.gradient_norm)}
         self.log.record("skipped", record)
         if state.consecutive_skips >= MAX_SKIPS:

@@ -18,7 +18,10 @@ def test_everything_is_listed_once(run):
 def test_a_key_with_its_values_default_and_description(run):
     found = run("explain", "training.lr")
     assert found.code == 0
-    assert "training.lr = 0.002   number > 0, ≤ 10\n    peak learning rate of AdamW\n" in found.out
+    assert (
+        "training.lr = 0.002   number > 0, ≤ 10\n    peak learning rate of AdamW, reached at the end of warm-up\n"
+        in found.out
+    )
     assert "training.warmup" not in found.out
 
 

@@ -157,10 +157,10 @@ def test_json_lines(in_directory: Path, run: Callable) -> None:
     done = run("translate", "numbers-attention", "in.de", "--json")
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert len(rows) == 2
-    assert rows[0]["score"] < 0
+    assert rows[0]["log_probability"] <= rows[0]["score"] < 0
     assert rows[0]["tokens"]
     assert "attention" not in rows[0]
-    assert rows[1] == {"text": "", "score": 0.0, "tokens": [], "diagnostics": []}
+    assert rows[1] == {"text": "", "score": 0.0, "log_probability": 0.0, "tokens": [], "diagnostics": []}
     done = run("translate", "numbers-attention", "in.de", "--json", "--attention-weights", "--nbest", 2)
     row = json.loads(done.out.splitlines()[0])
     assert [len(weights) for weights in row["attention"]] == [len(row["source_tokens"])] * len(row["tokens"])

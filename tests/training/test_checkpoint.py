@@ -63,7 +63,7 @@ def test_all_damaged_checkpoints_are_refused(tmp_path: Path) -> None:
             newest_intact([tmp_path])
 
 
-@pytest.mark.parametrize("manifest", ['{"schema": "x"}', '{"schema": 3, "files": {}}', "[[[", "[]", "{}"])
+@pytest.mark.parametrize("manifest", ['{"schema": "x"}', '{"schema": 4, "files": {}}', "[[[", "[]", "{}"])
 def test_strange_manifests_are_refused(tmp_path: Path, manifest: str) -> None:
     path = save_checkpoint(tmp_path, 1, checkpoint(1.0))
     (path / MANIFEST).write_text(manifest)

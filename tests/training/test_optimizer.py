@@ -23,10 +23,11 @@ from s2s.training.runs.record import read_run, runs_directory
 
 def test_learning_rate_warms_up_and_decays() -> None:
     options = TrainingOptions(lr=0.4, warmup=4, lr_schedule="linear")
-    assert [learning_rate(options, update, 0.0) for update in range(5)] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.4])
-    assert learning_rate(options, 10, 0.75) == pytest.approx(0.1)
-    assert learning_rate(options.model_copy(update={"lr_schedule": "none"}), 10, 0.75) == pytest.approx(0.4)
-    assert learning_rate(options.model_copy(update={"warmup": 0}), 0, 0.0) == pytest.approx(0.4)
+    found = [learning_rate(options, update, update / 10, 0.4) for update in range(11)]
+    assert found == pytest.approx([0.1, 0.2, 0.3, 0.4] + [0.4 * (1 - (update - 4) / 6) for update in range(4, 11)])
+    assert learning_rate(options.model_copy(update={"lr_schedule": "none"}), 10, 0.75, 0.4) == pytest.approx(0.4)
+    assert learning_rate(options.model_copy(update={"warmup": 0}), 0, 0.0, 0.0) == pytest.approx(0.4)
+    assert learning_rate(options, 4, 1.0, 1.0) == 0  # warm-up took the whole training
 
 
 def test_optimizer_state_round_trip() -> None:
@@ -53,9 +54,16 @@ def test_optimizer_state_round_trip() -> None:
     assert torch.equal(first.bias, second.bias)
 
 
-def test_no_weight_decay_on_vectors() -> None:
-    groups = build_optimizer(torch.nn.Linear(3, 5), TrainingOptions(weight_decay=0.1)).param_groups
-    assert [(group["weight_decay"], [p.dim() for p in group["params"]]) for group in groups] == [(0.1, [2]), (0.0, [1])]
+@pytest.mark.parametrize("settings", [["model.encoder.cell=lstm"], ["model.encoder.family=transformer"]])
+def test_no_weight_decay_on_biases_and_vectors(settings: list[str]) -> None:
+    network = build_model(load_recipe("numbers/attention", settings).model, 60)
+    names = {parameter: name for name, parameter in network.named_parameters()}
+    decayed, others = build_optimizer(network, TrainingOptions(weight_decay=0.1)).param_groups
+    assert (decayed["weight_decay"], others["weight_decay"]) == (0.1, 0.0)
+    assert {names[parameter] for parameter in others["params"]} == {
+        name for parameter, name in names.items() if name.endswith("bias") or parameter.dim() == 1
+    }
+    assert any(parameter.dim() > 1 for parameter in others["params"]) == ("lstm" in settings[0])
 
 
 def options(**values: Any) -> TrainingOptions:
@@ -64,22 +72,21 @@ def options(**values: Any) -> TrainingOptions:
 
 def test_cosine_is_half_a_period() -> None:
     for update in range(20):
-        done = update / 20
-        expected = 0.4 * min(1, (update + 1) / 4) * 0.5 * (1 + math.cos(math.pi * done))
-        assert learning_rate(options(lr_schedule="cosine"), update, done) == pytest.approx(expected)
-    assert learning_rate(options(lr_schedule="cosine"), 20, 1.0) == pytest.approx(0)
+        expected = 0.4 * min((update + 1) / 4, 0.5 * (1 + math.cos(math.pi * max(0, update - 4) / 16)))
+        assert learning_rate(options(lr_schedule="cosine"), update, update / 20, 0.2) == pytest.approx(expected)
+    assert learning_rate(options(lr_schedule="cosine"), 20, 1.0, 0.2) == pytest.approx(0)
 
 
 def test_inverse_sqrt_matches_the_transformer_paper() -> None:
     for update in range(20):
         number = update + 1
         expected = 0.4 * 4**0.5 * min(number**-0.5, number * 4**-1.5)  # Vaswani et al. 2017, scaled to peak at lr
-        assert learning_rate(options(lr_schedule="inverse_sqrt"), update, 0.9) == pytest.approx(expected)
+        assert learning_rate(options(lr_schedule="inverse_sqrt"), update, 0.9, 0.2) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("decay", ["none", "plateau"])
 def test_none_and_plateau_stay_constant_after_warmup(decay: str) -> None:
-    found = [learning_rate(options(lr_schedule=decay), update, update / 9) for update in range(9)]
+    found = [learning_rate(options(lr_schedule=decay), update, update / 9, 1 / 3) for update in range(9)]
     assert found == pytest.approx([0.1, 0.2, 0.3] + [0.4] * 6)
 
 
@@ -88,11 +95,29 @@ def rates(directory: Path) -> list[float]:
     return [line["lr"] for line in lines if line["kind"] == "training"]
 
 
-def test_training_follows_the_schedule(tiny_train: Callable[..., Version]) -> None:
-    tiny_train("training.lr_schedule=linear", "training.warmup=3", "training.lr=0.012", "training.log_every=1")
+@pytest.mark.parametrize("unit", ["updates", "tokens", "epochs"])
+def test_training_follows_the_schedule(unit: str, tiny_train: Callable[..., Version]) -> None:
+    settings = ["lr_schedule=linear", "warmup=3", "lr=0.012", "log_every=1"]
+    limit = {"updates": "12 updates", "tokens": "3000 tokens", "epochs": "1 epoch"}[unit]
+    tiny_train(*(f"training.{setting}" for setting in [*settings, f"stop_after={limit}"]))
     (directory,) = runs_directory().glob("again-*")
-    expected = [0.012 * min(1, (update + 1) / 3) * (1 - update / 12) for update in range(12)]
-    assert rates(directory) == pytest.approx(expected)
+    found = rates(directory)
+    assert found[:4] == pytest.approx([0.004, 0.008, 0.012, 0.012])
+    assert max(found) == 0.012
+    if unit == "tokens":  # batches differ
+        assert found[3:] == sorted(found[3:], reverse=True)
+    else:
+        assert found[3:] == pytest.approx([0.012 * (1 - update / (len(found) - 3)) for update in range(len(found) - 3)])
+
+
+def test_a_resumed_run_keeps_the_end_of_its_warmup(
+    tiny_train: Callable[..., Version], interrupted_run: Callable[..., Path]
+) -> None:
+    settings = [f"training.{setting}" for setting in ("warmup=3", "lr=0.012", "log_every=1", "stop_after=12 updates")]
+    resume(interrupted_run(*settings, after=8).name, wait=False)
+    (directory,) = runs_directory().glob("again-*")
+    found = [line["lr"] for line in read_run(directory).metrics.training]
+    assert found[8:] == pytest.approx([0.012 * (1 - update / 9) for update in range(5, 9)])
 
 
 @pytest.mark.parametrize("resumed", [False, True])

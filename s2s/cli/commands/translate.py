@@ -79,7 +79,7 @@ def translate(
         bool,
         typer.Option(
             "--json",
-            help="Print one JSON object per line: text, score, tokens, diagnostics, parts of the line.",
+            help="Print one JSON object per line: text, score, log-probability, tokens, diagnostics, parts.",
         ),
     ] = False,
     attention_weights: Annotated[

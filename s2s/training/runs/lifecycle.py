@@ -25,7 +25,7 @@ from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.leases import lease
 from s2s.devices.runtime import configure, cpu_features, package_versions, threads_for, usable_threads
-from s2s.devices.select import available_devices, choose_precision, resolve_device
+from s2s.devices.select import Precision, available_devices, choose_precision, resolve_device
 from s2s.errors import ResourceError, S2SError, StoppedError, UsageError
 from s2s.io.atomic import write_bytes
 from s2s.io.digests import digest_json
@@ -41,6 +41,7 @@ from s2s.registry.version import Version
 from s2s.report.format import counted
 from s2s.text.tokenizer import Tokenizer
 from s2s.training.distributed import DistributedContext, process_group
+from s2s.training.examples import Examples
 from s2s.training.memory import micro_batch_that_fits
 from s2s.training.optimizer import freeze
 from s2s.training.runs.finetune import find_parent, inherit_from, load_parent
@@ -236,7 +237,6 @@ def create_run(
     freeze(network, recipe.training.freeze)
     size = count_parameters(network)
     precision = choose_precision(recipe.training.precision, resolve_device(device), size)
-    micro = recipe.training.micro_batch_tokens
     record = RunRecord(
         key=key,
         name=recipe.name,
@@ -248,7 +248,7 @@ def create_run(
         recipe=recipe.as_dict(),
         tokenizer=corpus.ledger.tokenizer.digest,
         processes=context.distributed.size,
-        micro_batch_tokens=micro_batch_that_fits(recipe, corpus, device, precision) if micro == "auto" else micro,
+        micro_batch_tokens=_micro_batch_tokens(recipe, corpus, device, precision),
         deterministic=deterministic,
         parent=parent.reference if parent else None,
         code=CODE,
@@ -261,6 +261,14 @@ def create_run(
         write_bytes(directory / PARENT_TOKENIZER, corpus.tokenizer)
     record.write(directory)
     return directory
+
+
+def _micro_batch_tokens(recipe: Recipe, corpus: Corpus, device: str, precision: Precision) -> int:
+    """Return the tokens to compute at once; 0 for the whole batch."""
+    if recipe.training.micro_batch_tokens != "auto":
+        return recipe.training.micro_batch_tokens
+    examples = Examples(corpus.split("train"), Tokenizer(corpus.tokenizer), recipe, epoch=0)
+    return micro_batch_that_fits(recipe, examples, device, precision)
 
 
 def unused_directory(name: str) -> Path:

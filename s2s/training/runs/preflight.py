@@ -1,5 +1,6 @@
 """Pre-flight check: do everything that training does once, on the largest batches of the corpus."""
 
+import logging
 import shutil
 import tempfile
 import time
@@ -9,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from s2s.data.batching import Rows, plan_batches
-from s2s.data.corpus import Corpus, Split
+from s2s.data.batching import Rows
+from s2s.data.corpus import Corpus
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.memory import free_memory, peak_memory
@@ -27,14 +28,19 @@ from s2s.recipe.training import limit_parts
 from s2s.registry.version import Version
 from s2s.report.format import format_size
 from s2s.text.tokenizer import Tokenizer
+from s2s.training.batches import TrainingBatches
 from s2s.training.checkpoint import Checkpoint, save_checkpoint
 from s2s.training.distributed import DistributedContext
+from s2s.training.examples import Examples
 from s2s.training.memory import does_not_fit, memory_needed, micro_batch_that_fits
 from s2s.training.optimizer import freeze, optimizer_tensors
 from s2s.training.runs.finetune import load_parent
 from s2s.training.runs.record import runs_directory
 from s2s.training.step import Learner, train_step_within_memory
 
+log = logging.getLogger(__name__)
+
+MAX_WARMUP = 1 / 3  # share of the updates beyond which warm-up is reported as too long
 LINES = 3  # of validation, translated before training
 TIMED = 5  # batches, spread over an epoch, whose speed is measured
 
@@ -66,25 +72,26 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
     Raises: ResourceError if memory or disk space does not suffice, before it is used up; UsageError if the recipe does
     not fit the parent.
     """
-    device, train = resolve_device(device_name), corpus.split("train")
+    device = resolve_device(device_name)
+    batches = TrainingBatches(corpus.split("train"), Tokenizer(corpus.tokenizer), recipe)
+    examples, planned = batches.examples(0), batches.of_epoch(0)
     torch.manual_seed(recipe.training.seed)
     network = build_model(recipe.model, corpus.ledger.tokenizer.tokens)
     size = count_parameters(network)
     threads, precision = threads_for(size), choose_precision(recipe.training.precision, device, size)
     configure(threads)
-    micro, needed, free = _check_memory(recipe, corpus, device, precision)
+    micro, needed, free = _check_memory(recipe, examples, device, precision)
     if parent:
         load_parent(network, parent)
     freeze(network, recipe.training.freeze)
     learner = Learner(network.to(device).train(), recipe.training, device, precision, DistributedContext())
-    planned = plan_batches(
-        train.source_lengths, train.target_lengths, recipe.training.batch_tokens, recipe.training.seed, epoch=0
-    )
-    for rows in _largest_batches(train, planned, recipe.training.batch_tokens):
-        result = train_step_within_memory(learner, *train.tokens(rows), lr=0.0, micro_batch_tokens=micro)
+    for rows in _largest_batches(examples, planned, recipe.training.batch_tokens):
+        result = train_step_within_memory(learner, *examples.tokens(rows), lr=0.0, micro_batch_tokens=micro)
         micro = result.micro_batch_tokens
     peak = peak_memory(device)
-    seconds = _epoch_seconds(learner, train, planned, micro)
+    seconds = _epoch_seconds(learner, examples, planned, micro)
+    epochs = _count_epochs(recipe, examples, len(planned), seconds)
+    _warn_of_long_warmup(recipe.training.warmup, epochs * len(planned))
     average = network.weights() if recipe.training.ema else None
     saved = _save_and_read(Checkpoint(network.weights(), optimizer_tensors(learner.optimizer, network), {}, average))
     disk, disk_free = _check_disk(recipe, saved, size)
@@ -102,20 +109,22 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
         disk_free=disk_free,
         batches=len(planned),
         epoch_seconds=seconds,
-        total_seconds=_total_seconds(recipe, train, len(planned), seconds),
+        total_seconds=epochs * seconds,
         lines=_translate_lines(recipe, corpus, network, device),
     )
 
 
-def _check_memory(recipe: Recipe, corpus: Corpus, device: torch.device, precision: Precision) -> tuple[int, int, int]:
+def _check_memory(
+    recipe: Recipe, examples: Examples, device: torch.device, precision: Precision
+) -> tuple[int, int, int]:
     """Return the tokens of a micro-batch, and the bytes of memory estimated and free.
 
     Raises: ResourceError if the estimate exceeds what is free.
     """
     micro = recipe.training.micro_batch_tokens
-    micro = micro_batch_that_fits(recipe, corpus, str(device), precision) if micro == "auto" else micro
+    micro = micro_batch_that_fits(recipe, examples, str(device), precision) if micro == "auto" else micro
     free = free_memory(device)
-    needed = memory_needed(recipe, corpus.split("train"), micro or recipe.training.batch_tokens, precision)
+    needed = memory_needed(recipe, examples, micro or recipe.training.batch_tokens, precision)
     if needed > free:
         raise does_not_fit(needed, free)
     return micro, needed, free
@@ -146,9 +155,9 @@ def _translate_lines(
     return list(zip(sources, outputs, strict=True))
 
 
-def _largest_batches(train: Split, planned: list[Rows], tokens: int) -> list[Rows]:
+def _largest_batches(examples: Examples, planned: list[Rows], tokens: int) -> list[Rows]:
     """Return the batches to test: as many of the longest sentences as fit, and the fullest batch of an epoch."""
-    longest = np.maximum(train.source_lengths, train.target_lengths) + 1
+    longest = np.maximum(examples.source_lengths, examples.target_lengths) + 1
     order = np.argsort(-longest, kind="stable")
     return [
         order[: max(1, tokens // int(longest[order[0]]))],
@@ -156,24 +165,30 @@ def _largest_batches(train: Split, planned: list[Rows], tokens: int) -> list[Row
     ]
 
 
-def _epoch_seconds(learner: Learner, train: Split, planned: list[Rows], micro_batch_tokens: int) -> float:
+def _epoch_seconds(learner: Learner, examples: Examples, planned: list[Rows], micro_batch_tokens: int) -> float:
     """Estimate the duration of an epoch from the time of a few of its batches."""
-    size = [int(train.target_lengths[rows].sum()) + len(rows) for rows in planned]
+    size = [int(examples.target_lengths[rows].sum()) + len(rows) for rows in planned]
     some = [planned[index] for index in np.linspace(0, len(planned) - 1, min(TIMED, len(planned))).astype(int)]
     begun, done = time.perf_counter(), 0
     for rows in some:
         done += train_step_within_memory(
-            learner, *train.tokens(rows), lr=0.0, micro_batch_tokens=micro_batch_tokens
+            learner, *examples.tokens(rows), lr=0.0, micro_batch_tokens=micro_batch_tokens
         ).tokens
     return (time.perf_counter() - begun) * sum(size) / done
 
 
-def _total_seconds(recipe: Recipe, train: Split, batches: int, epoch_seconds: float) -> float:
-    """Return the duration of training until `stop_after`, given the batches and duration of an epoch."""
+def _count_epochs(recipe: Recipe, examples: Examples, batches: int, epoch_seconds: float) -> float:
+    """Return the epochs until `stop_after`, given the batches and duration of an epoch."""
     limit, unit = limit_parts(recipe.training.stop_after)
-    tokens = int(train.target_lengths.sum()) + len(train)
-    epochs = {"updates": limit / batches, "tokens": limit / tokens, "epochs": limit}
-    return 60.0 * limit if unit == "minutes" else epochs[unit] * epoch_seconds
+    tokens = int(examples.target_lengths.sum()) + len(examples.target_lengths)
+    per_epoch = {"updates": batches, "tokens": tokens, "epochs": 1, "minutes": epoch_seconds / 60}
+    return limit / per_epoch[unit]
+
+
+def _warn_of_long_warmup(warmup: int, updates: float) -> None:
+    if warmup > MAX_WARMUP * updates:
+        shown = f"{warmup:,} of about {updates:,.0f} updates"
+        log.warning("training.warmup takes %s, more than a third; lower it", shown)
 
 
 def _save_and_read(checkpoint: Checkpoint) -> int:

@@ -11,7 +11,7 @@ from s2s.recipe.load import parse_stored_recipe
 from s2s.recipe.recipe import Recipe
 from s2s.training.runs.record import RunRecord
 
-CODE = 3  # version of the training code: raised when the same recipe would be trained to other weights
+CODE = 4  # version of the training code: raised when the same recipe would be trained to other weights
 IGNORED = {"description", "data.root"}  # keys that do not affect training; the corpus digest covers the data
 LIBRARIES = {"s2s", "torch", "numpy", "sentencepiece"}  # those that affect results
 

@@ -19,12 +19,15 @@ from s2s.models.build import build_model
 from s2s.recipe.load import load_recipe
 from s2s.recipe.recipe import Recipe
 from s2s.registry.store import Registry
+from s2s.text.tokenizer import Tokenizer
 from s2s.training import memory
+from s2s.training.examples import Examples
 from s2s.training.memory import memory_needed, micro_batch_that_fits, worst_shapes
 from s2s.training.runs import preflight
 from s2s.training.runs.record import RunRecord, run_directories, runs_directory
 from s2s.training.step import Learner, train_step_within_memory
 
+SAMPLED = "training.subword_regularization=0.1"
 Usage = namedtuple("Usage", "total used free")
 
 
@@ -36,6 +39,11 @@ def recipe(tiny: list[str]) -> Recipe:
 @pytest.fixture
 def corpus(trained_home: Path) -> Corpus:
     return Corpus.open(next(path for path in (trained_home / "corpora").iterdir() if path.is_dir()))
+
+
+@pytest.fixture
+def examples(corpus: Corpus, recipe: Recipe) -> Examples:
+    return Examples(corpus.split("train"), Tokenizer(corpus.tokenizer), recipe, epoch=0)
 
 
 @pytest.fixture
@@ -102,6 +110,13 @@ def test_the_figures_as_json(checked: Callable, corpus: Corpus, recipe: Recipe) 
     assert moving["checkpoint_bytes"] - found["checkpoint_bytes"] > 4 * found["parameters"]
 
 
+@pytest.mark.parametrize(("warmup", "warned"), [(4, False), (5, True)])
+def test_a_long_warmup_is_reported(checked: Callable, warmup: int, warned: bool) -> None:
+    code, _, err = checked("--set", f"training.warmup={warmup}")
+    assert code == 0
+    assert (f"training.warmup takes {warmup} of about 12 updates, more than a third; lower it" in err) is warned
+
+
 def test_it_tries_the_longest_sentences(
     corpus: Corpus, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, trained_home: Path
 ) -> None:
@@ -157,33 +172,32 @@ def test_several_processes_are_checked_as_one(checked: Callable) -> None:
     assert out.count("checkpoint   ") == 1
 
 
-def test_fewer_tokens_at_once_need_less_memory(corpus: Corpus, recipe: Recipe) -> None:
-    whole, half = (memory_needed(recipe, corpus.split("train"), tokens, "fp32") for tokens in (400, 100))
+def test_fewer_tokens_at_once_need_less_memory(examples: Examples, recipe: Recipe) -> None:
+    whole, half = (memory_needed(recipe, examples, tokens, "fp32") for tokens in (400, 100))
     size = sum(parameter.numel() for parameter in build_model(recipe.model, 120).parameters())
     assert 16 * size < half < whole  # weights, gradients and two moments stay
 
 
 @pytest.mark.parametrize(("free", "expected"), [(600_000, 0), (499_000, 200), (130_000, 100), (124_000, 50)])
 def test_auto_takes_the_largest_part_that_fits(
-    free: int, expected: int, corpus: Corpus, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+    free: int, expected: int, examples: Examples, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "memory_needed", lambda _recipe, _split, tokens, _precision: 1000 * tokens)
     with_free(monkeypatch, free)
-    assert micro_batch_that_fits(recipe, corpus, "cpu", "fp32") == expected
+    assert micro_batch_that_fits(recipe, examples, "cpu", "fp32") == expected
 
 
 def test_auto_gives_up_where_not_one_sentence_fits(
-    corpus: Corpus, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+    examples: Examples, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "memory_needed", lambda _recipe, _split, tokens, _precision: 1000 * tokens)
     with_free(monkeypatch, 100)
     with pytest.raises(ResourceError, match="training needs about"):
-        micro_batch_that_fits(recipe, corpus, "cpu", "fp32")
+        micro_batch_that_fits(recipe, examples, "cpu", "fp32")
 
 
-def test_the_worst_batches_are_those_of_a_naive_search(corpus: Corpus) -> None:
-    train = corpus.split("train")
-    longest = (max(pair) + 1 for pair in zip(train.source_lengths, train.target_lengths, strict=True))
+def test_the_worst_batches_are_those_of_a_naive_search(examples: Examples) -> None:
+    longest = (max(pair) + 1 for pair in zip(examples.source_lengths, examples.target_lengths, strict=True))
     lengths = sorted(longest, reverse=True)
     fullest, most = [], 0
     while lengths:
@@ -191,9 +205,17 @@ def test_the_worst_batches_are_those_of_a_naive_search(corpus: Corpus) -> None:
         most = max(most, len(lengths[:count]) * int(lengths[0]))
         fullest.append((len(lengths[:count]), int(lengths[0])))
         lengths = lengths[count:]
-    shapes = worst_shapes(train, 100)
+    shapes = worst_shapes(examples, 100)
     assert (shapes[0].sentences, shapes[0].positions) == fullest[0]
     assert max(shape.sentences * shape.positions for shape in shapes) == most
+
+
+def test_sampled_segmentations_are_longer(corpus: Corpus, tiny: list[str]) -> None:
+    plain, sampled = (
+        memory_needed(recipe, Examples(corpus.split("train"), Tokenizer(corpus.tokenizer), recipe, 0), 400, "fp32")
+        for recipe in (load_recipe("numbers/attention", [*tiny, *more]) for more in ([], [SAMPLED]))
+    )
+    assert sampled > plain
 
 
 def test_auto_is_frozen_into_the_run(tiny_train: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
