@@ -15,10 +15,10 @@ CHUNK = 1024  # rows of logits computed at a time; about as many as fit in a CPU
 class ProjectedLoss(torch.autograd.Function):
     """Σ cross-entropy with label smoothing of softmax(hidden Wᵀ + b), and Σ negative log-likelihood.
 
-    `ProjectedLoss.apply(hidden, weight, bias, labels, smoothing, r_drop, needs_grad)`: hidden [P × R, H], weight [V, H],
-    bias [V], labels [R] -> loss (scalar) and nll (scalar, no gradient), in nats, means over the passes. The target
-    distribution is (1 − ε) at the label plus ε / V everywhere (Szegedy et al. 2016, section 7). With `r_drop` = α > 0,
-    rows i and R + i of `hidden` are two passes with different dropout masks, and α·½(KL(p‖q) + KL(q‖p)) of their
+    `ProjectedLoss.apply(hidden, weight, bias, labels, smoothing, r_drop, needs_grad)`: hidden [P × R, H], weight
+    [V, H], bias [V], labels [R] -> loss (scalar) and nll (scalar, no gradient), in nats, means over the passes. The
+    target distribution is (1 − ε) at the label plus ε / V everywhere (Szegedy et al. 2016, section 7). With `r_drop` =
+    α > 0, rows i and R + i of `hidden` are two passes with different dropout masks, and α·½(KL(p‖q) + KL(q‖p)) of their
     distributions is added to the sum of their cross-entropies (Liang et al. 2021, equation 3). With `needs_grad`,
     gradients are computed together with the loss, chunk by chunk, from the same logits; the caller decides, because
     gradients are always disabled inside `forward`. Matrix products are computed in the dtype of `hidden`.

@@ -150,6 +150,11 @@ def test_frozen_parameters_do_not_change(tiny_train: Callable[..., Version], tin
     assert 0 < len(same) < len(begun)
 
 
+def test_the_output_bias_may_be_all_that_is_trained(tiny_train: Callable[..., Version]) -> None:
+    version = tiny_train('training.freeze=["encoder.*", "decoder.*", "weight"]', "training.stop_after=2 updates")
+    assert version.card.training.skipped == 0
+
+
 @pytest.mark.parametrize(
     ("patterns", "message", "hint"),
     [
