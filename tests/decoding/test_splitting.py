@@ -133,6 +133,14 @@ def test_when_lines_are_split(
     assert StreamOptions(**options).splits(translator(tokenizer, profile, **data)) is splits
 
 
+def test_a_model_of_joined_pairs_translates_lines_whole(tokenizer: Tokenizer) -> None:
+    copy = translator(tokenizer)
+    assert copy.single_sentences
+    data = copy.recipe.data.model_copy(update={"concatenate": 0.1})
+    copy.recipe = copy.recipe.model_copy(update={"data": data})
+    assert not copy.single_sentences
+
+
 def test_sources_longer_than_in_training_are_reported(tokenizer: Tokenizer) -> None:
     assert diagnostics("Ein Mann", found(tokenizer, "Ein Mann")) == []
     long = "Ein Mann Zwei Hunde, laufen; schnell Am 12. März"

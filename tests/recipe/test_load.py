@@ -320,6 +320,15 @@ def test_recipes_of_stored_results_describe_the_same_networks(result):
     assert parse_recipe(stored["recipe"], result.stem).model.describe() == stored["network"]
 
 
-def test_subword_regularization_requires_a_unigram_model() -> None:
-    with pytest.raises(UsageError, match=r"requires a unigram model, but tokenizer\.algorithm is bpe"):
-        load_recipe("numbers/attention", ["training.subword_regularization=0.2", "tokenizer.algorithm=bpe"])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["training.subword_regularization=0.2", "tokenizer.algorithm=bpe"], "requires a unigram model"),
+        (["training.bpe_dropout=0.1"], "requires a bpe model, but tokenizer.algorithm is unigram"),
+        (["training.r_drop=1"], "training.r_drop requires model.dropout"),
+        (["model.encoder.family=transformer", "model.encoder.convolution=4"], "not odd"),
+    ],
+)
+def test_options_that_contradict_each_other(settings: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_recipe("numbers/attention", settings)
