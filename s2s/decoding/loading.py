@@ -105,9 +105,10 @@ def reference_translator(version: Version, device: "torch.device") -> "Translato
     """Load a published model in the setting of its test, PyTorch in fp32, on a device that the caller holds."""
     from s2s.decoding.pytorch_engine import PyTorchEngine, load_network
 
-    configure(threads_for(version.card.parameters))
+    recipe = version.recipe()
+    configure(threads_for(version.card.parameters, recurrent=recipe.model.recurrent))
     engine = PyTorchEngine(load_network(version).to(device), device)
-    return Translator(engine, Tokenizer(version.read("tokenizer.model")), version.recipe())
+    return Translator(engine, Tokenizer(version.read("tokenizer.model")), recipe)
 
 
 def _override_decoding(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
@@ -212,7 +213,8 @@ def _load_pytorch(versions: Sequence[Version], device: str, precision: str) -> E
     from s2s.models.ensemble import Ensemble
 
     size = sum(version.card.parameters for version in versions)
-    configure(threads_for(size))
+    recurrent = any(version.recipe().model.recurrent for version in versions)
+    configure(threads_for(size, recurrent=recurrent))
     place = resolve_device(device)
     networks = [load_network(version).to(place) for version in versions]
     chosen = choose_precision(precision, place, size)  # type: ignore[arg-type]

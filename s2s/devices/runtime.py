@@ -61,9 +61,9 @@ def _processor_limits() -> dict[str, int]:
     return {"processors": count, "quota of the cgroup": max(1, round(int(quota) / int(period)))}
 
 
-def threads_for(parameters: int) -> int:
-    """Return the number of threads for a network of that many parameters; a small one does not gain from several."""
-    return 1 if parameters < SMALL else usable_threads()
+def threads_for(parameters: int, *, recurrent: bool) -> int:
+    """Return the number of threads for a network; a small recurrent one does not gain from several."""
+    return 1 if recurrent and parameters < SMALL else usable_threads()
 
 
 def cpu_features() -> list[str]:

@@ -250,6 +250,11 @@ class ModelOptions(Options):
         """Whether the decoder computes attention."""
         return self.decoder.has_attention
 
+    @property
+    def recurrent(self) -> bool:
+        """Whether the encoder or the decoder is recurrent."""
+        return any(isinstance(side, RecurrentOptions) for side in (self.encoder, self.decoder))
+
     def describe(self) -> str:
         """Describe the model: `bidirectional GRU encoder; GRU decoder with additive attention`."""
         return f"{self.encoder.describe()}; {self.decoder.describe()}"

@@ -60,7 +60,8 @@ def test_the_smallest_number_of_threads_counts(monkeypatch, variable, option, th
     limits = thread_limits()
     assert usable_threads() == limits[by] == threads
     assert min(limits, key=lambda name: limits[name]) == by
-    assert (threads_for(999_999), threads_for(1_000_000)) == (1, threads)
+    assert [threads_for(size, recurrent=True) for size in (999_999, 1_000_000)] == [1, threads]
+    assert threads_for(5, recurrent=False) == threads
 
 
 @pytest.mark.parametrize(

@@ -243,7 +243,7 @@ def create_run(
         corpus=corpus.digest,
         device=device,
         precision=precision,
-        threads=max(1, threads_for(size) // context.distributed.local_size),
+        threads=max(1, threads_for(size, recurrent=recipe.model.recurrent) // context.distributed.local_size),
         created=datetime.now(UTC).isoformat(timespec="microseconds"),
         recipe=recipe.as_dict(),
         tokenizer=corpus.ledger.tokenizer.digest,

@@ -78,7 +78,8 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
     torch.manual_seed(recipe.training.seed)
     network = build_model(recipe.model, corpus.ledger.tokenizer.tokens)
     size = count_parameters(network)
-    threads, precision = threads_for(size), choose_precision(recipe.training.precision, device, size)
+    threads = threads_for(size, recurrent=recipe.model.recurrent)
+    precision = choose_precision(recipe.training.precision, device, size)
     configure(threads)
     micro, needed, free = _check_memory(recipe, examples, device, precision)
     if parent:
