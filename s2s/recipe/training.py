@@ -132,11 +132,6 @@ class TrainingOptions(Options):
     )
     log_every: int = Field(50, ge=1, description="updates between records in metrics.jsonl")
 
-    @property
-    def samples_segmentations(self) -> bool:
-        """Whether texts are segmented anew in each epoch."""
-        return bool(self.subword_regularization or self.bpe_dropout)
-
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.best_metric != "loss" and self.validation_lines == 0:

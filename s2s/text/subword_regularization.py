@@ -41,7 +41,7 @@ class SubwordSampler(ABC):
         normal = [token for token in range(processor.vocab_size()) if self._is_normal(token)]
         self._tokens = {processor.id_to_piece(token): token for token in normal}
 
-    def sample(self, texts: Sequence[str], seed: int) -> list[list[int]]:
+    def sample(self, texts: Sequence[str], seed: int | Sequence[int]) -> list[list[int]]:
         """Sample a segmentation of each text, without BOS and EOS."""
         words = [WORD.findall(text) for text in texts]
         draws = iter(np.random.default_rng(seed).random(sum(map(len, words))).tolist())

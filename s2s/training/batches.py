@@ -4,6 +4,8 @@ from s2s.data.batching import Rows, plan_batches
 from s2s.data.collate import Sentences
 from s2s.data.corpus import Split
 from s2s.recipe.recipe import Recipe
+from s2s.recipe.training import TrainingOptions
+from s2s.text.subword_regularization import SubwordSampler
 from s2s.text.tokenizer import Tokenizer
 from s2s.training.examples import Examples
 
@@ -15,6 +17,7 @@ class TrainingBatches:
         self.split = split
         self.tokenizer = tokenizer
         self.recipe = recipe
+        self._sampler = _sampler(tokenizer, recipe.training)
         self._epoch = -1
         self._examples: Examples
         self._batches: list[Rows]
@@ -42,7 +45,14 @@ class TrainingBatches:
         if epoch == self._epoch:
             return
         options = self.recipe.training
-        self._examples = Examples(self.split, self.tokenizer, self.recipe, epoch)
+        self._examples = Examples(self.split, self.tokenizer, self._sampler, self.recipe, epoch)
         lengths = self._examples.source_lengths, self._examples.target_lengths
         self._batches = plan_batches(*lengths, options.batch_tokens, options.seed, epoch)
         self._epoch = epoch
+
+
+def _sampler(tokenizer: Tokenizer, options: TrainingOptions) -> SubwordSampler | None:
+    """Return the sampler of segmentations; None if texts are always segmented alike."""
+    if options.subword_regularization:
+        return tokenizer.unigram_sampler(options.subword_regularization)
+    return tokenizer.bpe_sampler(options.bpe_dropout) if options.bpe_dropout else None

@@ -3,7 +3,7 @@
 N: pairs of the corpus, M ≤ N: examples of an epoch.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +15,10 @@ from s2s.data.corpus import Split
 from s2s.recipe.data import primary_language
 from s2s.recipe.recipe import Recipe
 from s2s.text.sentences import NO_SPACES
+from s2s.text.subword_regularization import SubwordSampler
 from s2s.text.tokenizer import Tokenizer
 
-GROUP = 4096  # examples that are segmented with the same seed
+GROUP = 4096  # examples that are segmented together
 JOIN, SEGMENT = 1, 2  # random streams of an epoch, apart from that of its order
 ALONE = -1  # in place of the row of a second pair
 
@@ -53,14 +54,16 @@ class Examples:
     segmentations, lengths are those of the sampled tokens.
     """
 
-    def __init__(self, split: Split, tokenizer: Tokenizer, recipe: Recipe, epoch: int) -> None:
+    def __init__(
+        self, split: Split, tokenizer: Tokenizer, sampler: SubwordSampler | None, recipe: Recipe, epoch: int
+    ) -> None:
         self._split = split
         self._recipe = recipe
         self._seed = (recipe.training.seed, epoch)
         self._first, self._second = self._pairs()
         self._tables: tuple[TokenTable, TokenTable] | None = None
-        if recipe.data.concatenate or recipe.training.samples_segmentations:
-            self._tables = self._tokenize(tokenizer)
+        if sampler or recipe.data.concatenate:
+            self._tables = self._tokenize(tokenizer, sampler)
 
     @property
     def source_lengths(self) -> NDArray[np.int32]:
@@ -107,33 +110,18 @@ class Examples:
         lengths = self._split.source_lengths, self._split.target_lengths
         fits = np.all([side[first] + side[second] <= self._recipe.data.max_length for side in lengths], axis=0)
         singles = np.concatenate([alone, first[~fits], second[~fits]])
-        return np.concatenate([first, singles]), np.concatenate(
-            [np.where(fits, second, ALONE), np.full_like(singles, ALONE)]
-        )
+        others = [second[fits], np.full_like(singles, ALONE)]
+        return np.concatenate([first[fits], singles]), np.concatenate(others)
 
-    def _tokenize(self, tokenizer: Tokenizer) -> tuple[TokenTable, TokenTable]:
-        """Segment the sources and targets of all examples."""
-        segment = self._segmenter(tokenizer)
+    def _tokenize(self, tokenizer: Tokenizer, sampler: SubwordSampler | None) -> tuple[TokenTable, TokenTable]:
+        """Segment the sources and targets of all examples: sample if there is a sampler."""
         sources: list[Sequence[int]] = []
         targets: list[Sequence[int]] = []
         for group, start in enumerate(range(0, len(self._first), GROUP)):
             rows = np.arange(start, min(start + GROUP, len(self._first)))
             source_texts, target_texts = self.texts(rows)
-            tokens = segment([*source_texts, *target_texts], group)
+            texts, seed = [*source_texts, *target_texts], [*self._seed, SEGMENT, group]
+            tokens = tokenizer.encode(texts) if sampler is None else sampler.sample(texts, seed)
             sources += tokens[: len(rows)]
             targets += tokens[len(rows) :]
         return TokenTable.of(sources), TokenTable.of(targets)
-
-    def _segmenter(self, tokenizer: Tokenizer) -> Callable[[Sequence[str], int], list[list[int]]]:
-        """Return a function of texts and the number of their group: the model's best segmentation, or a sampled one."""
-        options = self._recipe.training
-        if not options.samples_segmentations:
-            return lambda texts, _: tokenizer.encode(texts)
-        alpha, dropout = options.subword_regularization, options.bpe_dropout
-        sampler = tokenizer.unigram_sampler(alpha) if alpha else tokenizer.bpe_sampler(dropout)
-
-        def sample(texts: Sequence[str], group: int) -> list[list[int]]:
-            seed = np.random.SeedSequence([*self._seed, SEGMENT, group]).generate_state(1)[0]
-            return sampler.sample(texts, int(seed))
-
-        return sample

@@ -82,7 +82,9 @@ def test_joined_pairs_stay_within_the_maximum_length(corpus: Corpus, tiny: list[
     longest = max(corpus.split("train").source_lengths.max(), corpus.split("train").target_lengths.max())
     examples = examples_of(corpus, tiny, "data.concatenate=1", f"data.max_length={longest + 5}")
     assert max(examples.source_lengths.max(), examples.target_lengths.max()) <= longest + 5
-    assert len(examples.source_lengths) < len(corpus.split("train"))
+    count, train = len(examples.source_lengths), corpus.split("train")
+    assert len(train) / 2 < count < len(train)
+    assert sorted(examples.places(np.arange(count))) == sorted(train.places(np.arange(len(train))))
 
 
 def test_languages_without_spaces_are_joined_without_one(corpus: Corpus, tiny: list[str]) -> None:

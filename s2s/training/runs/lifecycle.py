@@ -40,8 +40,8 @@ from s2s.registry.store import Registry
 from s2s.registry.version import Version
 from s2s.report.format import counted
 from s2s.text.tokenizer import Tokenizer
+from s2s.training.batches import TrainingBatches
 from s2s.training.distributed import DistributedContext, process_group
-from s2s.training.examples import Examples
 from s2s.training.memory import micro_batch_that_fits
 from s2s.training.optimizer import freeze
 from s2s.training.runs.finetune import find_parent, inherit_from, load_parent
@@ -267,8 +267,8 @@ def _micro_batch_tokens(recipe: Recipe, corpus: Corpus, device: str, precision: 
     """Return the tokens to compute at once; 0 for the whole batch."""
     if recipe.training.micro_batch_tokens != "auto":
         return recipe.training.micro_batch_tokens
-    examples = Examples(corpus.split("train"), Tokenizer(corpus.tokenizer), recipe, epoch=0)
-    return micro_batch_that_fits(recipe, examples, device, precision)
+    batches = TrainingBatches(corpus.split("train"), Tokenizer(corpus.tokenizer), recipe)
+    return micro_batch_that_fits(recipe, batches.examples(0), device, precision)
 
 
 def unused_directory(name: str) -> Path:
