@@ -19,7 +19,7 @@ from s2s.devices.select import resolve_device
 from s2s.errors import DataError
 from s2s.io.digests import digest_json
 from s2s.metrics.length_buckets import LengthBuckets, score_by_length
-from s2s.metrics.scores import SHORT_REFERENCES
+from s2s.metrics.scores import SHORT_REFERENCES, check_counts
 from s2s.metrics.significance import Difference, paired_bootstrap
 from s2s.recipe.load import parse_stored_recipe
 from s2s.report.figures import COLUMNS, Comparison, Example, HeatMap, System
@@ -59,6 +59,7 @@ def compare(
     named = zip(entries, system_names(entries), strict=True)
     with lease(device, wait=wait, command="s2s compare") as leased:
         results = [entry.stored or _evaluate(entry, name, test, resolve_device(leased)) for entry, name in named]
+        _check_test_sets(results, test)
         if any("*" in name for name in names):
             order = sorted(range(len(results)), key=lambda index: results[index].scores[test.metric].value)
             entries, results = [entries[index] for index in order], [results[index] for index in order]
@@ -100,13 +101,18 @@ def _evaluate(entry: Entry, name: str, test: TestSet, device: torch.device) -> S
     )
 
 
-def compare_results(results: Sequence[StoredResult], test: TestSet, examples: Sequence[Example]) -> Comparison:
-    """Compare results on a test set; the first is the baseline. Raises DataError if one is of another test set."""
+def _check_test_sets(results: Sequence[StoredResult], test: TestSet) -> None:
+    """Raise DataError if a result is of another test set, or has not one output for each line."""
     for stored in results:
         if stored.test != test.digest:
             raise DataError(
                 f"{stored.name} and {results[0].name} have different test sets", "compare systems on the same test set"
             )
+        check_counts(stored.outputs, test.references, f"outputs of {stored.name}")
+
+
+def compare_results(results: Sequence[StoredResult], test: TestSet, examples: Sequence[Example]) -> Comparison:
+    """Compare results on the same test set; the first is the baseline."""
     return Comparison(
         title=" and ".join(stored.name for stored in results) if len(results) <= COLUMNS else f"{len(results)} systems",
         task=test.description,

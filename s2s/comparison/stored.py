@@ -11,7 +11,7 @@ from s2s.errors import ArtefactError
 from s2s.io.atomic import write_json
 from s2s.io.json_values import read_json, validate
 from s2s.io.schema import check_schema
-from s2s.metrics.scores import Score
+from s2s.metrics.scores import SCORE_NAMES, Score
 from s2s.report.format import counted
 
 SCHEMA = 5
@@ -61,7 +61,12 @@ class StoredResult:
         if not isinstance(values, dict) or "schema" not in values:
             raise ArtefactError(f"{path} is not a stored comparison result")
         check_schema(values, SCHEMA, str(path), "compare anew")
-        return validate(cls, values, str(path))
+        result = validate(cls, values, str(path))
+        if missing := SCORE_NAMES.keys() - result.scores.keys():
+            raise ArtefactError(f"{path} is damaged: scores: no {', '.join(sorted(missing))}")
+        if result.correct_values and len(result.correct_values) != len(result.outputs):
+            raise ArtefactError(f"{path} is damaged: correct_values: not one for each output")
+        return result
 
     def write(self, directory: Path) -> Path:
         """Write the result into a directory, under its name."""

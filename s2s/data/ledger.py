@@ -2,18 +2,20 @@
 
 from array import array
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from s2s.data.readers import Pair
 from s2s.data.source_profile import SourceProfile
+from s2s.errors import ArtefactError
 from s2s.io.json_values import validate
 
 EXAMPLES = 5  # pairs kept as examples of each count
 SHOWN_CHARACTERS = 120
-REASONS = {  # why a pair was dropped, by its name in the ledger
+Reason = Literal["invalid", "empty", "held_out_source", "duplicate", "length", "ratio"]  # why a pair was dropped
+REASONS: dict[Reason, str] = {
     "invalid": "invalid UTF-8, or a row without both columns",
     "empty": "a side is empty",
     "held_out_source": "the source also occurs in a held-out pair",
@@ -84,6 +86,22 @@ class LengthSummary:
         return cls(min=int(lengths.min()), mean=round(float(lengths.mean()), 2), max=int(lengths.max()), **percentiles)
 
 
+@dataclass(frozen=True, slots=True)
+class SideLengths:
+    """Lengths of one side of a split."""
+
+    tokens: LengthSummary
+    characters: LengthSummary
+
+
+@dataclass(frozen=True, slots=True)
+class SplitLengths:
+    """Lengths of the pairs of a split."""
+
+    source: SideLengths
+    target: SideLengths
+
+
 class Lengths:
     """Lengths of the pairs of a split in tokens and characters, in four bytes each."""
 
@@ -102,12 +120,13 @@ class Lengths:
         source, target = (np.array(self._lengths[side]["tokens"]) for side in ("source", "target"))
         return SourceProfile.of(source, target, sentence_ends)
 
-    def summaries(self) -> dict[str, dict[str, LengthSummary]]:
-        """Return the summaries by side and unit; requires at least one pair."""
-        return {
-            side: {unit: LengthSummary.of(np.array(lengths)) for unit, lengths in units.items()}
+    def summarize(self) -> SplitLengths:
+        """Return the summaries; requires at least one pair."""
+        sides = {
+            side: SideLengths(**{unit: LengthSummary.of(np.array(lengths)) for unit, lengths in units.items()})
             for side, units in self._lengths.items()
         }
+        return SplitLengths(**sides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +136,8 @@ class SplitLedger:
     read: int
     kept: int
     files: list[str]  # in the order of the numbers stored with the pairs
-    lengths: dict[str, dict[str, LengthSummary]]  # by side and unit
-    dropped: dict[str, Tally]  # by REASONS
+    lengths: SplitLengths
+    dropped: dict[Reason, Tally]
     held_out: dict[str, int] | None = None  # train only: pairs moved to validation and test
     profile: SourceProfile | None = None  # train only
     empty: Tally | None = None  # validation and test only: kept pairs with an empty side
@@ -146,7 +165,10 @@ class Ledger:
     @classmethod
     def parse(cls, values: Any, where: str) -> "Ledger":
         """Parse the JSON values of a ledger. Raises ArtefactError if they are invalid."""
-        return validate(cls, values, where)
+        ledger = validate(cls, values, where)
+        if missing := {"train", "validation", "test"} - ledger.splits.keys():
+            raise ArtefactError(f"{where} is damaged: splits: no {', '.join(sorted(missing))}")
+        return ledger
 
     def as_dict(self) -> dict[str, Any]:
         """Return the ledger as JSON values, without fields that are None."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,16 @@ from s2s.data.filters import (
     fingerprint,
     is_empty,
 )
-from s2s.data.ledger import Ledger, Lengths, SplitLedger, Tally, TokenizerLedger, dropped_warning, overlap_warning
+from s2s.data.ledger import (
+    Ledger,
+    Lengths,
+    Reason,
+    SplitLedger,
+    Tally,
+    TokenizerLedger,
+    dropped_warning,
+    overlap_warning,
+)
 from s2s.data.readers import Pair, read_split, source_digests, split_given
 from s2s.data.source_profile import SourceProfile
 from s2s.errors import ArtefactError, DataError, UsageError
@@ -145,9 +154,9 @@ class SplitBuilder:
         """Describe the sources of at least one pair."""
         return self._lengths.profile(self._sentence_ends)
 
-    def ledger(self, read: int, dropped: dict[str, Tally], **counts: Any) -> SplitLedger:
+    def ledger(self, read: int, dropped: dict[Reason, Tally], **counts: Any) -> SplitLedger:
         """Return the ledger of a split with at least one pair."""
-        return SplitLedger(read, self.kept, list(self._files), self._lengths.summaries(), dropped, **counts)
+        return SplitLedger(read, self.kept, list(self._files), self._lengths.summarize(), dropped, **counts)
 
 
 @dataclass
@@ -206,7 +215,8 @@ class CorpusBuilder:
                         dropped[known].add(pair)
                 kept = status[rows] == PairStatus.KEPT
                 split.add([item for item, keep in zip(encoded, kept, strict=True) if keep])
-        tallies = {"invalid": self.invalid["train"], **{known.name.lower(): dropped[known] for known in DROPPED}}
+        named = {cast(Reason, known.name.lower()): dropped[known] for known in DROPPED}
+        tallies: dict[Reason, Tally] = {"invalid": self.invalid["train"], **named}
         if not split.kept:
             raise _nothing_kept(tallies)
         held_out = {name: int(np.count_nonzero(status == held)) for name, held in HELD_OUT.items()}
@@ -279,7 +289,7 @@ def _with_progress(items: Iterable[T], activity: str) -> Iterator[T]:
         yield item
 
 
-def _nothing_kept(dropped: dict[str, Tally]) -> DataError:
+def _nothing_kept(dropped: dict[Reason, Tally]) -> DataError:
     counts = ", ".join(f"{name} {tally.count:,}" for name, tally in dropped.items() if tally.count)
     return DataError(
         f"the corpus is empty: all training pairs were dropped ({counts})",

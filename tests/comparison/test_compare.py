@@ -16,7 +16,7 @@ from s2s.comparison.results import write_results
 from s2s.comparison.stored import StoredResult
 from s2s.errors import ArtefactError, DataError, UsageError
 from s2s.metrics.scores import Scoring
-from s2s.recipe.load import load_recipe, parse_recipe
+from s2s.recipe.load import builtin_directory, load_recipe, parse_recipe
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.registry.store import Registry
 from s2s.report.figures import Comparison, table
@@ -111,6 +111,22 @@ def test_what_is_no_cell_is_refused(tmp_path: Path, content: str, message: str) 
     file.write_text(content)
     with pytest.raises(ArtefactError, match=message):
         StoredResult.read(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scores": {}}, "scores: no bleu, chrf, exact, ter"),
+        ({"correct_values": [1]}, "correct_values: not one for each output"),
+        ({"outputs": ["a"]}, r"1 outputs of numbers-\w+.* for 1,000 references"),
+    ],
+)
+def test_damaged_results_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    shipped = next((builtin_directory() / "numbers" / "results").glob("*.json"))
+    file = tmp_path / "stored.json"
+    file.write_text(json.dumps(json.loads(shipped.read_text()) | change))
+    with pytest.raises((ArtefactError, DataError), match=message):
+        run([str(file)])
 
 
 def test_variants_have_names_of_their_own() -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from s2s.data.corpus import Corpus, Encoded, Split, SplitWriter, write_corpus_files
-from s2s.data.ledger import Ledger, SplitLedger, TokenizerLedger
+from s2s.data.ledger import Ledger, LengthSummary, SideLengths, SplitLedger, SplitLengths, TokenizerLedger
 from s2s.data.readers import Pair
 from s2s.errors import ArtefactError, UsageError
 from s2s.text.tokenizer import Tokenizer
@@ -32,9 +32,9 @@ def store(directory: Path, chunk: int) -> Corpus:
             for start in range(0, len(ROWS), chunk):
                 rows = ROWS[start : start + chunk]
                 writer.write(encoded(rows), [FILES.index(file) for *_, file in rows])
+    lengths = SplitLengths(*[SideLengths(*[LengthSummary.of(np.ones(len(ROWS)))] * 2)] * 2)
     splits = {
-        name: SplitLedger(len(ROWS), len(ROWS), FILES, lengths={}, dropped={})
-        for name in ("train", "validation", "test")
+        name: SplitLedger(len(ROWS), len(ROWS), FILES, lengths, dropped={}) for name in ("train", "validation", "test")
     }
     ledger = Ledger(2, {"train": {}}, TokenizerLedger(21, "", given=False), splits)
     write_corpus_files(directory, "ab" * 32, b"a tokenizer", ledger)

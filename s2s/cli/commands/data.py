@@ -104,8 +104,8 @@ def _print_lengths(splits: "dict[str, SplitLedger]") -> None:
     figures = ("tokens: mean", "median", "p99", "max", "characters: mean", "max ")
     rows = []
     for name, split in splits.items():
-        for side in ("source", "target"):
-            tokens, characters = split.lengths[side]["tokens"], split.lengths[side]["characters"]
+        for side, lengths in (("source", split.lengths.source), ("target", split.lengths.target)):
+            tokens, characters = lengths.tokens, lengths.characters
             means = [f"{value:,.1f}" for value in (tokens.mean, tokens.median, tokens.p99)]
             rows.append([name, side, *means, f"{tokens.max:,}", f"{characters.mean:,.1f}", f"{characters.max:,}"])
     print_table(("split", "side", *figures), rows, figures, keys=2)
