@@ -17,8 +17,8 @@ LIBRARY_DEFAULTS = {
     # Waiting OpenMP threads spin for milliseconds by default. If another process occupies one of the processors, each
     # of the thousands of small products of a recurrent network waits that long.
     "GOMP_SPINCOUNT": "10000",
-    # ideep and oneDNN keep 1,024 prepared primitives each, one for every shape of a product in bf16: gigabytes.
-    "LRU_CACHE_CAPACITY": "16",
+    # oneDNN keeps 1,024 prepared primitives, one for every shape of a product in bf16. ideep keeps as many beside it
+    # (LRU_CACHE_CAPACITY): with fewer, training prepares them anew in every step and is several times slower.
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
 }
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
