@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from s2s.devices import cgroups
+
 if TYPE_CHECKING:
     import torch
 
@@ -21,23 +23,21 @@ def peak_memory(device: "torch.device") -> int:
 
 
 def free_memory(device: "torch.device") -> int:
-    """Return the free memory in bytes: of a GPU, or of the machine within the limit of its cgroup."""
+    """Return the free memory in bytes: of a GPU, or of the machine within the limits of this process's cgroups."""
     if device.type == "cuda":
         import torch
 
         return torch.cuda.mem_get_info(device)[0]
-    free = next((int(line.split()[1]) * 1024 for line in _read("/proc/meminfo") if line.startswith("MemAvailable")), 0)
-    free = free or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit, used = (_read(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
-    return min(free, int(limit[0]) - int(used[0])) if limit and used and limit[0] != "max" else free
+    return min([_free_on_the_machine(), *cgroups.free_memory()])
 
 
-def _read(path: str) -> list[str]:
-    """Read the lines of a system file; none if it does not exist."""
+def _free_on_the_machine() -> int:
     try:
-        return Path(path).read_text().splitlines()
-    except OSError:
-        return []
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), 0)
+    return free or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from s2s.devices.cgroups import processor_quotas
+
 log = logging.getLogger(__name__)
 
 SMALL = 1_000_000  # parameters; a GRU of 128 units trains faster in one thread than in two, and in fp32 than in bf16
@@ -17,8 +19,9 @@ LIBRARY_DEFAULTS = {
     # Waiting OpenMP threads spin for milliseconds by default. If another process occupies one of the processors, each
     # of the thousands of small products of a recurrent network waits that long.
     "GOMP_SPINCOUNT": "10000",
-    # oneDNN keeps 1,024 prepared primitives, one for every shape of a product in bf16. ideep keeps as many beside it
-    # (LRU_CACHE_CAPACITY): with fewer, training prepares them anew in every step and is several times slower.
+    # ideep and oneDNN each keep 1,024 prepared matrix products in bf16, one for every shape, and every batch has other
+    # shapes. 64 are enough for the products of a training step.
+    "LRU_CACHE_CAPACITY": "64",
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
 }
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
@@ -52,13 +55,8 @@ def usable_threads() -> int:
 
 def _processor_limits() -> dict[str, int]:
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return {"processors": count}
-    if quota == "max":
-        return {"processors": count}
-    return {"processors": count, "quota of the cgroup": max(1, round(int(quota) / int(period)))}
+    quotas = {max(1, round(quota)) for quota in processor_quotas()}
+    return {"processors": count} | ({"quota of the cgroup": min(quotas)} if quotas else {})
 
 
 def threads_for(parameters: int, *, recurrent: bool) -> int:

@@ -23,8 +23,8 @@ def worst_shapes(examples: Examples, tokens: int) -> list[BatchShape]:
     return list(dict.fromkeys([shapes[0], max(shapes, key=lambda shape: shape.sentences * shape.positions)]))
 
 
-def memory_needed(recipe: Recipe, examples: Examples, tokens: int, precision: Precision) -> int:
-    """Return the peak bytes of training with `tokens` computed at once: weights, gradients, optimizer, activations.
+def memory_needed(recipe: Recipe, examples: Examples, tokens: int, device: str, precision: Precision) -> int:
+    """Return the bytes that training adds with `tokens` computed at once: weights, gradients, optimizer, activations.
 
     An estimate from the shapes alone (see `models/profile.py`).
     """
@@ -33,6 +33,8 @@ def memory_needed(recipe: Recipe, examples: Examples, tokens: int, precision: Pr
     shapes = worst_shapes(examples, tokens)
     work = max(training_cost(network, shape, precision, objective).work for shape in shapes)
     parts = training_memory(network, work)
+    if resolve_device(device).type == "cpu":
+        return parts.on_cpu(precision)
     return parts.weights + parts.gradients + parts.optimizer + parts.activations
 
 
@@ -42,7 +44,7 @@ def micro_batch_that_fits(recipe: Recipe, examples: Examples, device: str, preci
     Raises: ResourceError if not even one sentence fits.
     """
     tokens, free = recipe.training.batch_tokens, free_memory(resolve_device(device))
-    while (needed := memory_needed(recipe, examples, tokens, precision)) > SAFETY * free:
+    while (needed := memory_needed(recipe, examples, tokens, device, precision)) > SAFETY * free:
         if all(shape.sentences == 1 for shape in worst_shapes(examples, tokens)):
             raise does_not_fit(needed, free)
         tokens //= 2

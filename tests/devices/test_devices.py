@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from s2s.devices import select
+from s2s.devices import runtime, select
 from s2s.devices.runtime import (
+    LIBRARY_DEFAULTS,
     Machine,
     cpu_features,
     package_versions,
@@ -31,11 +32,11 @@ def test_threads_follow_affinity():
 
 @pytest.mark.parametrize(
     ("quota", "threads"),
-    [("max 100000", 8), ("300000 100000", 3), ("50000 100000", 1), ("9900000 100000", 8), ("odd", 8)],
+    [([], 8), ([3.0], 3), ([0.5], 1), ([99.0], 8), ([5.0, 2.6, 4.0], 3)],
 )
 def test_threads_follow_the_cgroups_quota(monkeypatch, quota, threads):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
-    monkeypatch.setattr(Path, "read_text", lambda path: quota)
+    monkeypatch.setattr(runtime, "processor_quotas", lambda: quota)
     assert usable_threads() == threads
 
 
@@ -53,7 +54,7 @@ def test_threads_follow_the_cgroups_quota(monkeypatch, quota, threads):
 )
 def test_the_smallest_number_of_threads_counts(monkeypatch, variable, option, threads, by):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
-    monkeypatch.setattr(Path, "read_text", lambda path: "max 100000")
+    monkeypatch.setattr(runtime, "processor_quotas", list)
     monkeypatch.setenv("OMP_NUM_THREADS", variable)
     if option:
         request_threads(option)
@@ -152,8 +153,7 @@ def test_the_processor_has_one_identity():
 
 
 def python(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    names = ("GOMP_SPINCOUNT", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
-    environment = {name: value for name, value in os.environ.items() if name not in names} | variables
+    environment = {name: value for name, value in os.environ.items() if name not in LIBRARY_DEFAULTS} | variables
     return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
 
 
@@ -161,6 +161,26 @@ def test_the_users_library_settings_stay():
     program = "import os, s2s; print(os.environ['ONEDNN_PRIMITIVE_CACHE_CAPACITY'], os.environ['GOMP_SPINCOUNT'])"
     assert python(program).stdout == "64 10000\n"
     assert python(program, ONEDNN_PRIMITIVE_CACHE_CAPACITY="99").stdout == "99 10000\n"
+
+
+GROWTH = """
+import s2s, torch
+from pathlib import Path
+resident = lambda: int(Path("/proc/self/statm").read_text().split()[1])
+factor = torch.ones(64, 64, dtype=torch.bfloat16)
+for rows in range(1, 501):
+    torch.ones(rows, 64, dtype=torch.bfloat16) @ factor
+    if rows == 100:
+        before = resident()
+print(resident() - before)
+"""
+
+
+def test_memory_does_not_grow_with_every_new_shape():
+    libraries_own = python(GROWTH, LRU_CACHE_CAPACITY="1024", ONEDNN_PRIMITIVE_CACHE_CAPACITY="1024")
+    if int(libraries_own.stdout) < 10_000:
+        pytest.skip("oneDNN does not prepare products in bf16 on this processor")
+    assert int(python(GROWTH).stdout) < int(libraries_own.stdout) / 5
 
 
 def test_torch_imported_too_early_is_reported():

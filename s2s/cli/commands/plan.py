@@ -63,7 +63,8 @@ def _show(recipe: "Recipe", figures: "Plan") -> None:
     out.print(f"{recipe.name}: {recipe.model.describe()}\n", style="bold", soft_wrap=True)
     rows = [(part.name, [f"{part.parameters:,}"]) for part in figures.parts]
     _table("part", ["parameters"], [*rows, ("all", [f"{figures.parameters:,}"])])
-    _memory(f"training, {_shape(figures.training)}", TRAINING, figures.training_memory)
+    process = ("process on a CPU (estimate)", [format_size(size) for size in figures.training_on_cpu.values()])
+    _memory(f"training, {_shape(figures.training)}", TRAINING, figures.training_memory, process)
     _memory(f"decoding, {_shape(figures.decoding)}", DECODING, figures.decoding_memory)
     beam = f"beam {figures.decoding.hypotheses}" if figures.decoding.hypotheses > 1 else "greedy"
     _table(
@@ -82,14 +83,14 @@ def _shape(shape: "BatchShape") -> str:
     return f"{shape.sentences:,} × {shape.positions} tokens{beam}"
 
 
-def _memory(title: str, labels: dict[str, str], memory: "dict[Any, Any]") -> None:
-    """Memory by precision: a row for each kind, and their sum."""
+def _memory(title: str, labels: dict[str, str], memory: "dict[Any, Any]", *more: tuple[str, list[str]]) -> None:
+    """Memory by precision: a row for each kind, their sum, and further rows."""
     columns = {name: [getattr(kinds, field) for field in labels] for name, kinds in memory.items()}
     sums = ("all", [format_size(sum(column)) for column in columns.values()])
     rows = [
         (label, [format_size(column[row]) for column in columns.values()]) for row, label in enumerate(labels.values())
     ]
-    _table(title, list(columns), [*rows, sums])
+    _table(title, list(columns), [*rows, sums, *more])
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> None:

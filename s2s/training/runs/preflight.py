@@ -125,7 +125,7 @@ def _check_memory(
     micro = recipe.training.micro_batch_tokens
     micro = micro_batch_that_fits(recipe, examples, str(device), precision) if micro == "auto" else micro
     free = free_memory(device)
-    needed = memory_needed(recipe, examples, micro or recipe.training.batch_tokens, precision)
+    needed = memory_needed(recipe, examples, micro or recipe.training.batch_tokens, str(device), precision)
     if needed > free:
         raise does_not_fit(needed, free)
     return micro, needed, free
