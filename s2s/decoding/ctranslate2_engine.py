@@ -3,6 +3,7 @@
 L tokens of a translation (EOS included), S source positions (EOS included).
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ class CTranslate2Engine:
 
     def start(self, request: Request) -> "CTranslate2Search":
         """Start the search in CTranslate2's own threads."""
-        batches = list(request.batches())
+        batches = [part for rows in request.batches() for part in _by_limit(request, rows)]
         if request.need_attention and request.options.beam_size > 1:
             # in a larger batch, CTranslate2 returns another sentence's attention for the first token
             batches = [[row] for rows in batches for row in rows]
@@ -54,7 +55,7 @@ class CTranslate2Engine:
         return f"CTranslate2, {self.precision}"
 
     def translate_batch(self, request: Request, rows: Sequence[int]) -> list[Any]:
-        """Start a batch and return the asynchronous result of each sentence."""
+        """Start a batch of sentences with one length limit and return the asynchronous result of each."""
         options, tokens = request.options, self._tokens
         sentences = [request.sentences[row] for row in rows]
         return self._translator.translate_batch(
@@ -65,7 +66,7 @@ class CTranslate2Engine:
             length_penalty=options.length_penalty,
             no_repeat_ngram_size=options.no_repeat_ngram,
             suppress_sequences=[[tokens[token]] for token in (PAD, UNK, BOS)],
-            max_decoding_length=max(sentence.max_length for sentence in sentences),
+            max_decoding_length=sentences[0].max_length,
             min_decoding_length=0,
             max_input_length=0,
             return_end_token=True,  # counts towards the length; missing if truncated
@@ -97,18 +98,15 @@ class CTranslate2Search:
     def result(self) -> list[list[Hypothesis]]:
         """Wait for the search and return the hypotheses of each sentence, best first."""
         rows = range(len(self.request.sentences))
-        return [self.engine.hypotheses(self._result_within_limit(row), self.request) for row in rows]
+        return [self.engine.hypotheses(self.pending[row].result(), self.request) for row in rows]
 
-    def _result_within_limit(self, row: int) -> Any:
-        """Return the result of a sentence; search anew on its own if a hypothesis exceeds its length limit.
 
-        A batch has one limit, that of its longest sentence.
-        """
-        result = self.pending[row].result()
-        if all(len(tokens) <= self.request.sentences[row].max_length for tokens in result.hypotheses):
-            return result
-        (pending,) = self.engine.translate_batch(self.request, [row])
-        return pending.result()
+def _by_limit(request: Request, rows: list[int]) -> list[list[int]]:
+    """Split a batch into sentences with the same length limit; CTranslate2 has one for a whole batch."""
+    parts = defaultdict(list)
+    for row in rows:
+        parts[request.sentences[row].max_length].append(row)
+    return list(parts.values())
 
 
 def _with_eos(attention: NDArray[np.float32]) -> NDArray[np.float32]:
