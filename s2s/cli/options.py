@@ -57,7 +57,10 @@ EngineChoice = Annotated[
     typer.Option("--engine", help="Inference engine; auto: CTranslate2 if supported, else PyTorch."),
 ]
 Precision = Annotated[
-    Literal["auto", "fp32", "bf16", "int8", "int8_bf16"],
-    typer.Option("--precision", help="Precision; auto: int8 with CTranslate2, else bf16 if supported, else fp32."),
+    Literal["auto", "fp32", "tf32", "bf16", "fp16", "int8", "int8_bf16", "int8_fp16"],
+    typer.Option(
+        "--precision",
+        help="Precision; auto: with CTranslate2 int8 (on GPUs int8_fp16), else bf16 if supported, else fp32.",
+    ),
 ]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Report which engine was chosen, and why.")]

@@ -27,7 +27,14 @@ from s2s.registry.version import Version
 from s2s.text.tokenizer import BOS, EOS, UNK, Tokenizer
 
 SCHEMA = 1  # raised when the same version would be converted differently
-COMPUTE_TYPES = {"fp32": "float32", "int8": "int8", "int8_bf16": "int8_bfloat16", "bf16": "bfloat16"}
+COMPUTE_TYPES = {
+    "fp32": "float32",
+    "int8": "int8",
+    "int8_bf16": "int8_bfloat16",
+    "bf16": "bfloat16",
+    "int8_fp16": "int8_float16",
+    "fp16": "float16",
+}
 ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "swiglu": "SWISH"}  # in CTranslate2
 EMBEDDINGS = {  # stored embeddings for each choice of `tied_embeddings`; the output projection's is always `weight`
     "all": ("weight",),

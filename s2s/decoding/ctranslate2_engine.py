@@ -14,28 +14,39 @@ from numpy.typing import NDArray
 
 from s2s.decoding.engine import Hypothesis, Request
 from s2s.devices.runtime import usable_threads
-from s2s.text.tokenizer import BOS, PAD, UNK, Tokenizer
+from s2s.errors import ResourceError
+from s2s.text.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 
 
 class CTranslate2Engine:
     """Searches with a converted model, one batch per thread at a time."""
 
     def __init__(self, directory: Path, tokenizer: Tokenizer, device: str, precision: str, compute_type: str) -> None:
-        """Load the converted model in `directory`; `compute_type` is CTranslate2's name for `precision`."""
+        """Load the converted model in `directory`; `compute_type` is CTranslate2's name for `precision`.
+
+        Raises: ResourceError if CTranslate2 does not work on a GPU, such as without its version of cuBLAS.
+        """
         import ctranslate2
 
         kind, _, index = device.partition(":")
         self.device = device
         self.precision = precision
-        self._translator: Any = ctranslate2.Translator(
-            str(directory),
-            device=kind,
-            device_index=int(index or 0),
-            compute_type=compute_type,
-            inter_threads=usable_threads() if kind == "cpu" else 1,
-            intra_threads=1,
-            max_queued_batches=2 * usable_threads(),  # an interrupt waits for batches that have started
-        )
+        try:
+            self._translator: Any = ctranslate2.Translator(
+                str(directory),
+                device=kind,
+                device_index=int(index or 0),
+                compute_type=compute_type,
+                inter_threads=usable_threads() if kind == "cpu" else 1,
+                intra_threads=1,
+                max_queued_batches=2 * usable_threads(),  # an interrupt waits for batches that have started
+            )
+            if kind == "cuda":  # libraries are only loaded when a product is computed
+                self._translator.translate_batch([tokenizer.tokens([EOS])], beam_size=1, max_decoding_length=1)
+        except RuntimeError as error:
+            if kind == "cpu":
+                raise
+            raise ResourceError(f"CTranslate2 does not work on {device}: {error}", "--engine pytorch") from error
         self._tokens = tokenizer.tokens(range(tokenizer.size))
         self._ids = {token: index for index, token in enumerate(self._tokens)}
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from s2s.decoding.engine import Engine, max_source_length
 from s2s.decoding.translator import Translator, require_attention
 from s2s.devices.leases import lease
-from s2s.devices.runtime import configure, threads_for
+from s2s.devices.runtime import prepare, threads_for
 from s2s.errors import ResourceError, UsageError
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
@@ -29,7 +29,10 @@ log = logging.getLogger(__name__)
 EngineName = Literal["auto", "pytorch", "ctranslate2"]
 SEARCH_OPTIONS = {"beam_size", "stopping", "patience"}  # decoding options that do not apply to sampling
 SAMPLING_OPTIONS = {"temperature", "top_k", "top_p", "seed"}
-PRECISIONS = {"pytorch": ("fp32", "bf16"), "ctranslate2": ("fp32", "int8", "int8_bf16", "bf16")}
+PRECISIONS = {
+    "pytorch": ("fp32", "tf32", "bf16"),
+    "ctranslate2": ("fp32", "int8", "int8_bf16", "bf16", "int8_fp16", "fp16"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class TranslatorConfig:
     models: Sequence[str]  # references; several form an ensemble
     command: str  # shown to those who wait for the device
     engine: EngineName = "auto"  # auto: CTranslate2 if supported, else PyTorch
-    precision: str = "auto"  # auto: int8 with CTranslate2, else bf16 where it is fast
+    precision: str = "auto"  # auto: int8 with CTranslate2 (on GPUs int8_fp16), else bf16 where it is fast
     device: str = "auto"  # auto: the first free one
     wait: bool = False  # wait for a busy device instead of raising
     decoding: Mapping[str, Any] | None = None  # decoding options to override; None values are ignored
@@ -55,7 +58,7 @@ class EngineSelection:
     name: Literal["pytorch", "ctranslate2"]
     precision: str  # one of PRECISIONS, or for PyTorch auto
     reason: str  # `using PyTorch: CTranslate2 does not support RNN encoders`
-    may_fall_back: bool = False  # to PyTorch if the model cannot be converted
+    may_fall_back: bool = False  # to PyTorch if CTranslate2 fails
 
 
 @contextmanager
@@ -106,7 +109,7 @@ def reference_translator(version: Version, device: "torch.device") -> "Translato
     from s2s.decoding.pytorch_engine import PyTorchEngine, load_network
 
     recipe = version.recipe()
-    configure(threads_for(version.card.parameters, recurrent=recipe.model.recurrent))
+    prepare(device, threads_for(version.card.parameters, recurrent=recipe.model.recurrent))
     engine = PyTorchEngine(load_network(version).to(device), device)
     return Translator(engine, Tokenizer(version.read("tokenizer.model")), recipe)
 
@@ -142,9 +145,11 @@ def select_engine(recipe: Recipe, device: str, options: DecodingOptions, config:
     reason = "--engine pytorch"
     if config.engine != "pytorch":
         unsupported = unsupported_reason(recipe, options, config)
-        unsupported_precision = unsupported or _unsupported_precision(config.precision, device)
+        precision = config.precision
+        if precision == "auto":
+            precision = "int8" if device == "cpu" else "int8_fp16"
+        unsupported_precision = unsupported or _unsupported_precision(precision, device)
         if not unsupported_precision:
-            precision = "int8" if config.precision == "auto" else config.precision
             may_fall_back = config.engine == config.precision == "auto"
             return EngineSelection("ctranslate2", precision, "using CTranslate2: it supports this model", may_fall_back)
         if config.engine == "ctranslate2":
@@ -152,7 +157,7 @@ def select_engine(recipe: Recipe, device: str, options: DecodingOptions, config:
             raise UsageError(f"--engine ctranslate2: {unsupported_precision}", hint)
         reason = unsupported_precision
     if config.precision not in ("auto", *PRECISIONS["pytorch"]):
-        raise UsageError(f"--precision {config.precision}: PyTorch has fp32 and bf16", "--precision auto")
+        raise UsageError(f"--precision {config.precision}: PyTorch has fp32, tf32 and bf16", "--precision auto")
     return EngineSelection("pytorch", config.precision, f"using PyTorch: {reason}")
 
 
@@ -181,11 +186,14 @@ def _unsupported_precision(precision: str, device: str) -> str | None:
 
     from s2s.decoding.ctranslate2_conversion import COMPUTE_TYPES
 
-    if precision not in ("auto", *PRECISIONS["ctranslate2"]):
+    if precision not in PRECISIONS["ctranslate2"]:
         return f"CTranslate2 does not support precision {precision}"
     kind, _, index = device.partition(":")
-    supported = ctranslate2.get_supported_compute_types(kind, int(index or 0))
-    if COMPUTE_TYPES["int8" if precision == "auto" else precision] in supported:
+    try:
+        supported = ctranslate2.get_supported_compute_types(kind, int(index or 0))
+    except (RuntimeError, ValueError) as error:  # a build without CUDA, or no driver for it
+        return f"CTranslate2 does not work on {device}: {error}"
+    if COMPUTE_TYPES[precision] in supported:
         return None
     return f"CTranslate2 does not support precision {precision} on {device}"
 
@@ -199,12 +207,12 @@ def load_engine(selection: EngineSelection, versions: Sequence[Version], tokeniz
 
     try:
         directory = cached_conversion(versions[0], selection.precision)
+        return CTranslate2Engine(directory, tokenizer, device, selection.precision, COMPUTE_TYPES[selection.precision])
     except ResourceError as error:
         if not selection.may_fall_back:
             raise
         log.warning("using PyTorch instead of CTranslate2: %s", error.described)
         return _load_pytorch(versions, device, "auto")
-    return CTranslate2Engine(directory, tokenizer, device, selection.precision, COMPUTE_TYPES[selection.precision])
 
 
 def _load_pytorch(versions: Sequence[Version], device: str, precision: str) -> Engine:
@@ -214,8 +222,8 @@ def _load_pytorch(versions: Sequence[Version], device: str, precision: str) -> E
 
     size = sum(version.card.parameters for version in versions)
     recurrent = any(version.recipe().model.recurrent for version in versions)
-    configure(threads_for(size, recurrent=recurrent))
     place = resolve_device(device)
-    networks = [load_network(version).to(place) for version in versions]
     chosen = choose_precision(precision, place, size)  # type: ignore[arg-type]
+    prepare(place, threads_for(size, recurrent=recurrent), chosen)
+    networks = [load_network(version).to(place) for version in versions]
     return PyTorchEngine(networks[0] if len(networks) == 1 else Ensemble(networks), place, chosen)

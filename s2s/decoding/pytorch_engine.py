@@ -10,7 +10,7 @@ from s2s.decoding.beam import BeamSearch
 from s2s.decoding.constraints import Constraints
 from s2s.decoding.engine import Hypothesis, Request
 from s2s.decoding.sampling import random_numbers, sample
-from s2s.devices.select import Precision
+from s2s.devices.runtime import Precision
 from s2s.errors import ArtefactError
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder

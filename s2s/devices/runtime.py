@@ -8,8 +8,14 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from s2s.devices.cgroups import processor_quotas
+
+if TYPE_CHECKING:
+    import torch
+
+Precision = Literal["fp32", "tf32", "bf16"]  # of matrix products; tf32: of fp32 tensors, on GPUs only
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +29,8 @@ LIBRARY_DEFAULTS = {
     # shapes. 64 are enough for the products of a training step.
     "LRU_CACHE_CAPACITY": "64",
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+    # Batches of many shapes otherwise fragment the memory of a GPU.
+    "PYTORCH_ALLOC_CONF": "expandable_segments:True",
 }
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
 
@@ -131,17 +139,23 @@ def set_library_defaults() -> None:
     os.environ.update(missing)
     if missing and "torch" in sys.modules:
         log.warning(
-            "torch was imported before s2s, so memory grows with every new shape of a batch in bf16 on a CPU; "
+            "torch was imported before s2s, so memory grows with every new shape of a batch; "
             "import s2s first, or set %s",
             " ".join(f"{name}={value}" for name, value in missing.items()),
         )
 
 
-def configure(threads: int, *, deterministic: bool = False) -> None:
-    """Set PyTorch's threads, the allocator and deterministic algorithms for this process."""
+def prepare(
+    device: "torch.device", threads: int, precision: Precision = "fp32", *, deterministic: bool = False
+) -> None:
+    """Set PyTorch's threads, device, fp32 products, attention kernels and deterministic algorithms for this process."""
     import torch
 
     torch.set_num_threads(threads)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # random states, and contexts of libraries, are those of the current device
+        torch.backends.cuda.matmul.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+        torch.backends.cuda.enable_cudnn_sdp(False)  # builds a plan for every new shape, and every batch has another
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS otherwise sums in varying order
     if deterministic != torch.are_deterministic_algorithms_enabled():

@@ -3,14 +3,11 @@
 import contextlib
 from typing import TYPE_CHECKING, Literal
 
+from s2s.devices.runtime import SMALL, Precision, cpu_features
 from s2s.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
     import torch
-
-from s2s.devices.runtime import SMALL, cpu_features
-
-Precision = Literal["fp32", "bf16"]
 
 
 def available_devices() -> list[str]:
@@ -58,16 +55,22 @@ def device_identity(device: str) -> str:
     return f"gpu-{torch.cuda.get_device_properties(torch.device(device)).uuid}"
 
 
-def choose_precision(
-    wanted: Literal["auto", "fp32", "bf16"], device: "torch.device", parameters: int = SMALL
-) -> Precision:
-    """Resolve `auto`: bf16 if the device supports it and the network is large enough to gain from it, else fp32."""
+def choose_precision(wanted: Precision | Literal["auto"], device: "torch.device", parameters: int = SMALL) -> Precision:
+    """Resolve `auto`: bf16 if the device supports it and the network is large enough to gain from it.
+
+    Otherwise tf32 on GPUs that have it (since Ampere, which also brought bf16), else fp32.
+    Raises: UsageError if tf32 is wanted on a CPU.
+    """
+    if wanted == "tf32" and device.type == "cpu":
+        raise UsageError("precision tf32: only GPUs have it", "use auto, fp32 or bf16")
     if wanted != "auto":
         return wanted
-    if parameters < SMALL:
-        return "fp32"
     if device.type == "cuda":
         import torch
 
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+        if not torch.cuda.is_bf16_supported(including_emulation=False):
+            return "fp32"
+        return "tf32" if parameters < SMALL else "bf16"
+    if parameters < SMALL:
+        return "fp32"
     return "bf16" if {"avx512_bf16", "amx_bf16"} & set(cpu_features()) else "fp32"

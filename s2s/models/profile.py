@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from s2s.devices.select import Precision
+from s2s.devices.runtime import Precision
 from s2s.models.build import build_model
 from s2s.models.dry_run import DryAutocast, DryRun
 from s2s.models.encoder_decoder import EncoderDecoder

@@ -105,8 +105,10 @@ class TrainingOptions(Options):
         "none", description='checkpoint averaging before publication: "best:5", "last:5" or none'
     )
     freeze: Texts = Field([], description='name patterns of parameters to freeze: "encoder.*"')
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="compute precision; auto: bf16 from a million parameters if the device supports it"
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
+        "auto",
+        description="compute precision; auto: bf16 from a million parameters if the device supports it, else fp32 (on "
+        "GPUs tf32, if supported)",
     )
     validate_every: Interval = Field(
         "1 epoch", description='how often to validate and save: "1 epoch" or "500 updates"'

@@ -4,7 +4,8 @@ import numpy as np
 
 from s2s.data.batching import cut_batches
 from s2s.devices.memory import free_memory
-from s2s.devices.select import Precision, resolve_device
+from s2s.devices.runtime import Precision
+from s2s.devices.select import resolve_device
 from s2s.errors import ResourceError
 from s2s.models.interface import Objective
 from s2s.models.profile import BatchShape, meta_model, training_cost, training_memory

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from s2s.data.batching import Rows, cut_batches
 from s2s.data.collate import Sentences, pair_batch
 from s2s.devices.memory import is_out_of_memory
-from s2s.devices.select import Precision
+from s2s.devices.runtime import Precision
 from s2s.errors import ResourceError
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import EOS, UNK, Batch, Objective

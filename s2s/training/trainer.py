@@ -10,7 +10,7 @@ from s2s.data.corpus import Corpus
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.memory import peak_memory
-from s2s.devices.select import Precision
+from s2s.devices.runtime import Precision
 from s2s.errors import ArtefactError, S2SError, StoppedError
 from s2s.metrics.scores import SHORT_REFERENCES
 from s2s.models.encoder_decoder import EncoderDecoder

@@ -21,7 +21,7 @@ from s2s.data.corpus import Corpus
 from s2s.data.prepare import prepare_corpus
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
-from s2s.devices.runtime import configure
+from s2s.devices.runtime import prepare
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.recipe.load import load_recipe
@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--updates", type=int, default=200)
     options = parser.parse_args()
-    configure(1)
+    prepare(torch.device("cpu"), 1)
     recipe, corpus = prepared(options.updates)
     bare_seconds(recipe, corpus, 20)  # warm
     ratios = []

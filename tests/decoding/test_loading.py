@@ -4,16 +4,21 @@ import json
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 
+import ctranslate2
 import pytest
 from publishing import publish
 
-from s2s.decoding.loading import TranslatorConfig, load_translator, select_engine
+from s2s.decoding import loading
+from s2s.decoding.loading import EngineSelection, TranslatorConfig, load_engine, load_translator, select_engine
 from s2s.devices.leases import holders
-from s2s.errors import UsageError
+from s2s.errors import ResourceError, UsageError
 from s2s.recipe.load import parse_recipe
+from s2s.recipe.recipe import Recipe
 from s2s.registry.card import Card
 from s2s.registry.store import Registry
+from s2s.text.tokenizer import Tokenizer
 
 
 @pytest.fixture(autouse=True)
@@ -114,3 +119,51 @@ def test_cached_conversion_loads_without_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], input=b"abc\n", capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout.count(b"\n") == 1
+
+
+class TestCTranslate2OnAGraphicsCard:
+    @pytest.fixture
+    def recipe(self, transformer: dict[str, bytes]) -> Recipe:
+        return parse_recipe(json.loads(transformer["recipe.json"]), "test")
+
+    @staticmethod
+    def select(recipe: Recipe, **config: object) -> EngineSelection:
+        options = TranslatorConfig(["numbers-transformer"], "test", **config)  # type: ignore[arg-type]
+        return select_engine(recipe, "cuda:0", recipe.decoding, options)
+
+    def test_selection(self, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda *_: {"int8_float16", "float16"})
+        assert self.select(recipe).precision == "int8_fp16"
+        assert self.select(recipe, precision="fp16").precision == "fp16"
+        assert self.select(recipe, precision="bf16").name == "pytorch"
+
+    def test_a_build_without_cuda(self, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: object) -> set[str]:
+            raise ValueError("This CTranslate2 package was not compiled with CUDA support")
+
+        monkeypatch.setattr(ctranslate2, "get_supported_compute_types", fail)
+        selection = self.select(recipe)
+        assert selection.name == "pytorch"
+        assert "CTranslate2 does not work on cuda:0: This CTranslate2 package was not" in selection.reason
+        with pytest.raises(UsageError, match="not compiled with CUDA"):
+            self.select(recipe, engine="ctranslate2")
+
+    def test_a_library_that_is_missing(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+        class Translator:
+            def __init__(self, *_: object, **options: object) -> None:
+                assert options["device"] == "cuda"
+
+            def translate_batch(self, *_: object, **__: object) -> None:
+                raise RuntimeError("Library libcublas.so.12 is not found or cannot be loaded")
+
+        monkeypatch.setattr(ctranslate2, "Translator", Translator)
+        monkeypatch.setattr(loading, "_load_pytorch", lambda versions, device, precision: (device, precision))
+        version = Registry.default().resolve("numbers-transformer")
+        tokenizer = Tokenizer(version.read("tokenizer.model"))
+        selection = EngineSelection("ctranslate2", "int8_fp16", "", may_fall_back=True)
+        assert load_engine(selection, [version], tokenizer, "cuda:0") == ("cuda:0", "auto")
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert "using PyTorch instead of CTranslate2" in caplog.text
+        assert "libcublas.so.12 is not found" in caplog.text
+        with pytest.raises(ResourceError, match="libcublas"):
+            load_engine(replace(selection, may_fall_back=False), [version], tokenizer, "cuda:0")

@@ -12,6 +12,7 @@ from s2s.devices.runtime import (
     Machine,
     cpu_features,
     package_versions,
+    prepare,
     request_threads,
     thread_limits,
     threads_for,
@@ -146,6 +147,27 @@ def test_a_small_network_computes_in_fp32_unless_told_otherwise(monkeypatch):
 def test_precision_of_a_graphics_card(monkeypatch, supported, precision):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
     assert choose_precision("auto", torch.device("cuda:0")) == precision
+    assert choose_precision("auto", torch.device("cuda:0"), 5) == ("tf32" if supported else "fp32")
+    assert choose_precision("fp32", torch.device("cuda:0")) == "fp32"
+
+
+def test_a_processor_has_no_tf32():
+    with pytest.raises(UsageError, match="only GPUs have it"):
+        choose_precision("tf32", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("precision", "products"), [("tf32", "tf32"), ("fp32", "ieee"), ("bf16", "ieee")])
+def test_preparation_of_a_graphics_card(monkeypatch, precision, products):
+    current = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    before = torch.backends.cuda.matmul.fp32_precision
+    try:
+        prepare(torch.device("cuda:1"), 2, precision)
+        assert current == [torch.device("cuda:1")]
+        assert torch.backends.cuda.matmul.fp32_precision == products
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+    finally:
+        torch.backends.cuda.matmul.fp32_precision = before
 
 
 def test_the_processor_has_one_identity():

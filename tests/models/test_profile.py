@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from s2s.devices.select import Precision
+from s2s.devices.runtime import Precision
 from s2s.models import profile
 from s2s.models.build import build_model
 from s2s.models.dry_run import DryRun

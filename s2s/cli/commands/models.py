@@ -133,7 +133,7 @@ def export(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory, written complete or not at all.")],
     form: Annotated[Literal["ctranslate2"], typer.Option("--format", help="Target format.")] = "ctranslate2",
     precision: Annotated[
-        Literal["fp32", "int8", "int8_bf16", "bf16"],
+        Literal["fp32", "int8", "int8_bf16", "bf16", "int8_fp16", "fp16"],
         typer.Option("--precision", help="Precision of the stored weights; int8 is a quarter of the size of fp32."),
     ] = "fp32",
 ) -> None:

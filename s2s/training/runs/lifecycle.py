@@ -24,8 +24,8 @@ from s2s.data.prepare import prepare_corpus
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.leases import lease
-from s2s.devices.runtime import configure, cpu_features, package_versions, threads_for, usable_threads
-from s2s.devices.select import Precision, available_devices, choose_precision, resolve_device
+from s2s.devices.runtime import Precision, cpu_features, package_versions, prepare, threads_for, usable_threads
+from s2s.devices.select import available_devices, choose_precision, resolve_device
 from s2s.errors import ResourceError, S2SError, StoppedError, UsageError
 from s2s.io.atomic import write_bytes
 from s2s.io.digests import digest_json
@@ -289,9 +289,10 @@ def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunCon
         training_log = TrainingLog(recipe.name, directory if distributed.main else None, context.tensorboard)
         stack.enter_context(training_log)
         stop = stack.enter_context(StopSignals(launched=distributed.launched))
-        network = initial_network(record, recipe, corpus)
         several_gpus = distributed.size > 1 and record.device != "cpu"
         device = resolve_device(f"cuda:{distributed.local_rank}" if several_gpus else record.device)
+        prepare(device, record.threads, record.precision, deterministic=record.deterministic)
+        network = initial_network(record, recipe, corpus)
         translator = Translator(PyTorchEngine(network.to(device), device), Tokenizer(corpus.tokenizer), recipe)
         log_start(training_log, directory, record, recipe, network, device)
         trainer = Trainer(
@@ -338,7 +339,6 @@ def log_start(
 
 def initial_network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> EncoderDecoder:
     """Return the network before its first update, initialized from the seed or from the parent."""
-    configure(record.threads, deterministic=record.deterministic)
     torch.manual_seed(recipe.training.seed)
     network = build_model(recipe.model, corpus.ledger.tokenizer.tokens)
     if record.parent:

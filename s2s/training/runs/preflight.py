@@ -15,8 +15,8 @@ from s2s.data.corpus import Corpus
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.memory import free_memory, peak_memory
-from s2s.devices.runtime import configure, threads_for
-from s2s.devices.select import Precision, choose_precision, resolve_device
+from s2s.devices.runtime import Precision, prepare, threads_for
+from s2s.devices.select import choose_precision, resolve_device
 from s2s.errors import ResourceError
 from s2s.io.atomic import make_directory
 from s2s.io.paths import directory_size
@@ -80,7 +80,7 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
     size = count_parameters(network)
     threads = threads_for(size, recurrent=recipe.model.recurrent)
     precision = choose_precision(recipe.training.precision, device, size)
-    configure(threads)
+    prepare(device, threads, precision)
     micro, needed, free = _check_memory(recipe, examples, device, precision)
     if parent:
         load_parent(network, parent)

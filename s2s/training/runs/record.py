@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, NonNegativeInt, PositiveInt
 
-from s2s.devices.select import Precision
+from s2s.devices.runtime import Precision
 from s2s.errors import ArtefactError, S2SError, UsageError, did_you_mean, wrap_os_errors
 from s2s.io.atomic import write_json
 from s2s.io.json_values import read_json, validate
