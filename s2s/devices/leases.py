@@ -78,29 +78,38 @@ def lease_directory() -> Path:
 def lease(device: str, *, wait: bool, command: str) -> Iterator[str]:
     """Hold a device while the block runs, and yield its name: `cpu`, `cuda:0`.
 
-    `auto` chooses the first free GPU, or a slot of the CPU if there is no GPU. With `wait`, wait for a busy device.
+    `auto` chooses the free GPU with the most free memory, or a slot of the CPU if there is no GPU. With `wait`, wait
+    for a busy device.
     Raises: ResourceError if the device is busy (naming its holder) or not available; UsageError if it is unknown.
     """
+    with lease_several(device, 1, wait=wait, command=command) as (name,):
+        yield name
+
+
+@contextlib.contextmanager
+def lease_several(device: str, count: int, *, wait: bool, command: str) -> Iterator[list[str]]:
+    """Hold `count` of the devices that `device` stands for, all or none, as `lease` holds one."""
     slots = _slots(device)
+    if len(slots) < count:
+        raise ResourceError(f"{count} devices are wanted, but {len(slots)} are available", f"--processes {len(slots)}")
     directory = _make_directory()
-    claimed = _claim_one(directory, slots)
-    if claimed is None:
+    claimed = _claim(directory, slots, count)
+    if not claimed:
         busy = _busy(directory, slots)
         if not wait:
             raise ResourceError(busy, "--wait waits for it; s2s models ps lists holders")
         log.info("%s: waiting", busy)
-        while claimed is None:
+        while not claimed:
             time.sleep(POLL_SECONDS)
-            claimed = _claim_one(directory, slots)
-    slot, handle = claimed
+            claimed = _claim(directory, slots, count)
     try:
-        holder = Holder.of_this_process(slot.device, command)
-        _write(handle, json.dumps(asdict(holder)).encode())
-        yield slot.device
+        for slot, handle in claimed:
+            _write(handle, json.dumps(asdict(Holder.of_this_process(slot.device, command))).encode())
+        yield [slot.device for slot, _ in claimed]
     finally:
-        _write(handle, b"")
-        fcntl.flock(handle, fcntl.LOCK_UN)  # a child that was forked meanwhile has the file open, too
-        os.close(handle)
+        for _, handle in claimed:
+            _write(handle, b"")
+            _release(handle)
 
 
 def holders() -> list[Holder]:
@@ -119,7 +128,7 @@ def holders() -> list[Holder]:
 def _slots(device: str) -> list[Slot]:
     """Return the slots that serve a request, best first."""
     if device == "auto":
-        found = [name for name in select.available_devices() if name != "cpu"] or ["cpu"]
+        found = select.gpus_by_free_memory() or ["cpu"]
     else:
         found = [device if device == "cpu" else str(select.resolve_device(device))]
     if found == ["cpu"]:
@@ -143,12 +152,13 @@ def _make_directory() -> Path:
     return directory
 
 
-def _claim_one(directory: Path, slots: Sequence[Slot]) -> tuple[Slot, int] | None:
-    """Lock the first free slot and return it with its open file; None if all are busy.
+def _claim(directory: Path, slots: Sequence[Slot], count: int) -> list[tuple[Slot, int]]:
+    """Lock the first `count` free slots and return them with their open files; none if fewer are free.
 
     Slots whose file cannot be opened are skipped. Raises: ResourceError if that is all of them.
     """
     for _ in attempts():
+        claimed: list[tuple[Slot, int]] = []
         failures = []
         for slot in slots:
             try:
@@ -158,11 +168,21 @@ def _claim_one(directory: Path, slots: Sequence[Slot]) -> tuple[Slot, int] | Non
                 failures.append(error)
                 continue
             if lock_now(handle):
-                return slot, handle
-            os.close(handle)
+                claimed.append((slot, handle))
+                if len(claimed) == count:
+                    return claimed
+            else:
+                os.close(handle)
+        for _, handle in claimed:
+            _release(handle)
         if len(failures) == len(slots):
             raise failures[0]
-    return None
+    return []
+
+
+def _release(handle: int) -> None:
+    fcntl.flock(handle, fcntl.LOCK_UN)  # a child that was forked meanwhile has the file open, too
+    os.close(handle)
 
 
 def _write(handle: int, content: bytes) -> None:
@@ -178,7 +198,9 @@ def _busy(directory: Path, slots: Sequence[Slot]) -> str:
     words = [holder.describe() for holder in found if holder]
     words = [*words[:NAMED_HOLDERS], f"{len(words) - NAMED_HOLDERS} more"] if len(words) > NAMED_HOLDERS else words
     names = {slot.device for slot in slots}
-    what = f"device {slots[0].device} is" if len(names) == 1 else f"all {len(slots)} GPUs are"
+    free = len(slots) - len(words)
+    free_of_all = f"{free} of {len(slots)} GPUs are free; the others are" if free > 0 else f"all {len(slots)} GPUs are"
+    what = f"device {slots[0].device} is" if len(names) == 1 else free_of_all
     return f"{what} held by {'; '.join(words) or 'another process'}"
 
 

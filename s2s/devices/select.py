@@ -19,6 +19,42 @@ def available_devices() -> list[str]:
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())] + ["cpu"]
 
 
+def gpus_by_free_memory() -> list[str]:
+    """Return the GPUs that torch can use, the one with the most free memory first."""
+    gpus = [name for name in available_devices() if name != "cpu"]
+    free = _free_memory_by_identity() if len(gpus) > 1 else {}
+    return sorted(gpus, key=lambda name: -free.get(device_identity(name), 0))
+
+
+def _free_memory_by_identity() -> dict[str, int]:
+    """Return the free bytes of NVIDIA's GPUs, without a context on any; none if the driver does not tell."""
+    import pynvml
+
+    free = {}
+    try:
+        pynvml.nvmlInit()
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            gpu = pynvml.nvmlDeviceGetHandleByIndex(index)
+            for part in [gpu, *_mig_devices(gpu)]:
+                uuid = pynvml.nvmlDeviceGetUUID(part).removeprefix("GPU-").removeprefix("MIG-")
+                free[f"gpu-{uuid}"] = int(pynvml.nvmlDeviceGetMemoryInfo(part).free)
+    except pynvml.NVMLError:
+        return free
+    return free
+
+
+def _mig_devices(gpu: object) -> list[object]:
+    """Return the parts that a GPU is divided into (Multi-Instance GPU)."""
+    import pynvml
+
+    parts: list[object] = []
+    with contextlib.suppress(pynvml.NVMLError):
+        for index in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(gpu)):
+            with contextlib.suppress(pynvml.NVMLError):
+                parts.append(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, index))
+    return parts
+
+
 def _has_driver() -> bool:
     """Return whether the driver library of CUDA or ROCm can be loaded."""
     import ctypes

@@ -8,15 +8,16 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import s2s
 from s2s.devices import leases, select
-from s2s.devices.leases import Holder, holders, lease, lease_directory
+from s2s.devices.leases import Holder, holders, lease, lease_directory, lease_several
 from s2s.errors import ResourceError, UsageError
 from s2s.io import locks
 
@@ -49,6 +50,10 @@ def gpus(monkeypatch) -> None:
 def held(*wanted: str) -> Iterator[list[str]]:
     with ExitStack() as stack:
         yield [stack.enter_context(lease(device, wait=False, command=TRAIN)) for device in wanted]
+
+
+def several(device: str, count: int) -> AbstractContextManager[list[str]]:
+    return lease_several(device, count, wait=False, command=TRAIN)
 
 
 def refusal(device: str) -> str:
@@ -98,6 +103,61 @@ def test_auto_takes_the_first_free_gpu_and_never_the_processor(gpus):
     with held("cuda:0", "auto", "cpu") as names:
         assert names == ["cuda:0", "cuda:1", "cpu"]
         assert refusal("cuda:0").startswith("device cuda:0 is held by ")
+
+
+@pytest.fixture
+def four_gpus(monkeypatch) -> None:
+    names = [f"cuda:{index}" for index in range(4)]
+    monkeypatch.setattr(select, "available_devices", lambda: [*names, "cpu"])
+    monkeypatch.setattr(select, "device_identity", lambda name: f"gpu-{name[-1]}")
+
+
+def test_two_jobs_on_two_gpus_each_do_not_collide(four_gpus):
+    with several("auto", 2) as first, several("auto", 2) as second:
+        assert (first, second) == (["cuda:0", "cuda:1"], ["cuda:2", "cuda:3"])
+        assert len(holders()) == 4
+    assert holders() == []
+
+
+def test_all_devices_or_none_are_leased(four_gpus):
+    with held("cuda:1", "cuda:2", "cuda:3"):
+        with pytest.raises(ResourceError, match="1 of 4 GPUs are free; the others are held by") as caught:
+            several("auto", 2).__enter__()
+        assert caught.value.hint is not None
+        assert len(holders()) == 3
+        with held("cuda:0"):
+            pass
+
+
+def test_more_gpus_than_there_are(four_gpus):
+    with pytest.raises(ResourceError, match="5 devices are wanted, but 4 are available"):
+        several("auto", 5).__enter__()
+
+
+def test_auto_takes_the_gpu_with_the_most_free_memory(four_gpus, monkeypatch):
+    class NVMLError(Exception):
+        pass
+
+    def part(gpu: int, index: int) -> str:
+        if gpu != 3 or index:
+            raise NVMLError
+        return "MIG-3"
+
+    uuids = {0: "GPU-0", 1: "GPU-1", 2: "GPU-2", 3: "GPU-whole", "MIG-3": "MIG-3"}
+    free = {0: 5, 1: 7, 2: 6, 3: 99, "MIG-3": 8}
+    fake = SimpleNamespace(
+        NVMLError=NVMLError,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetCount=lambda: 4,
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetUUID=uuids.__getitem__,
+        nvmlDeviceGetMemoryInfo=lambda gpu: SimpleNamespace(free=free[gpu]),
+        nvmlDeviceGetMaxMigDeviceCount=lambda gpu: 2,
+        nvmlDeviceGetMigDeviceHandleByIndex=part,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    with held("auto", "auto", "auto", "auto") as names:
+        assert names == ["cuda:3", "cuda:1", "cuda:2", "cuda:0"]
 
 
 def test_auto_without_a_gpu_is_the_processor(monkeypatch):

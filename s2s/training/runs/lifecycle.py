@@ -23,7 +23,7 @@ from s2s.data.corpus import Corpus
 from s2s.data.prepare import prepare_corpus
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
-from s2s.devices.leases import lease
+from s2s.devices.leases import lease, lease_several
 from s2s.devices.runtime import Precision, cpu_features, package_versions, prepare, threads_for, usable_threads
 from s2s.devices.select import available_devices, choose_precision, resolve_device
 from s2s.errors import ResourceError, S2SError, StoppedError, UsageError
@@ -92,15 +92,22 @@ class RunContext:
 
     @contextlib.contextmanager
     def leased(self, device: str, command: str) -> Iterator[str]:
-        """Lease this process's device: with several processes, a GPU each, or a share of the CPU."""
-        if self.distributed.size > 1:
-            gpus = [name for name in available_devices() if name != "cpu"]
-            device = f"cuda:{self.distributed.local_rank}" if gpus and device != "cpu" else "cpu"
-            if device == "cpu" and not self.distributed.main:  # the main process leases one slot for all
-                yield device
-                return
-        with lease(device, wait=self.wait, command=command) as name:
-            yield name
+        """Lease this process's device: with several processes, a GPU each, or a share of the CPU.
+
+        The first process of a host leases for all of them, so that two trainings never wait for each other's GPUs.
+        """
+        if self.distributed.size == 1:
+            with lease(device, wait=self.wait, command=command) as name:
+                yield name
+            return
+        on_gpus = device != "cpu" and available_devices() != ["cpu"]
+        kind, count = ("auto", self.distributed.local_size) if on_gpus else ("cpu", 1)
+        with contextlib.ExitStack() as stack:
+            names: list[str] = []
+            if self.distributed.local_rank == 0:
+                names = stack.enter_context(lease_several(kind, count, wait=self.wait, command=command))
+            own_host = self.distributed.all_gather(names)[self.distributed.rank - self.distributed.local_rank]
+            yield own_host[self.distributed.local_rank % count]
 
 
 def run_key(recipe: Recipe, corpus: Corpus, parent: Version | None = None, changes: Sequence[str] | None = None) -> str:
@@ -158,7 +165,7 @@ def train(
             directory = context.distributed.broadcast_from_main(
                 lambda: create_run(recipe, corpus, key, name, context, parent, deterministic)
             )
-            return execute_run(directory, recipe, corpus, context)
+            return execute_run(directory, recipe, corpus, context, name)
 
 
 def resume(
@@ -213,12 +220,12 @@ def resume_run(
         log.warning("%s: the resumed run will not be bit-exact; its card will say so", change)
     if limit_parts(recipe.training.stop_after)[1] == "minutes":
         log.info("stop_after is in minutes: the resumed run may end at another update than an uninterrupted one")
-    with context.leased(record.device, f"s2s resume {directory.name}"):
+    with context.leased(record.device, f"s2s resume {directory.name}") as name:
         if checked.recipe != (record.recipe or checked.recipe) or checked.corpus != record.corpus:
             parent = find_parent(record.parent) if record.parent else None
             checked = replace(checked, key=run_key(recipe, corpus, parent, checked.changes))
         context.distributed.broadcast_from_main(lambda: checked.write(directory))
-        return execute_run(directory, recipe, corpus, context)
+        return execute_run(directory, recipe, corpus, context, name)
 
 
 def create_run(
@@ -279,8 +286,8 @@ def unused_directory(name: str) -> Path:
     return directory
 
 
-def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunContext) -> Version:
-    """Train from the run's last checkpoint, or from the start; then test and publish the model."""
+def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunContext, device_name: str) -> Version:
+    """Train on a leased device from the run's last checkpoint, or from the start; then test and publish the model."""
     record, distributed = RunRecord.read(directory), context.distributed
     with contextlib.ExitStack() as stack:
         if distributed.main:
@@ -289,8 +296,7 @@ def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunCon
         training_log = TrainingLog(recipe.name, directory if distributed.main else None, context.tensorboard)
         stack.enter_context(training_log)
         stop = stack.enter_context(StopSignals(launched=distributed.launched))
-        several_gpus = distributed.size > 1 and record.device != "cpu"
-        device = resolve_device(f"cuda:{distributed.local_rank}" if several_gpus else record.device)
+        device = resolve_device(device_name)
         prepare(device, record.threads, record.precision, deterministic=record.deterministic)
         network = initial_network(record, recipe, corpus)
         translator = Translator(PyTorchEngine(network.to(device), device), Tokenizer(corpus.tokenizer), recipe)
