@@ -1,6 +1,6 @@
 """Collate sentences into padded tensors.
 
-B sentences in a batch, S source positions, T target positions.
+B sentences in a batch, S source positions, T target positions, R target tokens without padding.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from s2s.text.tokenizer import BOS, EOS, PAD
 Sentences = Sequence[Sequence[int] | NDArray[np.int32]]  # token ids, without special tokens
 
 
-def padded(sentences: Sentences, device: torch.device, *, first: int | None = None, last: int | None = None) -> Tensor:
+def padded(sentences: Sentences, *, first: int | None = None, last: int | None = None) -> Tensor:
     """Return token ids as one tensor [B, longest], padded with PAD; add `first` and `last` to each sentence if set."""
     before, after = int(first is not None), int(last is not None)
     table = np.full((len(sentences), max(map(len, sentences)) + before + after), PAD, dtype=np.int64)
@@ -26,19 +26,31 @@ def padded(sentences: Sentences, device: torch.device, *, first: int | None = No
             row[before + len(sentence)] = last
     if first is not None:
         table[:, 0] = first
-    return torch.from_numpy(table).to(device)
+    return torch.from_numpy(table)
 
 
 def source_batch(sentences: Sentences, device: torch.device) -> TokenInput:
     """Return encoder input [B, S]: each sentence's tokens, followed by EOS."""
     lengths = torch.tensor([len(sentence) + 1 for sentence in sentences])
-    return TokenInput(ids=padded(sentences, device, last=EOS), lengths=lengths.to(device))
+    return TokenInput(ids=_copied(padded(sentences, last=EOS), device), lengths=_copied(lengths, device))
 
 
 def pair_batch(sources: Sentences, targets: Sentences, device: torch.device) -> Batch:
     """Return sentence pairs [B, S] and [B, T] for teacher forcing."""
+    labels = padded(targets, last=EOS)
     return Batch(
         source=source_batch(sources, device),
-        inputs=padded(targets, device, first=BOS),
-        labels=padded(targets, device, last=EOS),
+        inputs=_copied(padded(targets, first=BOS), device),
+        labels=_copied(labels, device),
+        real=_copied(real_positions(labels), device),
     )
+
+
+def real_positions(labels: Tensor) -> Tensor:
+    """Return the indices [R] of the labels [B, T] that are not padding."""
+    return (labels != PAD).flatten().nonzero().squeeze(1)
+
+
+def _copied(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor to the device; to a GPU from pinned memory, so that the host does not wait."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

@@ -39,7 +39,7 @@ def forced_score(model: Model, sources: Sentences, targets: Sentences, device: t
         for _, batch in _batches(sources, targets, device):
             sums = model.forward(batch)
             nll += float(sums.nll)
-            tokens += int(sums.tokens)
+            tokens += sums.tokens
     return ForcedScore(nll, tokens)
 
 

@@ -5,7 +5,6 @@ from torch import Tensor, nn
 
 from s2s.models.heads import ProjectedLoss
 from s2s.models.interface import NLL, Batch, Decoder, Encoder, LossSums, Objective, Source, State, StepOutput
-from s2s.text.tokenizer import PAD
 
 
 class EncoderDecoder(nn.Module):
@@ -21,10 +20,9 @@ class EncoderDecoder(nn.Module):
 
     def forward(self, batch: Batch, objective: Objective = NLL) -> LossSums:
         """Return the teacher-forced loss of sources [B, S] and targets [B, T], in chunks and without padding."""
-        real = batch.labels != PAD
-        labels, tokens = batch.labels[real], real.sum()
+        labels = batch.labels.flatten().index_select(0, batch.real)
         if objective.r_drop:
-            batch, real = batch.repeated(2), real.repeat(2, 1)
+            batch = batch.repeated(2)
         memory = self.encoder(batch.source)
         hidden = self.decoder(memory, batch.inputs).hidden
         bias = hidden.new_zeros(len(self.weight)) if self.bias is None else self.bias
@@ -32,9 +30,15 @@ class EncoderDecoder(nn.Module):
             hidden.requires_grad or self.weight.requires_grad or bias.requires_grad
         )
         loss, nll = ProjectedLoss.apply(
-            hidden[real], self.weight, bias, labels, objective.label_smoothing, objective.r_drop, needs_grad
+            hidden.flatten(0, 1).index_select(0, batch.real),
+            self.weight,
+            bias,
+            labels,
+            objective.label_smoothing,
+            objective.r_drop,
+            needs_grad,
         )
-        return LossSums(loss=loss, nll=nll, tokens=tokens)
+        return LossSums(loss=loss, nll=nll, tokens=len(labels))
 
     def start(self, source: Source, *, max_steps: int) -> State:
         """Encode B sources and return the state before the first step, K = 1."""

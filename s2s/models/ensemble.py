@@ -36,7 +36,7 @@ class Ensemble:
             output, state = self.step(inputs, state)
             log_probabilities = output.logits[:, 0].log_softmax(1).gather(1, labels)
             nll -= log_probabilities[labels != PAD].sum()
-        return LossSums(loss=nll, nll=nll, tokens=(batch.labels != PAD).sum())
+        return LossSums(loss=nll, nll=nll, tokens=len(batch.real))
 
     def start(self, source: Source, *, max_steps: int) -> EnsembleState:
         """Encode B sources with every member and return the state before the first step, K = 1."""

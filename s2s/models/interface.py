@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from s2s.text.tokenizer import BOS, EOS, PAD, UNK
@@ -69,11 +70,13 @@ class Batch:
     source: TokenInput
     inputs: Tensor  # [B, T], decoder inputs: BOS first, padded with PAD
     labels: Tensor  # [B, T], expected outputs: EOS last, padded with PAD
+    real: Tensor  # [R], indices into the B × T labels of those that are not padding, in order
 
     def repeated(self, count: int) -> "Batch":
         """Return a batch of `count` times the same sentences [count · B, ...]."""
         source = TokenInput(self.source.ids.repeat(count, 1), self.source.lengths.repeat(count))
-        return Batch(source, self.inputs.repeat(count, 1), self.labels.repeat(count, 1))
+        real = torch.cat([self.real + index * self.labels.numel() for index in range(count)])
+        return Batch(source, self.inputs.repeat(count, 1), self.labels.repeat(count, 1), real)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ class LossSums:
 
     loss: Tensor  # scalar: training loss in nats
     nll: Tensor  # scalar: negative log-likelihood in nats, without label smoothing
-    tokens: Tensor  # scalar: number of target tokens
+    tokens: int  # number of target tokens
 
 
 class State(Protocol):

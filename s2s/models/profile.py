@@ -199,12 +199,13 @@ def training_cost(network: EncoderDecoder, shape: BatchShape, precision: Precisi
     network.train()
     ids = torch.empty(shape.sentences, shape.positions, dtype=torch.long, device="meta")
     lengths = torch.empty(shape.sentences, dtype=torch.long, device="meta")
+    real = torch.empty(ids.numel(), dtype=torch.long, device="meta")
     gradients = [torch.empty(parameter.shape, device="meta") for parameter in network.parameters()]
     for parameter, gradient in zip(network.parameters(), gradients, strict=True):
         parameter.grad = gradient
-    with DryRun([*network.parameters(), *network.buffers(), *gradients, ids, lengths]) as run:
+    with DryRun([*network.parameters(), *network.buffers(), *gradients, ids, lengths, real]) as run:
         with DryAutocast(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            sums = network(Batch(TokenInput(ids, lengths), inputs=ids, labels=ids), objective)
+            sums = network(Batch(TokenInput(ids, lengths), inputs=ids, labels=ids, real=real), objective)
         (sums.loss / sums.tokens).backward()
     network.zero_grad()
     return Cost(run.flops, run.peak)

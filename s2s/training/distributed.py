@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 from uuid import uuid4
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
 from s2s.errors import S2SError, StoppedError
 
@@ -68,17 +68,21 @@ class DistributedContext:
 
     def all_reduce_max(self, value: int) -> int:
         """Return the largest of all processes' values."""
-        return int(_all_reduce(value, distributed.ReduceOp.MAX)) if self.size > 1 else value
+        tensor = torch.tensor(value)
+        self.reduce_max_(tensor)
+        return int(tensor)
 
-    def all_reduce_sum(self, value: float) -> float:
-        """Return the sum of all processes' values."""
-        return _all_reduce(value, distributed.ReduceOp.SUM) if self.size > 1 else value
+    def reduce_max_(self, tensor: Tensor) -> None:
+        """Replace the elements of a tensor by the largest of all processes', on its device."""
+        if self.size > 1:
+            distributed.all_reduce(tensor, distributed.ReduceOp.MAX)
 
-
-def _all_reduce(value: float, operation: "distributed.ReduceOp.RedOpType") -> float:
-    tensor = torch.tensor(value, dtype=torch.float64)
-    distributed.all_reduce(tensor, operation)
-    return tensor.item()
+    def all_reduce_sums(self, *values: float) -> list[float]:
+        """Return the sums of all processes' values."""
+        tensor = torch.tensor(values, dtype=torch.float64)
+        if self.size > 1:
+            distributed.all_reduce(tensor)
+        return tensor.tolist()
 
 
 @contextlib.contextmanager

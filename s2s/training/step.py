@@ -2,12 +2,13 @@
 
 import contextlib
 from dataclasses import dataclass, replace
-from math import inf, isfinite
+from functools import cached_property
+from math import inf
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from s2s.data.batching import Rows, cut_batches
@@ -22,16 +23,34 @@ from s2s.training.distributed import DistributedContext
 from s2s.training.optimizer import build_optimizer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StepResult:
-    """The result of one optimizer step."""
+    """The result of one optimizer step; reading its figures waits until the device has computed them."""
 
-    loss: float  # sum over this process's target tokens, nats
+    figures: Tensor  # [3] on the device: loss, gradient norm, and 1 if the step was skipped
     local_tokens: int  # target tokens of this process
     tokens: int  # target tokens of the whole batch
-    gradient_norm: float  # before clipping
-    applied: bool  # False if the loss or the gradient was not finite, so that the step was skipped
     micro_batch_tokens: int  # tokens that were computed at once; 0: the whole batch
+
+    @property
+    def loss(self) -> float:
+        """Sum over this process's target tokens, nats."""
+        return self._read[0]
+
+    @property
+    def gradient_norm(self) -> float:
+        """Gradient norm before clipping."""
+        return self._read[1]
+
+    @property
+    def applied(self) -> bool:
+        """False if the loss or the gradient was not finite, so that the step was skipped."""
+        return not self._read[2]
+
+    @cached_property
+    def _read(self) -> tuple[float, float, float]:
+        loss, norm, skipped = self.figures.tolist()
+        return loss, norm, skipped
 
 
 class Learner:
@@ -65,7 +84,8 @@ def train_step(
 ) -> StepResult:
     """Take one optimizer step on a batch of sentence pairs, given as tokens without special ones.
 
-    Every process receives the whole batch and computes its own share. Running out of memory raises.
+    Every process receives the whole batch and computes its own share. Running out of memory raises. The host does not
+    wait for a GPU: whether loss and gradient are finite is decided there, and the optimizer skips the step if not.
     """
     rows = learner.distributed.shard(len(sources))
     weight = learner.distributed.size if rows else 0  # gradients are averaged over processes, and should be summed
@@ -83,16 +103,19 @@ def train_step(
                 sums = learner.network(batch, Objective(learner.options.label_smoothing, learner.options.r_drop))
             (sums.loss * weight / tokens).backward()
         losses.append(sums.loss.detach())
-    loss = float(torch.stack(losses).sum()) if weight else 0.0
+    loss = torch.stack(losses).sum() * min(weight, 1)
 
     max_norm = learner.options.clip_norm or inf
-    norm = float(torch.nn.utils.clip_grad_norm_(learner.parameters, max_norm, foreach=True))
-    applied = not learner.distributed.all_reduce_max(int(not (isfinite(norm) and isfinite(loss))))
-    if applied:
-        for group in learner.optimizer.param_groups:
-            group["lr"] = lr
-        learner.optimizer.step()
-    return StepResult(loss, _count_tokens(own_targets) if rows else 0, tokens, norm, applied, micro_batch_tokens)
+    norm = torch.nn.utils.clip_grad_norm_(learner.parameters, max_norm, foreach=True)
+    skipped = (~(norm.isfinite() & loss.isfinite())).float()
+    learner.distributed.reduce_max_(skipped)
+    for group in learner.optimizer.param_groups:
+        group["lr"] = lr
+    # the fused kernel then leaves weights, moments and step counts as they are
+    learner.optimizer.found_inf = skipped  # type: ignore[attr-defined]
+    learner.optimizer.step()
+    figures = torch.stack([loss.float(), norm.float(), skipped])
+    return StepResult(figures, _count_tokens(own_targets) if rows else 0, tokens, micro_batch_tokens)
 
 
 def train_step_within_memory(

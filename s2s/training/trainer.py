@@ -3,6 +3,7 @@
 import logging
 import time
 from contextlib import nullcontext
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
@@ -32,6 +33,17 @@ log = logging.getLogger(__name__)
 SHOW_SECONDS = 0.25  # between two updates of the progress bar
 MAX_SKIPS = 5  # updates in a row without a finite loss and gradient before a rollback to a checkpoint
 MAX_ROLLBACKS = 3  # rollbacks, each halving the learning rate, before training gives up
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """An update whose figures have not been read."""
+
+    result: StepResult
+    lr: float
+    number: int  # updates so far, this one included
+    epoch: int
+    index: int  # batch of the epoch
 
 
 class Trainer:
@@ -66,6 +78,7 @@ class Trainer:
         )
         self.state = TrainState(micro_batch_tokens=micro_batch_tokens)
         self.window = MetricsWindow(time.perf_counter())
+        self._unread: Update | None = None
         self.limit, self.limit_unit = limit_parts(self.options.stop_after)
         self.interval, self.interval_unit = limit_parts(self.options.validate_every)
         self._warned = False
@@ -95,6 +108,7 @@ class Trainer:
                     if signal := self.distributed.all_reduce_max(self.stop.received or 0):
                         raise StoppedError(signal)
             except StoppedError:
+                self._account_for_last()
                 self._close_window()
                 if self.state.validated < self.state.update and is_finite(self.network.weights()):
                     self.checkpoints.save(self.state, stopped=True)
@@ -110,16 +124,29 @@ class Trainer:
             self.learner, sources, targets, lr=lr, micro_batch_tokens=state.micro_batch_tokens
         )
         state.advance(result.tokens, len(self.batches.of_epoch(epoch)))
-        self.window.add(result, lr)
         if result.micro_batch_tokens != state.micro_batch_tokens:
             self._reduce_micro_batch(result.micro_batch_tokens)
-        if not result.applied:
-            self._skip(result, epoch, index)
-            return
-        state.consecutive_skips = 0
         if self.average:
             self.average.update(state.update)
-        self._log_progress()
+        previous, self._unread = self._unread, Update(result, lr, state.update, epoch, index)
+        self._account(previous)  # one update late: a GPU meanwhile computes this one
+        if self.state is state:  # not rolled back
+            self._log_progress()
+
+    def _account(self, update: "Update | None") -> None:
+        """Read the figures of an update; count it as skipped if it was not applied."""
+        if update is None:
+            return
+        self.window.add(update.result, update.lr)
+        if update.result.applied:
+            self.state.consecutive_skips = 0
+        else:
+            self._skip(update)
+
+    def _account_for_last(self) -> None:
+        """Read the figures of the last update, waiting for it."""
+        last, self._unread = self._unread, None
+        self._account(last)
 
     def _learning_rate(self) -> float:
         """Return the schedule's learning rate for the next update, the same in all processes."""
@@ -144,6 +171,10 @@ class Trainer:
 
         If weights or loss are not finite, roll back instead.
         """
+        state = self.state
+        self._account_for_last()
+        if self.state is not state:  # rolled back
+            return
         self._close_window()
         if not is_finite(self.network.weights()):
             self.rollback("the weights are not finite")
@@ -172,7 +203,7 @@ class Trainer:
             hint = "lower training.lr, raise training.warmup, or check the lines listed in log.txt"
             raise S2SError(f"the training diverges: {reason}{when}", hint)
         self.state = self.checkpoints.restore(checkpoint)
-        self.window = MetricsWindow(time.perf_counter())
+        self.window, self._unread = MetricsWindow(time.perf_counter()), None
         self.state.rollbacks, self.state.lr_factor, self.state.skipped = rollbacks, factor, skipped
         self.state.consecutive_skips = 0
         self.log.message(f"{reason}: rolled back to update {self.state.update}, at {factor:g} × the learning rate")
@@ -182,7 +213,7 @@ class Trainer:
         window, done, seconds = self.window, min(1.0, self._fraction_done()), self._seconds()
         loss, tokens = window.loss, float(window.local_tokens)
         if all_processes:
-            loss, tokens = self.distributed.all_reduce_sum(loss), self.distributed.all_reduce_sum(tokens)
+            loss, tokens = self.distributed.all_reduce_sums(loss, tokens)
         return ProgressReport(
             update=self.state.update,
             epoch=self.state.epoch + 1,
@@ -257,15 +288,15 @@ class Trainer:
         self.log.message(f"out of memory in update {self.state.update}: retried with {tokens:,} tokens at once")
         self.log.record("out of memory", {"update": self.state.update, "micro_batch_tokens": tokens})
 
-    def _skip(self, result: StepResult, epoch: int, index: int) -> None:
+    def _skip(self, update: "Update") -> None:
         """Count an update that was not applied; after several in a row, roll back."""
-        state = self.state
+        state, result = self.state, update.result
         state.skipped += 1
         state.consecutive_skips += 1
         reason = f"loss {result.loss:g}, gradient norm {result.gradient_norm:g}"
-        self.log.message(f"update {state.update} skipped: {reason}; log.txt lists its lines")
-        self.log.write(f"lines of the skipped update: {', '.join(self.batches.places(epoch, index))}")
-        record = {"update": state.update, "loss": str(result.loss), "gradient_norm": str(result.gradient_norm)}
+        self.log.message(f"update {update.number} skipped: {reason}; log.txt lists its lines")
+        self.log.write(f"lines of the skipped update: {', '.join(self.batches.places(update.epoch, update.index))}")
+        record = {"update": update.number, "loss": str(result.loss), "gradient_norm": str(result.gradient_norm)}
         self.log.record("skipped", record)
         if state.consecutive_skips >= MAX_SKIPS:
             self.rollback(f"the loss or its gradient was not finite in {MAX_SKIPS} consecutive updates")
@@ -274,6 +305,10 @@ class Trainer:
         """Show progress from time to time; record it every `log_every` updates."""
         record = self.state.update % self.options.log_every == 0
         if not record and time.perf_counter() - self.window.shown < SHOW_SECONDS:
+            return
+        state = self.state
+        self._account_for_last()
+        if self.state is not state or state.consecutive_skips:
             return
         self.window.shown = time.perf_counter()
         report = self.progress_report(all_processes=record)

@@ -57,4 +57,4 @@ def test_padded_tensors() -> None:
     ("first", "last", "expected"), [(None, None, [[4, 5], [6, 0]]), (2, 3, [[2, 4, 5, 3], [2, 6, 3, 0]])]
 )
 def test_padded_puts_tokens_around(first: int | None, last: int | None, expected: list[list[int]]) -> None:
-    assert padded([[4, 5], [6]], torch.device("cpu"), first=first, last=last).tolist() == expected
+    assert padded([[4, 5], [6]], first=first, last=last).tolist() == expected

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from networks import FAMILIES, LENGTHS, S, constraints, network, source
+from networks import FAMILIES, LENGTHS, S, constraints, network, pairs, source
 
 from s2s.decoding.beam import BeamSearch, blockwise_topk
 from s2s.decoding.constraints import SUPPRESSED
@@ -166,8 +166,8 @@ def test_forward_ignores_padding() -> None:
     model, batch = network("attention", 13), source(13)
     labels = torch.tensor([[5, 6, EOS], [7, EOS, 0], [EOS, 0, 0]])
     inputs = torch.tensor([[BOS, 5, 6], [BOS, 7, 0], [BOS, 0, 0]])
-    sums = model(Batch(batch, inputs, labels))
-    assert int(sums.tokens) == 6
+    sums = model(pairs(batch, inputs, labels))
+    assert sums.tokens == 6
     state, expected = model.start(batch, max_steps=3), 0.0
     for t in range(3):
         step, state = model.step(inputs[:, t : t + 1], state)

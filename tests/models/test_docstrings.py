@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 import torch
+from networks import pairs
 from torch import Tensor, nn
 
 import s2s.models
 from s2s.models.build import build_model
 from s2s.models.cells import Cell
-from s2s.models.interface import Batch, TokenInput
+from s2s.models.interface import TokenInput
 from s2s.models.rnn_encoder import RnnLayer
 from s2s.recipe.model import ModelOptions
 
@@ -150,7 +151,7 @@ def run(model: Any) -> None:
     """Train on a batch and decode two steps."""
     ids, targets = torch.randint(4, V, (B, S)), torch.randint(4, V, (B, T))
     source = TokenInput(ids, LENGTHS)
-    sums = model(Batch(source, inputs=targets, labels=targets))
+    sums = model(pairs(source, targets, targets))
     sums.loss.backward()
     model.eval()
     with torch.no_grad():

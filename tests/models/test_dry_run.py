@@ -76,4 +76,3 @@ def test_answers_are_those_of_a_batch_without_padding() -> None:
         assert torch.equal(rows, torch.arange(4))
         assert not torch.equal(rows, torch.arange(3))
         assert not torch.equal(rows * 2, torch.arange(4))
-        assert torch.empty(3, 5, 7)[torch.empty(3, 5, dtype=torch.bool)].shape == (15, 7)

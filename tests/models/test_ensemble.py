@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from networks import FAMILIES, B, S, network, source
+from networks import FAMILIES, B, S, network, pairs, source
 
 from s2s.models.ensemble import Ensemble
-from s2s.models.interface import BOS, EOS, Batch
+from s2s.models.interface import BOS, EOS
 
 V = 13
 LABELS = torch.tensor([[5, 6, EOS], [7, EOS, 0], [EOS, 0, 0]])
@@ -29,10 +29,10 @@ def test_a_model_with_itself_is_the_model(family: str) -> None:
         alone, together = alone.select(rows, beams), following.select(rows, beams)
         tokens = one.logits.argmax(-1)[rows].expand(3, 2)
         beams = torch.tensor([[0, 1]] * 3)
-    batch = Batch(given, INPUTS, LABELS)
+    batch = pairs(given, INPUTS, LABELS)
     with torch.inference_mode():
         torch.testing.assert_close(ensemble.forward(batch).nll, model.forward(batch).nll)
-        assert int(ensemble.forward(batch).tokens) == 6
+        assert ensemble.forward(batch).tokens == 6
 
 
 def test_probabilities_are_averaged() -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from networks import pairs
 from torch import Tensor, nn
 
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
-from s2s.models.interface import Batch, Decoder, Encoder, TokenInput
+from s2s.models.interface import Decoder, Encoder, TokenInput
 from s2s.recipe.model import ModelOptions
 
 B, S, T, V, E, W, H = 3, 5, 7, 17, 12, 6, 9
@@ -199,7 +200,7 @@ def test_padding_has_no_gradient(chosen: ModelOptions) -> None:
     table = nn.Parameter(torch.cat((table_of(model.encoder).weight.detach(), extra)))  # id V stands at padding alone
     model.encoder.embedding = nn.Embedding.from_pretrained(table, freeze=False)
     ids = given.ids.masked_fill(given.ids == 0, V)
-    model(Batch(TokenInput(ids, LENGTHS), targets(), targets())).loss.backward()
+    model(pairs(TokenInput(ids, LENGTHS), targets(), targets())).loss.backward()
     grad = table_of(model.encoder).weight.grad
     assert grad is not None
     assert grad[V].eq(0).all()
@@ -216,7 +217,7 @@ def table_of(side: Encoder | Decoder) -> nn.Embedding:
 def test_every_weight_learns_in_either_precision(chosen: ModelOptions) -> None:
     model = network(chosen.model_copy(update={"dropout": 0.3})).train()
     torch.manual_seed(7)
-    batch = Batch(source(), targets(), targets())
+    batch = pairs(source(), targets(), targets())
     plain = model(batch)
     plain.loss.backward()
     unused = [key for key, value in model.named_parameters() if value.grad is None]

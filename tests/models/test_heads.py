@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from networks import network, pairs, source
 
 from s2s.models import heads as module
 from s2s.models.heads import ProjectedLoss
-from s2s.models.interface import BOS, EOS, PAD, Batch, Objective
-from tests.support.networks import network, source
+from s2s.models.interface import BOS, EOS, PAD, Objective
 
 N, D, V = 11, 5, 13
 
@@ -62,7 +62,7 @@ def test_r_drop_is_the_papers_equation(chunk: int, monkeypatch: pytest.MonkeyPat
 def test_r_drop_passes_a_batch_twice() -> None:
     model = network("attention", V)
     ids = torch.tensor([[BOS, 5, PAD], [BOS, 6, 8], [BOS, 7, PAD]])
-    batch = Batch(source(V), ids, torch.tensor([[5, EOS, PAD], [6, 8, EOS], [7, EOS, PAD]]))
+    batch = pairs(source(V), ids, torch.tensor([[5, EOS, PAD], [6, 8, EOS], [7, EOS, PAD]]))
     plain, twice = model(batch), model(batch, Objective(r_drop=3.0))
     torch.testing.assert_close(twice.loss, plain.loss)  # without dropout, both passes are the same
     torch.testing.assert_close(twice.nll, plain.nll)
@@ -83,7 +83,7 @@ def test_gradients_are_computed_only_in_training(guard: type, monkeypatch: pytes
     apply = ProjectedLoss.apply
     monkeypatch.setattr(ProjectedLoss, "apply", lambda *given: requested.append(given[-1]) or apply(*given))
     model, ids = network("attention", V), torch.tensor([[BOS, 5], [BOS, 6], [BOS, 7]])
-    batch = Batch(source(V), ids, torch.tensor([[5, EOS], [6, EOS], [7, EOS]]))
+    batch = pairs(source(V), ids, torch.tensor([[5, EOS], [6, EOS], [7, EOS]]))
     trained = model(batch)
     with guard():
         validated = model(batch)

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from networks import pairs
 from torch import Tensor
 
 from s2s.devices.runtime import Precision
 from s2s.models import profile
 from s2s.models.build import build_model
 from s2s.models.dry_run import DryRun
-from s2s.models.interface import Batch, TokenInput
+from s2s.models.interface import TokenInput
 from s2s.models.profile import BatchShape
 from s2s.recipe.recipe import Recipe
 from s2s.training.optimizer import build_optimizer
@@ -183,7 +184,7 @@ def real_peak(tiny: Recipe, precision: Precision) -> tuple[int, int]:
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)
     ids = torch.randint(4, V, (B, T))
-    batch = Batch(TokenInput(ids, torch.full((B,), T)), ids, ids)
+    batch = pairs(TokenInput(ids, torch.full((B,), T)), ids, ids)
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
     with Watched([*network.parameters(), *gradients, ids, batch.source.lengths]) as watched:
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 import torch
-from networks import constraints
+from networks import constraints, pairs
 from torch import Tensor, nn
 
 from s2s.decoding.beam import BeamSearch
 from s2s.models.blocks import CrossAttention, FeedForward, SelfAttention
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
-from s2s.models.interface import BOS, EOS, PAD, UNK, Batch, Memory, TokenInput
+from s2s.models.interface import BOS, EOS, PAD, UNK, Memory, TokenInput
 from s2s.models.transformer import TransformerDecoder, TransformerEncoder
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.model import ModelOptions
@@ -252,7 +252,7 @@ def test_a_search_scores_as_forced_decoding_does(mix: str) -> None:
                 tokens = hypothesis.tokens + [EOS] * (not hypothesis.truncated)
                 inputs = torch.tensor([[BOS, *tokens[:-1]]])
                 alone = TokenInput(given.ids[row : row + 1, : LENGTHS[row]], LENGTHS[row : row + 1])
-                nll = model(Batch(alone, inputs, torch.tensor([tokens]))).nll
+                nll = model(pairs(alone, inputs, torch.tensor([tokens]))).nll
                 assert -float(nll) == pytest.approx(hypothesis.log_probability, abs=1e-3)
                 assert hypothesis.attention is not None
                 assert hypothesis.attention.shape == (len(tokens), S)

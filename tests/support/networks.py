@@ -1,12 +1,13 @@
 """Small random networks and a source, for tests of searches."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from s2s.data.collate import real_positions
 from s2s.decoding.constraints import Constraints
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
-from s2s.models.interface import TokenInput
+from s2s.models.interface import Batch, TokenInput
 from s2s.recipe.model import (
     ModelOptions,
     RnnDecoderOptions,
@@ -46,6 +47,11 @@ def source(vocabulary: int) -> TokenInput:
     """B sentences, padded to S tokens."""
     ids = torch.randint(4, vocabulary, (B, S), generator=torch.Generator().manual_seed(2))
     return TokenInput(ids.masked_fill(torch.arange(S) >= LENGTHS.unsqueeze(1), 0), LENGTHS)
+
+
+def pairs(given: TokenInput, inputs: Tensor, labels: Tensor) -> Batch:
+    """A batch for teacher forcing: decoder inputs and labels [B, T]."""
+    return Batch(given, inputs, labels, real_positions(labels))
 
 
 def constraints(most: list[int], **given: object) -> Constraints:

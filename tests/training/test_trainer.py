@@ -3,11 +3,13 @@
 import itertools
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from s2s.cli.app import main
 from s2s.data.batching import plan_batches
@@ -68,6 +70,29 @@ def test_training_ends_at_its_limit(
     assert version.card.training.epochs == (2 if limit == "2 epochs" else 0)
     last = read_run(run_of("again")).metrics.validation[-1]
     assert last["update"] == expected[limit]  # the last update is always validated
+
+
+def test_figures_are_read_one_update_late(tiny_train: Callable[..., Version], monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, reads = [0], []
+
+    class Figures:
+        def __init__(self, tensor: torch.Tensor, number: int) -> None:
+            self.tensor, self.number = tensor, number
+
+        def tolist(self) -> list[float]:
+            reads.append((self.number, taken[0]))
+            return self.tensor.tolist()
+
+    def noted(*arguments: Any, **values: Any) -> StepResult:
+        taken[0] += 1
+        result = train_step_within_memory(*arguments, **values)
+        return replace(result, figures=Figures(result.figures, taken[0]))
+
+    monkeypatch.setattr(trainer, "train_step_within_memory", noted)
+    monkeypatch.setattr(trainer, "SHOW_SECONDS", 1000)
+    tiny_train("training.stop_after=7 updates", "training.log_every=4", "training.validate_every=7 updates")
+    # all are known when they are logged, after update 4, and validated, after update 7
+    assert reads == [(1, 2), (2, 3), (3, 4), (4, 4), (5, 6), (6, 7), (7, 7)]
 
 
 def test_limit_in_minutes_follows_the_clock(
