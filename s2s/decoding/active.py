@@ -1,14 +1,18 @@
 """Active hypotheses: those that beam search or sampling still extends.
 
-B sentences still decoded, K hypotheses per sentence, S source positions, L tokens so far, N hypotheses extracted.
+B sentences still decoded, K hypotheses per sentence, S source positions, L tokens so far, N hypotheses that ended.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from s2s.decoding.engine import Hypothesis
 from s2s.models.interface import BOS, TokenInput
@@ -39,10 +43,13 @@ class ActiveHypotheses:
         """L."""
         return self.tokens.shape[2] - 1
 
-    def select(self, rows: Tensor, columns: Tensor) -> None:
-        """Keep sentences `rows` [B'] and of each the hypotheses `columns` [B', K']."""
+    def select(self, rows: Tensor | None, columns: Tensor) -> None:
+        """Keep sentences `rows` [B'], or all if None, and of each the hypotheses `columns` [B', K']."""
+        if rows is None:
+            rows = torch.arange(len(self.sentences), device=columns.device)
+        else:
+            self.sentences = self.sentences[rows]
         row_index = rows.unsqueeze(1)
-        self.sentences = self.sentences[rows]
         self.scores = self.scores[row_index, columns]
         self.tokens = self.tokens[row_index, columns]
         self.attention = None if self.attention is None else self.attention[row_index, columns]
@@ -53,17 +60,66 @@ class ActiveHypotheses:
         if self.attention is not None:
             self.attention = None if attention is None else torch.cat((self.attention, attention.unsqueeze(2)), dim=2)
 
-    def extract(self, mask: Tensor, length_penalty: float) -> Iterator[tuple[int, int, Hypothesis]]:
-        """Yield sentence index, column and hypothesis wherever `mask` [B, K'] is True, with K' at most K."""
-        rows, columns = mask.nonzero(as_tuple=True)
-        extracted = zip(
-            self.sentences[rows].tolist(),
-            columns.tolist(),
-            self.tokens[rows, columns, 1:].tolist(),
-            self.scores[rows, columns].tolist(),
-            strict=True,
-        )
-        attention = None if self.attention is None else self.attention[rows, columns].cpu().numpy()  # [N, L, S]
-        for index, (sentence, column, tokens, score) in enumerate(extracted):
-            own_attention = None if attention is None else attention[index]
-            yield sentence, column, Hypothesis.from_tokens(tokens, score, length_penalty, own_attention)
+    def ended(self, mask: Tensor, best: Tensor) -> "Ended":
+        """Return the hypotheses that end now, where `mask` [B, K'] is True, with K' at most K.
+
+        `best` [B]: the best score of the hypotheses that are extended.
+        """
+        K = mask.shape[1]
+        attention = None if self.attention is None else self.attention[:, :K]
+        return Ended(mask, self.scores[:, :K], best, self.tokens[:, :K, 1:], attention)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Hypotheses that end in one step, on the device."""
+
+    mask: Tensor  # [B, K], True where one ends
+    scores: Tensor  # [B, K], sums of log-probabilities
+    best: Tensor  # [B], the best score of the hypotheses that are extended
+    tokens: Tensor  # [B, K, L]
+    attention: Tensor | None  # [B, K, L, S]
+
+
+@dataclass(frozen=True, slots=True)
+class EndedFigures:
+    """Which hypotheses end in one step, on the host."""
+
+    columns: list[list[int]]  # of each sentence
+    scores: NDArray[np.floating]  # [B, K]
+    best: list[float]  # [B]
+    length: int  # L
+
+
+def read_figures(steps: Sequence[Ended]) -> list[EndedFigures]:
+    """Copy which hypotheses ended in several steps to the host, at once."""
+    packed = [torch.cat((step.mask.to(step.scores.dtype), step.scores, step.best.unsqueeze(1)), 1) for step in steps]
+    widths = np.cumsum([part.shape[1] for part in packed])[:-1]
+    figures = []
+    for step, part in zip(steps, np.split(torch.cat(packed, 1).cpu().numpy(), widths, axis=1), strict=True):
+        K = step.mask.shape[1]
+        columns: list[list[int]] = [[] for _ in part]
+        for row, column in zip(*(indices.tolist() for indices in part[:, :K].nonzero()), strict=True):
+            columns[row].append(column)
+        figures.append(EndedFigures(columns, part[:, K : 2 * K], part[:, -1].tolist(), step.tokens.shape[2]))
+    return figures
+
+
+def read_hypotheses(
+    steps: Sequence[Ended], chosen: Sequence[tuple[int, int, int]], figures: Sequence[EndedFigures], penalty: float
+) -> Iterator[Hypothesis]:
+    """Yield the `chosen` hypotheses, given as step, row and column in the order of steps, with the length penalty α."""
+    if not chosen:
+        return
+    longest, tokens, attentions = max(figure.length for figure in figures), [], []
+    for number, group in groupby(chosen, key=lambda one: one[0]):
+        rows, columns = (list(indices) for indices in list(zip(*group, strict=True))[1:])
+        step = steps[number]
+        tokens.append(F.pad(step.tokens[rows, columns], (0, longest - figures[number].length)))
+        if step.attention is not None:
+            attentions += list(step.attention[rows, columns].cpu().numpy())
+    for index, ((number, row, column), padded) in enumerate(zip(chosen, torch.cat(tokens).tolist(), strict=True)):
+        figure = figures[number]
+        attention = attentions[index] if attentions else None
+        score = float(figure.scores[row, column])
+        yield Hypothesis.from_tokens(padded[: figure.length], score, penalty, attention)

@@ -3,12 +3,15 @@
 B sentences still searched, K hypotheses per sentence, V vocabulary size.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from s2s.decoding.active import ActiveHypotheses
+from s2s.decoding.active import ActiveHypotheses, Ended, read_figures, read_hypotheses
 from s2s.decoding.constraints import Constraints
 from s2s.decoding.engine import Hypothesis
+from s2s.devices.runtime import tuning
 from s2s.models.interface import EOS, Model, State, TokenInput
 from s2s.recipe.decoding import DecodingOptions
 
@@ -30,15 +33,28 @@ class BeamSearch:
         self.nbest = nbest
         self.max_length: list[int] = constraints.max_length.tolist()
         self.finished: list[list[Hypothesis]] = [[] for _ in self.max_length]
+        self._sentences = list(range(len(self.max_length)))  # those still searched, on the host
+        self._scores: list[list[float]] = [[] for _ in self.max_length]  # of finished hypotheses
 
     def run(self, model: Model, source: TokenInput, *, need_attention: bool = False) -> list[list[Hypothesis]]:
-        """Return up to `nbest` hypotheses of each sentence, best first."""
-        state = model.start(source, max_steps=max(self.max_length))
+        """Return up to `nbest` hypotheses of each sentence, best first.
+
+        On a GPU, the host looks only every few steps at what has finished; steps beyond the end of a sentence count for
+        nothing.
+        """
+        interval, longest = tuning(source.ids.device.type).steps_between_looks, max(self.max_length)
+        state = model.start(source, max_steps=longest)
         active = ActiveHypotheses.initial(source, 1, need_attention)
-        while len(active.sentences):
+        unread: list[Ended] = []
+        while self._sentences:
             state, origins = self._expand(model, state, active)
-            self._collect_finished(active)
-            state = self._prune(active, state, origins)
+            unread.append(self._end(active))
+            rows = None
+            if len(unread) == interval or active.length == longest:
+                rows = self._collect_finished(unread)
+                unread = []
+            if self._sentences:
+                state = self._prune(active, state, origins, rows)
         return [sorted(hypotheses, key=lambda h: h.score, reverse=True)[: self.nbest] for hypotheses in self.finished]
 
     def _expand(self, model: Model, state: State, active: ActiveHypotheses) -> tuple[State, Tensor]:
@@ -54,42 +70,63 @@ class BeamSearch:
         totals = (values + active.scores.unsqueeze(2)).flatten(1)
         scores, order = totals.topk(min(2 * self.options.beam_size, totals.shape[1]), dim=1)
         origins = order // values.shape[2]
-        rows = torch.arange(len(scores), device=scores.device)
-        active.select(rows, origins)
+        active.select(None, origins)
         active.scores = scores
-        attention = None if step.attention is None else step.attention[rows.unsqueeze(1), origins]
+        attention = None
+        if step.attention is not None:
+            attention = step.attention.gather(1, origins.unsqueeze(2).expand(-1, -1, step.attention.shape[2]))
         active.append(tokens.flatten(1).gather(1, order), attention)
         return state, origins
 
-    def _collect_finished(self, active: ActiveHypotheses) -> None:
-        """Move finished hypotheses among the beam_size best to `finished`; never extend one that ends with EOS."""
+    def _end(self, active: ActiveHypotheses) -> Ended:
+        """Return the finished hypotheses among the beam_size best; never extend one that ends with EOS."""
         at_eos = active.tokens[:, :, -1] == EOS
         at_limit = (self.constraints.max_length[active.sentences] <= active.length).unsqueeze(1)
         finished = ((at_eos | at_limit) & active.scores.isfinite())[:, : self.options.beam_size]
-        for sentence, _, hypothesis in active.extract(finished, self.options.length_penalty):
-            self.finished[sentence].append(hypothesis)
-        active.scores = active.scores.masked_fill(at_eos, -torch.inf)
+        extended = active.scores.masked_fill(at_eos, -torch.inf)
+        ended = active.ended(finished, extended.amax(1))
+        active.scores = extended
+        return ended
 
-    def _prune(self, active: ActiveHypotheses, state: State, origins: Tensor) -> State:
-        """Drop sentences that are done and keep the beam_size best hypotheses of the others."""
-        best_scores = zip(active.sentences.tolist(), active.scores.amax(1).tolist(), strict=True)
-        unfinished = [
-            row for row, (sentence, best) in enumerate(best_scores) if not self._is_done(sentence, best, active.length)
-        ]
-        rows = torch.tensor(unfinished, dtype=torch.long, device=active.scores.device)
-        columns = active.scores[rows].topk(min(self.options.beam_size, active.scores.shape[1]), dim=1).indices
+    def _collect_finished(self, steps: Sequence[Ended]) -> Tensor | None:
+        """Collect what finished in several steps; return the sentences to go on with as rows [B'], None for all."""
+        figures, penalty = read_figures(steps), self.options.length_penalty
+        chosen: list[tuple[int, int, int]] = []
+        running = list(range(len(self._sentences)))
+        for number, figure in enumerate(figures):
+            for row in running:
+                for column in figure.columns[row]:
+                    chosen.append((number, row, column))
+                    self._scores[self._sentences[row]].append(
+                        float(figure.scores[row, column]) / figure.length**penalty
+                    )
+            running = [
+                row for row in running if not self._is_done(self._sentences[row], figure.best[row], figure.length)
+            ]
+        hypotheses = read_hypotheses(steps, chosen, figures, penalty)
+        for (_, row, _), hypothesis in zip(chosen, hypotheses, strict=True):
+            self.finished[self._sentences[row]].append(hypothesis)
+        if len(running) == len(self._sentences):
+            return None
+        self._sentences = [self._sentences[row] for row in running]
+        return torch.tensor(running, dtype=torch.long, device=steps[0].best.device)
+
+    def _prune(self, active: ActiveHypotheses, state: State, origins: Tensor, rows: Tensor | None) -> State:
+        """Keep sentences `rows` [B'], or all if None, and the beam_size best hypotheses of each."""
+        scores = active.scores if rows is None else active.scores[rows]
+        columns = scores.topk(min(self.options.beam_size, scores.shape[1]), dim=1).indices
         active.select(rows, columns)
-        return state.select(rows, origins[rows].gather(1, columns))
+        return state.select(rows, (origins if rows is None else origins[rows]).gather(1, columns))
 
     def _is_done(self, sentence: int, best: float, length: int) -> bool:
         """Return whether the search of a sentence is over, given its best active log-probability."""
-        finished, limit = self.finished[sentence], self.max_length[sentence]
+        finished, limit = self._scores[sentence], self.max_length[sentence]
         if length >= limit or best == -torch.inf:
             return True
         if self.options.stopping == "first" or self.options.beam_size == 1:
             return len(finished) >= self.options.finished_to_stop
         bound = best / limit**self.options.length_penalty  # reached if all following tokens had probability 1
-        return sum(hypothesis.score >= bound for hypothesis in finished) >= self.nbest
+        return sum(score >= bound for score in finished) >= self.nbest
 
 
 def blockwise_topk(values: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -52,7 +52,7 @@ class CTranslate2Engine:
 
     def start(self, request: Request) -> "CTranslate2Search":
         """Start the search in CTranslate2's own threads."""
-        batches = [part for rows in request.batches() for part in _by_limit(request, rows)]
+        batches = [part for rows in request.batches(self.device.partition(":")[0]) for part in _by_limit(request, rows)]
         if request.need_attention and request.options.beam_size > 1:
             # in a larger batch, CTranslate2 returns another sentence's attention for the first token
             batches = [[row] for rows in batches for row in rows]

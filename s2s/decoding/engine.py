@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s.data.batching import cut_batches
+from s2s.devices.runtime import tuning
 from s2s.errors import ArtefactError
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
@@ -76,12 +77,17 @@ class Request:
     nbest: int = 1  # hypotheses per sentence
     need_attention: bool = False  # whether hypotheses carry attention
 
-    def batches(self) -> Iterator[list[int]]:
-        """Yield batches of sentences of similar length as indices into `sentences`, longest first."""
+    def batches(self, device: str) -> Iterator[list[int]]:
+        """Yield batches of sentences of similar length as indices into `sentences`, longest first.
+
+        `device`: cpu or cuda, whose batches are larger.
+        """
+        tokens = self.options.batch_tokens
+        budget = tuning(device).decoding_tokens if tokens == "auto" else tokens
         hypotheses = self.nbest if self.options.sample else self.options.beam_size
         lengths = np.array([len(sentence.tokens) + 1 for sentence in self.sentences], dtype=np.int64)
         order = (-lengths).argsort(kind="stable")
-        for rows in cut_batches(lengths[order], order, max(1, self.options.batch_tokens // hypotheses)):
+        for rows in cut_batches(lengths[order], order, max(1, budget // hypotheses)):
             yield rows.tolist()
 
 

@@ -41,8 +41,9 @@ class PyTorchEngine:
     def search(self, request: Request) -> list[list[Hypothesis]]:
         """Return the hypotheses of each sentence, best first; samples in the order they were drawn."""
         hypotheses: dict[int, list[Hypothesis]] = {}
-        for rows in request.batches():
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        # one context for all batches, so that weights are converted once
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            for rows in request.batches(self.device.type):
                 hypotheses.update(zip(rows, self._search_batch(request, rows), strict=True))
         return [hypotheses[row] for row in range(len(request.sentences))]
 

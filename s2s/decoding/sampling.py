@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from s2s.decoding.active import ActiveHypotheses
+from s2s.decoding.active import ActiveHypotheses, read_figures, read_hypotheses
 from s2s.decoding.constraints import Constraints
 from s2s.decoding.engine import Hypothesis
 from s2s.models.interface import EOS, Model, TokenInput
@@ -43,8 +43,9 @@ def sample(
     finished: list[dict[int, Hypothesis]] = [{} for _ in range(B)]
     active = ActiveHypotheses.initial(source, K, need_attention)
     first = torch.zeros(B, K, dtype=torch.long, device=device)
-    state = model.start(source, max_steps=steps).select(active.sentences, first)
-    while len(active.sentences):
+    state = model.start(source, max_steps=steps).select(None, first)
+    sentences = list(range(B))  # those still decoded, on the host
+    while sentences:
         step, state = model.step(active.tokens[:, :, -1], state, need_attention=need_attention)
         constraints.mask(step.logits, active.sentences, active.tokens)
         log_probabilities = step.logits.log_softmax(2)
@@ -52,13 +53,19 @@ def sample(
         active.scores = active.scores + log_probabilities.gather(2, tokens.unsqueeze(2)).squeeze(2)
         active.append(tokens, step.attention)
         at_limit = (constraints.max_length[active.sentences] <= active.length).unsqueeze(1)
-        for sentence, column, hypothesis in active.extract((tokens == EOS) | at_limit, options.length_penalty):
-            finished[sentence].setdefault(column, hypothesis)
-        unfinished = [row for row, sentence in enumerate(active.sentences.tolist()) if len(finished[sentence]) < K]
-        rows = torch.tensor(unfinished, dtype=torch.long, device=device)
-        columns = torch.arange(K, device=device).expand(len(rows), K)
-        active.select(rows, columns)
-        state = state.select(rows, columns)
+        ended = [active.ended((tokens == EOS) | at_limit, active.scores.amax(1))]
+        figures = read_figures(ended)
+        chosen = [(0, row, column) for row, columns in enumerate(figures[0].columns) for column in columns]
+        hypotheses = read_hypotheses(ended, chosen, figures, options.length_penalty)
+        for (_, row, column), hypothesis in zip(chosen, hypotheses, strict=True):
+            finished[sentences[row]].setdefault(column, hypothesis)
+        unfinished = [row for row, sentence in enumerate(sentences) if len(finished[sentence]) < K]
+        if len(unfinished) < len(sentences):
+            sentences = [sentences[row] for row in unfinished]
+            rows = torch.tensor(unfinished, dtype=torch.long, device=device)
+            same = torch.arange(K, device=device).expand(len(rows), K)
+            active.select(rows, same)
+            state = state.select(rows, same)
     return [[samples[column] for column in range(K)] for samples in finished]
 
 

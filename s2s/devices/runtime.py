@@ -101,6 +101,20 @@ class Machine:
         return f"{self.system} {self.processor} ({', '.join(self.features) or 'no vector extensions'})"
 
 
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Sizes that suit a device."""
+
+    loss_rows: int  # rows of logits computed at a time; on a CPU about as many as fit in its cache
+    decoding_tokens: int  # tokens in a batch of a search, hypotheses included
+    steps_between_looks: int  # of a search, before the host looks which sentences are done
+
+
+def tuning(kind: str) -> Tuning:
+    """Return the sizes that suit a kind of device, cpu or cuda."""
+    return Tuning(8192, 65_536, 4) if kind == "cuda" else Tuning(1024, 4096, 1)
+
+
 def package_versions() -> dict[str, str]:
     """Return the versions of Python, s2s (with its commit, in a git checkout) and libraries that affect results."""
     from importlib.metadata import PackageNotFoundError, version

@@ -46,7 +46,6 @@ class DryRun(TorchDispatchMode):
         super().__init__()
         self.flops = self.bytes = self.peak = 0
         self._known = {_key(tensor) for tensor in outside}
-        self._ranges: set[int] = set()
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -59,16 +58,12 @@ class DryRun(TorchDispatchMode):
         for value in result if isinstance(result, (tuple, list)) else (result,):
             if isinstance(value, Tensor):
                 self._count(value)
-        if func.overloadpacket is aten.arange:
-            self._ranges.add(_key(result))
         return result
 
     def _result(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         packet = func.overloadpacket
         if packet in PRODUCTS:
             return self._product(args[-2], args[-1], kwargs.get("out"))
-        if func is aten.equal.default:  # two ranges of one length are equal: select() keeps all rows
-            return args[0].shape == args[1].shape and {_key(args[0]), _key(args[1])} <= self._ranges
         if packet in INITIALIZERS:  # torch would import its compiler to run these on meta tensors
             return args[0]
         result = func(*args, **kwargs)
@@ -95,7 +90,6 @@ class DryRun(TorchDispatchMode):
 
     def _freed(self, key: int, size: int) -> None:
         self._known.discard(key)
-        self._ranges.discard(key)
         self.bytes -= size
 
 

@@ -17,8 +17,8 @@ class EnsembleState:
 
     members: tuple[State, ...]  # one per network
 
-    def select(self, rows: Tensor, beams: Tensor) -> "EnsembleState":
-        """Select sentences `rows` [B'] and, of each, the hypotheses `beams` [B', K']."""
+    def select(self, rows: Tensor | None, beams: Tensor) -> "EnsembleState":
+        """Select sentences `rows` [B'], or all if None, and, of each, the hypotheses `beams` [B', K']."""
         return EnsembleState(tuple(state.select(rows, beams) for state in self.members))
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-CHUNK = 1024  # rows of logits computed at a time; about as many as fit in a CPU's cache
+from s2s.devices.runtime import tuning
 
 
 class ProjectedLoss(torch.autograd.Function):
@@ -37,6 +37,7 @@ class ProjectedLoss(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         """Return loss and nll (scalars) of hidden vectors [P × R, H]."""
         P = 2 if r_drop else 1
+        step = tuning(hidden.device.type).loss_rows // P
         wide = torch.promote_types(hidden.dtype, torch.float32)
         passes = hidden.unflatten(0, (P, -1))
         loss = torch.zeros((), dtype=wide, device=hidden.device)
@@ -45,8 +46,8 @@ class ProjectedLoss(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight, dtype=wide) if needs_grad else None
         grad_bias = torch.zeros_like(bias) if needs_grad else None
         projection, uniform = weight.to(hidden.dtype), weight.to(wide).mean(0)
-        for start in range(0, len(labels), CHUNK // P):
-            chunk = slice(start, start + CHUNK // P)
+        for start in range(0, len(labels), step):
+            chunk = slice(start, start + step)
             rows, gold = passes[:, chunk].flatten(0, 1), labels[chunk].repeat(P).unsqueeze(1)
             logits = torch.addmm(bias.to(rows.dtype), rows, projection.t()).to(wide)
             highest, index = logits.max(1, keepdim=True)

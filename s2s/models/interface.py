@@ -136,8 +136,8 @@ class LossSums:
 class State(Protocol):
     """Decoding state: everything a step needs, including what was computed from the memory."""
 
-    def select(self, rows: Tensor, beams: Tensor) -> "State":
-        """Return the state of sentences `rows` [B'] with hypotheses `beams` [B', K'] out of each sentence's K.
+    def select(self, rows: Tensor | None, beams: Tensor) -> "State":
+        """Return the state of sentences `rows` [B'], or all if None, with hypotheses `beams` [B', K'] of each.
 
         K' may differ from K. Tensors that belong to a sentence are selected by rows only and never copied per
         hypothesis.

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from s2s.devices.runtime import Precision
+from s2s.devices.runtime import Precision, tuning
 from s2s.models.build import build_model
 from s2s.models.dry_run import DryAutocast, DryRun
 from s2s.models.encoder_decoder import EncoderDecoder
@@ -149,7 +149,9 @@ def training_shape(recipe: Recipe) -> BatchShape:
 def decoding_shape(recipe: Recipe) -> BatchShape:
     """Return the shape of a decoding batch filled with typical sentences and their hypotheses."""
     positions, beam = min(TYPICAL_LENGTH, recipe.data.max_length + 1), recipe.decoding.beam_size
-    return BatchShape(max(1, recipe.decoding.batch_tokens // beam // positions), positions, beam)
+    tokens = recipe.decoding.batch_tokens
+    tokens = tuning("cpu").decoding_tokens if tokens == "auto" else tokens
+    return BatchShape(max(1, tokens // beam // positions), positions, beam)
 
 
 def parts(network: EncoderDecoder) -> list[Part]:
@@ -231,7 +233,7 @@ def decoding_cost(network: EncoderDecoder, shape: BatchShape, precision: Precisi
         for hypotheses in (1, K, K):
             step, state = network.step(torch.empty(B, hypotheses, dtype=torch.long), state)
             step.logits.exp()  # the search's logsumexp allocates as much again
-            state = state.select(torch.arange(B), torch.empty(B, K, dtype=torch.long))
+            state = state.select(None, torch.empty(B, K, dtype=torch.long))
             flops.append(run.flops)
     first, second, third = flops[0], flops[1] - flops[0], flops[2] - flops[1]
     later = (T - 1) * second + (third - second) * (T - 1) * (T - 2) // 2

@@ -25,14 +25,12 @@ class RnnState:
     hypothesis: tuple[Tensor, ...]  # each [B, K, ...]: the layers' states first
     sentence: tuple[Tensor, ...]  # each [B, ...]: computed from the memory, shared by a sentence's hypotheses
 
-    def select(self, rows: Tensor, beams: Tensor) -> "RnnState":
-        """Select sentences `rows` [B'] and, of each, the hypotheses `beams` [B', K']."""
-        B = self.hypothesis[0].shape[0]
-        unchanged = torch.equal(rows, torch.arange(B, device=rows.device))
-        return RnnState(
-            hypothesis=tuple(part[rows.unsqueeze(1), beams] for part in self.hypothesis),
-            sentence=self.sentence if unchanged else tuple(part.index_select(0, rows) for part in self.sentence),
-        )
+    def select(self, rows: Tensor | None, beams: Tensor) -> "RnnState":
+        """Select sentences `rows` [B'], or all if None, and, of each, the hypotheses `beams` [B', K']."""
+        sentence = self.sentence if rows is None else tuple(part.index_select(0, rows) for part in self.sentence)
+        if rows is None:
+            rows = torch.arange(len(beams), device=beams.device)
+        return RnnState(tuple(part[rows.unsqueeze(1), beams] for part in self.hypothesis), sentence)
 
 
 class RnnDecoder(Decoder):

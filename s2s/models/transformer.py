@@ -126,19 +126,21 @@ class TransformerState:
     rotary: Tensor | None  # [2, max_steps, d / 2], rotations of queries and keys
     written: int = 0  # positions in the cache
 
-    def select(self, rows: Tensor, beams: Tensor) -> "TransformerState":
-        """Select sentences `rows` [B'] and, of each, the hypotheses `beams` [B', K']."""
-        B, K = self.cache[0].shape[:2]
+    def select(self, rows: Tensor | None, beams: Tensor) -> "TransformerState":
+        """Select sentences `rows` [B'], or all if None, and, of each, the hypotheses `beams` [B', K']."""
+        K = self.cache[0].shape[1]
         selected = self
-        if not torch.equal(rows, torch.arange(B, device=rows.device)):
+        if rows is None and K == beams.shape[1] == 1:
+            return self
+        if rows is None:
+            rows = torch.arange(len(beams), device=beams.device)
+        else:
             memory = tuple((keys.index_select(0, rows), values.index_select(0, rows)) for keys, values in self.memory)
             mask = None if self.mask is None else self.mask.index_select(0, rows)
             selected = replace(selected, memory=memory, mask=mask)
         order = (rows.unsqueeze(1) * K + beams).flatten()
-        if beams.shape != (B, K) or not torch.equal(order, torch.arange(B * K, device=rows.device)):
-            cache = tuple(self._reorder(part, order).unflatten(0, beams.shape) for part in self.cache)
-            selected = replace(selected, cache=cache)
-        return selected
+        cache = tuple(self._reorder(part, order).unflatten(0, beams.shape) for part in self.cache)
+        return replace(selected, cache=cache)
 
     def _reorder(self, cache: Tensor, order: Tensor) -> Tensor:
         """Reorder a cache [B, K, max_steps, ...] by `order` [B' × K'], copying only positions already written."""

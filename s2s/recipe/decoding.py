@@ -1,6 +1,6 @@
 """Options of decoding."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -46,7 +46,11 @@ class DecodingOptions(Options):
     seed: int = Field(
         1, ge=0, description="random seed for sampling; a line's samples depend only on it and the line number"
     )
-    batch_tokens: int = Field(4096, ge=1, description="tokens in a batch: source tokens × beam_size, padding included")
+    batch_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto",
+        description="tokens in a batch: source tokens × beam_size, padding included; auto: 4,096 on a CPU, 65,536 on a "
+        "GPU",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

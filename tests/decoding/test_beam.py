@@ -4,13 +4,16 @@ import itertools
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from networks import FAMILIES, LENGTHS, S, constraints, network, pairs, source
 
+from s2s.decoding import beam
 from s2s.decoding.beam import BeamSearch, blockwise_topk
 from s2s.decoding.constraints import SUPPRESSED
 from s2s.decoding.engine import Hypothesis
+from s2s.devices.runtime import Tuning
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import BOS, EOS, Batch, LossSums, Model, StepOutput, TokenInput
 from s2s.recipe.decoding import DecodingOptions
@@ -109,7 +112,8 @@ class Confident:
         lost: torch.Tensor  # [B, K] bool: whether a hypothesis contains another token
         steps: int
 
-        def select(self, rows: torch.Tensor, beams: torch.Tensor) -> "Confident.State":
+        def select(self, rows: torch.Tensor | None, beams: torch.Tensor) -> "Confident.State":
+            rows = torch.arange(len(beams)) if rows is None else rows
             return Confident.State(self.lost[rows.unsqueeze(1), beams], self.steps)
 
     token = 5
@@ -160,6 +164,29 @@ def test_attention_follows_its_hypothesis() -> None:
         memory = model.encoder(TokenInput(batch.ids[row : row + 1], batch.lengths[row : row + 1]))
         forced = model.decoder(memory, torch.tensor([[BOS, *tokens[:-1]]]), need_attention=True)
         torch.testing.assert_close(torch.from_numpy(best.attention), forced.attention[0])
+
+
+@families
+@pytest.mark.parametrize("stopping", ["first", "exact"])
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_looking_rarely_changes_nothing(
+    family: str, stopping: str, beam_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, batch = network(family, 13), source(13)
+    model.bias.data[EOS] = 0.8  # sentences end after different numbers of steps
+    found = []
+    for steps in (1, 2, 4, 100):
+        monkeypatch.setattr(beam, "tuning", lambda _, steps=steps: Tuning(1, 1, steps))
+        found.append(search(model, batch, beam_size, [9, 4, 7], stopping=stopping, patience=2.0, need_attention=True))
+    lengths = {len(hypothesis.tokens) for nbest in found[0] for hypothesis in nbest}
+    assert len(lengths) > 1
+    for other in found[1:]:
+        for one, same in zip(itertools.chain(*found[0]), itertools.chain(*other), strict=True):
+            assert (one.tokens, one.truncated) == (same.tokens, same.truncated)
+            assert one.score == pytest.approx(same.score, rel=1e-5)
+            assert (one.attention is None) == (same.attention is None)
+            if one.attention is not None and same.attention is not None:
+                np.testing.assert_allclose(one.attention, same.attention, atol=1e-5)
 
 
 def test_forward_ignores_padding() -> None:

@@ -158,7 +158,7 @@ def run(model: Any) -> None:
         model.decoder(model.encoder(source), targets, need_attention=True)
         state = model.start(source, max_steps=STEPS)
         _, state = model.step(torch.full((B, 1), 5), state, need_attention=True)
-        state = state.select(torch.arange(B), torch.zeros(B, K, dtype=torch.long))
+        state = state.select(None, torch.zeros(B, K, dtype=torch.long))
         model.step(torch.full((B, K), 5), state, need_attention=True)
 
 

@@ -218,7 +218,7 @@ def test_memory_of_decoding_is_that_of_a_real_state(tiny: Recipe) -> None:
             TokenInput(ids, torch.full((B,), T)), max_steps=int(tiny.decoding.max_ratio * (T - 1)) + 10
         )
         _, state = network.step(torch.zeros(B, 1, dtype=torch.long), state)
-        state = state.select(torch.arange(B), torch.zeros(B, K, dtype=torch.long))
+        state = state.select(None, torch.zeros(B, K, dtype=torch.long))
     memory = plan.decoding_memory
     real = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in profile._tensors(state)}
     assert memory["fp32"].state == pytest.approx(sum(real.values()), rel=0.1)
@@ -235,5 +235,5 @@ def test_decoding_step_by_step_costs_what_three_steps_say(tiny: Recipe) -> None:
         state = network.start(TokenInput(ids, lengths), max_steps=T)
         for step in range(T):
             _, state = network.step(torch.empty(B, K if step else 1, dtype=torch.long), state)
-            state = state.select(torch.arange(B), torch.empty(B, K, dtype=torch.long))
+            state = state.select(None, torch.empty(B, K, dtype=torch.long))
     assert profile.plan(tiny).decoding_flops * B * T == run.flops

@@ -153,6 +153,6 @@ def test_variational_dropout_drops_the_same_units_between_layers_at_every_step(
 
 def test_what_belongs_to_a_sentence_is_not_copied_per_hypothesis() -> None:
     state = made(CurrentQueryDecoder, query="current").start(memory(), max_steps=T)
-    wide = state.select(torch.arange(B), torch.zeros(B, 4, dtype=torch.long))
+    wide = state.select(None, torch.zeros(B, 4, dtype=torch.long))
     assert all(part.shape[:2] == (B, 4) for part in wide.hypothesis)  # type: ignore[attr-defined]
     assert all(a is b for a, b in zip(state.sentence, wide.sentence, strict=True))  # type: ignore[attr-defined]
