@@ -39,6 +39,9 @@ bench: install ## measure speed; JOEYNMT=DIR compares with JoeyNMT (WORK=DIR: wh
 	$(BIN)/python tests/bench/decoding_speed.py $(if $(JOEYNMT),--joeynmt $(JOEYNMT))
 	$(BIN)/python tests/bench/streaming.py
 
+gpu: install ## check and measure on a GPU; skipped without one
+	$(BIN)/python tests/bench/gpu
+
 lint: $(VENV)/.installed-lint ## check style, types and import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -66,4 +69,4 @@ $(VENV)/.installed-lint: $(VENV)/.installed
 	touch $@
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-short test test-slow faults coverage bench lint clean print-torch
+.PHONY: help install demo demo-short test test-slow faults coverage bench gpu lint clean print-torch
