@@ -14,9 +14,8 @@ from torch import Tensor
 
 from s2s.data.batching import Rows, cut_batches
 from s2s.data.collate import Sentences, pair_batch
+from s2s.devices.runtime import tuning
 from s2s.models.interface import Batch, Model, StepOutput
-
-BATCH_TOKENS = 4096  # sentences × longest side, padding included
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +76,10 @@ def _force_batch(
     model: Model, batch: Batch, need_attention: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Return log-probabilities [B, T + 1] and attention [B, T + 1, S + 1] or None; values at padding are undefined."""
+    if not need_attention:
+        table = torch.zeros(batch.labels.numel(), device=batch.labels.device)
+        table[batch.real] = model.log_probabilities(batch)
+        return table.view(batch.labels.shape).cpu().numpy(), None
     log_probabilities: list[Tensor] = []
     attention = None
     for t, step in enumerate(_steps(model, batch, need_attention=need_attention)):
@@ -115,5 +118,5 @@ def _batches(sources: Sentences, targets: Sentences, device: torch.device) -> It
     """Yield batches of sentences of similar length, with their indices."""
     lengths = np.array([max(len(s), len(t)) + 1 for s, t in zip(sources, targets, strict=True)])
     order = lengths.argsort(kind="stable")
-    for rows in cut_batches(lengths[order], order, BATCH_TOKENS):
+    for rows in cut_batches(lengths[order], order, tuning(device.type).decoding_tokens):
         yield rows, pair_batch([sources[row] for row in rows], [targets[row] for row in rows], device)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from s2s.devices.runtime import tuning
 from s2s.models.heads import ProjectedLoss
 from s2s.models.interface import NLL, Batch, Decoder, Encoder, LossSums, Objective, Source, State, StepOutput
 
@@ -39,6 +40,17 @@ class EncoderDecoder(nn.Module):
             needs_grad,
         )
         return LossSums(loss=loss, nll=nll, tokens=len(labels))
+
+    def log_probabilities(self, batch: Batch) -> Tensor:
+        """Return the log-probability [R] of each target token that is not padding, in nats, by teacher forcing."""
+        hidden = self.decoder(self.encoder(batch.source), batch.inputs).hidden
+        rows = hidden.flatten(0, 1).index_select(0, batch.real)
+        labels = batch.labels.flatten().index_select(0, batch.real)
+        found, step = [], tuning(rows.device.type).loss_rows
+        for part, gold in zip(rows.split(step), labels.split(step), strict=True):
+            logits = nn.functional.linear(part, self.weight, self.bias).float()
+            found.append(logits.gather(1, gold.unsqueeze(1)).squeeze(1) - logits.logsumexp(1))
+        return torch.cat(found)
 
     def start(self, source: Source, *, max_steps: int) -> State:
         """Encode B sources and return the state before the first step, K = 1."""

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from s2s.models.interface import NLL, Batch, LossSums, Model, Objective, Source, State, StepOutput
-from s2s.text.tokenizer import PAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +29,17 @@ class Ensemble:
 
     def forward(self, batch: Batch, objective: Objective = NLL) -> LossSums:
         """Return the negative log-likelihood of sources [B, S] and targets [B, T], which is also the loss."""
+        nll = -self.log_probabilities(batch).sum()
+        return LossSums(loss=nll, nll=nll, tokens=len(batch.real))
+
+    def log_probabilities(self, batch: Batch) -> Tensor:
+        """Return the log-probability [R] of each target token that is not padding, in nats, step by step."""
         state: State = self.start(batch.source, max_steps=batch.inputs.shape[1])
-        nll = torch.zeros((), device=batch.inputs.device)
+        steps = []
         for inputs, labels in zip(batch.inputs.split(1, dim=1), batch.labels.split(1, dim=1), strict=True):
             output, state = self.step(inputs, state)
-            log_probabilities = output.logits[:, 0].log_softmax(1).gather(1, labels)
-            nll -= log_probabilities[labels != PAD].sum()
-        return LossSums(loss=nll, nll=nll, tokens=len(batch.real))
+            steps.append(output.logits[:, 0].log_softmax(1).gather(1, labels))
+        return torch.cat(steps, 1).flatten().index_select(0, batch.real)
 
     def start(self, source: Source, *, max_steps: int) -> EnsembleState:
         """Encode B sources with every member and return the state before the first step, K = 1."""

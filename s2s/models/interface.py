@@ -183,6 +183,10 @@ class Model(Protocol):
         """Return the teacher-forced loss of a batch of sources [B, S] and targets [B, T]."""
         ...
 
+    def log_probabilities(self, batch: Batch) -> Tensor:
+        """Return the log-probability [R] of each target token that is not padding, in nats."""
+        ...
+
     def start(self, source: Source, *, max_steps: int) -> State:
         """Encode the source and return the state before the first step, K = 1."""
         ...

@@ -15,12 +15,14 @@ from typing import TypeVar, cast
 from uuid import uuid4
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from s2s.errors import S2SError, StoppedError
 
 T = TypeVar("T")
 TIMEOUT = timedelta(days=1)  # the other processes wait while the main one validates or prepares the data
+GRADIENT_TIMEOUT = timedelta(minutes=10)  # of the exchange of gradients, in which all processes take part at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,14 @@ def process_group(context: DistributedContext) -> Iterator[None]:
         yield
     finally:
         distributed.destroy_process_group()
+
+
+def parallel(network: nn.Module, context: DistributedContext) -> nn.Module:
+    """Return a network whose backward pass sums gradients over the processes; itself for a single process."""
+    if context.size == 1:
+        return network
+    group = distributed.new_group(timeout=GRADIENT_TIMEOUT)
+    return DistributedDataParallel(network, process_group=group, gradient_as_bucket_view=True)
 
 
 def launch(processes: int) -> None:

@@ -8,7 +8,7 @@ from math import inf
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from s2s.data.batching import Rows, cut_batches
@@ -19,7 +19,7 @@ from s2s.errors import ResourceError
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import EOS, UNK, Batch, Objective
 from s2s.recipe.training import TrainingOptions
-from s2s.training.distributed import DistributedContext
+from s2s.training.distributed import DistributedContext, parallel
 from s2s.training.optimizer import build_optimizer
 
 
@@ -71,7 +71,7 @@ class Learner:
         self.distributed = distributed
         self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self.optimizer = build_optimizer(network, options)
-        self.network: nn.Module = DistributedDataParallel(network) if distributed.size > 1 else network
+        self.network = parallel(network, distributed)
 
     def accumulating(self, last: bool) -> contextlib.AbstractContextManager[None]:
         """Exchange gradients only in the backward pass of a batch's last micro-batch."""
