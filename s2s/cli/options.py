@@ -19,7 +19,7 @@ SetValues = Annotated[
 ]
 Device = Annotated[
     str,
-    typer.Option("--device", metavar="DEVICE", help="auto (the first free GPU, else the CPU), cpu, cuda or cuda:N."),
+    typer.Option("--device", metavar="DEVICE", help="auto (the free GPU with the most memory, else the CPU), cpu, cuda or cuda:N."),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for a busy device instead of failing.")]
 Threads = Annotated[
