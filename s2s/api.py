@@ -68,7 +68,7 @@ class Model:
 
 
 def load(
-    model: str, *, engine: EngineName = "auto", precision: str = "auto", device: str = "auto", wait: bool = False
+    model: str, *, engine: EngineName = "auto", precision: str = "auto", device: str = "auto", wait: float = 0.0
 ) -> Model:
     """Load a published model.
 
@@ -77,7 +77,7 @@ def load(
         engine: auto (CTranslate2 if it supports the model, else PyTorch), pytorch or ctranslate2.
         precision: auto, fp32, bf16, or with CTranslate2 also int8.
         device: auto, cpu, cuda or cuda:N.
-        wait: wait for a busy device instead of raising.
+        wait: seconds to wait for a busy device; math.inf waits forever.
 
     Raises:
         UsageError: the model does not exist, or does not support the engine or precision.
@@ -94,7 +94,7 @@ def train(
     *,
     overrides: Sequence[str] = (),
     device: str = "auto",
-    wait: bool = False,
+    wait: float = 0.0,
     fresh: bool = False,
 ) -> Version:
     """Train a recipe and return the published version; if it exists already, return it without training.
@@ -103,7 +103,7 @@ def train(
         recipe: a file, or the name of a built-in recipe.
         overrides: recipe keys to override, such as `"training.lr=1e-3"`.
         device: auto, cpu, cuda or cuda:N.
-        wait: wait for a busy device instead of raising.
+        wait: seconds to wait for a busy device; math.inf waits forever.
         fresh: train even if the recipe has been trained before.
 
     Raises:

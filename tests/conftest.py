@@ -83,7 +83,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.delenv("S2S_REGISTRY", raising=False)
         for name in ("numbers/attention", "numbers/bottleneck"):
             recipe = load_recipe(name, TINY)
-            train(recipe, device="cpu", wait=False)
+            train(recipe, device="cpu", wait=0)
     return directory
 
 

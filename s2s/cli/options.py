@@ -1,10 +1,26 @@
 """Options that several commands share."""
 
+import math
+import re
 from typing import Annotated, Literal
 
 import typer
 
 from s2s.devices.runtime import request_threads
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def parse_wait(text: str | float) -> float:
+    """Return the seconds of `30s`, `10m`, `2h`, `1d` or `forever`. Raises typer.BadParameter for anything else."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd])", str(text))
+    if found:
+        return float(found[1]) * SECONDS[found[2]]
+    if text == "forever":
+        return math.inf
+    if isinstance(text, float):
+        return text  # the default
+    raise typer.BadParameter(f"{text!r}: should be a duration such as 30s, 10m or 2h, or forever")
 
 
 def _request_threads(count: int | None) -> int | None:
@@ -19,9 +35,22 @@ SetValues = Annotated[
 ]
 Device = Annotated[
     str,
-    typer.Option("--device", metavar="DEVICE", help="auto (the free GPU with the most memory, else the CPU), cpu, cuda or cuda:N."),
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help="auto (the free GPU with the most memory, else the CPU), cpu, cuda or cuda:N.",
+    ),
 ]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait for a busy device instead of failing.")]
+Wait = Annotated[
+    float,
+    typer.Option(
+        "--wait",
+        parser=parse_wait,
+        metavar="DURATION",
+        show_default=False,
+        help="Wait for a busy device: 30s, 10m, 2h or forever. Default: fail at once.",
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(

@@ -35,7 +35,7 @@ def compare(
     overrides: Sequence[str],
     *,
     device: str,
-    wait: bool,
+    wait: float,
     vary: Sequence[str] = (),
     test_files: str = "",
 ) -> tuple[Comparison, list[StoredResult]]:

@@ -44,7 +44,7 @@ class TranslatorConfig:
     engine: EngineName = "auto"  # auto: CTranslate2 if supported, else PyTorch
     precision: str = "auto"  # auto: int8 with CTranslate2 (on GPUs int8_fp16), else bf16 where it is fast
     device: str = "auto"  # auto: the first free one
-    wait: bool = False  # wait for a busy device instead of raising
+    wait: float = 0.0  # seconds to wait for a busy device before raising
     decoding: Mapping[str, Any] | None = None  # decoding options to override; None values are ignored
     nbest: int = 1  # translations per line
     need_attention: bool = False  # refuse models without attention
@@ -96,7 +96,7 @@ def _check_models(versions: Sequence[Version], options: DecodingOptions, config:
 
 @contextmanager
 def load_reference_translator(
-    model: str, device: str, wait: bool, command: str
+    model: str, device: str, wait: float, command: str
 ) -> "Iterator[Translator[PyTorchEngine]]":
     """Lease a device and yield a published model's translator in the setting of its test: PyTorch in fp32."""
     config = TranslatorConfig([model], command, "pytorch", "fp32", device, wait)

@@ -75,11 +75,11 @@ def lease_directory() -> Path:
 
 
 @contextlib.contextmanager
-def lease(device: str, *, wait: bool, command: str) -> Iterator[str]:
+def lease(device: str, *, wait: float, command: str) -> Iterator[str]:
     """Hold a device while the block runs, and yield its name: `cpu`, `cuda:0`.
 
-    `auto` chooses the free GPU with the most free memory, or a slot of the CPU if there is no GPU. With `wait`, wait
-    for a busy device.
+    `auto` chooses the free GPU with the most free memory, or a slot of the CPU if there is no GPU. `wait`: seconds
+    to wait for a busy device.
     Raises: ResourceError if the device is busy (naming its holder) or not available; UsageError if it is unknown.
     """
     with lease_several(device, 1, wait=wait, command=command) as (name,):
@@ -87,7 +87,7 @@ def lease(device: str, *, wait: bool, command: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def lease_several(device: str, count: int, *, wait: bool, command: str) -> Iterator[list[str]]:
+def lease_several(device: str, count: int, *, wait: float, command: str) -> Iterator[list[str]]:
     """Hold `count` of the devices that `device` stands for, all or none, as `lease` holds one."""
     slots = _slots(device)
     if len(slots) < count:
@@ -96,11 +96,15 @@ def lease_several(device: str, count: int, *, wait: bool, command: str) -> Itera
     claimed = _claim(directory, slots, count)
     if not claimed:
         busy = _busy(directory, slots)
-        if not wait:
-            raise ResourceError(busy, "--wait waits for it; s2s models ps lists holders")
-        log.info("%s: waiting", busy)
+        if wait:
+            log.info("%s: waiting", busy)
+        until = time.monotonic() + wait
         while not claimed:
-            time.sleep(POLL_SECONDS)
+            if (left := until - time.monotonic()) <= 0:
+                raise ResourceError(
+                    _busy(directory, slots), "--wait 10m waits for it, or --wait forever; s2s models ps lists holders"
+                )
+            time.sleep(min(POLL_SECONDS, left))
             claimed = _claim(directory, slots, count)
     try:
         for slot, handle in claimed:

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,7 @@ def measure(name: str, once: Path, often: Path, rival: Path | None, repetitions:
     with (
         load_translator(TranslatorConfig([transformer], "bench", "ctranslate2", decoding=changes)) as fast,
         load_translator(
-            TranslatorConfig([transformer], "bench", "pytorch", decoding=changes, device="cpu", wait=True)
+            TranslatorConfig([transformer], "bench", "pytorch", decoding=changes, device="cpu", wait=inf)
         ) as slow,
     ):
         assert isinstance(fast.engine, CTranslate2Engine)

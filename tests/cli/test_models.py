@@ -224,7 +224,7 @@ class TestExport:
 def test_who_holds_what(run):
     assert "no device is held" in run("models", "ps").err
     assert json.loads(run("models", "ps", "--json").out) == []
-    with lease("cpu", wait=False, command="s2s train [b]numbers[/b]"):
+    with lease("cpu", wait=0, command="s2s train [b]numbers[/b]"):
         head, line = run("models", "ps").out.splitlines()
         (holder,) = json.loads(run("models", "ps", "--json").out)
     assert head.split() == ["device", "user", "pid", "since", "command"]

@@ -22,7 +22,7 @@ from s2s.registry.store import Registry
 from s2s.report.figures import Comparison, table
 from s2s.training.runs.lifecycle import train
 
-QUIET = {"device": "cpu", "wait": False}
+QUIET = {"device": "cpu", "wait": 0}
 
 
 def run(names: Sequence[str], overrides: Sequence[str] = (), **more: Any) -> tuple[Comparison, list[StoredResult]]:

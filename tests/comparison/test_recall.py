@@ -46,7 +46,7 @@ def test_a_comparison_of_recall_shows_answers_instead_of_bleu_by_length() -> Non
         ["recall/attention", "recall/bottleneck"],
         TINY,
         device="cpu",
-        wait=False,
+        wait=0,
     )
     assert [figure.metric for figure in comparison.by_length] == [
         "% of values correct, given their keys",

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime, timedelta
@@ -26,7 +27,7 @@ TRAIN = "s2s train numbers/attention"
 HOLD = """
 import sys
 from s2s.devices.leases import lease
-with lease("cpu", wait=False, command="s2s serve"):
+with lease("cpu", wait=0, command="s2s serve"):
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -49,15 +50,15 @@ def gpus(monkeypatch) -> None:
 @contextmanager
 def held(*wanted: str) -> Iterator[list[str]]:
     with ExitStack() as stack:
-        yield [stack.enter_context(lease(device, wait=False, command=TRAIN)) for device in wanted]
+        yield [stack.enter_context(lease(device, wait=0, command=TRAIN)) for device in wanted]
 
 
 def several(device: str, count: int) -> AbstractContextManager[list[str]]:
-    return lease_several(device, count, wait=False, command=TRAIN)
+    return lease_several(device, count, wait=0, command=TRAIN)
 
 
 def refusal(device: str) -> str:
-    with pytest.raises(ResourceError) as caught, lease(device, wait=False, command="s2s translate"):
+    with pytest.raises(ResourceError) as caught, lease(device, wait=0, command="s2s translate"):
         pass
     return f"{caught.value.message} | {caught.value.hint}"
 
@@ -82,7 +83,7 @@ def test_the_processor_has_as_many_slots_as_threads():
         )
         assert message.startswith("device cpu is held by ")
         assert message.count(words) == 2
-        assert "| --wait waits for it; s2s models ps lists holders" in message
+        assert "| --wait 10m waits for it, or --wait forever; s2s models ps lists holders" in message
     with held("cpu", "cpu") as names:
         assert names == ["cpu", "cpu"]
 
@@ -175,9 +176,9 @@ def test_a_gpu_is_one_whatever_a_process_calls_it(gpus, monkeypatch):
 
 
 def test_devices_that_are_not_here(gpus):
-    with pytest.raises(ResourceError, match="cuda:5 is not available"), lease("cuda:5", wait=False, command=TRAIN):
+    with pytest.raises(ResourceError, match="cuda:5 is not available"), lease("cuda:5", wait=0, command=TRAIN):
         pass
-    with pytest.raises(UsageError, match="s2s supports cpu and cuda"), lease("abacus", wait=False, command=TRAIN):
+    with pytest.raises(UsageError, match="s2s supports cpu and cuda"), lease("abacus", wait=0, command=TRAIN):
         pass
     assert holders() == []
 
@@ -232,7 +233,7 @@ def test_waiting_says_whom_for_and_takes_what_gets_free(monkeypatch, said):
     holder = threading.Thread(target=hold, args=(ready,))
     holder.start()
     assert ready.wait(30)
-    with lease("cpu", wait=True, command="s2s translate") as name:
+    with lease("cpu", wait=30, command="s2s translate") as name:
         assert name == "cpu"
         assert "s2s translate" in [found.command for found in holders()]
     holder.join()
@@ -241,8 +242,17 @@ def test_waiting_says_whom_for_and_takes_what_gets_free(monkeypatch, said):
     assert said[0].endswith(": waiting")
 
 
+def test_waiting_ends(said):
+    with held("cpu", "cpu"):
+        begun = time.monotonic()
+        with pytest.raises(ResourceError, match="device cpu is held by"), lease("cpu", wait=0.3, command=TRAIN):
+            pass
+        assert 0.3 <= time.monotonic() - begun < 20
+    assert len(said) == 1
+
+
 def test_waiting_for_what_is_free_says_nothing(said):
-    with lease("cpu", wait=True, command=TRAIN):
+    with lease("cpu", wait=30, command=TRAIN):
         assert said == []
 
 
@@ -343,7 +353,7 @@ def test_a_holder_that_says_nothing_of_use_is_still_one(content, monkeypatch):
 
 
 def test_what_a_holder_says_is_kept_short_and_on_one_line():
-    with lease("cpu", wait=False, command="s2s\ntrain " + "ü" * 9000):
+    with lease("cpu", wait=0, command="s2s\ntrain " + "ü" * 9000):
         (holder,) = holders()
     assert holder.command == "s2s train " + "ü" * 150
 

@@ -92,13 +92,13 @@ def test_a_damaged_best_checkpoint_is_not_published(trained_home: Path, tiny: li
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lifecycle, "publish", fails)
         with pytest.raises(ResourceError) as failed:
-            lifecycle.train(recipe, device="cpu", wait=False)
+            lifecycle.train(recipe, device="cpu", wait=0)
     (directory,) = (trained_home / "runs").glob("again-*")
     assert failed.value.hint == f"s2s resume {directory.name} publishes the model without training again"
     best = read_run(directory).metrics.best
     assert best
     flip(directory / "checkpoints" / f"{best['update']:08d}" / "model.safetensors", -1)
-    version = lifecycle.resume(directory.name, wait=False)
+    version = lifecycle.resume(directory.name, wait=0)
     published = version.card.training.best_update
     assert published != best["update"]
     assert version.card.training.updates == 12

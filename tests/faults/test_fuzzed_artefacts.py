@@ -127,7 +127,7 @@ def test_commands_fail_with_errors_of_s2s(
 ) -> None:
     monkeypatch.setattr(locks, "PAUSE_SECONDS", 0)
     chance, name = random.Random(kind), owner(home, kind)
-    with leases.lease("cpu", wait=False, command="fuzz"):
+    with leases.lease("cpu", wait=0, command="fuzz"):
         file = home / KINDS[kind].file.format(name)
         content = file.read_bytes()
         for _ in range(count):

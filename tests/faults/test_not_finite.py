@@ -24,7 +24,7 @@ from s2s.training.step import Learner, StepResult
 from s2s.training.trainer import MAX_SKIPS
 from s2s.training.validation import Validation
 
-QUIET = {"wait": False}
+QUIET = {"wait": 0}
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ def tiny_train(trained_home: Path, tiny: list[str]) -> Callable[..., Version]:
 
     def call(*settings: str, name: str = "again", **arguments: Any) -> Version:
         recipe = load_recipe("numbers/attention", [*tiny, f"name={name}", *settings])
-        how = {"device": "cpu", "wait": False} | arguments
+        how = {"device": "cpu", "wait": 0} | arguments
         return train(recipe, **how)
 
     return call

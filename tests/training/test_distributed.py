@@ -76,7 +76,7 @@ def test_two_processes_train_like_one(said: str, own_home: Path, tiny: list[str]
     assert said.count("model two:1. Next:") == 1
     assert said.count("  validation  update 8 ") == 1
     recipe = load_recipe("numbers/attention", [*tiny, *SETTINGS, "name=one"])
-    train(recipe, device="cpu", wait=False)
+    train(recipe, device="cpu", wait=0)
     one, two = read_run(run_of("one")), read_run(run_of("two"))
     assert len(two.metrics.training) == 40
     for wanted, found in zip(one.metrics.training, two.metrics.training, strict=True):

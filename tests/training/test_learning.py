@@ -62,6 +62,6 @@ def test_learns_to_reverse(learner: str, tmp_path: Path) -> None:
             "validation_lines": 0,
         },
     }
-    version = train(parse_recipe(recipe, "reverse"), device="cpu", wait=False)
+    version = train(parse_recipe(recipe, "reverse"), device="cpu", wait=0)
     exact = next(score.value for score in version.card.scores if score.metric == "exact")
     assert exact >= 99

@@ -114,7 +114,7 @@ def test_a_resumed_run_keeps_the_end_of_its_warmup(
     tiny_train: Callable[..., Version], interrupted_run: Callable[..., Path]
 ) -> None:
     settings = [f"training.{setting}" for setting in ("warmup=3", "lr=0.012", "log_every=1", "stop_after=12 updates")]
-    resume(interrupted_run(*settings, after=8).name, wait=False)
+    resume(interrupted_run(*settings, after=8).name, wait=0)
     (directory,) = runs_directory().glob("again-*")
     found = [line["lr"] for line in read_run(directory).metrics.training]
     assert found[8:] == pytest.approx([0.012 * (1 - update / 9) for update in range(5, 9)])
@@ -127,7 +127,7 @@ def test_plateau_halves_the_learning_rate(
     settings = ["lr_schedule=plateau", "plateau_patience=2", "warmup=0", "lr=1e-12", "log_every=1"]
     settings = [f"training.{setting}" for setting in [*settings, "validate_every=2 updates"]]
     if resumed:
-        resume(interrupted_run(*settings, after=8).name, wait=False)
+        resume(interrupted_run(*settings, after=8).name, wait=0)
     else:
         tiny_train(*settings)
     (directory,) = runs_directory().glob("again-*")

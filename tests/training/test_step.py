@@ -171,7 +171,7 @@ def test_training_continues_after_running_out_of_memory(
     with pytest.MonkeyPatch.context() as patch:
         with_memory_for(patch, 90, OutOfMemory())
         directory = interrupted_run(after=6)
-        found = resume(directory.name, wait=False)
+        found = resume(directory.name, wait=0)
     text = (directory / "metrics.jsonl").read_text()
     (line,) = (line for line in text.splitlines() if "out of memory" in line)
     assert "out of memory in update 1: retried with" in (directory / "log.txt").read_text()

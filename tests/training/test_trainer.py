@@ -23,7 +23,7 @@ from s2s.training.runs.lifecycle import resume
 from s2s.training.runs.record import read_run, runs_directory
 from s2s.training.step import StepResult, train_step_within_memory
 
-QUIET = {"wait": False}
+QUIET = {"wait": 0}
 
 
 def corpus_of(home: Path) -> Corpus:

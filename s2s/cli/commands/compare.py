@@ -51,7 +51,7 @@ def compare(
     force: Force = False,
     device: Device = "auto",
     threads: Threads = None,
-    wait: Wait = False,
+    wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Train recipes without a model, translate one test set with all systems and compare the results.

@@ -29,7 +29,7 @@ def evaluate(
     precision: Precision = "fp32",
     device: Device = "auto",
     threads: Threads = None,
-    wait: Wait = False,
+    wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Translate a test set with a model and print BLEU, chrF, TER, exact match (with signatures) and perplexity.

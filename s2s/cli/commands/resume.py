@@ -24,7 +24,7 @@ def resume(
             "(repeatable).",
         ),
     ] = None,
-    wait: Wait = False,
+    wait: Wait = 0.0,
     tensorboard: Tensorboard = False,
 ) -> None:
     """Resume an interrupted run from its last checkpoint, bit-exactly (on a GPU: if trained with --deterministic).

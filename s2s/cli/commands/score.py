@@ -43,7 +43,7 @@ def score(
     force: Force = False,
     device: Device = "auto",
     threads: Threads = None,
-    wait: Wait = False,
+    wait: Wait = 0.0,
 ) -> None:
     """Print the log-probability of each target line given its source line: the sum over its tokens and </s>, in nats.
 

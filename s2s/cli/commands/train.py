@@ -1,5 +1,6 @@
 """`s2s train`: from a recipe to a published model."""
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,7 +27,7 @@ def train(
     ] = None,
     device: Device = "auto",
     threads: Threads = None,
-    wait: Wait = False,
+    wait: Wait = 0.0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Train again even if the model exists.")] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Dry run: try the largest batches, a checkpoint and three translations.")
@@ -69,9 +70,13 @@ def train(
         if not as_json:
             options: list[tuple[str, object]] = [("--set", value) for value in values or []]
             options += [("--name", name), ("--from", begin_from), ("--device", None if device == "auto" else device)]
-            options += [("--threads", threads), ("--processes", None if processes == 1 else processes)]
+            waiting = "forever" if wait == math.inf else f"{wait:g}s" if wait else None
+            options += [
+                ("--wait", waiting),
+                ("--threads", threads),
+                ("--processes", None if processes == 1 else processes),
+            ]
             switches = {
-                "--wait": wait,
                 "--fresh": fresh,
                 "--deterministic": deterministic,
                 "--tensorboard": tensorboard,
@@ -97,7 +102,7 @@ def train(
         note(f"model {version.reference}. Next: s2s translate {version.name}, s2s models show {version.name}")
 
 
-def _check(recipe: "Recipe", parent: "Version | None", device: str, wait: bool, as_json: bool) -> None:
+def _check(recipe: "Recipe", parent: "Version | None", device: str, wait: float, as_json: bool) -> None:
     """Print the result of `--check` on standard output."""
     from dataclasses import asdict
 

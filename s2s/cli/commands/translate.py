@@ -97,7 +97,7 @@ def translate(
     precision: Precision = "auto",
     device: Device = "auto",
     threads: Threads = None,
-    wait: Wait = False,
+    wait: Wait = 0.0,
     verbose: Verbose = False,
 ) -> None:
     """Translate text with a model, line by line: output line i belongs to input line i.

@@ -63,11 +63,11 @@ class RunContext:
     """Settings of this process, independent of the recipe."""
 
     distributed: DistributedContext
-    wait: bool  # wait for a busy device
+    wait: float  # seconds to wait for a busy device
     tensorboard: bool = False  # also write TensorBoard event files
 
     @classmethod
-    def current(cls, wait: bool, tensorboard: bool) -> "RunContext":
+    def current(cls, wait: float, tensorboard: bool) -> "RunContext":
         """Return the context of this process; only the main process of several logs messages.
 
         Raises: ResourceError if TensorBoard is requested but not installed.
@@ -130,7 +130,7 @@ def train(
     recipe: Recipe,
     *,
     device: str,
-    wait: bool,
+    wait: float,
     fresh: bool = False,
     resume_unfinished: bool = False,
     parent: Version | None = None,
@@ -171,7 +171,7 @@ def train(
 def resume(
     name: str,
     *,
-    wait: bool,
+    wait: float,
     allowed: Sequence[str] = (),
     tensorboard: bool = False,
 ) -> Version:

@@ -27,7 +27,7 @@ import sys
 from s2s.devices.leases import lease
 from s2s.errors import ResourceError
 try:
-    with lease(sys.argv[1], wait=False, command="bench"):
+    with lease(sys.argv[1], wait=0, command="bench"):
         print("leased twice")
 except ResourceError:
     print("refused")
@@ -145,7 +145,7 @@ def leases(bench: Bench) -> None:
     if not bench.cuda:
         bench.report("leases", skipped="several processes may share a CPU")
         return
-    with lease(name, wait=False, command="gpu bench"):
+    with lease(name, wait=0, command="gpu bench"):
         other = subprocess.run(
             [sys.executable, "-c", LEASE_AGAIN, name], capture_output=True, text=True, check=False, timeout=120
         )

@@ -18,7 +18,7 @@ from s2s.training.runs.lifecycle import resume
 from s2s.training.runs.record import read_run, runs_directory
 
 OTHER_DATA = ["data.generator.seed=2", "data.generator.train=200"]
-QUIET = {"wait": False}
+QUIET = {"wait": 0}
 
 
 @pytest.fixture

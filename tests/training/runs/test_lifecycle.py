@@ -14,7 +14,7 @@ from s2s.training.runs import lifecycle as module
 from s2s.training.runs.lifecycle import resume, run_key, train
 from s2s.training.runs.record import find_run, runs_directory, unfinished_run
 
-QUIET = {"wait": False}
+QUIET = {"wait": 0}
 
 
 def test_a_run_leaves_its_records(trained: Path) -> None:

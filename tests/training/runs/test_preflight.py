@@ -73,7 +73,7 @@ def with_free(monkeypatch: pytest.MonkeyPatch, memory_bytes: int) -> None:
 
 def test_it_says_what_training_takes_and_leaves_nothing(checked: Callable, trained_home: Path, recipe: Recipe) -> None:
     before = {path for path in trained_home.rglob("*") if path.is_file()}
-    code, out, err = checked("--set", "name=fresh", "--device", "cpu", "--threads", "1", "--wait", "--fresh")
+    code, out, err = checked("--set", "name=fresh", "--device", "cpu", "--threads", "1", "--wait", "2m", "--fresh")
     assert code == 0
     said = {line[:20].strip(): line[20:].strip() for line in out.splitlines()}
     size = sum(parameter.numel() for parameter in build_model(recipe.model, 120).parameters())
@@ -89,7 +89,7 @@ def test_it_says_what_training_takes_and_leaves_nothing(checked: Callable, train
     assert sum(line.startswith("before training") and " → " in line for line in out.splitlines()) == 3
     (command,) = [line.partition("Next: ")[2] for line in err.splitlines() if line.startswith("it fits")]
     assert command.startswith("s2s train numbers/attention --set data.generator.train=300 --set ")
-    assert command.endswith("--set name=fresh --device cpu --threads 1 --wait --fresh")
+    assert command.endswith("--set name=fresh --device cpu --wait 120s --threads 1 --fresh")
     left = {path for path in trained_home.rglob("*") if path.is_file()} - before
     assert not [path for path in left if "leases" not in path.parts]
     assert len(run_directories()) == 2  # those of the two tiny models

@@ -15,7 +15,7 @@ from s2s.training.runs.lifecycle import resume
 from s2s.training.runs.record import RunRecord
 from s2s.training.runs.reproducibility import check_unchanged
 
-QUIET = {"wait": False}
+QUIET = {"wait": 0}
 
 
 def edit(directory: Path, old: str, new: str) -> None:

@@ -1,0 +1,20 @@
+import math
+
+import pytest
+
+from s2s.cli.options import parse_wait
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("10m", 600), ("1.5h", 5400), ("2d", 172_800), ("forever", math.inf), (0.0, 0)],
+)
+def test_durations_to_wait(text: str | float, seconds: float) -> None:
+    assert parse_wait(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["10", "m", "-5m", "10 minutes", "", "inf"])
+def test_durations_that_are_refused(run, text):
+    found = run("translate", "numbers-attention", f"--wait={text}")
+    assert found.code == 2
+    assert "should be a duration such as 30s, 10m or 2h, or forever" in found.err
