@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def peak_memory(device: "torch.device") -> int:
-    """Return the peak memory in bytes: of a GPU by torch, of the CPU by this process."""
+    """Return the peak memory in bytes: of a GPU what torch reserved, of the CPU what this process used."""
     if device.type == "cuda":
         import torch
 
-        return torch.cuda.max_memory_allocated(device)
+        return torch.cuda.max_memory_reserved(device)
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

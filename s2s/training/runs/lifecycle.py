@@ -55,6 +55,7 @@ from s2s.training.training_log import TrainingLog, board_writer
 
 log = logging.getLogger(__name__)
 
+FEW_TOKENS = 8192  # of a batch for each of several GPUs; with fewer, the exchange of gradients takes most of the time
 PARENT_TOKENIZER = "tokenizer.model"
 
 
@@ -341,6 +342,9 @@ def log_start(
     if record.threads > usable_threads():
         usable = counted(usable_threads(), "thread")
         log.warning("the run computes with %s as before, so that it is exact, but only %s may be used", threads, usable)
+    share = recipe.training.batch_tokens // record.processes
+    if device.type == "cuda" and record.processes > 1 and share < FEW_TOKENS:
+        log.warning("each GPU computes only %s tokens of a batch; raise training.batch_tokens", f"{share:,}")
 
 
 def initial_network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> EncoderDecoder:
