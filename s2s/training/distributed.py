@@ -21,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from s2s.errors import S2SError, StoppedError
 
 T = TypeVar("T")
-TIMEOUT = timedelta(days=1)  # the other processes wait while the main one validates or prepares the data
+TIMEOUT = timedelta(days=1)  # the other processes wait while the main one prepares the data or tests the model
 GRADIENT_TIMEOUT = timedelta(minutes=10)  # of the exchange of gradients, in which all processes take part at once
 
 

@@ -26,7 +26,7 @@ from s2s.training.signals import StopSignals
 from s2s.training.state import MetricsWindow, TrainState
 from s2s.training.step import Learner, StepResult, train_step_within_memory
 from s2s.training.training_log import BLEU_WARNING, ProgressReport, TrainingLog
-from s2s.training.validation import Validation, validate
+from s2s.training.validation import Share, Validation, combine_shares, compute_share
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ class Trainer:
         return state.batch == 0 and state.epoch % self.interval == 0
 
     def validate_and_save(self) -> None:
-        """Validate in the main process, save a checkpoint, and remove those that are no longer needed.
+        """Validate, save a checkpoint, and remove those that are no longer needed.
 
         If weights or loss are not finite, roll back instead.
         """
@@ -179,7 +179,7 @@ class Trainer:
         if not is_finite(self.network.weights()):
             self.rollback("the weights are not finite")
             return
-        outcome = self.distributed.broadcast_from_main(self._validate)
+        outcome = self._validate()
         if isinstance(outcome, int):
             raise StoppedError(outcome)
         if not isfinite(outcome.loss):
@@ -318,12 +318,21 @@ class Trainer:
             self._close_window()
 
     def _validate(self) -> Validation | int:
-        """Return the validation, or the signal that interrupted it."""
+        """Return the validation, of which every process computes its share, or the signal that interrupted it."""
+        shares = self.distributed.all_gather(self._compute_share())
+        if signals := [share for share in shares if isinstance(share, int)]:
+            return signals[0]
+        finished = [share for share in shares if not isinstance(share, int)]
+        lines, recipe = self.options.validation_lines, self.translator.recipe
+        return combine_shares(finished, self.validation_split, lines, self.state.update, recipe)
+
+    def _compute_share(self) -> Share | int:
+        """Return this process's share of the validation, or the signal that interrupted it."""
+        own = slice(self.distributed.rank, None, self.distributed.size)
         self.network.eval()
         try:
             with self.stop.immediate(), self.average.swapped_in() if self.average else nullcontext():
-                lines = self.options.validation_lines
-                return validate(self.translator, self.validation_split, lines, self.state.update)
+                return compute_share(self.translator, self.validation_split, self.options.validation_lines, own)
         except StoppedError as stopped:
             return stopped.signal
         finally:

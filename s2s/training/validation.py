@@ -1,14 +1,16 @@
 """Validation: the loss on all validation pairs, and BLEU of some translations, with the code of the final test."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
 from s2s.data.corpus import Split
-from s2s.decoding.evaluation import evaluate, scoring_of
+from s2s.decoding.evaluation import scoring_of
 from s2s.decoding.forced import forced_score, without_empty
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
-from s2s.metrics.scores import Headline
+from s2s.metrics.scores import Headline, score_corpus
+from s2s.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +33,36 @@ class Validation:
         return self.headline if best_metric == "bleu" else best_metric
 
 
-def validate(translator: Translator[PyTorchEngine], split: Split, lines: int, sample_index: int) -> Validation:
-    """Validate on `split`, translating its first `lines` greedily; `sample_index` selects the sample, cyclically."""
-    sources, targets = split.tokens(range(len(split)))
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one of several processes computes of a validation: every n-th pair, and translations of every n-th line."""
+
+    nll: float  # nats
+    tokens: int  # target tokens
+    outputs: list[str]  # none if the loss is not finite
+
+
+def compute_share(translator: Translator[PyTorchEngine], split: Split, lines: int, own: slice) -> Share:
+    """Compute the loss of the `own` pairs of `split`, and translate the own ones of its first `lines` greedily."""
+    sources, targets = split.tokens(range(len(split))[own])
     forced = forced_score(translator.engine.model, *without_empty(sources, targets), translator.engine.device)
-    loss = forced.nll / max(forced.tokens, 1)
+    if not isfinite(forced.nll):
+        return Share(forced.nll, forced.tokens, [])
+    greedy = translator.recipe.decoding.model_copy(update={"beam_size": 1})
+    texts, _ = split.texts(range(min(lines, len(split)))[own])
+    return Share(forced.nll, forced.tokens, [translation.text for translation in translator.translate(texts, greedy)])
+
+
+def combine_shares(shares: Sequence[Share], split: Split, lines: int, sample_index: int, recipe: Recipe) -> Validation:
+    """Score the shares of all processes, by rank; `sample_index` selects the sample, cyclically."""
+    loss = sum(share.nll for share in shares) / max(sum(share.tokens for share in shares), 1)
     if not lines or not isfinite(loss):
         return Validation(loss)
     texts, references = split.texts(range(min(lines, len(split))))
-    greedy = translator.recipe.decoding.model_copy(update={"beam_size": 1})
-    evaluation = evaluate(translator, texts, references, decoding=greedy, metrics=("bleu", "chrf"))
+    outputs = [shares[index % len(shares)].outputs[index // len(shares)] for index in range(len(texts))]
+    scoring = scoring_of(recipe)
+    scores = score_corpus(outputs, references, ("bleu", "chrf"), scoring)
     index = sample_index % len(texts)
-    bleu, chrf = evaluation.scores["bleu"], evaluation.scores["chrf"]
-    sample = (texts[index], evaluation.outputs[index], references[index])
-    headline = scoring_of(translator.recipe).headline(references)
-    return Validation(loss, bleu.value, chrf.value, bleu.signature, sample, headline)
+    sample = (texts[index], outputs[index], references[index])
+    bleu, chrf = scores["bleu"], scores["chrf"]
+    return Validation(loss, bleu.value, chrf.value, bleu.signature, sample, scoring.headline(references))

@@ -32,7 +32,7 @@ from s2s.training.optimizer import build_optimizer
 from s2s.training.signals import StopSignals
 from s2s.training.trainer import Trainer
 from s2s.training.training_log import TrainingLog
-from s2s.training.validation import Validation
+from s2s.training.validation import Share, Validation
 
 SAVED_EVERY = 100  # updates
 
@@ -77,7 +77,8 @@ def whole_seconds(recipe: Recipe, corpus: Corpus) -> float:
         tempfile.TemporaryDirectory() as directory,
         TrainingLog(recipe.name, Path(directory)) as log,
         StopSignals() as stop,
-        mock.patch.object(trainer_module, "validate", return_value=Validation(0.0)),
+        mock.patch.object(trainer_module, "compute_share", return_value=Share(0.0, 1, [])),
+        mock.patch.object(trainer_module, "combine_shares", return_value=Validation(0.0)),
     ):
         trainer = Trainer(corpus, translator, network, "fp32", Path(directory), log, stop=stop)
         started = time.perf_counter()

@@ -100,7 +100,7 @@ def test_divergence_is_explained_and_the_run_can_be_resumed(trained_home: Path, 
 @pytest.mark.parametrize("what", ["weights", "validation loss"])
 def test_what_is_not_finite_is_never_saved(what: str, trained_home: Path, tiny: list[str]) -> None:
     calls = itertools.count(1)
-    step, validate = trainer.train_step_within_memory, trainer.validate
+    step, combine = trainer.train_step_within_memory, trainer.combine_shares
 
     def poisoned_step(learner: Learner, *arguments: Any, **more: Any) -> StepResult:
         result = step(learner, *arguments, **more)
@@ -109,12 +109,12 @@ def test_what_is_not_finite_is_never_saved(what: str, trained_home: Path, tiny: 
         return result
 
     def poisoned_validation(*arguments: Any) -> Validation:
-        result = validate(*arguments)
+        result = combine(*arguments)
         return replace(result, loss=float("nan")) if what != "weights" and next(calls) == 2 else result
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "train_step_within_memory", poisoned_step)
-        patch.setattr(trainer, "validate", poisoned_validation)
+        patch.setattr(trainer, "combine_shares", poisoned_validation)
         version = train(load_recipe("numbers/attention", [*tiny, "name=again"]), device="cpu", **QUIET)
     (directory,) = runs_directory().glob("again-*")
     log = (directory / "log.txt").read_text()
@@ -127,6 +127,6 @@ def test_what_is_not_finite_is_never_saved(what: str, trained_home: Path, tiny: 
 def test_a_validation_that_is_never_finite_ends_training(trained_home: Path, tiny: list[str]) -> None:
     recipe = load_recipe("numbers/attention", [*tiny, "name=again"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "validate", lambda *_: Validation(float("nan")))
+        patch.setattr(trainer, "combine_shares", lambda *_: Validation(float("nan")))
         with pytest.raises(S2SError, match="before the first checkpoint"):
             train(recipe, device="cpu", **QUIET)

@@ -29,7 +29,7 @@ from s2s.training.runs.record import complete_checkpoints
 PHASES = {
     "loading": (lifecycle, "prepare_corpus"),
     "training": (step, "pair_batch"),
-    "validating": (trainer, "validate"),
+    "validating": (trainer, "compute_share"),
 }
 
 context = multiprocessing.get_context("forkserver")

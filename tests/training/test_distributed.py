@@ -83,6 +83,9 @@ def test_two_processes_train_like_one(said: str, own_home: Path, tiny: list[str]
         assert found["loss"] == pytest.approx(wanted["loss"], abs=1e-4)
         assert found["gradient_norm"] == pytest.approx(wanted["gradient_norm"], abs=1e-3)
         assert found["tokens"] == wanted["tokens"]
+    for wanted, found in zip(one.metrics.validation, two.metrics.validation, strict=True):
+        assert found["loss"] == pytest.approx(wanted["loss"], abs=1e-4)
+        assert found["sample"] == wanted["sample"]
     assert (two.record.processes, one.record.processes) == (2, 1)
     assert Registry.default().resolve("two").card.training.processes == 2
 
