@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from s2s.data.batching import cut_batches
+from s2s.data.batching import Rows, cut_batches
 from s2s.devices.memory import free_memory
 from s2s.devices.runtime import Precision
 from s2s.devices.select import resolve_device
@@ -12,6 +12,7 @@ from s2s.models.profile import BatchShape, meta_model, training_cost, training_m
 from s2s.recipe.recipe import Recipe
 from s2s.report.format import format_size
 from s2s.training.examples import Examples
+from s2s.training.step import Learner, train_step_within_memory
 
 SAFETY = 0.8  # usable fraction of the free memory: the estimate does not include what libraries allocate
 
@@ -39,9 +40,34 @@ def memory_needed(recipe: Recipe, examples: Examples, tokens: int, device: str, 
     return parts.weights + parts.gradients + parts.optimizer + parts.activations
 
 
-def micro_batch_that_fits(recipe: Recipe, examples: Examples, device: str, precision: Precision) -> int:
-    """Return the largest of batch_tokens, a half, a quarter … that fits the device; 0 for the whole batch.
+def largest_batches(examples: Examples, planned: list[Rows], tokens: int) -> list[Rows]:
+    """Return as many of the longest sentences as fit `tokens`, and the fullest of the `planned` batches."""
+    longest = np.maximum(examples.source_lengths, examples.target_lengths) + 1
+    order = np.argsort(-longest, kind="stable")
+    return [
+        order[: max(1, tokens // int(longest[order[0]]))],
+        max(planned, key=lambda rows: len(rows) * longest[rows].max()),
+    ]
 
+
+def try_largest_batches(learner: Learner, examples: Examples, planned: list[Rows], micro_batch_tokens: int) -> int:
+    """Train on the largest batches at a learning rate of 0, and return the tokens at once that fit the device.
+
+    Starts with `micro_batch_tokens`, 0 for the whole batch, and halves it when memory runs out.
+    Raises: ResourceError if not even one sentence fits.
+    """
+    for rows in largest_batches(examples, planned, learner.options.batch_tokens):
+        result = train_step_within_memory(
+            learner, *examples.tokens(rows), lr=0.0, micro_batch_tokens=micro_batch_tokens
+        )
+        micro_batch_tokens = result.micro_batch_tokens
+    return micro_batch_tokens
+
+
+def micro_batch_that_fits(recipe: Recipe, examples: Examples, device: str, precision: Precision) -> int:
+    """Return the largest of batch_tokens, a half, a quarter … that by estimate fits a device; 0 for the whole batch.
+
+    On a CPU only the estimate decides: a process that tries and takes too much is killed.
     Raises: ResourceError if not even one sentence fits.
     """
     tokens, free = recipe.training.batch_tokens, free_memory(resolve_device(device))

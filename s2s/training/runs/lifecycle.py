@@ -42,7 +42,7 @@ from s2s.report.format import counted
 from s2s.text.tokenizer import Tokenizer
 from s2s.training.batches import TrainingBatches
 from s2s.training.distributed import DistributedContext, process_group
-from s2s.training.memory import micro_batch_that_fits
+from s2s.training.memory import micro_batch_that_fits, try_largest_batches
 from s2s.training.optimizer import freeze
 from s2s.training.runs.finetune import find_parent, inherit_from, load_parent
 from s2s.training.runs.publish import publish
@@ -50,6 +50,7 @@ from s2s.training.runs.record import LOCK, RECIPE, RunRecord, find_run, recipe_o
 from s2s.training.runs.reproducibility import CODE, check_unchanged
 from s2s.training.signals import StopSignals
 from s2s.training.state import TrainState
+from s2s.training.step import Learner
 from s2s.training.trainer import Trainer
 from s2s.training.training_log import TrainingLog, board_writer
 
@@ -256,7 +257,7 @@ def create_run(
         recipe=recipe.as_dict(),
         tokenizer=corpus.ledger.tokenizer.digest,
         processes=context.distributed.size,
-        micro_batch_tokens=_micro_batch_tokens(recipe, corpus, device, precision),
+        micro_batch_tokens=_micro_batch_tokens(recipe, corpus, resolve_device(device), precision),
         deterministic=deterministic,
         parent=parent.reference if parent else None,
         code=CODE,
@@ -271,12 +272,17 @@ def create_run(
     return directory
 
 
-def _micro_batch_tokens(recipe: Recipe, corpus: Corpus, device: str, precision: Precision) -> int:
-    """Return the tokens to compute at once; 0 for the whole batch."""
+def _micro_batch_tokens(recipe: Recipe, corpus: Corpus, device: torch.device, precision: Precision) -> int:
+    """Return the tokens to compute at once, 0 for the whole batch; `auto` tries on a GPU what fits."""
     if recipe.training.micro_batch_tokens != "auto":
         return recipe.training.micro_batch_tokens
     batches = TrainingBatches(corpus.split("train"), Tokenizer(corpus.tokenizer), recipe)
-    return micro_batch_that_fits(recipe, batches.examples(0), device, precision)
+    if device.type == "cpu":
+        return micro_batch_that_fits(recipe, batches.examples(0), str(device), precision)
+    prepare(device, usable_threads(), precision)
+    network = build_model(recipe.model, corpus.ledger.tokenizer.tokens).to(device).train()
+    learner = Learner(network, recipe.training, device, precision, DistributedContext())
+    return try_largest_batches(learner, batches.examples(0), batches.of_epoch(0), 0)
 
 
 def unused_directory(name: str) -> Path:

@@ -32,7 +32,7 @@ from s2s.training.batches import TrainingBatches
 from s2s.training.checkpoint import Checkpoint, save_checkpoint
 from s2s.training.distributed import DistributedContext
 from s2s.training.examples import Examples
-from s2s.training.memory import does_not_fit, memory_needed, micro_batch_that_fits
+from s2s.training.memory import does_not_fit, memory_needed, micro_batch_that_fits, try_largest_batches
 from s2s.training.optimizer import freeze, optimizer_tensors
 from s2s.training.runs.finetune import load_parent
 from s2s.training.runs.record import runs_directory
@@ -86,9 +86,7 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
         load_parent(network, parent)
     freeze(network, recipe.training.freeze)
     learner = Learner(network.to(device).train(), recipe.training, device, precision, DistributedContext())
-    for rows in _largest_batches(examples, planned, recipe.training.batch_tokens):
-        result = train_step_within_memory(learner, *examples.tokens(rows), lr=0.0, micro_batch_tokens=micro)
-        micro = result.micro_batch_tokens
+    micro = try_largest_batches(learner, examples, planned, micro)
     peak = peak_memory(device)
     seconds = _epoch_seconds(learner, examples, planned, micro)
     epochs = _count_epochs(recipe, examples, len(planned), seconds)
@@ -120,13 +118,15 @@ def _check_memory(
 ) -> tuple[int, int, int]:
     """Return the tokens of a micro-batch, and the bytes of memory estimated and free.
 
-    Raises: ResourceError if the estimate exceeds what is free.
+    Raises: ResourceError if the estimate exceeds what is free, unless the largest batches are tried on a GPU.
     """
-    micro = recipe.training.micro_batch_tokens
-    micro = micro_batch_that_fits(recipe, examples, str(device), precision) if micro == "auto" else micro
+    micro, on_cpu = recipe.training.micro_batch_tokens, device.type == "cpu"
+    tried = micro == "auto" and not on_cpu
+    if micro == "auto":
+        micro = micro_batch_that_fits(recipe, examples, str(device), precision) if on_cpu else 0
     free = free_memory(device)
     needed = memory_needed(recipe, examples, micro or recipe.training.batch_tokens, str(device), precision)
-    if needed > free:
+    if needed > free and not tried:
         raise does_not_fit(needed, free)
     return micro, needed, free
 
@@ -154,16 +154,6 @@ def _translate_lines(
     translator = Translator(PyTorchEngine(network.eval(), device), Tokenizer(corpus.tokenizer), recipe)
     outputs = [translation.text for translation in translator.translate(sources)]
     return list(zip(sources, outputs, strict=True))
-
-
-def _largest_batches(examples: Examples, planned: list[Rows], tokens: int) -> list[Rows]:
-    """Return the batches to test: as many of the longest sentences as fit, and the fullest batch of an epoch."""
-    longest = np.maximum(examples.source_lengths, examples.target_lengths) + 1
-    order = np.argsort(-longest, kind="stable")
-    return [
-        order[: max(1, tokens // int(longest[order[0]]))],
-        max(planned, key=lambda rows: len(rows) * longest[rows].max()),
-    ]
 
 
 def _epoch_seconds(learner: Learner, examples: Examples, planned: list[Rows], micro_batch_tokens: int) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from s2s.cli.app import main
 from s2s.data.corpus import Corpus
@@ -20,13 +21,14 @@ from s2s.recipe.load import load_recipe
 from s2s.recipe.recipe import Recipe
 from s2s.registry.store import Registry
 from s2s.text.tokenizer import Tokenizer
-from s2s.training import memory
+from s2s.training import memory, step
 from s2s.training.batches import TrainingBatches
+from s2s.training.distributed import DistributedContext
 from s2s.training.examples import Examples
 from s2s.training.memory import memory_needed, micro_batch_that_fits, worst_shapes
 from s2s.training.runs import preflight
 from s2s.training.runs.record import RunRecord, run_directories, runs_directory
-from s2s.training.step import Learner, train_step_within_memory
+from s2s.training.step import Learner, StepResult, train_step_within_memory
 
 SAMPLED = "training.subword_regularization=0.1"
 Usage = namedtuple("Usage", "total used free")
@@ -131,15 +133,36 @@ def test_it_tries_the_longest_sentences(
         tried.append(max(map(len, [*sources, *targets])))
         return train_step_within_memory(learner, sources, targets, **values)
 
-    monkeypatch.setattr(preflight, "train_step_within_memory", noted)
+    monkeypatch.setattr(memory, "train_step_within_memory", noted)
     preflight.check(recipe, corpus, "cpu")
     train = corpus.split("train")
     assert tried[0] == max(train.source_lengths.max(), train.target_lengths.max())
 
 
+def test_the_largest_batches_are_tried_in_smaller_parts(
+    corpus: Corpus, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def limited(learner: Learner, sources: Any, targets: Any, *, lr: float, micro_batch_tokens: int) -> StepResult:
+        assert lr == 0
+        if not 0 < micro_batch_tokens <= 120:
+            raise MemoryError
+        return whole(learner, sources, targets, lr=lr, micro_batch_tokens=micro_batch_tokens)
+
+    whole = step.train_step
+    monkeypatch.setattr(step, "train_step", limited)
+    network = build_model(recipe.model, corpus.ledger.tokenizer.tokens)
+    before = {name: value.clone() for name, value in network.weights().items()}
+    learner = Learner(network.train(), recipe.training, torch.device("cpu"), "fp32", DistributedContext())
+    batches = TrainingBatches(corpus.split("train"), Tokenizer(corpus.tokenizer), recipe)
+    found = memory.try_largest_batches(learner, batches.examples(0), batches.of_epoch(0), 0)
+    assert 0 < found <= 120
+    assert all(value.equal(before[name]) for name, value in network.weights().items())
+
+
 def test_too_little_memory_is_refused_before_it_is_filled(checked: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     with_free(monkeypatch, 100_000)
-    monkeypatch.setattr(preflight, "train_step_within_memory", lambda *_, **__: pytest.fail("nothing may be computed"))
+    for module in (memory, preflight):
+        monkeypatch.setattr(module, "train_step_within_memory", lambda *_, **__: pytest.fail("nothing may be computed"))
     code, out, err = checked()
     assert code == 5
     assert out == ""
