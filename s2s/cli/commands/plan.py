@@ -32,7 +32,7 @@ def plan(
     """Estimate the parameters, memory and FLOPs of a recipe's model, without data or training.
 
     Parameter, gradient, optimizer and decoder-state sizes and matmul FLOPs are exact; activations are estimates.
-    Training in bf16 keeps weights in fp32.
+    Training in bf16 keeps weights in fp32. A process on a CPU also holds its libraries and freed memory.
 
     Examples:
         s2s plan multi30k/attention
