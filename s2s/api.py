@@ -75,7 +75,7 @@ def load(
     Args:
         model: `name` (its newest version), `name:3` or `name@alias`.
         engine: auto (CTranslate2 if it supports the model, else PyTorch), pytorch or ctranslate2.
-        precision: auto, fp32, bf16, or with CTranslate2 also int8.
+        precision: auto, fp32, bf16, on GPUs tf32, or with CTranslate2 also int8 and fp16.
         device: auto, cpu, cuda or cuda:N.
         wait: seconds to wait for a busy device; math.inf waits forever.
 

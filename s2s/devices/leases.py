@@ -95,9 +95,8 @@ def lease_several(device: str, count: int, *, wait: float, command: str) -> Iter
     directory = _make_directory()
     claimed = _claim(directory, slots, count)
     if not claimed:
-        busy = _busy(directory, slots)
         if wait:
-            log.info("%s: waiting", busy)
+            log.info("%s: waiting", _busy(directory, slots))
         until = time.monotonic() + wait
         while not claimed:
             if (left := until - time.monotonic()) <= 0:
@@ -200,9 +199,9 @@ def _busy(directory: Path, slots: Sequence[Slot]) -> str:
     """Return a message that names the holders of the slots."""
     found = [_holder(directory, slot.file) for slot in slots]
     words = [holder.describe() for holder in found if holder]
+    free = len(slots) - len(words)
     words = [*words[:NAMED_HOLDERS], f"{len(words) - NAMED_HOLDERS} more"] if len(words) > NAMED_HOLDERS else words
     names = {slot.device for slot in slots}
-    free = len(slots) - len(words)
     free_of_all = f"{free} of {len(slots)} GPUs are free; the others are" if free > 0 else f"all {len(slots)} GPUs are"
     what = f"device {slots[0].device} is" if len(names) == 1 else free_of_all
     return f"{what} held by {'; '.join(words) or 'another process'}"

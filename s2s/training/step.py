@@ -103,7 +103,8 @@ def train_step(
                 sums = learner.network(batch, Objective(learner.options.label_smoothing, learner.options.r_drop))
             (sums.loss * weight / tokens).backward()
         losses.append(sums.loss.detach())
-    loss = torch.stack(losses).sum() * min(weight, 1)
+    loss = torch.stack(losses).sum()
+    loss = loss if rows else torch.zeros_like(loss)
 
     max_norm = learner.options.clip_norm or inf
     norm = torch.nn.utils.clip_grad_norm_(learner.parameters, max_norm, foreach=True)

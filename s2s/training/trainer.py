@@ -306,9 +306,12 @@ class Trainer:
         record = self.state.update % self.options.log_every == 0
         if not record and time.perf_counter() - self.window.shown < SHOW_SECONDS:
             return
-        state = self.state
-        self._account_for_last()
-        if self.state is not state or state.consecutive_skips:
+        if record:  # not where only the clock of this process decides: all must roll back after the same update
+            state = self.state
+            self._account_for_last()
+            if self.state is not state or state.consecutive_skips:
+                return
+        if not self.window.tokens:
             return
         self.window.shown = time.perf_counter()
         report = self.progress_report(all_processes=record)

@@ -130,6 +130,13 @@ def test_all_devices_or_none_are_leased(four_gpus):
             pass
 
 
+def test_of_many_busy_gpus_none_is_called_free(four_gpus, monkeypatch):
+    names = [f"cuda:{index}" for index in range(8)]
+    monkeypatch.setattr(select, "available_devices", lambda: [*names, "cpu"])
+    with held(*names):
+        assert refusal("auto").startswith("all 8 GPUs are held by ")
+
+
 def test_more_gpus_than_there_are(four_gpus):
     with pytest.raises(ResourceError, match="5 devices are wanted, but 4 are available"):
         several("auto", 5).__enter__()

@@ -89,7 +89,7 @@ def test_figures_are_read_one_update_late(tiny_train: Callable[..., Version], mo
         return replace(result, figures=Figures(result.figures, taken[0]))
 
     monkeypatch.setattr(trainer, "train_step_within_memory", noted)
-    monkeypatch.setattr(trainer, "SHOW_SECONDS", float("inf"))
+    monkeypatch.setattr(trainer, "SHOW_SECONDS", 0.0)
     tiny_train("training.stop_after=7 updates", "training.log_every=4", "training.validate_every=7 updates")
     # all are known when they are logged, after update 4, and validated, after update 7
     assert reads == [(1, 2), (2, 3), (3, 4), (4, 4), (5, 6), (6, 7), (7, 7)]

@@ -340,7 +340,7 @@ def log_start(
     network: EncoderDecoder,
     device: torch.device,
 ) -> None:
-    """Log the network, the run's name and how it computes; warn if the run uses more threads than it may."""
+    """Log the network, the run's name and how it computes; warn of more threads than may be used and small batches."""
     training_log.message(f"{recipe.name}: {recipe.model.describe()}; {count_parameters(network):,} parameters")
     threads = counted(record.threads, "thread")
     processes = f", {record.processes} processes" if record.processes > 1 else ""
