@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("s2s.cli.commands.resume", "Resume an interrupted run"),
     "runs": ("s2s.cli.commands.runs", "List, show, plot and remove runs"),
     "translate": ("s2s.cli.commands.translate", "Translate lines of text with a model"),
+    "caption": ("s2s.cli.commands.caption", "Describe images with a model"),
     "score": ("s2s.cli.commands.score", "Score given translations (log-probability)"),
     "evaluate": ("s2s.cli.commands.evaluate", "Translate a test set and score it"),
     "compare": ("s2s.cli.commands.compare", "Compare recipes and models on one test set"),

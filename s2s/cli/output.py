@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from s2s.cli.console import note
 from s2s.errors import ResourceError, UsageError, wrap_os_errors
@@ -13,12 +13,28 @@ from s2s.io.atomic import atomic_writer, refuse_existing
 from s2s.io.json_values import format_json
 from s2s.io.paths import output_file
 from s2s.report.console import err
+from s2s.report.marking import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from s2s.data.sources import Image
     from s2s.decoding.streaming import TranslatedLine
     from s2s.decoding.translation import Part, Translation
+
+
+# A page of images with maps of attention; its content may only use its own styles and images.
+PAGE_START = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<title>Attention over images</title>
+<style>body{max-width:60rem;margin:2rem auto;padding:0 1rem;font-family:system-ui,sans-serif}
+h2{font-size:1rem}svg{max-width:100%;height:auto}</style>
+"""
+PAGE_END = "</html>\n"
 
 
 @contextmanager
@@ -74,7 +90,22 @@ class TranslationWriter:
         self.attention = attention
         self.options = options
         self.line_number = 0
-        self.svg_written = False
+        self.picture_written = False
+
+    def __enter__(self) -> Self:
+        """Start the page of attention, if it is one."""
+        if self.attention and self._suffix == ".html":
+            self.attention.write(PAGE_START.encode())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """End the page of attention, if it is one."""
+        if kind is None and self.attention and self._suffix == ".html":
+            self.attention.write(PAGE_END.encode())
+
+    @property
+    def _suffix(self) -> str:
+        return Path(self.options.attention or "").suffix
 
     def write(self, lines: "Sequence[TranslatedLine]") -> None:
         """Write the translations of a group of lines, in order."""
@@ -89,7 +120,7 @@ class TranslationWriter:
                     self.text.flush()
                 draw_attention(best, err)
             if self.attention:
-                self._write_attention(self.attention, line.source, best)
+                self._write_attention(self.attention, line, best)
         if self.text:
             with wrap_os_errors("the translations", "write"):
                 self.text.flush()
@@ -108,7 +139,8 @@ class TranslationWriter:
 
         best = line.translations[0]
         attention = _attention if self.options.attention_in_json else lambda _: {}
-        values: dict[str, Any] = _summary(best) | {"diagnostics": diagnostics(line.source, best)}
+        name = {"image": line.source} if best.grid or line.image else {}
+        values: dict[str, Any] = name | _summary(best) | {"diagnostics": diagnostics(line.source, best)}
         if best.parts:
             values["parts"] = [
                 _place(part) | _summary(part.translation) | attention(part.translation) for part in best.parts
@@ -117,28 +149,47 @@ class TranslationWriter:
             values["nbest"] = [_summary(translation) for translation in line.translations]
         return values | attention(best)
 
-    def _write_attention(self, file: BinaryIO, source: str, translation: "Translation") -> None:
+    def _write_attention(self, file: BinaryIO, line: "TranslatedLine", translation: "Translation") -> None:
         from s2s.report.heatmap import svg_heatmap
 
-        if not (self.options.attention or "").endswith(".svg"):
-            values: dict[str, Any] = {"source": source, "text": translation.text} | _attention(translation)
+        if line.image and translation.grid and self._suffix in {".svg", ".html"}:
+            self._write_maps(file, line.source, line.image, translation)
+        elif self._suffix != ".svg":
+            values: dict[str, Any] = {"source": line.source, "text": translation.text} | _attention(translation)
             if translation.parts:
                 values["parts"] = [_place(part) | _attention(part.translation) for part in translation.parts]
             file.write(format_json(values).encode() + b"\n")
-        elif not self.svg_written and translation.with_attention:
-            self.svg_written = True
+        elif not self.picture_written and translation.with_attention:
+            self.picture_written = True
             first = translation.with_attention[0]
             file.write(svg_heatmap(first.attention, first.source_tokens, first.tokens).encode())
             if translation.parts:
                 note(f"{self.options.attention} shows the first of {len(translation.parts)} parts of its line")
 
+    def _write_maps(self, file: BinaryIO, name: str, image: "Image", caption: "Translation") -> None:
+        """Write an image with its maps: to a page, or the first one as an SVG."""
+        from html import escape
+
+        from s2s.report.image_maps import svg_image_maps
+
+        assert caption.grid is not None
+        if self._suffix == ".svg" and self.picture_written:
+            return
+        self.picture_written = True
+        svg = svg_image_maps(image.pixels, caption.attention, caption.tokens, caption.grid)
+        if self._suffix == ".html":
+            svg = f"<h2>{escape(printable(name))}</h2>\n<p>{escape(printable(caption.text))}</p>\n{svg}\n"
+        file.write(svg.encode())
+
 
 def draw_attention(translation: "Translation", console: "Console") -> None:
-    """Draw a translation's attention, or that of its parts."""
-    from s2s.report.heatmap import terminal_heatmap
+    """Draw the attention of a translation or its parts, or the maps of an image's caption."""
+    from s2s.report.figures import HeatMap
+    from s2s.report.image_maps import terminal_attention
 
     for one in translation.with_attention:
-        console.print(terminal_heatmap(one.attention, one.source_tokens, one.tokens, console.width))
+        heatmap = HeatMap(one.attention, one.source_tokens, one.tokens, one.grid)
+        console.print(terminal_attention(heatmap, console.width))
 
 
 def _summary(translation: "Translation") -> dict[str, Any]:
@@ -158,6 +209,8 @@ def _attention(translation: "Translation") -> dict[str, Any]:
     """Return a translation's attention and what its rows and columns stand for."""
     if not translation.attention:
         return {}
+    if translation.grid:
+        return {"grid": translation.grid, "tokens": translation.tokens, "attention": translation.attention}
     return {
         "source_tokens": translation.source_tokens,
         "tokens": translation.tokens,

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import torch
 
@@ -12,7 +13,8 @@ from s2s.comparison.examples import example_lines
 from s2s.comparison.recall import count_correct_values, is_recall, recall_by_length
 from s2s.comparison.stored import StoredResult
 from s2s.comparison.test_set import TestSet, corpus_test_set, read_test_files
-from s2s.decoding.evaluation import evaluate, likelihood
+from s2s.data.sources import Image, Pixels, RawSources
+from s2s.decoding.evaluation import evaluate, first_references, likelihood
 from s2s.decoding.loading import reference_translator
 from s2s.devices.leases import lease
 from s2s.devices.select import resolve_device
@@ -96,7 +98,9 @@ def _evaluate(entry: Entry, name: str, test: TestSet, device: torch.device) -> S
         machine=replace(card.machine, threads=card.training.threads),
         command=entry.command,
         correct_values=(
-            count_correct_values(translator, test.sources, test.references) if is_recall(entry.recipe) else []
+            count_correct_values(translator, test.names, first_references(test.references))
+            if is_recall(entry.recipe)
+            else []
         ),
     )
 
@@ -155,9 +159,9 @@ def _systems(results: Sequence[StoredResult], test: TestSet) -> list[System]:
 def _by_length(results: Sequence[StoredResult], test: TestSet) -> list[LengthBuckets]:
     """Return the score by source length or, for the recall task, the share of values and answers recalled."""
     if all(stored.correct_values for stored in results):
-        return recall_by_length(test.sources, test.references, results)
+        return recall_by_length(test.names, first_references(test.references), results)
     outputs = [stored.outputs for stored in results]
-    return [score_by_length(test.sources, outputs, test.references, scoring=test.scoring, metric=test.metric)]
+    return [score_by_length(test.names, outputs, test.references, scoring=test.scoring, metric=test.metric)]
 
 
 def _commands(results: Sequence[StoredResult], test: TestSet) -> list[str]:
@@ -187,21 +191,31 @@ def _notes(results: Sequence[StoredResult], test: TestSet) -> list[str]:
 def _examples(
     entries: Sequence[Entry], results: Sequence[StoredResult], test: TestSet, device: torch.device
 ) -> list[Example]:
-    """Return sentences on which the systems differ; the first with the heat maps of those that have attention."""
+    """Return sources on which the systems differ.
+
+    The first sentence has the heat maps of the systems with attention, and so have all images.
+    """
+    is_image = not isinstance(test.sources[0], str)
     return [
         Example(
-            test.sources[line],
-            test.references[line],
+            test.names[line],
+            first_references(test.references)[line],
             [stored.outputs[line] for stored in results],
-            [_heatmap(entry, test.sources[line], device) for entry in entries] if number == 0 else (),
+            [_heatmap(entry, test.sources[line], device) for entry in entries] if number == 0 or is_image else (),
             title,
+            _pixels(test.sources[line]),
         )
         for number, (line, title) in enumerate(example_lines(results, test).items())
     ]
 
 
-def _heatmap(entry: Entry, source: str, device: torch.device) -> HeatMap | None:
+def _heatmap(entry: Entry, source: str | Image, device: torch.device) -> HeatMap | None:
     if entry.version is None or not entry.recipe.model.has_attention:
         return None
-    (translation,) = reference_translator(entry.version, device).translate([source], need_attention=True)
-    return HeatMap(translation.attention, translation.source_tokens, translation.tokens)
+    sources = cast(RawSources, [source])
+    (translation,) = reference_translator(entry.version, device).translate(sources, need_attention=True)
+    return HeatMap(translation.attention, translation.source_tokens, translation.tokens, translation.grid)
+
+
+def _pixels(source: str | Image) -> Pixels | None:
+    return None if isinstance(source, str) else source.pixels

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from s2s.comparison.stored import StoredResult
 from s2s.comparison.test_set import TestSet
+from s2s.decoding.evaluation import first_references
 from s2s.metrics.scores import sentence_chrf
 
 MAX_LENGTH = 60  # characters of the sentence whose attention is drawn
@@ -16,7 +17,7 @@ def example_lines(results: Sequence[StoredResult], test: TestSet) -> dict[int, s
     They are a sentence that only some systems translate exactly, the longest source, the line whose outputs differ
     most in chrF, and the best system's output with the lowest chrF.
     """
-    sources, references = test.sources, test.references
+    sources, references = test.names, first_references(test.references)
     lines = {_partly_exact(results, sources, references): "example"}
     lines.setdefault(max(range(len(sources)), key=lambda line: len(sources[line])), "the longest source")
     scores = [sentence_chrf(stored.outputs[:SCORED], references[:SCORED]) for stored in results]

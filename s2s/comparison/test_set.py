@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from s2s.comparison.entries import Entry
 from s2s.data.prepare import prepare_corpus
-from s2s.decoding.evaluation import read_test_set, scoring_of, test_digest
+from s2s.data.sources import RawSources
+from s2s.decoding.evaluation import TestLines, read_test_set, scoring_of, test_digest
 from s2s.errors import S2SError, UsageError
-from s2s.metrics.scores import Headline, Scoring
+from s2s.metrics.scores import Headline, Reference, Scoring
 from s2s.recipe.recipe import Recipe
 from s2s.registry.store import Registry
 
@@ -16,8 +17,9 @@ from s2s.registry.store import Registry
 class TestSet:
     """A test set."""
 
-    sources: list[str]
-    references: list[str]
+    sources: RawSources  # sentences or images
+    names: list[str]  # sources as text; of an image, its name
+    references: list[Reference]
     description: str  # task, languages, size, overlap with training
     scoring: Scoring
     metric: Headline  # score that systems are compared by
@@ -25,7 +27,7 @@ class TestSet:
     @property
     def digest(self) -> str:
         """Digest that identifies the test set."""
-        return test_digest(self.sources, self.references)
+        return test_digest(self.names, self.references)
 
 
 def corpus_test_set(entries: Sequence[Entry]) -> TestSet:
@@ -34,8 +36,7 @@ def corpus_test_set(entries: Sequence[Entry]) -> TestSet:
     recipe, version = first.recipe, first.version
     given = version.read("tokenizer.model") if version and version.card.parent else None
     corpus = prepare_corpus(recipe.data, recipe.tokenizer, tokenizer_model=given)
-    split = corpus.split("test")
-    sources, references = split.texts(range(len(split)))
+    lines = TestLines.of(corpus.split("test"))
     data = recipe.data
     languages = f"{data.source_language} → {data.target_language} · " if data.source_language else ""
     name = data.generator.name if data.kind == "generator" else recipe.name.rpartition("-")[0] or recipe.name
@@ -45,14 +46,16 @@ def corpus_test_set(entries: Sequence[Entry]) -> TestSet:
         overlap = f"{count:,} of their sources also in training"
     else:
         overlap = "none of them in training"
-    description = f"{name} · {languages}test: {len(sources):,} pairs, {overlap}"
-    return _scored(sources, references, description, entries[0])
+    kind = "images" if data.image_size else "pairs"
+    description = f"{name} · {languages}test: {len(lines.names):,} {kind}, {overlap}"
+    return _scored(lines, description, entries[0])
 
 
-def _scored(sources: list[str], references: list[str], description: str, first: Entry) -> TestSet:
+def _scored(lines: TestLines, description: str, first: Entry) -> TestSet:
     """Return a test set that is scored as the first system's recipe says."""
     scoring = scoring_of(first.recipe)
-    return TestSet(sources, references, description, scoring, scoring.headline(references))
+    headline = scoring.headline(lines.references)
+    return TestSet(lines.sources, lines.names, lines.references, description, scoring, headline)
 
 
 def _trained_on(entry: Entry, corpus: str, recipe: Recipe) -> bool:
@@ -88,4 +91,4 @@ def read_test_files(text: str, first: Entry) -> TestSet:
         raise UsageError(f"--test {text}: expected NAME=SOURCE:REFERENCE", "such as --test news=news.de:news.en")
     sources, references = read_test_set(source, reference)
     description = f"{name} · {len(sources):,} pairs, overlap with training not checked"
-    return _scored(sources, references, description, first)
+    return _scored(TestLines(sources, sources, [*references]), description, first)

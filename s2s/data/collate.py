@@ -1,19 +1,17 @@
-"""Collate sentences into padded tensors.
+"""Collate sentences and images into tensors; sentences are padded.
 
 B sentences in a batch, S source positions, T target positions, R target tokens without padding.
 """
 
-from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from s2s.models.interface import Batch, TokenInput
+from s2s.data.sources import Image, Sentences, Sources
+from s2s.models.interface import Batch, ImageInput, Source, TokenInput
 from s2s.text.tokenizer import BOS, EOS, PAD
-
-Sentences = Sequence[Sequence[int] | NDArray[np.int32]]  # token ids, without special tokens
 
 
 def padded(sentences: Sentences, *, first: int | None = None, last: int | None = None) -> Tensor:
@@ -29,14 +27,18 @@ def padded(sentences: Sentences, *, first: int | None = None, last: int | None =
     return torch.from_numpy(table)
 
 
-def source_batch(sentences: Sentences, device: torch.device) -> TokenInput:
-    """Return encoder input [B, S]: each sentence's tokens, followed by EOS."""
+def source_batch(sources: Sources, device: torch.device) -> Source:
+    """Return encoder input: [B, S], each sentence's tokens, followed by EOS, or images [B, 3, height, width]."""
+    if isinstance(sources[0], Image):
+        pixels = np.stack([cast(Image, image).pixels for image in sources])
+        return ImageInput(_copied(torch.from_numpy(pixels), device).permute(0, 3, 1, 2))
+    sentences = cast(Sentences, sources)
     lengths = torch.tensor([len(sentence) + 1 for sentence in sentences])
     return TokenInput(ids=_copied(padded(sentences, last=EOS), device), lengths=_copied(lengths, device))
 
 
-def pair_batch(sources: Sentences, targets: Sentences, device: torch.device) -> Batch:
-    """Return sentence pairs [B, S] and [B, T] for teacher forcing."""
+def pair_batch(sources: Sources, targets: Sentences, device: torch.device) -> Batch:
+    """Return sources, [B, S] or images, and targets [B, T] for teacher forcing."""
     labels = padded(targets, last=EOS)
     return Batch(
         source=source_batch(sources, device),

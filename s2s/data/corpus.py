@@ -1,6 +1,7 @@
 """Corpora: prepared, tokenized sentence pairs in a directory, memory-mapped.
 
     train.arrow, validation.arrow, test.arrow   Arrow streams, as written by `datasets`
+    images.arrow                                images, if they are the sources: the token of a source is its row
     tokenizer.model                             SentencePiece model of both sides
     ledger.json                                 pairs read, kept and dropped, lengths, overlap
     manifest.json                               sha256 and size of the others; written last
@@ -19,9 +20,11 @@ from typing import Any, BinaryIO, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s.data.image_store import IMAGES, ImageStore
 from s2s.data.ledger import Ledger
 from s2s.data.readers import Pair
 from s2s.data.source_profile import SourceProfile
+from s2s.data.sources import Image
 from s2s.errors import ArtefactError
 from s2s.io.atomic import atomic_writer, write_bytes, write_json
 from s2s.io.digests import digest_file
@@ -67,7 +70,7 @@ class Encoded(NamedTuple):
     """A pair and its token ids."""
 
     pair: Pair
-    source: list[int]
+    source: list[int]  # the row of an image
     target: list[int]
 
 
@@ -88,9 +91,11 @@ class _Lists:
 class Split:
     """Pairs of one split; a row is a position in it, from 0."""
 
-    def __init__(self, table: Any, files: list[str]) -> None:
+    def __init__(self, table: Any, files: list[str], images: ImageStore | None = None) -> None:
+        """Read pairs from an Arrow table; `images` are their sources, unless those are sentences."""
         self._table = table
         self._files = files
+        self._images = images
         batches = table.to_batches()
         self._source = _Lists([batch.column("source") for batch in batches])
         self._target = _Lists([batch.column("target") for batch in batches])
@@ -101,7 +106,9 @@ class Split:
 
     @property
     def source_lengths(self) -> Ids:
-        """Number of tokens in each source [N], without special tokens."""
+        """Number of tokens in each source [N], without special tokens; of an image, those that it counts as."""
+        if self._images is not None:
+            return np.full(len(self), len(self._images[0]), dtype=np.int32)
         return self._source.lengths
 
     @property
@@ -109,13 +116,33 @@ class Split:
         """Number of tokens in each target [N], without special tokens."""
         return self._target.lengths
 
-    def tokens(self, rows: Rows) -> tuple[list[Ids], list[Ids]]:
-        """Return read-only views of the token ids of the sources and targets of `rows`, without special tokens."""
+    def encoded(self, rows: Rows) -> tuple[list[Ids] | list[Image], list[Ids]]:
+        """Return the sources and targets of `rows` as read-only views of their token ids, without special tokens.
+
+        The sources may be images instead.
+        """
         positions = self._positions(rows)
-        return [self._source.row(*at) for at in positions], [self._target.row(*at) for at in positions]
+        sources = [self._source.row(*at) for at in positions]
+        targets = [self._target.row(*at) for at in positions]
+        return (sources if self._images is None else [self._images[int(row[0])] for row in sources]), targets
+
+    def sources(self, rows: Rows) -> list[str] | list[Image]:
+        """Return the raw sources of `rows`: sentences or images."""
+        if self._images is None:
+            return self._values("source_text", rows)
+        return [self._images[int(self._source.row(*at)[0])] for at in self._positions(rows)]
+
+    def test_rows(self) -> list[list[int]]:
+        """Return the rows of each test source: of an image, those of all its captions; else each row alone."""
+        if self._images is None:
+            return [[row] for row in range(len(self))]
+        by_image: dict[int, list[int]] = {}
+        for row, position in enumerate(self._positions(range(len(self)))):
+            by_image.setdefault(int(self._source.row(*position)[0]), []).append(row)
+        return list(by_image.values())
 
     def texts(self, rows: Rows) -> tuple[list[str], list[str]]:
-        """Return the sources and targets of `rows` as text."""
+        """Return the sources and targets of `rows` as text; that of an image is its name."""
         return self._values("source_text", rows), self._values("target_text", rows)
 
     def lines(self, rows: Rows) -> list[int]:
@@ -150,6 +177,7 @@ class Corpus:
         self.tokenizer = tokenizer
         self._files = manifest.files
         self._splits: dict[str, Split] = {}
+        self._image_store: ImageStore | None = None
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -163,6 +191,8 @@ class Corpus:
         manifest = validate(Manifest, values, where, REMEDY)
         _check_files(path, manifest.files)
         ledger = Ledger.parse(read_json(path / LEDGER), f"{LEDGER} of corpus {path}")
+        if ledger.image_size and IMAGES not in manifest.files:
+            raise _damaged(path, MANIFEST, f"it does not list {IMAGES}")
         return cls(path, manifest, ledger, (path / TOKENIZER).read_bytes())
 
     def verify(self) -> None:
@@ -188,11 +218,25 @@ class Corpus:
         """Return `train`, `validation` or `test`, memory-mapped."""
         if name not in self._splits:
             files, vocab_size = self.ledger.splits[name].files, self.ledger.tokenizer.tokens
-            self._splits[name] = _map_split(self.path / f"{name}.arrow", files, vocab_size)
+            self._splits[name] = _map_split(self.path / f"{name}.arrow", files, vocab_size, self._images())
         return self._splits[name]
 
+    def _images(self) -> ImageStore | None:
+        """Map the images that are the sources; None if sources are sentences. Raises ArtefactError."""
+        import pyarrow as pa
 
-def _map_split(path: Path, files: list[str], vocab_size: int) -> Split:
+        size = self.ledger.image_size
+        if size is None:
+            return None
+        if self._image_store is None:
+            try:
+                self._image_store = ImageStore(self.path / IMAGES, size)
+            except (pa.ArrowException, OSError, ValueError) as error:
+                raise _damaged(self.path, IMAGES, f"not the Arrow stream of images ({error})") from error
+        return self._image_store
+
+
+def _map_split(path: Path, files: list[str], vocab_size: int, images: ImageStore | None) -> Split:
     """Map an Arrow stream as `datasets.Dataset.from_file` does, without the seconds that its import takes.
 
     Raises: ArtefactError if it is not the stream of a split with `files` and tokens below `vocab_size`.
@@ -202,10 +246,13 @@ def _map_split(path: Path, files: list[str], vocab_size: int) -> Split:
     try:
         table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
         table.validate(full=True)
-        _check_columns(table, {"source": vocab_size, "target": vocab_size, "file": len(files)})
+        sources = vocab_size if images is None else len(images)
+        _check_columns(table, {"source": sources, "target": vocab_size, "file": len(files)})
+        if images is not None and set(_Lists(table.column("source").chunks).lengths) - {1}:
+            raise ValueError("a source is not one image")
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(path.parent, path.name, f"not the Arrow stream of a split ({error})") from error
-    return Split(table, files)
+    return Split(table, files, images)
 
 
 def _check_columns(table: Any, ends: dict[str, int]) -> None:
@@ -301,6 +348,7 @@ def write_corpus_files(directory: Path, key: str, tokenizer: bytes, ledger: Ledg
     """Write the tokenizer, the ledger and, last, the manifest of a corpus whose splits are written."""
     write_bytes(directory / TOKENIZER, tokenizer)
     write_json(directory / LEDGER, ledger.as_dict())
-    paths = [directory / name for name in (*ARROWS, TOKENIZER, LEDGER)]
+    images = [IMAGES] if ledger.image_size else []
+    paths = [directory / name for name in (*ARROWS, *images, TOKENIZER, LEDGER)]
     files = {path.name: {"sha256": digest_file(path), "bytes": path.stat().st_size} for path in paths}
     write_json(directory / MANIFEST, {"schema": SCHEMA, "key": key, "files": files})

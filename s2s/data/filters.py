@@ -126,7 +126,7 @@ def classify(train: PairFingerprints, data: DataOptions) -> NDArray[np.uint8]:
     status = np.full(len(train), PairStatus.KEPT, dtype=np.uint8)
     apply_filters([EmptyFilter()], train, status)
     if isinstance(data, HeldOutOptions):
-        hold_out(train, status, data.hold_out_validation, data.hold_out_test)
+        hold_out(train, status, data.hold_out_validation, data.hold_out_test, all_pairs=data.image_size is not None)
     if data.drop_duplicates:
         apply_filters([DuplicateFilter()], train, status)
     return status
@@ -148,11 +148,13 @@ def apply_filters(filters: Sequence[Filter[Pairs_contra]], pairs: Pairs_contra, 
         status[kept & one.drops(pairs, kept)] = one.status
 
 
-def hold_out(train: PairFingerprints, status: NDArray[np.uint8], validation: int, test: int) -> None:
-    """Hold out pairs in the order of their sources' digests, at most one pair per source.
+def hold_out(
+    train: PairFingerprints, status: NDArray[np.uint8], validation: int, test: int, *, all_pairs: bool = False
+) -> None:
+    """Hold out pairs with as many sources as `validation` and `test` say, in the order of the sources' digests.
 
-    The order depends only on the texts. Other pairs with a held-out source are dropped, so that no source occurs in two
-    splits.
+    The order depends only on the contents. One pair per source is held out, or with `all_pairs` all of them; others
+    with a held-out source are dropped, so that no source occurs in two splits.
     """
     total = validation + test
     if not total:
@@ -165,10 +167,13 @@ def hold_out(train: PairFingerprints, status: NDArray[np.uint8], validation: int
             f"train has {len(distinct):,} distinct sources, too few to hold out {total:,} and train on the rest",
             "lower data.hold_out_validation and data.hold_out_test",
         )
-    held_out = rows[first[:total]]
-    status[np.isin(train.sources, distinct[:total]) & ~train.empty] = PairStatus.HELD_OUT_SOURCE
-    status[held_out[:test]] = PairStatus.TEST
-    status[held_out[test:]] = PairStatus.VALIDATION
+    for sources, firsts, name in (
+        (distinct[:test], first[:test], PairStatus.TEST),
+        (distinct[test:total], first[test:total], PairStatus.VALIDATION),
+    ):
+        members = np.isin(train.sources, sources) & ~train.empty
+        status[members] = name if all_pairs else PairStatus.HELD_OUT_SOURCE
+        status[rows[firsts]] = name
 
 
 def text_digest(*texts: str) -> int:

@@ -14,9 +14,12 @@ from s2s.io.json_values import validate
 
 EXAMPLES = 5  # pairs kept as examples of each count
 SHOWN_CHARACTERS = 120
-Reason = Literal["invalid", "empty", "held_out_source", "duplicate", "length", "ratio"]  # why a pair was dropped
+Reason = Literal[
+    "invalid", "image", "empty", "held_out_source", "duplicate", "length", "ratio"
+]  # why a pair was dropped
 REASONS: dict[Reason, str] = {
     "invalid": "invalid UTF-8, or a row without both columns",
+    "image": "the image is damaged or missing",
     "empty": "a side is empty",
     "held_out_source": "the source also occurs in a held-out pair",
     "duplicate": "duplicate",
@@ -161,6 +164,7 @@ class Ledger:
     inputs: dict[str, dict[str, str]]  # sha256 of each input by split and file
     tokenizer: TokenizerLedger
     splits: dict[str, SplitLedger]
+    image_size: tuple[int, int] | None = None  # height and width if sources are images, in pixels
 
     @classmethod
     def parse(cls, values: Any, where: str) -> "Ledger":

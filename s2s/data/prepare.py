@@ -29,6 +29,7 @@ from s2s.data.filters import (
     fingerprint,
     is_empty,
 )
+from s2s.data.image_preparation import StoredImages, store_images
 from s2s.data.ledger import (
     Ledger,
     Lengths,
@@ -57,7 +58,7 @@ CHUNK = 4000  # pairs in memory while encoding
 PROGRESS_SECONDS = 30  # between two messages
 HELD_OUT = {"validation": PairStatus.VALIDATION, "test": PairStatus.TEST}
 # Data options that name inputs: the corpus key has digests of their contents instead.
-NAMES = {*SPLITS, "concatenate", "root", "hub", "hub_config", "generator", "target_language"}
+NAMES = {*SPLITS, "concatenate", "root", "images", "max_damaged", "hub", "hub_config", "generator", "target_language"}
 Statuses = NDArray[np.uint8]
 T = TypeVar("T")
 
@@ -105,7 +106,8 @@ def corpus_key(
         digests = inputs[name]
         lists = data.split(name).file_lists if isinstance(data, HeldOutOptions) else []
         ordered = [[digests[file] for file in files] for files in lists]
-        contents[name] = ordered if any(ordered) else list(digests.values())
+        others = [digest for file, digest in digests.items() if not any(file in files for files in lists)]
+        contents[name] = [*ordered, others] if any(ordered) else others
     options = data.model_dump(mode="json", exclude=NAMES)
     tokens = tokenizer.model_dump(mode="json") if tokenizer_model is None else digest_bytes(tokenizer_model)
     return digest_json({"schema": SCHEMA, "contents": contents, "data": options, "tokenizer": tokens})
@@ -133,9 +135,9 @@ def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
 class SplitBuilder:
     """Writes the pairs of one split, and records their files, lengths and sentence ends."""
 
-    def __init__(self, writer: SplitWriter, source_language: str) -> None:
+    def __init__(self, writer: SplitWriter, data: DataOptions) -> None:
         self._writer = writer
-        self._language = source_language
+        self._data = data
         self._lengths = Lengths()
         self._sentence_ends = 0  # sources with several sentences
         self._files: dict[str, int] = {}
@@ -147,7 +149,8 @@ class SplitBuilder:
         self._writer.write(encoded, files)
         for pair, source, target in encoded:
             self._lengths.add(pair, len(source), len(target))
-            self._sentence_ends += len(split_sentences(pair.source, self._language)) > 1
+            if not self._data.image_size:
+                self._sentence_ends += len(split_sentences(pair.source, self._data.source_language)) > 1
         self.kept += len(encoded)
 
     def profile(self) -> SourceProfile:
@@ -168,11 +171,17 @@ class CorpusBuilder:
     directory: Path  # that it is written to
     inputs: dict[str, dict[str, str]]  # digests by split and file
     invalid: dict[str, Tally] = field(default_factory=lambda: {name: Tally() for name in SPLITS})
+    damaged: dict[str, Tally] = field(default_factory=lambda: {name: Tally() for name in SPLITS})
+    images: StoredImages | None = None  # if sources are images
 
     def build(self, key: str, tokenizer_model: bytes | None) -> None:
         """Write all files of the corpus. Raises DataError if a split has no pairs."""
-        pairs = read_split(self.data, "train", self.invalid["train"].add_line)
-        train = fingerprint(map(self._normalize, _with_progress(pairs, "reading the training pairs")))
+        if self.data.image_size:
+            log.info("reading the images")
+            named = (pair.source for name in SPLITS for pair in read_split(self.data, name))
+            self.images = store_images(self.directory, self.data, named)
+        pairs = self._read("train", self.invalid["train"].add_line, self.damaged["train"].add)
+        train = fingerprint(map(self._identified, _with_progress(pairs, "reading the training pairs")))
         if not len(train):
             raise self._no_pairs("train")
         status = classify(train, self.data)
@@ -182,7 +191,8 @@ class CorpusBuilder:
             splits[name] = self._write_held_out(tokenizer, name, train, status)
         tokens = TokenizerLedger(tokenizer.size, tokenizer.digest, given=tokenizer_model is not None)
         self._check_inputs()
-        write_corpus_files(self.directory, key, tokenizer.model, Ledger(SCHEMA, self.inputs, tokens, splits))
+        ledger = Ledger(SCHEMA, self.inputs, tokens, splits, self.data.image_size)
+        write_corpus_files(self.directory, key, tokenizer.model, ledger)
 
     def _check_inputs(self) -> None:
         """Raise DataError if an input has changed since its digest was computed."""
@@ -195,43 +205,44 @@ class CorpusBuilder:
     def _train_tokenizer(self, status: Statuses) -> bytes:
         log.info(f"training a tokenizer of {self.options.vocab_size:,} tokens")
         kept = (self._normalize(pair) for pair, known in self._with_status(status) if known == PairStatus.KEPT)
-        texts = ((f"{pair.file}:{pair.line}", text) for pair in kept for text in (pair.source, pair.target))
+        texts = (
+            (f"{pair.file}:{pair.line}", text)
+            for pair in kept
+            for text in ([pair.target] if self.images else [pair.source, pair.target])
+        )
         return train_tokenizer(without_long_texts(texts), self.options)
 
     def _write_train(self, tokenizer: Tokenizer, status: Statuses) -> SplitLedger:
         """Encode and write the training pairs that are kept; update `status` [N] by their lengths in tokens."""
         dropped = {known: Tally() for known in DROPPED}
         with SplitWriter(self.directory, "train") as writer:
-            split = SplitBuilder(writer, self.data.source_language)
+            split = SplitBuilder(writer, self.data)
             pairs = _with_progress(self._with_status(status), f"encoding {len(status):,} training pairs")
             for chunk in _chunks(enumerate(pairs)):
                 rows = [row for row, (_, known) in chunk if known == PairStatus.KEPT]
                 encoded = self._encode(tokenizer, [pair for _, (pair, known) in chunk if known == PairStatus.KEPT])
-                status[rows] = classify_lengths(
-                    [len(source) for _, source, _ in encoded], [len(target) for _, _, target in encoded], self.data
-                )
+                status[rows] = self._classify_lengths(encoded)
                 for row, (pair, _) in chunk:
                     if (known := PairStatus(status[row])) in dropped:
                         dropped[known].add(pair)
                 kept = status[rows] == PairStatus.KEPT
                 split.add([item for item, keep in zip(encoded, kept, strict=True) if keep])
         named = {cast(Reason, known.name.lower()): dropped[known] for known in DROPPED}
-        tallies: dict[Reason, Tally] = {"invalid": self.invalid["train"], **named}
+        tallies = self._unread("train") | named
         if not split.kept:
             raise _nothing_kept(tallies)
         held_out = {name: int(np.count_nonzero(status == held)) for name, held in HELD_OUT.items()}
-        return split.ledger(
-            len(status) + self.invalid["train"].count, tallies, held_out=held_out, profile=split.profile()
-        )
+        read = len(status) + self.invalid["train"].count + self.damaged["train"].count
+        return split.ledger(read, tallies, held_out=held_out, profile=split.profile())
 
     def _write_held_out(
         self, tokenizer: Tokenizer, name: str, train: PairFingerprints, status: Statuses
     ) -> SplitLedger:
         """Encode and write all pairs of validation or test, with their raw texts."""
-        empty, invalid = Tally(), self.invalid[name]
+        empty, invalid, damaged = Tally(), self.invalid[name], self.damaged[name]
         with SplitWriter(self.directory, name) as writer:
-            split = SplitBuilder(writer, self.data.source_language)
-            for chunk in _chunks(self._pairs(name, status, invalid.add_line)):
+            split = SplitBuilder(writer, self.data)
+            for chunk in _chunks(self._pairs(name, status, invalid.add_line, damaged.add)):
                 for pair in filter(is_empty, chunk):
                     empty.add(pair)
                 encoded = self._encode(tokenizer, chunk)
@@ -240,24 +251,58 @@ class CorpusBuilder:
             raise self._no_pairs(name)
         if empty.count:
             log.warning(f"{name}: {empty.count:,} pairs with an empty side (first: {empty.examples[0].line})")
-        overlap = count_overlap(train, status == PairStatus.KEPT, map(self._normalize, self._pairs(name, status)))
-        return split.ledger(split.kept + invalid.count, {"invalid": invalid}, empty=empty, overlap=overlap)
+        overlap = count_overlap(train, status == PairStatus.KEPT, map(self._identified, self._pairs(name, status)))
+        read = split.kept + invalid.count + damaged.count
+        return split.ledger(read, self._unread(name), empty=empty, overlap=overlap)
 
     def _encode(self, tokenizer: Tokenizer, pairs: list[Pair]) -> list[Encoded]:
         """Return the pairs, normalized, with their token ids."""
         pairs = list(map(self._normalize, pairs))
-        sources = tokenizer.encode([pair.source for pair in pairs])
+        if self.images:
+            sources = [[self.images.rows[pair.source]] for pair in pairs]
+        else:
+            sources = tokenizer.encode([pair.source for pair in pairs])
         targets = tokenizer.encode([pair.target for pair in pairs])
         return list(map(Encoded, pairs, sources, targets))
 
-    def _normalize(self, pair: Pair) -> Pair:
-        form = self.data.normalization
-        return pair._replace(source=normalize(pair.source, form), target=normalize(pair.target, form))
+    def _classify_lengths(self, encoded: list[Encoded]) -> Statuses:
+        """Return the status of pairs by their lengths in tokens; those of an image and a caption by the caption's."""
+        targets = [len(target) for _, _, target in encoded]
+        return classify_lengths(
+            targets if self.images else [len(source) for _, source, _ in encoded], targets, self.data
+        )
 
-    def _pairs(self, name: str, status: Statuses, invalid: Callable[[str], None] = lambda _: None) -> Iterator[Pair]:
+    def _normalize(self, pair: Pair) -> Pair:
+        """Return the pair with normalized texts; the name of an image stays as it is."""
+        form = self.data.normalization
+        source = pair.source if self.images else normalize(pair.source, form)
+        return pair._replace(source=source, target=normalize(pair.target, form))
+
+    def _identified(self, pair: Pair) -> Pair:
+        """Return the normalized pair; in place of an image's name, what images of the same content share."""
+        pair = self._normalize(pair)
+        return self.images.by_content(pair) if self.images else pair
+
+    def _read(
+        self,
+        name: str,
+        invalid: Callable[[str], None] = lambda _: None,
+        damaged: Callable[[Pair], None] = lambda _: None,
+    ) -> Iterator[Pair]:
+        """Yield the pairs of a split, without those whose image is damaged."""
+        pairs = read_split(self.data, name, invalid)
+        return self.images.intact(pairs, damaged) if self.images else pairs
+
+    def _pairs(
+        self,
+        name: str,
+        status: Statuses,
+        invalid: Callable[[str], None] = lambda _: None,
+        damaged: Callable[[Pair], None] = lambda _: None,
+    ) -> Iterator[Pair]:
         """Yield the pairs of validation or test, from their own files or held out from train."""
         if split_given(self.data, name):
-            yield from read_split(self.data, name, invalid)
+            yield from self._read(name, invalid, damaged)
         else:
             yield from (pair for pair, known in self._with_status(status) if known == HELD_OUT[name])
 
@@ -265,9 +310,14 @@ class CorpusBuilder:
         """Read the training pairs again, with their status [N]. Raises DataError if their number has changed."""
         known = (PairStatus(value) for value in status)
         try:
-            yield from zip(read_split(self.data, "train"), known, strict=True)
+            yield from zip(self._read("train"), known, strict=True)
         except ValueError as error:
             raise DataError(f"{self._names('train')} changed while it was read", "start again") from error
+
+    def _unread(self, name: str) -> dict[Reason, Tally]:
+        """Return the tallies of a split's pairs that could not be read."""
+        damaged: dict[Reason, Tally] = {"image": self.damaged[name]} if self.images else {}
+        return {"invalid": self.invalid[name], **damaged}
 
     def _names(self, name: str) -> str:
         return ", ".join(self.inputs[name])

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from s2s.decoding.engine import Hypothesis
-from s2s.models.interface import BOS, TokenInput
+from s2s.models.interface import BOS
 
 
 @dataclass(slots=True)
@@ -25,17 +25,18 @@ class ActiveHypotheses:
     sentences: Tensor  # [B], index of each sentence in the batch
     scores: Tensor  # [B, K], sums of log-probabilities
     tokens: Tensor  # [B, K, L + 1], BOS first
-    attention: Tensor | None  # [B, K, L, S]; None if not needed or not available
+    need_attention: bool
+    attention: Tensor | None = None  # [B, K, L, S]; None before the first token, if not needed or not available
 
     @classmethod
-    def initial(cls, source: TokenInput, count: int, need_attention: bool) -> Self:
-        """Return K = `count` empty hypotheses of each sentence."""
-        (B, S), K, device = source.ids.shape, count, source.ids.device
+    def initial(cls, sentences: int, count: int, device: torch.device, need_attention: bool) -> Self:
+        """Return K = `count` empty hypotheses of each of B sentences."""
+        B, K = sentences, count
         return cls(
             sentences=torch.arange(B, device=device),
             scores=torch.zeros(B, K, device=device),
             tokens=torch.full((B, K, 1), BOS, device=device),
-            attention=torch.zeros(B, K, 0, S, device=device) if need_attention else None,
+            need_attention=need_attention,
         )
 
     @property
@@ -57,8 +58,9 @@ class ActiveHypotheses:
     def append(self, tokens: Tensor, attention: Tensor | None) -> None:
         """Append one token [B, K] to each hypothesis, with its attention [B, K, S]."""
         self.tokens = torch.cat((self.tokens, tokens.unsqueeze(2)), dim=2)
-        if self.attention is not None:
-            self.attention = None if attention is None else torch.cat((self.attention, attention.unsqueeze(2)), dim=2)
+        if self.need_attention and attention is not None:
+            new = attention.unsqueeze(2)
+            self.attention = new if self.attention is None else torch.cat((self.attention, new), dim=2)
 
     def ended(self, mask: Tensor, best: Tensor) -> "Ended":
         """Return the hypotheses that end now, where `mask` [B, K'] is True, with K' at most K.

@@ -12,7 +12,7 @@ from s2s.decoding.active import ActiveHypotheses, Ended, read_figures, read_hypo
 from s2s.decoding.constraints import Constraints
 from s2s.decoding.engine import Hypothesis
 from s2s.devices.runtime import tuning
-from s2s.models.interface import EOS, Model, State, TokenInput
+from s2s.models.interface import EOS, Model, Source, State
 from s2s.recipe.decoding import DecodingOptions
 
 BLOCK_SIZE = 64  # logits whose maximum is found first
@@ -36,15 +36,16 @@ class BeamSearch:
         self._sentences = list(range(len(self.max_length)))  # those still searched, on the host
         self._scores: list[list[float]] = [[] for _ in self.max_length]  # of finished hypotheses
 
-    def run(self, model: Model, source: TokenInput, *, need_attention: bool = False) -> list[list[Hypothesis]]:
+    def run(self, model: Model, source: Source, *, need_attention: bool = False) -> list[list[Hypothesis]]:
         """Return up to `nbest` hypotheses of each sentence, best first.
 
         On a GPU, the host looks only every few steps at what has finished; steps beyond the end of a sentence count for
         nothing.
         """
-        interval, longest = tuning(source.ids.device.type).steps_between_looks, max(self.max_length)
+        device, longest = self.constraints.max_length.device, max(self.max_length)
+        interval = tuning(device.type).steps_between_looks
         state = model.start(source, max_steps=longest)
-        active = ActiveHypotheses.initial(source, 1, need_attention)
+        active = ActiveHypotheses.initial(len(self.max_length), 1, device, need_attention)
         unread: list[Ended] = []
         while self._sentences:
             state, origins = self._expand(model, state, active)
@@ -63,7 +64,7 @@ class BeamSearch:
         Up to beam_size of them may end with EOS, which leaves as many to go on with. Also return the hypothesis
         [B, 2 × beam_size] that each continues.
         """
-        step, state = model.step(active.tokens[:, :, -1], state, need_attention=active.attention is not None)
+        step, state = model.step(active.tokens[:, :, -1], state, need_attention=active.need_attention)
         self.constraints.mask(step.logits, active.sentences, active.tokens)
         log_probabilities = step.logits.log_softmax(2)  # one pass, where logsumexp alone takes several
         values, tokens = blockwise_topk(log_probabilities, min(2 * self.options.beam_size, step.logits.shape[2]))

@@ -11,7 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from s2s.decoding.engine import SourceSentence
+from s2s.decoding.engine import DecodingInput
 from s2s.models.interface import EOS, PAD
 
 SUPPRESSED = slice(0, EOS)  # PAD, UNK and BOS, which no translation contains
@@ -27,7 +27,7 @@ class Constraints:
     no_repeat_ngram: int = 0  # size of n-grams that may not repeat within a translation; 0 disables it
 
     @classmethod
-    def of(cls, sentences: Sequence[SourceSentence], no_repeat_ngram: int, device: torch.device) -> Self:
+    def of(cls, sentences: Sequence[DecodingInput], no_repeat_ngram: int, device: torch.device) -> Self:
         """Return the constraints of a batch of sentences."""
         prefix = torch.full((len(sentences), max(len(sentence.prefix) for sentence in sentences)), PAD)
         for row, sentence in enumerate(sentences):

@@ -53,7 +53,7 @@ def unsupported_network(recipe: Recipe) -> str | None:
     """Return why CTranslate2 does not support a recipe's network, or None if it does."""
     for side, options in (("encoder", recipe.model.encoder), ("decoder", recipe.model.decoder)):
         if not isinstance(options, BlockOptions):
-            return f"CTranslate2 does not support RNN {side}s"
+            return f"CTranslate2 does not support {options.family.upper()} {side}s"
         if getattr(options, "convolution", 0):
             return "CTranslate2 does not support convolutions"
     return None

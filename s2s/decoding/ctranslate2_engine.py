@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,16 +68,16 @@ class CTranslate2Engine:
     def translate_batch(self, request: Request, rows: Sequence[int]) -> list[Any]:
         """Start a batch of sentences with one length limit and return the asynchronous result of each."""
         options, tokens = request.options, self._tokens
-        sentences = [request.sentences[row] for row in rows]
+        inputs = [request.inputs[row] for row in rows]
         return self._translator.translate_batch(
-            [[tokens[token] for token in sentence.tokens] for sentence in sentences],
+            [[tokens[token] for token in cast(list[int], one.source)] for one in inputs],
             beam_size=options.beam_size,
             patience=options.patience,
             num_hypotheses=request.nbest,
             length_penalty=options.length_penalty,
             no_repeat_ngram_size=options.no_repeat_ngram,
             suppress_sequences=[[tokens[token]] for token in (PAD, UNK, BOS)],
-            max_decoding_length=sentences[0].max_length,
+            max_decoding_length=inputs[0].max_length,
             min_decoding_length=0,
             max_input_length=0,
             return_end_token=True,  # counts towards the length; missing if truncated
@@ -108,7 +108,7 @@ class CTranslate2Search:
 
     def result(self) -> list[list[Hypothesis]]:
         """Wait for the search and return the hypotheses of each sentence, best first."""
-        rows = range(len(self.request.sentences))
+        rows = range(len(self.request.inputs))
         return [self.engine.hypotheses(self.pending[row].result(), self.request) for row in rows]
 
 
@@ -116,7 +116,7 @@ def _by_limit(request: Request, rows: list[int]) -> list[list[int]]:
     """Split a batch into sentences with the same length limit; CTranslate2 has one for a whole batch."""
     parts = defaultdict(list)
     for row in rows:
-        parts[request.sentences[row].max_length].append(row)
+        parts[request.inputs[row].max_length].append(row)
     return list(parts.values())
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s.data.batching import cut_batches
+from s2s.data.sources import Image
 from s2s.devices.runtime import tuning
 from s2s.errors import ArtefactError
 from s2s.recipe.decoding import DecodingOptions
@@ -34,7 +35,7 @@ class Hypothesis:
     log_probability: float  # natural logarithm, EOS included
     score: float  # log_probability / L^α
     truncated: bool  # whether it ends at the length limit, without EOS
-    attention: NDArray[np.float32] | None = None  # [L, S]
+    attention: NDArray[np.float32] | None = None  # [L, S], of a batch's longest source
 
     @classmethod
     def from_tokens(
@@ -58,10 +59,10 @@ def check_finite(hypotheses: Iterable[Sequence[Hypothesis]]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceSentence:
-    """A sentence to decode, with the limits that the task sets on its output."""
+class DecodingInput:
+    """A source to decode, with the limits that the task sets on its output."""
 
-    tokens: list[int]  # EOS excluded; not empty
+    source: list[int] | Image  # tokens of a sentence, EOS excluded, not empty; or an image
     max_length: int  # output tokens, prefix and EOS included
     min_length: int = 0  # output tokens, EOS excluded
     prefix: list[int] = field(default_factory=list)  # tokens that the output starts with
@@ -70,22 +71,22 @@ class SourceSentence:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Sentences to decode, and how."""
+    """Sources to decode, and how."""
 
-    sentences: list[SourceSentence]
+    inputs: list[DecodingInput]
     options: DecodingOptions  # beam search or sampling
     nbest: int = 1  # hypotheses per sentence
     need_attention: bool = False  # whether hypotheses carry attention
 
     def batches(self, device: str) -> Iterator[list[int]]:
-        """Yield batches of sentences of similar length as indices into `sentences`, longest first.
+        """Yield batches of sources of similar length as indices into `inputs`, longest first.
 
         `device`: cpu or cuda, whose batches are larger.
         """
         tokens = self.options.batch_tokens
         budget = tuning(device).decoding_tokens if tokens == "auto" else tokens
         hypotheses = self.nbest if self.options.sample else self.options.beam_size
-        lengths = np.array([len(sentence.tokens) + 1 for sentence in self.sentences], dtype=np.int64)
+        lengths = np.array([len(one.source) + 1 for one in self.inputs], dtype=np.int64)
         order = (-lengths).argsort(kind="stable")
         for rows in cut_batches(lengths[order], order, max(1, budget // hypotheses)):
             yield rows.tolist()

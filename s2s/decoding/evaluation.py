@@ -4,7 +4,10 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
+from s2s.data.corpus import Split
+from s2s.data.sources import Image, RawSources
 from s2s.decoding.engine import Engine
 from s2s.decoding.forced import forced_score
 from s2s.decoding.pytorch_engine import PyTorchEngine
@@ -12,10 +15,33 @@ from s2s.decoding.translation import Translation
 from s2s.decoding.translator import Translator
 from s2s.errors import DataError
 from s2s.io.digests import digest_json
-from s2s.metrics.scores import SCORE_NAMES, Score, Scoring, score_corpus
+from s2s.metrics.scores import SCORE_NAMES, Reference, Score, Scoring, score_corpus
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
 from s2s.text.parallel import read_pairs
+
+
+@dataclass(frozen=True, slots=True)
+class TestLines:
+    """The sources of a split to translate, and their references."""
+
+    sources: list[str] | list[Image]
+    names: list[str]  # the sources as text; of an image, its name
+    references: list[Reference]  # of an image, all its captions
+
+    @classmethod
+    def of(cls, split: Split, limit: int | None = None) -> Self:
+        """Return the sources of a split, or the first ones."""
+        rows = split.test_rows()[:limit]
+        first = [own[0] for own in rows]
+        names, references = split.texts(first)
+        several = [split.texts(own)[1] if len(own) > 1 else one for own, one in zip(rows, references, strict=True)]
+        return cls(split.sources(first), names, several)
+
+
+def first_references(references: Sequence[Reference]) -> list[str]:
+    """Return the first reference of each line."""
+    return [reference if isinstance(reference, str) else reference[0] for reference in references]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +61,13 @@ class Evaluation:
 
 def evaluate(
     translator: Translator[Engine],
-    sources: Sequence[str],
-    references: Sequence[str],
+    sources: RawSources,
+    references: Sequence[Reference],
     *,
     decoding: DecodingOptions | None = None,
     metrics: Sequence[str] = tuple(SCORE_NAMES),
 ) -> Evaluation:
-    """Translate raw source lines and score them against raw reference lines."""
+    """Translate raw source lines, or caption images, and score the results against raw reference lines."""
     decoding = decoding or translator.recipe.decoding
     start = time.perf_counter()
     translations = translator.translate(sources, decoding)
@@ -57,21 +83,26 @@ def scoring_of(recipe: Recipe) -> Scoring:
 
 
 def likelihood(
-    translator: Translator[PyTorchEngine], sources: Sequence[str], references: Sequence[str]
+    translator: Translator[PyTorchEngine], sources: RawSources, references: Sequence[Reference]
 ) -> tuple[float, float]:
     """Return the teacher-forced perplexity per token and the bits per byte of raw references given raw sources.
 
     Perplexities compare only models of one vocabulary. Pairs with a blank side are left out.
     """
     engine = translator.engine
-    pairs = [pair for pair in zip(sources, references, strict=True) if all(map(str.strip, pair))]
-    source_tokens, reference_tokens = (translator.encode([pair[side] for pair in pairs]) for side in (0, 1))
-    score = forced_score(engine.model, source_tokens, reference_tokens, engine.device)
-    size = sum(len(reference.encode()) for _, reference in pairs)
+    pairs = [
+        (source, text)
+        for source, reference in zip(sources, references, strict=True)
+        for text in ([reference] if isinstance(reference, str) else reference)
+        if text.strip() and not (isinstance(source, str) and not source.strip())
+    ]
+    encoded = translator.encode_sources([source for source, _ in pairs])  # type: ignore[arg-type]
+    score = forced_score(engine.model, encoded, translator.encode([text for _, text in pairs]), engine.device)
+    size = sum(len(text.encode()) for _, text in pairs)
     return score.perplexity, score.nll / math.log(2) / max(size, 1)
 
 
-def perplexity(translator: Translator[PyTorchEngine], sources: Sequence[str], references: Sequence[str]) -> float:
+def perplexity(translator: Translator[PyTorchEngine], sources: RawSources, references: Sequence[Reference]) -> float:
     """Return the teacher-forced perplexity per token: see `likelihood`."""
     return likelihood(translator, sources, references)[0]
 
@@ -84,6 +115,6 @@ def read_test_set(source: str, reference: str) -> tuple[list[str], list[str]]:
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
-def test_digest(sources: Sequence[str], references: Sequence[str]) -> str:
-    """Return the digest that identifies a test set by its sentences."""
+def test_digest(sources: Sequence[str], references: Sequence[Reference]) -> str:
+    """Return the digest that identifies a test set by its sentences, or by the names of its images and captions."""
     return digest_json([list(sources), list(references)])

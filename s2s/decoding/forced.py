@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from s2s.data.batching import Rows, cut_batches
-from s2s.data.collate import Sentences, pair_batch
+from s2s.data.collate import pair_batch
+from s2s.data.sources import Sentences, Sources, select_sources, source_positions
 from s2s.devices.runtime import tuning
 from s2s.models.interface import Batch, Model, StepOutput
 
@@ -31,8 +32,8 @@ class ForcedScore:
         return exp(min(self.nll / max(self.tokens, 1), 700))
 
 
-def forced_score(model: Model, sources: Sentences, targets: Sentences, device: torch.device) -> ForcedScore:
-    """Return the score of N target sentences given their sources, both as tokens."""
+def forced_score(model: Model, sources: Sources, targets: Sentences, device: torch.device) -> ForcedScore:
+    """Return the score of N target sentences, as tokens, given their sources, as tokens or images."""
     nll, tokens = 0.0, 0
     with torch.inference_mode():
         for _, batch in _batches(sources, targets, device):
@@ -42,10 +43,10 @@ def forced_score(model: Model, sources: Sentences, targets: Sentences, device: t
     return ForcedScore(nll, tokens)
 
 
-def without_empty(sources: Sentences, targets: Sentences) -> tuple[Sentences, Sentences]:
+def without_empty(sources: Sources, targets: Sentences) -> tuple[Sources, Sentences]:
     """Leave out the pairs with an empty side, which are translated without the model."""
     rows = [row for row, sides in enumerate(zip(sources, targets, strict=True)) if all(map(len, sides))]
-    return [sources[row] for row in rows], [targets[row] for row in rows]
+    return select_sources(sources, rows), [targets[row] for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +54,25 @@ class ForcedSentence:
     """Scores of one target sentence."""
 
     log_probabilities: NDArray[np.float32]  # [T + 1] natural logarithms, EOS last
-    attention: NDArray[np.float32] | None = None  # [T + 1, S + 1], EOS last; None if not needed or not available
+    attention: NDArray[np.float32] | None = (
+        None  # [T + 1, S + 1], EOS last, or [T + 1, h · w] for an image; None if not needed or not available
+    )
 
 
 def forced_sentences(
-    model: Model, sources: Sentences, targets: Sentences, device: torch.device, *, need_attention: bool = False
+    model: Model, sources: Sources, targets: Sentences, device: torch.device, *, need_attention: bool = False
 ) -> Iterator[tuple[int, ForcedSentence]]:
-    """Yield the index and scores of each of N targets given its source, both as tokens, batch by batch, out of order.
+    """Yield the index and scores of each of N targets given its source, batch by batch, out of order.
 
     Probabilities are over the whole vocabulary; a search excludes PAD, UNK and BOS. Memory: one batch.
     """
     for rows, batch in _batches(sources, targets, device):
         log_probabilities, attention = _force_batch(model, batch, need_attention)
         for index, row in enumerate(rows.tolist()):
-            target_length, source_length = len(targets[row]) + 1, len(sources[row]) + 1
-            own_attention = None if attention is None else attention[index, :target_length, :source_length]
+            target_length = len(targets[row]) + 1
+            own_attention = None
+            if attention is not None:
+                own_attention = attention[index, :target_length, : source_positions(sources[row])]
             yield row, ForcedSentence(log_probabilities[index, :target_length], own_attention)
 
 
@@ -95,7 +100,7 @@ def _force_batch(
 
 
 def forced_predictions(
-    model: Model, sources: Sentences, targets: Sentences, device: torch.device
+    model: Model, sources: Sources, targets: Sentences, device: torch.device
 ) -> list[NDArray[np.int64]]:
     """Return the model's most probable token at each position of N targets [T + 1], given the preceding tokens."""
     predictions: dict[int, NDArray[np.int64]] = {}
@@ -114,9 +119,9 @@ def _steps(model: Model, batch: Batch, *, need_attention: bool = False) -> Itera
         yield step
 
 
-def _batches(sources: Sentences, targets: Sentences, device: torch.device) -> Iterator[tuple[Rows, Batch]]:
-    """Yield batches of sentences of similar length, with their indices."""
+def _batches(sources: Sources, targets: Sentences, device: torch.device) -> Iterator[tuple[Rows, Batch]]:
+    """Yield batches of pairs of similar length, with their indices."""
     lengths = np.array([max(len(s), len(t)) + 1 for s, t in zip(sources, targets, strict=True)])
     order = lengths.argsort(kind="stable")
     for rows in cut_batches(lengths[order], order, tuning(device.type).decoding_tokens):
-        yield rows, pair_batch([sources[row] for row in rows], [targets[row] for row in rows], device)
+        yield rows, pair_batch(select_sources(sources, rows), [targets[row] for row in rows], device)

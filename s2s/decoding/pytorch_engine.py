@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 
 from s2s.data.collate import source_batch
+from s2s.data.sources import Sources
 from s2s.decoding.beam import BeamSearch
 from s2s.decoding.constraints import Constraints
 from s2s.decoding.engine import Hypothesis, Request
@@ -22,7 +24,7 @@ from s2s.text.tokenizer import Tokenizer
 
 
 class PyTorchEngine:
-    """Searches with a network, in batches of sentences of similar length."""
+    """Searches with a network, in batches of sources of similar length."""
 
     def __init__(self, model: Model, device: torch.device, precision: Precision = "fp32") -> None:
         self.model = model
@@ -39,22 +41,22 @@ class PyTorchEngine:
 
     @torch.no_grad()  # in inference mode, autocast would convert the weights at every step
     def search(self, request: Request) -> list[list[Hypothesis]]:
-        """Return the hypotheses of each sentence, best first; samples in the order they were drawn."""
+        """Return the hypotheses of each source, best first; samples in the order they were drawn."""
         hypotheses: dict[int, list[Hypothesis]] = {}
         # one context for all batches, so that weights are converted once
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             for rows in request.batches(self.device.type):
                 hypotheses.update(zip(rows, self._search_batch(request, rows), strict=True))
-        return [hypotheses[row] for row in range(len(request.sentences))]
+        return [hypotheses[row] for row in range(len(request.inputs))]
 
     def _search_batch(self, request: Request, rows: Sequence[int]) -> list[list[Hypothesis]]:
-        options, sentences = request.options, [request.sentences[row] for row in rows]
-        constraints = Constraints.of(sentences, options.no_repeat_ngram, self.device)
-        source = source_batch([sentence.tokens for sentence in sentences], self.device)
+        options, inputs = request.options, [request.inputs[row] for row in rows]
+        constraints = Constraints.of(inputs, options.no_repeat_ngram, self.device)
+        source = source_batch(cast(Sources, [one.source for one in inputs]), self.device)
         if not options.sample:
             search = BeamSearch(options, constraints, nbest=request.nbest)
             return search.run(self.model, source, need_attention=request.need_attention)
-        keys, steps = [sentence.sample_key for sentence in sentences], int(constraints.max_length.max())
+        keys, steps = [one.sample_key for one in inputs], int(constraints.max_length.max())
         uniform = random_numbers(options.seed, keys, request.nbest, steps)
         return sample(self.model, source, options, constraints, uniform, need_attention=request.need_attention)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from s2s.decoding.active import ActiveHypotheses, read_figures, read_hypotheses
 from s2s.decoding.constraints import Constraints
 from s2s.decoding.engine import Hypothesis
-from s2s.models.interface import EOS, Model, TokenInput
+from s2s.models.interface import EOS, Model, Source
 from s2s.recipe.decoding import DecodingOptions
 
 
@@ -27,7 +27,7 @@ def random_numbers(seed: int, sample_keys: Sequence[tuple[int, int]], samples: i
 
 def sample(
     model: Model,
-    source: TokenInput,
+    source: Source,
     options: DecodingOptions,
     constraints: Constraints,
     uniform: Tensor,
@@ -38,10 +38,10 @@ def sample(
 
     Their log-probabilities are the model's own, without temperature, top-k and top-p.
     """
-    device, (B, K, steps) = source.ids.device, uniform.shape
+    device, (B, K, steps) = constraints.max_length.device, uniform.shape
     uniform = uniform.to(device)
     finished: list[dict[int, Hypothesis]] = [{} for _ in range(B)]
-    active = ActiveHypotheses.initial(source, K, need_attention)
+    active = ActiveHypotheses.initial(B, K, device, need_attention)
     first = torch.zeros(B, K, dtype=torch.long, device=device)
     state = model.start(source, max_steps=steps).select(None, first)
     sentences = list(range(B))  # those still decoded, on the host

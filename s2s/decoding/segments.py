@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from s2s.data.sources import Image
 from s2s.text.sentences import split_long, split_sentences
 
 
@@ -14,9 +15,9 @@ class Segment:
     line: int  # index of the line
     index: int  # position within the line
     start: int  # characters of the line before it
-    text: str  # source text, white space around it included
+    text: str  # source text, white space around it included; empty for an image
     cut: bool  # whether it is a part of a sentence
-    tokens: list[int]  # source tokens, EOS excluded; not empty
+    source: list[int] | Image  # source tokens, EOS excluded, not empty; or an image
 
 
 def cut_lines(

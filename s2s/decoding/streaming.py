@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
+from s2s.data.sources import Image
 from s2s.decoding.diagnostics import DiagnosticCounts
 from s2s.decoding.engine import Engine
 from s2s.decoding.translation import Translation
@@ -43,10 +44,11 @@ class StreamOptions:
 
 @dataclass(frozen=True, slots=True)
 class TranslatedLine:
-    """A line and its translations."""
+    """A line and its translations, or an image and its captions."""
 
-    source: str
+    source: str  # the line, or the file of the image
     translations: list[Translation]  # best first
+    image: Image | None = None
 
 
 def translate_files(

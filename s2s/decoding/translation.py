@@ -27,6 +27,7 @@ class Translation:
     unknown_tokens: int = 0  # source tokens that are UNK or byte fallback
     source_tokens: tuple[str, ...] = ()  # with attention: S source tokens, `</s>` last
     attention: tuple[tuple[float, ...], ...] = ()  # with attention: [L, S]; empty if there are parts, which have it
+    grid: tuple[int, int] | None = None  # of an image: height and width of the grid of its S positions
 
     @property
     def with_attention(self) -> "list[Translation]":
@@ -40,7 +41,8 @@ class Translation:
 
         from s2s.report.heatmap import svg_heatmap
 
-        pictures = (svg_heatmap(one.attention, one.source_tokens, one.tokens) for one in self.with_attention)
+        texts = [one for one in self.with_attention if not one.grid]
+        pictures = (svg_heatmap(one.attention, one.source_tokens, one.tokens) for one in texts)
         return f"<p>{escape(self.text)}</p>{''.join(pictures)}"
 
 

@@ -1,23 +1,24 @@
-"""The translator: an engine and a tokenizer; raw lines in, raw lines out, in order. Free of torch.
+"""The translator: an engine and a tokenizer; raw lines or images in, raw lines out, in order. Free of torch.
 
-L tokens of a translation (EOS included), S source positions (EOS included).
+L tokens of a translation (EOS included), S source positions (EOS included, or the cells of an image's grid).
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from s2s.data.source_profile import MAX_SENTENCE_ENDS, SourceProfile
+from s2s.data.sources import Image, RawSources, Sources
 from s2s.decoding.engine import (
+    DecodingInput,
     Engine,
     Hypothesis,
     PendingSearch,
     Request,
-    SourceSentence,
     check_finite,
     max_source_length,
 )
@@ -42,7 +43,7 @@ Engine_co = TypeVar("Engine_co", bound=Engine, covariant=True)
 class PendingTranslations:
     """Translations that may still be computed."""
 
-    lines: Sequence[str]
+    lines: Sequence[str]  # empty texts for images
     segments: list[Segment]  # of all lines that are not blank, in order
     search: PendingSearch  # of the segments
     translator: "Translator[Engine]"
@@ -89,7 +90,7 @@ class PendingTranslations:
 
 
 class Translator(Generic[Engine_co]):
-    """Translates raw lines: normalizes, tokenizes, searches, detokenizes.
+    """Translates raw lines: normalizes, tokenizes, searches, detokenizes. Captions images likewise.
 
     `profile` describes the sources that the model was trained on; without it, lines are not compared with them.
     """
@@ -106,7 +107,7 @@ class Translator(Generic[Engine_co]):
     def single_sentences(self) -> bool:
         """Whether the model was trained on single sentences of natural text."""
         data = self.recipe.data
-        natural = not isinstance(data, GeneratorDataOptions)
+        natural = not (isinstance(data, GeneratorDataOptions) or data.image_size)
         known = self.profile is not None and self.profile.single_sentences
         return natural and known and data.concatenate < MAX_SENTENCE_ENDS
 
@@ -115,23 +116,27 @@ class Translator(Generic[Engine_co]):
         form = self.recipe.data.normalization
         return self.tokenizer.encode([normalize(line, form) for line in lines])
 
+    def encode_sources(self, sources: RawSources) -> Sources:
+        """Return the token ids of raw lines; images stay as they are."""
+        return cast(Sources, sources) if _are_images(sources) else self.encode(cast(Sequence[str], sources))
+
     def translate(
         self,
-        lines: Sequence[str],
+        sources: RawSources,
         options: DecodingOptions | None = None,
         *,
         need_attention: bool = False,
         split: bool = False,
     ) -> list[Translation]:
-        """Return each line's best translation, in order; that of a blank line is empty and does not run the model.
+        """Return the best translation of each line, or the best caption of each image, in order.
 
-        `split`: see `start`.
+        That of a blank line is empty and does not run the model. `split`: see `start`.
         """
-        return [nbest[0] for nbest in self.start(lines, options, need_attention=need_attention, split=split).result()]
+        return [nbest[0] for nbest in self.start(sources, options, need_attention=need_attention, split=split).result()]
 
     def start(
         self,
-        lines: Sequence[str],
+        sources: RawSources,
         options: DecodingOptions | None = None,
         *,
         nbest: int = 1,
@@ -140,35 +145,54 @@ class Translator(Generic[Engine_co]):
         first_line: int = 0,
         split: bool = False,
     ) -> PendingTranslations:
-        """Start to translate lines.
+        """Start to translate lines or to caption images.
 
         `prefixes` is empty or holds the text that each line's translation starts with. `first_line` is the number of
         the first line, which determines the random numbers of samples. With `split`, the sentences of a line are
         translated one by one.
         """
         options = options or self.recipe.decoding
-        prefix_tokens = self.encode(prefixes) if prefixes else [[] for _ in lines]
-        max_length, language = max_source_length(self.recipe), self.recipe.data.source_language
-        segments = cut_lines(lines, self.encode, max_length=max_length, split=split, language=language)
-        sentences = []
+        prefix_tokens = self.encode(prefixes) if prefixes else [[] for _ in sources]
+        segments, lines = self._segments(sources, split=split)
+        inputs = []
         for segment in segments:
             prefix = prefix_tokens[segment.line] if segment.index == 0 else []
-            sentences.append(
-                SourceSentence(
-                    tokens=segment.tokens,
-                    max_length=options.max_length(len(segment.tokens)) + len(prefix),
-                    min_length=options.min_length(len(segment.tokens)),
+            longest, shortest = _length_limits(options, segment.source)
+            inputs.append(
+                DecodingInput(
+                    source=segment.source,
+                    max_length=longest + len(prefix),
+                    min_length=shortest,
                     prefix=prefix,
                     sample_key=(first_line + segment.line, segment.index),
                 )
             )
-        search = self.engine.start(Request(sentences, options, nbest, need_attention))
+        search = self.engine.start(Request(inputs, options, nbest, need_attention))
         return PendingTranslations(lines, segments, search, self, prefixes, prefix_tokens)
+
+    def _segments(self, sources: RawSources, *, split: bool) -> tuple[list[Segment], Sequence[str]]:
+        """Return the segments of lines, and the lines; an image is one segment of an empty line."""
+        if _are_images(sources):
+            segments = [Segment(number, 0, 0, "", False, cast(Image, image)) for number, image in enumerate(sources)]
+            return segments, [""] * len(sources)
+        lines = cast(Sequence[str], sources)
+        max_length, language = max_source_length(self.recipe), self.recipe.data.source_language
+        return cut_lines(lines, self.encode, max_length=max_length, split=split, language=language), lines
 
     def translation(self, segment: Segment, hypothesis: Hypothesis, text: str) -> Translation:
         """Describe a hypothesis of a segment and its detokenized text."""
-        source, attention = segment.tokens, hypothesis.attention
+        source, attention = segment.source, hypothesis.attention
         end = [] if hypothesis.truncated else ["</s>"]
+        if isinstance(source, Image):
+            return Translation(
+                text=single_line(text),
+                score=hypothesis.score,
+                log_probability=hypothesis.log_probability,
+                tokens=(*self.tokenizer.tokens(hypothesis.tokens), *end),
+                truncated=hypothesis.truncated,
+                attention=() if attention is None else _rounded(attention),
+                grid=self.recipe.model.encoder.grid,
+            )
         return Translation(
             text=single_line(text),
             score=hypothesis.score,
@@ -194,6 +218,17 @@ class Translator(Generic[Engine_co]):
 
 def _rounded(attention: NDArray[np.float32]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(round(value, 6) for value in row) for row in attention.tolist())
+
+
+def _are_images(sources: RawSources) -> bool:
+    return bool(sources) and isinstance(sources[0], Image)
+
+
+def _length_limits(options: DecodingOptions, source: list[int] | Image) -> tuple[int, int]:
+    """Return the maximum output length in tokens, EOS included, and the minimum one, EOS excluded."""
+    if isinstance(source, Image):
+        return options.max_caption_length, 0
+    return options.max_length(len(source)), options.min_length(len(source))
 
 
 def require_attention(recipe: Recipe) -> None:

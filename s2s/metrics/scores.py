@@ -11,6 +11,7 @@ from s2s.recipe.data import primary_language
 CHARACTERS = {"ja", "ko", "th", "lo", "km", "my"}  # languages whose BLEU counts characters, on every machine alike
 MIN_TOKENS = 4  # of a reference that BLEU can count
 Headline = Literal["bleu", "chrf"]
+Reference = str | Sequence[str]  # of a line: one text, or several
 SHORT_REFERENCES = "most references have fewer than four words, too few for BLEU: chrF2 is the score to go by"
 SCORE_NAMES = {
     "bleu": "BLEU",  # cased, with the tokenizer of the target language

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from s2s.models.cnn import CnnEncoder
 from s2s.models.embedding import Embedding
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import Decoder, Encoder, MemorySpec
@@ -14,7 +15,7 @@ from s2s.models.rnn_attention import CurrentQueryDecoder, PreviousQueryDecoder
 from s2s.models.rnn_decoder import FixedContextDecoder, RnnDecoder
 from s2s.models.rnn_encoder import RnnEncoder
 from s2s.models.transformer import TransformerDecoder, TransformerEncoder
-from s2s.recipe.model import ModelOptions, RnnDecoderOptions
+from s2s.recipe.model import CnnEncoderOptions, ModelOptions, RnnDecoderOptions
 
 
 def _rnn_decoder(options: RnnDecoderOptions, embedding: nn.Embedding, memory: MemorySpec, dropout: float) -> RnnDecoder:
@@ -24,14 +25,26 @@ def _rnn_decoder(options: RnnDecoderOptions, embedding: nn.Embedding, memory: Me
     return kind(options, embedding, memory, dropout)
 
 
-ENCODERS: dict[str, Callable[..., Encoder]] = {"rnn": RnnEncoder, "transformer": TransformerEncoder}
+def _cnn_encoder(options: CnnEncoderOptions, _: nn.Embedding, dropout: float) -> CnnEncoder:
+    return CnnEncoder(options, dropout)
+
+
+ENCODERS: dict[str, Callable[..., Encoder]] = {
+    "rnn": RnnEncoder,
+    "transformer": TransformerEncoder,
+    "cnn": _cnn_encoder,
+}
 DECODERS: dict[str, Callable[..., Decoder]] = {"rnn": _rnn_decoder, "transformer": TransformerDecoder}
 
 
 def build_model(options: ModelOptions, vocab_size: int) -> EncoderDecoder:
     """Return a network with fresh weights for a joint vocabulary of the given size."""
     target = Embedding(vocab_size, options.embedding_size)
-    source = target if options.tied_embeddings == "all" else Embedding(vocab_size, options.embedding_size)
+    source = (
+        target
+        if options.tied_embeddings == "all" or options.of_images
+        else Embedding(vocab_size, options.embedding_size)
+    )
     encoder = ENCODERS[options.encoder.family](options.encoder, source, options.dropout)
     decoder = DECODERS[options.decoder.family](options.decoder, target, encoder.spec, options.dropout)
     output = target if options.tied_embeddings != "none" else Embedding(vocab_size, decoder.hidden_size)

@@ -31,7 +31,7 @@ class EncoderDecoder(nn.Module):
             hidden.requires_grad or self.weight.requires_grad or bias.requires_grad
         )
         loss, nll = ProjectedLoss.apply(
-            hidden.flatten(0, 1).index_select(0, batch.real),
+            _real_rows(hidden, batch),
             self.weight,
             bias,
             labels,
@@ -44,7 +44,7 @@ class EncoderDecoder(nn.Module):
     def log_probabilities(self, batch: Batch) -> Tensor:
         """Return the log-probability [R] of each target token that is not padding, in nats, by teacher forcing."""
         hidden = self.decoder(self.encoder(batch.source), batch.inputs).hidden
-        rows = hidden.flatten(0, 1).index_select(0, batch.real)
+        rows = _real_rows(hidden, batch)
         labels = batch.labels.flatten().index_select(0, batch.real)
         found, step = [], tuning(rows.device.type).loss_rows
         for part, gold in zip(rows.split(step), labels.split(step), strict=True):
@@ -87,6 +87,11 @@ class EncoderDecoder(nn.Module):
             if value.shape != weights[name].shape:
                 raise ValueError(f"{name} has shape {tuple(weights[name].shape)}, expected {tuple(value.shape)}")
             value.copy_(weights[name])
+
+
+def _real_rows(hidden: Tensor, batch: Batch) -> Tensor:
+    """Return the hidden vectors [R, H] of real target tokens, from those of all [B, T, H]."""
+    return nn.functional.embedding(batch.real, hidden.flatten(0, 1))  # index_select's backward is slow on a CPU
 
 
 def _reset(module: nn.Module) -> None:

@@ -57,26 +57,34 @@ class TokenInput:
 class ImageInput:
     """Images for an encoder."""
 
-    pixels: Tensor  # [B, 3, height, width]
+    pixels: Tensor  # [B, 3, height, width], from 0 to 255
 
 
 Source = TokenInput | ImageInput
 
 
+def repeated_source(source: Source, count: int) -> Source:
+    """Return `count` times the same B sources."""
+    if isinstance(source, ImageInput):
+        return ImageInput(source.pixels.repeat(count, 1, 1, 1))
+    return TokenInput(source.ids.repeat(count, 1), source.lengths.repeat(count))
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Sentence pairs for teacher forcing."""
+    """Sources and targets for teacher forcing."""
 
-    source: TokenInput
+    source: Source
     inputs: Tensor  # [B, T], decoder inputs: BOS first, padded with PAD
     labels: Tensor  # [B, T], expected outputs: EOS last, padded with PAD
     real: Tensor  # [R], indices into the B × T labels of those that are not padding, in order
 
     def repeated(self, count: int) -> "Batch":
         """Return a batch of `count` times the same sentences [count · B, ...]."""
-        source = TokenInput(self.source.ids.repeat(count, 1), self.source.lengths.repeat(count))
         real = torch.cat([self.real + index * self.labels.numel() for index in range(count)])
-        return Batch(source, self.inputs.repeat(count, 1), self.labels.repeat(count, 1), real)
+        return Batch(
+            repeated_source(self.source, count), self.inputs.repeat(count, 1), self.labels.repeat(count, 1), real
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,8 @@ class Memory:
 
     states: Tensor  # [B, S, D]
     mask: Tensor  # [B, S] bool, True at real positions
-    summary: Tensor  # [B, M]: final states of all layers and directions (RNN) or masked mean (Transformer)
+    summary: Tensor  # [B, M]: final states of all layers and directions (RNN) masked mean (Transformer), or
+    # the mean of the grid (CNN)
     grid: tuple[int, int] | None = None  # (height, width) if the positions are an image's
 
 

@@ -17,7 +17,8 @@ from s2s.devices.runtime import Precision, tuning
 from s2s.models.build import build_model
 from s2s.models.dry_run import DryAutocast, DryRun
 from s2s.models.encoder_decoder import EncoderDecoder
-from s2s.models.interface import NLL, Batch, Objective, TokenInput
+from s2s.models.interface import NLL, Batch, ImageInput, Objective, Source, TokenInput
+from s2s.recipe.data import PATCH
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
 
@@ -64,11 +65,19 @@ class DecodingMemory:
 
 @dataclass(frozen=True, slots=True)
 class BatchShape:
-    """Shape of a batch whose sources and targets are equally long."""
+    """Shape of a batch whose sources, unless they are images, and targets are equally long."""
 
     sentences: int  # B
     positions: int  # S = T
     hypotheses: int = 1  # K; 1 in training
+    image_size: tuple[int, int] | None = None  # height and width if sources are images
+
+    def source(self) -> Source:
+        """Return sources of this shape on the meta device."""
+        if self.image_size:
+            return ImageInput(torch.empty(self.sentences, 3, *self.image_size, dtype=torch.uint8, device="meta"))
+        ids = torch.empty(self.sentences, self.positions, dtype=torch.long, device="meta")
+        return TokenInput(ids, torch.empty(self.sentences, dtype=torch.long, device="meta"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +151,23 @@ def meta_model(recipe: Recipe, vocab_size: int | None = None) -> EncoderDecoder:
 
 def training_shape(recipe: Recipe) -> BatchShape:
     """Return the shape of a training batch filled with typical sentences."""
-    positions = min(TYPICAL_LENGTH, recipe.data.max_length + 1)
-    return BatchShape(max(1, recipe.training.batch_tokens // positions), positions)
+    positions = _typical_length(recipe)
+    return BatchShape(max(1, recipe.training.batch_tokens // positions), positions, image_size=recipe.data.image_size)
 
 
 def decoding_shape(recipe: Recipe) -> BatchShape:
     """Return the shape of a decoding batch filled with typical sentences and their hypotheses."""
-    positions, beam = min(TYPICAL_LENGTH, recipe.data.max_length + 1), recipe.decoding.beam_size
+    positions, beam = _typical_length(recipe), recipe.decoding.beam_size
     tokens = recipe.decoding.batch_tokens
     tokens = tuning("cpu").decoding_tokens if tokens == "auto" else tokens
-    return BatchShape(max(1, tokens // beam // positions), positions, beam)
+    return BatchShape(max(1, tokens // beam // positions), positions, beam, recipe.data.image_size)
+
+
+def _typical_length(recipe: Recipe) -> int:
+    """Return S and T of a typical pair; an image counts as many positions as it has patches."""
+    longest = min(TYPICAL_LENGTH, recipe.data.max_length + 1)
+    size = recipe.data.image_size
+    return max(longest, size[0] * size[1] // PATCH) if size else longest
 
 
 def parts(network: EncoderDecoder) -> list[Part]:
@@ -200,14 +216,14 @@ def training_cost(network: EncoderDecoder, shape: BatchShape, precision: Precisi
     """Return the cost of one forward and backward pass, without weights and gradients."""
     network.train()
     ids = torch.empty(shape.sentences, shape.positions, dtype=torch.long, device="meta")
-    lengths = torch.empty(shape.sentences, dtype=torch.long, device="meta")
+    source = shape.source()
     real = torch.empty(ids.numel(), dtype=torch.long, device="meta")
     gradients = [torch.empty(parameter.shape, device="meta") for parameter in network.parameters()]
     for parameter, gradient in zip(network.parameters(), gradients, strict=True):
         parameter.grad = gradient
-    with DryRun([*network.parameters(), *network.buffers(), *gradients, ids, lengths, real]) as run:
+    with DryRun([*network.parameters(), *network.buffers(), *gradients, ids, real, *_tensors(source)]) as run:
         with DryAutocast(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            sums = network(Batch(TokenInput(ids, lengths), inputs=ids, labels=ids, real=real), objective)
+            sums = network(Batch(source, inputs=ids, labels=ids, real=real), objective)
         (sums.loss / sums.tokens).backward()
     network.zero_grad()
     return Cost(run.flops, run.peak)
@@ -222,14 +238,13 @@ def decoding_cost(network: EncoderDecoder, shape: BatchShape, precision: Precisi
     """
     network.eval()
     B, K, T = shape.sentences, shape.hypotheses, shape.positions
-    ids = torch.empty(B, T, dtype=torch.long, device="meta")
-    lengths = torch.empty(B, dtype=torch.long, device="meta")
+    source = shape.source()
     max_steps = max(T, int(options.max_ratio * (T - 1)) + 10)
     flops = []
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
-    run = DryRun([*network.parameters(), *network.buffers(), ids, lengths])
+    run = DryRun([*network.parameters(), *network.buffers(), *_tensors(source)])
     with run, autocast, DryAutocast(), torch.device("meta"):
-        state = network.start(TokenInput(ids, lengths), max_steps=max_steps)
+        state = network.start(source, max_steps=max_steps)
         for hypotheses in (1, K, K):
             step, state = network.step(torch.empty(B, hypotheses, dtype=torch.long), state)
             step.logits.exp()  # the search's logsumexp allocates as much again

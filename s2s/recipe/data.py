@@ -10,6 +10,9 @@ from s2s.recipe.options import Options, Texts
 LOCATION = {"train", "validation", "test", "source_column", "target_column", "hub", "hub_config", "generator"}
 Count = Annotated[int, Field(ge=0)]
 Column = Annotated[int, Field(ge=1)]
+Pixels = Annotated[int, Field(ge=8, le=1024)]
+PATCH = 64  # pixels of an image that count as a token in batches
+SCENE_SIZE = (64, 64)  # height and width of generated pictures, in pixels
 
 
 def primary_language(code: str) -> str:
@@ -50,6 +53,14 @@ class TableSplitOptions(SplitOptions):
     files: Texts = Field([], description="files with both sides; tsv and jsonl: plain or .gz")
 
 
+class CaptionSplitOptions(SplitOptions):
+    """Captions of one split."""
+
+    files: Texts = Field(
+        [], description="files that name images and their captions: .tsv or .jsonl, plain or .gz, or COCO-style .json"
+    )
+
+
 class HubSplitOptions(SplitOptions):
     """One split of a data set on the hub."""
 
@@ -59,19 +70,20 @@ class HubSplitOptions(SplitOptions):
 class GeneratorOptions(Options):
     """Pairs made from a seed: the same on every machine."""
 
-    name: Literal["numbers", "recall"] = Field(
+    name: Literal["numbers", "recall", "scenes"] = Field(
         "numbers",
         description="numbers: German and English numbers and dates; "
-        "recall: look up the values of four keys among up to 500",
+        "recall: look up the values of four keys among up to 500; "
+        "scenes: describe pictures of coloured shapes",
     )
     seed: int = Field(1, ge=0, description="random seed of the pairs")
     train: int = Field(20_000, ge=1, le=10_000_000, description="number of training pairs")
     validation: int = Field(500, ge=1, le=1_000_000, description="number of validation pairs")
     test: int = Field(1_000, ge=1, le=1_000_000, description="number of test pairs")
     min_items: int = Field(
-        1, ge=1, le=1000, description="minimum number of items per sentence (numbers or dates; key–value pairs)"
+        1, ge=1, le=1000, description="minimum number of items per pair (numbers or dates; key–value pairs; shapes)"
     )
-    max_items: int = Field(3, ge=1, le=1000, description="maximum number of items per sentence")
+    max_items: int = Field(3, ge=1, le=1000, description="maximum number of items per pair")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -79,6 +91,8 @@ class GeneratorOptions(Options):
             raise ValueError(f"min_items ({self.min_items}) is larger than max_items ({self.max_items})")
         if self.name == "recall" and self.max_items > 500:
             raise ValueError(f"max_items ({self.max_items}) exceeds the 500 keys of recall")
+        if self.name == "scenes" and self.max_items > 9:
+            raise ValueError(f"max_items ({self.max_items}) exceeds the nine cells of a scene")
         return self
 
 
@@ -105,6 +119,11 @@ class PairOptions(Options):
     on_invalid: Literal["refuse", "drop"] = Field(
         "refuse", description="invalid UTF-8: refuse the file or drop the pair"
     )
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of the sources if they are images, in pixels; None if they are sentences."""
+        return None
 
     def with_root(self, root: str) -> Self:
         """Return these options with another base directory; unchanged if this kind reads no files."""
@@ -180,6 +199,26 @@ class TableDataOptions(TableFileOptions):
     target_column: str = Field("target", description="name of the target column")
 
 
+class ImagesDataOptions(FileOptions):
+    """Images and their captions."""
+
+    kind: Literal["images"] = Field(description="images: image files, and tables of their captions")
+    images: str = Field("", description="directory of the images, below data.root")
+    height: Pixels = Field(64, description="height in pixels to which images are scaled; what stands over is cut off")
+    width: Pixels = Field(64, description="width in pixels to which images are scaled; what stands over is cut off")
+    max_damaged: float = Field(
+        0.01, ge=0, le=1, description="share of images that may be damaged or missing; their captions are dropped"
+    )
+    train: CaptionSplitOptions = CaptionSplitOptions()
+    validation: CaptionSplitOptions = CaptionSplitOptions()
+    test: CaptionSplitOptions = CaptionSplitOptions()
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the stored images in pixels."""
+        return self.height, self.width
+
+
 class HubDataOptions(HeldOutOptions):
     """Pairs from a data set on the Hugging Face hub."""
 
@@ -199,12 +238,18 @@ class GeneratorDataOptions(PairOptions):
     kind: Literal["generator"] = Field(description="generator: pairs made from a seed, without files")
     generator: GeneratorOptions = GeneratorOptions()
 
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of scenes in pixels; None for sentences."""
+        return SCENE_SIZE if self.generator.name == "scenes" else None
+
 
 KINDS: dict[str, type[PairOptions]] = {
     "lines": LinesDataOptions,
     "tsv": TsvDataOptions,
     "jsonl": TableDataOptions,
     "parquet": TableDataOptions,
+    "images": ImagesDataOptions,
     "hub": HubDataOptions,
     "generator": GeneratorDataOptions,
 }
@@ -220,6 +265,7 @@ DataOptions = Annotated[
     | Annotated[TsvDataOptions, Tag("tsv")]
     | Annotated[TableDataOptions, Tag("jsonl")]
     | Annotated[TableDataOptions, Tag("parquet")]
+    | Annotated[ImagesDataOptions, Tag("images")]
     | Annotated[HubDataOptions, Tag("hub")]
     | Annotated[GeneratorDataOptions, Tag("generator")],
     Discriminator(kind_of, custom_error_type="kind", custom_error_message=f"expected one of {', '.join(KINDS)}"),

@@ -32,6 +32,9 @@ class DecodingOptions(Options):
     max_ratio: float = Field(
         3.0, gt=0, le=1000, description="maximum output length, as a multiple of the source length in tokens, plus 10"
     )
+    max_caption_length: int = Field(
+        100, ge=1, le=10_000, description="maximum length of the caption of an image, in tokens"
+    )
     no_repeat_ngram: int = Field(
         0, ge=0, le=100, description="n of the n-grams that may not repeat in a translation; 0 disables it"
     )

@@ -1,6 +1,6 @@
 """Options of the model: its encoder, its decoder and their sizes."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -18,6 +18,7 @@ SIZES: dict[str, dict[str, Any]] = {
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Size = Annotated[int, Field(ge=1, le=16384)]
 Layers = Annotated[int, Field(ge=1, le=128)]
+GridSide = Annotated[int, Field(ge=1, le=64)]
 
 
 class RecurrentOptions(Options):
@@ -50,6 +51,8 @@ class RnnEncoderOptions(RecurrentOptions):
     def memory_size(self, embedding_size: int) -> int:
         """Return the size D of the memory's states."""
         return self.hidden_size * (2 if self.bidirectional else 1)
+
+    grid: ClassVar[None] = None  # of an image
 
     def describe(self) -> str:
         """Describe the encoder: `bidirectional GRU encoder`."""
@@ -150,10 +153,44 @@ class TransformerEncoderOptions(BlockOptions):
         """Return the size D of the memory's states."""
         return embedding_size
 
+    grid: ClassVar[None] = None  # of an image
+
     def describe(self) -> str:
         """Describe the encoder: `6-layer Transformer encoder`."""
         convolution = f" with a convolution of width {self.convolution}" if self.convolution else ""
         return f"{_layers(self.layers)}Transformer encoder{convolution}"
+
+
+class CnnEncoderOptions(Options):
+    """A convolutional encoder of images."""
+
+    family: Literal["cnn"] = Field(description="cnn: a residual convolutional network, for images")
+    channels: list[Size] = Field(
+        [32, 64, 64],
+        min_length=1,
+        max_length=16,
+        description="channels of each stage; a stage halves height and width by a strided convolution",
+    )
+    blocks: int = Field(
+        0, ge=0, le=64, description="residual blocks of each stage, two convolutions each, after the strided one"
+    )
+    norm: Literal["batch", "group"] = Field(
+        "batch",
+        description="normalization after each convolution: batch (Ioffe and Szegedy 2015; each process and "
+        "micro-batch by its own images) or group (Wu and He 2018)",
+    )
+    hidden_size: Size = Field(64, description="size of the states of the grid and of the pooled vector")
+    grid: tuple[GridSide, GridSide] = Field(
+        (8, 8), description="height and width of the grid of states, to which the last stage is pooled if it is larger"
+    )
+
+    def memory_size(self, embedding_size: int) -> int:
+        """Return the size D of the memory's states."""
+        return self.hidden_size
+
+    def describe(self) -> str:
+        """Describe the encoder: `3-stage CNN encoder with a grid of 8 × 8`."""
+        return f"{len(self.channels)}-stage CNN encoder with a grid of {self.grid[0]} × {self.grid[1]}"
 
 
 class TransformerDecoderOptions(BlockOptions):
@@ -186,14 +223,19 @@ def family_of(table: Any) -> Any:
     return table.get("family", "rnn") if isinstance(table, dict) else getattr(table, "family", None)
 
 
-_UNKNOWN = {"custom_error_type": "family", "custom_error_message": "expected rnn or transformer"}
+def _expected(*families: str) -> dict[str, str]:
+    return {"custom_error_type": "family", "custom_error_message": f"expected {' or '.join(families)}"}
+
+
 EncoderOptions = Annotated[
-    Annotated[RnnEncoderOptions, Tag("rnn")] | Annotated[TransformerEncoderOptions, Tag("transformer")],
-    Discriminator(family_of, **_UNKNOWN),
+    Annotated[RnnEncoderOptions, Tag("rnn")]
+    | Annotated[TransformerEncoderOptions, Tag("transformer")]
+    | Annotated[CnnEncoderOptions, Tag("cnn")],
+    Discriminator(family_of, **_expected("rnn", "transformer", "cnn")),
 ]
 DecoderOptions = Annotated[
     Annotated[RnnDecoderOptions, Tag("rnn")] | Annotated[TransformerDecoderOptions, Tag("transformer")],
-    Discriminator(family_of, **_UNKNOWN),
+    Discriminator(family_of, **_expected("rnn", "transformer")),
 ]
 
 
@@ -209,7 +251,8 @@ class ModelOptions(Options):
         256, description="size of token embeddings, of the RNN read-out, and of all layers of a Transformer"
     )
     tied_embeddings: Literal["none", "target", "all"] = Field(
-        "all", description="share embeddings: target (decoder input and output projection), all (source too) or none"
+        "all",
+        description="share embeddings: target (decoder input and output projection), all (source text too) or none",
     )
     output_bias: bool = Field(True, description="use a bias in the output projection")
     dropout: Probability = Field(
@@ -251,9 +294,14 @@ class ModelOptions(Options):
         return self.decoder.has_attention
 
     @property
+    def of_images(self) -> bool:
+        """Whether sources are images."""
+        return isinstance(self.encoder, CnnEncoderOptions)
+
+    @property
     def recurrent(self) -> bool:
-        """Whether the encoder or the decoder is recurrent."""
-        return any(isinstance(side, RecurrentOptions) for side in (self.encoder, self.decoder))
+        """Whether most of the computation is recurrent: encoder or decoder are, and the encoder is no CNN."""
+        return any(isinstance(side, RecurrentOptions) for side in (self.encoder, self.decoder)) and not self.of_images
 
     def describe(self) -> str:
         """Describe the model: `bidirectional GRU encoder; GRU decoder with additive attention`."""

@@ -39,7 +39,16 @@ class Recipe(Options):
                 )
         if self.training.r_drop and not self.model.dropout:
             raise ValueError("training.r_drop requires model.dropout: without it, both passes are the same")
+        self._check_images()
         return self
+
+    def _check_images(self) -> None:
+        if (self.data.image_size is None) == self.model.of_images:
+            kind, family = self.data.kind, self.model.encoder.family
+            expected = "cnn" if self.data.image_size else "rnn or transformer"
+            raise ValueError(f"model.encoder.family is {family}, but sources of data.kind {kind} need {expected}")
+        if self.data.image_size and self.data.concatenate:
+            raise ValueError("data.concatenate joins sentences; with images, set it to 0")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe with every default filled in, for JSON and TOML."""

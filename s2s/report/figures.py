@@ -5,22 +5,27 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from s2s.metrics.length_buckets import LengthBuckets
 from s2s.metrics.scores import SCORE_NAMES, Headline, Score
 from s2s.metrics.significance import Difference
 from s2s.report.format import duration, signed
 
+Pixels = NDArray[np.uint8]
 MISSING = "–"
 COLUMNS = 3  # more systems than this get a line each instead of a column
 
 
 @dataclass(frozen=True, slots=True)
 class HeatMap:
-    """Attention of one sentence."""
+    """Attention of one sentence, or of the caption of one image."""
 
     attention: Sequence[Sequence[float]]  # [T, S]
-    source: Sequence[str]  # S tokens
+    source: Sequence[str]  # S tokens; empty for an image
     target: Sequence[str]  # T tokens
+    grid: tuple[int, int] | None = None  # of an image: height and width of the grid of its S positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +49,14 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One test sentence with the outputs and heat maps of all systems."""
+    """One test sentence or image with the outputs and heat maps of all systems."""
 
-    source: str
+    source: str  # the sentence, or the name of the image
     reference: str
     outputs: Sequence[str]
     heatmaps: Sequence[HeatMap | None] = ()  # None for a system without attention
     title: str = "example"  # why it is shown
+    image: Pixels | None = None  # the source [height, width, 3], if it is an image
 
 
 @dataclass(frozen=True, slots=True)

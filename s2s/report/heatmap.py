@@ -99,7 +99,7 @@ class _Terminal:
             before = " " * max(0, label - cell_len(name))
             cells = Text(f"{before}{_clipped(name, label)} ", no_wrap=True)
             for weight in row[:columns]:
-                cells.append_text(_shade(weight / maximum, cell, colored))
+                cells.append_text(shade(weight / maximum, cell, colored))
             yield cells
         yield self._legend(maximum, columns, colored, margin)
 
@@ -125,7 +125,7 @@ class _Terminal:
     def _legend(self, maximum: float, columns: int, colored: bool, margin: str) -> Text:
         legend = Text(margin + "0 ", style="dim")
         for fraction in (0.0, 0.2, 0.4, 0.65, 1.0):
-            legend.append_text(_shade(fraction, 2, colored))
+            legend.append_text(shade(fraction, 2, colored))
         legend.append(f" {maximum:.2f}")
         if columns < len(self.sources):
             more = len(self.sources) - columns
@@ -133,7 +133,8 @@ class _Terminal:
         return legend
 
 
-def _shade(fraction: float, cell: int, colored: bool) -> Text:
+def shade(fraction: float, cell: int, colored: bool) -> Text:
+    """Return a cell of a heat map: a color of the ramp, or a shaded block, for a fraction of the largest value."""
     fraction = min(fraction, 1.0) if fraction > 0 else 0.0  # NaN is drawn as 0
     if colored:
         position = fraction * (len(RAMP) - 1)

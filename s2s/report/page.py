@@ -8,9 +8,10 @@ from markupsafe import Markup
 
 from s2s._version import __version__
 from s2s.report.figures import COLUMNS, Comparison, Example, headline, signatures, table
-from s2s.report.heatmap import svg_heatmap
+from s2s.report.image_maps import data_uri, draw_attention
 from s2s.report.marking import marked, printable
 from s2s.report.plots import NARROW, WIDTH, color, svg_by_length
+from s2s.report.svg import document
 
 
 def comparison_page(comparison: Comparison) -> str:
@@ -44,9 +45,10 @@ def _example(comparison: Comparison, example: Example) -> dict[str, object]:
         for system, output in zip(comparison.systems, example.outputs, strict=True)
     ]
     heatmaps = [
-        (system.name, Markup(svg_heatmap(heatmap.attention, heatmap.source, heatmap.target)))
+        (system.name, Markup(document(draw_attention(heatmap, example.image), "Attention")))
         for system, heatmap in zip(comparison.systems, example.heatmaps, strict=False)
         if heatmap
     ]
     texts = {"title": example.title, "source": example.source, "reference": example.reference}
-    return texts | {"outputs": outputs, "heatmaps": heatmaps}
+    image = None if example.image is None else data_uri(example.image)
+    return texts | {"outputs": outputs, "heatmaps": heatmaps, "image": image}

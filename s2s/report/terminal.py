@@ -14,7 +14,7 @@ from rich.text import Text
 
 from s2s.metrics.length_buckets import LengthBuckets
 from s2s.report.figures import COLUMNS, Comparison, Example, Row, System, TableCell, headline, signatures, table
-from s2s.report.heatmap import terminal_heatmap
+from s2s.report.image_maps import terminal_attention
 from s2s.report.marking import marked, printable
 from s2s.report.picture import shown_attention
 from s2s.report.plots import bar
@@ -40,10 +40,11 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print(Padding(_example(comparison, example, _is_monochrome(console)), INDENT, expand=False))
         console.print()
     if found := shown_attention(comparison):
-        name, heatmap = found
-        told = (f"attention of {printable(name)}", "bold"), "  rows: its output, columns: the source"
+        name, heatmap, _ = found
+        of_image = "  a map of the image for each word" if heatmap.grid else "  rows: its output, columns: the source"
+        told = (f"attention of {printable(name)}", "bold"), of_image
         console.print(Text.assemble(*told))
-        drawn = terminal_heatmap(heatmap.attention, heatmap.source, heatmap.target)
+        drawn = terminal_attention(heatmap)
         console.print(Padding(drawn, INDENT, expand=False))
         console.print()
     if finding := headline(comparison):

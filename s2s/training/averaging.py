@@ -1,12 +1,17 @@
-"""Weight averaging: an exponential moving average during training, and the mean of several checkpoints."""
+"""Weight averaging: an exponential moving average during training, and the mean of several checkpoints.
+
+The statistics of BatchNorm do not follow from averaged weights; they are computed anew (Izmailov et al. 2018, section
+3.2).
+"""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.interface import Source
 
 Weights = dict[str, Tensor]
 
@@ -27,7 +32,11 @@ class MovingAverage:
     def update(self, number: int) -> None:
         """Add the network's weights after update `number` (from 1)."""
         decay = min(self.decay, (1 + number) / (10 + number))
-        torch._foreach_lerp_(list(self.weights.values()), list(self.network.weights().values()), 1 - decay)
+        weights = self.network.weights()
+        real = [name for name, value in weights.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.weights[name] for name in real], [weights[name] for name in real], 1 - decay)
+        for name in weights.keys() - set(real):  # counters of BatchNorm
+            self.weights[name].copy_(weights[name])
 
     def load_weights(self, weights: Weights) -> None:
         """Restore a stored average."""
@@ -51,3 +60,22 @@ def average_weights(checkpoints: Sequence[Weights]) -> Weights:
         name: torch.stack([weights[name] for weights in checkpoints]).double().mean(0).to(value.dtype)
         for name, value in checkpoints[0].items()
     }
+
+
+@torch.no_grad()
+def recompute_batch_norm(network: EncoderDecoder, sources: Iterable[Source]) -> None:
+    """Replace the running statistics of BatchNorm by their mean over batches of sources; modes stay as they are."""
+    norms = [
+        (module, module.momentum, module.training) for module in network.modules() if isinstance(module, nn.BatchNorm2d)
+    ]
+    if not norms:
+        return
+    for norm, _, _ in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean of all batches
+        norm.train()
+    for source in sources:
+        network.encoder(source)
+    for norm, momentum, training in norms:
+        norm.momentum = momentum
+        norm.train(training)

@@ -1,8 +1,8 @@
 """Training batches: which examples each update trains on, as tokens."""
 
 from s2s.data.batching import Rows, plan_batches
-from s2s.data.collate import Sentences
 from s2s.data.corpus import Split
+from s2s.data.sources import Sentences, Sources
 from s2s.recipe.recipe import Recipe
 from s2s.recipe.training import TrainingOptions
 from s2s.text.subword_regularization import SubwordSampler
@@ -32,9 +32,9 @@ class TrainingBatches:
         self._plan(epoch)
         return self._batches
 
-    def sentences(self, epoch: int, index: int) -> tuple[Sentences, Sentences]:
-        """Return sources and targets of a batch as tokens."""
-        return self.examples(epoch).tokens(self._batches[index])
+    def pairs(self, epoch: int, index: int) -> tuple[Sources, Sentences]:
+        """Return the sources and targets of a batch as tokens; the sources may be images instead."""
+        return self.examples(epoch).encoded(self._batches[index])
 
     def places(self, epoch: int, index: int) -> list[str]:
         """Return `file:line` of the pairs of a batch."""

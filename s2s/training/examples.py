@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s.data.batching import Rows
-from s2s.data.collate import Sentences
 from s2s.data.corpus import Split
+from s2s.data.sources import Sentences, Sources
 from s2s.recipe.data import primary_language
 from s2s.recipe.recipe import Recipe
 from s2s.text.sentences import NO_SPACES
@@ -61,25 +61,32 @@ class Examples:
         self._recipe = recipe
         self._seed = (recipe.training.seed, epoch)
         self._first, self._second = self._pairs()
-        self._tables: tuple[TokenTable, TokenTable] | None = None
+        self._sources: TokenTable | None = None
+        self._targets: TokenTable | None = None
         if sampler or recipe.data.concatenate:
-            self._tables = self._tokenize(tokenizer, sampler)
+            self._sources, self._targets = self._tokenize(tokenizer, sampler)
 
     @property
     def source_lengths(self) -> NDArray[np.int32]:
-        """Number of tokens in each source [M], without special tokens."""
-        return self._tables[0].lengths if self._tables else self._split.source_lengths
+        """Number of tokens in each source [M], without special tokens; of an image, those that it counts as."""
+        return self._sources.lengths if self._sources else self._split.source_lengths
 
     @property
     def target_lengths(self) -> NDArray[np.int32]:
         """Number of tokens in each target [M], without special tokens."""
-        return self._tables[1].lengths if self._tables else self._split.target_lengths
+        return self._targets.lengths if self._targets else self._split.target_lengths
 
-    def tokens(self, rows: Rows) -> tuple[Sentences, Sentences]:
-        """Return the tokens of the sources and targets of some examples."""
-        if self._tables is None:
-            return self._split.tokens(rows)
-        return self._tables[0].of_rows(rows), self._tables[1].of_rows(rows)
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of the sources if they are images."""
+        return self._recipe.data.image_size
+
+    def encoded(self, rows: Rows) -> tuple[Sources, Sentences]:
+        """Return the sources and targets of some examples as tokens; the sources may be images instead."""
+        if self._targets is None:
+            return self._split.encoded(rows)
+        sources = self._sources.of_rows(rows) if self._sources else self._split.encoded(rows)[0]
+        return sources, self._targets.of_rows(rows)
 
     def texts(self, rows: Rows) -> tuple[list[str], list[str]]:
         """Return the sources and targets of some examples as text."""
@@ -113,15 +120,16 @@ class Examples:
         others = [second[fits], np.full_like(singles, ALONE)]
         return np.concatenate([first[fits], singles]), np.concatenate(others)
 
-    def _tokenize(self, tokenizer: Tokenizer, sampler: SubwordSampler | None) -> tuple[TokenTable, TokenTable]:
-        """Segment the sources and targets of all examples: sample if there is a sampler."""
+    def _tokenize(self, tokenizer: Tokenizer, sampler: SubwordSampler | None) -> tuple[TokenTable | None, TokenTable]:
+        """Segment the sources, unless they are images, and targets of all examples: sample if there is a sampler."""
+        of_images = self._recipe.data.image_size is not None
         sources: list[Sequence[int]] = []
         targets: list[Sequence[int]] = []
         for group, start in enumerate(range(0, len(self._first), GROUP)):
             rows = np.arange(start, min(start + GROUP, len(self._first)))
             source_texts, target_texts = self.texts(rows)
-            texts, seed = [*source_texts, *target_texts], [*self._seed, SEGMENT, group]
+            texts, seed = [*([] if of_images else source_texts), *target_texts], [*self._seed, SEGMENT, group]
             tokens = tokenizer.encode(texts) if sampler is None else sampler.sample(texts, seed)
-            sources += tokens[: len(rows)]
-            targets += tokens[len(rows) :]
-        return TokenTable.of(sources), TokenTable.of(targets)
+            sources += tokens[: -len(rows)]
+            targets += tokens[-len(rows) :]
+        return None if of_images else TokenTable.of(sources), TokenTable.of(targets)

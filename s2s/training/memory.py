@@ -21,7 +21,7 @@ def worst_shapes(examples: Examples, tokens: int) -> list[BatchShape]:
     """Return the largest batch of the longest examples, and the largest of all, with `tokens` computed at once."""
     lengths = np.sort(np.maximum(examples.source_lengths, examples.target_lengths) + 1)[::-1]
     parts = cut_batches(lengths, np.arange(len(lengths)), tokens)
-    shapes = [BatchShape(len(part), int(lengths[part[0]])) for part in parts]
+    shapes = [BatchShape(len(part), int(lengths[part[0]]), image_size=examples.image_size) for part in parts]
     return list(dict.fromkeys([shapes[0], max(shapes, key=lambda shape: shape.sentences * shape.positions)]))
 
 
@@ -58,7 +58,7 @@ def try_largest_batches(learner: Learner, examples: Examples, planned: list[Rows
     """
     for rows in largest_batches(examples, planned, learner.options.batch_tokens):
         result = train_step_within_memory(
-            learner, *examples.tokens(rows), lr=0.0, micro_batch_tokens=micro_batch_tokens
+            learner, *examples.encoded(rows), lr=0.0, micro_batch_tokens=micro_batch_tokens
         )
         micro_batch_tokens = result.micro_batch_tokens
     return micro_batch_tokens

@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from s2s.data.batching import Rows, cut_batches
-from s2s.data.collate import Sentences, pair_batch
+from s2s.data.collate import pair_batch
+from s2s.data.sources import Sentences, Sources, select_sources
 from s2s.devices.memory import is_out_of_memory
 from s2s.devices.runtime import Precision
 from s2s.errors import ResourceError
 from s2s.models.encoder_decoder import EncoderDecoder
-from s2s.models.interface import EOS, UNK, Batch, Objective
+from s2s.models.interface import EOS, UNK, Batch, Objective, TokenInput
 from s2s.recipe.training import TrainingOptions
 from s2s.training.distributed import DistributedContext, parallel
 from s2s.training.optimizer import build_optimizer
@@ -80,23 +81,23 @@ class Learner:
 
 
 def train_step(
-    learner: Learner, sources: Sentences, targets: Sentences, *, lr: float, micro_batch_tokens: int
+    learner: Learner, sources: Sources, targets: Sentences, *, lr: float, micro_batch_tokens: int
 ) -> StepResult:
-    """Take one optimizer step on a batch of sentence pairs, given as tokens without special ones.
+    """Take one optimizer step on a batch of pairs: sentences, given as tokens without special ones, or images.
 
     Every process receives the whole batch and computes its own share. Running out of memory raises. The host does not
     wait for a GPU: whether loss and gradient are finite is decided there, and the optimizer skips the step if not.
     """
     rows = learner.distributed.shard(len(sources))
     weight = learner.distributed.size if rows else 0  # gradients are averaged over processes, and should be summed
-    own_sources, own_targets = ([side[row] for row in rows or [0]] for side in (sources, targets))
+    own_sources, own_targets = select_sources(sources, rows or [0]), [targets[row] for row in rows or [0]]
     tokens = _count_tokens(targets)
     parts = _micro_batches(_lengths(own_sources, own_targets), micro_batch_tokens)
 
     learner.optimizer.zero_grad(set_to_none=True)
     losses = []
     for number, part in enumerate(parts, 1):
-        batch = pair_batch([own_sources[row] for row in part], [own_targets[row] for row in part], learner.device)
+        batch = pair_batch(select_sources(own_sources, part), [own_targets[row] for row in part], learner.device)
         batch = with_word_dropout(batch, learner.options.word_dropout)
         with learner.accumulating(last=number == len(parts)):
             with torch.autocast(learner.device.type, torch.bfloat16, enabled=learner.precision == "bf16"):
@@ -120,7 +121,7 @@ def train_step(
 
 
 def train_step_within_memory(
-    learner: Learner, sources: Sentences, targets: Sentences, *, lr: float, micro_batch_tokens: int
+    learner: Learner, sources: Sources, targets: Sentences, *, lr: float, micro_batch_tokens: int
 ) -> StepResult:
     """Take one optimizer step; if memory runs out, retry with smaller micro-batches until they fit.
 
@@ -152,17 +153,20 @@ def _halve(lengths: NDArray[np.int64], micro_batch_tokens: int) -> int:
 
 
 def with_word_dropout(batch: Batch, rate: float) -> Batch:
-    """Return the batch with a fraction of the input tokens, [B, S] and [B, T], replaced by the unknown token.
+    """Return the batch with a fraction of its input tokens, [B, S] and [B, T], replaced by the unknown token.
 
     On the target side as in Bowman et al. 2016, section 3.1; the labels stay.
     """
     if not rate:
         return batch
-    ids, inputs = (
-        tokens.masked_fill((torch.rand(tokens.shape, device=tokens.device) < rate) & (tokens > EOS), UNK)
-        for tokens in (batch.source.ids, batch.inputs)
-    )
-    return replace(batch, source=replace(batch.source, ids=ids), inputs=inputs)
+
+    def dropped(tokens: Tensor) -> Tensor:
+        return tokens.masked_fill((torch.rand(tokens.shape, device=tokens.device) < rate) & (tokens > EOS), UNK)
+
+    source = batch.source
+    if isinstance(source, TokenInput):
+        source = replace(source, ids=dropped(source.ids))
+    return replace(batch, source=source, inputs=dropped(batch.inputs))
 
 
 def _micro_batches(lengths: NDArray[np.int64], micro_batch_tokens: int) -> list[Rows]:
@@ -171,7 +175,7 @@ def _micro_batches(lengths: NDArray[np.int64], micro_batch_tokens: int) -> list[
     return cut_batches(lengths, rows, micro_batch_tokens) if micro_batch_tokens else [rows]
 
 
-def _lengths(sources: Sentences, targets: Sentences) -> NDArray[np.int64]:
+def _lengths(sources: Sources, targets: Sentences) -> NDArray[np.int64]:
     """Return the longer side of each pair, including the end token."""
     return np.array([max(len(source), len(target)) + 1 for source, target in zip(sources, targets, strict=True)])
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
+from s2s.data.collate import source_batch
 from s2s.data.corpus import Corpus
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
@@ -17,7 +18,7 @@ from s2s.metrics.scores import SHORT_REFERENCES
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.weights import is_finite
 from s2s.recipe.training import limit_parts
-from s2s.training.averaging import MovingAverage, Weights
+from s2s.training.averaging import MovingAverage, Weights, recompute_batch_norm
 from s2s.training.batches import TrainingBatches
 from s2s.training.checkpoint_manager import CheckpointManager
 from s2s.training.distributed import DistributedContext
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 SHOW_SECONDS = 0.25  # between two updates of the progress bar
 MAX_SKIPS = 5  # updates in a row without a finite loss and gradient before a rollback to a checkpoint
+STATISTICS_BATCHES = 50  # from which BatchNorm's statistics are computed for averaged weights
 MAX_ROLLBACKS = 3  # rollbacks, each halving the learning rate, before training gives up
 
 
@@ -118,7 +120,7 @@ class Trainer:
     def train_on_next_batch(self) -> None:
         """Take one step on the next batch, and account for it."""
         state, epoch, index = self.state, self.state.epoch, self.state.batch
-        sources, targets = self.batches.sentences(epoch, index)
+        sources, targets = self.batches.pairs(epoch, index)
         lr = state.lr_factor * self._learning_rate()
         result = train_step_within_memory(
             self.learner, sources, targets, lr=lr, micro_batch_tokens=state.micro_batch_tokens
@@ -238,6 +240,17 @@ class Trainer:
             validations = sorted(validations, key=lambda validation: validation[1])
         return sorted(update for update, _ in validations[-int(count) :])
 
+    def load_final_weights(self) -> list[int]:
+        """Load the weights to publish, and return the updates whose checkpoints they are the mean of."""
+        weights, averaged = self.final_weights()
+        self.network.load_weights(weights)
+        self.network.eval()
+        if averaged or self.average:
+            count = min(STATISTICS_BATCHES, len(self.batches.of_epoch(0)))
+            pairs = (self.batches.pairs(0, index) for index in range(count))
+            recompute_batch_norm(self.network, (source_batch(sources, self.learner.device) for sources, _ in pairs))
+        return averaged
+
     def final_weights(self) -> tuple[Weights, list[int]]:
         """Return the weights to publish, and the updates whose checkpoints they are the mean of.
 
@@ -322,12 +335,20 @@ class Trainer:
 
     def _validate(self) -> Validation | int:
         """Return the validation, of which every process computes its share, or the signal that interrupted it."""
+        self._share_buffers()
         shares = self.distributed.all_gather(self._compute_share())
         if signals := [share for share in shares if isinstance(share, int)]:
             return signals[0]
         finished = [share for share in shares if not isinstance(share, int)]
         lines, recipe = self.options.validation_lines, self.translator.recipe
         return combine_shares(finished, self.validation_split, lines, self.state.update, recipe)
+
+    def _share_buffers(self) -> None:
+        """Give all processes the buffers of the main one: statistics of BatchNorm are of a process's own images."""
+        buffers = {name for name, _ in self.network.named_buffers()}
+        for weights in (self.network.weights(), self.average.weights if self.average else {}):
+            for name in sorted(buffers & weights.keys()):
+                self.distributed.broadcast_from_main_(weights[name])
 
     def _compute_share(self) -> Share | int:
         """Return this process's share of the validation, or the signal that interrupted it."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from s2s.data.corpus import Split
-from s2s.decoding.evaluation import scoring_of
+from s2s.decoding.evaluation import TestLines, first_references, scoring_of
 from s2s.decoding.forced import forced_score, without_empty
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
@@ -44,13 +44,13 @@ class Share:
 
 def compute_share(translator: Translator[PyTorchEngine], split: Split, lines: int, own: slice) -> Share:
     """Compute the loss of the `own` pairs of `split`, and translate the own ones of its first `lines` greedily."""
-    sources, targets = split.tokens(range(len(split))[own])
+    sources, targets = split.encoded(range(len(split))[own])
     forced = forced_score(translator.engine.model, *without_empty(sources, targets), translator.engine.device)
     if not isfinite(forced.nll):
         return Share(forced.nll, forced.tokens, [])
     greedy = translator.recipe.decoding.model_copy(update={"beam_size": 1})
-    texts, _ = split.texts(range(min(lines, len(split)))[own])
-    return Share(forced.nll, forced.tokens, [translation.text for translation in translator.translate(texts, greedy)])
+    raw = split.sources([rows[0] for rows in split.test_rows()[:lines][own]])
+    return Share(forced.nll, forced.tokens, [translation.text for translation in translator.translate(raw, greedy)])
 
 
 def combine_shares(shares: Sequence[Share], split: Split, lines: int, sample_index: int, recipe: Recipe) -> Validation:
@@ -58,11 +58,12 @@ def combine_shares(shares: Sequence[Share], split: Split, lines: int, sample_ind
     loss = sum(share.nll for share in shares) / max(sum(share.tokens for share in shares), 1)
     if not lines or not isfinite(loss):
         return Validation(loss)
-    texts, references = split.texts(range(min(lines, len(split))))
+    test = TestLines.of(split, lines)
+    texts, references = test.names, test.references
     outputs = [shares[index % len(shares)].outputs[index // len(shares)] for index in range(len(texts))]
     scoring = scoring_of(recipe)
     scores = score_corpus(outputs, references, ("bleu", "chrf"), scoring)
     index = sample_index % len(texts)
-    sample = (texts[index], outputs[index], references[index])
+    sample = (texts[index], outputs[index], first_references(references)[index])
     bleu, chrf = scores["bleu"], scores["chrf"]
     return Validation(loss, bleu.value, chrf.value, bleu.signature, sample, scoring.headline(references))

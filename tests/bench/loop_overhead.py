@@ -59,7 +59,7 @@ def bare_seconds(recipe: Recipe, corpus: Corpus, updates: int) -> float:
         for rows in plan_batches(train.source_lengths, train.target_lengths, options.batch_tokens, options.seed, epoch)[
             : updates - done
         ]:
-            sums = network(pair_batch(*train.tokens(rows), device))
+            sums = network(pair_batch(*train.encoded(rows), device))
             optimizer.zero_grad(set_to_none=True)
             (sums.loss / sums.tokens).backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), options.clip_norm, foreach=True)

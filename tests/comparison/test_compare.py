@@ -244,7 +244,7 @@ def test_what_cannot_be_compared_is_refused(trained_home: Path, tiny: list[str])
 def test_perplexity_needs_one_vocabulary(trained_home: Path, tiny: list[str]) -> None:
     _, (attention, bottleneck) = run(["numbers-attention", "numbers-bottleneck"])
     other = replace(bottleneck, tokenizer="0" * 64)
-    test = test_set.TestSet(["a"] * 30, ["b"] * 30, "", Scoring(), "bleu")
+    test = test_set.TestSet(["a"] * 30, ["a"] * 30, ["b"] * 30, "", Scoring(), "bleu")
     results = [replace(stored, test=test.digest) for stored in (attention, bottleneck)]
     shown = [module.compare_results([results[0], stored], test, []) for stored in
              (results[1], replace(other, test=test.digest))]  # fmt: skip

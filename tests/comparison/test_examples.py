@@ -9,7 +9,7 @@ REFERENCES = ["one", "two", "thirty-three", "four", "five"]
 
 
 def made_test_set(lines: int) -> test_set.TestSet:
-    return test_set.TestSet(SOURCES[:lines], REFERENCES[:lines], "", Scoring(), "bleu")
+    return test_set.TestSet(SOURCES[:lines], SOURCES[:lines], REFERENCES[:lines], "", Scoring(), "bleu")
 
 
 def system(name: str, bleu: float, outputs: list[str]) -> SimpleNamespace:

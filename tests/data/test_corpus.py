@@ -49,7 +49,7 @@ def split(request: pytest.FixtureRequest, tmp_path: Path) -> Split:
 def test_rows_come_back_as_they_were_written(split: Split):
     assert len(split) == 5
     rows = [4, 0, 3, 3, 1, 2]
-    sources, targets = split.tokens(rows)
+    sources, targets = split.encoded(rows)
     assert [ids.tolist() for ids in sources] == [ROWS[row][0] for row in rows]
     assert [ids.tolist() for ids in targets] == [ROWS[row][1] for row in rows]
     assert split.texts(rows) == ([ROWS[row][2] for row in rows], [ROWS[row][3] for row in rows])
@@ -65,17 +65,17 @@ def test_lengths_are_those_of_the_tokens(split: Split):
 
 def test_rows_may_be_an_array_or_none_at_all(split: Split):
     assert split.texts(np.array([2, 0]))[1] == ["", "one"]
-    assert split.tokens([]) == ([], [])
+    assert split.encoded([]) == ([], [])
 
 
 @pytest.mark.parametrize("row", [-1, 5])
 def test_a_row_out_of_range_is_refused(split: Split, row: int):
     with pytest.raises(IndexError, match="0 … 4"):
-        split.tokens([0, row])
+        split.encoded([0, row])
 
 
 def test_tokens_are_views_of_the_mapped_file(tmp_path: Path):
-    sources, _ = store(tmp_path, 2).split("test").tokens([0, 3])
+    sources, _ = store(tmp_path, 2).split("test").encoded([0, 3])
     assert not any(ids.flags.owndata or ids.flags.writeable for ids in sources)
     assert sources[0].dtype == np.int32
 
@@ -180,7 +180,7 @@ def test_a_corpus_of_schema_3_is_read():
     assert train.texts([0, 2]) == (["ein Hund", "drei Katzen"], ["a dog", "three cats"])
     assert train.places([2]) == ["train.de:5"]
     tokenizer = Tokenizer(corpus.tokenizer)
-    sources, targets = train.tokens([1])
+    sources, targets = train.encoded([1])
     assert tokenizer.decode([*sources, *targets]) == ["zwei Hunde", "two dogs"]
     assert (len(test), test.source_lengths[1]) == (2, 0)
     assert corpus.ledger.as_dict()["splits"]["train"]["dropped"]["duplicate"]["examples"][0]["line"] == "train.de:4"

@@ -78,7 +78,7 @@ def test_tokens_are_those_of_the_texts_in_their_order(options, model):
     train = sentences(23, 1)
     corpus = prepare.prepare_corpus(options(train), TOKENIZER, tokenizer_model=model)
     assert texts(corpus, "train") == train
-    sources, targets = corpus.split("train").tokens(range(23))
+    sources, targets = corpus.split("train").encoded(range(23))
     tokenizer = Tokenizer(model)
     assert [ids.tolist() for ids in sources] == tokenizer.encode([source for source, _ in train])
     assert [ids.tolist() for ids in targets] == tokenizer.encode([target for _, target in train])
@@ -160,7 +160,7 @@ def test_texts_are_normalised_for_training_and_raw_for_scoring(options, model):
     corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     assert texts(corpus, "train")[0] == ("fünf 0", "fünf 0")
     assert texts(corpus, "test") == [(decomposed, decomposed)]
-    assert corpus.split("test").tokens([0])[0][0].tolist() == Tokenizer(model).encode(["fünf"])[0]
+    assert corpus.split("test").encoded([0])[0][0].tolist() == Tokenizer(model).encode(["fünf"])[0]
 
 
 def test_invalid_pairs_are_counted_where_they_are_dropped(options, model, tmp_path):

@@ -80,7 +80,7 @@ def test_the_draft_is_a_recipe_and_explains_every_key(pairs):
     assert recipe.data.on_invalid == "drop"
     comments = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("# "))
     written = {f"{table}.{key}" for table, key in leaves(tomllib.loads(text))}
-    explained = {key.key: key.description for key in recipe_keys()}
+    explained = {key.key: key.description for key in reversed(recipe_keys())}
     assert {"training.stop_after", "training.lr", "tokenizer.vocab_size", "model.decoder.context"} <= written
     for key in written:
         assert explained[key] in comments

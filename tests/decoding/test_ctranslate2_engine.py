@@ -12,7 +12,7 @@ from torch import nn
 
 from s2s.decoding.ctranslate2_conversion import convert
 from s2s.decoding.ctranslate2_engine import CTranslate2Engine
-from s2s.decoding.engine import Hypothesis, Request, SourceSentence
+from s2s.decoding.engine import DecodingInput, Hypothesis, Request
 from s2s.decoding.loading import TranslatorConfig, load_translator
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.models.build import build_model
@@ -94,7 +94,7 @@ def test_limits_of_a_batch_differ(
     convert({name: value.numpy() for name, value in network.weights().items()}, tokenizer, recipe, tmp_path, "fp32")
     draw = random.Random(1)
     sentences = [
-        SourceSentence(draw.choices(range(4, tokenizer.size), k=draw.randint(1, 9)), max_length=draw.randint(1, 7))
+        DecodingInput(draw.choices(range(4, tokenizer.size), k=draw.randint(1, 9)), max_length=draw.randint(1, 7))
         for _ in range(60)
     ]
     request = Request(sentences, DecodingOptions(beam_size=beam_size, length_penalty=length_penalty))

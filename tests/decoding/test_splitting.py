@@ -31,7 +31,7 @@ class CopyEngine:
         return self
 
     def result(self) -> list[list[Hypothesis]]:
-        return [[self._hypothesis(sentence.tokens)] * self.request.nbest for sentence in self.request.sentences]
+        return [[self._hypothesis(one.source)] * self.request.nbest for one in self.request.inputs]
 
     def _hypothesis(self, source: list[int]) -> Hypothesis:
         tokens = [*source[: self.copied], EOS]

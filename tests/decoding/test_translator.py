@@ -50,12 +50,12 @@ class TestTranslator:
         options = translator.recipe.decoding.model_copy(update={"min_ratio": 0.5, "max_ratio": 2.0})
         lines, prefixes = ["einundzwanzig", "", "12. März 1999"], ["twenty", "", ""]
         translator.start(lines, options, prefixes=prefixes, first_line=40)
-        first, last = requests[0].sentences
-        assert first.max_length == 2 * len(first.tokens) + 10 + len(first.prefix)
-        assert (first.min_length, last.min_length) == (len(first.tokens) // 2, len(last.tokens) // 2)
+        first, last = requests[0].inputs
+        assert first.max_length == 2 * len(first.source) + 10 + len(first.prefix)
+        assert (first.min_length, last.min_length) == (len(first.source) // 2, len(last.source) // 2)
         assert first.prefix == translator.encode(["twenty"])[0]
         assert last.prefix == []
-        assert last.max_length == 2 * len(last.tokens) + 10
+        assert last.max_length == 2 * len(last.source) + 10
         assert (first.sample_key, last.sample_key) == ((40, 0), (42, 0))
 
     def test_attention_comes_with_its_tokens(self) -> None:

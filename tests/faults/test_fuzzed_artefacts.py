@@ -198,7 +198,7 @@ def test_splits_fail_with_errors_of_s2s(home: Path, count: int) -> None:
         with contextlib.suppress(ArtefactError):
             split = Corpus.open(file.parent).split("validation")
             rows = range(len(split))
-            assert len(split.texts(rows)) + len(split.tokens(rows)) == 4
+            assert len(split.texts(rows)) + len(split.encoded(rows)) == 4
             assert len(split.places(rows)) == len(rows)
 
 

@@ -57,7 +57,7 @@ def records(kind: str) -> list[dict[str, object]]:
 def test_infinite_loss_is_skipped_counted_and_logged(trained_home: Path, tiny: list[str]) -> None:
     (directory,) = (path for path in (trained_home / "corpora").iterdir() if path.is_dir())
     split = Corpus.open(directory).split("train")
-    ((line,), _), (place,) = split.tokens([17]), split.places([17])
+    ((line,), _), (place,) = split.encoded([17]), split.places([17])
 
     def holds_the_line(batch: Batch) -> bool:
         return any(row[: len(line)].tolist() == list(line) for row in batch.source.ids)

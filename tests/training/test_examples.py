@@ -31,7 +31,7 @@ def examples_of(corpus: Corpus, tiny: list[str], *settings: str, epoch: int = 0)
 
 def everything(examples: Examples) -> list[list[list[int]]]:
     rows = np.arange(len(examples.source_lengths))
-    return [[[*map(int, tokens)] for tokens in side] for side in examples.tokens(rows)]
+    return [[[*map(int, tokens)] for tokens in side] for side in examples.encoded(rows)]
 
 
 @pytest.mark.parametrize("settings", [(SAMPLED,), (JOINED,), (SAMPLED, JOINED)])
@@ -40,7 +40,7 @@ def test_batches_fit_the_token_budget(corpus: Corpus, tiny: list[str], settings:
     for epoch in (0, 1):
         sizes = []
         for index in range(len(batches.of_epoch(epoch))):
-            sources, targets = batches.sentences(epoch, index)
+            sources, targets = batches.pairs(epoch, index)
             longest = max(map(len, [*sources, *targets])) + 1
             sizes.append(longest * len(sources))
             assert sizes[-1] <= 400 or len(sources) == 1
@@ -59,7 +59,7 @@ def test_epochs_differ_and_repeat(corpus: Corpus, tiny: list[str], settings: tup
 
 def test_the_corpus_alone_is_read_as_it_is(corpus: Corpus, tiny: list[str]) -> None:
     rows = np.arange(len(corpus.split("train")))
-    expected = [[[*map(int, tokens)] for tokens in side] for side in corpus.split("train").tokens(rows)]
+    expected = [[[*map(int, tokens)] for tokens in side] for side in corpus.split("train").encoded(rows)]
     assert everything(examples_of(corpus, tiny)) == expected
 
 

@@ -271,7 +271,7 @@ def test_word_dropout_only_in_training(tiny_train: Callable[..., Version]) -> No
     (directory,) = runs_directory().glob("again-*")
     corpus = Corpus.open(next(path for path in (directory.parents[1] / "corpora").iterdir() if path.is_dir()))
     split = corpus.split("validation")
-    forced = forced_score(translator.engine.model, *split.tokens(range(len(split))), CPU)
+    forced = forced_score(translator.engine.model, *split.encoded(range(len(split))), CPU)
     (line,) = read_run(directory).metrics.validation
     assert line["loss"] == pytest.approx(forced.nll / forced.tokens, rel=1e-5)
     plain = tiny_train("training.stop_after=4 updates", name="plain")

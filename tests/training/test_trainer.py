@@ -148,10 +148,10 @@ def test_subword_regularization_samples_each_epoch_reproducibly(
     interrupted_run: Callable[..., Path],
 ) -> None:
     drawn: list[tuple[int, dict[str, list[int]]]] = []
-    sentences = TrainingBatches.sentences
+    pairs = TrainingBatches.pairs
 
     def recorded(self: TrainingBatches, epoch: int, index: int) -> object:
-        sources, targets = sentences(self, epoch, index)
+        sources, targets = pairs(self, epoch, index)
         texts = self.split.texts(self.of_epoch(epoch)[index])
         drawn.append((epoch, dict(zip(texts[0], map(list, sources), strict=True))))
         assert self.tokenizer.decode([list(source) for source in sources]) == texts[0]
@@ -161,7 +161,7 @@ def test_subword_regularization_samples_each_epoch_reproducibly(
     plain = ["data.generator.train=120", "training.stop_after=2 epochs"]
     settings = [*plain, "training.subword_regularization=0.2"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TrainingBatches, "sentences", recorded)
+        patch.setattr(TrainingBatches, "pairs", recorded)
         whole = tiny_train(*settings)
     first, second = ({text: ids for e, batch in drawn if e == epoch for text, ids in batch.items()} for epoch in (0, 1))
     assert first.keys() == second.keys()

@@ -177,8 +177,7 @@ def _translate(
         if at_a_terminal() and not (input_files or to_files or stream.strict):
             converse(translator, stream, show=outputs.show_attention)
             return
-        writer = TranslationWriter(text_file, attention_file, outputs)
-        with line_progress(outputs.text) as progress:
+        with TranslationWriter(text_file, attention_file, outputs) as writer, line_progress(outputs.text) as progress:
             counts = translate_files(translator, inputs or ["-"], writer.write, stream, progress)
     for warning in counts.warnings():
         note(f"warning: {warning}")

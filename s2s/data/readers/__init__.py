@@ -7,10 +7,18 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from s2s.data.readers.files import digest_data_file
+from s2s.data.readers.images import digest_images, read_captions
 from s2s.data.readers.lines import read_line_files, read_rows
 from s2s.data.readers.pair import OnInvalid, Pair
 from s2s.data.readers.tables import read_hub, read_parquet
-from s2s.recipe.data import DataOptions, FileOptions, GeneratorDataOptions, GeneratorOptions, HubSplitOptions
+from s2s.recipe.data import (
+    DataOptions,
+    FileOptions,
+    GeneratorDataOptions,
+    GeneratorOptions,
+    HubSplitOptions,
+    ImagesDataOptions,
+)
 from s2s.text.lines import Texts
 
 __all__ = ["READERS", "OnInvalid", "Pair", "read_split", "source_digests", "split_given"]
@@ -20,6 +28,7 @@ READERS: dict[str, Callable[[Any, Any, OnInvalid], Iterator[Pair]]] = {  # calle
     "tsv": read_rows,
     "jsonl": read_rows,
     "parquet": read_parquet,
+    "images": read_captions,
     "hub": read_hub,
 }
 
@@ -51,16 +60,28 @@ def source_digests(data: DataOptions, name: str) -> dict[str, str]:
     if not isinstance(data, FileOptions):
         where = f"hub {data.hub} {split.hub_split}" if isinstance(split, HubSplitOptions) else data.hub
         return {where: _digest_pairs(read_split(data, name))} if split.given else {}
-    return {file: digest_data_file(data, file) for files in split.file_lists for file in files}
+    digests = {file: digest_data_file(data, file) for files in split.file_lists for file in files}
+    if isinstance(data, ImagesDataOptions) and split.given:
+        digests |= digest_images(data, (pair.source for pair in read_split(data, name)))
+    return digests
 
 
 @functools.lru_cache(maxsize=1)
 def _generate(options: GeneratorOptions) -> dict[str, list[Texts]]:
     """Return all splits of a generator; the last ones are cached."""
-    from s2s.data.generators.numbers import numbers_pairs
-    from s2s.data.generators.recall import recall_pairs
+    match options.name:
+        case "numbers":
+            from s2s.data.generators.numbers import numbers_pairs
 
-    return {"numbers": numbers_pairs, "recall": recall_pairs}[options.name](options)
+            return numbers_pairs(options)
+        case "recall":
+            from s2s.data.generators.recall import recall_pairs
+
+            return recall_pairs(options)
+        case "scenes":
+            from s2s.data.generators.scenes import scenes_pairs
+
+            return scenes_pairs(options)
 
 
 def _digest_pairs(pairs: Iterable[Pair]) -> str:

@@ -323,9 +323,7 @@ def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunCon
             torch.manual_seed(recipe.training.seed + distributed.rank)
         trainer.resume()
         state = fit(trainer, directory, training_log)
-        weights, averaged = trainer.final_weights()
-        network.load_weights(weights)
-        network.eval()
+        averaged = trainer.load_final_weights()
         with hint_on_failure(f"s2s resume {directory.name} publishes the model without training again"):
             return distributed.broadcast_from_main(
                 lambda: publish(directory, record, corpus, translator, network, state, averaged, training_log)

@@ -12,6 +12,7 @@ import torch
 
 from s2s.data.batching import Rows
 from s2s.data.corpus import Corpus
+from s2s.decoding.evaluation import TestLines
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.memory import free_memory, peak_memory
@@ -150,10 +151,10 @@ def _translate_lines(
 ) -> list[tuple[str, str]]:
     """Return a few validation sources and their translations."""
     validation = corpus.split("validation")
-    sources, _ = validation.texts(range(min(LINES, len(validation))))
+    lines = TestLines.of(validation, LINES)
     translator = Translator(PyTorchEngine(network.eval(), device), Tokenizer(corpus.tokenizer), recipe)
-    outputs = [translation.text for translation in translator.translate(sources)]
-    return list(zip(sources, outputs, strict=True))
+    outputs = [translation.text for translation in translator.translate(lines.sources)]
+    return list(zip(lines.names, outputs, strict=True))
 
 
 def _epoch_seconds(learner: Learner, examples: Examples, planned: list[Rows], micro_batch_tokens: int) -> float:
@@ -163,7 +164,7 @@ def _epoch_seconds(learner: Learner, examples: Examples, planned: list[Rows], mi
     begun, done = time.perf_counter(), 0
     for rows in some:
         done += train_step_within_memory(
-            learner, *examples.tokens(rows), lr=0.0, micro_batch_tokens=micro_batch_tokens
+            learner, *examples.encoded(rows), lr=0.0, micro_batch_tokens=micro_batch_tokens
         ).tokens
     return (time.perf_counter() - begun) * sum(size) / done
 

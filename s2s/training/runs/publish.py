@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from s2s.data.corpus import Corpus
-from s2s.decoding.evaluation import Evaluation, evaluate, perplexity, scoring_of, test_digest
+from s2s.decoding.evaluation import Evaluation, TestLines, evaluate, perplexity, scoring_of, test_digest
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.runtime import Machine, package_versions
@@ -74,7 +74,7 @@ def warn_if_worse(version: Version) -> None:
 def _write_files(directory: Path, translator: Translator[PyTorchEngine], network: EncoderDecoder) -> dict[str, Path]:
     """Write the files of a version into a directory and return their paths by name."""
     files = {name: directory / name for name in ("weights.safetensors", "tokenizer.model", "recipe.json")}
-    weights = {name: value.float().cpu() for name, value in network.weights().items()}
+    weights = {name: value.cpu() for name, value in network.weights().items()}
     write_tensors(files["weights.safetensors"], weights)
     write_bytes(files["tokenizer.model"], translator.tokenizer.model)
     write_json(files["recipe.json"], portable(translator.recipe).as_dict())
@@ -133,9 +133,8 @@ def _card(
     training: TrainingRecord,
 ) -> Card:
     """Build the card, with the test scores."""
-    recipe, test = translator.recipe, corpus.split("test")
-    sources, references = test.texts(range(len(test)))
-    evaluation = evaluate(translator, sources, references)
+    recipe, test = translator.recipe, TestLines.of(corpus.split("test"))
+    evaluation = evaluate(translator, test.sources, test.references)
     return Card(
         description=recipe.description,
         architecture=recipe.model.describe(),
@@ -145,7 +144,7 @@ def _card(
         target_language=recipe.data.target_language,
         corpus=corpus.digest,
         pairs={name: len(corpus.split(name)) for name in ("train", "validation", "test")},
-        test_digest=test_digest(sources, references),
+        test_digest=test_digest(test.names, test.references),
         train_test_overlap=corpus.test_overlap,
         source_profile=corpus.source_profile,
         parameters=count_parameters(network),
@@ -153,7 +152,9 @@ def _card(
         parent=record.parent,
         training=training,
         scores=score_records(
-            evaluation, scoring_of(recipe).headline(references), perplexity(translator, sources, references)
+            evaluation,
+            scoring_of(recipe).headline(test.references),
+            perplexity(translator, test.sources, test.references),
         ),
         versions=package_versions(),
         machine=Machine.current(),

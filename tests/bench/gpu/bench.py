@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from s2s.decoding.engine import Hypothesis, Request, SourceSentence
+from s2s.decoding.engine import DecodingInput, Hypothesis, Request
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.devices.runtime import Precision
 from s2s.models.build import build_model
@@ -153,7 +153,7 @@ class Pairs:
         self.stream = EOS + np.clip(ranks, 1, vocabulary - EOS - 1)
         self.starts = random.integers(0, len(ranks) - 200, (2, count))
 
-    def tokens(self, rows: Any) -> tuple[list[Any], list[Any]]:
+    def encoded(self, rows: Any) -> tuple[list[Any], list[Any]]:
         """Return the sources and targets of some pairs."""
         return tuple(  # type: ignore[return-value]
             [self.stream[starts[row] : starts[row] + lengths[row]] for row in rows]
@@ -163,11 +163,11 @@ class Pairs:
 
 def step(learner: Learner, pairs: Pairs, rows: Any) -> StepResult:
     """Take one training step."""
-    return train_step(learner, *pairs.tokens(rows), lr=1e-4, micro_batch_tokens=0)
+    return train_step(learner, *pairs.encoded(rows), lr=1e-4, micro_batch_tokens=0)
 
 
 def search(
-    network: EncoderDecoder, device: torch.device, precision: Precision, sentences: list[SourceSentence], **options: Any
+    network: EncoderDecoder, device: torch.device, precision: Precision, sentences: list[DecodingInput], **options: Any
 ) -> list[Hypothesis]:
     """Return the best hypothesis of each sentence."""
     engine = PyTorchEngine(network.to(device).eval(), device, precision)

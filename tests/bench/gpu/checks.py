@@ -11,7 +11,7 @@ from bench import Bench, Pairs, search, step
 
 from s2s.data.batching import plan_batches
 from s2s.data.collate import pair_batch
-from s2s.decoding.engine import SourceSentence
+from s2s.decoding.engine import DecodingInput
 from s2s.decoding.forced import forced_sentences
 from s2s.devices.leases import lease
 from s2s.devices.runtime import prepare
@@ -67,7 +67,7 @@ def _gradients(bench: Bench, name: str) -> None:
 def _translations(bench: Bench, name: str) -> None:
     count = 20 if bench.tiny else 200
     sources, _ = bench.pairs(name, count).tokens(range(count))
-    sentences = [SourceSentence(source.tolist(), max_length=30) for source in sources]
+    sentences = [DecodingInput(source.tolist(), max_length=30) for source in sources]
     network = bench.network(name)
     with torch.no_grad():
         network.bias[:EOS] = -1e4  # never predicted: probabilities of the search and of forced decoding are the same

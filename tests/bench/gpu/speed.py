@@ -13,7 +13,7 @@ from bench import TINY, Bench, Pairs, search, step
 from torch.nn import functional as F
 
 from s2s.data.batching import plan_batches
-from s2s.decoding.engine import SourceSentence
+from s2s.decoding.engine import DecodingInput
 from s2s.devices.runtime import prepare
 from s2s.models import heads
 from s2s.models.build import build_model
@@ -244,7 +244,7 @@ def decoding(bench: Bench) -> None:
         pairs = Pairs("multi30k" if bench.tiny else "news", bench.networks[name][1], count)
         sources, targets = pairs.tokens(range(count))
         sentences = [
-            SourceSentence(source.tolist(), max_length=len(target))
+            DecodingInput(source.tolist(), max_length=len(target))
             for source, target in zip(sources, targets, strict=True)
         ]
         prepare(bench.device, torch.get_num_threads(), bench.precision)

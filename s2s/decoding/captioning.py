@@ -1,0 +1,121 @@
+"""Caption image files: as many captions as images, in order, in constant memory."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+from s2s.data.images import read_image
+from s2s.data.sources import Image, Pixels
+from s2s.decoding.diagnostics import loops
+from s2s.decoding.engine import Engine
+from s2s.decoding.streaming import TranslatedLine
+from s2s.decoding.translation import Translation
+from s2s.decoding.translator import Translator
+from s2s.devices.runtime import usable_threads
+from s2s.errors import S2SError, UsageError
+from s2s.recipe.recipe import Recipe
+
+WINDOW = 256  # images that are decoded ahead and captioned together
+
+
+@dataclass(slots=True)
+class CaptionCounts:
+    """Numbers of captioned images, and of those with problems."""
+
+    images: int = 0
+    unreadable: int = 0
+    first_unreadable: str = ""  # why the first of them could not be read
+    truncated: int = 0
+    looping: int = 0
+
+    def warnings(self) -> list[str]:
+        """Return one warning per kind of problem."""
+        problems = {
+            f"cannot be read, captions left empty; first: {self.first_unreadable}": self.unreadable,
+            "caption truncated at the length limit (--max-length)": self.truncated,
+            "caption repeating itself (--no-repeat-ngram)": self.looping,
+        }
+        return [f"{count:,} of {self.images:,} images: {text}" for text, count in problems.items() if count]
+
+    def add(self, caption: Translation) -> None:
+        """Count an image and its best caption."""
+        self.images += 1
+        self.truncated += caption.truncated
+        self.looping += loops(caption.tokens)
+
+
+def require_images(recipe: Recipe) -> None:
+    """Raise UsageError if a model does not caption images."""
+    if not recipe.model.of_images:
+        raise UsageError(f"{recipe.name} translates text", f"s2s translate {recipe.name} FILE")
+
+
+def require_text(recipe: Recipe) -> None:
+    """Raise UsageError if a model captions images."""
+    if recipe.model.of_images:
+        raise UsageError(f"{recipe.name} captions images", f"s2s caption {recipe.name} IMAGE")
+
+
+def caption_files(
+    translator: Translator[Engine],
+    paths: Iterable[str],
+    write: Callable[[Sequence[TranslatedLine]], None],
+    *,
+    nbest: int = 1,
+    need_attention: bool = False,
+    progress: Callable[[int], None] = lambda _: None,
+) -> CaptionCounts:
+    """Caption image files; pass groups of images to `write` in order, as soon as they are finished.
+
+    The caption of an image that cannot be read is empty. `progress` is called with the number of captions written.
+    Memory: two windows of images.
+    """
+    size = translator.recipe.data.image_size
+    assert size is not None
+    counts = CaptionCounts()
+    with ThreadPoolExecutor(usable_threads()) as pool:
+        for group in _read_ahead(pool, paths, size):
+            images = _decoded(group, counts)
+            pending = translator.start(
+                list(images.values()), nbest=nbest, need_attention=need_attention, first_line=counts.images
+            )
+            captions = dict(zip(images, pending.result(), strict=True))
+            lines = [
+                TranslatedLine(path, captions.get(number, [Translation("")]), images.get(number))
+                for number, (path, _) in enumerate(group)
+            ]
+            for line in lines:
+                counts.add(line.translations[0])
+            write(lines)
+            progress(len(lines))
+    return counts
+
+
+Reading = tuple[str, "Future[Pixels]"]
+
+
+def _read_ahead(pool: ThreadPoolExecutor, paths: Iterable[str], size: tuple[int, int]) -> Iterator[list[Reading]]:
+    """Yield windows of images that are being decoded; the next window is started before one is yielded."""
+    remaining = iter(paths)
+
+    def start() -> list[Reading]:
+        return [(path, pool.submit(read_image, path, size)) for path in islice(remaining, WINDOW)]
+
+    window = start()
+    while window:
+        following = start()
+        yield window
+        window = following
+
+
+def _decoded(group: Sequence[Reading], counts: CaptionCounts) -> dict[int, Image]:
+    """Return the readable images of a window by their position, and count the others."""
+    images = {}
+    for number, (_, reading) in enumerate(group):
+        try:
+            images[number] = Image(reading.result())
+        except S2SError as error:
+            counts.unreadable += 1
+            counts.first_unreadable = counts.first_unreadable or error.message
+    return images

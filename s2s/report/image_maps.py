@@ -1,0 +1,138 @@
+"""Maps of attention over an image: one per word of its caption.
+
+h, w: height and width of the grid of attention.
+"""
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.text import Text
+
+from s2s.report.figures import HeatMap, Pixels
+from s2s.report.heatmap import Attention, draw_heatmap, shade, terminal_heatmap
+from s2s.report.marking import printable
+from s2s.report.svg import Drawing, document, element, text, text_width
+
+WORD_START = "▁"  # first character of a token that starts a word
+SIDE = 112.0  # of the longer side of a picture, in pixels
+GAP = 12.0
+ROW = 6  # pictures in a row
+DARK = 0.15  # brightness of a picture where no attention is
+Map = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class WordMap:
+    """The attention of a word, averaged over its tokens."""
+
+    word: str
+    map: Map  # [h, w]
+
+
+def word_maps(attention: Attention, tokens: Sequence[str], grid: tuple[int, int]) -> list[WordMap]:
+    """Return the map of each word of a caption, from the attention [T, h · w] of its tokens; `</s>` is left out.
+
+    Raises: ValueError if the shapes do not match.
+    """
+    table = np.asarray(attention, dtype=np.float64)
+    if table.shape != (len(tokens), grid[0] * grid[1]):
+        raise ValueError(f"attention must be [{len(tokens)}, {grid[0] * grid[1]}], a row for each token")
+    numbers = np.cumsum([token.startswith(WORD_START) for token in tokens])
+    maps = []
+    for _, group in groupby(range(len(tokens)), key=lambda index: (numbers[index], tokens[index] == "</s>")):
+        rows = list(group)
+        word = "".join(tokens[row] for row in rows).removeprefix(WORD_START)
+        if word and word != "</s>":
+            maps.append(WordMap(word, table[rows].mean(0).reshape(grid)))
+    return maps
+
+
+def draw_attention(heatmap: HeatMap, image: Pixels | None) -> Drawing:
+    """Draw the attention of a sentence, or that of the caption of an image [height, width, 3]."""
+    if heatmap.grid and image is not None:
+        return draw_image_maps(image, heatmap.attention, heatmap.target, heatmap.grid)
+    return draw_heatmap(heatmap.attention, heatmap.source, heatmap.target)
+
+
+def svg_image_maps(pixels: Pixels, attention: Attention, tokens: Sequence[str], grid: tuple[int, int]) -> str:
+    """Return an image [height, width, 3] and, for each word of its caption, where attention lies, as an SVG."""
+    return document(draw_image_maps(pixels, attention, tokens, grid), "Attention over an image")
+
+
+def draw_image_maps(pixels: Pixels, attention: Attention, tokens: Sequence[str], grid: tuple[int, int]) -> Drawing:
+    """Draw the image, and it once more for each word: bright where attention is."""
+    maps = word_maps(attention, tokens, grid)
+    panels = [("", pixels), *((one.word, _lit(pixels, one.map)) for one in maps)]
+    scale = SIDE / max(pixels.shape[:2])
+    height, width = pixels.shape[0] * scale, pixels.shape[1] * scale
+    column = max(width, *(text_width(word) for word, _ in panels)) + GAP
+    parts = []
+    for number, (word, shown) in enumerate(panels):
+        x, y = GAP + column * (number % ROW), GAP + (height + 30) * (number // ROW)
+        parts.append(
+            element("image", href=data_uri(shown), x=x, y=y, width=width, height=height, preserveAspectRatio="none")
+        )
+        parts.append(text(word, x, y + height + 16, class_="token"))
+    rows = -(-len(panels) // ROW)
+    return Drawing(GAP + column * min(ROW, len(panels)), GAP + (height + 30) * rows, "".join(parts))
+
+
+def _lit(pixels: Pixels, attention: Map) -> Pixels:
+    """Darken an image where a map [h, w], scaled up to it, is low."""
+    from PIL import Image, ImageFilter
+
+    height, width = pixels.shape[:2]
+    relative = attention / max(float(attention.max()), 1e-9)
+    small = Image.fromarray((255 * np.clip(relative, 0, 1)).astype(np.uint8))
+    large = small.resize((width, height), Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(1))
+    light = DARK + (1 - DARK) * np.asarray(large, dtype=np.float64) / 255
+    return (pixels * light[:, :, None]).astype(np.uint8)
+
+
+def data_uri(pixels: Pixels) -> str:
+    """Return an image [height, width, 3] as a data URI of a PNG."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def terminal_attention(heatmap: HeatMap, width: int | None = None) -> RenderableType:
+    """Return the attention of a sentence, or the maps of the caption of an image, as a rich renderable."""
+    if heatmap.grid:
+        return terminal_image_maps(heatmap.attention, heatmap.target, heatmap.grid)
+    return terminal_heatmap(heatmap.attention, heatmap.source, heatmap.target, width)
+
+
+def terminal_image_maps(attention: Attention, tokens: Sequence[str], grid: tuple[int, int]) -> RenderableType:
+    """Return the map of each word as a rich renderable, side by side as far as the terminal is wide."""
+    return _TerminalMaps(word_maps(attention, tokens, grid), grid)
+
+
+@dataclass(frozen=True, slots=True)
+class _TerminalMaps:
+    maps: list[WordMap]
+    grid: tuple[int, int]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        colored = console.color_system is not None and not console.no_color
+        column = max([2 * self.grid[1], *(len(printable(one.word)) for one in self.maps)]) + 2
+        across = max(1, options.max_width // column)
+        for start in range(0, len(self.maps), across):
+            shown = self.maps[start : start + across]
+            yield Text("".join(printable(one.word).ljust(column) for one in shown).rstrip(), no_wrap=True)
+            for row in range(self.grid[0]):
+                line = Text(no_wrap=True)
+                for one in shown:
+                    highest = max(float(one.map.max()), 1e-9)
+                    for value in one.map[row]:
+                        line.append_text(shade(float(value) / highest, 2, colored))
+                    line.append(" " * (column - 2 * self.grid[1]))
+                yield line
