@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from s2s.io.paths import directory_size
-from s2s.report.format import counted, duration, format_size, local_time
+from s2s.report.format import counted, duration, format_size, local_time, use_command
 from s2s.training.runs.record import Line, Run, number
 
 FIGURES = {
@@ -98,7 +98,9 @@ def next_command(run: Run) -> str:
     """Return the next command to run for a run."""
     if run.state == "training":
         return f"s2s runs plot {run.name}"
-    return f"s2s translate {run.record.published}" if run.record.published else f"s2s resume {run.name}"
+    if not run.record.published:
+        return f"s2s resume {run.name}"
+    return use_command(run.record.published, of_images=run.recipe().model.of_images)
 
 
 def _last(lines: Sequence[Line]) -> Line | None:

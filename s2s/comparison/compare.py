@@ -11,6 +11,7 @@ from s2s.comparison.differences import differences
 from s2s.comparison.entries import Entry, find_entries, system_names
 from s2s.comparison.examples import example_lines
 from s2s.comparison.recall import count_correct_values, is_recall, recall_by_length
+from s2s.comparison.scenes import is_scenes, point_at, scene_notes, scenes_by_objects
 from s2s.comparison.stored import StoredResult
 from s2s.comparison.test_set import TestSet, corpus_test_set, read_test_files
 from s2s.data.sources import Image, Pixels, RawSources
@@ -25,6 +26,7 @@ from s2s.metrics.scores import SHORT_REFERENCES, check_counts
 from s2s.metrics.significance import Difference, paired_bootstrap
 from s2s.recipe.load import parse_stored_recipe
 from s2s.report.figures import COLUMNS, Comparison, Example, HeatMap, System
+from s2s.report.format import use_command
 from s2s.training.runs.lifecycle import train
 
 log = logging.getLogger(__name__)
@@ -75,7 +77,9 @@ def _evaluate(entry: Entry, name: str, test: TestSet, device: torch.device) -> S
     assert version is not None
     log.info(f"{version.reference}: translating {len(test.sources):,} lines, {entry.recipe.decoding.describe()}")
     translator = reference_translator(version, device)
-    found = evaluate(translator, test.sources, test.references, decoding=entry.recipe.decoding)
+    points = is_scenes(entry.recipe) and entry.recipe.model.has_attention
+    decoding = entry.recipe.decoding
+    found = evaluate(translator, test.sources, test.references, decoding=decoding, need_attention=points)
     card = version.card
     perplexity, bits_per_byte = likelihood(translator, test.sources, test.references)
     return StoredResult(
@@ -97,6 +101,7 @@ def _evaluate(entry: Entry, name: str, test: TestSet, device: torch.device) -> S
         versions=card.versions,
         machine=replace(card.machine, threads=card.training.threads),
         command=entry.command,
+        pointing=[point_at(*pair) for pair in zip(test.names, found.translations, strict=True)] if points else [],
         correct_values=(
             count_correct_values(translator, test.names, first_references(test.references))
             if is_recall(entry.recipe)
@@ -157,7 +162,9 @@ def _systems(results: Sequence[StoredResult], test: TestSet) -> list[System]:
 
 
 def _by_length(results: Sequence[StoredResult], test: TestSet) -> list[LengthBuckets]:
-    """Return the score by source length or, for the recall task, the share of values and answers recalled."""
+    """Return the score by source length, or what suits recall and scenes."""
+    if test.of_scenes:
+        return scenes_by_objects(test.names, first_references(test.references), results)
     if all(stored.correct_values for stored in results):
         return recall_by_length(test.names, first_references(test.references), results)
     outputs = [stored.outputs for stored in results]
@@ -165,10 +172,11 @@ def _by_length(results: Sequence[StoredResult], test: TestSet) -> list[LengthBuc
 
 
 def _commands(results: Sequence[StoredResult], test: TestSet) -> list[str]:
-    """Suggest next commands: translate with the best system, showing its attention if it has one."""
+    """Suggest next commands: translate or caption with the best system, showing its attention if it has one."""
     best = max(results, key=lambda stored: stored.scores[test.metric].value)
-    has_attention = parse_stored_recipe(best.recipe, best.name).model.has_attention
-    return [f"s2s translate {best.name}{' --show-attention' if has_attention else ''}", f"s2s models show {best.name}"]
+    model = parse_stored_recipe(best.recipe, best.name).model
+    use = use_command(best.name, of_images=model.of_images)
+    return [f"{use}{' --show-attention' if model.has_attention else ''}", f"s2s models show {best.name}"]
 
 
 def _notes(results: Sequence[StoredResult], test: TestSet) -> list[str]:
@@ -178,6 +186,8 @@ def _notes(results: Sequence[StoredResult], test: TestSet) -> list[str]:
         notes.append(
             f"a test set of fewer than {FEW_LINES} lines says little: differences may be chance, whatever p is"
         )
+    if test.of_scenes:
+        notes += scene_notes(test.names, first_references(test.references), results)
     decoded = sorted({stored.decoding for stored in results})
     notes.append(f"decoded with {' or '.join(decoded)}")
     if len(results) > 1:

@@ -11,6 +11,7 @@ from s2s.errors import ArtefactError
 from s2s.io.atomic import write_json
 from s2s.io.json_values import read_json, validate
 from s2s.io.schema import check_schema
+from s2s.metrics.scenes import Pointing
 from s2s.metrics.scores import SCORE_NAMES, Score
 from s2s.report.format import counted
 
@@ -42,6 +43,7 @@ class StoredResult:
     command: str  # that repeats this result
     bits_per_byte: float | None = None  # of the references, teacher-forced; None in results that lack it
     correct_values: list[int] = field(default_factory=list)  # recall only: correct values per line, forced decoding
+    pointing: list[Pointing] = field(default_factory=list)  # scenes only: where attention was at shape words, per line
     schema: int = SCHEMA
 
     @property
@@ -64,8 +66,9 @@ class StoredResult:
         result = validate(cls, values, str(path))
         if missing := SCORE_NAMES.keys() - result.scores.keys():
             raise ArtefactError(f"{path} is damaged: scores: no {', '.join(sorted(missing))}")
-        if result.correct_values and len(result.correct_values) != len(result.outputs):
-            raise ArtefactError(f"{path} is damaged: correct_values: not one for each output")
+        for name in ("correct_values", "pointing"):
+            if getattr(result, name) and len(getattr(result, name)) != len(result.outputs):
+                raise ArtefactError(f"{path} is damaged: {name}: not one for each output")
         return result
 
     def write(self, directory: Path) -> Path:

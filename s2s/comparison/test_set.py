@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s2s.comparison.entries import Entry
+from s2s.comparison.scenes import is_scenes
 from s2s.data.prepare import prepare_corpus
 from s2s.data.sources import RawSources
 from s2s.decoding.evaluation import TestLines, read_test_set, scoring_of, test_digest
@@ -23,6 +24,7 @@ class TestSet:
     description: str  # task, languages, size, overlap with training
     scoring: Scoring
     metric: Headline  # score that systems are compared by
+    of_scenes: bool = False  # whether sources are generated scenes, described by their names
 
     @property
     def digest(self) -> str:
@@ -55,7 +57,8 @@ def _scored(lines: TestLines, description: str, first: Entry) -> TestSet:
     """Return a test set that is scored as the first system's recipe says."""
     scoring = scoring_of(first.recipe)
     headline = scoring.headline(lines.references)
-    return TestSet(lines.sources, lines.names, lines.references, description, scoring, headline)
+    scenes = not isinstance(lines.sources[0], str) and is_scenes(first.recipe)
+    return TestSet(lines.sources, lines.names, lines.references, description, scoring, headline, scenes)
 
 
 def _trained_on(entry: Entry, corpus: str, recipe: Recipe) -> bool:

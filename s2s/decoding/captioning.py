@@ -13,8 +13,7 @@ from s2s.decoding.streaming import TranslatedLine
 from s2s.decoding.translation import Translation
 from s2s.decoding.translator import Translator
 from s2s.devices.runtime import usable_threads
-from s2s.errors import S2SError, UsageError
-from s2s.recipe.recipe import Recipe
+from s2s.errors import S2SError
 
 WINDOW = 256  # images that are decoded ahead and captioned together
 
@@ -43,18 +42,6 @@ class CaptionCounts:
         self.images += 1
         self.truncated += caption.truncated
         self.looping += loops(caption.tokens)
-
-
-def require_images(recipe: Recipe) -> None:
-    """Raise UsageError if a model does not caption images."""
-    if not recipe.model.of_images:
-        raise UsageError(f"{recipe.name} translates text", f"s2s translate {recipe.name} FILE")
-
-
-def require_text(recipe: Recipe) -> None:
-    """Raise UsageError if a model captions images."""
-    if recipe.model.of_images:
-        raise UsageError(f"{recipe.name} captions images", f"s2s caption {recipe.name} IMAGE")
 
 
 def caption_files(

@@ -15,7 +15,7 @@ from s2s.decoding.translation import Translation
 from s2s.decoding.translator import Translator
 from s2s.errors import DataError
 from s2s.io.digests import digest_json
-from s2s.metrics.scores import SCORE_NAMES, Reference, Score, Scoring, score_corpus
+from s2s.metrics.scores import SCORE_NAMES, Reference, Score, Scoring, score_corpus, texts_of
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
 from s2s.text.parallel import read_pairs
@@ -35,13 +35,15 @@ class TestLines:
         rows = split.test_rows()[:limit]
         first = [own[0] for own in rows]
         names, references = split.texts(first)
-        several = [split.texts(own)[1] if len(own) > 1 else one for own, one in zip(rows, references, strict=True)]
+        several: list[Reference] = [
+            split.texts(own)[1] if len(own) > 1 else one for own, one in zip(rows, references, strict=True)
+        ]
         return cls(split.sources(first), names, several)
 
 
 def first_references(references: Sequence[Reference]) -> list[str]:
     """Return the first reference of each line."""
-    return [reference if isinstance(reference, str) else reference[0] for reference in references]
+    return [texts_of(reference)[0] for reference in references]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,15 @@ def evaluate(
     *,
     decoding: DecodingOptions | None = None,
     metrics: Sequence[str] = tuple(SCORE_NAMES),
+    need_attention: bool = False,
 ) -> Evaluation:
-    """Translate raw source lines, or caption images, and score the results against raw reference lines."""
+    """Translate raw source lines, or caption images, and score the results against raw reference lines.
+
+    With `need_attention`, translations carry attention.
+    """
     decoding = decoding or translator.recipe.decoding
     start = time.perf_counter()
-    translations = translator.translate(sources, decoding)
+    translations = translator.translate(sources, decoding, need_attention=need_attention)
     seconds = time.perf_counter() - start
     outputs = [translation.text for translation in translations]
     scores = score_corpus(outputs, references, metrics, scoring_of(translator.recipe))
@@ -93,7 +99,7 @@ def likelihood(
     pairs = [
         (source, text)
         for source, reference in zip(sources, references, strict=True)
-        for text in ([reference] if isinstance(reference, str) else reference)
+        for text in texts_of(reference)
         if text.strip() and not (isinstance(source, str) and not source.strip())
     ]
     encoded = translator.encode_sources([source for source, _ in pairs])  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from pydantic import ValidationError
 
 from s2s.decoding.engine import Engine, max_source_length
-from s2s.decoding.translator import Translator, require_attention
+from s2s.decoding.translator import Translator, require_attention, require_task
 from s2s.devices.leases import lease
 from s2s.devices.runtime import prepare, threads_for
 from s2s.errors import ResourceError, UsageError
@@ -49,6 +49,7 @@ class TranslatorConfig:
     nbest: int = 1  # translations per line
     need_attention: bool = False  # refuse models without attention
     prefixes: bool = False  # whether translations have forced prefixes
+    images: bool = False  # whether sources are images
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ def load_translator(config: TranslatorConfig) -> Iterator[Translator[Engine]]:
 
 def _check_models(versions: Sequence[Version], options: DecodingOptions, config: TranslatorConfig) -> None:
     """Raise UsageError if models cannot form an ensemble, or do not support what is requested."""
+    for version in versions:
+        require_task(version.recipe(), images=config.images)
     if config.nbest > options.beam_size and not options.sample:
         raise UsageError(
             f"--nbest {config.nbest} exceeds the beam size ({options.beam_size})", f"--beam-size {config.nbest}"

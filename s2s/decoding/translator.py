@@ -231,6 +231,14 @@ def _length_limits(options: DecodingOptions, source: list[int] | Image) -> tuple
     return options.max_length(len(source)), options.min_length(len(source))
 
 
+def require_task(recipe: Recipe, *, images: bool) -> None:
+    """Raise UsageError unless a model captions images, or translates text if not `images`."""
+    if images and not recipe.model.of_images:
+        raise UsageError(f"{recipe.name} translates text", f"s2s translate {recipe.name} FILE translates a file")
+    if recipe.model.of_images and not images:
+        raise UsageError(f"{recipe.name} captions images", f"s2s caption {recipe.name} IMAGE captions an image")
+
+
 def require_attention(recipe: Recipe) -> None:
     """Raise UsageError if a model has no attention."""
     if not recipe.model.has_attention:

@@ -108,11 +108,12 @@ class Tuning:
     loss_rows: int  # rows of logits computed at a time; on a CPU about as many as fit in its cache
     decoding_tokens: int  # tokens in a batch of a search, hypotheses included
     steps_between_looks: int  # of a search, before the host looks which sentences are done
+    bf16_convolutions: bool  # on a CPU their backward pass takes several times as long as in fp32
 
 
 def tuning(kind: str) -> Tuning:
     """Return the sizes that suit a kind of device, cpu or cuda."""
-    return Tuning(8192, 65_536, 4) if kind == "cuda" else Tuning(1024, 4096, 1)
+    return Tuning(8192, 65_536, 4, True) if kind == "cuda" else Tuning(1024, 4096, 1, False)
 
 
 def package_versions() -> dict[str, str]:

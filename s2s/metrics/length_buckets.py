@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s2s.metrics.scores import SCORE_NAMES, Headline, Scoring, check_counts, score_corpus
+from s2s.metrics.scores import SCORE_NAMES, Headline, Reference, Scoring, check_counts, score_corpus
 
 DEFAULT_BOUNDS = (1, 20, 40, 80)  # buckets 1–19, 20–39, 40–79 and 80–, in characters
 MIN_SHARE = 0.05  # of the lines in each default bucket; otherwise bounds are chosen from the lengths
@@ -30,17 +30,24 @@ class LengthBucket:
 
 @dataclass(frozen=True, slots=True)
 class LengthBuckets:
-    """A score by source length."""
+    """A score by source length, or by another size of the sources."""
 
     metric: str  # "BLEU"
     unit: str  # of the lengths: "characters"
     buckets: Sequence[LengthBucket]
+    by: str = "source length"
+    counted: str = "sentences"  # what the buckets count
+
+    @property
+    def axis(self) -> str:
+        """Label of the lengths: `source length in characters`, `number of objects`."""
+        return self.by if self.unit in self.by else f"{self.by} in {self.unit}"
 
 
 def score_by_length(
     sources: Sequence[str],
     systems: Sequence[Sequence[str]],
-    references: Sequence[str],
+    references: Sequence[Reference],
     bounds: Sequence[int] | None = None,
     scoring: Scoring | None = None,
     metric: Headline = "bleu",

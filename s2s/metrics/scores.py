@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Literal
 
 from s2s._version import __version__
@@ -65,32 +66,46 @@ class Scoring:
             hint = "pip install 'sacrebleu[ja,ko]' has the mecab tokenizers; flores200 is downloaded once"
             raise ResourceError(f"BLEU's tokenizer {self.tokenizer} is not available: {reason}", hint) from error
 
-    def headline(self, references: Sequence[str]) -> Headline:
+    def headline(self, references: Sequence[Reference]) -> Headline:
         """Return the score to go by: chrF if most references are too short for BLEU, which counts four tokens."""
         tokenize = self.scorer("bleu").tokenizer
-        short = sum(len(tokenize(reference).split()) < MIN_TOKENS for reference in references)
-        return "chrf" if 2 * short > len(references) else "bleu"
+        lengths = [len(tokenize(text).split()) for reference in references for text in texts_of(reference)]
+        return "chrf" if 2 * sum(length < MIN_TOKENS for length in lengths) > len(lengths) else "bleu"
 
 
-def _sacrebleu(metric: str, scoring: Scoring, hypotheses: Sequence[str], references: Sequence[str]) -> Score:
+def texts_of(reference: Reference) -> Sequence[str]:
+    """Return the texts of a line's reference."""
+    return [reference] if isinstance(reference, str) else reference
+
+
+def reference_streams(references: Sequence[Reference]) -> list[list[str | None]]:
+    """Return references as sacrebleu takes them: the first of each line, the second of each line …; None for none."""
+    return [list(stream) for stream in zip_longest(*map(texts_of, references))]
+
+
+def _sacrebleu(metric: str, scoring: Scoring, hypotheses: Sequence[str], references: Sequence[Reference]) -> Score:
     scorer = scoring.scorer(metric)
-    score = scorer.corpus_score(list(hypotheses), [list(references)])
+    score = scorer.corpus_score(list(hypotheses), reference_streams(references))
     return Score(metric, float(score.score), f"{score.name}|{scorer.get_signature().format()}")
 
 
-def _exact(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
-    same = sum(a.strip() == b.strip() for a, b in zip(hypotheses, references, strict=True))
-    signature = f"exact|nrefs:1|case:mixed|unit:line|space:trimmed|version:s2s-{__version__}"
+def _exact(hypotheses: Sequence[str], references: Sequence[Reference]) -> Score:
+    """Return the share of lines that are one of their references."""
+    accepted = [[text.strip() for text in texts_of(reference)] for reference in references]
+    same = sum(text.strip() in texts for text, texts in zip(hypotheses, accepted, strict=True))
+    counts = {len(texts) for texts in accepted}
+    number = counts.pop() if len(counts) == 1 else "var"
+    signature = f"exact|nrefs:{number}|case:mixed|unit:line|space:trimmed|version:s2s-{__version__}"
     return Score("exact", 100 * same / len(references), signature)
 
 
 def score_corpus(
     hypotheses: Sequence[str],
-    references: Sequence[str],
+    references: Sequence[Reference],
     metrics: Sequence[str] = tuple(SCORE_NAMES),
     scoring: Scoring | None = None,
 ) -> dict[str, Score]:
-    """Score N hypotheses against their N references, one reference each; by default as English text.
+    """Score N hypotheses against their N references, of one or several texts each; by default as English text.
 
     Raises: DataError if the counts differ or are zero, UsageError for an unknown metric, ResourceError if BLEU's
     tokenizer is not available.
@@ -108,14 +123,14 @@ def score_corpus(
     }
 
 
-def sentence_chrf(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
+def sentence_chrf(hypotheses: Sequence[str], references: Sequence[Reference]) -> list[float]:
     """Return the chrF2 of each of N hypotheses, to tell lines apart; not a score to report."""
     scorer = Scoring().scorer("chrf")
     pairs = zip(hypotheses, references, strict=True)
-    return [scorer.sentence_score(hypothesis, [reference]).score for hypothesis, reference in pairs]
+    return [scorer.sentence_score(hypothesis, list(texts_of(reference))).score for hypothesis, reference in pairs]
 
 
-def check_counts(hypotheses: Sequence[str], references: Sequence[str], name: str = "hypotheses") -> None:
+def check_counts(hypotheses: Sequence[str], references: Sequence[Reference], name: str = "hypotheses") -> None:
     """Raise DataError unless there are as many hypotheses (`name` in the message) as references, and at least one."""
     if len(hypotheses) != len(references):
         raise DataError(

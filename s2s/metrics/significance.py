@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from s2s.metrics.scores import SCORE_NAMES, Headline, Scoring, check_counts
+from s2s.metrics.scores import SCORE_NAMES, Headline, Reference, Scoring, check_counts, reference_streams
 
 MAX_CELLS = 10_000_000  # resamples × lines in memory, 40 bytes each
 
@@ -32,7 +32,7 @@ class Difference:
 def paired_bootstrap(
     baseline: Sequence[str],
     systems: Sequence[Sequence[str]],
-    references: Sequence[str],
+    references: Sequence[Reference],
     samples: int = 1000,
     scoring: Scoring | None = None,
     metric: Headline = "bleu",
@@ -52,7 +52,8 @@ def paired_bootstrap(
     ]
     name = SCORE_NAMES[metric]
     scorer = (scoring or Scoring()).scorer(metric)
-    signatures, results = PairedTest(named, {name: scorer}, [list(references)], "bs", samples)()
+    streams: Any = reference_streams(references)
+    signatures, results = PairedTest(named, {name: scorer}, streams, "bs", samples)()
     outcomes: list[Any] = results[name]
     signature = f"{name}|{signatures[name].format()}"
     return [_difference(other, outcomes[0], signature) for other in outcomes[1:]]

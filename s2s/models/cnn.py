@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from s2s.devices.runtime import tuning
+from s2s.models.autocast import autocast_device
 from s2s.models.dropout import Dropout
 from s2s.models.interface import Encoder, ImageInput, Memory, MemorySpec, Source
 from s2s.recipe.model import CnnEncoderOptions
@@ -51,7 +53,10 @@ class CnnEncoder(Encoder):
     def forward(self, source: Source) -> Memory:
         """Encode B images: pixels [B, 3, height, width] -> states [B, h · w, D], summary [B, D]."""
         assert isinstance(source, ImageInput)
-        features = self.projection(self.stages(source.pixels.float() / 127.5 - 1))
+        kind = autocast_device(source.pixels)
+        in_bf16 = torch.is_autocast_enabled(kind) and tuning(kind).bf16_convolutions
+        with torch.autocast(kind, torch.bfloat16, enabled=in_bf16):
+            features = self.projection(self.stages(source.pixels.float() / 127.5 - 1))
         if features.shape[2:] != self.grid:
             features = F.adaptive_avg_pool2d(features, self.grid)
         positions = (self.row_embedding + self.column_embedding).flatten(0, 1)

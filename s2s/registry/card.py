@@ -50,7 +50,7 @@ class Card(Options):
     """All that a reader of `s2s models show` wants to know of a version."""
 
     schema_version: int = Field(SCHEMA, alias="schema", ge=1, le=SCHEMA, description="number of the card's schema")
-    task: Literal["translation"] = "translation"
+    task: Literal["translation", "captioning"] = "translation"
     description: str = Field("", description="description of the recipe")
     architecture: str = Field(description="the network as a phrase")
     attention: bool = Field(description="whether the decoder attends to the source, or sees one fixed vector")
@@ -69,6 +69,11 @@ class Card(Options):
     scores: list[ScoreRecord] = Field([], description="figures on test sets, the first of them the one to go by")
     versions: dict[str, str] = Field(description="versions of Python, s2s and the libraries")
     machine: Machine = Field(description="system, processor, its features and usable threads")
+
+    @property
+    def of_images(self) -> bool:
+        """Whether the model captions images."""
+        return self.task == "captioning"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the card as JSON values."""

@@ -47,3 +47,8 @@ def local_time(moment: str) -> str:
         return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")
     except ValueError:
         return moment
+
+
+def use_command(model: str, *, of_images: bool) -> str:
+    """Return the command that uses a model: `s2s translate numbers-attention`."""
+    return f"s2s caption {model} IMAGE" if of_images else f"s2s translate {model}"

@@ -18,8 +18,8 @@ def markdown_comparison(comparison: Comparison) -> str:
             [bucket.label, f"{bucket.count:,}", *(f"{value:.1f}" for value in bucket.values)]
             for bucket in figure.buckets
         ]
-        heads = [figure.unit, "sentences", *names]
-        parts += [f"{figure.metric} by source length:", _table(heads, lengths, transposed=len(names) > COLUMNS)]
+        heads = [figure.unit, figure.counted, *names]
+        parts += [f"{figure.metric} by {figure.by}:", _table(heads, lengths, transposed=len(names) > COLUMNS)]
     parts += ["\n".join(f"- {_escape(note)}" for note in comparison.notes)] if comparison.notes else []
     parts.append("\n".join(f"- `{signature}`" for signature in signatures(comparison)))
     if any(system.command for system in comparison.systems):

@@ -12,7 +12,7 @@ def svg_picture(comparison: Comparison) -> str:
     """Return the picture of a comparison as a self-contained SVG for a README."""
     figure = comparison.by_length[0]
     bars = draw_by_length([system.name for system in comparison.systems], figure)
-    title = text(f"{figure.metric} by source length · {comparison.task}", EDGE, EDGE + 14, class_="title")
+    title = text(f"{figure.metric} by {figure.by} · {comparison.task}", EDGE, EDGE + 14, class_="title")
     parts = [title, moved(bars, EDGE, EDGE + 30)]
     width, height = bars.width + 2 * EDGE, bars.height + 2 * EDGE + 30
     if found := shown_attention(comparison):
@@ -22,7 +22,7 @@ def svg_picture(comparison: Comparison) -> str:
         parts.append(moved(drawing, width, EDGE + 30))
         width, height = width + drawing.width + EDGE, max(height, drawing.height + 2 * EDGE + 30)
     return document(
-        Drawing(width, height, "".join(parts)), f"{comparison.title}: {figure.metric} by source length, attention"
+        Drawing(width, height, "".join(parts)), f"{comparison.title}: {figure.metric} by {figure.by}, attention"
     )
 
 

@@ -20,7 +20,7 @@ def bar(value: float, maximum: float, width: int) -> str:
 
 def svg_by_length(names: Sequence[str], figure: LengthBuckets, width: float = WIDTH) -> str:
     """Return scores by source length as a self-contained SVG: a group of bars per bucket."""
-    return document(draw_by_length(names, figure, width), f"{figure.metric} by source length: {', '.join(names)}")
+    return document(draw_by_length(names, figure, width), f"{figure.metric} by {figure.by}: {', '.join(names)}")
 
 
 def draw_by_length(names: Sequence[str], figure: LengthBuckets, width: float = WIDTH) -> Drawing:
@@ -36,10 +36,8 @@ def draw_by_length(names: Sequence[str], figure: LengthBuckets, width: float = W
         parts.append(moved(bars, left + group * place, top))
     bottom = top + HEIGHT + 58
     middle = left + (width - left) / 2
-    below = "" if group >= ROOM else "; below: sentences"
-    parts.append(
-        text(f"source length in {figure.unit}{below}", middle, bottom - 4, text_anchor="middle", class_="muted")
-    )
+    below = "" if group >= ROOM else f"; below: {figure.counted}"
+    parts.append(text(f"{figure.axis}{below}", middle, bottom - 4, text_anchor="middle", class_="muted"))
     return Drawing(width, bottom + 8, "".join(parts))
 
 
@@ -88,7 +86,7 @@ def _group(figure: LengthBuckets, bucket: LengthBucket, names: Sequence[str], wi
         parts.append(element("rect", told, x=x, y=y, width=thick, height=height, rx=2, fill=color(series)))
         if space >= 34:
             parts.append(text(f"{value:.1f}", x + thick / 2, y - 5, text_anchor="middle"))
-    noun = "" if width < ROOM else " sentence" if bucket.count == 1 else " sentences"
+    noun = "" if width < ROOM else f" {figure.counted.removesuffix('s') if bucket.count == 1 else figure.counted}"
     parts.append(text(bucket.label, width / 2, HEIGHT + 18, text_anchor="middle"))
     parts.append(text(f"{bucket.count:,}{noun}", width / 2, HEIGHT + 34, text_anchor="middle", class_="muted"))
     return Drawing(width, HEIGHT + 40, "".join(parts))

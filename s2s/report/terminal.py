@@ -77,7 +77,7 @@ def _columns(comparison: Comparison, width: int) -> Iterator[RenderableType]:
         grid.add_row(Text(row.label), *(_figure(cell, column_width) for cell in row.cells))
     yield grid
     for figure in comparison.by_length:
-        title = Text(f"{figure.metric} by source length ({figure.unit}, sentences)", style="bold")
+        title = Text(f"{figure.metric} by {figure.by} ({figure.unit}, {figure.counted})", style="bold")
         yield Group(title, _bars(comparison, figure, width))
 
 
@@ -111,9 +111,7 @@ def _lines(comparison: Comparison, width: int) -> Iterator[RenderableType]:
     for fitting in _row_groups(rows, width - 2 - name):
         yield _transposed_table(comparison, fitting, name)
     for figure in comparison.by_length:
-        yield Group(
-            Text(f"{figure.metric} by source length ({figure.unit})", style="bold"), _figures(comparison, figure)
-        )
+        yield Group(Text(f"{figure.metric} by {figure.by} ({figure.unit})", style="bold"), _figures(comparison, figure))
 
 
 def _figures(comparison: Comparison, figure: LengthBuckets) -> Table:
@@ -122,7 +120,7 @@ def _figures(comparison: Comparison, figure: LengthBuckets) -> Table:
     for _ in figure.buckets:
         grid.add_column(justify="right", no_wrap=True)
     grid.add_row("", *(Text(bucket.label, style="dim") for bucket in figure.buckets))
-    grid.add_row(Text("sentences", style="dim"), *(Text(f"{b.count:,}", style="dim") for b in figure.buckets))
+    grid.add_row(Text(figure.counted, style="dim"), *(Text(f"{b.count:,}", style="dim") for b in figure.buckets))
     for place, system in enumerate(comparison.systems):
         grid.add_row(_name(system, NAME), *(f"{bucket.values[place]:.1f}" for bucket in figure.buckets))
     return grid

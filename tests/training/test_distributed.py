@@ -126,3 +126,41 @@ def test_error_is_reported_once(own_home: Path, tiny: list[str]) -> None:
     assert said.count("tokenizer.vocab_size is 20000") == 1
     assert "Traceback" not in said
     assert not list(runs_directory().glob("never-*"))
+
+
+POISONED = """
+import os
+from dataclasses import replace
+
+from s2s.cli.app import main
+from s2s.models.encoder_decoder import EncoderDecoder
+
+forward, calls = EncoderDecoder.forward, []
+
+def poisoned(self, *given):
+    sums = forward(self, *given)
+    if self.training:
+        calls.append(1)
+        if os.environ["RANK"] == "1" and 10 <= len(calls) < 15:
+            return replace(sums, loss=sums.loss * float("nan"))
+    return sums
+
+EncoderDecoder.forward = poisoned
+main()
+"""
+
+
+def test_processes_roll_back_together(trained: Path, own_home: Path, tiny: list[str], tmp_path: Path) -> None:
+    script = tmp_path / "poisoned.py"
+    script.write_text(POISONED)
+    given = [part for setting in [*tiny, *SETTINGS, "name=poisoned"] for part in ("--set", setting)]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(script)]
+    done = subprocess.run(
+        [*torchrun, "train", "numbers/attention", *given],
+        env=environment(own_home), capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("rolled back to update 8, at 0.5 × the learning rate") == 1
+    run = read_run(run_of("poisoned"))
+    assert run.record.published == "poisoned:1"
+    assert Registry.default().resolve("poisoned").card.training.skipped == 5

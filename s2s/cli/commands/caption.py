@@ -71,15 +71,13 @@ def caption(
     """
     from s2s.cli.line_progress import line_progress
     from s2s.cli.output import OutputOptions, TranslationWriter, open_output, refuse_same_output
-    from s2s.decoding.captioning import caption_files, require_images
+    from s2s.decoding.captioning import caption_files
     from s2s.decoding.loading import TranslatorConfig, load_translator
     from s2s.errors import DataError
-    from s2s.registry.store import Registry
 
     refuse_same_output(output, attention)
     show_log(verbose=verbose)
     need_attention = show_attention or attention is not None
-    require_images(Registry.default().resolve(model).recipe())
     config = TranslatorConfig(
         models=[model],
         command=f"s2s caption {model}",
@@ -100,6 +98,7 @@ def caption(
         },
         nbest=nbest or 1,
         need_attention=need_attention,
+        images=True,
     )
     paths = _paths(images)
     outputs = OutputOptions(output, attention, as_json, False, show_attention, nbest is not None)

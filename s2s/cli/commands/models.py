@@ -11,7 +11,7 @@ from s2s.cli.console import note, print_json
 from s2s.cli.options import AsJson, ModelReference
 from s2s.cli.tables import one_line, print_table
 from s2s.report.console import out
-from s2s.report.format import format_size
+from s2s.report.format import format_size, use_command
 
 if TYPE_CHECKING:
     from s2s.registry.card import Card, ScoreRecord
@@ -81,7 +81,7 @@ def show(model: ModelReference, as_json: AsJson = False) -> None:
         out.print("\nscores", style="bold")
     for score in version.card.scores:
         out.print(f"  {one_line(_score(score)):17} {one_line(_measured(score))}", soft_wrap=True)
-    note(f"Next: s2s translate {version.reference}")
+    note(f"Next: {use_command(version.reference, of_images=version.card.of_images)}")
 
 
 @app.command()
@@ -97,7 +97,8 @@ def alias(
     from s2s.registry.store import Registry
 
     version = Registry.default().set_alias(model, name)
-    note(f"{version.name}@{name} is {version.reference}. Next: s2s translate {version.name}@{name}")
+    use = use_command(f"{version.name}@{name}", of_images=version.card.of_images)
+    note(f"{version.name}@{name} is {version.reference}. Next: {use}")
 
 
 @app.command()

@@ -44,8 +44,10 @@ def resume(
     if processes > 1 and not world.launched and "processes" not in (allow or []):
         launch(processes)
         return
+    from s2s.report.format import use_command
     from s2s.training.runs.lifecycle import resume as go_on
 
     version = go_on(run, wait=wait, allowed=allow or [], tensorboard=tensorboard)
     if world.main:
-        note(f"model {version.reference}. Next: s2s translate {version.name}, s2s models show {version.name}")
+        use = use_command(version.name, of_images=version.card.of_images)
+        note(f"model {version.reference}. Next: {use}, s2s models show {version.name}")

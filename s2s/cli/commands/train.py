@@ -85,6 +85,7 @@ def train(
             flags += [switch for switch, given in switches.items() if given]
             note(f"it fits. Next: {join(['s2s', 'train', recipe, *flags])}")
         return
+    from s2s.report.format import use_command
     from s2s.training.runs.lifecycle import train as run
 
     version = run(
@@ -99,7 +100,8 @@ def train(
     if world.main:
         if as_json:
             print_json({"model": version.name, "version": version.number})
-        note(f"model {version.reference}. Next: s2s translate {version.name}, s2s models show {version.name}")
+        use = use_command(version.name, of_images=version.card.of_images)
+        note(f"model {version.reference}. Next: {use}, s2s models show {version.name}")
 
 
 def _check(recipe: "Recipe", parent: "Version | None", device: str, wait: float, as_json: bool) -> None:

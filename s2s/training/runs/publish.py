@@ -136,6 +136,7 @@ def _card(
     recipe, test = translator.recipe, TestLines.of(corpus.split("test"))
     evaluation = evaluate(translator, test.sources, test.references)
     return Card(
+        task="captioning" if recipe.model.of_images else "translation",
         description=recipe.description,
         architecture=recipe.model.describe(),
         attention=recipe.model.has_attention,

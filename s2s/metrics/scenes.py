@@ -1,0 +1,120 @@
+"""Scores of captions of scenes: which objects they name, and whether the model looked at them.
+
+A caption names objects in reading order: `a small red circle, a big blue star and a medium green cross`.
+L: tokens of a caption; h, w: height and width of the grid of attention.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIZES = ("small", "medium", "big")
+COLOURS = ("red", "green", "blue", "yellow", "orange", "purple", "black", "cyan")
+SHAPES = ("circle", "square", "triangle", "diamond", "cross", "star", "ring", "heart")
+OBJECT = re.compile(rf"\b({'|'.join(SIZES)}) ({'|'.join(COLOURS)}) ({'|'.join(SHAPES)})\b")
+WORD_START = "▁"  # first character of a token that starts a word
+Box = tuple[int, int, int, int]  # left, top, right and bottom in pixels; right and bottom are outside
+
+
+class NamedObject(NamedTuple):
+    """An object that a caption names."""
+
+    size: str
+    colour: str
+    shape: str
+
+
+@dataclass(frozen=True, slots=True)
+class SceneScores:
+    """Micro-averaged F1 of sequences of objects and of their parts, in percent."""
+
+    objects: float  # size, colour and shape all right
+    sizes: float
+    colours: float
+    shapes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pointing:
+    """Where attention was at the shape words of a caption, summed over these words."""
+
+    words: int
+    near: float  # shares of attention on the object's cells, widened by one cell on each side
+    inside: float  # shares of attention on the object's cells
+
+
+def named_objects(caption: str) -> list[NamedObject]:
+    """Return the objects that a caption names, in order; skip what is no complete object."""
+    return [NamedObject(*found) for found in OBJECT.findall(caption)]
+
+
+def scene_f1(captions: Sequence[str], references: Sequence[str]) -> SceneScores:
+    """Score the objects of N captions against those of their references.
+
+    F1 = 2 Σ LCS / Σ (n_caption + n_reference): objects match in the order of a longest common subsequence.
+    """
+    pairs = [(named_objects(a), named_objects(b)) for a, b in zip(captions, references, strict=True)]
+
+    def f1(part: slice) -> float:
+        parts = [([one[part] for one in found], [one[part] for one in wanted]) for found, wanted in pairs]
+        total = sum(len(found) + len(wanted) for found, wanted in parts)
+        return 200 * sum(common_length(found, wanted) for found, wanted in parts) / max(total, 1)
+
+    return SceneScores(objects=f1(slice(3)), sizes=f1(slice(0, 1)), colours=f1(slice(1, 2)), shapes=f1(slice(2, 3)))
+
+
+def common_length(one: Sequence[object], other: Sequence[object]) -> int:
+    """Return the length of the longest common subsequence of two sequences."""
+    lengths = [0] * (len(other) + 1)
+    for item in one:
+        before = lengths
+        lengths = [0]
+        for (diagonal, above), candidate in zip(pairwise(before), other, strict=True):
+            lengths.append(diagonal + 1 if item == candidate else max(above, lengths[-1]))
+    return lengths[-1]
+
+
+def pointing(
+    attention: NDArray[np.floating],
+    tokens: Sequence[str],
+    boxes: Sequence[Box],
+    grid: tuple[int, int],
+    size: tuple[int, int],
+) -> Pointing:
+    """Return where attention [L, h · w] was at each shape word of a caption of L tokens.
+
+    The k-th shape word belongs to the k-th of the `boxes`; beyond them, no cell is right. `size`: height and width of
+    the picture in pixels.
+    """
+    rows = _shape_words(tokens)
+    near = inside = 0.0
+    for row, box in zip(rows, boxes, strict=False):
+        weights = np.asarray(attention[row]).mean(0).reshape(grid)
+        near += float(weights[_cells(box, grid, size, margin=1)].sum())
+        inside += float(weights[_cells(box, grid, size, margin=0)].sum())
+    return Pointing(len(rows), near, inside)
+
+
+def _shape_words(tokens: Sequence[str]) -> list[slice]:
+    """Return the tokens of each word that is a shape."""
+    end = len(tokens) - (list(tokens[-1:]) == ["</s>"])
+    starts = [index for index, token in enumerate(tokens[:end]) if index == 0 or token.startswith(WORD_START)]
+    words = [slice(start, stop) for start, stop in pairwise([*starts, end])]
+    return [word for word in words if "".join(tokens[word]).strip(f"{WORD_START},.") in SHAPES]
+
+
+def _cells(box: Box, grid: tuple[int, int], size: tuple[int, int], *, margin: int) -> tuple[slice, slice]:
+    """Return the rows and columns of the grid that a box overlaps, widened by `margin` cells on each side."""
+    left, top, right, bottom = box
+    rows = _overlap(top, bottom, size[0] / grid[0], margin)
+    return rows, _overlap(left, right, size[1] / grid[1], margin)
+
+
+def _overlap(start: int, end: int, cell: float, margin: int) -> slice:
+    """Return the cells of a length that the pixels from `start` to before `end` overlap."""
+    return slice(max(0, int(start / cell) - margin), int(np.ceil(end / cell)) + margin)

@@ -1,0 +1,147 @@
+"""A captioner trains, resumes, averages and publishes like a translator, with BatchNorm's statistics."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from s2s.comparison.compare import compare
+from s2s.decoding.forced import forced_sentences
+from s2s.decoding.loading import reference_translator
+from s2s.models.build import build_model
+from s2s.models.interface import ImageInput
+from s2s.recipe.load import load_recipe
+from s2s.recipe.model import ModelOptions
+from s2s.registry.store import Registry
+from s2s.registry.version import Version
+from s2s.training.averaging import MovingAverage, recompute_batch_norm
+from s2s.training.runs.lifecycle import resume, train
+from s2s.training.runs.record import runs_directory
+
+TINY = [
+    "data.generator.train=60",
+    "data.generator.validation=6",
+    "data.generator.test=10",
+    "data.generator.max_items=2",
+    "tokenizer.algorithm=unigram",
+    "tokenizer.vocab_size=30",
+    "model.embedding_size=12",
+    "model.encoder.channels=[6, 8]",
+    "model.encoder.hidden_size=10",
+    "model.encoder.grid=[4, 8]",
+    "training.stop_after=9 updates",
+    "training.validate_every=3 updates",
+    "training.validation_lines=3",
+    "training.batch_tokens=500",
+    "training.warmup=2",
+    "decoding.beam_size=2",
+    "decoding.max_caption_length=12",
+]
+RECURRENT = ["model.decoder.hidden_size=14", "model.decoder.attention_size=9"]
+
+
+def captioner(*settings: str, name: str = "captioner", recipe: str = "scenes/attention") -> Version:
+    given = [*TINY, *(RECURRENT if recipe != "scenes/transformer" else ["model.decoder.heads=2"]), f"name={name}"]
+    return train(load_recipe(recipe, [*given, *settings]), device="cpu", wait=0)
+
+
+def weights(version: Version) -> str:
+    return version.file("weights.safetensors").digest
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (),
+        ("training.ema=0.8", "training.micro_batch_tokens=200", "model.dropout=0.2"),
+        ("training.averaging=last:2", "training.word_dropout=0.1"),
+        ("training.r_drop=1", "model.dropout=0.2"),
+    ],
+    ids=["plain", "ema", "averaging", "r_drop"],
+)
+def test_resumed_is_uninterrupted(settings: tuple[str, ...], interrupted: Callable[[int], None]):
+    whole = captioner(*settings)
+    interrupted(5)
+    with pytest.raises(KeyboardInterrupt):
+        captioner(*settings, name="again")
+    (run,) = runs_directory().glob("again-*")
+    again = resume(run.name, wait=0)
+    assert weights(again) == weights(whole)
+    assert whole.card.task == "captioning"
+
+
+def test_processes_agree_on_statistics(tmp_path: Path):
+    """Two processes validate with the statistics of the main one, and the run resumes exactly."""
+    import os
+    import subprocess
+    import sys
+
+    import s2s
+
+    given = [part for one in [*TINY, *RECURRENT, "name=two"] for part in ("--set", one)]
+    command = [sys.executable, "-m", "s2s", "train", "scenes/attention", *given, "--processes", "2", "--fresh"]
+    environment = os.environ | {"PYTHONPATH": str(Path(s2s.__file__).parents[1])}
+    for _ in range(2):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+        assert done.returncode == 0, done.stderr
+    first, second = (Registry.default().resolve(f"two:{number}") for number in (1, 2))
+    assert weights(first) == weights(second)
+    assert first.card.training.processes == 2
+
+
+def test_averaged_weights_have_statistics_of_their_own():
+    torch.manual_seed(1)
+    encoder: dict[str, Any] = {"family": "cnn", "channels": [6], "hidden_size": 5, "grid": (3, 5)}
+    network = build_model(ModelOptions(encoder=encoder), 20).train()
+    pixels = [torch.randint(256, (4, 3, 6, 10), dtype=torch.uint8) for _ in range(3)]
+    average = MovingAverage(network, 0.5)
+    for number in range(1, 4):
+        network.encoder(ImageInput(pixels[0]))
+        average.update(number)
+    counters = [name for name, value in average.weights.items() if not value.is_floating_point()]
+    assert [int(average.weights[name]) for name in counters] == [3]
+    with average.swapped_in():
+        network.eval()
+        recompute_batch_norm(network, map(ImageInput, pixels))
+        convolution, norm = network.encoder.stages[0][0]
+        assert isinstance(norm, nn.BatchNorm2d)
+        features = [convolution(one / 127.5 - 1) for one in pixels]
+        torch.testing.assert_close(norm.running_mean, torch.stack([one.mean((0, 2, 3)) for one in features]).mean(0))
+        torch.testing.assert_close(norm.running_var, torch.stack([one.var((0, 2, 3)) for one in features]).mean(0))
+        assert (norm.momentum, norm.training) == (0.1, False)
+
+
+def test_maps_of_a_beam_are_those_of_forced_decoding():
+    version = captioner()
+    translator = reference_translator(version, torch.device("cpu"))
+    from s2s.data.corpus import Corpus
+
+    (path,) = Path(runs_directory().parent / "corpora").iterdir() if False else [
+        one for one in (runs_directory().parent / "corpora").iterdir() if one.is_dir()
+    ]
+    images = Corpus.open(path).split("test").sources(range(5))
+    captions = translator.translate(images, need_attention=True)
+    targets = [translator.tokenizer.encode([caption.text])[0] for caption in captions]
+    forced = dict(forced_sentences(translator.engine.model, images, targets, torch.device("cpu"), need_attention=True))
+    for row, (caption, target) in enumerate(zip(captions, targets, strict=True)):
+        assert caption.grid == (4, 8)
+        steps = len(caption.attention)
+        assert translator.tokenizer.tokens(target)[: steps - 1] == list(caption.tokens)[: steps - 1]
+        found = torch.tensor(caption.attention)
+        torch.testing.assert_close(found, torch.from_numpy(forced[row].attention[:steps]), atol=1e-4, rtol=1e-3)
+
+
+def test_captioners_are_compared(tmp_path: Path):
+    for kind in ("attention", "bottleneck", "transformer"):
+        captioner(name=kind, recipe=f"scenes/{kind}")
+    comparison, results = compare(["attention", "bottleneck", "transformer"], [], device="cpu", wait=0)
+    assert [bool(stored.pointing) for stored in results] == [True, False, True]
+    assert "test: 10 images" in comparison.task
+    assert [figure.metric for figure in comparison.by_length] == ["% of captions exact", "F1 of objects"]
+    assert [bucket.low for bucket in comparison.by_length[0].buckets] == [1, 2]
+    assert comparison.examples[0].image is not None
+    assert sum("of attention within a cell of the object" in note for note in comparison.notes) == 2
+    assert comparison.commands[0].startswith("s2s caption ")
