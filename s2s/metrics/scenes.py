@@ -18,6 +18,7 @@ COLOURS = ("red", "green", "blue", "yellow", "orange", "purple", "black", "cyan"
 SHAPES = ("circle", "square", "triangle", "diamond", "cross", "star", "ring", "heart")
 OBJECT = re.compile(rf"\b({'|'.join(SIZES)}) ({'|'.join(COLOURS)}) ({'|'.join(SHAPES)})\b")
 WORD_START = "▁"  # first character of a token that starts a word
+PUNCTUATION = ",."  # may be tokens of their own, or the end of a word's token
 Box = tuple[int, int, int, int]  # left, top, right and bottom in pixels; right and bottom are outside
 
 
@@ -86,26 +87,37 @@ def pointing(
     grid: tuple[int, int],
     size: tuple[int, int],
 ) -> Pointing:
-    """Return where attention [L, h · w] was at each shape word of a caption of L tokens.
+    """Return where attention [L, h · w] was at the shape words of a caption of L tokens.
 
-    The k-th shape word belongs to the k-th of the `boxes`; beyond them, no cell is right. `size`: height and width of
-    the picture in pixels.
+    The k-th shape word is compared to the k-th of the `boxes`, which are those of the reference's objects in order.
+    Shape words beyond the boxes count as words with a share of 0. A word of several tokens has the mean of their
+    attention. `size`: height and width of the picture in pixels.
     """
-    rows = _shape_words(tokens)
+    words = _shape_words(tokens)
     near = inside = 0.0
-    for row, box in zip(rows, boxes, strict=False):
-        weights = np.asarray(attention[row]).mean(0).reshape(grid)
+    for positions, box in zip(words, boxes, strict=False):
+        weights = attention[positions].mean(0).reshape(grid)
         near += float(weights[_cells(box, grid, size, margin=1)].sum())
         inside += float(weights[_cells(box, grid, size, margin=0)].sum())
-    return Pointing(len(rows), near, inside)
+    return Pointing(len(words), near, inside)
 
 
-def _shape_words(tokens: Sequence[str]) -> list[slice]:
-    """Return the tokens of each word that is a shape."""
-    end = len(tokens) - (list(tokens[-1:]) == ["</s>"])
-    starts = [index for index, token in enumerate(tokens[:end]) if index == 0 or token.startswith(WORD_START)]
-    words = [slice(start, stop) for start, stop in pairwise([*starts, end])]
-    return [word for word in words if "".join(tokens[word]).strip(f"{WORD_START},.") in SHAPES]
+def _shape_words(tokens: Sequence[str]) -> list[list[int]]:
+    """Return the positions of the tokens of each shape word.
+
+    Tokens that are only punctuation, and `</s>`, belong to no word: attention there has already left the object.
+    """
+    words: list[list[int]] = []
+    for position, token in enumerate(tokens):
+        if token.startswith(WORD_START) or not words:
+            words.append([])
+        if token != "</s>" and token.strip(PUNCTUATION):
+            words[-1].append(position)
+    return [word for word in words if _spelled(tokens, word) in SHAPES]
+
+
+def _spelled(tokens: Sequence[str], positions: Sequence[int]) -> str:
+    return "".join(tokens[position] for position in positions).removeprefix(WORD_START).rstrip(PUNCTUATION)
 
 
 def _cells(box: Box, grid: tuple[int, int], size: tuple[int, int], *, margin: int) -> tuple[slice, slice]:

@@ -107,7 +107,7 @@ def attention_on(rows: dict[int, dict[tuple[int, int], float]], length: int) -> 
         for cell, weight in cells.items():
             attention[row][cell] = weight
     attention[:, -1, -1] += 1 - attention.sum((1, 2))
-    return attention.reshape(length, -1)
+    return attention.reshape(length, GRID[0] * GRID[1])
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_each_shape_word_belongs_to_the_next_object():
 
 def test_shape_words_beyond_the_objects_count_as_nothing():
     tokens = ("▁star", "▁star", "▁star")
-    attention = attention_on(dict.fromkeys(range(3), {(0, 0): 1.0}), 3)
+    attention = attention_on({row: {(0, 0): 1.0} for row in range(3)}, 3)
     assert pointing(attention, tokens, [(0, 0, 20, 10)], GRID, PICTURE) == Pointing(3, 1, 1)
     assert pointing(attention, tokens, [], GRID, PICTURE) == Pointing(3, 0, 0)
 

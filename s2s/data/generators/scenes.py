@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s.errors import UsageError
 from s2s.metrics.scenes import COLOURS, SHAPES, SIZES, Box
 from s2s.recipe.data import SCENE_SIZE, GeneratorOptions
+from s2s.report.format import counted
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -27,6 +29,7 @@ CELL = 21  # pixels: the side of a cell
 SIDES = dict(zip(SIZES, (9, 13, 18), strict=True))  # of a box, in pixels
 UNSEEN = frozenset(zip(COLOURS, SHAPES[3:] + SHAPES[:3], strict=True))  # combinations that only the test set has
 UNSEEN_EVERY = 5
+TRIES = 1000  # scenes drawn in a row that are all known already before the search for a new one ends
 SCALE = 4  # pictures are drawn this many times as large, and scaled down
 PAPER = (245, 245, 245)
 RGB = dict(
@@ -65,6 +68,7 @@ def scenes_pairs(options: GeneratorOptions) -> dict[str, list[Texts]]:
     """Return the pairs of `train`, `validation` and `test`, without repeated scenes.
 
     Scenes of the test set have equally many of each number of objects, others a random number.
+    Raises: UsageError if there are too few different scenes.
     """
     random, seen = Random(options.seed), set[str]()
     counts = range(options.min_items, options.max_items + 1)
@@ -102,21 +106,24 @@ def draw_scene(description: str) -> NDArray[np.uint8]:
     draw = ImageDraw.Draw(picture)
     for one in parse_scene(description):
         _draw_object(draw, one)
-    return np.asarray(picture.reduce(SCALE))
+    return np.array(picture.reduce(SCALE))  # a copy, which can be written to
 
 
 def _new(random: Random, count: int, unseen: bool, seen: set[str]) -> Texts:
-    """Draw a scene that was not drawn before."""
-    while True:
+    """Draw a scene that was not drawn before. Raises UsageError if hardly any is left."""
+    for _ in range(TRIES):
         objects = _objects(random, count, unseen)
         description = "; ".join(map(str, objects))
         if description not in seen:
             seen.add(description)
             return description, _caption(objects)
+    raise UsageError(
+        f"there are not enough different scenes of {counted(count, 'object')}", "make fewer pairs, or raise min_items"
+    )
 
 
 def _objects(random: Random, count: int, unseen: bool) -> list[SceneObject]:
-    """Draw the objects of a scene; with `unseen`, at least one is of a combination that only the test set has."""
+    """Draw the objects of a scene; with `unseen`, one of them is of a combination that only the test set has."""
     special = random.randrange(count) if unseen else None
     objects = []
     for number, cell in enumerate(sorted(random.sample(range(9), count))):

