@@ -34,9 +34,9 @@ class CnnEncoder(Encoder):
                 nn.Sequential(
                     _convolution(options.norm, sizes[stage], channels, stride=2),
                     nn.ReLU(),
-                    *(ResidualBlock(options.norm, channels) for _ in range(options.blocks)),
+                    *(ResidualBlock(options.norm, channels) for _ in range(blocks)),
                 )
-                for stage, channels in enumerate(options.channels)
+                for stage, (channels, blocks) in enumerate(zip(options.channels, options.blocks, strict=True))
             )
         )
         self.projection = nn.Conv2d(sizes[-1], D, kernel_size=1)
@@ -78,7 +78,7 @@ class ResidualBlock(nn.Module):
         self.second = _convolution(norm, channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform features [B, C, height, width]."""
+        """Transform features [B, C, ...]."""
         return torch.relu(x + self.second(torch.relu(self.first(x))))
 
 

@@ -171,8 +171,9 @@ class CnnEncoderOptions(Options):
         max_length=16,
         description="channels of each stage; a stage halves height and width by a strided convolution",
     )
-    blocks: int = Field(
-        0, ge=0, le=64, description="residual blocks of each stage, two convolutions each, after the strided one"
+    blocks: list[Annotated[int, Field(ge=0, le=64)]] = Field(
+        [0, 0, 1],
+        description="residual blocks of each stage, of two convolutions each, after the strided one",
     )
     norm: Literal["batch", "group"] = Field(
         "batch",
@@ -183,6 +184,12 @@ class CnnEncoderOptions(Options):
     grid: tuple[GridSide, GridSide] = Field(
         (8, 8), description="height and width of the grid of states, to which the last stage is pooled if it is larger"
     )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.blocks) != len(self.channels):
+            raise ValueError(f"{len(self.channels)} stages have channels, but {len(self.blocks)} have blocks")
+        return self
 
     def memory_size(self, embedding_size: int) -> int:
         """Return the size D of the memory's states."""
@@ -224,7 +231,10 @@ def family_of(table: Any) -> Any:
 
 
 def _expected(*families: str) -> dict[str, str]:
-    return {"custom_error_type": "family", "custom_error_message": f"expected {' or '.join(families)}"}
+    return {
+        "custom_error_type": "family",
+        "custom_error_message": f"expected {', '.join(families[:-1])} or {families[-1]}",
+    }
 
 
 EncoderOptions = Annotated[

@@ -95,6 +95,15 @@ class TrainingOptions(Options):
         lt=1,
         description="probability of leaving out a merge (bpe tokenizers; Provilkov et al. 2020); 0 disables it",
     )
+    image_shift: float = Field(
+        0.0, ge=0, le=0.5, description="largest random shift of a training image, as a share of its height and width"
+    )
+    image_color: float = Field(
+        0.0, ge=0, lt=1, description="largest random change of the red, green and blue of a training image, as a share"
+    )
+    image_flip: bool = Field(
+        False, description="mirror half of the training images; not for captions that say left and right"
+    )
     ema: float = Field(
         0.0,
         ge=0,

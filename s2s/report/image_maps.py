@@ -11,6 +11,7 @@ from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
@@ -22,6 +23,7 @@ from s2s.report.svg import Drawing, document, element, text, text_width
 WORD_START = "▁"  # first character of a token that starts a word
 SIDE = 112.0  # of the longer side of a picture, in pixels
 GAP = 12.0
+LABEL = 20  # the widest word above a map, in cells of the terminal
 ROW = 6  # pictures in a row
 DARK = 0.15  # brightness of a picture where no attention is
 Map = NDArray[np.float64]
@@ -123,16 +125,19 @@ class _TerminalMaps:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         colored = console.color_system is not None and not console.no_color
-        column = max([2 * self.grid[1], *(len(printable(one.word)) for one in self.maps)]) + 2
-        across = max(1, options.max_width // column)
+        names = [set_cell_size(printable(one.word), min(cell_len(printable(one.word)), LABEL)) for one in self.maps]
+        column = max([2 * self.grid[1], *map(cell_len, names)]) + 2
+        across = max(1, (options.max_width + 2) // column)
         for start in range(0, len(self.maps), across):
             shown = self.maps[start : start + across]
-            yield Text("".join(printable(one.word).ljust(column) for one in shown).rstrip(), no_wrap=True)
+            heads = names[start : start + across]
+            yield Text("".join(set_cell_size(name, column) for name in heads).rstrip(), no_wrap=True)
             for row in range(self.grid[0]):
                 line = Text(no_wrap=True)
-                for one in shown:
+                for place, one in enumerate(shown):
+                    line.append("  " if place else "")
                     highest = max(float(one.map.max()), 1e-9)
                     for value in one.map[row]:
                         line.append_text(shade(float(value) / highest, 2, colored))
-                    line.append(" " * (column - 2 * self.grid[1]))
+                    line.append(" " * (column - 2 - 2 * self.grid[1]) if place + 1 < len(shown) else "")
                 yield line

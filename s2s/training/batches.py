@@ -1,13 +1,18 @@
 """Training batches: which examples each update trains on, as tokens."""
 
+from typing import cast
+
 from s2s.data.batching import Rows, plan_batches
 from s2s.data.corpus import Split
-from s2s.data.sources import Sentences, Sources
+from s2s.data.sources import Image, Sentences, Sources
 from s2s.recipe.recipe import Recipe
 from s2s.recipe.training import TrainingOptions
 from s2s.text.subword_regularization import SubwordSampler
 from s2s.text.tokenizer import Tokenizer
+from s2s.training.augmentation import augmented, augments
 from s2s.training.examples import Examples
+
+AUGMENT = 3  # random stream of an epoch, apart from those of its examples
 
 
 class TrainingBatches:
@@ -34,7 +39,11 @@ class TrainingBatches:
 
     def pairs(self, epoch: int, index: int) -> tuple[Sources, Sentences]:
         """Return the sources and targets of a batch as tokens; the sources may be images instead."""
-        return self.examples(epoch).encoded(self._batches[index])
+        sources, targets = self.examples(epoch).encoded(self._batches[index])
+        options = self.recipe.training
+        if self.recipe.data.image_size and augments(options):
+            sources = augmented(cast(list[Image], sources), options, [options.seed, epoch, AUGMENT, index])
+        return sources, targets
 
     def places(self, epoch: int, index: int) -> list[str]:
         """Return `file:line` of the pairs of a batch."""

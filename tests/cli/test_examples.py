@@ -34,8 +34,8 @@ def prepared(
     tiny: list[str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """What examples name, made once: files, a tokenizer, two versions of a model with an alias, a Transformer, a run
-    to resume and one that is finished.
+    """What examples name, made once: files, a tokenizer, two versions of a model with an alias, a Transformer, a
+    captioner with pictures, a run to resume and one that is finished.
     """
     workshop = Workshop(tmp_path_factory.mktemp("prepared"), tiny)
     work, home = workshop.directory / "work", workshop.directory / "home"
@@ -52,6 +52,9 @@ def prepared(
         "s2s models alias numbers-attention:2 best",
         "s2s tokenizer train train.de train.en --vocab-size 300 -o tokenizer.model",
         "s2s tokenizer encode tokenizer.model test.de --ids > train.ids",
+        "s2s train scenes/attention",
+        "s2s data make scenes pictures --count 2",
+        "cp pictures/1.png picture.png",
     ):
         done = workshop.run(line)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
@@ -65,6 +68,8 @@ def test_example(prepared, tiny, tmp_path, command, example):
     workshop = Workshop(directory, tiny)
     if " -o tokenizer.model" in example:
         (directory / "work" / "tokenizer.model").unlink()
+    if "make scenes pictures" in example:
+        shutil.rmtree(directory / "work" / "pictures")
     done = workshop.run(example)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr

@@ -39,8 +39,8 @@ def test_a_table_that_has_a_family_is_shown_for_each(run):
         "model.encoder.layers = 6   integer ≥ 1, ≤ 128\n    number of layers\n\n"
     )
     titles = [line for line in run("explain", "model.encoder").out.splitlines() if line.startswith("model.encoder, ")]
-    assert len(titles) == 2
-    assert "\ndata, kind lines | tsv | jsonl | parquet\n\ndata.root" in run("explain", "data").out
+    assert len(titles) == 3
+    assert "\ndata, kind lines | tsv | jsonl | parquet | images\n\ndata.root" in run("explain", "data").out
 
 
 def test_a_key_of_one_family_names_it(run):

@@ -34,7 +34,7 @@ def test_json_has_the_same_and_adds_up(run):
     assert plan["parameters"] == sum(part["parameters"] for part in plan["parts"])
     assert plan["training_memory"]["bf16"]["weights"] == 4 * plan["parameters"]
     assert plan["decoding_memory"]["bf16"]["weights"] == 2 * plan["parameters"]
-    assert plan["training"] == {"sentences": 32, "positions": 32, "hypotheses": 1}
+    assert plan["training"] == {"sentences": 32, "positions": 32, "hypotheses": 1, "image_size": None}
     assert plan["training_flops"] > 0
     assert f"{plan['parameters']:,}" in run("plan", "numbers/attention", *SMALL).out
 

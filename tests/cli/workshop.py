@@ -13,12 +13,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tiny_scenes import RECURRENT, TINY_SCENES
+
 import s2s
 
 WITH_RECIPE = {"train", "compare", "data prepare", "data inspect"}
 SCRIPT = """#!/bin/sh
 case "$*" in
 "compare numbers-"*) exec {python} -m s2s "$@" ;;
+*scenes/attention*) exec {python} -m s2s "$@" {scenes} ;;
 {generated}) exec {python} -m s2s "$@" {settings} {generator} ;;
 {cases}) exec {python} -m s2s "$@" {settings} ;;
 *) exec {python} -m s2s "$@" ;;
@@ -65,6 +68,7 @@ class Workshop:
         values = {
             "settings": _flags([override for override in overrides if override not in made]),
             "generator": _flags(made),
+            "scenes": _flags([*TINY_SCENES, *RECURRENT]),
             "cases": " | ".join(f'"{name}"*' for name in sorted(WITH_RECIPE)),
             "generated": " | ".join(f'"{name}"*numbers/*' for name in sorted(WITH_RECIPE)),
         }

@@ -176,7 +176,7 @@ def test_looking_rarely_changes_nothing(
     model.bias.data[EOS] = 0.8  # sentences end after different numbers of steps
     found = []
     for steps in (1, 2, 4, 100):
-        monkeypatch.setattr(beam, "tuning", lambda _, steps=steps: Tuning(1, 1, steps))
+        monkeypatch.setattr(beam, "tuning", lambda _, steps=steps: Tuning(1, 1, steps, False))
         found.append(search(model, batch, beam_size, [9, 4, 7], stopping=stopping, patience=2.0, need_attention=True))
     lengths = {len(hypothesis.tokens) for nbest in found[0] for hypothesis in nbest}
     assert len(lengths) > 1

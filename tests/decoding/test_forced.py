@@ -89,7 +89,7 @@ def test_batching_changes_nothing(family: str, monkeypatch: pytest.MonkeyPatch) 
     model = network(family)
     together = sentences(model, SOURCES, TARGETS)
     alone = [sentences(model, [s], [t])[0] for s, t in zip(SOURCES, TARGETS, strict=True)]
-    monkeypatch.setattr(forced, "tuning", lambda _: Tuning(1, 10, 1))
+    monkeypatch.setattr(forced, "tuning", lambda _: Tuning(1, 10, 1, False))
     rebatched = sentences(model, SOURCES, TARGETS)
     for one, two, three in zip(together, alone, rebatched, strict=True):
         np.testing.assert_allclose(one.log_probabilities, two.log_probabilities, atol=1e-5)

@@ -1,7 +1,9 @@
 import sys
+from typing import Any
 
 import pytest
 import sacrebleu
+from sacrebleu.metrics import BLEU, CHRF, TER
 
 from s2s.errors import DataError, ResourceError, UsageError
 from s2s.metrics.scores import Scoring, score_corpus
@@ -97,3 +99,38 @@ def test_a_tokenizer_can_be_chosen():
 def test_short_references_are_judged_by_chrf():
     assert Scoring.of("en").headline(["Save", "Open file", "Close the big window now"]) == "chrf"
     assert Scoring.of("en").headline(["Save", "Close the big window now"]) == "bleu"
+
+
+SEVERAL = [
+    ["a big red star", "one large red star"],
+    "a ring",
+    ["the circle is small and blue", "a small blue circle", "it"],
+]
+CAPTIONS = ["a large red star", "a ring", "a small blue circle"]
+
+
+@pytest.mark.parametrize(("metric", "scorer"), [("bleu", BLEU()), ("chrf", CHRF()), ("ter", TER())])
+def test_a_line_may_have_several_references(metric: str, scorer: Any) -> None:
+    streams = [
+        ["a big red star", "a ring", "the circle is small and blue"],
+        ["one large red star", None, "a small blue circle"],
+        [None, None, "it"],
+    ]
+    expected = scorer.corpus_score(CAPTIONS, streams)
+    found = score_corpus(CAPTIONS, SEVERAL, [metric])[metric]
+    assert found.value == expected.score
+    assert "nrefs:var" in found.signature
+
+
+def test_exact_match_with_any_reference() -> None:
+    found = score_corpus(CAPTIONS, SEVERAL, ["exact"])["exact"]
+    assert found.value == pytest.approx(100 * 2 / 3)
+    assert found.signature.startswith("exact|nrefs:var|")
+    assert "nrefs:2" in score_corpus(["a"], [["b", "a"]], ["exact"])["exact"].signature
+
+
+def test_the_headline_counts_all_references() -> None:
+    long, short = "a reference of many words", "two words"
+    assert Scoring().headline([[long, long, short], short]) == "bleu"
+    assert Scoring().headline([[long, short, short], long]) == "bleu"
+    assert Scoring().headline([[long, short, short], short]) == "chrf"

@@ -28,7 +28,9 @@ decoders = pytest.mark.parametrize("decoder", DECODERS)
 
 
 def options(**changes: Any) -> CnnEncoderOptions:
-    return CnnEncoderOptions(family="cnn", **{"channels": [6, 8], "hidden_size": D, "grid": GRID, **changes})
+    return CnnEncoderOptions(
+        family="cnn", **{"channels": [6, 8], "blocks": [0, 0], "hidden_size": D, "grid": GRID, **changes}
+    )
 
 
 def network(decoder: str, **changes: Any) -> EncoderDecoder:
@@ -72,7 +74,7 @@ def test_the_memory_is_the_grid_row_by_row():
 
 def test_a_cell_of_a_plain_stage_is_a_normalized_sum():
     """One strided convolution against loops over its window."""
-    encoder = network("previous", channels=[6], grid=(6, 10)).encoder
+    encoder = network("previous", channels=[6], blocks=[0], grid=(6, 10)).encoder
     convolution, norm = encoder.stages[0][0]
     pixels = nn.functional.pad(images().pixels / 127.5 - 1, (1, 1, 1, 1))
     found = encoder.stages(images().pixels / 127.5 - 1)
@@ -135,7 +137,7 @@ def test_hypotheses_share_the_grid(decoder: str):
 @decoders
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_every_weight_learns_in_either_precision(decoder: str, norm: str):
-    model = network(decoder, norm=norm, blocks=1).train()
+    model = network(decoder, norm=norm, blocks=[1, 2]).train()
     batch = Batch(images(), targets(), targets(), real_positions(targets()))
     model(batch).loss.backward()
     unused = [name for name, value in model.named_parameters() if value.grad is None]

@@ -29,9 +29,11 @@ def leaves(values: dict, table: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_key_is_listed_for_each_kind_and_family(kind, family):
-    model = {"encoder": {"family": family}, "decoder": {"family": family}}
+    encoder = "cnn" if kind == "images" else family
+    model = {"encoder": {"family": encoder}, "decoder": {"family": family}}
     recipe = Recipe.model_validate({"name": "any", "data": {"kind": kind, **DATA.get(kind, FILES)}, "model": model})
-    listed = [key.key for key in recipe_keys() if not key.variants or {kind, family} & set(key.variants)]
+    chosen = {"data.kind": kind, "model.encoder.family": encoder, "model.decoder.family": family}
+    listed = [key.key for key in recipe_keys() if not key.variants or chosen[key.selector] in key.variants]
     assert sorted(listed) == sorted(leaves(recipe.model_dump(by_alias=True)))
 
 
@@ -42,7 +44,7 @@ def test_every_key_is_described():
 def test_keys_that_depend_on_a_kind_or_family():
     assert {key.selector for key in recipe_keys()} == {"", "data.kind", "model.encoder.family", "model.decoder.family"}
     assert [key.variants for key in keys_named("model.encoder.layers")] == [(family,) for family in FAMILIES]
-    assert [key.variants for key in keys_named("data.train.files")] == [("tsv", "jsonl", "parquet")]
+    assert [key.variants for key in keys_named("data.train.files")] == [("tsv", "jsonl", "parquet"), ("images",)]
     assert [key.variants for key in keys_named("data.max_length")] == [()]
     assert [key.default for key in keys_named("model.encoder.layers")] == [1, 6]
     assert [(key.key, key.variants) for key in keys_named("heads")] == [
@@ -64,8 +66,8 @@ def test_keys_that_depend_on_a_kind_or_family():
         ("data.hub_config", "text", ""),
         ("data.source_column", "integer ≥ 1", 1),
         ("model.size", "tiny | small | base | big", None),
-        ("model.encoder.family", "rnn | transformer", "rnn"),
-        ("data.kind", "lines | tsv | jsonl | parquet | hub | generator", "lines"),
+        ("model.encoder.family", "rnn | transformer | cnn", "rnn"),
+        ("data.kind", "lines | tsv | jsonl | parquet | images | hub | generator", "lines"),
         ("model.encoder.heads", "integer ≥ 1, ≤ 1024", 8),
     ],
 )
@@ -91,8 +93,8 @@ def test_every_section_has_a_title():
     titles = section_titles()
     assert {key.section for key in recipe_keys()} <= set(titles)
     assert [section for section, title in titles.items() if not title] == [
-        "data, kind lines | tsv | jsonl | parquet | hub",
-        "data, kind lines | tsv | jsonl | parquet",
+        "data, kind lines | tsv | jsonl | parquet | images | hub",
+        "data, kind lines | tsv | jsonl | parquet | images",
         "data, kind jsonl | parquet | hub",
     ]
     assert titles["data"].startswith("The sentence pairs")
@@ -104,7 +106,7 @@ def test_every_section_has_a_title():
     ("name", "count"),
     [
         ("training.lr", 1),
-        ("decoding", 13),
+        ("decoding", 14),
         ("max_ratio", 2),
         ("model.decoder", 1 + 8 + 12),
         ("layers", 4),

@@ -43,7 +43,7 @@ def test_the_family_of_a_table(table, family):
 
 
 @pytest.mark.parametrize(
-    "table", [3, "rnn", ["rnn"], None, {"family": "cnn"}, {"family": ["rnn"]}, {"family": "rnn", "heads": 2}]
+    "table", [3, "rnn", ["rnn"], None, {"family": "mlp"}, {"family": ["rnn"]}, {"family": "rnn", "heads": 2}]
 )
 @pytest.mark.parametrize("side", ["encoder", "decoder"])
 @pytest.mark.parametrize("size", [{}, {"size": "tiny"}])

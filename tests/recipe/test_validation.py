@@ -71,7 +71,7 @@ def test_a_missing_key_is_named(small):
         ),
         (
             [BLOCKS, "model.encoder.hidden_size=3"],
-            "model.encoder.hidden_size: unknown key for family transformer (known for family rnn)",
+            "model.encoder.hidden_size: unknown key for family transformer (known for family rnn, cnn)",
             "s2s explain model.encoder",
         ),
         (["model.encoder.rnn=3"], "model.encoder.rnn: unknown key", "s2s explain model.encoder"),
@@ -87,7 +87,10 @@ def test_an_unknown_key_of_a_table_that_has_a_family(small, overrides, message, 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["data.root=texts"], "data.root: unknown key for kind generator (known for kind lines, tsv, jsonl, parquet)"),
+        (
+            ["data.root=texts"],
+            "data.root: unknown key for kind generator (known for kind lines, tsv, jsonl, parquet, images)",
+        ),
         (["data.train.files=a"], "data.train: unknown key for kind generator"),
         (
             ["data.kind=tsv", "data.train.source=a"],
@@ -108,7 +111,7 @@ def test_a_key_of_another_kind_of_data_is_refused(small, overrides, message):
 )
 def test_an_unknown_kind(small, given, hint):
     message, hinted = refused(f"data.kind={given}")
-    assert message.startswith("data.kind: expected one of lines, tsv, jsonl, parquet, hub, generator (found ")
+    assert message.startswith("data.kind: expected one of lines, tsv, jsonl, parquet, images, hub, generator (found ")
     assert hint in hinted
 
 
@@ -152,7 +155,7 @@ def test_the_name_of_a_key_in_another_toolkit_in_a_file(small):
 )
 def test_an_unknown_family(small, overrides, message, hint):
     shown, hinted = refused(*overrides)
-    assert shown == f"model.encoder.family: expected rnn or transformer {message}"
+    assert shown == f"model.encoder.family: expected rnn, transformer or cnn {message}"
     assert hint in hinted
 
 

@@ -22,7 +22,7 @@ def test_the_picture_shows_bars_and_the_attention_beside_them(comparison):
 
 
 def test_the_last_system_that_attends_is_shown(make_comparison):
-    name, heatmap = shown_attention(make_comparison(4))
-    assert name == "numbers-transformer"
+    name, heatmap, image = shown_attention(make_comparison(4))
+    assert (name, image) == ("numbers-transformer", None)
     assert len(heatmap.attention) == len(heatmap.target)
     assert shown_attention(make_comparison(1)) is None

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_scenes import RECURRENT, TINY_SCENES
 from torch import nn
 
 from s2s.comparison.compare import compare
+from s2s.data.corpus import Corpus
 from s2s.decoding.forced import forced_sentences
 from s2s.decoding.loading import reference_translator
 from s2s.models.build import build_model
@@ -21,30 +23,13 @@ from s2s.training.averaging import MovingAverage, recompute_batch_norm
 from s2s.training.runs.lifecycle import resume, train
 from s2s.training.runs.record import runs_directory
 
-TINY = [
-    "data.generator.train=60",
-    "data.generator.validation=6",
-    "data.generator.test=10",
-    "data.generator.max_items=2",
-    "tokenizer.algorithm=unigram",
-    "tokenizer.vocab_size=30",
-    "model.embedding_size=12",
-    "model.encoder.channels=[6, 8]",
-    "model.encoder.hidden_size=10",
-    "model.encoder.grid=[4, 8]",
-    "training.stop_after=9 updates",
-    "training.validate_every=3 updates",
-    "training.validation_lines=3",
-    "training.batch_tokens=500",
-    "training.warmup=2",
-    "decoding.beam_size=2",
-    "decoding.max_caption_length=12",
-]
-RECURRENT = ["model.decoder.hidden_size=14", "model.decoder.attention_size=9"]
-
 
 def captioner(*settings: str, name: str = "captioner", recipe: str = "scenes/attention") -> Version:
-    given = [*TINY, *(RECURRENT if recipe != "scenes/transformer" else ["model.decoder.heads=2"]), f"name={name}"]
+    given = [
+        *TINY_SCENES,
+        *(RECURRENT if recipe != "scenes/transformer" else ["model.decoder.heads=2"]),
+        f"name={name}",
+    ]
     return train(load_recipe(recipe, [*given, *settings]), device="cpu", wait=0)
 
 
@@ -81,7 +66,7 @@ def test_processes_agree_on_statistics(tmp_path: Path):
 
     import s2s
 
-    given = [part for one in [*TINY, *RECURRENT, "name=two"] for part in ("--set", one)]
+    given = [part for one in [*TINY_SCENES, *RECURRENT, "name=two"] for part in ("--set", one)]
     command = [sys.executable, "-m", "s2s", "train", "scenes/attention", *given, "--processes", "2", "--fresh"]
     environment = os.environ | {"PYTHONPATH": str(Path(s2s.__file__).parents[1])}
     for _ in range(2):
@@ -94,7 +79,7 @@ def test_processes_agree_on_statistics(tmp_path: Path):
 
 def test_averaged_weights_have_statistics_of_their_own():
     torch.manual_seed(1)
-    encoder: dict[str, Any] = {"family": "cnn", "channels": [6], "hidden_size": 5, "grid": (3, 5)}
+    encoder: dict[str, Any] = {"family": "cnn", "channels": [6], "blocks": [0], "hidden_size": 5, "grid": (3, 5)}
     network = build_model(ModelOptions(encoder=encoder), 20).train()
     pixels = [torch.randint(256, (4, 3, 6, 10), dtype=torch.uint8) for _ in range(3)]
     average = MovingAverage(network, 0.5)
@@ -117,21 +102,23 @@ def test_averaged_weights_have_statistics_of_their_own():
 def test_maps_of_a_beam_are_those_of_forced_decoding():
     version = captioner()
     translator = reference_translator(version, torch.device("cpu"))
-    from s2s.data.corpus import Corpus
-
-    (path,) = Path(runs_directory().parent / "corpora").iterdir() if False else [
-        one for one in (runs_directory().parent / "corpora").iterdir() if one.is_dir()
-    ]
+    (path,) = (one for one in (runs_directory().parent / "corpora").iterdir() if one.is_dir())
     images = Corpus.open(path).split("test").sources(range(5))
-    captions = translator.translate(images, need_attention=True)
-    targets = [translator.tokenizer.encode([caption.text])[0] for caption in captions]
-    forced = dict(forced_sentences(translator.engine.model, images, targets, torch.device("cpu"), need_attention=True))
-    for row, (caption, target) in enumerate(zip(captions, targets, strict=True)):
-        assert caption.grid == (4, 8)
+    found = translator.start(images, need_attention=True).search.result()
+    forced = dict(
+        forced_sentences(
+            translator.engine.model,
+            images,
+            [nbest[0].tokens for nbest in found],
+            torch.device("cpu"),
+            need_attention=True,
+        )
+    )
+    for row, (caption, *_) in enumerate(found):
+        assert caption.attention is not None
+        assert caption.attention.shape[1] == 32
         steps = len(caption.attention)
-        assert translator.tokenizer.tokens(target)[: steps - 1] == list(caption.tokens)[: steps - 1]
-        found = torch.tensor(caption.attention)
-        torch.testing.assert_close(found, torch.from_numpy(forced[row].attention[:steps]), atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(caption.attention, forced[row].attention[:steps], atol=1e-5, rtol=1e-4)
 
 
 def test_captioners_are_compared(tmp_path: Path):

@@ -51,7 +51,7 @@ def _gradients(bench: Bench, name: str) -> None:
     ):
         prepare(device, torch.get_num_threads(), precision)  # type: ignore[arg-type]
         network = bench.network(name, dropout=0.0).to(device).train()
-        batch = pair_batch(*pairs.tokens(range(64)), device)
+        batch = pair_batch(*pairs.encoded(range(64)), device)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             sums = network(batch)
         (sums.loss / sums.tokens).backward()
@@ -66,7 +66,7 @@ def _gradients(bench: Bench, name: str) -> None:
 
 def _translations(bench: Bench, name: str) -> None:
     count = 20 if bench.tiny else 200
-    sources, _ = bench.pairs(name, count).tokens(range(count))
+    sources, _ = bench.pairs(name, count).encoded(range(count))
     sentences = [DecodingInput(source.tolist(), max_length=30) for source in sources]
     network = bench.network(name)
     with torch.no_grad():

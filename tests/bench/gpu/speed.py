@@ -242,7 +242,7 @@ def decoding(bench: Bench) -> None:
         with torch.no_grad():
             network.bias[EOS] = -1e4  # translations end at their given lengths, although weights are random
         pairs = Pairs("multi30k" if bench.tiny else "news", bench.networks[name][1], count)
-        sources, targets = pairs.tokens(range(count))
+        sources, targets = pairs.encoded(range(count))
         sentences = [
             DecodingInput(source.tolist(), max_length=len(target))
             for source, target in zip(sources, targets, strict=True)
