@@ -1,6 +1,6 @@
 """Corpus scores, each with a signature that states how it was computed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Literal
@@ -18,7 +18,10 @@ SCORE_NAMES = {
     "bleu": "BLEU",  # cased, with the tokenizer of the target language
     "chrf": "chrF2",
     "ter": "TER",  # translation edit rate in percent; lower is better
-    "exact": "exact match",  # lines equal to their reference, except for outer whitespace, in percent
+    "exact": "exact match",  # lines equal to one of their references, except for outer whitespace, in percent
+}
+CAPTION_SCORES = SCORE_NAMES | {
+    "cider": "CIDEr-D",  # as papers print it: 100 times the value of the published scorer
 }
 
 
@@ -27,7 +30,7 @@ class Score:
     """A corpus score."""
 
     metric: str
-    value: float  # 0 to 100; TER may be higher
+    value: float  # 0 to 100; TER may be higher, and CIDEr-D is 0 to 1,000
     signature: str  # begins with the metric's name
 
 
@@ -66,6 +69,14 @@ class Scoring:
             hint = "pip install 'sacrebleu[ja,ko]' has the mecab tokenizers; flores200 is downloaded once"
             raise ResourceError(f"BLEU's tokenizer {self.tokenizer} is not available: {reason}", hint) from error
 
+    def word_splitter(self) -> Callable[[str], list[str]]:
+        """Return a function that splits a text into lower-cased words, with BLEU's tokenizer.
+
+        Raises: ResourceError if the tokenizer lacks a package or a download.
+        """
+        tokenize = self.scorer("bleu").tokenizer
+        return lambda text: tokenize(text.lower().rstrip()).split()
+
     def headline(self, references: Sequence[Reference]) -> Headline:
         """Return the score to go by: chrF if most references are too short for BLEU, which counts four tokens."""
         tokenize = self.scorer("bleu").tokenizer
@@ -93,10 +104,33 @@ def _exact(hypotheses: Sequence[str], references: Sequence[Reference]) -> Score:
     """Return the share of lines that are one of their references."""
     accepted = [[text.strip() for text in texts_of(reference)] for reference in references]
     same = sum(text.strip() in texts for text, texts in zip(hypotheses, accepted, strict=True))
-    counts = {len(texts) for texts in accepted}
-    number = counts.pop() if len(counts) == 1 else "var"
-    signature = f"exact|nrefs:{number}|case:mixed|unit:line|space:trimmed|version:s2s-{__version__}"
+    signature = (
+        f"exact|nrefs:{_count_references(references)}|case:mixed|unit:line|space:trimmed|version:s2s-{__version__}"
+    )
     return Score("exact", 100 * same / len(references), signature)
+
+
+def _cider(scoring: Scoring, hypotheses: Sequence[str], references: Sequence[Reference]) -> Score:
+    """Return CIDEr-D as papers print it: 100 times the mean that the published scorer returns."""
+    from s2s.metrics.cider import ORDERS, SIGMA, cider_d
+
+    split = scoring.word_splitter()
+    values = cider_d(
+        [split(text) for text in hypotheses],
+        [[split(text) for text in texts_of(reference)] for reference in references],
+    )
+    signature = (
+        f"{CAPTION_SCORES['cider']}|nrefs:{_count_references(references)}|case:lc"
+        f"|tok:{scoring.scorer('bleu').tokenizer_signature}|n:{ORDERS}|sigma:{SIGMA:g}|df:refs|scale:100"
+        f"|version:s2s-{__version__}"
+    )
+    return Score("cider", 100 * sum(values) / len(values), signature)
+
+
+def _count_references(references: Sequence[Reference]) -> int | str:
+    """Return the number of references of each line as signatures have it: `var` if lines differ."""
+    counts = {len(texts_of(reference)) for reference in references}
+    return counts.pop() if len(counts) == 1 else "var"
 
 
 def score_corpus(
@@ -107,20 +141,35 @@ def score_corpus(
 ) -> dict[str, Score]:
     """Score N hypotheses against their N references, of one or several texts each; by default as English text.
 
-    Raises: DataError if the counts differ or are zero, UsageError for an unknown metric, ResourceError if BLEU's
-    tokenizer is not available.
+    `metrics`: any of `CAPTION_SCORES`; by default those of `SCORE_NAMES`.
+    Raises: DataError if the counts differ or are zero, or if a line has no reference; UsageError for an unknown
+    metric; ResourceError if BLEU's tokenizer is not available.
     """
     check_counts(hypotheses, references)
     for name in metrics:
-        if name not in SCORE_NAMES:
-            known = list(SCORE_NAMES)
+        if name not in CAPTION_SCORES:
+            known = list(CAPTION_SCORES)
             hint = did_you_mean(name, known) or f"the metrics are {', '.join(known)}"
             raise UsageError(f"{name}: no such metric", hint)
     scoring = scoring or Scoring()
-    return {
-        name: _exact(hypotheses, references) if name == "exact" else _sacrebleu(name, scoring, hypotheses, references)
-        for name in metrics
-    }
+
+    def score(name: str) -> Score:
+        if name == "exact":
+            return _exact(hypotheses, references)
+        if name == "cider":
+            return _cider(scoring, hypotheses, references)
+        return _sacrebleu(name, scoring, hypotheses, references)
+
+    return {name: score(name) for name in metrics}
+
+
+def distinct_words(hypotheses: Sequence[str], scoring: Scoring | None = None) -> int:
+    """Return the number of different words, lower-cased, in all hypotheses; by default as English text.
+
+    Raises: ResourceError if BLEU's tokenizer is not available.
+    """
+    split = (scoring or Scoring()).word_splitter()
+    return len({word for text in hypotheses for word in split(text)})
 
 
 def sentence_chrf(hypotheses: Sequence[str], references: Sequence[Reference]) -> list[float]:
@@ -131,7 +180,10 @@ def sentence_chrf(hypotheses: Sequence[str], references: Sequence[Reference]) ->
 
 
 def check_counts(hypotheses: Sequence[str], references: Sequence[Reference], name: str = "hypotheses") -> None:
-    """Raise DataError unless there are as many hypotheses (`name` in the message) as references, and at least one."""
+    """Raise DataError unless there are as many hypotheses (`name` in the message) as references, and at least one.
+
+    Each line needs a reference, if only an empty text: sacrebleu fails without.
+    """
     if len(hypotheses) != len(references):
         raise DataError(
             f"{len(hypotheses):,} {name} for {len(references):,} references",
@@ -139,3 +191,6 @@ def check_counts(hypotheses: Sequence[str], references: Sequence[Reference], nam
         )
     if not references:
         raise DataError("no lines to score", "give a test set with at least one line")
+    for number, reference in enumerate(references, start=1):
+        if not texts_of(reference):
+            raise DataError(f"line {number:,} has no reference", "give each line at least one reference")

@@ -59,3 +59,13 @@ def test_unequal_counts_are_refused(sources, system, name):
 def test_no_lines_are_refused():
     with pytest.raises(DataError, match="no lines"):
         score_by_length([], [[]], [])
+
+
+def test_lines_keep_their_references_in_their_buckets():
+    references = [["a b c d e f", "a b c d"], "g h i j k l", ["m n o p q r", "x x x x", "m n o p"], ["s t u v w x"]]
+    system = ["a b c d", "g h i j y l", "m n o p", "s t u v w x"]
+    buckets = score_by_length(lines_of(19, 20, 19, 39), [system], references, bounds=[1, 20]).buckets
+    expected = [score_corpus(system[i::2], references[i::2], ["bleu"])["bleu"].value for i in (0, 1)]
+    assert [bucket.values for bucket in buckets] == [(value,) for value in expected]
+    assert expected[0] == pytest.approx(100)
+    assert expected[1] < 90

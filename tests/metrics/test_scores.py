@@ -6,7 +6,7 @@ import sacrebleu
 from sacrebleu.metrics import BLEU, CHRF, TER
 
 from s2s.errors import DataError, ResourceError, UsageError
-from s2s.metrics.scores import Scoring, score_corpus
+from s2s.metrics.scores import Scoring, distinct_words, score_corpus, sentence_chrf
 
 HYPOTHESES = ["the cat sat on the mat .", "A dog barks, loudly!", "nothing like it"]
 REFERENCES = ["the cat sat on a mat .", "a dog barks, loudly!", "quite another sentence"]
@@ -134,3 +134,45 @@ def test_the_headline_counts_all_references() -> None:
     assert Scoring().headline([[long, long, short], short]) == "bleu"
     assert Scoring().headline([[long, short, short], long]) == "bleu"
     assert Scoring().headline([[long, short, short], short]) == "chrf"
+
+
+@pytest.mark.parametrize(
+    ("metric", "scorer"), [("bleu", BLEU(force=True)), ("chrf", CHRF()), ("ter", TER())], ids=["bleu", "chrf", "ter"]
+)
+def test_a_line_counts_only_the_references_it_has(metric: str, scorer: Any) -> None:
+    hypotheses = [f"{text} over there" for text in CAPTIONS]
+    texts = [[line] if isinstance(line, str) else line for line in SEVERAL]
+    statistics = [
+        scorer._extract_corpus_statistics([hypothesis], [[text] for text in several])[0]
+        for hypothesis, several in zip(hypotheses, texts, strict=True)
+    ]
+    expected = scorer._aggregate_and_compute(statistics).score
+    assert score_corpus(hypotheses, SEVERAL, [metric])[metric].value == pytest.approx(expected)
+    assert 0 < expected < 100
+
+
+def test_a_list_of_one_reference_is_scored_as_the_reference() -> None:
+    assert score_corpus(HYPOTHESES, [[text] for text in REFERENCES]) == score_corpus(HYPOTHESES, REFERENCES)
+
+
+def test_chrf_of_a_line_is_that_of_its_nearest_reference() -> None:
+    found = sentence_chrf(CAPTIONS, SEVERAL)
+    assert found == [CHRF().sentence_score(CAPTIONS[0], SEVERAL[0]).score, pytest.approx(100), pytest.approx(100)]
+    assert found[0] == max(sentence_chrf([CAPTIONS[0]], [text])[0] for text in SEVERAL[0])
+
+
+def test_a_line_without_references_is_refused() -> None:
+    with pytest.raises(DataError, match="line 2 has no reference"):
+        score_corpus(["a", "b"], ["a", []])
+
+
+def test_unlike_any_metric_is_refused_with_all_known() -> None:
+    with pytest.raises(UsageError) as caught:
+        score_corpus(["a"], ["a"], ["perplexity"])
+    assert caught.value.hint == "the metrics are bleu, chrf, ter, exact, cider"
+
+
+def test_distinct_words_are_lower_cased_and_split_like_bleu() -> None:
+    assert distinct_words(["A ring, a ring.", "", "the Ring"]) == 5  # a ring , . the
+    assert distinct_words(["买书买", "书"], Scoring.of("zh")) == 2
+    assert distinct_words([""]) == 0

@@ -63,3 +63,19 @@ def test_unequal_counts_and_no_lines_are_refused():
         paired_bootstrap(["a", "b"], [["a"]], ["a", "b"])
     with pytest.raises(DataError, match="no lines"):
         paired_bootstrap([], [[]], [])
+
+
+@pytest.mark.parametrize("metric", ["bleu", "chrf"])
+def test_lines_may_have_several_references(metric):
+    several = [[line, line.replace("says", "tells")] if i % 3 else line for i, line in enumerate(REFERENCES)]
+    told = [line.replace("says", "tells") for line in REFERENCES]
+    [difference] = paired_bootstrap(WORSE, [told], several, samples=200, metric=metric)
+    scores = [score_corpus(lines, several, [metric])[metric].value for lines in (told, WORSE)]
+    assert difference.difference == pytest.approx(scores[0] - scores[1])
+    assert difference.difference > paired_bootstrap(WORSE, [told], REFERENCES, 200, metric=metric)[0].difference
+    assert "|nrefs:var|bs:200|" in difference.signature
+
+
+def test_a_list_of_one_reference_is_tested_as_the_reference():
+    one = [[line] for line in REFERENCES]
+    assert paired_bootstrap(WORSE, [NEARLY], one, 150) == paired_bootstrap(WORSE, [NEARLY], REFERENCES, 150)
