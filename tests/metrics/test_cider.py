@@ -4,7 +4,7 @@ from statistics import mean
 
 import pytest
 
-from s2s.metrics.cider import TOO_FEW_LINES, MIN_LINES, cider_d
+from s2s.metrics.cider import MIN_LINES, TOO_FEW_LINES, cider_d
 from s2s.metrics.scores import CAPTION_SCORES, SCORE_NAMES, Scoring, score_corpus
 
 # Hypothesis, references, and the value of the scorer of pycocoevalcap 1.2 (cider/cider_scorer.py) on these words.
