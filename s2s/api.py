@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from s2s.decoding.engine import Engine
 from s2s.decoding.loading import EngineName, TranslatorConfig, load_translator, reference_translator
 from s2s.decoding.translation import Translation
-from s2s.decoding.translator import Translator, require_attention
+from s2s.decoding.translator import Translator, require_attention, require_task
 from s2s.devices.select import resolve_device
 from s2s.recipe.load import load_recipe
 from s2s.registry.store import Registry
@@ -39,12 +39,36 @@ class Model:
             attention: also return attention, which a notebook shows as a heat map; lines are translated whole.
 
         Raises:
-            UsageError: `attention` is set, but the model has none.
+            UsageError: the model captions images, or `attention` is set, but the model has none.
         """
+        require_task(self._translator.recipe, images=False)
         if attention:
             require_attention(self._translator.recipe)
         split = self._translator.single_sentences and not attention
         return self._translator.translate(lines, need_attention=attention, split=split)
+
+    def caption(self, images: Sequence[str | PathLike[str]], *, attention: bool = False) -> list[Translation]:
+        """Return the best caption of each image file, in order.
+
+        Args:
+            images: paths of image files.
+            attention: also return attention over the grid of each image.
+
+        Raises:
+            UsageError: the model translates text, or `attention` is set, but the model has none; a file does not exist.
+            DataError: a file is not an image.
+        """
+        from s2s.data.images import read_image
+        from s2s.data.sources import Image
+
+        recipe = self._translator.recipe
+        require_task(recipe, images=True)
+        if attention:
+            require_attention(recipe)
+        size = recipe.data.image_size
+        assert size is not None
+        sources = [Image(read_image(fspath(image), size)) for image in images]
+        return self._translator.translate(sources, need_attention=attention)
 
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> "list[ScoredLine]":
         """Return the log-probability of each target given its source, token by token, computed in fp32 by PyTorch."""
@@ -84,7 +108,8 @@ def load(
         ResourceError: the device is busy or missing.
     """
     version = Registry.default().resolve(model)
-    config = TranslatorConfig([version.reference], "s2s.load", engine, precision, device, wait)
+    images = version.card.of_images
+    config = TranslatorConfig([version.reference], "s2s.load", engine, precision, device, wait, images=images)
     with ExitStack() as resources:
         return Model(version, resources.enter_context(load_translator(config)), resources.pop_all())
 

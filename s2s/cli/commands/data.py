@@ -60,7 +60,7 @@ def inspect(
     values: SetValues = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a corpus: pairs kept and dropped, lengths, test sentences that also occur in training.
+    """Show a corpus: pairs kept and dropped, lengths, test sources that also occur in training.
 
     The checksums of its files are verified. The corpus of a recipe is prepared if it does not exist.
 
@@ -76,7 +76,10 @@ def inspect(
     ledger = found.ledger
     out.print(f"corpus {found.path}\ndigest {found.digest}", soft_wrap=True)
     out.print(f"tokens {ledger.tokenizer.tokens:,}\n", soft_wrap=True)
-    _print_lengths(ledger.splits)
+    if ledger.image_size:
+        height, width = ledger.image_size
+        out.print(f"images of {height} × {width} pixels\n", soft_wrap=True)
+    _print_lengths(ledger.splits, of_images=ledger.image_size is not None)
     out.print()
     for name, split in ledger.splits.items():
         _show_split(name, split)
@@ -99,12 +102,15 @@ def _open_corpus(corpus: str, values: list[str]) -> "Corpus":
     return prepare_corpus(recipe.data, recipe.tokenizer)
 
 
-def _print_lengths(splits: "dict[str, SplitLedger]") -> None:
-    """Print the lengths in tokens and characters, one row per side and split."""
+def _print_lengths(splits: "dict[str, SplitLedger]", *, of_images: bool) -> None:
+    """Print the lengths in tokens and characters, one row per side and split; images have none."""
     figures = ("tokens: mean", "median", "p99", "max", "characters: mean", "max ")
     rows = []
     for name, split in splits.items():
-        for side, lengths in (("source", split.lengths.source), ("target", split.lengths.target)):
+        sides = {"source": split.lengths.source, "target": split.lengths.target}
+        if of_images:
+            del sides["source"]
+        for side, lengths in sides.items():
             tokens, characters = lengths.tokens, lengths.characters
             means = [f"{value:,.1f}" for value in (tokens.mean, tokens.median, tokens.p99)]
             rows.append([name, side, *means, f"{tokens.max:,}", f"{characters.mean:,.1f}", f"{characters.max:,}"])
