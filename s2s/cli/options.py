@@ -41,6 +41,9 @@ Device = Annotated[
         help="auto (the free GPU with the most memory, else the CPU), cpu, cuda or cuda:N.",
     ),
 ]
+Output = Annotated[
+    str, typer.Option("-o", "--output", metavar="FILE", help="Output file, written complete or not at all.")
+]
 Wait = Annotated[
     float,
     typer.Option(

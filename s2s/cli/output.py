@@ -80,6 +80,7 @@ class OutputOptions:
     attention_in_json: bool = False  # add attention to them
     show_attention: bool = False  # draw the attention of every line on the terminal
     nbest: bool = False  # write all translations of a line instead of the best
+    of_images: bool = False  # whether lines are images
 
 
 class TranslationWriter:
@@ -139,7 +140,7 @@ class TranslationWriter:
 
         best = line.translations[0]
         attention = _attention if self.options.attention_in_json else lambda _: {}
-        name = {"image": line.source} if best.grid or line.image else {}
+        name = {"image": line.source} if self.options.of_images else {}
         values: dict[str, Any] = name | _summary(best) | {"diagnostics": diagnostics(line.source, best)}
         if best.parts:
             values["parts"] = [

@@ -45,6 +45,7 @@ def find_entries(names: Sequence[str], overrides: Sequence[str], vary: Sequence[
     if not entries:
         raise UsageError("nothing to compare", "name recipes, models or results")
     system_names([entry for entry in entries if entry.version or entry.stored])
+    _check_tasks(entries)
     _check_languages(entries)
     _check_overrides(entries, overrides, vary)
     return entries
@@ -136,6 +137,15 @@ def _with_root(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     root = next((text.partition("=")[2] for text in overrides if text.startswith("data.root=")), "")
     data = recipe.data.with_root(str(Path(root).resolve()))
     return recipe.model_copy(update={"data": data})
+
+
+def _check_tasks(entries: Sequence[Entry]) -> None:
+    """Raise UsageError if some systems caption images and others translate text."""
+    by_task = {entry.recipe.model.of_images: entry.recipe.name for entry in entries}
+    if len(by_task) > 1:
+        raise UsageError(
+            f"{by_task[True]} captions images, but {by_task[False]} translates text", "compare systems of one task"
+        )
 
 
 def _check_languages(entries: Sequence[Entry]) -> None:

@@ -8,6 +8,7 @@ from s2s.comparison.scenes import is_scenes
 from s2s.data.prepare import prepare_corpus
 from s2s.data.sources import RawSources
 from s2s.decoding.evaluation import TestLines, read_test_set, scoring_of, test_digest
+from s2s.decoding.translator import require_task
 from s2s.errors import S2SError, UsageError
 from s2s.metrics.scores import Headline, Reference, Scoring
 from s2s.recipe.recipe import Recipe
@@ -86,12 +87,13 @@ def same_data(one: Recipe, other: Recipe) -> bool:
 def read_test_files(text: str, first: Entry) -> TestSet:
     """Read the test set `NAME=SOURCE:REFERENCE` to compare systems, of which `first` is the first.
 
-    Raises: UsageError if `text` is malformed.
+    Raises: UsageError if `text` is malformed, or if the systems caption images.
     """
     name, _, files = text.partition("=")
     source, _, reference = files.rpartition(":")
     if not (name and source and reference):
         raise UsageError(f"--test {text}: expected NAME=SOURCE:REFERENCE", "such as --test news=news.de:news.en")
+    require_task(first.recipe, images=False)
     sources, references = read_test_set(source, reference)
     description = f"{name} · {len(sources):,} pairs, overlap with training not checked"
     return _scored(TestLines(sources, sources, [*references]), description, first)

@@ -5,7 +5,7 @@ L tokens of a translation (EOS included), S source positions (EOS included, or t
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar, cast
 
 import numpy as np
@@ -183,22 +183,18 @@ class Translator(Generic[Engine_co]):
         """Describe a hypothesis of a segment and its detokenized text."""
         source, attention = segment.source, hypothesis.attention
         end = [] if hypothesis.truncated else ["</s>"]
-        if isinstance(source, Image):
-            return Translation(
-                text=single_line(text),
-                score=hypothesis.score,
-                log_probability=hypothesis.log_probability,
-                tokens=(*self.tokenizer.tokens(hypothesis.tokens), *end),
-                truncated=hypothesis.truncated,
-                attention=() if attention is None else _rounded(attention),
-                grid=self.recipe.model.encoder.grid,
-            )
-        return Translation(
+        found = Translation(
             text=single_line(text),
             score=hypothesis.score,
             log_probability=hypothesis.log_probability,
             tokens=(*self.tokenizer.tokens(hypothesis.tokens), *end),
             truncated=hypothesis.truncated,
+        )
+        if isinstance(source, Image):
+            maps = () if attention is None else _rounded(attention)
+            return replace(found, attention=maps, grid=self.recipe.model.encoder.grid)
+        return replace(
+            found,
             cut=segment.cut,
             long_source=not segment.cut and self.profile is not None and self.profile.is_longer(len(source)),
             incomplete=self._is_incomplete(len(source), hypothesis),

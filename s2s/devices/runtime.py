@@ -169,7 +169,9 @@ def prepare(
     torch.set_num_threads(threads)
     if device.type == "cuda":
         torch.cuda.set_device(device)  # random states, and contexts of libraries, are those of the current device
-        torch.backends.cuda.matmul.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+        products = "tf32" if precision == "tf32" else "ieee"
+        torch.backends.cuda.matmul.fp32_precision = products
+        torch.backends.cudnn.conv.fp32_precision = products  # type: ignore[attr-defined]  # TF32 by default
         torch.backends.cuda.enable_cudnn_sdp(False)  # builds a plan for every new shape, and every batch has another
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS otherwise sums in varying order

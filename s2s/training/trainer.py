@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from math import isfinite
@@ -16,6 +17,7 @@ from s2s.devices.runtime import Precision
 from s2s.errors import ArtefactError, S2SError, StoppedError
 from s2s.metrics.scores import SHORT_REFERENCES
 from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.interface import Source
 from s2s.models.weights import is_finite
 from s2s.recipe.training import limit_parts
 from s2s.training.averaging import MovingAverage, Weights, recompute_batch_norm
@@ -246,10 +248,13 @@ class Trainer:
         self.network.load_weights(weights)
         self.network.eval()
         if averaged or self.average:
-            count = min(STATISTICS_BATCHES, len(self.batches.of_epoch(0)))
-            pairs = (self.batches.pairs(0, index) for index in range(count))
-            recompute_batch_norm(self.network, (source_batch(sources, self.learner.device) for sources, _ in pairs))
+            recompute_batch_norm(self.network, self._first_sources())
         return averaged
+
+    def _first_sources(self) -> Iterator[Source]:
+        """Yield the sources of the first training batches; nothing is planned before the first is asked for."""
+        for index in range(min(STATISTICS_BATCHES, len(self.batches.of_epoch(0)))):
+            yield source_batch(self.batches.pairs(0, index)[0], self.learner.device)
 
     def final_weights(self) -> tuple[Weights, list[int]]:
         """Return the weights to publish, and the updates whose checkpoints they are the mean of.

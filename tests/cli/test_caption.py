@@ -62,6 +62,8 @@ def test_an_image_that_cannot_be_read_gets_an_empty_line(pictures: Path, run: Ca
     assert found.out.split("\n")[:12] == [*whole[:2], "", *whole[3:]]
     assert "1 of 12 images: cannot be read, captions left empty; first: pictures/03.png" in found.err
     assert run("caption", "scenes-attention", "pictures", "--strict").code == 3
+    lines = run("caption", "scenes-attention", "pictures", "--json").out.splitlines()
+    assert [json.loads(line)["image"] for line in lines][2] == "pictures/03.png"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def test_an_image_that_cannot_be_read_gets_an_empty_line(pictures: Path, run: Ca
         (("scenes-attention", "pictures/captions.tsv", "-o", "pictures/captions.tsv"), "is both input and output"),
         (("scenes-bottleneck", "pictures", "--show-attention"), "has no attention"),
         (("scenes-attention", "-", "-"), "standard input can only be read once"),
-        (("scenes-attention", "empty"), "has no image files"),
+        (("scenes-attention", "pictures/01.png", "empty"), "has no image files"),
     ],
     ids=["missing", "input is output", "no attention", "twice", "empty directory"],
 )
@@ -91,6 +93,12 @@ def test_each_command_names_the_other(trained: Path, own_home: Path, run: Callab
         assert done.code == 2
         assert "scenes-attention captions images" in done.err
         assert "s2s caption scenes-attention IMAGE" in done.err
+    done = run("compare", "scenes-attention", "numbers-attention")
+    assert done.code == 2
+    assert "scenes-attention captions images, but numbers-attention translates text" in done.err
+    done = run("compare", "scenes-attention", "--test", "x=in.de:in.de")
+    assert done.code == 2
+    assert "scenes-attention captions images" in done.err
     done = run("caption", "numbers-attention", "pictures")
     assert done.code == 2
     assert "numbers-attention translates text" in done.err

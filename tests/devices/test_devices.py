@@ -160,14 +160,15 @@ def test_a_processor_has_no_tf32():
 def test_preparation_of_a_graphics_card(monkeypatch, precision, products):
     current = []
     monkeypatch.setattr(torch.cuda, "set_device", current.append)
-    before = torch.backends.cuda.matmul.fp32_precision
+    before = torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision
     try:
         prepare(torch.device("cuda:1"), 2, precision)
         assert current == [torch.device("cuda:1")]
         assert torch.backends.cuda.matmul.fp32_precision == products
+        assert torch.backends.cudnn.conv.fp32_precision == products
         assert not torch.backends.cuda.cudnn_sdp_enabled()
     finally:
-        torch.backends.cuda.matmul.fp32_precision = before
+        torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision = before
 
 
 def test_the_processor_has_one_identity():

@@ -6,7 +6,18 @@ import typer
 
 from s2s.cli.console import note, show_log
 from s2s.cli.decoding_options import NBest, NoRepeatNgram, Sample, Seed, Temperature, TopK, TopP
-from s2s.cli.options import BeamSize, Device, Force, LengthPenalty, ModelReference, Precision, Threads, Verbose, Wait
+from s2s.cli.options import (
+    BeamSize,
+    Device,
+    Force,
+    LengthPenalty,
+    ModelReference,
+    Output,
+    Precision,
+    Threads,
+    Verbose,
+    Wait,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,9 +31,7 @@ def caption(
             metavar="IMAGE...", help="Image files and directories of them; - reads a list of files from standard input."
         ),
     ],
-    output: Annotated[
-        str, typer.Option("-o", "--output", metavar="FILE", help="Output file, written complete or not at all.")
-    ] = "-",
+    output: Output = "-",
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     max_length: Annotated[
@@ -101,7 +110,7 @@ def caption(
         images=True,
     )
     paths = _paths(images)
-    outputs = OutputOptions(output, attention, as_json, False, show_attention, nbest is not None)
+    outputs = OutputOptions(output, attention, as_json, False, show_attention, nbest is not None, of_images=True)
     with (
         open_output(output, images, force) as text_file,
         open_output(attention, images, force) as attention_file,
@@ -125,7 +134,7 @@ def caption(
 def _paths(names: list[str]) -> "Iterator[str]":
     """Return the image files that arguments stand for.
 
-    Raises: UsageError if one that is named does not exist, before any is captioned.
+    Raises: UsageError if one that is named does not exist, or a directory has no images, before any is captioned.
     """
     from itertools import chain
     from pathlib import Path
@@ -138,8 +147,9 @@ def _paths(names: list[str]) -> "Iterator[str]":
     for name in names:
         if name != "-" and not Path(name).exists():
             raise UsageError(f"cannot read {name}: no such file or directory", "name image files, or a directory")
-    parts = (_listed() if name == "-" else list_images(name) if Path(name).is_dir() else [name] for name in names)
-    return chain.from_iterable(parts)
+    return chain.from_iterable(
+        [_listed() if name == "-" else list_images(name) if Path(name).is_dir() else [name] for name in names]
+    )
 
 
 def _listed() -> "Iterator[str]":

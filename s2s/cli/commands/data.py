@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, cast
 import typer
 
 from s2s.cli.console import note, print_json
-from s2s.cli.options import AsJson, Force, SetValues
+from s2s.cli.options import AsJson, Force, Output, SetValues
 from s2s.cli.tables import print_table
 from s2s.report.console import escape_control, out
 
@@ -191,9 +191,7 @@ def numbers(
     min_items: Annotated[int, Items] = 1,
     max_items: Annotated[int, Items] = 3,
     source_only: Annotated[bool, typer.Option("--source-only", help="Print the German side only.")] = False,
-    output: Annotated[
-        str, typer.Option("-o", "--output", metavar="FILE", help="Output file, written complete or not at all.")
-    ] = "-",
+    output: Output = "-",
     force: Force = False,
 ) -> None:
     """Generate German–English pairs of numbers in words and dates, as TSV.

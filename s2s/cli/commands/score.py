@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from s2s.cli.console import note
-from s2s.cli.options import Device, Force, ModelReference, Threads, Wait
+from s2s.cli.options import Device, Force, ModelReference, Output, Threads, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,9 +37,7 @@ def score(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line pair.")] = False,
-    output: Annotated[
-        str, typer.Option("-o", "--output", metavar="FILE", help="Output file, written complete or not at all.")
-    ] = "-",
+    output: Output = "-",
     force: Force = False,
     device: Device = "auto",
     threads: Threads = None,

@@ -28,6 +28,7 @@ from s2s.cli.options import (
     Force,
     LengthPenalty,
     ModelReference,
+    Output,
     Precision,
     Threads,
     Verbose,
@@ -45,9 +46,7 @@ def translate(
     inputs: Annotated[
         list[str] | None, typer.Argument(metavar="[FILE]...", help="Plain or .gz; - is standard input.")
     ] = None,
-    output: Annotated[
-        str, typer.Option("-o", "--output", metavar="FILE", help="Output file, written complete or not at all.")
-    ] = "-",
+    output: Output = "-",
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     stopping: Stopping = None,
