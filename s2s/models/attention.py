@@ -96,6 +96,19 @@ SCORES: dict[str, Callable[[int, int, int], Score]] = {  # built from hidden, me
 }
 
 
+def coverage_penalty(attention: Tensor, real: Tensor, mask: Tensor) -> Tensor:
+    """Return Σ_b Σ_i (T / S − Σ_t a_{t,i})² over B sentences (after Xu et al. 2015, equation 14).
+
+    Xu et al. have 1 for T / S, which attention can only meet where a caption has as many tokens as the image positions.
+
+    Attention [B, T, S], real target positions [B, T] bool, mask of source positions [B, S] bool; T and S of the
+    equation count a sentence's own positions.
+    """
+    received = (attention * real.unsqueeze(2)).sum(1)
+    share = real.sum(1, keepdim=True) / mask.sum(1, keepdim=True)
+    return ((share - received) * mask).square().sum()
+
+
 def attend(scores: Tensor, mask: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
     """Compute attention a = softmax(e) and context c = Σ_i a_i h_i (Bahdanau et al. 2015, equations 5 and 6).
 

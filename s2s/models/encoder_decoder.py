@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from s2s.devices.runtime import tuning
+from s2s.models.attention import coverage_penalty
 from s2s.models.heads import ProjectedLoss
-from s2s.models.interface import NLL, Batch, Decoder, Encoder, LossSums, Objective, Source, State, StepOutput
+from s2s.models.interface import NLL, PAD, Batch, Decoder, Encoder, LossSums, Objective, Source, State, StepOutput
 
 
 class EncoderDecoder(nn.Module):
@@ -25,7 +26,8 @@ class EncoderDecoder(nn.Module):
         if objective.r_drop:
             batch = batch.repeated(2)
         memory = self.encoder(batch.source)
-        hidden = self.decoder(memory, batch.inputs).hidden
+        decoded = self.decoder(memory, batch.inputs, need_attention=objective.attention_coverage > 0)
+        hidden = decoded.hidden
         bias = hidden.new_zeros(len(self.weight)) if self.bias is None else self.bias
         needs_grad = torch.is_grad_enabled() and (
             hidden.requires_grad or self.weight.requires_grad or bias.requires_grad
@@ -39,6 +41,9 @@ class EncoderDecoder(nn.Module):
             objective.r_drop,
             needs_grad,
         )
+        if decoded.attention is not None:
+            penalty = coverage_penalty(decoded.attention, batch.labels != PAD, memory.mask)
+            loss = loss + objective.attention_coverage * penalty * len(labels) / len(batch.real)
         return LossSums(loss=loss, nll=nll, tokens=len(labels))
 
     def log_probabilities(self, batch: Batch) -> Tensor:

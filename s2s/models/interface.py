@@ -20,6 +20,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from s2s.recipe.training import TrainingOptions
 from s2s.text.tokenizer import BOS, EOS, PAD, UNK
 
 __all__ = [
@@ -93,6 +94,12 @@ class Objective:
 
     label_smoothing: float = 0.0  # label smoothing ε: probability spread over the vocabulary
     r_drop: float = 0.0  # R-Drop's α; above 0, each batch passes the network twice
+    attention_coverage: float = 0.0  # weight of the penalty for uneven attention
+
+    @classmethod
+    def of(cls, options: TrainingOptions) -> "Objective":
+        """Return the objective that a recipe trains with."""
+        return cls(options.label_smoothing, options.r_drop, options.attention_coverage)
 
 
 NLL = Objective()  # plain negative log-likelihood

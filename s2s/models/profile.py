@@ -121,7 +121,7 @@ def plan(recipe: Recipe) -> Plan:
     """Return the sizes and costs of a recipe's network for its training and decoding batches."""
     network = meta_model(recipe)
     training, decoding = training_shape(recipe), decoding_shape(recipe)
-    objective = Objective(recipe.training.label_smoothing, recipe.training.r_drop)
+    objective = Objective.of(recipe.training)
     trained = {precision: training_cost(network, training, precision, objective) for precision in PRECISIONS}
     decoded = {precision: decoding_cost(network, decoding, precision, recipe.decoding) for precision in PRECISIONS}
     memory = {name: training_memory(network, cost.work) for name, cost in trained.items()}

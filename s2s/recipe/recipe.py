@@ -39,6 +39,8 @@ class Recipe(Options):
                 )
         if self.training.r_drop and not self.model.dropout:
             raise ValueError("training.r_drop requires model.dropout: without it, both passes are the same")
+        if self.training.attention_coverage and not self.model.has_attention:
+            raise ValueError("training.attention_coverage requires a decoder with attention")
         self._check_images()
         return self
 

@@ -79,6 +79,13 @@ class TrainingOptions(Options):
         description="R-Drop α: weight of the divergence between two passes of a batch with different dropout masks "
         "(Liang et al. 2021), which doubles the time of an update; 0 disables it",
     )
+    attention_coverage: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="weight λ of the penalty for positions of the source that get more or less than their share of the "
+        "attention, in the training loss alone (Xu et al. 2015, equation 14); 0 disables it",
+    )
     word_dropout: float = Field(
         0.0, ge=0, lt=1, description="probability of replacing an input token by the unknown token, on both sides"
     )

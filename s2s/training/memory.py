@@ -31,7 +31,7 @@ def memory_needed(recipe: Recipe, examples: Examples, tokens: int, device: str, 
     An estimate from the shapes alone (see `models/profile.py`).
     """
     network = meta_model(recipe)
-    objective = Objective(recipe.training.label_smoothing, recipe.training.r_drop)
+    objective = Objective.of(recipe.training)
     shapes = worst_shapes(examples, tokens)
     work = max(training_cost(network, shape, precision, objective).work for shape in shapes)
     parts = training_memory(network, work)

@@ -101,7 +101,7 @@ def train_step(
         batch = with_word_dropout(batch, learner.options.word_dropout)
         with learner.accumulating(last=number == len(parts)):
             with torch.autocast(learner.device.type, torch.bfloat16, enabled=learner.precision == "bf16"):
-                sums = learner.network(batch, Objective(learner.options.label_smoothing, learner.options.r_drop))
+                sums = learner.network(batch, Objective.of(learner.options))
             (sums.loss * weight / tokens).backward()
         losses.append(sums.loss.detach())
     loss = torch.stack(losses).sum()

@@ -90,8 +90,8 @@ def test_attention_gru_is_the_equation() -> None:
 def test_attention_gru_gradients() -> None:
     given, mask = attention_arguments()
 
-    def differentiable(*tensors: Tensor) -> tuple[Tensor, Tensor]:
-        return AttentionGru.apply(*tensors[:4], mask, *tensors[4:])[:2]
+    def differentiable(*tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return AttentionGru.apply(*tensors[:4], mask, *tensors[4:])
 
     assert torch.autograd.gradcheck(differentiable, given)
 

@@ -326,6 +326,7 @@ def test_recipes_of_stored_results_describe_the_same_networks(result):
         (["training.subword_regularization=0.2", "tokenizer.algorithm=bpe"], "requires a unigram model"),
         (["training.bpe_dropout=0.1"], "requires a bpe model, but tokenizer.algorithm is unigram"),
         (["training.r_drop=1"], "training.r_drop requires model.dropout"),
+        (["training.attention_coverage=1", "model.decoder.context=fixed"], "requires a decoder with attention"),
         (["model.encoder.family=transformer", "model.encoder.convolution=4"], "not odd"),
     ],
 )
