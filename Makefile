@@ -38,6 +38,7 @@ bench: install ## measure speed; JOEYNMT=DIR compares with JoeyNMT (WORK=DIR: wh
 	$(BIN)/python tests/bench/training_speed.py $(if $(JOEYNMT),--joeynmt $(JOEYNMT))
 	$(BIN)/python tests/bench/decoding_speed.py $(if $(JOEYNMT),--joeynmt $(JOEYNMT))
 	$(BIN)/python tests/bench/streaming.py
+	$(BIN)/python tests/bench/captioning.py
 
 gpu: install ## check and measure on a GPU; skipped without one
 	$(BIN)/python tests/bench/gpu

@@ -1,7 +1,6 @@
 """Train tokenizers with SentencePiece in a child process."""
 
 import contextlib
-import ctypes
 import io
 import json
 import logging
@@ -15,6 +14,7 @@ from random import Random
 from typing import IO, TYPE_CHECKING, Any
 
 from s2s.errors import DataError, ResourceError, S2SError, UsageError
+from s2s.io.processes import die_with_parent
 from s2s.text.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 
 if TYPE_CHECKING:  # the child starts faster without it
@@ -151,7 +151,7 @@ def train_in_child(options: dict[str, Any]) -> None:
     """Train in the child process: read texts from standard input, write the model to standard output."""
     from sentencepiece import SentencePieceTrainer
 
-    _die_with_parent()
+    die_with_parent()
     texts = (line.decode().removesuffix("\n").replace(RESERVED, " ") for line in sys.stdin.buffer)
     model = io.BytesIO()
     try:
@@ -174,10 +174,3 @@ def sample_texts(texts: Iterable[str], count: int) -> list[str]:
         elif (position := random.randrange(index + 1)) < count:
             sample[position] = text
     return sample
-
-
-def _die_with_parent() -> None:
-    """Have Linux kill this process when its parent ends for any reason."""
-    set_death_signal = 1  # PR_SET_PDEATHSIG of prctl.h
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)

@@ -19,6 +19,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from s2s.errors import S2SError, StoppedError
+from s2s.io.processes import die_with_parent
 
 T = TypeVar("T")
 TIMEOUT = timedelta(days=1)  # the other processes wait while the main one prepares the data or tests the model
@@ -94,7 +95,12 @@ class DistributedContext:
 
 @contextlib.contextmanager
 def process_group(context: DistributedContext) -> Iterator[None]:
-    """Connect to the other processes inside the block; a single process needs no connection."""
+    """Connect to the other processes inside the block; a single process needs no connection.
+
+    A process that a launcher started ends with it: an orphan would go on holding its device.
+    """
+    if context.launched:
+        die_with_parent()
     if context.size == 1:
         yield
         return

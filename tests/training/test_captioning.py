@@ -1,8 +1,10 @@
 """A captioner trains, resumes, averages and publishes like a translator, with BatchNorm's statistics."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,17 +66,25 @@ def test_resumed_is_uninterrupted(settings: tuple[str, ...], interrupted: Callab
 
 
 @pytest.mark.slow
-def test_processes_agree_on_statistics(tmp_path: Path):
+def test_two_processes_are_killed_and_resumed_exactly():
     """Two processes validate with the statistics of the main one, and the run resumes exactly."""
-    given = [part for one in [*TINY_SCENES, *RECURRENT, "name=two"] for part in ("--set", one)]
-    command = [sys.executable, "-m", "s2s", "train", "scenes/attention", *given, "--processes", "2", "--fresh"]
+    settings = [*TINY_SCENES, *RECURRENT, "training.stop_after=30 updates"]
+    given = [part for one in settings for part in ("--set", one)]
+    command = [sys.executable, "-m", "s2s"]
+    training = [*command, "train", "scenes/attention", *given, "--processes", "2", "--name"]
     environment = os.environ | {"PYTHONPATH": str(Path(s2s.__file__).parents[1])}
-    for _ in range(2):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
-        assert done.returncode == 0, done.stderr
-    first, second = (Registry.default().resolve(f"two:{number}") for number in (1, 2))
-    assert weights(first) == weights(second)
-    assert first.card.training.processes == 2
+    subprocess.run([*training, "whole"], env=environment, check=True, timeout=100)
+    with subprocess.Popen([*training, "again"], env=environment) as process:
+        while not list(runs_directory().glob("again-*/checkpoints/*/manifest.json")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    (run,) = runs_directory().glob("again-*")
+    subprocess.run([*command, "resume", run.name], env=environment, check=True, timeout=100)
+    whole, again = (Registry.default().resolve(name) for name in ("whole", "again"))
+    assert weights(again) == weights(whole)
+    assert again.card.training.processes == 2
 
 
 def test_averaged_weights_have_statistics_of_their_own():
