@@ -75,7 +75,8 @@ def _evaluate(entry: Entry, name: str, test: TestSet, device: torch.device) -> S
     """Translate and score the test set with a model."""
     version = entry.version
     assert version is not None
-    log.info(f"{version.reference}: translating {len(test.sources):,} lines, {entry.recipe.decoding.describe()}")
+    work = "captioning {:,} images" if test.of_images else "translating {:,} lines"
+    log.info(f"{version.reference}: {work.format(len(test.sources))}, {entry.recipe.decoding.describe()}")
     translator = reference_translator(version, device)
     points = is_scenes(entry.recipe) and entry.recipe.model.has_attention
     decoding = entry.recipe.decoding
@@ -162,13 +163,14 @@ def _systems(results: Sequence[StoredResult], test: TestSet) -> list[System]:
 
 
 def _by_length(results: Sequence[StoredResult], test: TestSet) -> list[LengthBuckets]:
-    """Return the score by source length, or what suits recall and scenes."""
+    """Return the score by the length of sources, or of the references of images; or what suits recall and scenes."""
     if test.of_scenes:
         return scenes_by_objects(test.names, first_references(test.references), results)
     if all(stored.correct_values for stored in results):
         return recall_by_length(test.names, first_references(test.references), results)
     outputs = [stored.outputs for stored in results]
-    return [score_by_length(test.names, outputs, test.references, scoring=test.scoring, metric=test.metric)]
+    figure = score_by_length(test.measured, outputs, test.references, scoring=test.scoring, metric=test.metric)
+    return [replace(figure, by="reference length", counted="images") if test.of_images else figure]
 
 
 def _commands(results: Sequence[StoredResult], test: TestSet) -> list[str]:
@@ -205,13 +207,12 @@ def _examples(
 
     The first sentence has the heat maps of the systems with attention, and so have all images.
     """
-    is_image = not isinstance(test.sources[0], str)
     return [
         Example(
             test.names[line],
             first_references(test.references)[line],
             [stored.outputs[line] for stored in results],
-            [_heatmap(entry, test.sources[line], device) for entry in entries] if number == 0 or is_image else (),
+            [_heatmap(entry, test.sources[line], device) for entry in entries] if number == 0 or test.of_images else (),
             title,
             _pixels(test.sources[line]),
         )

@@ -7,19 +7,20 @@ from s2s.comparison.test_set import TestSet
 from s2s.decoding.evaluation import first_references
 from s2s.metrics.scores import sentence_chrf
 
-MAX_LENGTH = 60  # characters of the sentence whose attention is drawn
+MAX_LENGTH = 60  # characters of the line whose attention is drawn
 SCORED = 2000  # lines that are searched for the worst and the most different outputs
 
 
 def example_lines(results: Sequence[StoredResult], test: TestSet) -> dict[int, str]:
     """Return lines worth showing, with the reason: the first one suits a picture of attention.
 
-    They are a sentence that only some systems translate exactly, the longest source, the line whose outputs differ
-    most in chrF, and the best system's output with the lowest chrF.
+    They are a line that only some systems have exactly, the longest source (of images, the longest reference), the line
+    whose outputs differ most in chrF, and the best system's output with the lowest chrF.
     """
-    sources, references = test.names, first_references(test.references)
-    lines = {_partly_exact(results, sources, references): "example"}
-    lines.setdefault(max(range(len(sources)), key=lambda line: len(sources[line])), "the longest source")
+    measured, references = test.measured, first_references(test.references)
+    lines = {_partly_exact(results, measured, references): "example"}
+    longest = max(range(len(measured)), key=lambda line: len(measured[line]))
+    lines.setdefault(longest, "the longest reference" if test.of_images else "the longest source")
     scores = [sentence_chrf(stored.outputs[:SCORED], references[:SCORED]) for stored in results]
     if len(results) > 1:
         spread = [max(values) - min(values) for values in zip(*scores, strict=True)]
@@ -29,14 +30,14 @@ def example_lines(results: Sequence[StoredResult], test: TestSet) -> dict[int, s
     return lines
 
 
-def _partly_exact(results: Sequence[StoredResult], sources: Sequence[str], references: Sequence[str]) -> int:
-    """Return the line of the longest source of up to 60 characters that only some systems translate exactly.
+def _partly_exact(results: Sequence[StoredResult], measured: Sequence[str], references: Sequence[str]) -> int:
+    """Return the line that only some systems have exactly, whose text is the longest of up to 60 characters.
 
     If there is none, return the first line.
     """
     best = 0
     for line, reference in enumerate(references):
         exact = {stored.outputs[line] == reference for stored in results}
-        if len(exact) == 2 and len(sources[best]) * (best > 0) < len(sources[line]) <= MAX_LENGTH:
+        if len(exact) == 2 and len(measured[best]) * (best > 0) < len(measured[line]) <= MAX_LENGTH:
             best = line
     return best

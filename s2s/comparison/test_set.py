@@ -7,7 +7,7 @@ from s2s.comparison.entries import Entry
 from s2s.comparison.scenes import is_scenes
 from s2s.data.prepare import prepare_corpus
 from s2s.data.sources import RawSources
-from s2s.decoding.evaluation import TestLines, read_test_set, scoring_of, test_digest
+from s2s.decoding.evaluation import TestLines, first_references, read_test_set, scoring_of, test_digest
 from s2s.decoding.translator import require_task
 from s2s.errors import S2SError, UsageError
 from s2s.metrics.scores import Headline, Reference, Scoring
@@ -26,6 +26,16 @@ class TestSet:
     scoring: Scoring
     metric: Headline  # score that systems are compared by
     of_scenes: bool = False  # whether sources are generated scenes, described by their names
+
+    @property
+    def of_images(self) -> bool:
+        """Whether sources are images."""
+        return not isinstance(self.sources[0], str)
+
+    @property
+    def measured(self) -> list[str]:
+        """The texts by whose length lines are told apart: sources, or the references of images."""
+        return first_references(self.references) if self.of_images else self.names
 
     @property
     def digest(self) -> str:

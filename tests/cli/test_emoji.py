@@ -73,3 +73,5 @@ def test_variants_of_an_emoji_share_a_split_and_both_recipes_train(packages: Pat
     result = run("compare", "emoji/bottleneck", "emoji/attention", "--set", "data.root=.", *settings)
     assert result.code == 0, result.err
     assert "emoji-attention" in result.out
+    assert "BLEU by reference length (characters, images)" in result.out
+    assert "the longest reference" in result.out
