@@ -1,7 +1,7 @@
 """Weight averaging: an exponential moving average during training, and the mean of several checkpoints.
 
-The statistics of BatchNorm do not follow from averaged weights; they are computed anew (Izmailov et al. 2018, section
-3.2).
+The statistics of BatchNorm do not follow from averaged weights (Izmailov et al. 2018, section 3.2); they are computed
+anew for all weights that are validated or published.
 """
 
 import contextlib
@@ -64,7 +64,11 @@ def average_weights(checkpoints: Sequence[Weights]) -> Weights:
 
 @torch.no_grad()
 def recompute_batch_norm(network: EncoderDecoder, sources: Iterable[Source]) -> None:
-    """Replace the running statistics of BatchNorm by their mean over batches of sources; modes stay as they are."""
+    """Replace the running statistics of BatchNorm by their mean over batches of sources; modes stay as they are.
+
+    The moving average that training leaves follows its last few batches, and is far from their mean where features are
+    rare (Wu and Johnson 2021, section 3).
+    """
     norms = [
         (module, module.momentum, module.training) for module in network.modules() if isinstance(module, nn.BatchNorm2d)
     ]
@@ -74,8 +78,10 @@ def recompute_batch_norm(network: EncoderDecoder, sources: Iterable[Source]) -> 
         norm.reset_running_stats()
         norm.momentum = None  # the mean of all batches
         norm.train()
-    for source in sources:
-        network.encoder(source)
-    for norm, momentum, training in norms:
-        norm.momentum = momentum
-        norm.train(training)
+    try:
+        for source in sources:
+            network.encoder(source)
+    finally:
+        for norm, momentum, training in norms:
+            norm.momentum = momentum
+            norm.train(training)

@@ -62,11 +62,6 @@ class DistributedContext:
         distributed.broadcast_object_list(values, src=0, device=torch.device("cpu"))
         return cast(T, values[0])
 
-    def broadcast_from_main_(self, tensor: Tensor) -> None:
-        """Replace the elements of a tensor by those of the main process's."""
-        if self.size > 1:
-            distributed.broadcast(tensor, src=0)
-
     def all_gather(self, value: T) -> list[T]:
         """Return the values of all processes, by rank."""
         values = [value] * self.size

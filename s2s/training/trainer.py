@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 SHOW_SECONDS = 0.25  # between two updates of the progress bar
 MAX_SKIPS = 5  # updates in a row without a finite loss and gradient before a rollback to a checkpoint
-STATISTICS_BATCHES = 50  # from which BatchNorm's statistics are computed for averaged weights
+STATISTICS_BATCHES = 50  # from which BatchNorm's statistics are computed
 MAX_ROLLBACKS = 3  # rollbacks, each halving the learning rate, before training gives up
 
 
@@ -247,8 +247,7 @@ class Trainer:
         weights, averaged = self.final_weights()
         self.network.load_weights(weights)
         self.network.eval()
-        if averaged or self.average:
-            recompute_batch_norm(self.network, self._first_sources())
+        recompute_batch_norm(self.network, self._first_sources())
         return averaged
 
     def _first_sources(self) -> Iterator[Source]:
@@ -340,7 +339,6 @@ class Trainer:
 
     def _validate(self) -> Validation | int:
         """Return the validation, of which every process computes its share, or the signal that interrupted it."""
-        self._share_buffers()
         shares = self.distributed.all_gather(self._compute_share())
         if signals := [share for share in shares if isinstance(share, int)]:
             return signals[0]
@@ -348,19 +346,13 @@ class Trainer:
         lines, recipe = self.options.validation_lines, self.translator.recipe
         return combine_shares(finished, self.validation_split, lines, self.state.update, recipe)
 
-    def _share_buffers(self) -> None:
-        """Give all processes the buffers of the main one: statistics of BatchNorm are of a process's own images."""
-        buffers = {name for name, _ in self.network.named_buffers()}
-        for weights in (self.network.weights(), self.average.weights if self.average else {}):
-            for name in sorted(buffers & weights.keys()):
-                self.distributed.broadcast_from_main_(weights[name])
-
     def _compute_share(self) -> Share | int:
         """Return this process's share of the validation, or the signal that interrupted it."""
         own = slice(self.distributed.rank, None, self.distributed.size)
         self.network.eval()
         try:
             with self.stop.immediate(), self.average.swapped_in() if self.average else nullcontext():
+                recompute_batch_norm(self.network, self._first_sources())
                 return compute_share(self.translator, self.validation_split, self.options.validation_lines, own)
         except StoppedError as stopped:
             return stopped.signal
