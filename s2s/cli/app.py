@@ -38,7 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("s2s.cli.commands.score", "Score given translations (log-probability)"),
     "evaluate": ("s2s.cli.commands.evaluate", "Translate a test set and score it"),
     "compare": ("s2s.cli.commands.compare", "Compare recipes and models on one test set"),
-    "models": ("s2s.cli.commands.models", "List, show, alias, export, remove models; list device users"),
+    "models": ("s2s.cli.commands.models", "List, show, alias, verify, export and remove models"),
 }
 
 

@@ -6,7 +6,6 @@ system drops when its process ends, however it ends. The holder that a file name
 
 import contextlib
 import fcntl
-import getpass
 import json
 import logging
 import os
@@ -23,6 +22,7 @@ from s2s.devices.runtime import processors
 from s2s.errors import ArtefactError, ResourceError, UsageError, wrap_os_errors
 from s2s.io.json_values import parse_json, validate
 from s2s.io.locks import attempts, is_locked, lock_now, open_lock
+from s2s.io.processes import user_name
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Holder:
     def of_this_process(cls, device: str, command: str) -> "Holder":
         """Return this process as the holder of a device from now on."""
         since = datetime.now().astimezone().isoformat(timespec="seconds")
-        return cls(device, os.getpid(), _user(), command[:SHOWN_CHARACTERS], since)
+        return cls(device, os.getpid(), user_name(), command[:SHOWN_CHARACTERS], since)
 
     def describe(self) -> str:
         """Return ``ann (pid 123, `s2s train numbers/attention`) since 12:30``."""
@@ -243,10 +243,3 @@ def _wrap_errors(path: Path, doing: str) -> Iterator[None]:
     except (ResourceError, UsageError) as error:
         hint = error.hint or "S2S_LEASES names the directory of leases, which must be writable"
         raise ResourceError(error.message, hint) from error
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return str(os.getuid())

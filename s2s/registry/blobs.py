@@ -1,7 +1,7 @@
 """Blobs: immutable files named by the sha256 of their content, stored once however many versions use them.
 
-Publishing and `sweep` may run at the same time without a lock. A sweep spares recently touched blobs, so a publisher
-touches those that already exist; after publishing it restores those that an earlier sweep removed meanwhile.
+Publishing and `Registry.gc` may run at the same time without a lock. It spares recently touched blobs, so a publisher
+touches those that already exist; after publishing it restores those that were deleted meanwhile.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ class Blobs:
         return safe_join(self.root / "sha256", file.digest[:2], file.digest)
 
     def store(self, source: Path) -> StoredFile:
-        """Store a copy of a file unless there is one, and mark it as new, so that a sweep spares it."""
+        """Store a copy of a file unless there is one, and mark it as new, so that `gc` spares it."""
         file = StoredFile.of(source)
         path = self.path(file)
         if path.exists() and digest_file(path) == file.digest:
@@ -61,7 +61,7 @@ class Blobs:
         return file
 
     def restore(self, source: Path, file: StoredFile) -> None:
-        """Store a file again if a sweep removed it."""
+        """Store a file again if `gc` deleted it."""
         if not self.path(file).exists():
             self._copy(source, file)
 
@@ -96,9 +96,9 @@ class Blobs:
             if copy_and_digest(original, copy) != file.digest:
                 raise ResourceError(f"{source} changed while it was published", "publish it again")
 
-    def sweep(self, used: Container[str], before: float) -> int:
-        """Delete blobs that are not `used` and were last touched before a time; return the bytes freed."""
-        return discard_all((path for path in self._files() if path.name not in used), before)
+    def unused(self, used: Container[str]) -> Iterator[Path]:
+        """Yield the paths of blobs that are not `used`, and of unfinished ones."""
+        return (path for path in self._files() if path.name not in used)
 
     def _files(self) -> Iterator[Path]:
         """Yield blobs and unfinished ones; nothing that a link leads to or that is named otherwise."""
@@ -115,6 +115,16 @@ def _damaged(path: Path, name: str) -> ArtefactError:
 
 def _restore_hint(path: Path) -> str:
     return f"restore {path}, or train the model anew"
+
+
+def discardable(paths: Iterable[Path], before: float) -> int:
+    """Return the bytes of the files last touched before a time."""
+    size = 0
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):  # another process was first
+            found = path.lstat()
+            size += found.st_size if found.st_mtime < before else 0
+    return size
 
 
 def discard_all(paths: Iterable[Path], before: float) -> int:

@@ -2,7 +2,7 @@
 
     blobs/sha256/ab/ab12…            immutable files, stored once however many versions use them
     models/NAME/3.json               one version: its files and its card. Written last: it exists = published
-    models/NAME/aliases/best         a version number, replaced atomically
+    models/NAME/aliases, history     see `registry/aliases.py`
 
 A version number is claimed by linking a finished file to its name, which fails if the name exists. The file of a
 removed version becomes a tombstone, so that a number never gets another meaning.
@@ -23,10 +23,11 @@ from uuid import uuid4
 
 from s2s.errors import ArtefactError, ResourceError, S2SError, UsageError, did_you_mean, wrap_os_errors
 from s2s.io.atomic import sync_directory, write_bytes, write_json
-from s2s.io.json_values import read_json, read_regular
+from s2s.io.json_values import read_json
 from s2s.io.paths import home_dir, real_directories, real_files, safe_join
 from s2s.recipe.recipe import is_name
-from s2s.registry.blobs import UNFINISHED, Blobs, discard_all
+from s2s.registry.aliases import Aliases, AliasMove
+from s2s.registry.blobs import UNFINISHED, Blobs, discard_all, discardable
 from s2s.registry.card import Card
 from s2s.registry.reference import Reference
 from s2s.registry.version import Version, VersionRecord, removal_day, tombstone
@@ -93,12 +94,7 @@ class Registry:
 
     def aliases(self, name: str) -> dict[str, int]:
         """Return a model's aliases with their version numbers; skip those that cannot be read."""
-        found = {}
-        for path in sorted(self._alias_directory(name).glob("*")):
-            if is_name(path.name):
-                with _skipping(f"{name}@{path.name}"):
-                    found[path.name] = _alias_number(path)
-        return found
+        return self._aliases(name).numbers()
 
     def resolve(self, reference: str) -> Version:
         """Return the version that `name` (the newest), `name:3` or `name@alias` refers to.
@@ -129,14 +125,42 @@ class Registry:
             write_bytes(probe, b"")
             probe.unlink()
 
-    def set_alias(self, reference: str, alias: str) -> Version:
+    def set_alias(self, reference: str, alias: str, *, why: str = "") -> Version:
         """Point an alias at the version that `reference` resolves to now. Raises UsageError if either is invalid."""
         if not is_name(alias):
             raise UsageError(f"{alias}: not a valid alias name", NAME_RULE)
         version = self.resolve(reference)
         with self._writing():
-            write_bytes(safe_join(self._alias_directory(version.name), alias), f"{version.number}\n".encode())
+            self._aliases(version.name).move(alias, version.number, why=why)
         return version
+
+    def roll_back(self, reference: str, *, why: str = "") -> Version:
+        """Point the alias `name@alias` at the version that it pointed to before, of those that still exist.
+
+        Raises: UsageError if `reference` names no alias, or if there is no such version.
+        """
+        name, alias = self._named_alias(reference)
+        aliases = self._aliases(name)
+        number = aliases.previous(alias, self.numbers(name))
+        with self._writing():
+            aliases.move(alias, number, why=why, rollback=True)
+        return self._read(name, number)
+
+    def history(self, reference: str) -> dict[str, list[AliasMove]]:
+        """Return the moves, oldest first, of the alias `name@alias` or of all aliases of `name`.
+
+        Raises: UsageError if `reference` names a version, or if there is no such model or alias.
+        """
+        wanted = Reference.parse(reference)
+        if not self._claimed(wanted.name):
+            raise self._unknown(wanted.name)
+        aliases = self._aliases(wanted.name)
+        if wanted.version:
+            raise UsageError(f"{reference}: versions have no history", f"s2s models history {wanted.name}")
+        if wanted.alias and wanted.alias not in aliases.moved():
+            aliases.number(wanted.alias)  # set by hand or by an earlier s2s; raises if there is none
+        names = [wanted.alias] if wanted.alias else aliases.moved()
+        return {alias: aliases.history(alias) for alias in names}
 
     def remove(self, reference: str, *, force: bool = False) -> str:
         """Remove a version, damaged or not, and return its `name:3`; `force` also removes aliases that point to it.
@@ -155,14 +179,14 @@ class Registry:
             raise UsageError(f"model {name}:{number} is used by {names}", "move the alias, or add --force to remove it")
         with self._writing():
             for alias in aliases:
-                (self._alias_directory(name) / alias).unlink(missing_ok=True)
+                self._aliases(name).move(alias, None, why=f"version {number} removed")
             write_json(self._file(name, number), tombstone())
         return f"{name}:{number}"
 
-    def gc(self, grace_seconds: float = GRACE_SECONDS) -> int:
+    def gc(self, grace_seconds: float = GRACE_SECONDS, *, dry_run: bool = False) -> int:
         """Delete blobs that no version uses and unfinished files, and return the bytes freed.
 
-        Files touched within the grace period are spared.
+        Files touched within the grace period are spared. With `dry_run`, nothing is deleted.
         Raises: ArtefactError or ResourceError, before deleting anything, if a version cannot be read: its blobs are not
         known then.
         """
@@ -172,8 +196,23 @@ class Registry:
                 raise ArtefactError(f"{path} is a symbolic link: what its versions use is not known", "remove the link")
         versions = [version for name in self._all_names() for version in self.versions(name)]
         used = {file.digest for version in versions for file in version.files.values()}
+        found = [*self.blobs.unused(used), *self._unfinished()]
+        if dry_run:
+            return discardable(found, before)
         with self._writing():
-            return self.blobs.sweep(used, before) + discard_all(self._unfinished(), before)
+            return discard_all(found, before)
+
+    def own_bytes(self, version: Version) -> int:
+        """Return the bytes of a version's files that no other version uses.
+
+        Raises: ArtefactError or ResourceError if another version cannot be read.
+        """
+        others = (other for name in self._all_names() for other in self.versions(name))
+        shared = {
+            file.digest for other in others if other.reference != version.reference for file in other.files.values()
+        }
+        own = {file.digest: file.size for file in version.files.values() if file.digest not in shared}
+        return sum(own.values())
 
     @property
     def _models(self) -> Path:
@@ -182,8 +221,15 @@ class Registry:
     def _directory(self, name: str) -> Path:
         return safe_join(self._models, name)
 
-    def _alias_directory(self, name: str) -> Path:
-        return safe_join(self._models, name, "aliases")
+    def _aliases(self, name: str) -> Aliases:
+        return Aliases(self._directory(name))
+
+    def _named_alias(self, reference: str) -> tuple[str, str]:
+        """Return name and alias of `name@alias`. Raises UsageError if it is something else."""
+        wanted = Reference.parse(reference)
+        if not wanted.alias:
+            raise UsageError(f"{reference}: expected NAME@ALIAS", f"such as {wanted.name}@best")
+        return wanted.name, wanted.alias
 
     def _file(self, name: str, number: int) -> Path:
         return self._directory(name) / f"{number}.json"
@@ -241,17 +287,10 @@ class Registry:
             raise self._unknown(name)
         if not numbers:
             raise UsageError(f"model {name}: all versions were removed", "s2s models list lists the models")
-        number = self._aliased(name, wanted.alias) if wanted.alias else wanted.version or numbers[-1]
+        number = self._aliases(name).number(wanted.alias) if wanted.alias else wanted.version or numbers[-1]
         if number not in numbers:
             raise self._absent(wanted, number, numbers)
         return name, number
-
-    def _aliased(self, name: str, alias: str) -> int:
-        path = self._alias_directory(name) / alias
-        if not os.path.lexists(path):
-            hint = did_you_mean(alias, list(self.aliases(name))) or f"s2s models alias {name} {alias} creates it"
-            raise UsageError(f"model {name} has no alias {alias}", hint)
-        return _alias_number(path)
 
     def _unknown(self, name: str) -> UsageError:
         names = self.names()
@@ -315,16 +354,6 @@ def _claim_without_links(finished: Path, target: Path) -> bool:
         return False
     finished.replace(target)
     return True
-
-
-def _alias_number(path: Path) -> int:
-    """Read an alias. Raises ArtefactError if it is damaged."""
-    if path.is_symlink():
-        raise ArtefactError(f"alias {path} is a symbolic link", "remove it; s2s models alias sets the alias again")
-    content = read_regular(path, f"alias {path}")
-    if not re.fullmatch(rb"[1-9][0-9]{0,17}\n?", content):
-        raise ArtefactError(f"alias {path} is damaged: not a version number", "s2s models alias sets it again")
-    return int(content)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,10 @@ HEAVY = {"torch", "datasets", "sacrebleu", "sentencepiece", "matplotlib", "pyarr
 LOOK = """
 import json, sys
 from s2s.cli.app import main
-for line in ("list", "show plain", "alias plain best", "rm plain --force", "ps"):
+for line in (
+    "list", "show plain", "alias plain best", "history plain", "diff plain numbers-attention", "verify", "gc",
+    "rm plain --force", "ps"
+):
     assert main(["models", *line.split()]) == 0
 print(json.dumps(list(sys.modules)))
 """
@@ -43,10 +46,10 @@ def registry(card) -> Registry:
 
 def test_a_list_is_a_line_for_each_model_where_it_is_piped(run, registry):
     head, first, second = run("models", "list").out.splitlines()
-    assert head.split() == ["model", "aliases", "score", "parameters", "published", "architecture"]
-    what = "de → en: bidirectional GRU encoder; GRU decoder with additive attention"
+    assert head.split() == ["model", "aliases", "direction", "score", "parameters", "published", "architecture"]
+    what = "bidirectional GRU encoder; GRU decoder with additive attention"
     day = registry.resolve("plain").published[:10]
-    assert " ".join(first.split()) == f"numbers-attention:2 best:1 BLEU 98.7 412,345 {day} {what}"
+    assert " ".join(first.split()) == f"numbers-attention:2 best:1 de → en BLEU 98.7 412,345 {day} {what}"
     assert second.split()[-5:] == ["GRU", "with", "a", "fixed", "context"]
     assert head == head.rstrip()
 
@@ -57,7 +60,7 @@ def test_a_list_fits_the_terminal(run, registry, monkeypatch):
     lines = run("models", "list").out.splitlines()
     assert max(map(len, lines)) <= 80
     assert any(line.startswith("numbers-attention:2  best:1") for line in lines)
-    for part in ("de → en:", "bidirectional", "attention", "BLEU 98.7", "412,345"):
+    for part in ("de → en", "bidirectional", "attention", "BLEU 98.7", "412,345"):
         assert any(part in line for line in lines)
 
 
@@ -69,6 +72,25 @@ def test_a_list_as_json(run, registry):
     assert first["score"]["signature"].startswith("BLEU|")
     assert second["attention"] is False
     assert second["score"] is None
+
+
+def test_a_list_is_sorted_by_what_is_asked(run, registry, card):
+    other = card.model_copy(update={"scores": [card.scores[0].model_copy(update={"value": 99.5})], "parameters": 7})
+    publish(registry, "zebra", {}, other)
+
+    def names(key: str) -> list[str]:
+        found = run("models", "list", "--sort", key)
+        return [line.partition(":")[0] for line in found.out.splitlines()[1:]]
+
+    assert names("name") == ["numbers-attention", "plain", "zebra"]
+    assert names("bleu") == ["zebra", "numbers-attention", "plain"]
+    assert names("published") == ["zebra", "plain", "numbers-attention"]
+    assert names("parameters") == ["numbers-attention", "plain", "zebra"]
+    assert names("perplexity") == ["numbers-attention", "plain", "zebra"]
+    assert "perplexity 1.03" in run("models", "list", "--sort", "perplexity").out
+    wrong = run("models", "list", "--sort", "blue")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "did you mean bleu?" in wrong.err
 
 
 def test_an_empty_list_names_the_next_command(run):
@@ -146,6 +168,95 @@ def test_an_alias_can_move(run, registry):
     assert "s2s translate numbers-attention@best" in found.err
     assert registry.resolve("numbers-attention@best").number == 2
     assert run("models", "alias", "numbers-attention", "../x").code == 2
+
+
+def test_history_and_rollback(run, registry):
+    run("models", "alias", "numbers-attention:2", "best", "--why", "better")
+    found = run("models", "rollback", "numbers-attention@best", "--why", "worse after all")
+    assert (found.code, registry.resolve("numbers-attention@best").number) == (0, 1)
+    assert "numbers-attention@best is numbers-attention:1" in found.err
+    head, *rows = run("models", "history", "numbers-attention").out.splitlines()
+    assert head.split() == ["time", "alias", "version", "user", "why"]
+    assert [row.split("best")[1].split()[:3] for row in rows] == [["–", "→", "1"], ["1", "→", "2"], ["2", "→", "1"]]
+    assert rows[1].endswith("better")
+    assert "(rollback)" in rows[2]
+    (moves,) = json.loads(run("models", "history", "numbers-attention@best", "--json").out).values()
+    assert [(move["before"], move["after"], move["rollback"]) for move in moves] == [
+        (None, 1, False), (1, 2, False), (2, 1, True),
+    ]  # fmt: skip
+    assert run("models", "rollback", "numbers-attention@best").code == 2
+    assert run("models", "rollback", "numbers-attention").code == 2
+
+
+def test_what_a_removal_would_free(run, registry, card):
+    publish(registry, "shared", {"weights.safetensors": b"second", "own": b"1234"}, card)
+    found = run("models", "rm", "shared", "--dry-run")
+    assert found.code == 0
+    assert "would remove shared:1 and free 0.0 kB" in found.err
+    assert registry.own_bytes(registry.resolve("shared")) == 4
+    aliased = run("models", "rm", "numbers-attention:1", "--dry-run")
+    assert "numbers-attention@best would need --force" in aliased.err
+    assert registry.numbers("numbers-attention") == [1, 2]
+
+
+def test_gc_frees_what_no_version_uses(run, registry):
+    run("models", "rm", "numbers-attention:2")
+    for path in registry.root.rglob("*"):
+        os.utime(path, (10**9, 10**9))
+    blobs = lambda: {path.read_bytes() for path in registry.root.glob("blobs/sha256/??/*")}  # noqa: E731
+    assert "would free 0.0 kB" in run("models", "gc", "--dry-run").err
+    assert (registry.gc(dry_run=True), blobs()) == (6, {b"first", b"second"})
+    assert run("models", "gc").code == 0
+    assert blobs() == {b"first"}
+
+
+def test_verify_names_what_is_damaged_and_what_uses_it(run, registry, card):
+    publish(registry, "shared", {"weights.safetensors": b"second"}, card)
+    whole = run("models", "verify")
+    assert (whole.code, whole.out) == (0, "")
+    assert "verified 3 models, 0.0 kB: 0 problems" in whole.err
+    blob = registry.resolve("shared").path("weights.safetensors")
+    blob.write_bytes(b"sEcond")
+    (registry.root / "models" / "plain" / "1.json").write_text("{")
+    found = run("models", "verify")
+    assert found.code == 4
+    assert "weights.safetensors is damaged" in found.err
+    assert "used by numbers-attention:2, shared:1" in found.err
+    assert "damaged: model plain:1" in found.err
+    assert "2 problems" in found.err
+    (one,) = json.loads(run("models", "verify", "shared", "--json").out)
+    assert (one["name"], one["versions"]) == ("weights.safetensors", ["shared:1"])
+    assert run("models", "verify", "nothing").code == 2
+
+
+def test_verify_finds_an_alias_of_a_removed_version(run, registry):
+    registry.remove("numbers-attention:2")
+    (registry.root / "models" / "numbers-attention" / "aliases" / "late").write_text("2\n")
+    found = run("models", "verify", "numbers-attention")
+    assert found.code == 4
+    assert "numbers-attention@late points to version 2, which was removed" in found.err
+
+
+def test_diff_shows_what_differs_alone(run, registry, card):
+    changed = card.model_copy(
+        update={
+            "recipe": card.recipe | {"training": {"lr": 0.5}},
+            "scores": [card.scores[0].model_copy(update={"value": 12.25})],
+            "parameters": 1_000,
+        }
+    )
+    publish(registry, "numbers-attention", {}, changed)
+    found = run("models", "diff", "numbers-attention:1", "numbers-attention")
+    rows = {line.split("  ")[0]: line.split()[-2:] for line in found.out.splitlines()[1:]}
+    assert rows["bleu (test)"] == ["98.71", "12.25"]
+    assert rows["parameters"] == ["412,345", "1,000"]
+    assert rows["training.lr"][1] == "0.5"
+    assert "corpus" not in rows
+    same = run("models", "diff", "plain", "plain:1")
+    assert (same.out, same.err) == ("", "plain:1 and plain:1 are the same\n")
+    values = json.loads(run("models", "diff", "numbers-attention:1", "numbers-attention:3", "--json").out)
+    assert values["models"] == ["numbers-attention:1", "numbers-attention:3"]
+    assert values["differences"]["parameters"] == [412_345, 1_000]
 
 
 def test_removing_frees_what_is_old_and_spares_aliases(run, registry):

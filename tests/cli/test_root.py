@@ -70,7 +70,7 @@ def test_version(run):
         (["trian"], "no such command: trian", "did you mean train?"),
         (["xyzzy"], "no such command: xyzzy", "s2s --help"),
         (["recipes", "cpoy"], "no such command 'cpoy'", "list, show, copy"),
-        (["models"], "missing command", "list, show, alias"),
+        (["models"], "missing command", "list, show, diff"),
         (["explain", "--jsno"], "no such option: --jsno", "did you mean --json?"),
         (["recipes", "show"], "missing argument 'RECIPE'", "s2s recipes show --help"),
         (["recipes", "list", "too", "many"], "got unexpected extra argument", "s2s recipes list --help"),

@@ -7,7 +7,7 @@ import pytest
 
 from s2s.errors import ArtefactError, ResourceError
 from s2s.io.digests import digest_bytes
-from s2s.registry.blobs import Blobs, StoredFile, discard
+from s2s.registry.blobs import Blobs, StoredFile, discard, discard_all, discardable
 
 LONG_AGO = 1_000_000_000
 
@@ -124,14 +124,17 @@ def test_file_changed_while_published_is_refused(blobs, monkeypatch):
     assert everything(blobs) == []
 
 
-def test_a_sweep_deletes_what_is_old_and_unused(blobs):
+def test_what_is_old_and_unused_is_deleted(blobs):
     used, unused, young = store(blobs, b"used"), store(blobs, b"unused"), store(blobs, b"young!!!")
     age(blobs.path(used))
     age(blobs.path(unused))
     unfinished = blobs.path(used).with_name(".unfinished.tmp")
     unfinished.write_bytes(b"12")
     age(unfinished)
-    assert blobs.sweep({used.digest}, LONG_AGO + 1) == len(b"unused") + len(b"12")
+    found = list(blobs.unused({used.digest}))
+    assert discardable(found, LONG_AGO + 1) == len(b"unused") + len(b"12")
+    assert len(everything(blobs)) == 4
+    assert discard_all(found, LONG_AGO + 1) == len(b"unused") + len(b"12")
     assert {Path(name).name for name in everything(blobs)} == {used.digest, young.digest}
 
 

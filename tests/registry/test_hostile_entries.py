@@ -46,7 +46,7 @@ def other_user() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("place", ["zz", "ab", "cd/" + "cd" * 32])
-def test_sweep_deletes_nothing_through_links(registry, card, precious, place):
+def test_gc_deletes_nothing_through_links(registry, card, precious, place):
     publish(registry, "numbers", FILES, card)
     link = registry.root / "blobs" / "sha256" / place
     link.parent.mkdir(exist_ok=True)
@@ -57,7 +57,7 @@ def test_sweep_deletes_nothing_through_links(registry, card, precious, place):
     assert link.is_symlink()
 
 
-def test_sweep_deletes_only_what_is_named_as_a_blob(registry, card):
+def test_gc_deletes_only_what_is_named_as_a_blob(registry, card):
     publish(registry, "numbers", FILES, card)
     kept = [registry.root / "blobs" / "sha256" / name for name in ("README", "ab/notes", f"ab/{'cd' * 32}")]
     for path in kept:

@@ -94,6 +94,7 @@ def test_the_layout(registry, card):
         "models/numbers/1.json",
         "models/numbers/2.json",
         "models/numbers/aliases/best",
+        "models/numbers/history/best.jsonl",
     }
 
 

@@ -13,7 +13,6 @@ import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import tomli_w
@@ -37,7 +36,7 @@ from s2s.models.profile import count_parameters, meta_model
 from s2s.recipe.recipe import Recipe
 from s2s.recipe.training import limit_parts
 from s2s.registry.store import Registry
-from s2s.registry.version import Version
+from s2s.registry.version import Version, now
 from s2s.report.format import counted
 from s2s.text.tokenizer import Tokenizer
 from s2s.training.batches import TrainingBatches
@@ -253,7 +252,7 @@ def create_run(
         device=device,
         precision=precision,
         threads=max(1, threads_for(size, recurrent=recipe.model.recurrent) // context.distributed.local_size),
-        created=datetime.now(UTC).isoformat(timespec="microseconds"),
+        created=now(),
         recipe=recipe.as_dict(),
         tokenizer=corpus.ledger.tokenizer.digest,
         processes=context.distributed.size,

@@ -1,9 +1,9 @@
-"""`s2s models`: the registry's models, and the holders of devices."""
+"""`s2s models list` and `show`: the registry's models and their cards."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,22 +15,30 @@ from s2s.report.format import format_size, use_command
 
 if TYPE_CHECKING:
     from s2s.registry.card import Card, ScoreRecord
+    from s2s.registry.store import Registry
     from s2s.registry.version import Version
 
-app = typer.Typer(help="List, show, alias, export and remove models; list device leases.")
+NUMBERS = {"parameters"}  # columns that are set flush right
+LOW_IS_GOOD = {"ter", "perplexity"}
 
-NUMBERS = {"parameters", "pid"}  # columns that are set flush right
 
-
-@app.command("list")
-def list_models(as_json: AsJson = False) -> None:
-    """List the models in the registry, each with its newest version and scores.
+def list_models(
+    sort: Annotated[
+        str,
+        typer.Option(
+            "--sort", metavar="KEY", help="name, published, parameters, or a score to show: bleu, chrf, ter, exact, …"
+        ),
+    ] = "name",
+    as_json: AsJson = False,
+) -> None:
+    """List the models in the registry, each with its newest version and its first score.
 
     Exits with an error code if a model cannot be read, after listing the others: 4 if it is damaged, 5 if it is not
     readable.
 
     Examples:
         s2s models list
+        s2s models list --sort bleu
         s2s models list --json
     """
     from s2s.errors import S2SError
@@ -43,10 +51,11 @@ def list_models(as_json: AsJson = False) -> None:
         except S2SError as error:
             failed = error.exit_code
             note(f"warning: {error.described}")
+    models = _sorted(found.values(), sort)
     if as_json:
-        print_json([one.as_json() for one in found.values()])
-    elif found:
-        _print_models(found.values())
+        print_json([one.as_json() for one in models])
+    elif models:
+        _print_models(models, sort)
         note("Next: s2s models show MODEL, s2s translate MODEL")
     elif not failed:
         note(f"no models in {registry.root}. Next: s2s train numbers/attention")
@@ -54,7 +63,6 @@ def list_models(as_json: AsJson = False) -> None:
         raise typer.Exit(failed)
 
 
-@app.command()
 def show(model: ModelReference, as_json: AsJson = False) -> None:
     """Show a model's card: lineage, sizes, training, scores and how they were measured.
 
@@ -74,7 +82,7 @@ def show(model: ModelReference, as_json: AsJson = False) -> None:
         return
     names = [alias for alias, number in aliases.items() if number == version.number]
     out.print(" ".join([version.reference, *(f"@{alias}" for alias in names)]), style="bold")
-    for label, text in _describe(version):
+    for label, text in [*_describe(version), *_lineage(version, registry)]:
         if text:
             out.print(f"  {label:11} {one_line(text)}", soft_wrap=True)
     if version.card.scores:
@@ -82,110 +90,6 @@ def show(model: ModelReference, as_json: AsJson = False) -> None:
     for score in version.card.scores:
         out.print(f"  {one_line(_score(score)):17} {one_line(_measured(score))}", soft_wrap=True)
     note(f"Next: {use_command(version.reference, of_images=version.card.of_images)}")
-
-
-@app.command()
-def alias(
-    model: ModelReference,
-    name: Annotated[str, typer.Argument(metavar="ALIAS", help="The alias, such as best.")],
-) -> None:
-    """Point an alias to a version. MODEL@ALIAS then refers to that version until the alias is moved.
-
-    Examples:
-        s2s models alias numbers-attention:1 best
-    """
-    from s2s.registry.store import Registry
-
-    version = Registry.default().set_alias(model, name)
-    use = use_command(f"{version.name}@{name}", of_images=version.card.of_images)
-    note(f"{version.name}@{name} is {version.reference}. Next: {use}")
-
-
-@app.command()
-def rm(
-    model: ModelReference,
-    force: Annotated[bool, typer.Option("--force", help="Also drop the aliases of this version.")] = False,
-) -> None:
-    """Remove a version. Its number is never reused.
-
-    Files that no other version uses are deleted too, unless they were written within the last day; a later `rm` deletes
-    those.
-
-    Examples:
-        s2s models rm numbers-attention:1
-        s2s models rm numbers-attention@best --force
-    """
-    from s2s.errors import S2SError
-    from s2s.registry.store import Registry
-
-    registry = Registry.default()
-    note(f"removed {registry.remove(model, force=force)}")
-    try:
-        freed = registry.gc()
-    except S2SError as error:  # another version cannot be read: files that it uses might be deleted
-        note(f"warning: unused files stay, because of another version: {error.described}")
-    else:
-        note(f"freed {format_size(freed)}; files younger than a day are freed by a later s2s models rm")
-
-
-@app.command()
-def export(
-    model: ModelReference,
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory, written complete or not at all.")],
-    form: Annotated[Literal["ctranslate2"], typer.Option("--format", help="Target format.")] = "ctranslate2",
-    precision: Annotated[
-        Literal["fp32", "int8", "int8_bf16", "bf16", "int8_fp16", "fp16"],
-        typer.Option("--precision", help="Precision of the stored weights; int8 is a quarter of the size of fp32."),
-    ] = "fp32",
-) -> None:
-    """Export a Transformer and its SentencePiece model as a directory for CTranslate2, usable without s2s.
-
-    Examples:
-        s2s models export numbers-transformer numbers-ct2
-        s2s models export numbers-transformer small --precision int8
-    """
-    from s2s.decoding.ctranslate2_conversion import export as written
-    from s2s.registry.store import Registry
-
-    version = Registry.default().resolve(model)
-    written(version, directory, precision)
-    note(
-        f"wrote {directory}: {version.reference} in {precision}, and tokenizer.model, whose tokens it reads and writes"
-    )
-    note(f"In Python: ctranslate2.Translator({str(directory)!r})")
-    options = version.recipe().decoding
-    settings = {
-        "beam_size": options.beam_size,
-        "length_penalty": options.length_penalty,
-        "patience": options.patience,
-        "no_repeat_ngram_size": options.no_repeat_ngram,
-        "suppress_sequences": [["<pad>"], ["<unk>"], ["<s>"]],
-        "max_input_length": 0,
-    }
-    call = ", ".join(f"{name}={value}" for name, value in settings.items())
-    limit = f"max_decoding_length={options.max_ratio:g} * source_tokens + 10"
-    note(f"It decodes as s2s does with translate_batch(source, {call}, {limit})")
-
-
-@app.command()
-def ps(as_json: AsJson = False) -> None:
-    """List the processes that hold a device of this host.
-
-    Examples:
-        s2s models ps
-        s2s models ps --json
-    """
-    from s2s.devices.leases import holders
-
-    found = holders()
-    if as_json:
-        print_json([asdict(holder) for holder in found])
-    elif found:
-        columns = ("device", "user", "pid", "since", "command")
-        rows = [[one.device, one.user, str(one.pid), one.describe_since(), one.command] for one in found]
-        print_table(columns, rows, NUMBERS)
-    else:
-        note("no device is held")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,18 +119,48 @@ class Listed:
             else {"version": self.best.number, "score": self.best.card.scores[0].model_dump()},
         }
 
-    def score(self) -> str:
-        """Return the score, and the best one if an older version has it."""
+    def value(self, metric: str) -> float | None:
+        """Return the newest version's first score by a metric, or None."""
+        return next((score.value for score in self.version.card.scores if score.metric == metric), None)
+
+    def score(self, metric: str) -> str:
+        """Return the score by a metric; without one, the first score, and the best one if an older version has it."""
         if not self.version.card.scores:
             return "–"
+        found = next((score for score in self.version.card.scores if score.metric == metric), None)
+        if found:
+            return _score(found)
         shown = _score(self.version.card.scores[0])
         if self.best is None or self.best.number == self.version.number:
             return shown
         return f"{shown} (:{self.best.number} {self.best.card.scores[0].value:.1f})"
 
 
-def _print_models(models: Iterable[Listed]) -> None:
-    columns = ("model", "aliases", "score", "parameters", "published", "architecture")
+def _sorted(models: Iterable[Listed], key: str) -> list[Listed]:
+    """Return models by name, newest or largest first, or best first by a score; those without it come last.
+
+    Raises: UsageError if no model has such a score.
+    """
+    from s2s.errors import UsageError, did_you_mean
+
+    models = list(models)
+    match key:
+        case "name":
+            return models
+        case "published":
+            return sorted(models, key=lambda one: one.version.published, reverse=True)
+        case "parameters":
+            return sorted(models, key=lambda one: one.version.card.parameters, reverse=True)
+    metrics = sorted({score.metric for one in models for score in one.version.card.scores})
+    if key not in metrics:
+        known = ["name", "published", "parameters", *metrics]
+        raise UsageError(f"--sort {key}: expected one of {', '.join(known)}", did_you_mean(key, known))
+    sign = 1 if key in LOW_IS_GOOD else -1
+    return sorted(models, key=lambda one: inf if (value := one.value(key)) is None else sign * value)
+
+
+def _print_models(models: Iterable[Listed], metric: str) -> None:
+    columns = ("model", "aliases", "direction", "score", "parameters", "published", "architecture")
     rows = []
     for one in models:
         card = one.version.card
@@ -234,17 +168,19 @@ def _print_models(models: Iterable[Listed]) -> None:
             [
                 one.version.reference,
                 " ".join(f"{alias}:{number}" for alias, number in one.aliases.items()),
-                one.score(),
+                _direction(card),
+                one.score(metric),
                 f"{card.parameters:,}",
                 one.version.published[:10],
-                f"{_languages(card)}{card.architecture}",
+                card.architecture,
             ]
         )
     print_table(columns, rows, NUMBERS, details="architecture")
 
 
-def _languages(card: "Card") -> str:
-    return f"{card.source_language} → {card.target_language}: " if card.source_language else ""
+def _direction(card: "Card") -> str:
+    """Return `de → en` or `images → en`; `–` for a language that is not known."""
+    return f"{'images' if card.of_images else card.source_language or '–'} → {card.target_language or '–'}"
 
 
 def _score(score: "ScoreRecord") -> str:
@@ -267,7 +203,7 @@ def _describe(version: "Version") -> list[tuple[str, str]]:
         ("architecture", card.architecture),
         ("description", card.description),
         ("attention", "yes" if card.attention else "no (fixed context)"),
-        ("task", f"{_languages(card)}{card.task}"),
+        ("task", f"{_direction(card)}: {card.task}"),
         ("data", f"{_pairs(card)}; corpus {card.corpus[:12]}"),
         ("size", f"{card.parameters:,} parameters, {format_size(card.memory_bytes)}"),
         (
@@ -285,10 +221,24 @@ def _describe(version: "Version") -> list[tuple[str, str]]:
         ("not exact", "; ".join(training.changes)),
         ("machine", card.machine.describe()),
         ("versions", ", ".join(f"{name} {number}" for name, number in card.versions.items())),
-        ("parent", card.parent or ""),
         ("published", local_time(version.published)),
         ("files", ", ".join(f"{name} ({file.size:,} bytes)" for name, file in version.files.items())),
     ]
+
+
+def _lineage(version: "Version", registry: "Registry") -> list[tuple[str, str]]:
+    """Return the version that this one was fine-tuned from, with its data, and the model's other versions."""
+    from s2s.errors import S2SError
+
+    others = [one for one in registry.readable_versions(version.name) if one.number != version.number]
+    shown = [f":{one.number}" + (f" ({_score(one.card.scores[0])})" if one.card.scores else "") for one in others]
+    parent = version.card.parent or ""
+    if parent:
+        try:
+            parent += f" (corpus {registry.resolve(parent).card.corpus[:12]})"
+        except S2SError as error:
+            parent += f" ({error.message})"
+    return [("parent", parent), ("others", ", ".join(shown))]
 
 
 def _pairs(card: "Card") -> str:
