@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s.data.corpora import corpora_directory
 from s2s.data.corpus import SCHEMA, SPLITS, Corpus, Encoded, SplitWriter, write_corpus_files
 from s2s.data.directories import creation_lock, new_directory
 from s2s.data.filters import (
@@ -44,7 +45,7 @@ from s2s.data.readers import Pair, read_split, source_digests, split_given
 from s2s.data.source_profile import SourceProfile
 from s2s.errors import ArtefactError, DataError, UsageError
 from s2s.io.digests import digest_bytes, digest_json
-from s2s.io.paths import home_dir, remove_tree
+from s2s.io.paths import remove_tree
 from s2s.recipe.data import DataOptions, FileOptions, HeldOutOptions
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.lines import normalize
@@ -77,7 +78,7 @@ def prepare_corpus(
     """
     inputs = {name: source_digests(data, name) for name in SPLITS}
     key = corpus_key(data, tokenizer, inputs, tokenizer_model)
-    directory = home_dir() / "corpora" / key[:16]
+    directory = corpora_directory() / key[:16]
     corpus = _open(directory)
     if corpus is None:
         with creation_lock(directory):

@@ -77,6 +77,7 @@ def cached_conversion(version: Version, compute: str) -> Path:
     recipe = _supported_recipe(version)
     try:
         _discard(directory)
+        _mark_as_cache(cache_dir())
         with atomic_directory(directory) as unfinished:
             _write(version, recipe, unfinished, compute)
             write_json(unfinished / DIGESTS, {path.name: digest_file(path) for path in unfinished.iterdir()})
@@ -122,6 +123,12 @@ def _is_intact(directory: Path) -> bool:
         )
     except S2SError:
         return False
+
+
+def _mark_as_cache(directory: Path) -> None:
+    """Tell backup programs to leave a directory out (bford.info/cachedir)."""
+    if not (directory / "CACHEDIR.TAG").exists():
+        write_bytes(directory / "CACHEDIR.TAG", b"Signature: 8a477f597d28d172789f06886806bc55\n")
 
 
 def _discard(directory: Path) -> None:

@@ -2,6 +2,11 @@ import json
 from pathlib import Path
 
 import pytest
+from publishing import publish
+
+from s2s.data.corpora import corpus_directories
+from s2s.data.corpus import Corpus
+from s2s.registry.store import Registry
 
 RECIPE = """
 name = "own"
@@ -122,3 +127,31 @@ def test_fewest_items_above_most_are_refused(run):
     done = run("data", "make", "numbers", "--min-items", 5, "--max-items", 4)
     assert (done.code, done.out) == (2, "")
     assert "--min-items 5 is larger than --max-items 4" in done.err
+
+
+def test_corpora_are_listed_with_their_models_and_removed(run, own_home: Path, card) -> None:
+    empty = run("data", "list")
+    assert (empty.code, empty.out) == (0, "")
+    assert "Next: s2s data prepare numbers/attention" in empty.err
+    for seed in ("1", "2"):
+        sizes = [f"data.generator.{name}=20" for name in ("train", "validation", "test")]
+        settings = [*sizes, f"data.generator.seed={seed}", "tokenizer.vocab_size=60"]
+        run("data", "prepare", "numbers/attention", *(part for one in settings for part in ("--set", one)))
+    one, other = json.loads(run("data", "list", "--json").out)
+    digest = Corpus.open(own_home / "corpora" / one["corpus"]).digest
+    publish(Registry.default(), "numbers", {}, card.model_copy(update={"corpus": digest}))
+    head, first, second = run("data", "list").out.splitlines()
+    assert head.split() == ["corpus", "kind", "train", "validation", "test", "tokens", "size", "models"]
+    assert first.split()[:6] == [one["corpus"], "text", "20", "20", "20", "60"]
+    assert first.endswith("numbers:1")
+    assert not second.endswith("numbers:1")
+
+    (own_home / "corpora" / other["corpus"] / "manifest.json").write_text("{")
+    damaged = run("data", "list")
+    assert (damaged.code, len(damaged.out.splitlines())) == (0, 2)
+    assert "is skipped" in damaged.err
+    assert run("data", "rm", "").code == run("data", "rm", "xyz").code == 2
+    found = run("data", "rm", other["corpus"][:6])
+    assert found.code == 0
+    assert f"removed {own_home / 'corpora' / other['corpus']}: freed" in found.err
+    assert [path.name for path in corpus_directories()] == [one["corpus"]]

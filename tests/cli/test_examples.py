@@ -50,6 +50,8 @@ def prepared(
     for line in (
         "s2s train numbers/attention --fresh",
         "s2s models alias numbers-attention:2 best",
+        "s2s models alias numbers-attention:1 production",
+        "s2s models alias numbers-attention:2 production",
         "s2s tokenizer train train.de train.en --vocab-size 300 -o tokenizer.model",
         "s2s tokenizer encode tokenizer.model test.de --ids > train.ids",
         "s2s train scenes/attention",
@@ -68,6 +70,8 @@ def test_example(prepared, tiny, tmp_path, command, example):
     workshop = Workshop(directory, tiny)
     if " -o tokenizer.model" in example:
         (directory / "work" / "tokenizer.model").unlink()
+    if "data rm" in example:
+        next((directory / "home" / "corpora").glob("[!.]*")).rename(directory / "home" / "corpora" / "3f2a5e01")
     if "make scenes pictures" in example:
         shutil.rmtree(directory / "work" / "pictures")
     done = workshop.run(example)

@@ -273,6 +273,7 @@ class TestCachedConversion:
     def test_converts_once(self, version: Version, own_home: Path, count: list[str]) -> None:
         directory = cached_conversion(version, "fp32")
         assert directory.parent == own_home / "cache" / "ctranslate2"
+        assert (own_home / "cache" / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f0")
         assert cached_conversion(version, "fp32") == directory
         assert count == ["fp32"]
         assert list(directory.parent.iterdir()) == [directory]

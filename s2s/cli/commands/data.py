@@ -1,20 +1,21 @@
-"""`s2s data`: prepare a corpus, look into one, make sentence pairs."""
+"""`s2s data`: prepare corpora, look into one, list and remove them; make sentence pairs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, cast
 
 import typer
 
-from s2s.cli.console import note, print_json
+from s2s.cli.console import note, print_json, show_log
 from s2s.cli.options import AsJson, Force, Output, SetValues
 from s2s.cli.tables import print_table
 from s2s.report.console import escape_control, out
+from s2s.report.format import format_size
 
 if TYPE_CHECKING:
     from s2s.data.corpus import Corpus
     from s2s.data.ledger import SplitLedger, Tally
 
-app = typer.Typer(help="Prepare and inspect corpora; generate sentence pairs.")
+app = typer.Typer(help="Prepare, inspect, list and remove corpora; generate sentence pairs.")
 make = typer.Typer(help="Generate sentence pairs from a seed.")
 app.add_typer(make, name="make")
 
@@ -83,6 +84,64 @@ def inspect(
     out.print()
     for name, split in ledger.splits.items():
         _show_split(name, split)
+
+
+@app.command("list")
+def list_corpora(as_json: AsJson = False) -> None:
+    """List the prepared corpora, with the models of the registry that were trained on each.
+
+    Examples:
+        s2s data list
+        s2s data list --json
+    """
+    from s2s.data.corpora import corpora_directory, open_corpora
+    from s2s.io.paths import directory_size
+    from s2s.registry.store import Registry
+
+    show_log()
+    registry, found = Registry.default(), open_corpora()
+    models: dict[str, list[str]] = {}
+    for version in (one for name in registry.names() for one in registry.readable_versions(name)):
+        models.setdefault(version.card.corpus, []).append(version.reference)
+    listed: list[dict[str, Any]] = [
+        {
+            "corpus": corpus.path.name,
+            "kind": "images" if corpus.ledger.image_size else "text",
+            **{name: split.kept for name, split in corpus.ledger.splits.items()},
+            "tokens": corpus.ledger.tokenizer.tokens,
+            "size": directory_size(corpus.path),
+            "models": models.get(corpus.digest, []),
+        }
+        for corpus in found
+    ]
+    if as_json:
+        print_json(listed)
+    elif listed:
+        columns = [*listed[0]]
+        rows = [[format_size(value) if key == "size" else _cell(value) for key, value in one.items()] for one in listed]
+        print_table(columns, rows, set(columns) - {"corpus", "kind", "models"}, details="models")
+    else:
+        note(f"no corpora in {corpora_directory()}. Next: s2s data prepare numbers/attention")
+
+
+@app.command()
+def rm(corpora: Annotated[list[str], typer.Argument(metavar="CORPUS...", help="Names, or how they begin.")]) -> None:
+    """Remove corpora. `s2s train` and `s2s compare` prepare one again when they need it and its inputs are still there.
+
+    Examples:
+        s2s data rm 3f2a
+    """
+    from s2s.data.corpora import remove_corpus
+
+    for name in corpora:
+        directory, freed = remove_corpus(name)
+        note(f"removed {directory}: freed {format_size(freed)}")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _open_corpus(corpus: str, values: list[str]) -> "Corpus":
