@@ -67,7 +67,11 @@ class Registry:
 
     def versions(self, name: str) -> list[Version]:
         """Return a model's versions, oldest first. Raises ArtefactError, ResourceError if one cannot be read."""
-        return [self._read(name, number) for number in self.numbers(name)]
+        found = []
+        for number in self.numbers(name):
+            with contextlib.suppress(UsageError):  # removed meanwhile
+                found.append(self._read(name, number))
+        return found
 
     def readable_versions(self, name: str) -> list[Version]:
         """Return a model's versions, oldest first; skip those that cannot be read, with a warning."""
