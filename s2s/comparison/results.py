@@ -1,7 +1,7 @@
 """Write a comparison: the table as Markdown, with each system's stored result as JSON beside it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,5 +18,6 @@ def write_results(path: Path, comparison: Comparison, results: Sequence[StoredRe
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """Return the comparison's figures as JSON values."""
-    return asdict(comparison)
+    """Return the comparison's figures as JSON values, without the pixels of examples."""
+    examples = [replace(example, image=None) for example in comparison.examples]
+    return asdict(replace(comparison, examples=examples))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s.metrics.length_buckets import LengthBuckets
-from s2s.metrics.scores import SCORE_NAMES, Headline, Score
+from s2s.metrics.scores import SCORE_NAMES, Headline, Reference, Score
 from s2s.metrics.significance import Difference
 from s2s.report.format import duration, signed
 
@@ -52,7 +52,7 @@ class Example:
     """One test sentence or image with the outputs and heat maps of all systems."""
 
     source: str  # the sentence, or the name of the image
-    reference: str
+    reference: Reference  # the text, or several
     outputs: Sequence[str]
     heatmaps: Sequence[HeatMap | None] = ()  # None for a system without attention
     title: str = "example"  # why it is shown

@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,14 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
+from s2s.io.digests import digest_bytes
 from s2s.report.figures import HeatMap, Pixels
 from s2s.report.heatmap import Attention, draw_heatmap, shade, terminal_heatmap
 from s2s.report.marking import printable
 from s2s.report.svg import Drawing, document, element, text, text_width
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 WORD_START = "▁"  # first character of a token that starts a word
 SIDE = 112.0  # of the longer side of a picture, in pixels
@@ -26,6 +31,7 @@ GAP = 12.0
 LABEL = 20  # the widest word above a map, in cells of the terminal
 ROW = 6  # pictures in a row
 DARK = 0.15  # brightness of a picture where no attention is
+SHADE = 32  # pixels of the longer side of a map that is laid over a picture
 Map = NDArray[np.float64]
 
 
@@ -55,10 +61,10 @@ def word_maps(attention: Attention, tokens: Sequence[str], grid: tuple[int, int]
     return maps
 
 
-def draw_attention(heatmap: HeatMap, image: Pixels | None) -> Drawing:
-    """Draw the attention of a sentence, or that of the caption of an image [height, width, 3]."""
+def draw_attention(heatmap: HeatMap, image: Pixels | None, across: int = ROW) -> Drawing:
+    """Draw the attention of a sentence, or that of the caption of an image, with `across` pictures in a row."""
     if heatmap.grid and image is not None:
-        return draw_image_maps(image, heatmap.attention, heatmap.target, heatmap.grid)
+        return draw_image_maps(image, heatmap.attention, heatmap.target, heatmap.grid, across)
     return draw_heatmap(heatmap.attention, heatmap.source, heatmap.target)
 
 
@@ -67,43 +73,54 @@ def svg_image_maps(pixels: Pixels, attention: Attention, tokens: Sequence[str], 
     return document(draw_image_maps(pixels, attention, tokens, grid), "Attention over an image")
 
 
-def draw_image_maps(pixels: Pixels, attention: Attention, tokens: Sequence[str], grid: tuple[int, int]) -> Drawing:
-    """Draw the image, and it once more for each word: bright where attention is."""
+def draw_image_maps(
+    pixels: Pixels, attention: Attention, tokens: Sequence[str], grid: tuple[int, int], across: int = ROW
+) -> Drawing:
+    """Draw the image, and it once more for each word, bright where attention is, with `across` pictures in a row.
+
+    The image is embedded once; each word adds a shade of a few pixels that darkens it.
+    """
     maps = word_maps(attention, tokens, grid)
-    panels = [("", pixels), *((one.word, _lit(pixels, one.map)) for one in maps)]
     scale = SIDE / max(pixels.shape[:2])
     height, width = pixels.shape[0] * scale, pixels.shape[1] * scale
-    column = max(width, *(text_width(word) for word, _ in panels)) + GAP
-    parts = []
-    for number, (word, shown) in enumerate(panels):
-        x, y = GAP + column * (number % ROW), GAP + (height + 30) * (number // ROW)
-        parts.append(
-            element("image", href=data_uri(shown), x=x, y=y, width=width, height=height, preserveAspectRatio="none")
-        )
-        parts.append(text(word, x, y + height + 16, class_="token"))
-    rows = -(-len(panels) // ROW)
-    return Drawing(GAP + column * min(ROW, len(panels)), GAP + (height + 30) * rows, "".join(parts))
+    column = max(width, *(text_width(one.word) for one in maps)) + GAP
+    box: dict[str, str | float] = {"width": width, "height": height, "preserveAspectRatio": "none"}
+    name = f"image-{digest_bytes(pixels.tobytes())[:16]}"  # several drawings on one page share their names
+    parts = [element("defs", element("image", "", id=name, href=data_uri(pixels), **box))]
+    for number, shown in enumerate([None, *maps]):
+        x, y = GAP + column * (number % across), GAP + (height + 30) * (number // across)
+        parts.append(element("use", href=f"#{name}", x=x, y=y))
+        if shown:
+            parts.append(element("image", "", href=_shade_uri(shown.map, width / height), x=x, y=y, **box))
+            parts.append(text(shown.word, x, y + height + 16, class_="token"))
+    rows = -(-(1 + len(maps)) // across)
+    return Drawing(GAP + column * min(across, 1 + len(maps)), GAP + (height + 30) * rows, "".join(parts))
 
 
-def _lit(pixels: Pixels, attention: Map) -> Pixels:
-    """Darken an image where a map [h, w], scaled up to it, is low."""
-    from PIL import Image, ImageFilter
+def _shade_uri(attention: Map, aspect: float) -> str:
+    """Return black that is the less opaque the higher a map [h, w] is, enlarged smoothly, as a data URI of a PNG."""
+    from PIL import Image
 
-    height, width = pixels.shape[:2]
     relative = attention / max(float(attention.max()), 1e-9)
-    small = Image.fromarray((255 * np.clip(relative, 0, 1)).astype(np.uint8))
-    large = small.resize((width, height), Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(1))
-    light = DARK + (1 - DARK) * np.asarray(large, dtype=np.float64) / 255
-    return (pixels * light[:, :, None]).astype(np.uint8)
+    opacity = np.round(255 * (1 - DARK) * (1 - np.clip(relative, 0, 1))).astype(np.uint8)
+    size = max(1, round(SHADE * min(1, aspect))), max(1, round(SHADE / max(1, aspect)))
+    smooth = Image.fromarray(opacity).resize(size, Image.Resampling.BICUBIC)
+    return _encoded(Image.merge("LA", (Image.new("L", size), smooth)), "png")
 
 
 def data_uri(pixels: Pixels) -> str:
-    """Return an image [height, width, 3] as a data URI of a PNG."""
+    """Return an image [height, width, 3] as a data URI: if large, as a JPEG of twice the size it is drawn at."""
     from PIL import Image
 
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    image.thumbnail((2 * SIDE, 2 * SIDE))
+    return _encoded(image, "jpeg" if max(image.size) > SIDE else "png")
+
+
+def _encoded(image: "PillowImage", form: str) -> str:
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    image.save(buffer, form, quality=85, optimize=True)
+    return f"data:image/{form};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def terminal_attention(heatmap: HeatMap, width: int | None = None) -> RenderableType:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
@@ -29,6 +30,16 @@ def _printable_character(character: str) -> str:
         return " "
     hidden = unicodedata.category(character) in {"Cc", "Cs"} or character in REORDERING
     return "\ufffd" if hidden else character
+
+
+def nearest(output: str, references: Sequence[str]) -> str:
+    """Return the reference that shares most words and punctuation marks with `output`, relative to their lengths."""
+    words = WORD.findall(output)
+
+    def similarity(reference: str) -> float:
+        return SequenceMatcher(None, words, WORD.findall(reference), autojunk=False).ratio()
+
+    return max(references, key=similarity)
 
 
 def marked(output: str, reference: str) -> list[Span]:

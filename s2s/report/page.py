@@ -3,15 +3,20 @@
 The template escapes all text; drawings are SVG from `svg.py`, which escapes its text too.
 """
 
+from itertools import zip_longest
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from s2s._version import __version__
+from s2s.metrics.scores import texts_of
 from s2s.report.figures import COLUMNS, Comparison, Example, headline, signatures, table
 from s2s.report.image_maps import data_uri, draw_attention
-from s2s.report.marking import marked, printable
+from s2s.report.marking import marked, nearest, printable
 from s2s.report.plots import NARROW, WIDTH, color, svg_by_length
 from s2s.report.svg import document
+
+PICTURES = 8  # beside each other, of all systems
 
 
 def comparison_page(comparison: Comparison) -> str:
@@ -22,10 +27,12 @@ def comparison_page(comparison: Comparison) -> str:
     )  # fmt: skip
     environment.filters["shown"] = printable
     names = [system.name for system in comparison.systems]
+    rows = table(comparison)
     return environment.get_template("comparison.html").render(
         comparison=comparison,
         headline=headline(comparison),
-        rows=table(comparison),
+        rows=rows,
+        labels={row.label for row in rows},
         columns=len(names) <= COLUMNS,
         colors=[color(place) for place in range(len(names))],
         plots=[
@@ -39,16 +46,25 @@ def comparison_page(comparison: Comparison) -> str:
 
 
 def _example(comparison: Comparison, example: Example) -> dict[str, object]:
-    """Prepare an example for the template: outputs in marked spans, heat maps as SVG."""
-    outputs = [
-        (system.name, marked(output, example.reference))
-        for system, output in zip(comparison.systems, example.outputs, strict=True)
+    """Prepare an example for the template: for each system, its output in marked spans and its attention as SVG.
+
+    An output is marked where it differs from the nearest of several references.
+    """
+    references = texts_of(example.reference)
+    across = max(2, PICTURES // len(comparison.systems))
+    systems = [
+        {
+            "name": system.name,
+            "spans": marked(output, nearest(output, references)),
+            "attention": heatmap
+            and Markup(document(draw_attention(heatmap, example.image, across), f"Attention of {system.name}")),
+        }
+        for system, output, heatmap in zip_longest(comparison.systems, example.outputs, example.heatmaps)
     ]
-    heatmaps = [
-        (system.name, Markup(document(draw_attention(heatmap, example.image), "Attention")))
-        for system, heatmap in zip(comparison.systems, example.heatmaps, strict=False)
-        if heatmap
-    ]
-    texts = {"title": example.title, "source": example.source, "reference": example.reference}
-    image = None if example.image is None else data_uri(example.image)
-    return texts | {"outputs": outputs, "heatmaps": heatmaps, "image": image}
+    return {
+        "title": example.title,
+        "source": example.source,
+        "references": references,
+        "systems": systems,
+        "image": None if example.image is None else data_uri(example.image),
+    }

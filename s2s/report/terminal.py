@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from s2s.metrics.length_buckets import LengthBuckets
+from s2s.metrics.scores import texts_of
 from s2s.report.figures import COLUMNS, Comparison, Example, Row, System, TableCell, headline, signatures, table
 from s2s.report.image_maps import terminal_attention
-from s2s.report.marking import marked, printable
+from s2s.report.marking import marked, nearest, printable
 from s2s.report.picture import shown_attention
 from s2s.report.plots import bar
 
@@ -206,11 +207,13 @@ def _example(comparison: Comparison, example: Example, plain: bool) -> Table:
     grid = _grid(2)
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
+    references = texts_of(example.reference)
     grid.add_row(Text("source", style="dim"), Text(printable(example.source)))
-    grid.add_row(Text("reference", style="dim"), Text(printable(example.reference)))
+    for number, reference in enumerate(references):
+        grid.add_row(Text("" if number else "reference", style="dim"), Text(printable(reference)))
     for system, output in zip(comparison.systems, example.outputs, strict=True):
-        grid.add_row(_name(system, NAME, "bold"), _mark_differences(output, example.reference, plain))
-    if any(output != example.reference for output in example.outputs):
+        grid.add_row(_name(system, NAME, "bold"), _mark_differences(output, nearest(output, references), plain))
+    if any(output not in references for output in example.outputs):
         grid.add_row("", Text(f"{'‹ ›' if plain else 'red'} differs from the reference, ‹…› lacks words", style="dim"))
     return grid
 
