@@ -11,7 +11,7 @@ from s2s.comparison.differences import differences
 from s2s.comparison.entries import Entry, find_entries, system_names
 from s2s.comparison.examples import example_lines
 from s2s.comparison.recall import count_correct_values, is_recall, recall_by_length
-from s2s.comparison.scenes import is_scenes, point_at, scene_notes, scenes_by_objects
+from s2s.comparison.scenes import scene_notes, scenes_by_objects
 from s2s.comparison.stored import StoredResult
 from s2s.comparison.test_set import TestSet, corpus_test_set, read_test_files
 from s2s.data.sources import Image, Pixels, RawSources
@@ -21,8 +21,9 @@ from s2s.devices.leases import lease
 from s2s.devices.select import resolve_device
 from s2s.errors import DataError
 from s2s.io.digests import digest_json
+from s2s.metrics.cider import MIN_LINES, TOO_FEW_LINES
 from s2s.metrics.length_buckets import LengthBuckets, score_by_length
-from s2s.metrics.scores import SHORT_REFERENCES, check_counts
+from s2s.metrics.scores import SCORE_NAMES, SHORT_REFERENCES, check_counts
 from s2s.metrics.significance import Difference, paired_bootstrap
 from s2s.recipe.load import parse_stored_recipe
 from s2s.report.figures import COLUMNS, Comparison, Example, HeatMap, System
@@ -78,9 +79,14 @@ def _evaluate(entry: Entry, name: str, test: TestSet, device: torch.device) -> S
     work = "captioning {:,} images" if test.of_images else "translating {:,} lines"
     log.info(f"{version.reference}: {work.format(len(test.sources))}, {entry.recipe.decoding.describe()}")
     translator = reference_translator(version, device)
-    points = is_scenes(entry.recipe) and entry.recipe.model.has_attention
-    decoding = entry.recipe.decoding
-    found = evaluate(translator, test.sources, test.references, decoding=decoding, need_attention=points)
+    found = evaluate(
+        translator,
+        test.sources,
+        test.references,
+        decoding=entry.recipe.decoding,
+        metrics=test.metrics,
+        scenes=test.names if test.of_scenes else (),
+    )
     card = version.card
     perplexity, bits_per_byte = likelihood(translator, test.sources, test.references)
     return StoredResult(
@@ -102,7 +108,7 @@ def _evaluate(entry: Entry, name: str, test: TestSet, device: torch.device) -> S
         versions=card.versions,
         machine=replace(card.machine, threads=card.training.threads),
         command=entry.command,
-        pointing=[point_at(*pair) for pair in zip(test.names, found.translations, strict=True)] if points else [],
+        pointing=found.pointing,
         correct_values=(
             count_correct_values(translator, test.names, first_references(test.references))
             if is_recall(entry.recipe)
@@ -165,7 +171,7 @@ def _systems(results: Sequence[StoredResult], test: TestSet) -> list[System]:
 def _by_length(results: Sequence[StoredResult], test: TestSet) -> list[LengthBuckets]:
     """Return the score by the length of sources, or of the references of images; or what suits recall and scenes."""
     if test.of_scenes:
-        return scenes_by_objects(test.names, first_references(test.references), results)
+        return scenes_by_objects(test.names, test.references, results)
     if all(stored.correct_values for stored in results):
         return recall_by_length(test.names, first_references(test.references), results)
     outputs = [stored.outputs for stored in results]
@@ -188,8 +194,15 @@ def _notes(results: Sequence[StoredResult], test: TestSet) -> list[str]:
         notes.append(
             f"a test set of fewer than {FEW_LINES} lines says little: differences may be chance, whatever p is"
         )
+    if test.of_images and len(results) > 1:
+        notes.append(
+            f"p is that of {SCORE_NAMES[test.metric]}, over resamples of the images, each with all its captions; "
+            "other scores are not tested"
+        )
+    if "cider" in test.metrics and len(test.sources) < MIN_LINES:
+        notes.append(TOO_FEW_LINES)
     if test.of_scenes:
-        notes += scene_notes(test.names, first_references(test.references), results)
+        notes += scene_notes(test.names, test.references, results)
     decoded = sorted({stored.decoding for stored in results})
     notes.append(f"decoded with {' or '.join(decoded)}")
     if len(results) > 1:
@@ -207,25 +220,31 @@ def _examples(
 
     The first sentence has the heat maps of the systems with attention, and so have all images.
     """
+    lines = example_lines(results, test)
+    drawn = list(lines) if test.of_images else list(lines)[:1]
+    heatmaps = [_heatmaps(entry, cast(RawSources, [test.sources[line] for line in drawn]), device) for entry in entries]
     return [
         Example(
             test.names[line],
-            first_references(test.references)[line],
+            test.references[line],
             [stored.outputs[line] for stored in results],
-            [_heatmap(entry, test.sources[line], device) for entry in entries] if number == 0 or test.of_images else (),
+            [own[number] for own in heatmaps] if number < len(drawn) else (),
             title,
             _pixels(test.sources[line]),
         )
-        for number, (line, title) in enumerate(example_lines(results, test).items())
+        for number, (line, title) in enumerate(lines.items())
     ]
 
 
-def _heatmap(entry: Entry, source: str | Image, device: torch.device) -> HeatMap | None:
+def _heatmaps(entry: Entry, sources: RawSources, device: torch.device) -> list[HeatMap] | list[None]:
+    """Return the attention of a system for each source; None if it has none."""
     if entry.version is None or not entry.recipe.model.has_attention:
-        return None
-    sources = cast(RawSources, [source])
-    (translation,) = reference_translator(entry.version, device).translate(sources, need_attention=True)
-    return HeatMap(translation.attention, translation.source_tokens, translation.tokens, translation.grid)
+        return [None] * len(sources)
+    translator = reference_translator(entry.version, device)
+    return [
+        HeatMap(one.attention, one.source_tokens, one.tokens, one.grid)
+        for one in translator.translate(sources, entry.recipe.decoding, need_attention=True)
+    ]
 
 
 def _pixels(source: str | Image) -> Pixels | None:

@@ -4,13 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s2s.comparison.entries import Entry
-from s2s.comparison.scenes import is_scenes
 from s2s.data.prepare import prepare_corpus
 from s2s.data.sources import RawSources
-from s2s.decoding.evaluation import TestLines, first_references, read_test_set, scoring_of, test_digest
+from s2s.decoding.evaluation import (
+    TestLines,
+    first_references,
+    is_scenes,
+    metrics_of,
+    read_test_set,
+    scoring_of,
+    test_digest,
+)
 from s2s.decoding.translator import require_task
 from s2s.errors import S2SError, UsageError
-from s2s.metrics.scores import Headline, Reference, Scoring
+from s2s.metrics.scores import TEXT_SCORES, Headline, Reference, Scoring
 from s2s.recipe.recipe import Recipe
 from s2s.registry.store import Registry
 
@@ -25,6 +32,7 @@ class TestSet:
     description: str  # task, languages, size, overlap with training
     scoring: Scoring
     metric: Headline  # score that systems are compared by
+    metrics: Sequence[str] = TEXT_SCORES  # that systems are scored by
     of_scenes: bool = False  # whether sources are generated scenes, described by their names
 
     @property
@@ -61,15 +69,22 @@ def corpus_test_set(entries: Sequence[Entry]) -> TestSet:
         overlap = "none of them in training"
     kind = "images" if data.image_size else "pairs"
     description = f"{name} · {languages}test: {len(lines.names):,} {kind}, {overlap}"
-    return _scored(lines, description, entries[0])
+    return _scored(lines, description, entries[0], recipe)
 
 
-def _scored(lines: TestLines, description: str, first: Entry) -> TestSet:
-    """Return a test set that is scored as the first system's recipe says."""
+def _scored(lines: TestLines, description: str, first: Entry, source: Recipe) -> TestSet:
+    """Return a test set that is scored as the first system's recipe says, by metrics that suit the data of `source`."""
     scoring = scoring_of(first.recipe)
-    headline = scoring.headline(lines.references)
-    scenes = not isinstance(lines.sources[0], str) and is_scenes(first.recipe)
-    return TestSet(lines.sources, lines.names, lines.references, description, scoring, headline, scenes)
+    return TestSet(
+        lines.sources,
+        lines.names,
+        lines.references,
+        description,
+        scoring,
+        scoring.headline(lines.references),
+        metrics_of(source),
+        is_scenes(source),
+    )
 
 
 def _trained_on(entry: Entry, corpus: str, recipe: Recipe) -> bool:
@@ -106,4 +121,4 @@ def read_test_files(text: str, first: Entry) -> TestSet:
     require_task(first.recipe, images=False)
     sources, references = read_test_set(source, reference)
     description = f"{name} · {len(sources):,} pairs, overlap with training not checked"
-    return _scored(TestLines(sources, sources, [*references]), description, first)
+    return _scored(TestLines(sources, sources, [*references]), description, first, first.recipe)

@@ -3,21 +3,45 @@
 import math
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Self
 
-from s2s.data.corpus import Split
+import numpy as np
+
+from s2s.data.corpora import corpora_directory
+from s2s.data.corpus import Corpus, Split
+from s2s.data.generators.scenes import parse_scene
+from s2s.data.images import read_image
+from s2s.data.prepare import prepare_corpus
+from s2s.data.readers.images import read_caption_table
 from s2s.data.sources import Image, RawSources
 from s2s.decoding.engine import Engine
 from s2s.decoding.forced import forced_score
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translation import Translation
 from s2s.decoding.translator import Translator
-from s2s.errors import DataError
+from s2s.devices.runtime import usable_threads
+from s2s.errors import DataError, UsageError
 from s2s.io.digests import digest_json
-from s2s.metrics.scores import SCORE_NAMES, Reference, Score, Scoring, score_corpus, texts_of
+from s2s.metrics.cider import MIN_LINES, TOO_FEW_LINES
+from s2s.metrics.scenes import Pointing, pointing, pointing_scores
+from s2s.metrics.scores import (
+    CAPTION_SCORES,
+    SCENE_SCORES,
+    TEXT_SCORES,
+    Reference,
+    Score,
+    Scoring,
+    score_corpus,
+    texts_of,
+)
+from s2s.recipe.data import SCENE_SIZE, GeneratorDataOptions
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
+from s2s.registry.version import Version
 from s2s.text.parallel import read_pairs
 
 
@@ -52,6 +76,7 @@ class Evaluation:
 
     translations: list[Translation]  # in the order of the sources
     scores: dict[str, Score]  # by metric
+    pointing: list[Pointing]  # of each caption of a scene; empty for others, and without attention
     seconds: float  # translation time
     decoding: DecodingOptions  # how it was decoded
 
@@ -60,6 +85,10 @@ class Evaluation:
         """The translated lines."""
         return [translation.text for translation in self.translations]
 
+    def warnings(self) -> list[str]:
+        """Return what to know of the scores."""
+        return [TOO_FEW_LINES] if "cider" in self.scores and len(self.translations) < MIN_LINES else []
+
 
 def evaluate(
     translator: Translator[Engine],
@@ -67,20 +96,43 @@ def evaluate(
     references: Sequence[Reference],
     *,
     decoding: DecodingOptions | None = None,
-    metrics: Sequence[str] = tuple(SCORE_NAMES),
-    need_attention: bool = False,
+    metrics: Sequence[str] = (),
+    scenes: Sequence[str] = (),
 ) -> Evaluation:
     """Translate raw source lines, or caption images, and score the results against raw reference lines.
 
-    With `need_attention`, translations carry attention.
+    `metrics`: by default those of the model's data. `scenes`: descriptions of the sources if they are scenes, with
+    which a model with attention is also scored by where it looked.
     """
-    decoding = decoding or translator.recipe.decoding
+    recipe = translator.recipe
+    decoding = decoding or recipe.decoding
+    points = bool(scenes) and recipe.model.has_attention
     start = time.perf_counter()
-    translations = translator.translate(sources, decoding, need_attention=need_attention)
+    translations = translator.translate(sources, decoding, need_attention=points)
     seconds = time.perf_counter() - start
     outputs = [translation.text for translation in translations]
-    scores = score_corpus(outputs, references, metrics, scoring_of(translator.recipe))
-    return Evaluation(translations, scores, seconds, decoding)
+    scores = score_corpus(outputs, references, metrics or metrics_of(recipe), scoring_of(recipe))
+    looked = [_point_at(*pair) for pair in zip(scenes, translations, strict=True)] if points else []
+    return Evaluation(translations, scores | (pointing_scores(looked) if points else {}), looked, seconds, decoding)
+
+
+def _point_at(scene: str, caption: Translation) -> Pointing:
+    """Return where the model looked as it named the shapes of a scene."""
+    assert caption.grid is not None
+    boxes = [one.box for one in parse_scene(scene)]
+    return pointing(np.array(caption.attention), caption.tokens, boxes, caption.grid, SCENE_SIZE)
+
+
+def is_scenes(recipe: Recipe) -> bool:
+    """Return whether a recipe's data are scenes."""
+    return recipe.data.kind == "generator" and recipe.data.generator.name == "scenes"
+
+
+def metrics_of(recipe: Recipe) -> tuple[str, ...]:
+    """Return the metrics that suit a recipe's data: text, captions, or captions of scenes."""
+    if not recipe.model.of_images:
+        return TEXT_SCORES
+    return SCENE_SCORES if is_scenes(recipe) else CAPTION_SCORES
 
 
 def scoring_of(recipe: Recipe) -> Scoring:
@@ -119,6 +171,48 @@ def read_test_set(source: str, reference: str) -> tuple[list[str], list[str]]:
     if not pairs:
         raise DataError(f"{source} has no lines")
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+
+def read_captioned_images(directory: str, captions: str, size: tuple[int, int]) -> TestLines:
+    """Read the images that a table of captions names, relative to a directory; all captions of one are its references.
+
+    `size`: height and width to which images are scaled.
+    Raises: DataError if an image or a line of the table cannot be read, or there are none; UsageError if a file is
+    missing, or `directory` is none.
+    """
+    if not Path(directory).is_dir():
+        raise UsageError(f"{directory} is not a directory", "name the directory of the images, then their captions")
+    by_image: dict[str, list[str]] = {}
+    for name, caption in read_caption_table(captions):
+        by_image.setdefault(name, []).append(caption)
+    if not by_image:
+        raise DataError(f"{captions} has no captions")
+    with ThreadPoolExecutor(usable_threads()) as pool:
+        pixels = list(pool.map(partial(read_image, size=size), [Path(directory, name) for name in by_image]))
+    references: list[Reference] = [own if len(own) > 1 else own[0] for own in by_image.values()]
+    return TestLines(list(map(Image, pixels)), list(by_image), references)
+
+
+def own_test_lines(version: Version) -> TestLines:
+    """Return the test split of the corpus that a model was trained on; a generated corpus is made again if necessary.
+
+    Raises: UsageError if the corpus is not among the prepared ones, ArtefactError if it is damaged.
+    """
+    recipe, card = version.recipe(), version.card
+    files = "IMAGES CAPTIONS" if card.of_images else "SRC REF"
+    hint = f"name a test set: s2s evaluate {version.reference} {files}"
+    directory = corpora_directory() / card.corpus[:16]
+    if isinstance(recipe.data, GeneratorDataOptions):
+        given = version.read("tokenizer.model") if card.parent else None
+        corpus = prepare_corpus(recipe.data, recipe.tokenizer, tokenizer_model=given)
+    elif directory.is_dir():
+        corpus = Corpus.open(directory)
+        corpus.verify()
+    else:
+        raise UsageError(f"the corpus of {version.reference} is not in {directory.parent}", hint)
+    if corpus.digest != card.corpus:
+        raise UsageError(f"the data of {version.reference} now give another corpus than it was trained on", hint)
+    return TestLines.of(corpus.split("test"))
 
 
 def test_digest(sources: Sequence[str], references: Sequence[Reference]) -> str:

@@ -17,7 +17,7 @@ ORDERS = 4  # n-grams of 1 to 4 words
 SIGMA = 6.0  # of the penalty for a different length, in words
 MIN_LINES = 100  # of a test set; with fewer, warn with TOO_FEW_LINES
 TOO_FEW_LINES = (
-    f"CIDEr-D weighs words by how few lines' references have them: on fewer than {MIN_LINES} lines, "
+    f"CIDEr-D weighs words by how few images' captions have them: on fewer than {MIN_LINES} images, "
     "the weights are unreliable"
 )
 

@@ -13,6 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from s2s._version import __version__
+from s2s.metrics.scores import Score
+
 SIZES = ("small", "medium", "big")
 COLOURS = ("red", "green", "blue", "yellow", "orange", "purple", "black", "cyan")
 SHAPES = ("circle", "square", "triangle", "diamond", "cross", "star", "ring", "heart")
@@ -100,6 +103,20 @@ def pointing(
         near += float(weights[_cells(box, grid, size, margin=1)].sum())
         inside += float(weights[_cells(box, grid, size, margin=0)].sum())
     return Pointing(len(words), near, inside)
+
+
+def pointing_scores(found: Sequence[Pointing]) -> dict[str, Score]:
+    """Return the shares of attention near and on the objects over all captions, in percent."""
+    words = max(1, sum(one.words for one in found))
+
+    def score(part: str, margin: int, total: float) -> Score:
+        signature = f"pointing|unit:shape-word|margin:{margin}|average:micro|version:s2s-{__version__}"
+        return Score(f"pointing_{part}", 100 * total / words, signature)
+
+    return {
+        "pointing_near": score("near", 1, sum(one.near for one in found)),
+        "pointing_inside": score("inside", 0, sum(one.inside for one in found)),
+    }
 
 
 def _shape_words(tokens: Sequence[str]) -> list[list[int]]:

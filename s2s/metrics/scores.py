@@ -19,10 +19,18 @@ SCORE_NAMES = {
     "chrf": "chrF2",
     "ter": "TER",  # translation edit rate in percent; lower is better
     "exact": "exact match",  # lines equal to one of their references, except for outer whitespace, in percent
-}
-CAPTION_SCORES = SCORE_NAMES | {
     "cider": "CIDEr-D",  # as papers print it: 100 times the value of the published scorer
+    "distinct": "distinct words",  # a count over all outputs
+    "f1_objects": "F1 of objects",  # of scenes, as are all below, in percent
+    "f1_sizes": "F1 of sizes",
+    "f1_colours": "F1 of colours",
+    "f1_shapes": "F1 of shapes",
+    "pointing_near": "attention near objects",  # within one cell, at the words for their shapes
+    "pointing_inside": "attention on objects",
 }
+TEXT_SCORES = ("bleu", "chrf", "ter", "exact")
+CAPTION_SCORES = (*TEXT_SCORES, "cider", "distinct")
+SCENE_SCORES = (*TEXT_SCORES, "distinct", "f1_objects", "f1_sizes", "f1_colours", "f1_shapes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +38,13 @@ class Score:
     """A corpus score."""
 
     metric: str
-    value: float  # 0 to 100; TER may be higher, and CIDEr-D is 0 to 1,000
+    value: float  # 0 to 100; TER may be higher, CIDEr-D is 0 to 1,000, and distinct words are a count
     signature: str  # begins with the metric's name
+
+    @property
+    def shown(self) -> str:
+        """Value as text: `41.7`, a count as `1,204`."""
+        return format_score(self.metric, self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +97,11 @@ class Scoring:
         return "chrf" if 2 * sum(length < MIN_TOKENS for length in lengths) > len(lengths) else "bleu"
 
 
+def format_score(metric: str, value: float) -> str:
+    """Return the value of a score as text: `41.7`, a count as `1,204`."""
+    return f"{value:,.0f}" if metric == "distinct" else f"{value:.1f}"
+
+
 def texts_of(reference: Reference) -> Sequence[str]:
     """Return the texts of a line's reference."""
     return [reference] if isinstance(reference, str) else reference
@@ -120,11 +138,26 @@ def _cider(scoring: Scoring, hypotheses: Sequence[str], references: Sequence[Ref
         [[split(text) for text in texts_of(reference)] for reference in references],
     )
     signature = (
-        f"{CAPTION_SCORES['cider']}|nrefs:{_count_references(references)}|case:lc"
+        f"{SCORE_NAMES['cider']}|nrefs:{_count_references(references)}|case:lc"
         f"|tok:{scoring.scorer('bleu').tokenizer_signature}|n:{ORDERS}|sigma:{SIGMA:g}|df:refs|scale:100"
         f"|version:s2s-{__version__}"
     )
     return Score("cider", 100 * sum(values) / len(values), signature)
+
+
+def _distinct(scoring: Scoring, hypotheses: Sequence[str]) -> Score:
+    tokenizer = scoring.scorer("bleu").tokenizer_signature
+    signature = f"distinct|case:lc|tok:{tokenizer}|version:s2s-{__version__}"
+    return Score("distinct", float(distinct_words(hypotheses, scoring)), signature)
+
+
+def _scene_f1(part: str, hypotheses: Sequence[str], references: Sequence[Reference]) -> Score:
+    """Return the F1 of the objects, sizes, colours or shapes that captions name, against their first references."""
+    from s2s.metrics.scenes import scene_f1
+
+    scores = scene_f1(hypotheses, [texts_of(reference)[0] for reference in references])
+    signature = f"F1|nrefs:1|unit:{part}|match:lcs|average:micro|version:s2s-{__version__}"
+    return Score(f"f1_{part}", getattr(scores, part), signature)
 
 
 def _count_references(references: Sequence[Reference]) -> int | str:
@@ -136,19 +169,19 @@ def _count_references(references: Sequence[Reference]) -> int | str:
 def score_corpus(
     hypotheses: Sequence[str],
     references: Sequence[Reference],
-    metrics: Sequence[str] = tuple(SCORE_NAMES),
+    metrics: Sequence[str] = TEXT_SCORES,
     scoring: Scoring | None = None,
 ) -> dict[str, Score]:
     """Score N hypotheses against their N references, of one or several texts each; by default as English text.
 
-    `metrics`: any of `CAPTION_SCORES`; by default those of `SCORE_NAMES`.
+    `metrics`: any of `CAPTION_SCORES` and `SCENE_SCORES`; by default `TEXT_SCORES`.
     Raises: DataError if the counts differ or are zero, or if a line has no reference; UsageError for an unknown
     metric; ResourceError if BLEU's tokenizer is not available.
     """
     check_counts(hypotheses, references)
+    known = list(dict.fromkeys([*CAPTION_SCORES, *SCENE_SCORES]))
     for name in metrics:
-        if name not in CAPTION_SCORES:
-            known = list(CAPTION_SCORES)
+        if name not in known:
             hint = did_you_mean(name, known) or f"the metrics are {', '.join(known)}"
             raise UsageError(f"{name}: no such metric", hint)
     scoring = scoring or Scoring()
@@ -158,6 +191,10 @@ def score_corpus(
             return _exact(hypotheses, references)
         if name == "cider":
             return _cider(scoring, hypotheses, references)
+        if name == "distinct":
+            return _distinct(scoring, hypotheses)
+        if name.startswith("f1_"):
+            return _scene_f1(name.removeprefix("f1_"), hypotheses, references)
         return _sacrebleu(name, scoring, hypotheses, references)
 
     return {name: score(name) for name in metrics}

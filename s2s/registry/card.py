@@ -14,7 +14,7 @@ SCHEMA = 4  # number of the card's schema; raised when a stored card would be re
 class ScoreRecord(Options):
     """One figure on a test set, and how it was got."""
 
-    metric: str = Field(description="name of the metric: bleu, chrf, ter, exact, perplexity")
+    metric: str = Field(description="name of the metric: bleu, chrf, ter, exact, cider, perplexity …")
     value: float
     signature: str = Field(description="how the score was computed, as the metric's library states it")
     test_set: str = Field(description="test set: test, or the name of a file")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Literal
 
@@ -9,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s.metrics.length_buckets import LengthBuckets
-from s2s.metrics.scores import SCORE_NAMES, Headline, Reference, Score
+from s2s.metrics.scores import SCORE_NAMES, Headline, Reference, Score, format_score
 from s2s.metrics.significance import Difference
 from s2s.report.format import duration, signed
 
 Pixels = NDArray[np.uint8]
 MISSING = "–"
 COLUMNS = 3  # more systems than this get a line each instead of a column
+PERCENT = {"exact", "pointing_near", "pointing_inside"}  # scores that are shown with a percent sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,7 @@ def table(comparison: Comparison) -> list[Row]:
     rows = [
         Row("network", "network", tuple(TableCell(system.network) for system in systems)),
         _row("parameters", "network", [system.parameters for system in systems], _count),
-        *_scores(comparison, "bleu", "{:.1f}", max),
-        *_scores(comparison, "chrf", "{:.1f}", max),
-        *_scores(comparison, "ter", "{:.1f}", min),
-        *_scores(comparison, "exact", "{:.1f} %", max),
+        *(row for metric in SCORE_NAMES for row in _scores(comparison, metric)),
         _row("perplexity", "scores", [system.perplexity for system in systems], _perplexity, min),
         _row("bits per byte", "scores", [system.bits_per_byte for system in systems], "{:.3f}".format, min),
         _row("updates", "training", [system.updates for system in systems], _count),
@@ -160,17 +159,22 @@ def _row(
     return Row(label, group, tuple(TableCell(text, best=winner is not None and text == show(winner)) for text in texts))
 
 
-def _scores(comparison: Comparison, metric: str, form: str, best: Callable[[list[float]], float]) -> list[Row]:
+def _scores(comparison: Comparison, metric: str) -> list[Row]:
     """Return the row of a score; that of the comparison's metric has differences, and another row the gains."""
     systems = comparison.systems
     values = [system.scores[metric].value if metric in system.scores else None for system in systems]
-    row = _row(SCORE_NAMES[metric], "scores", values, form.format, best)
+    best = {"ter": min, "distinct": None}.get(metric, max)
+    row = _row(SCORE_NAMES[metric], "scores", values, partial(_score, metric), best)
     if metric != comparison.metric:
         return [row]
     differences = [system.difference for system in systems]
     notes = [f"{signed(one.difference)}  {one.probability}" if one else "" for one in differences]
     cells = tuple(replace(cell, note=note) for cell, note in zip(row.cells, notes, strict=True))
     return [replace(row, cells=cells), *_gains([value for value in values if value is not None], len(systems))]
+
+
+def _score(metric: str, value: float) -> str:
+    return f"{format_score(metric, value)}{' %' if metric in PERCENT else ''}"
 
 
 def _gains(values: Sequence[float], systems: int) -> list[Row]:

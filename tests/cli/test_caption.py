@@ -88,7 +88,7 @@ def test_refusals(arguments: tuple[str, ...], said: str, run: Callable) -> None:
 def test_each_command_names_the_other(trained: Path, own_home: Path, run: Callable) -> None:
     shutil.copytree(trained / "registry", own_home / "registry", dirs_exist_ok=True)
     Path("in.de").write_text("drei\n")
-    for command in (("translate",), ("score",), ("evaluate",)):
+    for command in (("translate",), ("score",)):
         done = run(*command, "scenes-attention", "in.de", *(["in.de"] if command != ("translate",) else []))
         assert done.code == 2
         assert "scenes-attention captions images" in done.err

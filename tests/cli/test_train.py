@@ -83,7 +83,7 @@ def test_two_files_of_ones_own(run: Callable, in_directory: Path) -> None:
     assert (in_directory / "out.en").read_text().count("\n") == 400
 
 
-def test_unequal_files_are_refused_with_both_counts(run: Callable, in_directory: Path) -> None:
+def test_unequal_files_are_refused_with_both_counts(run: Callable, in_directory: Path, trained_home: Path) -> None:
     (in_directory / "a.de").write_text("eins\nzwei\n")
     (in_directory / "a.en").write_text("one\n")
     done = run("evaluate", "numbers-attention", "a.de", "a.en")

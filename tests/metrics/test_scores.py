@@ -6,7 +6,7 @@ import sacrebleu
 from sacrebleu.metrics import BLEU, CHRF, TER
 
 from s2s.errors import DataError, ResourceError, UsageError
-from s2s.metrics.scores import Scoring, distinct_words, score_corpus, sentence_chrf
+from s2s.metrics.scores import SCENE_SCORES, Reference, Scoring, distinct_words, score_corpus, sentence_chrf
 
 HYPOTHESES = ["the cat sat on the mat .", "A dog barks, loudly!", "nothing like it"]
 REFERENCES = ["the cat sat on a mat .", "a dog barks, loudly!", "quite another sentence"]
@@ -169,10 +169,25 @@ def test_a_line_without_references_is_refused() -> None:
 def test_unlike_any_metric_is_refused_with_all_known() -> None:
     with pytest.raises(UsageError) as caught:
         score_corpus(["a"], ["a"], ["perplexity"])
-    assert caught.value.hint == "the metrics are bleu, chrf, ter, exact, cider"
+    assert caught.value.hint == (
+        "the metrics are bleu, chrf, ter, exact, cider, distinct, f1_objects, f1_sizes, f1_colours, f1_shapes"
+    )
 
 
 def test_distinct_words_are_lower_cased_and_split_like_bleu() -> None:
     assert distinct_words(["A ring, a ring.", "", "the Ring"]) == 5  # a ring , . the
     assert distinct_words(["买书买", "书"], Scoring.of("zh")) == 2
     assert distinct_words([""]) == 0
+    found = score_corpus(["A ring, a ring.", "the Ring"], ["x", "y"], ["distinct"])["distinct"]
+    assert (found.value, found.shown) == (5, "5")
+    assert found.signature.startswith("distinct|case:lc|tok:13a|")
+
+
+def test_objects_that_captions_of_scenes_name() -> None:
+    outputs = ["a small red circle and a big red circle", "a big blue star"]
+    references: list[Reference] = ["a small red circle and a big blue circle", ["a big blue star", "nothing"]]
+    found = score_corpus(outputs, references, SCENE_SCORES)
+    shown = {name: score.shown for name, score in found.items() if name.startswith("f1_")}
+    assert shown == {"f1_objects": "66.7", "f1_sizes": "100.0", "f1_colours": "66.7", "f1_shapes": "100.0"}
+    assert found["f1_sizes"].signature.startswith("F1|nrefs:1|unit:sizes|match:lcs|average:micro|")
+    assert "cider" not in found

@@ -1,5 +1,6 @@
 import multiprocessing
 
+import numpy as np
 import pytest
 
 from s2s.errors import DataError
@@ -79,3 +80,31 @@ def test_lines_may_have_several_references(metric):
 def test_a_list_of_one_reference_is_tested_as_the_reference():
     one = [[line] for line in REFERENCES]
     assert paired_bootstrap(WORSE, [NEARLY], one, 150) == paired_bootstrap(WORSE, [NEARLY], REFERENCES, 150)
+
+
+@pytest.mark.parametrize("metric", ["bleu", "chrf"])
+def test_a_resampled_line_takes_all_its_references_along(metric):
+    """The p-value is that of scoring every resample anew (Koehn 2004), with sacrebleu's seed."""
+    several = [[line, line.replace("says", "tells")] if i % 3 else line for i, line in enumerate(REFERENCES[:20])]
+    systems = [
+        [line.replace("more", "many") if i % 3 == 1 else line for i, line in enumerate(REFERENCES[:20])],
+        [
+            line.replace("says", "tells").replace("then", "so" if i % 5 == 1 else "then")
+            for i, line in enumerate(REFERENCES[:20])
+        ],
+    ]
+    [difference] = paired_bootstrap(systems[0], [systems[1]], several, samples=100, metric=metric)
+
+    def gap(rows):
+        one, other = (
+            score_corpus([lines[row] for row in rows], [several[row] for row in rows], [metric])[metric].value
+            for lines in systems
+        )
+        return other - one
+
+    rows = np.random.default_rng(12345).choice(20, size=(100, 20), replace=True)
+    gaps = np.abs([gap(resample) for resample in rows])
+    exceeding = np.sum(gaps - gaps.mean() > abs(gap(range(20))))
+    assert difference.p_value == pytest.approx((exceeding + 1) / 101)
+    assert 0 < exceeding < 90
+    assert difference.difference == pytest.approx(gap(range(20)))

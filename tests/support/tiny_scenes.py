@@ -20,4 +20,13 @@ TINY_SCENES = [
     "decoding.beam_size=2",
     "decoding.max_caption_length=12",
 ]
+OWN_PICTURES = [  # in place of the generator: 40 pictures in `pictures/`, with two captions each
+    "data.kind=images",
+    "data.images=pictures",
+    "data.train.files=pictures/several.tsv",
+    "data.hold_out_validation=4",
+    "data.hold_out_test=8",
+    *(setting for setting in TINY_SCENES if not setting.startswith("data.")),
+    "tokenizer.vocab_size=45",
+]
 RECURRENT = ["model.decoder.hidden_size=14", "model.decoder.attention_size=9"]

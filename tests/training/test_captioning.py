@@ -153,5 +153,11 @@ def test_captioners_are_compared(tmp_path: Path):
     assert [figure.metric for figure in comparison.by_length] == ["% of captions exact", "F1 of objects"]
     assert [bucket.low for bucket in comparison.by_length[0].buckets] == [1, 2]
     assert comparison.examples[0].image is not None
-    assert sum("of attention within a cell of the object" in note for note in comparison.notes) == 2
+    pointing = ["pointing_near" in system.scores for system in comparison.systems]
+    assert pointing == [True, False, True]
+    assert sum("with a colour of a shape that training never had" in note for note in comparison.notes) == 3
     assert comparison.commands[0].startswith("s2s caption ")
+    looking, _ = compare(["attention", "transformer"], [], device="cpu", wait=0)
+    near = looking.by_length[2]
+    assert near.metric == "% of attention near the object"
+    assert [len(bucket.values) for bucket in near.buckets] == [2, 2]

@@ -16,7 +16,7 @@ from s2s.data.readers.files import data_path, open_data_file
 from s2s.data.readers.pair import OnInvalid, Pair, drop_invalid
 from s2s.devices.runtime import usable_threads
 from s2s.errors import DataError, S2SError, UsageError, did_you_mean, wrap_os_errors
-from s2s.io.inputs import read_lines
+from s2s.io.inputs import open_input, read_lines
 from s2s.recipe.data import CaptionSplitOptions, ImagesDataOptions
 from s2s.text.lines import Texts, decode_line, single_line, tsv_texts
 
@@ -39,6 +39,17 @@ def read_captions(data: ImagesDataOptions, split: CaptionSplitOptions, invalid: 
                 drop_invalid(functools.partial(_extend, captions, parse), data, f"{name}:{number}", invalid)
                 for image, caption in captions:
                     yield Pair(image, caption, number, name)
+
+
+def read_caption_table(path: str) -> Iterator[Texts]:
+    """Yield the name of the image and the text of each caption in a table, of any form that `read_captions` reads.
+
+    Raises: UsageError or ResourceError if it cannot be read, DataError naming the line that is malformed.
+    """
+    rows = _row_reader(path)
+    with open_input(path) as file:
+        for _, parse in rows(file, path):
+            yield from parse()
 
 
 def image_path(data: ImagesDataOptions, name: str) -> str:

@@ -6,12 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from s2s.data.corpus import Corpus
-from s2s.decoding.evaluation import Evaluation, TestLines, evaluate, perplexity, scoring_of, test_digest
+from s2s.decoding.evaluation import (
+    Evaluation,
+    TestLines,
+    evaluate,
+    is_scenes,
+    perplexity,
+    scoring_of,
+    test_digest,
+)
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.runtime import Machine, package_versions
 from s2s.io.atomic import write_bytes, write_json
-from s2s.metrics.scores import SCORE_NAMES, Headline
+from s2s.metrics.scores import SCORE_NAMES, Headline, format_score
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.profile import count_parameters
 from s2s.recipe.recipe import Recipe
@@ -50,14 +58,22 @@ def publish(
         warn_if_worse(version)
     shutil.rmtree(directory / "published")
     replace(record, published=str(version.reference)).write(directory)
-    score = version.card.scores[0]
+    score, *others = version.card.scores
     best = f"mean of {len(averaged)} checkpoints" if averaged else f"best at {position.best_update:,}"
     skipped = f", {position.skipped:,} skipped" if position.skipped else ""
     progress.message(
         f"{version.reference}: test {SCORE_NAMES[score.metric]} {score.value:.1f} ({score.signature}); "
         f"{position.update:,} updates in {clock(position.seconds)}{skipped}, {best}"
     )
+    if version.card.of_images:
+        progress.message(f"test {', '.join(_shown(one) for one in others if one.metric in SCORE_NAMES)}")
     return version
+
+
+def _shown(score: ScoreRecord) -> str:
+    """Return a score as text, CIDEr-D with its signature, without which its values cannot be compared."""
+    text = f"{SCORE_NAMES[score.metric]} {format_score(score.metric, score.value)}"
+    return f"{text} ({score.signature})" if score.metric == "cider" else text
 
 
 def warn_if_worse(version: Version) -> None:
@@ -134,7 +150,9 @@ def _card(
 ) -> Card:
     """Build the card, with the test scores."""
     recipe, test = translator.recipe, TestLines.of(corpus.split("test"))
-    evaluation = evaluate(translator, test.sources, test.references)
+    evaluation = evaluate(translator, test.sources, test.references, scenes=test.names if is_scenes(recipe) else ())
+    for warning in evaluation.warnings():
+        log.warning(warning)
     return Card(
         task="captioning" if recipe.model.of_images else "translation",
         description=recipe.description,

@@ -87,8 +87,9 @@ def show(model: ModelReference, as_json: AsJson = False) -> None:
             out.print(f"  {label:11} {one_line(text)}", soft_wrap=True)
     if version.card.scores:
         out.print("\nscores", style="bold")
-    for score in version.card.scores:
-        out.print(f"  {one_line(_score(score)):17} {one_line(_measured(score))}", soft_wrap=True)
+    texts = [one_line(_score(score)) for score in version.card.scores]
+    for text, score in zip(texts, version.card.scores, strict=True):
+        out.print(f"  {text:{max(map(len, texts))}} {one_line(_measured(score))}", soft_wrap=True)
     note(f"Next: {use_command(version.reference, of_images=version.card.of_images)}")
 
 
@@ -184,9 +185,11 @@ def _direction(card: "Card") -> str:
 
 
 def _score(score: "ScoreRecord") -> str:
-    from s2s.metrics.scores import SCORE_NAMES
+    from s2s.metrics.scores import SCORE_NAMES, format_score
 
-    return f"{SCORE_NAMES.get(score.metric, score.metric)} {score.value:.{1 if score.metric in SCORE_NAMES else 2}f}"
+    if score.metric not in SCORE_NAMES:
+        return f"{score.metric} {score.value:.2f}"
+    return f"{SCORE_NAMES[score.metric]} {format_score(score.metric, score.value)}"
 
 
 def _measured(score: "ScoreRecord") -> str:
