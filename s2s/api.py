@@ -51,15 +51,14 @@ class Model:
         """Return the best caption of each image file, in order.
 
         Args:
-            images: paths of image files.
+            images: paths of image files, or of files of features.
             attention: also return attention over the grid of each image.
 
         Raises:
             UsageError: the model translates text, or `attention` is set, but the model has none; a file does not exist.
             DataError: a file is not an image.
         """
-        from s2s.data.images import read_image
-        from s2s.data.sources import Image
+        from s2s.data.image_inputs import read_input
 
         recipe = self._translator.recipe
         require_task(recipe, images=True)
@@ -67,7 +66,7 @@ class Model:
             require_attention(recipe)
         size = recipe.data.image_size
         assert size is not None
-        sources = [Image(read_image(fspath(image), size)) for image in images]
+        sources = [read_input(fspath(image), size) for image in images]
         return self._translator.translate(sources, need_attention=attention)
 
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> "list[ScoredLine]":

@@ -177,7 +177,7 @@ class TranslationWriter:
         if self._suffix == ".svg" and self.picture_written:
             return
         self.picture_written = True
-        svg = svg_image_maps(image.pixels, caption.attention, caption.tokens, caption.grid)
+        svg = svg_image_maps(image.picture, caption.attention, caption.tokens, caption.grid)
         if self._suffix == ".html":
             svg = f"<h2>{escape(printable(name))}</h2>\n<p>{escape(printable(caption.text))}</p>\n{svg}\n"
         file.write(svg.encode())

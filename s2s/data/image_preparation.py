@@ -11,10 +11,10 @@ from pathlib import Path
 
 from s2s.data.image_store import image_writer
 from s2s.data.readers.pair import Pair
-from s2s.data.sources import Pixels
+from s2s.data.sources import Features, Pixels
 from s2s.devices.runtime import usable_threads
 from s2s.errors import DataError, S2SError
-from s2s.recipe.data import DataOptions, ImagesDataOptions
+from s2s.recipe.data import CaptionDataOptions, DataOptions
 from s2s.report.format import counted
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class StoredImages:
 
 
 def store_images(directory: Path, data: DataOptions, names: Iterable[str]) -> StoredImages:
-    """Store the images with these names, scaled to `data.image_size`.
+    """Store the images with these names, pixels scaled to `data.image_size`.
 
     Raises: DataError if more than a share `data.max_damaged` of them are damaged.
     """
@@ -64,23 +64,27 @@ def store_images(directory: Path, data: DataOptions, names: Iterable[str]) -> St
             if time.monotonic() - logged > PROGRESS_SECONDS:
                 logged = time.monotonic()
                 log.info(f"reading images: {len(stored.rows):,} done")
-    if isinstance(data, ImagesDataOptions):
+    if isinstance(data, CaptionDataOptions):
         _check_damaged(stored, data.max_damaged)
     return stored
 
 
-def _image_reader(data: DataOptions) -> Callable[[str], Pixels]:
+def _image_reader(data: DataOptions) -> Callable[[str], Pixels | Features]:
     """Return the function that reads, or draws, the image of a pair's source."""
     from s2s.data.generators.scenes import draw_scene
-    from s2s.data.images import read_image
+    from s2s.data.image_inputs import read_input
     from s2s.data.readers.images import image_path
 
-    if not isinstance(data, ImagesDataOptions):
+    if not isinstance(data, CaptionDataOptions):
         return draw_scene
-    return lambda name: read_image(image_path(data, name), data.image_size)
+    assert data.image_size
+    size = data.image_size
+    return lambda name: read_input(image_path(data, name), size).pixels
 
 
-def _try_to_read(read: Callable[[str], Pixels], damaged: dict[str, str], name: str) -> Pixels | None:
+def _try_to_read(
+    read: Callable[[str], Pixels | Features], damaged: dict[str, str], name: str
+) -> Pixels | Features | None:
     """Return the pixels of an image, or None if it is damaged, with the reason in `damaged`."""
     try:
         return read(name)

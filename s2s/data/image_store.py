@@ -1,6 +1,6 @@
 """Images of a corpus, stored once each in one Arrow file, and mapped into memory.
 
-images.arrow   one row per image: its pixels [height, width, 3] as uint8
+images.arrow   one row per image: its pixels [height, width, 3] as uint8, or its features [height, width, C] as float16
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from s2s.data.sources import Image, Pixels
+from s2s.data.sources import Features, Image, Pixels
 from s2s.io.atomic import atomic_writer
 from s2s.io.digests import digest_bytes
+from s2s.recipe.data import ImageSize
 
 IMAGES = "images.arrow"
 
@@ -20,15 +21,14 @@ IMAGES = "images.arrow"
 class ImageStore:
     """The images of a corpus, as views of the memory-mapped file."""
 
-    def __init__(self, path: Path, size: tuple[int, int]) -> None:
-        """Map the images [*size, 3] in a file. Raises OSError, ValueError or ArrowException if it holds others."""
+    def __init__(self, path: Path, size: ImageSize) -> None:
+        """Map the images in a file. Raises OSError, ValueError or ArrowException if it holds others."""
         import pyarrow as pa
 
-        self._shape = (*size, 3)
         table = pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
-        if table.schema != _schema(self._shape):
+        if table.schema != _schema(size):
             raise ValueError(f"its columns are {table.schema.to_string()}")
-        self._chunks = [_rows(chunk, self._shape) for chunk in table.column("pixels").chunks]
+        self._chunks = [_rows(chunk, size) for chunk in table.column("pixels").chunks]
         self._starts = np.cumsum([0, *map(len, self._chunks)])
 
     def __len__(self) -> int:
@@ -42,12 +42,12 @@ class ImageStore:
 class ImageWriter:
     """Writes images to an Arrow file, each content once."""
 
-    def __init__(self, stream: Any, shape: tuple[int, ...]) -> None:
+    def __init__(self, stream: Any, size: ImageSize) -> None:
         self._stream = stream
-        self._shape = shape
+        self._size = size
         self._rows: dict[str, int] = {}  # by the digest of the pixels
 
-    def add(self, images: Sequence[Pixels]) -> list[int]:
+    def add(self, images: Sequence[Pixels | Features]) -> list[int]:
         """Append images; return the row of each, an earlier one if its pixels were stored before."""
         import pyarrow as pa
 
@@ -59,29 +59,29 @@ class ImageWriter:
                 new.append(pixels.tobytes())
             rows.append(self._rows[digest])
         if new:
-            schema = _schema(self._shape)
+            schema = _schema(self._size)
             self._stream.write_table(pa.table({"pixels": pa.array(new, schema.field("pixels").type)}, schema=schema))
         return rows
 
 
 @contextmanager
-def image_writer(directory: Path, size: tuple[int, int]) -> Iterator[ImageWriter]:
-    """Write the images [*size, 3] of a corpus inside the block, all or none."""
+def image_writer(directory: Path, size: ImageSize) -> Iterator[ImageWriter]:
+    """Write the images of a corpus inside the block, all or none."""
     import pyarrow as pa
 
-    shape = (*size, 3)
-    with atomic_writer(directory / IMAGES) as file, pa.ipc.new_stream(file, _schema(shape)) as stream:
-        yield ImageWriter(stream, shape)
+    with atomic_writer(directory / IMAGES) as file, pa.ipc.new_stream(file, _schema(size)) as stream:
+        yield ImageWriter(stream, size)
 
 
-def _schema(shape: tuple[int, ...]) -> Any:
+def _schema(size: ImageSize) -> Any:
     import pyarrow as pa
 
-    return pa.schema([pa.field("pixels", pa.binary(int(np.prod(shape))), nullable=False)])
+    width = int(np.prod(size.shape)) * np.dtype(size.dtype).itemsize
+    return pa.schema([pa.field("pixels", pa.binary(width), nullable=False)])
 
 
-def _rows(chunk: Any, shape: tuple[int, ...]) -> Pixels:
-    """View a chunk of pixels as an array [rows, *shape]. Raises ValueError if it holds fewer bytes."""
-    values = np.frombuffer(chunk.buffers()[1] or b"", dtype=np.uint8)
-    size = int(np.prod(shape))
-    return values[chunk.offset * size : (chunk.offset + len(chunk)) * size].reshape(len(chunk), *shape)
+def _rows(chunk: Any, size: ImageSize) -> Pixels | Features:
+    """View a chunk of images as an array [rows, *size.shape]. Raises ValueError if it holds fewer bytes."""
+    values = np.frombuffer(chunk.buffers()[1] or b"", dtype=size.dtype)
+    count = int(np.prod(size.shape))
+    return values[chunk.offset * count : (chunk.offset + len(chunk)) * count].reshape(len(chunk), *size.shape)

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -37,17 +38,18 @@ SIGNATURES = {  # regular expressions
 ORIENTATION = 0x0112  # EXIF tag
 
 
-def list_images(path: str | Path) -> list[str]:
+def list_images(path: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[str]:
     """Return the paths of the image files in a directory, in natural order: `2.png` is before `10.png`.
 
-    Files are recognized by their extension; hidden files and subdirectories are skipped.
+    Files are recognized by their extension, one of `suffixes`; hidden files and subdirectories are skipped.
     Raises: UsageError if the directory does not exist or has no images, ResourceError if it cannot be read.
     """
     with wrap_os_errors(path, "read"):
-        files = [file for file in Path(path).iterdir() if file.suffix.lower() in SUFFIXES and file.is_file()]
+        files = [file for file in Path(path).iterdir() if file.suffix.lower() in suffixes and file.is_file()]
     visible = [str(file) for file in files if not file.name.startswith(".")]
     if not visible:
-        raise UsageError(f"{path} has no image files", "images are recognized by their extension, such as .jpg or .png")
+        known = ", ".join(sorted(suffixes))
+        raise UsageError(f"{path} has no image files", f"images are recognized by their extension: {known}")
     return sorted(visible, key=_natural_key)
 
 

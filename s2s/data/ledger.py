@@ -11,6 +11,7 @@ from s2s.data.readers import Pair
 from s2s.data.source_profile import SourceProfile
 from s2s.errors import ArtefactError
 from s2s.io.json_values import validate
+from s2s.recipe.data import ImageSize
 
 EXAMPLES = 5  # pairs kept as examples of each count
 SHOWN_CHARACTERS = 120
@@ -164,7 +165,7 @@ class Ledger:
     inputs: dict[str, dict[str, str]]  # sha256 of each input by split and file
     tokenizer: TokenizerLedger
     splits: dict[str, SplitLedger]
-    image_size: tuple[int, int] | None = None  # height and width if sources are images, in pixels
+    image_size: ImageSize | None = None  # if sources are images
 
     @classmethod
     def parse(cls, values: Any, where: str) -> "Ledger":

@@ -7,10 +7,12 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s.recipe.data import PATCH
+from s2s.recipe.data import ImageSize
 
 Ids = NDArray[np.int32]
 Pixels = NDArray[np.uint8]
+Features = NDArray[np.float16]
+CELL_PIXELS = 16  # side of a cell of features in a picture
 Sentences = Sequence[Sequence[int] | Ids]  # token ids, without special tokens
 
 
@@ -18,11 +20,19 @@ Sentences = Sequence[Sequence[int] | Ids]  # token ids, without special tokens
 class Image:
     """An image to encode. Its length is the number of tokens that it counts as in a batch."""
 
-    pixels: Pixels  # [height, width, 3]
+    pixels: Pixels | Features  # [height, width, 3], or features [height, width, C]
 
     def __len__(self) -> int:
+        height, width, channels = self.pixels.shape
+        return ImageSize(height, width, channels if self.pixels.dtype == np.float16 else 0).tokens
+
+    @property
+    def picture(self) -> Pixels:
+        """What to draw of it: its pixels, or a white area for features."""
+        if self.pixels.dtype == np.uint8:
+            return cast(Pixels, self.pixels)
         height, width, _ = self.pixels.shape
-        return max(1, height * width // PATCH)
+        return np.full((CELL_PIXELS * height, CELL_PIXELS * width, 3), 255, np.uint8)
 
 
 Sources = Sentences | Sequence[Image]

@@ -5,8 +5,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
-from s2s.data.images import read_image
-from s2s.data.sources import Image, Pixels
+from s2s.data.image_inputs import read_input
+from s2s.data.sources import Image
 from s2s.decoding.diagnostics import loops
 from s2s.decoding.engine import Engine
 from s2s.decoding.streaming import TranslatedLine
@@ -14,6 +14,7 @@ from s2s.decoding.translation import Translation
 from s2s.decoding.translator import Translator
 from s2s.devices.runtime import usable_threads
 from s2s.errors import S2SError
+from s2s.recipe.data import ImageSize
 
 WINDOW = 256  # images that are decoded ahead and captioned together
 
@@ -79,15 +80,15 @@ def caption_files(
     return counts
 
 
-Reading = tuple[str, "Future[Pixels]"]
+Reading = tuple[str, "Future[Image]"]
 
 
-def _read_ahead(pool: ThreadPoolExecutor, paths: Iterable[str], size: tuple[int, int]) -> Iterator[list[Reading]]:
+def _read_ahead(pool: ThreadPoolExecutor, paths: Iterable[str], size: ImageSize) -> Iterator[list[Reading]]:
     """Yield windows of images that are being decoded; the next window is started before one is yielded."""
     remaining = iter(paths)
 
     def start() -> list[Reading]:
-        return [(path, pool.submit(read_image, path, size)) for path in islice(remaining, WINDOW)]
+        return [(path, pool.submit(read_input, path, size)) for path in islice(remaining, WINDOW)]
 
     window = start()
     while window:
@@ -101,7 +102,7 @@ def _decoded(group: Sequence[Reading], counts: CaptionCounts) -> dict[int, Image
     images = {}
     for number, (_, reading) in enumerate(group):
         try:
-            images[number] = Image(reading.result())
+            images[number] = reading.result()
         except S2SError as error:
             counts.unreadable += 1
             counts.first_unreadable = counts.first_unreadable or error.message

@@ -14,7 +14,7 @@ import numpy as np
 from s2s.data.corpora import corpora_directory
 from s2s.data.corpus import Corpus, Split
 from s2s.data.generators.scenes import parse_scene
-from s2s.data.images import read_image
+from s2s.data.image_inputs import read_input
 from s2s.data.prepare import prepare_corpus
 from s2s.data.readers.images import read_caption_table
 from s2s.data.sources import Image, RawSources
@@ -38,7 +38,7 @@ from s2s.metrics.scores import (
     score_corpus,
     texts_of,
 )
-from s2s.recipe.data import SCENE_SIZE, GeneratorDataOptions
+from s2s.recipe.data import SCENE_SIZE, GeneratorDataOptions, ImageSize
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version
@@ -120,7 +120,7 @@ def _point_at(scene: str, caption: Translation) -> Pointing:
     """Return where the model looked as it named the shapes of a scene."""
     assert caption.grid is not None
     boxes = [one.box for one in parse_scene(scene)]
-    return pointing(np.array(caption.attention), caption.tokens, boxes, caption.grid, SCENE_SIZE)
+    return pointing(np.array(caption.attention), caption.tokens, boxes, caption.grid, SCENE_SIZE.shape[:2])
 
 
 def is_scenes(recipe: Recipe) -> bool:
@@ -173,10 +173,10 @@ def read_test_set(source: str, reference: str) -> tuple[list[str], list[str]]:
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
-def read_captioned_images(directory: str, captions: str, size: tuple[int, int]) -> TestLines:
+def read_captioned_images(directory: str, captions: str, size: ImageSize) -> TestLines:
     """Read the images that a table of captions names, relative to a directory; all captions of one are its references.
 
-    `size`: height and width to which images are scaled.
+    `size`: that to which images are scaled, or that of features.
     Raises: DataError if an image or a line of the table cannot be read, or there are none; UsageError if a file is
     missing, or `directory` is none.
     """
@@ -188,9 +188,9 @@ def read_captioned_images(directory: str, captions: str, size: tuple[int, int]) 
     if not by_image:
         raise DataError(f"{captions} has no captions")
     with ThreadPoolExecutor(usable_threads()) as pool:
-        pixels = list(pool.map(partial(read_image, size=size), [Path(directory, name) for name in by_image]))
+        images = list(pool.map(partial(read_input, size=size), [Path(directory, name) for name in by_image]))
     references: list[Reference] = [own if len(own) > 1 else own[0] for own in by_image.values()]
-    return TestLines(list(map(Image, pixels)), list(by_image), references)
+    return TestLines(images, list(by_image), references)
 
 
 def own_test_lines(version: Version) -> TestLines:

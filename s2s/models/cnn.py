@@ -19,6 +19,8 @@ GROUPS = 8  # of GroupNorm, or fewer where they do not divide the channels
 class CnnEncoder(Encoder):
     """Stages of residual blocks (He et al. 2016), each of which halves height and width.
 
+    Without stages, the input is the grid: features that another network has computed.
+
     A projection gives the states their size D, and learned embeddings of row and column tell the cells of the grid
     apart. The summary is the mean of the states, so M = D.
     """
@@ -28,7 +30,8 @@ class CnnEncoder(Encoder):
         D, (h, w) = options.hidden_size, options.grid
         self.spec = MemorySpec(states=D, summary=D)
         self.grid = (h, w)
-        sizes = [3, *options.channels]
+        self.reads_pixels = bool(options.channels)
+        sizes = [options.input_channels, *options.channels]
         self.stages = nn.Sequential(
             *(
                 nn.Sequential(
@@ -51,12 +54,13 @@ class CnnEncoder(Encoder):
             nn.init.normal_(embedding, std=embedding.shape[-1] ** -0.5)
 
     def forward(self, source: Source) -> Memory:
-        """Encode B images: pixels [B, 3, height, width] -> states [B, h · w, D], summary [B, D]."""
+        """Encode B images: pixels or features [B, C, height, width] -> states [B, h · w, D], summary [B, D]."""
         assert isinstance(source, ImageInput)
         kind = autocast_device(source.pixels)
         in_bf16 = torch.is_autocast_enabled(kind) and tuning(kind).bf16_convolutions
         with torch.autocast(kind, torch.bfloat16, enabled=in_bf16):
-            features = self.projection(self.stages(source.pixels.float() / 127.5 - 1))
+            numbers = source.pixels.float()
+            features = self.projection(self.stages(numbers / 127.5 - 1 if self.reads_pixels else numbers))
         if features.shape[2:] != self.grid:
             features = F.adaptive_avg_pool2d(features, self.grid)
         positions = (self.row_embedding + self.column_embedding).flatten(0, 1)

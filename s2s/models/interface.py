@@ -58,7 +58,7 @@ class TokenInput:
 class ImageInput:
     """Images for an encoder."""
 
-    pixels: Tensor  # [B, 3, height, width], from 0 to 255
+    pixels: Tensor  # [B, 3, height, width], from 0 to 255, or features [B, C, height, width]
 
 
 Source = TokenInput | ImageInput

@@ -18,7 +18,7 @@ from s2s.models.build import build_model
 from s2s.models.dry_run import DryAutocast, DryRun
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import NLL, Batch, ImageInput, Objective, Source, TokenInput
-from s2s.recipe.data import PATCH
+from s2s.recipe.data import ImageSize
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
 
@@ -70,12 +70,14 @@ class BatchShape:
     sentences: int  # B
     positions: int  # S = T
     hypotheses: int = 1  # K; 1 in training
-    image_size: tuple[int, int] | None = None  # height and width if sources are images
+    image_size: ImageSize | None = None  # if sources are images
 
     def source(self) -> Source:
         """Return sources of this shape on the meta device."""
         if self.image_size:
-            return ImageInput(torch.empty(self.sentences, 3, *self.image_size, dtype=torch.uint8, device="meta"))
+            height, width, channels = self.image_size.shape
+            dtype = torch.float16 if self.image_size.features else torch.uint8
+            return ImageInput(torch.empty(self.sentences, channels, height, width, dtype=dtype, device="meta"))
         ids = torch.empty(self.sentences, self.positions, dtype=torch.long, device="meta")
         return TokenInput(ids, torch.empty(self.sentences, dtype=torch.long, device="meta"))
 
@@ -167,7 +169,7 @@ def _typical_length(recipe: Recipe) -> int:
     """Return S and T of a typical pair; an image counts as many positions as it has patches."""
     longest = min(TYPICAL_LENGTH, recipe.data.max_length + 1)
     size = recipe.data.image_size
-    return max(longest, size[0] * size[1] // PATCH) if size else longest
+    return max(longest, size.tokens) if size else longest
 
 
 def parts(network: EncoderDecoder) -> list[Part]:

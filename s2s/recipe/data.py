@@ -1,6 +1,6 @@
 """Options of the data: where sentence pairs are read from and which are kept. Each kind of source has its own keys."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -11,8 +11,34 @@ LOCATION = {"train", "validation", "test", "source_column", "target_column", "hu
 Count = Annotated[int, Field(ge=0)]
 Column = Annotated[int, Field(ge=1)]
 Pixels = Annotated[int, Field(ge=8, le=1024)]
+Cells = Annotated[int, Field(ge=1, le=256)]
 PATCH = 64  # pixels of an image that count as a token in batches
-SCENE_SIZE = (64, 64)  # height and width of generated pictures, in pixels
+
+
+class ImageSize(NamedTuple):
+    """Size of the images of a corpus: of pixels, or of the features that another network has computed of them."""
+
+    height: int  # in pixels, or in cells of the grid of features
+    width: int
+    features: int = 0  # numbers in each cell; 0 for pixels
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of an image as an array."""
+        return self.height, self.width, self.features or 3
+
+    @property
+    def dtype(self) -> Literal["uint8", "float16"]:
+        """Type of the array's numbers."""
+        return "float16" if self.features else "uint8"
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that an image counts as in a batch."""
+        return self.height * self.width if self.features else max(1, self.height * self.width // PATCH)
+
+
+SCENE_SIZE = ImageSize(64, 64)  # of generated pictures
 
 
 def primary_language(code: str) -> str:
@@ -121,8 +147,8 @@ class PairOptions(Options):
     )
 
     @property
-    def image_size(self) -> tuple[int, int] | None:
-        """Height and width of the sources if they are images, in pixels; None if they are sentences."""
+    def image_size(self) -> ImageSize | None:
+        """Size of the sources if they are images; None if they are sentences."""
         return None
 
     def with_root(self, root: str) -> Self:
@@ -199,13 +225,10 @@ class TableDataOptions(TableFileOptions):
     target_column: str = Field("target", description="name of the target column")
 
 
-class ImagesDataOptions(FileOptions):
-    """Images and their captions."""
+class CaptionDataOptions(FileOptions):
+    """What images and features share."""
 
-    kind: Literal["images"] = Field(description="images: image files, and tables of their captions")
-    images: str = Field("", description="directory of the images, below data.root")
-    height: Pixels = Field(64, description="height in pixels to which images are scaled; what stands over is cut off")
-    width: Pixels = Field(64, description="width in pixels to which images are scaled; what stands over is cut off")
+    images: str = Field("", description="directory of the images or features, below data.root")
     max_damaged: float = Field(
         0.01, ge=0, le=1, description="share of images that may be damaged or missing; their captions are dropped"
     )
@@ -213,10 +236,35 @@ class ImagesDataOptions(FileOptions):
     validation: CaptionSplitOptions = CaptionSplitOptions()
     test: CaptionSplitOptions = CaptionSplitOptions()
 
+
+class ImagesDataOptions(CaptionDataOptions):
+    """Images and their captions."""
+
+    kind: Literal["images"] = Field(description="images: image files, and tables of their captions")
+    height: Pixels = Field(64, description="height in pixels to which images are scaled; what stands over is cut off")
+    width: Pixels = Field(64, description="width in pixels to which images are scaled; what stands over is cut off")
+
     @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width of the stored images in pixels."""
-        return self.height, self.width
+    def image_size(self) -> ImageSize:
+        """Size of the stored images."""
+        return ImageSize(self.height, self.width)
+
+
+class FeaturesDataOptions(CaptionDataOptions):
+    """Features of images, computed by another network, and captions of the images."""
+
+    kind: Literal["features"] = Field(
+        description="features: a .safetensors file per image, with a tensor [height, width, channels], and tables of "
+        "captions"
+    )
+    height: Cells = Field(description="height of the grid of features, in cells")
+    width: Cells = Field(description="width of the grid of features, in cells")
+    channels: Annotated[int, Field(ge=1, le=65_536)] = Field(description="numbers in each cell of the grid")
+
+    @property
+    def image_size(self) -> ImageSize:
+        """Size of the stored features."""
+        return ImageSize(self.height, self.width, self.channels)
 
 
 class HubDataOptions(HeldOutOptions):
@@ -239,8 +287,8 @@ class GeneratorDataOptions(PairOptions):
     generator: GeneratorOptions = GeneratorOptions()
 
     @property
-    def image_size(self) -> tuple[int, int] | None:
-        """Height and width of scenes in pixels; None for sentences."""
+    def image_size(self) -> ImageSize | None:
+        """Size of scenes; None for sentences."""
         return SCENE_SIZE if self.generator.name == "scenes" else None
 
 
@@ -250,6 +298,7 @@ KINDS: dict[str, type[PairOptions]] = {
     "jsonl": TableDataOptions,
     "parquet": TableDataOptions,
     "images": ImagesDataOptions,
+    "features": FeaturesDataOptions,
     "hub": HubDataOptions,
     "generator": GeneratorDataOptions,
 }
@@ -266,6 +315,7 @@ DataOptions = Annotated[
     | Annotated[TableDataOptions, Tag("jsonl")]
     | Annotated[TableDataOptions, Tag("parquet")]
     | Annotated[ImagesDataOptions, Tag("images")]
+    | Annotated[FeaturesDataOptions, Tag("features")]
     | Annotated[HubDataOptions, Tag("hub")]
     | Annotated[GeneratorDataOptions, Tag("generator")],
     Discriminator(kind_of, custom_error_type="kind", custom_error_message=f"expected one of {', '.join(KINDS)}"),

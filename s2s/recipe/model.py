@@ -167,14 +167,14 @@ class CnnEncoderOptions(Options):
     family: Literal["cnn"] = Field(description="cnn: a residual convolutional network, for images")
     channels: list[Size] = Field(
         [32, 64, 64],
-        min_length=1,
         max_length=16,
-        description="channels of each stage; a stage halves height and width by a strided convolution",
+        description="channels of each stage, which halves height and width by a strided convolution; [] for features",
     )
     blocks: list[Annotated[int, Field(ge=0, le=64)]] = Field(
         [0, 0, 1],
         description="residual blocks of each stage, of two convolutions each, after the strided one",
     )
+    input_channels: Size = Field(3, description="channels of the input: 3 for pixels, data.channels for features")
     norm: Literal["batch", "group"] = Field(
         "batch",
         description="normalization after each convolution: batch (Ioffe and Szegedy 2015; each process and "
@@ -189,6 +189,8 @@ class CnnEncoderOptions(Options):
     def _consistent(self) -> Self:
         if len(self.blocks) != len(self.channels):
             raise ValueError(f"{len(self.channels)} stages have channels, but {len(self.blocks)} have blocks")
+        if self.channels and self.input_channels != 3:
+            raise ValueError(f"stages read 3 colours; to read {self.input_channels} channels, set channels = []")
         return self
 
     def memory_size(self, embedding_size: int) -> int:
@@ -197,6 +199,8 @@ class CnnEncoderOptions(Options):
 
     def describe(self) -> str:
         """Describe the encoder: `3-stage CNN encoder with a grid of 8 × 8`."""
+        if not self.channels:
+            return f"projected features on a grid of {self.grid[0]} × {self.grid[1]}"
         return f"{len(self.channels)}-stage CNN encoder with a grid of {self.grid[0]} × {self.grid[1]}"
 
 
@@ -307,6 +311,12 @@ class ModelOptions(Options):
     def of_images(self) -> bool:
         """Whether sources are images."""
         return isinstance(self.encoder, CnnEncoderOptions)
+
+    @property
+    def features(self) -> int:
+        """Channels of the features that the encoder reads instead of pixels or tokens; 0 if it reads those."""
+        encoder = self.encoder
+        return encoder.input_channels if isinstance(encoder, CnnEncoderOptions) and not encoder.channels else 0
 
     @property
     def recurrent(self) -> bool:

@@ -49,8 +49,14 @@ class Recipe(Options):
             kind, family = self.data.kind, self.model.encoder.family
             expected = "cnn" if self.data.image_size else "rnn or transformer"
             raise ValueError(f"model.encoder.family is {family}, but sources of data.kind {kind} need {expected}")
-        if self.data.image_size and self.data.concatenate:
+        size = self.data.image_size
+        if size and self.data.concatenate:
             raise ValueError("data.concatenate joins sentences; with images, set it to 0")
+        if size and size.features != self.model.features:
+            needed = f"input_channels = {size.features} and no stages" if size.features else "stages"
+            raise ValueError(f"sources of data.kind {self.data.kind} need an encoder with {needed}")
+        if size and size.features and self.training.augments_images:
+            raise ValueError("training.image_shift, image_color and image_flip change pixels; features have none")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe with every default filled in, for JSON and TOML."""

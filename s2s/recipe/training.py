@@ -150,6 +150,11 @@ class TrainingOptions(Options):
     )
     log_every: int = Field(50, ge=1, description="updates between records in metrics.jsonl")
 
+    @property
+    def augments_images(self) -> bool:
+        """Whether training changes images at random."""
+        return bool(self.image_shift or self.image_color or self.image_flip)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.best_metric != "loss" and self.validation_lines == 0:

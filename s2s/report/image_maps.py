@@ -83,7 +83,7 @@ def draw_image_maps(
     maps = word_maps(attention, tokens, grid)
     scale = SIDE / max(pixels.shape[:2])
     height, width = pixels.shape[0] * scale, pixels.shape[1] * scale
-    column = max(width, *(text_width(one.word) for one in maps)) + GAP
+    column = max([width, *(text_width(one.word) for one in maps)]) + GAP
     box: dict[str, str | float] = {"width": width, "height": height, "preserveAspectRatio": "none"}
     name = f"image-{digest_bytes(pixels.tobytes())[:16]}"  # several drawings on one page share their names
     parts = [element("defs", element("image", "", id=name, href=data_uri(pixels), **box))]

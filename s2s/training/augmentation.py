@@ -10,11 +10,6 @@ from s2s.data.sources import Image
 from s2s.recipe.training import TrainingOptions
 
 
-def augments(options: TrainingOptions) -> bool:
-    """Return whether training changes images."""
-    return bool(options.image_shift or options.image_color or options.image_flip)
-
-
 def augmented(images: list[Image], options: TrainingOptions, seed: list[int]) -> list[Image]:
     """Return B images of one size, changed at random; the same `seed` gives the same changes.
 
@@ -22,7 +17,7 @@ def augmented(images: list[Image], options: TrainingOptions, seed: list[int]) ->
     the three colours are scaled by 1 ± `image_color`; with `image_flip`, half of the images are mirrored.
     """
     random = np.random.default_rng(seed)
-    pixels = np.stack([image.pixels for image in images])
+    pixels = np.stack([image.picture for image in images])
     pixels = _shifted(pixels, options.image_shift, random)
     if options.image_color:
         scale = 1 + options.image_color * random.uniform(-1, 1, (len(pixels), 1, 1, 3))

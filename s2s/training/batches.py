@@ -9,7 +9,7 @@ from s2s.recipe.recipe import Recipe
 from s2s.recipe.training import TrainingOptions
 from s2s.text.subword_regularization import SubwordSampler
 from s2s.text.tokenizer import Tokenizer
-from s2s.training.augmentation import augmented, augments
+from s2s.training.augmentation import augmented
 from s2s.training.examples import Examples
 
 AUGMENT = 3  # random stream of an epoch, apart from those of its examples
@@ -41,7 +41,7 @@ class TrainingBatches:
         """Return the sources and targets of a batch as tokens; the sources may be images instead."""
         sources, targets = self.examples(epoch).encoded(self._batches[index])
         options = self.recipe.training
-        if self.recipe.data.image_size and augments(options):
+        if self.recipe.data.image_size and options.augments_images:
             sources = augmented(cast(list[Image], sources), options, [options.seed, epoch, AUGMENT, index])
         return sources, targets
 

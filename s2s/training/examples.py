@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from s2s.data.batching import Rows
 from s2s.data.corpus import Split
 from s2s.data.sources import Sentences, Sources
-from s2s.recipe.data import primary_language
+from s2s.recipe.data import ImageSize, primary_language
 from s2s.recipe.recipe import Recipe
 from s2s.text.sentences import NO_SPACES
 from s2s.text.subword_regularization import SubwordSampler
@@ -77,7 +77,7 @@ class Examples:
         return self._targets.lengths if self._targets else self._split.target_lengths
 
     @property
-    def image_size(self) -> tuple[int, int] | None:
+    def image_size(self) -> ImageSize | None:
         """Height and width of the sources if they are images."""
         return self._recipe.data.image_size
 

@@ -48,13 +48,12 @@ def fastest(*functions: Callable[[], object]) -> list[float]:
 
 def command_share(images: list[str]) -> float:
     """Return the speed of captioning files, as a share of that of captioning images in memory."""
-    from s2s.data.images import read_image
-    from s2s.data.sources import Image
+    from s2s.data.image_inputs import read_input
     from s2s.decoding.captioning import caption_files
     from s2s.decoding.loading import TranslatorConfig, load_translator
     from s2s.recipe.data import SCENE_SIZE
 
-    pictures = [Image(read_image(path, SCENE_SIZE)) for path in images]
+    pictures = [read_input(path, SCENE_SIZE) for path in images]
     with load_translator(TranslatorConfig([MODEL], "bench", engine="pytorch", images=True)) as translator:
         files, memory = fastest(
             lambda: caption_files(translator, images, lambda _: None), lambda: translator.translate(pictures)

@@ -13,7 +13,7 @@ from s2s.data.image_store import IMAGES
 from s2s.data.prepare import prepare_corpus
 from s2s.data.sources import Image
 from s2s.errors import ArtefactError, DataError
-from s2s.recipe.data import GeneratorDataOptions, ImagesDataOptions
+from s2s.recipe.data import GeneratorDataOptions, ImagesDataOptions, ImageSize
 from s2s.recipe.tokenizer import TokenizerOptions
 
 TOKENIZER = TokenizerOptions(vocab_size=24)
@@ -61,7 +61,7 @@ def test_pixels_are_those_of_the_files(root: Path):
             assert (source.pixels == picture(int(name.removesuffix(".png")) % 29)).all()
             assert (raw.pixels == source.pixels).all()
             assert len(source) == 12 * 20 // 64
-    assert corpus.ledger.image_size == (12, 20)
+    assert corpus.ledger.image_size == ImageSize(12, 20)
 
 
 def test_all_captions_of_an_image_are_in_one_split_also_under_another_name(root: Path):

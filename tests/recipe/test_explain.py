@@ -11,6 +11,7 @@ FIRST = {key.key: key for key in reversed(recipe_keys())}  # of a key of several
 FILES = {"train": {"files": "a"}, "hold_out_validation": 1, "hold_out_test": 1}
 DATA = {
     "lines": FILES | {"train": {"source": "a", "target": "b"}},
+    "features": FILES | {"height": 2, "width": 3, "channels": 4},
     "hub": FILES | {"train": {"hub_split": "a"}, "hub": "b"},
     "generator": {},
 }
@@ -29,8 +30,10 @@ def leaves(values: dict, table: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_key_is_listed_for_each_kind_and_family(kind, family):
-    encoder = "cnn" if kind == "images" else family
+    encoder = "cnn" if kind in ("images", "features") else family
     model = {"encoder": {"family": encoder}, "decoder": {"family": family}}
+    if kind == "features":
+        model["encoder"] |= {"input_channels": 4, "channels": [], "blocks": []}
     recipe = Recipe.model_validate({"name": "any", "data": {"kind": kind, **DATA.get(kind, FILES)}, "model": model})
     chosen = {"data.kind": kind, "model.encoder.family": encoder, "model.decoder.family": family}
     listed = [key.key for key in recipe_keys() if not key.variants or chosen[key.selector] in key.variants]
@@ -44,7 +47,10 @@ def test_every_key_is_described():
 def test_keys_that_depend_on_a_kind_or_family():
     assert {key.selector for key in recipe_keys()} == {"", "data.kind", "model.encoder.family", "model.decoder.family"}
     assert [key.variants for key in keys_named("model.encoder.layers")] == [(family,) for family in FAMILIES]
-    assert [key.variants for key in keys_named("data.train.files")] == [("tsv", "jsonl", "parquet"), ("images",)]
+    assert [key.variants for key in keys_named("data.train.files")] == [
+        ("tsv", "jsonl", "parquet"),
+        ("images", "features"),
+    ]
     assert [key.variants for key in keys_named("data.max_length")] == [()]
     assert [key.default for key in keys_named("model.encoder.layers")] == [1, 6]
     assert [(key.key, key.variants) for key in keys_named("heads")] == [
@@ -67,7 +73,7 @@ def test_keys_that_depend_on_a_kind_or_family():
         ("data.source_column", "integer ≥ 1", 1),
         ("model.size", "tiny | small | base | big", None),
         ("model.encoder.family", "rnn | transformer | cnn", "rnn"),
-        ("data.kind", "lines | tsv | jsonl | parquet | images | hub | generator", "lines"),
+        ("data.kind", "lines | tsv | jsonl | parquet | images | features | hub | generator", "lines"),
         ("model.encoder.heads", "integer ≥ 1, ≤ 1024", 8),
     ],
 )
@@ -79,8 +85,10 @@ def test_a_pattern_is_shown():
     assert FIRST["training.validate_every"].values == "N updates | N epochs"
 
 
-def test_only_the_names_of_the_model_and_of_a_hub_data_set_are_required():
-    assert [key.key for key in recipe_keys() if key.required] == ["name", "data.hub"]
+def test_only_names_and_the_size_of_features_are_required():
+    assert [key.key for key in recipe_keys() if key.required] == [
+        "name", "data.height", "data.width", "data.channels", "data.hub"
+    ]  # fmt: skip
 
 
 def test_the_keys_of_a_section_are_contiguous():
@@ -93,9 +101,10 @@ def test_every_section_has_a_title():
     titles = section_titles()
     assert {key.section for key in recipe_keys()} <= set(titles)
     assert [section for section, title in titles.items() if not title] == [
-        "data, kind lines | tsv | jsonl | parquet | images | hub",
-        "data, kind lines | tsv | jsonl | parquet | images",
+        "data, kind lines | tsv | jsonl | parquet | images | features | hub",
+        "data, kind lines | tsv | jsonl | parquet | images | features",
         "data, kind jsonl | parquet | hub",
+        "data, kind images | features",
     ]
     assert titles["data"].startswith("The sentence pairs")
     assert titles["model.encoder, family rnn"] == "A recurrent encoder."

@@ -89,7 +89,7 @@ def test_an_unknown_key_of_a_table_that_has_a_family(small, overrides, message, 
     [
         (
             ["data.root=texts"],
-            "data.root: unknown key for kind generator (known for kind lines, tsv, jsonl, parquet, images)",
+            "data.root: unknown key for kind generator (known for kind lines, tsv, jsonl, parquet, images, features)",
         ),
         (["data.train.files=a"], "data.train: unknown key for kind generator"),
         (
@@ -111,7 +111,9 @@ def test_a_key_of_another_kind_of_data_is_refused(small, overrides, message):
 )
 def test_an_unknown_kind(small, given, hint):
     message, hinted = refused(f"data.kind={given}")
-    assert message.startswith("data.kind: expected one of lines, tsv, jsonl, parquet, images, hub, generator (found ")
+    assert message.startswith(
+        "data.kind: expected one of lines, tsv, jsonl, parquet, images, features, hub, generator (found "
+    )
     assert hint in hinted
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from s2s.data.sources import Image
 from s2s.recipe.training import TrainingOptions
-from s2s.training.augmentation import augmented, augments
+from s2s.training.augmentation import augmented
 
 B, HEIGHT, WIDTH = 40, 10, 20
 
@@ -17,7 +17,7 @@ def images() -> list[Image]:
 
 def changed(seed: int = 1, **options: Any) -> list[np.ndarray]:
     given = TrainingOptions(**options)
-    assert augments(given)
+    assert given.augments_images
     return [image.pixels for image in augmented(images(), given, [seed, 0, 0])]
 
 
@@ -28,7 +28,7 @@ def test_the_seed_alone_decides(options: dict[str, Any]):
 
 
 def test_nothing_is_changed_by_default():
-    assert not augments(TrainingOptions())
+    assert not TrainingOptions().augments_images
 
 
 def test_a_shift_moves_and_repeats_the_border():

@@ -28,7 +28,9 @@ def caption(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGE...", help="Image files and directories of them; - reads a list of files from standard input."
+            metavar="IMAGE...",
+            help="Image files, or files of features for a model that reads those, and directories of them; - reads a "
+            "list of files from standard input.",
         ),
     ],
     output: Output = "-",
@@ -83,6 +85,7 @@ def caption(
     from s2s.decoding.captioning import caption_files
     from s2s.decoding.loading import TranslatorConfig, load_translator
     from s2s.errors import DataError
+    from s2s.registry.store import Registry
 
     refuse_same_output(output, attention)
     show_log(verbose=verbose)
@@ -109,7 +112,8 @@ def caption(
         need_attention=need_attention,
         images=True,
     )
-    paths = _paths(images)
+    size = Registry.default().resolve(model).recipe().data.image_size
+    paths = _paths(images, features=size is not None and bool(size.features))
     outputs = OutputOptions(output, attention, as_json, False, show_attention, nbest is not None, of_images=True)
     with (
         open_output(output, images, force) as text_file,
@@ -131,7 +135,7 @@ def caption(
         raise DataError("--strict: some images cannot be read; the warning above counts them")
 
 
-def _paths(names: list[str]) -> "Iterator[str]":
+def _paths(names: list[str], *, features: bool) -> "Iterator[str]":
     """Return the image files that arguments stand for.
 
     Raises: UsageError if one that is named does not exist, or a directory has no images, before any is captioned.
@@ -139,7 +143,7 @@ def _paths(names: list[str]) -> "Iterator[str]":
     from itertools import chain
     from pathlib import Path
 
-    from s2s.data.images import list_images
+    from s2s.data.image_inputs import list_inputs
     from s2s.errors import UsageError
     from s2s.io.inputs import refuse_twice
 
@@ -148,7 +152,8 @@ def _paths(names: list[str]) -> "Iterator[str]":
         if name != "-" and not Path(name).exists():
             raise UsageError(f"cannot read {name}: no such file or directory", "name image files, or a directory")
     return chain.from_iterable(
-        [_listed() if name == "-" else list_images(name) if Path(name).is_dir() else [name] for name in names]
+        _listed() if name == "-" else list_inputs(name, features=features) if Path(name).is_dir() else [name]
+        for name in names
     )
 
 

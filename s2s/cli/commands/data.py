@@ -78,8 +78,9 @@ def inspect(
     out.print(f"corpus {found.path}\ndigest {found.digest}", soft_wrap=True)
     out.print(f"tokens {ledger.tokenizer.tokens:,}\n", soft_wrap=True)
     if ledger.image_size:
-        height, width = ledger.image_size
-        out.print(f"images of {height} × {width} pixels\n", soft_wrap=True)
+        height, width, features = ledger.image_size
+        what = f"features of {height} × {width} × {features}" if features else f"images of {height} × {width} pixels"
+        out.print(f"{what}\n", soft_wrap=True)
     _print_lengths(ledger.splits, of_images=ledger.image_size is not None)
     out.print()
     for name, split in ledger.splits.items():
@@ -106,7 +107,7 @@ def list_corpora(as_json: AsJson = False) -> None:
     listed: list[dict[str, Any]] = [
         {
             "corpus": corpus.path.name,
-            "kind": "images" if corpus.ledger.image_size else "text",
+            "kind": _kind(corpus),
             **{name: split.kept for name, split in corpus.ledger.splits.items()},
             "tokens": corpus.ledger.tokenizer.tokens,
             "size": directory_size(corpus.path),
@@ -136,6 +137,11 @@ def rm(corpora: Annotated[list[str], typer.Argument(metavar="CORPUS...", help="N
     for name in corpora:
         directory, freed = remove_corpus(name)
         note(f"removed {directory}: freed {format_size(freed)}")
+
+
+def _kind(corpus: "Corpus") -> str:
+    size = corpus.ledger.image_size
+    return ("features" if size.features else "images") if size else "text"
 
 
 def _cell(value: Any) -> str:

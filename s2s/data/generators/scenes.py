@@ -98,10 +98,10 @@ def has_unseen(description: str) -> bool:
 
 
 def draw_scene(description: str) -> NDArray[np.uint8]:
-    """Draw a scene as a picture [*SCENE_SIZE, 3]."""
+    """Draw a scene as a picture [height, width, 3]."""
     from PIL import Image, ImageDraw
 
-    height, width = SCENE_SIZE
+    height, width, _ = SCENE_SIZE.shape
     picture = Image.new("RGB", (width * SCALE, height * SCALE), PAPER)
     draw = ImageDraw.Draw(picture)
     for one in parse_scene(description):

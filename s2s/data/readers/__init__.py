@@ -12,12 +12,12 @@ from s2s.data.readers.lines import read_line_files, read_rows
 from s2s.data.readers.pair import OnInvalid, Pair
 from s2s.data.readers.tables import read_hub, read_parquet
 from s2s.recipe.data import (
+    CaptionDataOptions,
     DataOptions,
     FileOptions,
     GeneratorDataOptions,
     GeneratorOptions,
     HubSplitOptions,
-    ImagesDataOptions,
 )
 from s2s.text.lines import Texts
 
@@ -29,6 +29,7 @@ READERS: dict[str, Callable[[Any, Any, OnInvalid], Iterator[Pair]]] = {  # calle
     "jsonl": read_rows,
     "parquet": read_parquet,
     "images": read_captions,
+    "features": read_captions,
     "hub": read_hub,
 }
 
@@ -61,7 +62,7 @@ def source_digests(data: DataOptions, name: str) -> dict[str, str]:
         where = f"hub {data.hub} {split.hub_split}" if isinstance(split, HubSplitOptions) else data.hub
         return {where: _digest_pairs(read_split(data, name))} if split.given else {}
     digests = {file: digest_data_file(data, file) for files in split.file_lists for file in files}
-    if isinstance(data, ImagesDataOptions) and split.given:
+    if isinstance(data, CaptionDataOptions) and split.given:
         digests |= digest_images(data, (pair.source for pair in read_split(data, name)))
     return digests
 

@@ -17,7 +17,7 @@ from s2s.data.readers.pair import OnInvalid, Pair, drop_invalid
 from s2s.devices.runtime import usable_threads
 from s2s.errors import DataError, S2SError, UsageError, did_you_mean, wrap_os_errors
 from s2s.io.inputs import open_input, read_lines
-from s2s.recipe.data import CaptionSplitOptions, ImagesDataOptions
+from s2s.recipe.data import CaptionDataOptions, CaptionSplitOptions
 from s2s.text.lines import Texts, decode_line, single_line, tsv_texts
 
 MAX_JSON = 2**29  # bytes of a COCO-style file, unpacked
@@ -25,7 +25,7 @@ CHUNK = 2**20  # bytes
 Row = tuple[int, Callable[[], list[Texts]]]  # number in the file, and what returns its images and captions
 
 
-def read_captions(data: ImagesDataOptions, split: CaptionSplitOptions, invalid: OnInvalid) -> Iterator[Pair]:
+def read_captions(data: CaptionDataOptions, split: CaptionSplitOptions, invalid: OnInvalid) -> Iterator[Pair]:
     """Yield a pair for each caption; its source is the name of the image, relative to `data.images`.
 
     `.tsv` files have an image and a caption per line; `.jsonl` files have objects with `image` and either `caption` or
@@ -52,12 +52,12 @@ def read_caption_table(path: str) -> Iterator[Texts]:
             yield from parse()
 
 
-def image_path(data: ImagesDataOptions, name: str) -> str:
+def image_path(data: CaptionDataOptions, name: str) -> str:
     """Return the path of the image file that a pair names."""
     return str(Path(data.root, data.images, name))
 
 
-def digest_images(data: ImagesDataOptions, names: Iterable[str]) -> dict[str, str]:
+def digest_images(data: CaptionDataOptions, names: Iterable[str]) -> dict[str, str]:
     """Return one sha256 of the names and contents of these images; those that cannot be read count as such."""
     ordered = sorted(set(names))
     digest = hashlib.sha256()
@@ -67,7 +67,7 @@ def digest_images(data: ImagesDataOptions, names: Iterable[str]) -> dict[str, st
     return {f"images in {data.images or '.'}": digest.hexdigest()}
 
 
-def _digest_image(data: ImagesDataOptions, name: str) -> str | None:
+def _digest_image(data: CaptionDataOptions, name: str) -> str | None:
     path = image_path(data, name)
     try:
         with open_image(path) as file, wrap_os_errors(path, "read"):

@@ -72,7 +72,7 @@ def test_objects_stand_in_reading_order_in_different_cells() -> None:
 
 
 def test_boxes_are_squares_of_their_size_within_the_picture() -> None:
-    height, width = SCENE_SIZE
+    height, width, _ = SCENE_SIZE.shape
     for left, top, right, bottom in (one.box for objects in everything() for one in objects):
         assert 0 <= left < right <= width
         assert 0 <= top < bottom <= height
@@ -164,7 +164,7 @@ def test_an_object_touches_all_sides_of_its_box_and_stays_inside(size: str, shap
 
 def test_objects_look_the_same_in_company_and_change_nothing_else() -> None:
     for objects in SCENES["test"]:
-        expected = np.full((*SCENE_SIZE, 3), PAPER, np.uint8)
+        expected = np.full(SCENE_SIZE.shape, PAPER, np.uint8)
         for one in objects:
             left, top, right, bottom = one.box
             expected[top:bottom, left:right] = draw_scene(str(one))[top:bottom, left:right]
