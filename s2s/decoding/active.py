@@ -95,15 +95,19 @@ class EndedFigures:
 
 def read_figures(steps: Sequence[Ended]) -> list[EndedFigures]:
     """Copy which hypotheses ended in several steps to the host, at once."""
-    packed = [torch.cat((step.mask.to(step.scores.dtype), step.scores, step.best.unsqueeze(1)), 1) for step in steps]
-    widths = np.cumsum([part.shape[1] for part in packed])[:-1]
-    figures = []
-    for step, part in zip(steps, np.split(torch.cat(packed, 1).cpu().numpy(), widths, axis=1), strict=True):
+    packed = [torch.cat((step.mask, step.scores, step.best.unsqueeze(1)), 1) for step in steps]
+    table = (torch.cat(packed, 1) if len(packed) > 1 else packed[0]).cpu().numpy()
+    figures, start = [], 0
+    for step in steps:
         K = step.mask.shape[1]
-        columns: list[list[int]] = [[] for _ in part]
-        for row, column in zip(*(indices.tolist() for indices in part[:, :K].nonzero()), strict=True):
-            columns[row].append(column)
-        figures.append(EndedFigures(columns, part[:, K : 2 * K], part[:, -1].tolist(), step.tokens.shape[2]))
+        scores = start + K
+        mask, best = table[:, start:scores], table[:, scores + K].tolist()
+        columns: list[list[int]] = [[] for _ in best]
+        if mask.any():
+            for row, column in zip(*(indices.tolist() for indices in mask.nonzero()), strict=True):
+                columns[row].append(column)
+        figures.append(EndedFigures(columns, table[:, scores : scores + K], best, step.tokens.shape[2]))
+        start = scores + K + 1
     return figures
 
 
