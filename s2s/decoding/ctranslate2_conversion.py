@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from s2s.decoding.engine import max_source_length
 from s2s.errors import ArtefactError, ResourceError, S2SError, UsageError, wrap_os_errors
-from s2s.io.atomic import atomic_directory, write_bytes, write_json
+from s2s.io.atomic import atomic_directory, mark_as_cache, write_bytes, write_json
 from s2s.io.digests import digest_file, digest_json
 from s2s.io.json_values import read_json
 from s2s.io.paths import cache_dir
@@ -77,7 +77,7 @@ def cached_conversion(version: Version, compute: str) -> Path:
     recipe = _supported_recipe(version)
     try:
         _discard(directory)
-        _mark_as_cache(cache_dir())
+        mark_as_cache(cache_dir())
         with atomic_directory(directory) as unfinished:
             _write(version, recipe, unfinished, compute)
             write_json(unfinished / DIGESTS, {path.name: digest_file(path) for path in unfinished.iterdir()})
@@ -125,12 +125,6 @@ def _is_intact(directory: Path) -> bool:
         return False
 
 
-def _mark_as_cache(directory: Path) -> None:
-    """Tell backup programs to leave a directory out (bford.info/cachedir)."""
-    if not (directory / "CACHEDIR.TAG").exists():
-        write_bytes(directory / "CACHEDIR.TAG", b"Signature: 8a477f597d28d172789f06886806bc55\n")
-
-
 def _discard(directory: Path) -> None:
     """Delete a damaged conversion if it exists; move it away first, so that nobody reads half of it."""
     trash = directory.with_name(f".{directory.name}.{uuid4().hex}.tmp")
@@ -149,13 +143,8 @@ def _supported_recipe(version: Version) -> Recipe:
 
 def _write(version: Version, recipe: Recipe, directory: Path, compute: str) -> None:
     """Convert a published version into an empty directory."""
-    from s2s.models.profile import meta_model
-    from s2s.models.weights import read_weights
-
-    tokenizer = Tokenizer(version.read("tokenizer.model"))
-    path = version.path("weights.safetensors")
+    tokenizer, weights = Tokenizer(version.read("tokenizer.model")), version.weights()
     try:
-        weights = read_weights(path, meta_model(recipe, tokenizer.size), f"model {version.reference}")
         convert({name: value.numpy() for name, value in weights.items()}, tokenizer, recipe, directory, compute)
     except ValueError as error:
         raise ArtefactError(f"model {version.reference}: weights and recipe do not fit together: {error}") from error

@@ -13,12 +13,9 @@ from s2s.decoding.constraints import Constraints
 from s2s.decoding.engine import Hypothesis, Request
 from s2s.decoding.sampling import random_numbers, sample
 from s2s.devices.runtime import Precision
-from s2s.errors import ArtefactError
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import Model
-from s2s.models.profile import meta_model
-from s2s.models.weights import read_weights
 from s2s.registry.version import Version
 from s2s.text.tokenizer import Tokenizer
 
@@ -79,11 +76,7 @@ def load_network(version: Version) -> EncoderDecoder:
     Raises: ArtefactError if its weights are damaged or not finite, or do not fit its recipe.
     """
     recipe, vocab_size = version.recipe(), Tokenizer(version.read("tokenizer.model")).size
-    path = version.path("weights.safetensors")
-    try:
-        weights = read_weights(path, meta_model(recipe, vocab_size), f"model {version.reference}")
-    except ValueError as error:
-        raise ArtefactError(f"model {version.reference}: weights and recipe do not fit together: {error}") from error
+    weights = version.weights()
     network = build_model(recipe.model, vocab_size)
     network.load_weights(weights)
     return network.eval()

@@ -117,6 +117,12 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
+def mark_as_cache(directory: Path) -> None:
+    """Tell backup programs to leave a directory out (bford.info/cachedir)."""
+    if not (directory / "CACHEDIR.TAG").exists():
+        write_bytes(directory / "CACHEDIR.TAG", b"Signature: 8a477f597d28d172789f06886806bc55\n")
+
+
 def append_line(path: Path, line: str) -> None:
     """Append a line to a text file, which is created if it is missing. Raises OSError, also if it is a link."""
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)

@@ -17,6 +17,7 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
@@ -27,7 +28,7 @@ from s2s.io.json_values import read_json
 from s2s.io.paths import home_dir, real_directories, real_files, safe_join
 from s2s.recipe.recipe import is_name
 from s2s.registry.aliases import Aliases, AliasMove
-from s2s.registry.blobs import UNFINISHED, Blobs, discard_all, discardable
+from s2s.registry.blobs import UNFINISHED, Blobs, StoredFile, discard_all, discardable
 from s2s.registry.card import Card
 from s2s.registry.reference import Reference
 from s2s.registry.version import Version, VersionRecord, removal_day, tombstone
@@ -107,16 +108,22 @@ class Registry:
         """
         return self._read(*self._find(Reference.parse(reference)))
 
-    def publish(self, name: str, files: Mapping[str, Path], card: Card) -> Version:
+    def copy_of(self, name: str, files: Mapping[str, StoredFile], card: Card) -> Version | None:
+        """Return the newest readable version of a model that has the same files and card, or None."""
+        versions = reversed(self.readable_versions(name))
+        return next((one for one in versions if one.files == files and one.card == card), None)
+
+    def publish(self, name: str, files: Mapping[str, Path], card: Card, number: int | None = None) -> Version:
         """Publish copies of files with a card as a model's next version; other processes may do so at the same time.
 
+        It gets `number` if that was never taken, by default or else the one after the highest.
         Raises: UsageError if the name is invalid, ResourceError if the registry cannot be written.
         """
         if not is_name(name):
             raise UsageError(f"{name}: not a valid model name", NAME_RULE)
         with self._writing():
             stored = {file: self.blobs.store(path) for file, path in files.items()}
-            number = self._claim(name, VersionRecord.now(stored, card))
+            number = self._claim(name, VersionRecord.now(stored, card), number)
             for file, path in files.items():
                 self.blobs.restore(path, stored[file])
         return self._read(name, number)
@@ -311,16 +318,16 @@ class Registry:
         day = self._removed(wanted.name, number)
         return UsageError(f"{what} was removed on {day}" if day else f"{what} is not published yet", hint)
 
-    def _claim(self, name: str, record: VersionRecord) -> int:
-        """Give a version's file the next free number; other processes see it complete or not at all."""
+    def _claim(self, name: str, record: VersionRecord, wanted: int | None) -> int:
+        """Give a version's file the wanted or the next free number; other processes see it complete or not at all."""
         finished = self._directory(name) / f".{uuid4().hex}.tmp"
         write_json(finished, record.as_dict())
         try:
-            number = max(self._claimed(name), default=0) + 1
-            while number < MAX_NUMBER and not claim(finished, self._file(name, number)):
-                number += 1
-            if number == MAX_NUMBER:
-                raise ArtefactError(f"model {name}: no version number is left after {number - 1}")
+            following = range(max(self._claimed(name), default=0) + 1, MAX_NUMBER)
+            numbers = chain([wanted] if wanted else [], following)
+            number = next((number for number in numbers if claim(finished, self._file(name, number))), None)
+            if number is None:
+                raise ArtefactError(f"model {name}: no version number is left below {MAX_NUMBER}")
         finally:
             finished.unlink(missing_ok=True)
         sync_directory(self._directory(name))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, StringConstraints
 
@@ -18,6 +18,10 @@ from s2s.registry.blobs import Blobs, StoredFile
 from s2s.registry.card import SCHEMA as CARD_SCHEMA
 from s2s.registry.card import Card
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WEIGHTS = "weights.safetensors"
 SCHEMA = 2  # number of the schema of a version's file
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -77,6 +81,26 @@ class Version:
         """Return the recipe that the version was trained with. Raises ArtefactError if it is damaged."""
         where = f"recipe of {self.reference}"
         return parse_stored_recipe(parse_json(self.read("recipe.json"), where), where)
+
+    def weights(self) -> "dict[str, Tensor]":
+        """Return the weights, mapped from their file.
+
+        Raises: ArtefactError if they are damaged, not finite, or do not fit the recipe.
+        """
+        from s2s.models.profile import meta_model
+        from s2s.models.weights import read_weights
+        from s2s.text.tokenizer import Tokenizer
+
+        network = meta_model(self.recipe(), Tokenizer(self.read("tokenizer.model")).size)
+        where, path = f"model {self.reference}", self.path(WEIGHTS)
+        try:
+            return read_weights(path, network, where)
+        except ValueError as error:
+            raise ArtefactError(f"{where}: weights and recipe do not fit together: {error}") from error
+
+    def record(self) -> VersionRecord:
+        """Return the content of the version's file."""
+        return VersionRecord(published=self.published, files=dict(self.files), card=self.card)
 
     def file(self, name: str) -> StoredFile:
         """Return the digest and size of a file. Raises ArtefactError if the version has no such file."""

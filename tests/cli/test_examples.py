@@ -34,8 +34,8 @@ def prepared(
     tiny: list[str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """What examples name, made once: files, a tokenizer, two versions of a model with an alias, a Transformer, a
-    captioner with pictures, a run to resume and one that is finished.
+    """What examples name, made once: files, a tokenizer, two versions of a model with an alias, a bundle and a
+    remote, a Transformer, a captioner with pictures, a run to resume and one that is finished.
     """
     workshop = Workshop(tmp_path_factory.mktemp("prepared"), tiny)
     work, home = workshop.directory / "work", workshop.directory / "home"
@@ -52,6 +52,8 @@ def prepared(
         "s2s models alias numbers-attention:2 best",
         "s2s models alias numbers-attention:1 production",
         "s2s models alias numbers-attention:2 production",
+        "s2s models export numbers-attention numbers-attention.s2s",
+        "s2s models push numbers-attention team",
         "s2s tokenizer train train.de train.en --vocab-size 300 -o tokenizer.model",
         "s2s tokenizer encode tokenizer.model test.de --ids > train.ids",
         "s2s train scenes/attention",

@@ -3,12 +3,14 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import ctranslate2
 import pytest
 from publishing import publish
 from sentencepiece import SentencePieceProcessor
 
+import s2s
 from s2s.devices.leases import lease
 from s2s.registry.store import Registry
 from s2s.report.console import out
@@ -19,7 +21,7 @@ import json, sys
 from s2s.cli.app import main
 for line in (
     "list", "show plain", "alias plain best", "history plain", "diff plain numbers-attention", "verify", "gc",
-    "rm plain --force", "ps"
+    "export plain plain.s2s", "push plain team", "pull team/plain", "rm plain --force", "ps"
 ):
     assert main(["models", *line.split()]) == 0
 print(json.dumps(list(sys.modules)))
@@ -305,7 +307,7 @@ class TestExport:
         assert list(in_directory.iterdir()) == [in_directory / "out"]
 
     def test_fp32_unless_told_otherwise(self, run, published, in_directory):
-        found = run("models", "export", "numbers-transformer", "out")
+        found = run("models", "export", "numbers-transformer", "out", "--format", "ctranslate2")
         assert ctranslate2.Translator("out").compute_type == "float32"
         options = published.recipe().decoding
         (call,) = re.findall(r"translate_batch\(source, (.*)\)", found.err)
@@ -326,10 +328,67 @@ class TestExport:
         assert "numbers-attention:1: CTranslate2 does not support RNN encoders" in found.err
         assert list(in_directory.iterdir()) == []
 
+    def test_the_format_must_be_clear(self, run, published, in_directory):
+        for arguments, hint in {
+            ("out",): "out.s2s is a bundle; else add --format ctranslate2",
+            ("out.s2s", "--format", "ctranslate2"): "give another name",
+            ("out.s2s", "--precision", "int8"): "drop it",
+        }.items():
+            found = run("models", "export", "numbers-transformer", *arguments)
+            assert (found.code, list(in_directory.iterdir())) == (2, [])
+            assert f"hint: {hint}" in found.err
+
     def test_a_directory_that_cannot_be_written(self, run, published):
         found = run("models", "export", "numbers-transformer", "/proc/here/out", "--format", "ctranslate2")
         assert found.code in {2, 5}
         assert "/proc/here/out" in found.err
+
+
+class TestTransfer:
+    @pytest.fixture
+    def published(self, registry, transformer, card):
+        return publish(registry, "numbers-transformer", transformer, card)
+
+    def test_a_bundle_goes_to_another_registry(self, run, published, in_directory, monkeypatch):
+        found = run("models", "export", "numbers-transformer", "numbers.s2s")
+        assert (found.code, found.out) == (0, "")
+        assert "wrote numbers.s2s: numbers-transformer:1. Elsewhere: s2s models import numbers.s2s" in found.err
+        assert "already numbers-transformer:1" in run("models", "import", "numbers.s2s").err
+        monkeypatch.setenv("S2S_REGISTRY", str(in_directory / "other"))
+        found = run("models", "import", "numbers.s2s", "--name", "theirs")
+        assert (found.code, found.out) == (0, "")
+        assert found.err == "numbers.s2s is now theirs:1. Next: s2s translate theirs:1\n"
+        (in_directory / "input").write_text("abc\n")
+        assert run("translate", "theirs", "input").code == 0
+        assert json.loads(run("models", "import", "numbers.s2s", "--name", "theirs", "--json").out) == {
+            "model": "theirs", "version": 1, "new": False,
+        }  # fmt: skip
+        assert run("models", "list").out.count("theirs") == 1
+
+    def test_a_damaged_bundle_leaves_nothing(self, run, published, in_directory, monkeypatch):
+        run("models", "export", "numbers-transformer", "numbers.s2s")
+        content = (in_directory / "numbers.s2s").read_bytes()
+        (in_directory / "numbers.s2s").write_bytes(content[: len(content) // 2])
+        monkeypatch.setenv("S2S_REGISTRY", str(in_directory / "other"))
+        found = run("models", "import", "numbers.s2s")
+        assert (found.code, found.out) == (4, "")
+        assert "numbers.s2s: member 'weights.safetensors' is cut off" in found.err
+        assert not (in_directory / "other").exists()
+        assert run("models", "import", "missing.s2s").code == 2
+
+    def test_a_team_pushes_and_pulls(self, run, published, in_directory, monkeypatch):
+        found = run("models", "push", "numbers-transformer", "team")
+        there = "team/numbers-transformer:1"
+        assert (found.code, found.out) == (0, "")
+        assert found.err == f"numbers-transformer:1 is now {there}. Elsewhere: s2s models pull {there}\n"
+        assert f"is already {there}" in run("models", "push", "numbers-transformer", "team/").err
+        monkeypatch.setenv("S2S_REGISTRY", str(in_directory / "other"))
+        assert "team/numbers-transformer is now numbers-transformer:1. Next" in run("models", "pull", there[:-2]).err
+        assert json.loads(run("models", "pull", there, "--json").out)["new"] is False
+        assert run("models", "pull", "team/numbers").code == 2
+        assert run("models", "push", "numbers-transformer", "gopher://team").code == 2
+        next((in_directory / "team" / "blobs").rglob("??/*")).write_bytes(b"damaged")
+        assert run("models", "pull", there, "--name", "theirs").code == 4
 
 
 def test_who_holds_what(run):
@@ -345,8 +404,10 @@ def test_who_holds_what(run):
     assert holder["command"] == "s2s train [b]numbers[/b]"
 
 
-def test_no_command_imports_what_is_slow(registry):
-    done = subprocess.run([sys.executable, "-c", LOOK], stdout=subprocess.PIPE, text=True, check=True)
+def test_no_command_imports_what_is_slow(registry, tmp_path):
+    command = [sys.executable, "-c", LOOK]
+    environment = os.environ | {"PYTHONPATH": str(Path(s2s.__file__).parents[1])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     modules = json.loads(done.stdout.splitlines()[-1])
     assert "s2s.devices.leases" in modules
     assert HEAVY.isdisjoint(modules)

@@ -46,10 +46,11 @@ def in_parts(parts: int) -> pytest.MarkDecorator:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A training of the tiny model `again`, and the fault to inject."""
+    """A training of the tiny model `again`, or another command, and the fault to inject."""
 
     home: Path  # S2S_HOME
-    settings: tuple[str, ...]  # `--set` values
+    settings: tuple[str, ...] = ()  # `--set` values
+    arguments: tuple[str, ...] = ()  # of the other command
     kill_at: int = -1  # number of the file operation, from 0, at which to kill the process
     fail_at: int = -1  # number of the file operation, from 0, at which the disk is full
     signals: tuple[signal.Signals, ...] = ()  # signals to send
@@ -102,7 +103,9 @@ class Trial:
 
 
 def command(trial: Trial) -> list[str]:
-    """Return what a user would type: `train`, or `resume` if there is a run."""
+    """Return what a user would type: the other command, `train`, or `resume` if there is a run."""
+    if trial.arguments:
+        return list(trial.arguments)
     if runs := [path.parent.name for path in (trial.home / "runs").glob("again-*/run.json")]:
         return ["resume", runs[0]]
     settings = [part for setting in trial.settings for part in ("--set", setting)]
@@ -110,7 +113,8 @@ def command(trial: Trial) -> list[str]:
 
 
 def _run(trial: Trial) -> None:
-    os.environ |= {"S2S_HOME": str(trial.home), "S2S_LEASES": str(trial.home / "leases"), "COLUMNS": "200"}
+    directories = {"S2S_HOME": "", "S2S_LEASES": "leases", "S2S_CACHE": "cache"}
+    os.environ |= {name: str(trial.home / directory) for name, directory in directories.items()} | {"COLUMNS": "200"}
     with (trial.errors or trial.home / "said").open("w") as said:
         os.dup2(said.fileno(), 2)
     with watched(trial.home, trial.before), signalled(trial):

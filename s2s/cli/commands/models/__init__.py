@@ -8,8 +8,13 @@ from s2s.cli.commands.models.difference import diff
 from s2s.cli.commands.models.export import export
 from s2s.cli.commands.models.listing import list_models, show
 from s2s.cli.commands.models.storage import gc, rm, verify
+from s2s.cli.commands.models.transfer import import_model, pull, push
 
-app = typer.Typer(help="List, show, compare, alias, verify, export and remove models; list device leases.")
+app = typer.Typer(help="List, show, compare, alias, verify, export, import and remove models; list device leases.")
 app.command("list")(list_models)
-for command in (show, diff, alias, history, rollback, rm, gc, verify, export, ps):
+for command in (show, diff, alias, history, rollback, rm, gc, verify, export):
     app.command()(command)
+app.command("import")(import_model)
+app.command()(push)
+app.command()(pull)
+app.command()(ps)

@@ -1,33 +1,69 @@
-"""`s2s models export`: models for other programs."""
+"""`s2s models export`: models as files, for other registries and other programs."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from s2s.cli.console import note
 from s2s.cli.options import ModelReference
 
+if TYPE_CHECKING:
+    from s2s.registry.version import Version
+
+Format = Literal["s2s", "ctranslate2"]
+
 
 def export(
     model: ModelReference,
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new directory, written complete or not at all.")],
-    form: Annotated[Literal["ctranslate2"], typer.Option("--format", help="Target format.")] = "ctranslate2",
+    target: Annotated[
+        Path, typer.Argument(metavar="TARGET", help="A new file or directory, written complete or not at all.")
+    ],
+    form: Annotated[
+        Format | None,
+        typer.Option(
+            "--format",
+            help="s2s: a bundle to import elsewhere, the default for a TARGET that ends in .s2s; ctranslate2: a "
+            "directory for CTranslate2, of a Transformer.",
+        ),
+    ] = None,
     precision: Annotated[
-        Literal["fp32", "int8", "int8_bf16", "bf16", "int8_fp16", "fp16"],
-        typer.Option("--precision", help="Precision of the stored weights; int8 is a quarter of the size of fp32."),
-    ] = "fp32",
+        Literal["fp32", "int8", "int8_bf16", "bf16", "int8_fp16", "fp16"] | None,
+        typer.Option(
+            "--precision",
+            help="Precision of weights for CTranslate2, by default fp32; int8 is a quarter of the size.",
+        ),
+    ] = None,
 ) -> None:
-    """Export a Transformer and its SentencePiece model as a directory for CTranslate2, usable without s2s.
+    """Export a version as a bundle, one file for s2s models import, or as a directory for CTranslate2, without s2s.
 
     Examples:
-        s2s models export numbers-transformer numbers-ct2
-        s2s models export numbers-transformer small --precision int8
+        s2s models export numbers-attention numbers.s2s
+        s2s models export numbers-transformer numbers-ct2 --format ctranslate2
+        s2s models export numbers-transformer small --format ctranslate2 --precision int8
     """
-    from s2s.decoding.ctranslate2_conversion import export as written
+    from s2s.errors import UsageError
+    from s2s.registry.bundle import export_bundle
     from s2s.registry.store import Registry
 
+    bundle = target.suffix == ".s2s"
+    if form is None and not bundle:
+        raise UsageError(f"{target}: in which format?", f"{target}.s2s is a bundle; else add --format ctranslate2")
+    if form == "ctranslate2" and bundle:
+        raise UsageError(f"{target}: CTranslate2 reads a directory, and .s2s is a bundle", "give another name")
+    if form != "ctranslate2" and precision:
+        raise UsageError("--precision only applies to CTranslate2: a bundle has the weights as they are", "drop it")
     version = Registry.default().resolve(model)
+    if form == "ctranslate2":
+        _export_to_ctranslate2(version, target, precision or "fp32")
+    else:
+        export_bundle(version, target)
+        note(f"wrote {target}: {version.reference}. Elsewhere: s2s models import {target.name}")
+
+
+def _export_to_ctranslate2(version: "Version", directory: Path, precision: str) -> None:
+    from s2s.decoding.ctranslate2_conversion import export as written
+
     written(version, directory, precision)
     note(
         f"wrote {directory}: {version.reference} in {precision}, and tokenizer.model, whose tokens it reads and writes"
