@@ -64,13 +64,14 @@ def open_image(path: str | Path) -> BinaryIO:
 
     Raises: UsageError if it does not exist or is not a regular file, ResourceError if it cannot be read.
     """
+    file = Path(path)
     with wrap_os_errors(path, "read"):
-        mode = Path(path).stat().st_mode
+        mode = file.stat().st_mode
         if stat.S_ISDIR(mode):
             raise UsageError(f"cannot read {path}: it is a directory", "name a file")
         if not stat.S_ISREG(mode):  # opening a pipe would wait for a writer
             raise UsageError(f"cannot read {path}: it is a pipe or a device", "write the image to a file first")
-        return Path(path).open("rb")
+        return file.open("rb")
 
 
 def read_image(path: str | Path, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -106,7 +107,8 @@ def _decode(content: bytes, size: tuple[int, int], where: str) -> NDArray[np.uin
     image.load()
     orientation = _orientation(image)
     turned = orientation >= 5  # rows are columns
-    fitted = fit(_to_rgb(image, where), size if turned else (size[1], size[0]), Resampling.BICUBIC)
+    colours, wanted = _to_rgb(image, where), size if turned else (size[1], size[0])
+    fitted = colours if colours.size == wanted else fit(colours, wanted, Resampling.BICUBIC)
     upright = {
         2: Transpose.FLIP_LEFT_RIGHT,
         3: Transpose.ROTATE_180,

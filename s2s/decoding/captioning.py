@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 from s2s.data.image_inputs import read_input
 from s2s.data.sources import Image
@@ -16,7 +17,9 @@ from s2s.devices.runtime import usable_threads
 from s2s.errors import S2SError
 from s2s.recipe.data import ImageSize
 
-WINDOW = 256  # images that are decoded ahead and captioned together
+WINDOW = 1024  # images that are captioned together, at most
+WINDOW_BYTES = 2**26  # of their pixels
+SMALL_FILE = 2**15  # bytes; decoding fewer takes less time than handing them to a thread
 
 
 @dataclass(slots=True)
@@ -57,14 +60,14 @@ def caption_files(
     """Caption image files; pass groups of images to `write` in order, as soon as they are finished.
 
     The caption of an image that cannot be read is empty. `progress` is called with the number of captions written.
-    Memory: two windows of images.
+    Memory: at most two windows of images.
     """
     size = translator.recipe.data.image_size
     assert size is not None
     counts = CaptionCounts()
     with ThreadPoolExecutor(usable_threads()) as pool:
         for group in _read_ahead(pool, paths, size):
-            images = _decoded(group, counts)
+            images = _decoded(group, size, counts)
             pending = translator.start(
                 list(images.values()), nbest=nbest, need_attention=need_attention, first_line=counts.images
             )
@@ -80,15 +83,19 @@ def caption_files(
     return counts
 
 
-Reading = tuple[str, "Future[Image]"]
+Reading = tuple[str, "Future[Image] | None"]  # None: to be read when it is needed
 
 
 def _read_ahead(pool: ThreadPoolExecutor, paths: Iterable[str], size: ImageSize) -> Iterator[list[Reading]]:
-    """Yield windows of images that are being decoded; the next window is started before one is yielded."""
+    """Yield windows of images; large files are being decoded, those of the next window, too."""
     remaining = iter(paths)
+    count = max(1, min(WINDOW, WINDOW_BYTES // size.bytes))
 
     def start() -> list[Reading]:
-        return [(path, pool.submit(read_input, path, size)) for path in islice(remaining, WINDOW)]
+        return [
+            (path, pool.submit(read_input, path, size) if _is_large(path) else None)
+            for path in islice(remaining, count)
+        ]
 
     window = start()
     while window:
@@ -97,12 +104,19 @@ def _read_ahead(pool: ThreadPoolExecutor, paths: Iterable[str], size: ImageSize)
         window = following
 
 
-def _decoded(group: Sequence[Reading], counts: CaptionCounts) -> dict[int, Image]:
+def _is_large(path: str) -> bool:
+    try:
+        return Path(path).stat().st_size > SMALL_FILE
+    except OSError:  # reading it will tell why
+        return False
+
+
+def _decoded(group: Sequence[Reading], size: ImageSize, counts: CaptionCounts) -> dict[int, Image]:
     """Return the readable images of a window by their position, and count the others."""
     images = {}
-    for number, (_, reading) in enumerate(group):
+    for number, (path, reading) in enumerate(group):
         try:
-            images[number] = reading.result()
+            images[number] = reading.result() if reading else read_input(path, size)
         except S2SError as error:
             counts.unreadable += 1
             counts.first_unreadable = counts.first_unreadable or error.message

@@ -33,6 +33,11 @@ class ImageSize(NamedTuple):
         return "float16" if self.features else "uint8"
 
     @property
+    def bytes(self) -> int:
+        """Bytes of an image as an array."""
+        return self.height * self.width * (2 * self.features or 3)
+
+    @property
     def tokens(self) -> int:
         """Tokens that an image counts as in a batch."""
         return self.height * self.width if self.features else max(1, self.height * self.width // PATCH)
