@@ -36,8 +36,9 @@ def started(tiny: list[str], *settings: str, name: str, home: Path) -> "subproce
 
 
 def environment(home: Path) -> dict[str, str]:
-    here = {"PYTHONPATH": str(Path(s2s.__file__).parents[1]), "S2S_HOME": str(home), "S2S_LEASES": str(home / "leases")}
-    return os.environ | here
+    (home / "temporary").mkdir(exist_ok=True)
+    here = {"S2S_HOME": str(home), "S2S_LEASES": str(home / "leases"), "TMPDIR": str(home / "temporary")}
+    return os.environ | here | {"PYTHONPATH": str(Path(s2s.__file__).parents[1])}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,7 @@ def trained_by_two(trained: Path, tiny: list[str], tmp_path_factory: pytest.Temp
     with started(tiny, name="two", home=home) as process:
         _, said = process.communicate(timeout=100)
     assert process.returncode == 0, said
+    assert list((home / "temporary").iterdir()) == []
     return home, said
 
 
