@@ -1,14 +1,10 @@
 """The corpora in the home directory: find, list and remove them."""
 
-import logging
 from pathlib import Path
 
-from s2s.data.corpus import Corpus
 from s2s.data.directories import creation_lock
-from s2s.errors import S2SError, UsageError, did_you_mean, wrap_os_errors
+from s2s.errors import UsageError, did_you_mean, wrap_os_errors
 from s2s.io.paths import directory_size, home_dir, real_directories, remove_tree
-
-log = logging.getLogger(__name__)
 
 
 def corpora_directory() -> Path:
@@ -20,17 +16,6 @@ def corpus_directories() -> list[Path]:
     """Return the directories of corpora, damaged ones included, in alphabetical order."""
     with wrap_os_errors(corpora_directory(), "read"):
         return sorted(path for path in real_directories(corpora_directory()) if not path.name.startswith("."))
-
-
-def open_corpora() -> list[Corpus]:
-    """Return the corpora; skip damaged ones, with a warning."""
-    found = []
-    for directory in corpus_directories():
-        try:
-            found.append(Corpus.open(directory))
-        except S2SError as error:
-            log.warning("%s is skipped: %s", directory, error.message)
-    return found
 
 
 def remove_corpus(name: str) -> tuple[Path, int]:

@@ -173,9 +173,10 @@ class Registry:
         names = [wanted.alias] if wanted.alias else aliases.moved()
         return {alias: aliases.history(alias) for alias in names}
 
-    def remove(self, reference: str, *, force: bool = False) -> str:
+    def remove(self, reference: str, *, force: bool = False, dry_run: bool = False) -> str:
         """Remove a version, damaged or not, and return its `name:3`; `force` also removes aliases that point to it.
 
+        With `dry_run`, nothing is removed.
         Raises: UsageError if there is no such version, if a name without number has several, or if aliases point to it.
         """
         wanted = Reference.parse(reference)
@@ -188,6 +189,8 @@ class Registry:
         if aliases and not force:
             names = ", ".join(f"{name}@{alias}" for alias in aliases)
             raise UsageError(f"model {name}:{number} is used by {names}", "move the alias, or add --force to remove it")
+        if dry_run:
+            return f"{name}:{number}"
         with self._writing():
             for alias in aliases:
                 self._aliases(name).move(alias, None, why=f"version {number} removed")

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from s2s.errors import S2SError
+from s2s.errors import S2SError, UsageError
 from s2s.registry.reference import Reference
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
@@ -23,10 +23,12 @@ class Verified:
 def verify(registry: Registry, names: list[str]) -> Iterator[Verified]:
     """Verify all versions of some models: first what describes them, then each distinct file once.
 
-    Aliases must point to versions that exist. Raises: UsageError if there is no such model.
+    Aliases must point to versions that exist. Raises: UsageError if there is no such model, or one is a reference.
     """
     versions: list[Version] = []
     for name in names:
+        if (wanted := Reference.parse(name)) != Reference(name):
+            raise UsageError(f"{name}: all versions of a model are verified", f"s2s models verify {wanted.name}")
         if not registry.numbers(name):
             registry.resolve(name)  # raises
         for number in registry.numbers(name):

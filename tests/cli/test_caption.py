@@ -73,12 +73,13 @@ def test_an_image_that_cannot_be_read_gets_an_empty_line(pictures: Path, run: Ca
         (("scenes-attention", "pictures/captions.tsv", "-o", "pictures/captions.tsv"), "is both input and output"),
         (("scenes-bottleneck", "pictures", "--show-attention"), "has no attention"),
         (("scenes-attention", "-", "-"), "standard input can only be read once"),
-        (("scenes-attention", "pictures/01.png", "empty"), "has no image files"),
+        (("scenes-attention", "pictures/01.png", "pictures/02.png", "empty"), "has no image files"),
     ],
     ids=["missing", "input is output", "no attention", "twice", "empty directory"],
 )
-def test_refusals(arguments: tuple[str, ...], said: str, run: Callable) -> None:
+def test_refusals(arguments: tuple[str, ...], said: str, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("empty").mkdir()
+    monkeypatch.setattr(captioning, "WINDOW", 1)  # refused before the first image is captioned
     done = run("caption", *arguments)
     assert done.code == 2
     assert said in done.err

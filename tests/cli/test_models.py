@@ -196,8 +196,13 @@ def test_what_a_removal_would_free(run, registry, card):
     assert found.code == 0
     assert "would remove shared:1 and free 0.0 kB" in found.err
     assert registry.own_bytes(registry.resolve("shared")) == 4
-    aliased = run("models", "rm", "numbers-attention:1", "--dry-run")
-    assert "numbers-attention@best would need --force" in aliased.err
+    for refused in ("numbers-attention:1", "numbers-attention"):  # an alias points to it; it has two versions
+        real = run("models", "rm", refused)
+        assert real.code == 2
+        assert run("models", "rm", refused, "--dry-run") == real
+    assert (
+        "would remove numbers-attention:1" in run("models", "rm", "numbers-attention@best", "--force", "--dry-run").err
+    )
     assert registry.numbers("numbers-attention") == [1, 2]
 
 
@@ -229,6 +234,7 @@ def test_verify_names_what_is_damaged_and_what_uses_it(run, registry, card):
     (one,) = json.loads(run("models", "verify", "shared", "--json").out)
     assert (one["name"], one["versions"]) == ("weights.safetensors", ["shared:1"])
     assert run("models", "verify", "nothing").code == 2
+    assert "s2s models verify shared" in run("models", "verify", "shared:1").err
 
 
 def test_verify_finds_an_alias_of_a_removed_version(run, registry):

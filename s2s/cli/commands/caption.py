@@ -90,8 +90,10 @@ def caption(
     refuse_same_output(output, attention)
     show_log(verbose=verbose)
     need_attention = show_attention or attention is not None
+    version = Registry.default().resolve(model)
+    size = version.recipe().data.image_size
     config = TranslatorConfig(
-        models=[model],
+        models=[version.reference],
         command=f"s2s caption {model}",
         engine="pytorch",
         precision=precision,
@@ -112,7 +114,6 @@ def caption(
         need_attention=need_attention,
         images=True,
     )
-    size = Registry.default().resolve(model).recipe().data.image_size
     paths = _paths(images, features=size is not None and bool(size.features))
     outputs = OutputOptions(output, attention, as_json, False, show_attention, nbest is not None, of_images=True)
     with (
@@ -152,8 +153,10 @@ def _paths(names: list[str], *, features: bool) -> "Iterator[str]":
         if name != "-" and not Path(name).exists():
             raise UsageError(f"cannot read {name}: no such file or directory", "name image files, or a directory")
     return chain.from_iterable(
-        _listed() if name == "-" else list_inputs(name, features=features) if Path(name).is_dir() else [name]
-        for name in names
+        [
+            _listed() if name == "-" else list_inputs(name, features=features) if Path(name).is_dir() else [name]
+            for name in names
+        ]
     )
 
 

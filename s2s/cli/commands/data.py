@@ -91,16 +91,26 @@ def inspect(
 def list_corpora(as_json: AsJson = False) -> None:
     """List the prepared corpora, with the models of the registry that were trained on each.
 
+    Exits with code 4 if a corpus is damaged, after listing the others.
+
     Examples:
         s2s data list
         s2s data list --json
     """
-    from s2s.data.corpora import corpora_directory, open_corpora
+    from s2s.data.corpora import corpora_directory, corpus_directories
+    from s2s.data.corpus import Corpus
+    from s2s.errors import S2SError
     from s2s.io.paths import directory_size
     from s2s.registry.store import Registry
 
     show_log()
-    registry, found = Registry.default(), open_corpora()
+    registry, found, failed = Registry.default(), list[Corpus](), 0
+    for directory in corpus_directories():
+        try:
+            found.append(Corpus.open(directory))
+        except S2SError as error:
+            failed = 4
+            note(f"warning: {error.described}")
     models: dict[str, list[str]] = {}
     for version in (one for name in registry.names() for one in registry.readable_versions(name)):
         models.setdefault(version.card.corpus, []).append(version.reference)
@@ -121,8 +131,10 @@ def list_corpora(as_json: AsJson = False) -> None:
         columns = [*listed[0]]
         rows = [[format_size(value) if key == "size" else _cell(value) for key, value in one.items()] for one in listed]
         print_table(columns, rows, set(columns) - {"corpus", "kind", "models"}, details="models")
-    else:
+    elif not failed:
         note(f"no corpora in {corpora_directory()}. Next: s2s data prepare numbers/attention")
+    if failed:
+        raise typer.Exit(failed)
 
 
 @app.command()

@@ -1,15 +1,12 @@
 """`s2s models rm`, `gc` and `verify`: what the registry stores."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from s2s.cli.console import note, print_json
 from s2s.cli.options import AsJson, ModelReference
 from s2s.report.format import counted, format_size
-
-if TYPE_CHECKING:
-    from s2s.registry.store import Registry
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only report what would be deleted.")]
 DAMAGED = 4  # exit code
@@ -35,7 +32,8 @@ def rm(
 
     registry = Registry.default()
     if dry_run:
-        _report_removal(registry, model)
+        version = registry.resolve(registry.remove(model, force=force, dry_run=True))
+        note(f"would remove {version.reference} and free {format_size(registry.own_bytes(version))}")
         return
     note(f"removed {registry.remove(model, force=force)}")
     try:
@@ -89,12 +87,3 @@ def verify(
     note(f"verified {counted(len(names), 'model')}, {size}: {counted(len(damaged), 'problem')}")
     if damaged:
         raise typer.Exit(DAMAGED)
-
-
-def _report_removal(registry: "Registry", model: str) -> None:
-    version = registry.resolve(model)
-    aliases = [f"{version.name}@{alias}" for alias, number in registry.aliases(version.name).items()]
-    meant = [one for one in aliases if registry.resolve(one).number == version.number]
-    note(f"would remove {version.reference} and free {format_size(registry.own_bytes(version))}")
-    if meant:
-        note(f"{', '.join(meant)} would need --force")
