@@ -42,6 +42,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("S2S_HOME", str(directory))
     monkeypatch.setenv("S2S_LEASES", str(directory / "leases"))
     monkeypatch.setenv("S2S_CACHE", str(directory / "cache"))
+    monkeypatch.setenv("S2S_SERVERS", str(directory / "servers"))
     monkeypatch.setenv("COLUMNS", "80")
     for variable in ("S2S_REGISTRY", "S2S_DEBUG", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(variable, raising=False)

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("s2s.cli.commands.evaluate", "Translate a test set and score it"),
     "compare": ("s2s.cli.commands.compare", "Compare recipes and models on one test set"),
     "models": ("s2s.cli.commands.models", "List, show, alias, verify, export and remove models"),
+    "serve": ("s2s.cli.commands.serve", "Keep models loaded for all users of a machine"),
 }
 
 

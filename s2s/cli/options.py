@@ -23,6 +23,22 @@ def parse_wait(text: str | float) -> float:
     raise typer.BadParameter(f"{text!r}: should be a duration such as 30s, 10m or 2h, or forever")
 
 
+def parse_keep_alive(text: str | float) -> float:
+    """Return the seconds of a duration; 0 unloads a model at once, `forever` (-1) never."""
+    if text in {"-1", "forever"}:
+        return -1.0
+    return 0.0 if text == "0" else parse_wait(text)
+
+
+def parse_size(text: str | int) -> int:
+    """Return the bytes of `20GiB`, `800MB` or `1.5TB`. Raises typer.BadParameter for anything else."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT])(i?)B", str(text), re.IGNORECASE)
+    if not found:
+        raise typer.BadParameter(f"{text!r}: should be a size such as 800MB or 20GiB")
+    base = 1024 if found[3] else 1000
+    return int(float(found[1]) * base ** ("KMGT".index(found[2].upper()) + 1))
+
+
 def _request_threads(count: int | None) -> int | None:
     if count:
         request_threads(count)
@@ -78,6 +94,20 @@ LengthPenalty = Annotated[
         max=10,
         help="α in log-probability / length^α. Default: the model's.",
     ),
+]
+KeepAlive = Annotated[
+    float | None,
+    typer.Option(
+        "--keep-alive",
+        parser=parse_keep_alive,
+        metavar="DURATION",
+        show_default=False,
+        help="Keep a model loaded this long after its last use: 30s, 10m, 2h; 0: unload it at once; forever. "
+        "Default: the server's, which is 30m.",
+    ),
+]
+NoServer = Annotated[
+    bool, typer.Option("--no-server", help="Load the model in this process, although s2s serve runs on this machine.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace existing output files.")]

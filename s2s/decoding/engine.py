@@ -5,14 +5,14 @@ L tokens of a translation (EOS included), S source positions (EOS included).
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
+from math import exp, isfinite
 from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from s2s.data.batching import cut_batches
-from s2s.data.sources import Image
+from s2s.data.sources import Image, Sentences
 from s2s.devices.runtime import tuning
 from s2s.errors import ArtefactError
 from s2s.recipe.decoding import DecodingOptions
@@ -114,4 +114,37 @@ class Engine(Protocol):
 
     def describe(self) -> str:
         """Name the engine and its precision: `PyTorch, fp32`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ForcedScore:
+    """The likelihood of target sentences."""
+
+    nll: float  # negative log-likelihood in nats
+    tokens: int  # target tokens, EOS included
+
+    @property
+    def perplexity(self) -> float:
+        """exp(nll / tokens)."""
+        return exp(min(self.nll / max(self.tokens, 1), 700))
+
+
+@dataclass(frozen=True, slots=True)
+class ForcedSentence:
+    """Scores of one target sentence of T tokens, EOS excluded."""
+
+    log_probabilities: NDArray[np.float32]  # [T + 1] natural logarithms, EOS last
+    attention: NDArray[np.float32] | None = (
+        None  # [T + 1, S], EOS last, or [T + 1, h · w] for an image; None if not needed or not available
+    )
+
+
+class ScoringEngine(Engine, Protocol):
+    """An engine that also scores given translations."""
+
+    def force(
+        self, sources: Sentences, targets: Sentences, *, need_attention: bool = False
+    ) -> Iterable[tuple[int, ForcedSentence]]:
+        """Score each target given its source, as tokens; yield their indices and scores in any order."""
         ...

@@ -4,8 +4,6 @@ B sentence pairs in a batch, N sentence pairs, S source tokens, T target tokens 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from math import exp
 
 import numpy as np
 import torch
@@ -15,21 +13,9 @@ from torch import Tensor
 from s2s.data.batching import Rows, cut_batches
 from s2s.data.collate import pair_batch
 from s2s.data.sources import Sentences, Sources, select_sources, source_positions
+from s2s.decoding.engine import ForcedScore, ForcedSentence
 from s2s.devices.runtime import tuning
 from s2s.models.interface import Batch, Model, StepOutput
-
-
-@dataclass(frozen=True, slots=True)
-class ForcedScore:
-    """The likelihood of target sentences."""
-
-    nll: float  # negative log-likelihood in nats
-    tokens: int  # target tokens, EOS included
-
-    @property
-    def perplexity(self) -> float:
-        """exp(nll / tokens)."""
-        return exp(min(self.nll / max(self.tokens, 1), 700))
 
 
 def forced_score(model: Model, sources: Sources, targets: Sentences, device: torch.device) -> ForcedScore:
@@ -47,16 +33,6 @@ def without_empty(sources: Sources, targets: Sentences) -> tuple[Sources, Senten
     """Leave out the pairs with an empty side, which are translated without the model."""
     rows = [row for row, sides in enumerate(zip(sources, targets, strict=True)) if all(map(len, sides))]
     return select_sources(sources, rows), [targets[row] for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class ForcedSentence:
-    """Scores of one target sentence."""
-
-    log_probabilities: NDArray[np.float32]  # [T + 1] natural logarithms, EOS last
-    attention: NDArray[np.float32] | None = (
-        None  # [T + 1, S + 1], EOS last, or [T + 1, h · w] for an image; None if not needed or not available
-    )
 
 
 def forced_sentences(

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+AnyEngine = TypeVar("AnyEngine", bound=Engine)
 EngineName = Literal["auto", "pytorch", "ctranslate2"]
 SEARCH_OPTIONS = {"beam_size", "stopping", "patience"}  # decoding options that do not apply to sampling
 SAMPLING_OPTIONS = {"temperature", "top_k", "top_p", "seed"}
@@ -62,23 +63,42 @@ class EngineSelection:
     may_fall_back: bool = False  # to PyTorch if CTranslate2 fails
 
 
+@dataclass(frozen=True, slots=True)
+class ResolvedModels:
+    """Models that can decode together as requested, before their weights are loaded."""
+
+    versions: list[Version]
+    stored: Recipe  # of the first
+    recipe: Recipe  # the same, with the decoding options in effect
+    tokenizer: Tokenizer
+
+    def translator(self, engine: AnyEngine) -> Translator[AnyEngine]:
+        """Return the translator that uses an engine."""
+        return Translator(engine, self.tokenizer, self.recipe, self.versions[0].card.source_profile)
+
+
 @contextmanager
 def load_translator(config: TranslatorConfig) -> Iterator[Translator[Engine]]:
     """Lease a device and yield the translator of published models on it.
 
     Raises: UsageError if models, options and engine are incompatible; ResourceError if the device is busy.
     """
+    models = resolve_models(config)
+    with lease(config.device, wait=config.wait, command=config.command) as device:
+        selection = select_engine(models.stored, device, models.recipe.decoding, config)
+        log.debug(selection.reason)
+        engine = load_engine(selection, models.versions, models.tokenizer, device)
+        log.debug("%s, %s; %s", engine.describe(), device, models.recipe.decoding.describe())
+        yield models.translator(engine)
+
+
+def resolve_models(config: TranslatorConfig) -> ResolvedModels:
+    """Resolve references, and check that models and options suit each other. Raises UsageError if they do not."""
     versions = [Registry.default().resolve(model) for model in config.models]
     stored = versions[0].recipe()
     recipe = _override_decoding(stored, config.decoding or {})
     _check_models(versions, recipe.decoding, config)
-    tokenizer = Tokenizer(versions[0].read("tokenizer.model"))
-    with lease(config.device, wait=config.wait, command=config.command) as device:
-        selection = select_engine(stored, device, recipe.decoding, config)
-        log.debug(selection.reason)
-        engine = load_engine(selection, versions, tokenizer, device)
-        log.debug("%s, %s; %s", engine.describe(), device, recipe.decoding.describe())
-        yield Translator(engine, tokenizer, recipe, versions[0].card.source_profile)
+    return ResolvedModels(versions, stored, recipe, Tokenizer(versions[0].read("tokenizer.model")))
 
 
 def _check_models(versions: Sequence[Version], options: DecodingOptions, config: TranslatorConfig) -> None:

@@ -1,16 +1,17 @@
 """The PyTorch engine: every network on every device; the reference for other engines."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import torch
 
 from s2s.data.collate import source_batch
-from s2s.data.sources import Sources
+from s2s.data.sources import Sentences, Sources
 from s2s.decoding.beam import BeamSearch
 from s2s.decoding.constraints import Constraints
-from s2s.decoding.engine import Hypothesis, Request
+from s2s.decoding.engine import ForcedSentence, Hypothesis, Request
+from s2s.decoding.forced import forced_sentences
 from s2s.decoding.sampling import random_numbers, sample
 from s2s.devices.runtime import Precision
 from s2s.models.build import build_model
@@ -45,6 +46,12 @@ class PyTorchEngine:
             for rows in request.batches(self.device.type):
                 hypotheses.update(zip(rows, self._search_batch(request, rows), strict=True))
         return [hypotheses[row] for row in range(len(request.inputs))]
+
+    def force(
+        self, sources: Sentences, targets: Sentences, *, need_attention: bool = False
+    ) -> Iterator[tuple[int, ForcedSentence]]:
+        """Yield the index and scores of each target given its source, batch by batch, computed in fp32."""
+        return forced_sentences(self.model, sources, targets, self.device, need_attention=need_attention)
 
     def _search_batch(self, request: Request, rows: Sequence[int]) -> list[list[Hypothesis]]:
         options, inputs = request.options, [request.inputs[row] for row in rows]

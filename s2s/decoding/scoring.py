@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s.decoding.forced import ForcedScore, forced_sentences
-from s2s.decoding.pytorch_engine import PyTorchEngine
+from s2s.decoding.engine import ForcedScore, ScoringEngine
 from s2s.decoding.translator import Translator
 from s2s.text.parallel import read_pairs
 
@@ -94,7 +93,7 @@ class Totals:
 
 
 def score_lines(
-    translator: Translator[PyTorchEngine],
+    translator: Translator[ScoringEngine],
     sources: Sequence[str],
     targets: Sequence[str],
     *,
@@ -104,9 +103,9 @@ def score_lines(
 
     An empty target is scored as EOS alone; an empty source is encoded as EOS alone.
     """
-    engine, tokenizer = translator.engine, translator.tokenizer
+    tokenizer = translator.tokenizer
     source_ids, target_ids = translator.encode(sources), translator.encode(targets)
-    forced_lines = forced_sentences(engine.model, source_ids, target_ids, engine.device, need_attention=need_attention)
+    forced_lines = translator.engine.force(source_ids, target_ids, need_attention=need_attention)
     scored: dict[int, ScoredLine] = {}
     for row, forced in forced_lines:
         tokens = tokenizer.tokens(target_ids[row])
@@ -148,7 +147,7 @@ def _word_starts(tokens: Sequence[str]) -> list[int]:
 
 
 def score_files(
-    translator: Translator[PyTorchEngine],
+    translator: Translator[ScoringEngine],
     source: str,
     target: str,
     write: Callable[[Sequence[ScoredLine]], None],

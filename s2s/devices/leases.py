@@ -19,13 +19,15 @@ from pathlib import Path
 
 from s2s.devices import select
 from s2s.devices.runtime import processors
-from s2s.errors import ArtefactError, ResourceError, UsageError, wrap_os_errors
+from s2s.errors import ArtefactError, ResourceError
 from s2s.io.json_values import parse_json, validate
 from s2s.io.locks import attempts, is_locked, lock_now, open_lock
+from s2s.io.paths import make_shared_directory, shared_directory_errors
 from s2s.io.processes import user_name
 
 log = logging.getLogger(__name__)
 
+VARIABLE = "S2S_LEASES"
 POLL_SECONDS = 1.0
 READ_BYTES = 4096  # of a lease's file
 SHOWN_CHARACTERS = 160  # of each field read from it
@@ -71,7 +73,7 @@ class Slot:
 
 def lease_directory() -> Path:
     """Return the directory of lock files: `S2S_LEASES`, or one for all users of this host."""
-    return Path(os.environ.get("S2S_LEASES") or "/tmp/s2s-leases").expanduser().absolute()
+    return Path(os.environ.get(VARIABLE) or "/tmp/s2s-leases").expanduser().absolute()
 
 
 @contextlib.contextmanager
@@ -92,7 +94,7 @@ def lease_several(device: str, count: int, *, wait: float, command: str) -> Iter
     slots = _slots(device)
     if len(slots) < count:
         raise ResourceError(f"{count} devices are wanted, but {len(slots)} are available", f"--processes {len(slots)}")
-    directory = _make_directory()
+    directory = make_shared_directory(lease_directory(), VARIABLE)
     claimed = _claim(directory, slots, count)
     if not claimed:
         if wait:
@@ -139,22 +141,6 @@ def _slots(device: str) -> list[Slot]:
     return [Slot(name, re.sub(r"[^A-Za-z0-9-]", "_", select.device_identity(name))) for name in found]
 
 
-def _make_directory() -> Path:
-    """Return the directory of leases, created writable for every user of the host.
-
-    Raises: ResourceError if it cannot be created or is not a directory.
-    """
-    directory = lease_directory()
-    with _wrap_errors(directory, "make"):
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            directory.mkdir()
-            directory.chmod(0o1777)
-        if not stat.S_ISDIR(directory.lstat().st_mode):  # a link would make us write elsewhere
-            raise ResourceError(f"{directory} is not a directory", "remove it, or set S2S_LEASES to another directory")
-    return directory
-
-
 def _claim(directory: Path, slots: Sequence[Slot], count: int) -> list[tuple[Slot, int]]:
     """Lock the first `count` free slots and return them with their open files; none if fewer are free.
 
@@ -165,7 +151,7 @@ def _claim(directory: Path, slots: Sequence[Slot], count: int) -> list[tuple[Slo
         failures = []
         for slot in slots:
             try:
-                with _wrap_errors(directory / slot.file, "lock"):
+                with shared_directory_errors(directory / slot.file, "lock", VARIABLE):
                     handle = open_lock(directory / slot.file, shared=True)
             except ResourceError as error:
                 failures.append(error)
@@ -232,14 +218,3 @@ def _read_holder(handle: int) -> Holder:
         )
         return Holder(device, holder.pid, user, command, since)
     return Holder("?", 0, "unknown", "unknown", "unknown")
-
-
-@contextlib.contextmanager
-def _wrap_errors(path: Path, doing: str) -> Iterator[None]:
-    """Add a hint to errors about the directory of leases."""
-    try:
-        with wrap_os_errors(path, doing):
-            yield
-    except (ResourceError, UsageError) as error:
-        hint = error.hint or "S2S_LEASES names the directory of leases, which must be writable"
-        raise ResourceError(error.message, hint) from error

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s2s.devices import cgroups
+from s2s.devices import cgroups, select
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +17,10 @@ def peak_memory(device: "torch.device") -> int:
         import torch
 
         return torch.cuda.max_memory_reserved(device)
+    return _peak_of_process()
+
+
+def _peak_of_process() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -28,6 +32,17 @@ def free_memory(device: "torch.device") -> int:
         import torch
 
         return torch.cuda.mem_get_info(device)[0]
+    return _free_for_this_process()
+
+
+def free_without_context(device: str) -> int:
+    """Return the free memory of a device in bytes, without a context on a GPU; 0 if its driver does not tell."""
+    if device == "cpu":
+        return _free_for_this_process()
+    return select.free_memory_by_identity().get(select.device_identity(device), 0)
+
+
+def _free_for_this_process() -> int:
     return min([_free_on_the_machine(), *cgroups.free_memory()])
 
 
@@ -38,6 +53,38 @@ def _free_on_the_machine() -> int:
         lines = []
     free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), 0)
     return free or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+class MemoryMeter:
+    """Measures the memory that this process takes of a device: create it before anything is put there."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self._free = free_without_context(device)
+        self._loaded: tuple[int, int] | None = None  # bytes taken, and those that torch had reserved then
+
+    def measure(self) -> int:
+        """Return the bytes that this process takes now.
+
+        On the CPU: its resident memory, of what it shares with other processes its share. On a GPU: what the device
+        lost between the creation of this meter and the first call, and what torch has reserved more or less since.
+        """
+        if self.device == "cpu":
+            return _proportional_memory()
+        import torch
+
+        reserved = torch.cuda.memory_reserved(self.device) if torch.cuda.is_initialized() else 0
+        if self._loaded is None:
+            self._loaded = max(0, self._free - free_without_context(self.device)), reserved
+        return self._loaded[0] + reserved - self._loaded[1]
+
+
+def _proportional_memory() -> int:
+    try:
+        lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    except OSError:  # not Linux
+        return _peak_of_process()
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
 def is_out_of_memory(error: Exception) -> bool:

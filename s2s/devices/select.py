@@ -22,11 +22,11 @@ def available_devices() -> list[str]:
 def gpus_by_free_memory() -> list[str]:
     """Return the GPUs that torch can use, the one with the most free memory first."""
     gpus = [name for name in available_devices() if name != "cpu"]
-    free = _free_memory_by_identity() if len(gpus) > 1 else {}
+    free = free_memory_by_identity() if len(gpus) > 1 else {}
     return sorted(gpus, key=lambda name: -free.get(device_identity(name), 0))
 
 
-def _free_memory_by_identity() -> dict[str, int]:
+def free_memory_by_identity() -> dict[str, int]:
     """Return the free bytes of NVIDIA's GPUs, without a context on any; none if the driver does not tell."""
     import pynvml
 

@@ -3,9 +3,11 @@
 import contextlib
 import os
 import shutil
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
-from s2s.errors import ArtefactError
+from s2s.errors import ArtefactError, ResourceError, UsageError, wrap_os_errors
 
 
 def home_dir() -> Path:
@@ -24,6 +26,34 @@ def cache_dir() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("s2s")
+
+
+def make_shared_directory(directory: Path, variable: str) -> Path:
+    """Return a directory that every user of the host may write to, where nobody can remove another's files.
+
+    `variable`: the environment variable that names it. Raises: ResourceError if it cannot be created or is not a
+    directory.
+    """
+    with shared_directory_errors(directory, "make", variable):
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir()
+            directory.chmod(0o1777)
+        if not stat.S_ISDIR(directory.lstat().st_mode):  # a link would make us write elsewhere
+            hint = f"remove it, or set {variable} to another directory"
+            raise ResourceError(f"{directory} is not a directory", hint)
+    return directory
+
+
+@contextlib.contextmanager
+def shared_directory_errors(path: Path, doing: str, variable: str) -> Iterator[None]:
+    """Convert an `OSError` at a path of a shared directory to a ResourceError that names the directory's variable."""
+    try:
+        with wrap_os_errors(path, doing):
+            yield
+    except (ResourceError, UsageError) as error:
+        hint = error.hint or f"{variable} names the directory, which must be writable"
+        raise ResourceError(error.message, hint) from error
 
 
 def safe_join(root: Path, *parts: str) -> Path:

@@ -68,7 +68,7 @@ def test_sizes_are_of_what_is_kept(run, own_home):
     assert json.loads(run("doctor", "--json").out)["directories"]["home"]["bytes"] == 12_345
 
 
-@pytest.mark.parametrize("variable", ["S2S_HOME", "S2S_REGISTRY", "S2S_LEASES", "S2S_CACHE"])
+@pytest.mark.parametrize("variable", ["S2S_HOME", "S2S_REGISTRY", "S2S_LEASES", "S2S_SERVERS", "S2S_CACHE"])
 def test_a_directory_that_cannot_be_written_is_a_problem(run, monkeypatch, variable):
     monkeypatch.setenv(variable, "/proc/here")
     found = run("doctor")

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ def examples(command, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
             yield " ".join(path), example
 
 
+WITH_MODEL = {"models stop", "models pin"}
+WITH_SERVER = WITH_MODEL | {"models load"}
 EXAMPLES = [found for name in COMMANDS for found in examples(load_command(name), (name,))]
 
 
@@ -76,7 +79,15 @@ def test_example(prepared, tiny, tmp_path, command, example):
         next((directory / "home" / "corpora").glob("[!.]*")).rename(directory / "home" / "corpora" / "3f2a5e01")
     if "make scenes pictures" in example:
         shutil.rmtree(directory / "work" / "pictures")
-    done = workshop.run(example)
+    if command == "serve":
+        with workshop.server(example) as log:
+            pass
+        assert "serving" in log.read_text()
+        return
+    with workshop.server() if command in WITH_SERVER else nullcontext():
+        if command in WITH_MODEL:
+            workshop.run("s2s models load numbers-attention")
+        done = workshop.run(example)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout or done.stderr

@@ -399,10 +399,10 @@ class TestTransfer:
 
 def test_who_holds_what(run):
     assert "no device is held" in run("models", "ps").err
-    assert json.loads(run("models", "ps", "--json").out) == []
+    assert json.loads(run("models", "ps", "--json").out) == {"devices": [], "server": None}
     with lease("cpu", wait=0, command="s2s train [b]numbers[/b]"):
         head, line = run("models", "ps").out.splitlines()
-        (holder,) = json.loads(run("models", "ps", "--json").out)
+        (holder,) = json.loads(run("models", "ps", "--json").out)["devices"]
     assert head.split() == ["device", "user", "pid", "since", "command"]
     assert line.split()[0] == "cpu"
     assert str(os.getpid()) in line

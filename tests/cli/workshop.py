@@ -4,13 +4,16 @@ Only the sizes are made small behind their backs: `s2s` is a script here that gi
 more `--set`.
 """
 
+import grp
 import gzip
 import os
 import random
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tiny_scenes import RECURRENT, TINY_SCENES
@@ -77,21 +80,47 @@ class Workshop:
         script.write_text(SCRIPT.format(python=shlex.quote(sys.executable), **values))
         script.chmod(0o755)
 
+    @contextmanager
+    def server(self, line: str = "s2s serve") -> Iterator[Path]:
+        """Run a server while the block runs, and yield the file of what it says."""
+        log = self.directory / "server.log"
+        own_group = grp.getgrgid(os.getgid()).gr_name
+        with log.open("wb") as file:
+            command = ["bash", "-c", f"exec {line.replace('--group staff', f'--group {own_group}')}"]
+            process = subprocess.Popen(command, cwd=self.directory / "work", env=self.environment, stderr=file)
+        try:
+            until = time.monotonic() + 60
+            while not list((self.directory / "servers").glob("*/socket")):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            yield log
+            process.terminate()
+            assert process.wait(60) == 0, log.read_text()
+        finally:
+            process.kill()
+
     def run(self, line: str) -> subprocess.CompletedProcess[str]:
         """Run a command line as a user's shell does; the code is that of the first command that fails."""
+        return subprocess.run(
+            ["bash", "-o", "pipefail", "-c", line],
+            cwd=self.directory / "work",
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the commands."""
         variables = {
             "PATH": f"{self.directory / 'bin'}:{os.environ['PATH']}",
             "PYTHONPATH": str(Path(s2s.__file__).parents[1]),
             "S2S_HOME": str(self.directory / "home"),
             "S2S_LEASES": str(self.directory / "leases"),
             "S2S_CACHE": str(self.directory / "cache"),
+            "S2S_SERVERS": str(self.directory / "servers"),
         }
-        return subprocess.run(
-            ["bash", "-o", "pipefail", "-c", line],
-            cwd=self.directory / "work",
-            env={key: value for key, value in os.environ.items() if key != "S2S_REGISTRY"} | variables,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
+        return {key: value for key, value in os.environ.items() if key != "S2S_REGISTRY"} | variables

@@ -12,7 +12,8 @@ from torch import nn
 from s2s.decoding import forced
 from s2s.decoding.beam import BeamSearch
 from s2s.decoding.constraints import SUPPRESSED
-from s2s.decoding.forced import ForcedSentence, forced_predictions, forced_score, forced_sentences
+from s2s.decoding.engine import ForcedSentence
+from s2s.decoding.forced import forced_predictions, forced_score, forced_sentences
 from s2s.devices.runtime import Tuning
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder

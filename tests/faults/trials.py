@@ -113,7 +113,7 @@ def command(trial: Trial) -> list[str]:
 
 
 def _run(trial: Trial) -> None:
-    directories = {"S2S_HOME": "", "S2S_LEASES": "leases", "S2S_CACHE": "cache"}
+    directories = {"S2S_HOME": "", "S2S_LEASES": "leases", "S2S_CACHE": "cache", "S2S_SERVERS": "servers"}
     os.environ |= {name: str(trial.home / directory) for name, directory in directories.items()} | {"COLUMNS": "200"}
     with (trial.errors or trial.home / "said").open("w") as said:
         os.dup2(said.fileno(), 2)

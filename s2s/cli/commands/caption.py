@@ -12,6 +12,7 @@ from s2s.cli.options import (
     Force,
     LengthPenalty,
     ModelReference,
+    NoServer,
     Output,
     Precision,
     Threads,
@@ -68,6 +69,7 @@ def caption(
     device: Device = "auto",
     threads: Threads = None,
     wait: Wait = 0.0,
+    no_server: NoServer = False,
     verbose: Verbose = False,
 ) -> None:
     """Describe images with a model: one line per image, in the order given.
@@ -83,9 +85,10 @@ def caption(
     from s2s.cli.line_progress import line_progress
     from s2s.cli.output import OutputOptions, TranslationWriter, open_output, refuse_same_output
     from s2s.decoding.captioning import caption_files
-    from s2s.decoding.loading import TranslatorConfig, load_translator
+    from s2s.decoding.loading import TranslatorConfig
     from s2s.errors import DataError
     from s2s.registry.store import Registry
+    from s2s.serving.client import open_translator
 
     refuse_same_output(output, attention)
     show_log(verbose=verbose)
@@ -119,7 +122,7 @@ def caption(
     with (
         open_output(output, images, force) as text_file,
         open_output(attention, images, force) as attention_file,
-        load_translator(config) as translator,
+        open_translator(config, use_server=not (no_server or threads)) as translator,
         TranslationWriter(text_file, attention_file, outputs) as writer,
         line_progress(output) as progress,
     ):

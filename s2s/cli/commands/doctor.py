@@ -137,11 +137,13 @@ def _directories(problems: Problems) -> dict[str, dict[str, Any]]:
     from s2s.devices.leases import lease_directory
     from s2s.io.paths import cache_dir, home_dir
     from s2s.registry.store import Registry
+    from s2s.serving.sockets import servers_directory
 
     return {
         "home": _directory(home_dir(), "S2S_HOME", problems),
         "registry": _directory(Registry.default().root, "S2S_REGISTRY", problems),
         "leases": _directory(lease_directory(), "S2S_LEASES", problems),
+        "servers": _directory(servers_directory(), "S2S_SERVERS", problems),
         "cache": _directory(cache_dir(), "S2S_CACHE", problems),
     }
 

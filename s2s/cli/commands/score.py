@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from s2s.cli.console import note
-from s2s.cli.options import Device, Force, ModelReference, Output, Threads, Wait
+from s2s.cli.console import note, show_log
+from s2s.cli.options import Device, Force, ModelReference, NoServer, Output, Threads, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,7 @@ def score(
     device: Device = "auto",
     threads: Threads = None,
     wait: Wait = 0.0,
+    no_server: NoServer = False,
 ) -> None:
     """Print the log-probability of each target line given its source line: the sum over its tokens and </s>, in nats.
 
@@ -57,11 +58,13 @@ def score(
 
     from s2s.cli.line_progress import line_progress
     from s2s.cli.output import open_output, refuse_same_output
-    from s2s.decoding.loading import load_reference_translator
+    from s2s.decoding.loading import TranslatorConfig
     from s2s.decoding.scoring import score_files
     from s2s.decoding.translator import require_attention
+    from s2s.serving.client import open_scorer
 
     refuse_same_output(output, alignments)
+    show_log()
     names = [source, target]
     with (
         open_output(output, names, force) as scores,
@@ -81,7 +84,8 @@ def score(
                     file.flush()
             progress(len(lines))
 
-        with load_reference_translator(model, device, wait, f"s2s score {model}") as translator:
+        config = TranslatorConfig([model], f"s2s score {model}", "pytorch", "fp32", device, wait)
+        with open_scorer(config, use_server=not (no_server or threads)) as translator:
             if aligned:
                 require_attention(translator.recipe)
             totals = score_files(translator, source, target, write, need_attention=aligned is not None)

@@ -1,5 +1,6 @@
 """`s2s translate`: translate lines of text."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,6 +29,7 @@ from s2s.cli.options import (
     Force,
     LengthPenalty,
     ModelReference,
+    NoServer,
     Output,
     Precision,
     Threads,
@@ -36,9 +38,13 @@ from s2s.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from s2s.cli.output import OutputOptions
-    from s2s.decoding.loading import TranslatorConfig
+    from s2s.decoding.engine import Engine
     from s2s.decoding.streaming import StreamOptions
+    from s2s.decoding.translator import Translator
 
 
 def translate(
@@ -97,6 +103,7 @@ def translate(
     device: Device = "auto",
     threads: Threads = None,
     wait: Wait = 0.0,
+    no_server: NoServer = False,
     verbose: Verbose = False,
 ) -> None:
     """Translate text with a model, line by line: output line i belongs to input line i.
@@ -117,6 +124,7 @@ def translate(
     from s2s.decoding.loading import TranslatorConfig
     from s2s.decoding.streaming import StreamOptions
     from s2s.errors import UsageError
+    from s2s.serving.client import open_translator
 
     if attention_weights and not as_json:
         raise UsageError("--attention-weights only applies with --json", "--attention FILE writes attention to a file")
@@ -152,17 +160,22 @@ def translate(
         prefixes=prefix is not None,
     )
     outputs = OutputOptions(output, attention, as_json, attention_weights, show_attention, nbest is not None)
-    _translate(config, StreamOptions(nbest or 1, need_attention, strict, prefix, split), inputs or [], outputs, force)
+    stream = StreamOptions(nbest or 1, need_attention, strict, prefix, split)
+    load = partial(open_translator, config, use_server=not (no_server or threads))
+    _translate(load, stream, inputs or [], outputs, force)
 
 
 def _translate(
-    config: "TranslatorConfig", stream: "StreamOptions", inputs: list[str], outputs: "OutputOptions", force: bool
+    load: "Callable[[], AbstractContextManager[Translator[Engine]]]",
+    stream: "StreamOptions",
+    inputs: list[str],
+    outputs: "OutputOptions",
+    force: bool,
 ) -> None:
     """Translate files or, without any at a terminal, interactively; then print warnings and name the outputs."""
     from s2s.cli.interactive import at_a_terminal, converse
     from s2s.cli.line_progress import line_progress
     from s2s.cli.output import TranslationWriter, open_output
-    from s2s.decoding.loading import load_translator
     from s2s.decoding.streaming import translate_files
     from s2s.errors import DataError
 
@@ -171,7 +184,7 @@ def _translate(
     with (
         open_output(outputs.text, input_files, force) as text_file,
         open_output(outputs.attention, input_files, force) as attention_file,
-        load_translator(config) as translator,
+        load() as translator,
     ):
         if at_a_terminal() and not (input_files or to_files or stream.strict):
             converse(translator, stream, show=outputs.show_attention)

@@ -1,0 +1,45 @@
+"""`s2s serve`: keep models loaded for all users of a machine."""
+
+from typing import Annotated
+
+import typer
+
+from s2s.cli.console import show_log
+from s2s.cli.options import Device, KeepAlive, Threads, Verbose, Wait, parse_size
+
+
+def serve(
+    memory: Annotated[
+        int | None,
+        typer.Option(
+            "--memory",
+            parser=parse_size,
+            metavar="SIZE",
+            help="Memory that models may take together: 20GiB, 800MB. Default: 9/10 of the GPU's, or half of the free "
+            "memory on a CPU.",
+        ),
+    ] = None,
+    keep_alive: KeepAlive = None,
+    group: Annotated[
+        str | None,
+        typer.Option("--group", metavar="GROUP", help="Let the members of this group use the server, too."),
+    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    wait: Wait = 0.0,
+    verbose: Verbose = False,
+) -> None:
+    """Keep models of the registry loaded, for s2s translate, caption and score on this machine.
+
+    A model is loaded when it is first asked for. It is unloaded when nobody has used it for a while or, the least
+    recently used first, to make room for another. Requests of all users are computed together. Ctrl-C or SIGTERM
+    answers what was accepted, then ends; a second one ends at once.
+
+    Examples:
+        s2s serve
+        s2s serve --memory 20GiB --keep-alive 2h --group staff
+    """
+    from s2s.serving.run import KEEP_ALIVE, ServeOptions, run_server
+
+    show_log(verbose=verbose)
+    run_server(ServeOptions(memory, KEEP_ALIVE if keep_alive is None else keep_alive, group, device, wait))

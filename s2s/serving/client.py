@@ -1,0 +1,302 @@
+"""The client of a server: the same translations as without one, but the model is already loaded. Free of torch."""
+
+import functools
+import itertools
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Self, cast
+
+from s2s.data.sources import Image, Sentences
+from s2s.decoding.engine import Engine, ForcedSentence, Hypothesis, Request, ScoringEngine
+from s2s.decoding.loading import ResolvedModels, TranslatorConfig, load_translator, resolve_models
+from s2s.decoding.translator import Translator
+from s2s.errors import ArtefactError, ResourceError
+from s2s.registry.store import Registry
+from s2s.serving.messages import (
+    MAX_SOURCES,
+    ForcedRequest,
+    ModelKey,
+    Wanted,
+    force_message,
+    parse_error,
+    parse_result,
+    parse_scores,
+    search_message,
+)
+from s2s.serving.protocol import VERSION, Message, receive_now
+from s2s.serving.sockets import connect
+from s2s.serving.status import BusyError, ServerStatus, StoppingError
+
+log = logging.getLogger(__name__)
+
+MAX_IMAGE_BYTES = 2**24  # of a message
+HANDOVER_SECONDS = 60.0  # that a server which stops may hold its device
+GONE = "the server has ended"
+
+
+class Connection:
+    """A connection to a server; for one thread."""
+
+    def __init__(self, stream: socket.socket) -> None:
+        self._stream = stream
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, Message] = {}  # that arrived while another was waited for
+        hello = self._receive().values
+        if hello.get("protocol") != VERSION:
+            raise ResourceError(f"the server is s2s {hello.get('version')}, which speaks another protocol")
+        self.pid, self.user, self.device = int(hello["pid"]), str(hello["user"]), str(hello["device"])
+
+    @classmethod
+    def open(cls) -> Self | None:
+        """Return a connection to a server of the registry; None if there is none that fits."""
+        stream = connect(Registry.default().root)
+        if stream is None:
+            return None
+        try:
+            return cls(stream)
+        except (ArtefactError, ResourceError, KeyError, ValueError) as error:
+            log.debug("no server: %s", error)
+            stream.close()
+            return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def send(self, build: Callable[[int], Message]) -> int:
+        """Send the message that `build` makes of the request's number, and return the number.
+
+        Raises: StoppingError if the server has ended.
+        """
+        number = next(self._numbers)
+        try:
+            self._stream.sendall(build(number).encode())
+        except OSError as error:
+            raise StoppingError(GONE) from error
+        return number
+
+    def wait(self, number: int) -> Message:
+        """Wait for the answer to a request. Raises: the error that it is; StoppingError if the server has ended."""
+        while number not in self._answers:
+            answer = self._receive()
+            self._answers[answer.values["id"]] = answer
+        answer = self._answers.pop(number)
+        if answer.type == "error":
+            raise parse_error(answer)
+        return answer
+
+    def ask(self, **values: Any) -> Message:
+        """Send a message without arrays and return the answer."""
+        return self.wait(self.send(lambda number: Message(values | {"id": number})))
+
+    def load(self, wanted: Wanted) -> Message:
+        """Have a model loaded, unless it is, and return what the server says of it."""
+        return self.ask(type="load", wanted=wanted.model_dump_json())
+
+    def status(self) -> ServerStatus:
+        """Return what the server does."""
+        return ServerStatus.from_json(self.ask(type="status").values["status"])
+
+    def _receive(self) -> Message:
+        try:
+            message = receive_now(self._stream)
+        except OSError as error:
+            raise StoppingError(GONE) from error
+        if message is None:
+            raise StoppingError(GONE)
+        return message
+
+
+@dataclass(slots=True)
+class Part:
+    """A part of a request, small enough for a message."""
+
+    build: Callable[[int], Message]  # the message, given its number
+    parse: Callable[[Message], list[Any]]  # the results in the answer
+    compute: Callable[[Engine], list[Any]]  # the same results without a server
+    number: int | None = None  # of the message, if it was sent
+
+
+class ServedEngine:
+    """An engine whose searches and scores a server computes.
+
+    With `without_server`, what the server is too busy for is sent again, and if it ends, the engine that this function
+    loads computes the rest. Without it, both are errors.
+    """
+
+    def __init__(
+        self, connection: Connection, wanted: Wanted, without_server: Callable[[], Engine] | None = None
+    ) -> None:
+        self.device = connection.device
+        self._connection = connection
+        self._wanted = wanted
+        self._without_server = without_server
+        self._own: Engine | None = None
+        self._name = str(connection.load(wanted).values["engine"])
+
+    def describe(self) -> str:
+        """Return `CTranslate2, int8`."""
+        return self._own.describe() if self._own else self._name
+
+    def start(self, request: Request) -> "ServedSearch":
+        """Send a search, in parts, which the server may compute side by side."""
+        size = _sources_per_message(request)
+        parts = [
+            self._search(request, request.inputs[start : start + size]) for start in range(0, len(request.inputs), size)
+        ]
+        self._send(parts)
+        return ServedSearch(self, parts)
+
+    def force(
+        self, sources: Sentences, targets: Sentences, *, need_attention: bool = False
+    ) -> Iterator[tuple[int, ForcedSentence]]:
+        """Yield the index and scores of each target given its source."""
+        parts = [
+            self._force(sources[start : start + MAX_SOURCES], targets[start : start + MAX_SOURCES], need_attention)
+            for start in range(0, len(targets), MAX_SOURCES)
+        ]
+        self._send(parts)
+        yield from enumerate(itertools.chain.from_iterable(map(self.result, parts)))
+
+    def result(self, part: Part) -> list[Any]:
+        """Wait for the results of a part."""
+        while self._own is None:
+            try:
+                if part.number is None:
+                    part.number = self._connection.send(part.build)
+                return part.parse(self._connection.wait(part.number))
+            except BusyError as error:
+                if self._without_server is None:
+                    raise
+                time.sleep(error.retry_after)
+                part.number = None
+            except StoppingError as error:
+                if self._without_server is None:
+                    raise
+                log.warning("%s; going on without it", error.message)
+                self._own = self._without_server()
+        return part.compute(self._own)
+
+    def _send(self, parts: Sequence[Part]) -> None:
+        """Send parts ahead; what fails is sent again when its result is wanted."""
+        for part in parts:
+            if self._own is None:
+                try:
+                    part.number = self._connection.send(part.build)
+                except StoppingError:
+                    return
+
+    def _search(self, request: Request, inputs: Sequence[Any]) -> Part:
+        part = replace(request, inputs=list(inputs))
+        wanted = self._wanted.model_copy(
+            update={
+                "options": request.options,
+                "nbest": request.nbest,
+                "need_attention": request.need_attention,
+                "count": len(inputs),
+            }
+        )
+        return Part(
+            functools.partial(search_message, part, wanted), parse_result, lambda engine: engine.start(part).result()
+        )
+
+    def _force(self, sources: Sentences, targets: Sentences, need_attention: bool) -> Part:
+        request = ForcedRequest(sources, targets, need_attention)
+        wanted = self._wanted.model_copy(update={"need_attention": need_attention, "count": len(targets)})
+
+        def compute(engine: Engine) -> list[ForcedSentence]:
+            scores = cast(ScoringEngine, engine).force(sources, targets, need_attention=need_attention)
+            return [score for _, score in sorted(scores, key=lambda one: one[0])]
+
+        return Part(functools.partial(force_message, request, wanted), parse_scores, compute)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedSearch:
+    """A search that a server computes."""
+
+    engine: ServedEngine
+    parts: list[Part]
+
+    def result(self) -> list[list[Hypothesis]]:
+        """Wait for the hypotheses of each source."""
+        return [nbest for part in self.parts for nbest in self.engine.result(part)]
+
+
+@contextmanager
+def open_translator(config: TranslatorConfig, *, use_server: bool) -> Iterator[Translator[Engine]]:
+    """Yield a translator that a server of this host computes for or, if there is none, one on a device of its own.
+
+    A device other than `auto` is never a server's. Raises: see `load_translator`.
+    """
+    connection = Connection.open() if use_server and config.device == "auto" else None
+    if connection is None:
+        with load_translator(config) as translator:
+            yield translator
+        return
+    with connection, ExitStack() as resources:
+        models = resolve_models(config)
+        alone = replace(config, wait=max(config.wait, HANDOVER_SECONDS))
+
+        def without_server() -> Engine:
+            return resources.enter_context(load_translator(alone)).engine
+
+        engine: Engine
+        try:
+            engine = ServedEngine(connection, wanted_of(models, config), without_server)
+            log.info("using the server of %s (pid %d): %s", connection.user, connection.pid, engine.describe())
+        except ResourceError as error:
+            log.warning("not using the server: %s", error.described)
+            engine = without_server()
+        yield models.translator(engine)
+
+
+@contextmanager
+def served_translator(config: TranslatorConfig, keep_alive: float | None = None) -> Iterator[Translator[ServedEngine]]:
+    """Yield a translator that a server computes for.
+
+    `keep_alive`: seconds that the model stays loaded afterwards, -1 for ever. Raises: UsageError if models and options
+    are incompatible, BusyError if the server has too much to do, StoppingError if it has ended, ResourceError if the
+    model cannot be loaded.
+    """
+    connection = Connection.open()
+    if connection is None:
+        raise StoppingError(GONE)
+    with connection:
+        models = resolve_models(config)
+        wanted = wanted_of(models, config).model_copy(update={"keep_alive": keep_alive})
+        yield models.translator(ServedEngine(connection, wanted))
+
+
+@contextmanager
+def open_scorer(config: TranslatorConfig, *, use_server: bool) -> Iterator[Translator[ScoringEngine]]:
+    """Yield a translator that also scores: with PyTorch, as `config` must say. See `open_translator`."""
+    with open_translator(config, use_server=use_server) as translator:
+        yield cast(Translator[ScoringEngine], translator)
+
+
+def wanted_of(models: ResolvedModels, config: TranslatorConfig) -> Wanted:
+    """Return what requests for models ask for."""
+    references = tuple(version.reference for version in models.versions)
+    return Wanted(
+        key=ModelKey(models=references, engine=config.engine, precision=config.precision),
+        options=models.recipe.decoding,
+        nbest=config.nbest,
+        need_attention=config.need_attention,
+        prefixes=config.prefixes,
+        images=config.images,
+    )
+
+
+def _sources_per_message(request: Request) -> int:
+    """Return how many sources a message may have; images are larger than sentences."""
+    first = request.inputs[0].source if request.inputs else None
+    if not isinstance(first, Image):
+        return MAX_SOURCES
+    return max(1, min(MAX_SOURCES, MAX_IMAGE_BYTES // first.pixels.nbytes))

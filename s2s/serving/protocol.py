@@ -1,0 +1,117 @@
+"""Messages between clients, the server and the processes that hold models: a JSON object and arrays.
+
+A message is the lengths of its two parts as big-endian 32-bit numbers, a JSON object, and the bytes of its arrays one
+after the other. The object says what the arrays are: their dtypes and shapes. Nothing is ever unpickled.
+"""
+
+import json
+import math
+import socket
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2s.errors import ArtefactError
+from s2s.io.json_values import parse_json
+
+VERSION = 1  # of the protocol; a client and a server of different versions do not talk to each other
+LENGTHS = struct.Struct("!II")
+MAX_VALUES = 2**20  # bytes of the JSON object
+MAX_PAYLOAD = 2**26  # bytes of the arrays
+MAX_ARRAYS = 16
+MAX_DIMENSIONS = 4
+DTYPES = {name: np.dtype(name) for name in ("int32", "int64", "float16", "float32", "float64", "uint8")}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message: what it says, and the bytes of its arrays."""
+
+    values: dict[str, Any]  # `type`, of a request and its answers an `id`, and what the type needs
+    payload: bytes = b""
+
+    @classmethod
+    def of(cls, values: dict[str, Any], arrays: Sequence[NDArray[Any]] = ()) -> Self:
+        """Build a message with arrays."""
+        described = [[array.dtype.name, list(array.shape)] for array in arrays]
+        return cls(values | {"arrays": described}, b"".join(np.ascontiguousarray(array).tobytes() for array in arrays))
+
+    @property
+    def type(self) -> str:
+        """What kind of message it is."""
+        return str(self.values.get("type", ""))
+
+    def arrays(self) -> list[NDArray[Any]]:
+        """Return the arrays. Raises ArtefactError if their description does not fit the payload."""
+        described = self.values.get("arrays", [])
+        if not isinstance(described, list) or len(described) > MAX_ARRAYS:
+            raise _damaged("arrays")
+        found, start = [], 0
+        for one in described:
+            dtype, shape = _description(one)
+            count = math.prod(shape)
+            if count * dtype.itemsize > len(self.payload) - start:
+                raise _damaged("arrays that are longer than it")
+            found.append(np.frombuffer(self.payload, dtype, count, start).reshape(shape))
+            start += count * dtype.itemsize
+        if start != len(self.payload):
+            raise _damaged("bytes that belong to no array")
+        return found
+
+    def encode(self) -> bytes:
+        """Return the message as bytes."""
+        values = json.dumps(self.values, separators=(",", ":")).encode()
+        return LENGTHS.pack(len(values), len(self.payload)) + values + self.payload
+
+
+def receive_now(connection: socket.socket) -> Message | None:
+    """Wait for a message on a blocking socket; None at the end of the stream, also in the middle of a message."""
+    head = _read_exactly(connection, LENGTHS.size)
+    if head is None:
+        return None
+    lengths = parse_lengths(head)
+    content = _read_exactly(connection, sum(lengths))
+    return None if content is None else parse_message(content, lengths[0])
+
+
+def _read_exactly(connection: socket.socket, count: int) -> bytes | None:
+    content = bytearray(count)
+    view, done = memoryview(content), 0
+    while done < count:
+        read = connection.recv_into(view[done:])
+        if not read:
+            return None
+        done += read
+    return bytes(content)
+
+
+def parse_lengths(head: bytes) -> tuple[int, int]:
+    """Return the lengths of a message's two parts. Raises ArtefactError if it is too long."""
+    values, payload = LENGTHS.unpack(head)
+    if values > MAX_VALUES or payload > MAX_PAYLOAD:
+        raise _damaged("more bytes than a message may have")
+    return values, payload
+
+
+def parse_message(content: bytes, length: int) -> Message:
+    """Return the message whose JSON object has `length` bytes. Raises ArtefactError if it is none."""
+    values = parse_json(content[:length], "a message")
+    if not isinstance(values, dict):
+        raise _damaged("no object")
+    return Message(values, content[length:])
+
+
+def _description(one: Any) -> tuple[np.dtype[Any], list[int]]:
+    match one:
+        case [str(name), list(shape)] if name in DTYPES and len(shape) <= MAX_DIMENSIONS:
+            if all(type(size) is int and 0 <= size <= MAX_PAYLOAD for size in shape):
+                return DTYPES[name], shape
+    raise _damaged("an array of an unknown kind")
+
+
+def _damaged(what: str) -> ArtefactError:
+    return ArtefactError(f"a message has {what}", "are client and server the same version of s2s?")

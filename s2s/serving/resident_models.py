@@ -1,0 +1,279 @@
+"""The models that are kept loaded: within a budget of measured memory, the least recently used is unloaded first."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from s2s.decoding.loading import EngineSelection
+from s2s.devices.memory import free_without_context
+from s2s.errors import ResourceError, S2SError
+from s2s.registry.store import Registry
+from s2s.registry.version import WEIGHTS
+from s2s.report.format import format_size
+from s2s.serving.messages import ModelKey
+from s2s.serving.model_process import LoadError, ModelProcess
+from s2s.serving.status import ResidentModel
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.05  # between two looks whether a model can be unloaded
+RECOVERY_SECONDS = 5.0  # that a GPU's memory may take to be free after a process has ended
+PROCESS_BYTES = {"cpu": 60 * 2**20, "cuda": 500 * 2**20}  # of a process beside its weights, until it is measured
+WEIGHT_SHARE = {"int8": 0.25, "int8_bf16": 0.25, "int8_fp16": 0.25, "bf16": 0.5, "fp16": 0.5}  # CTranslate2's, of fp32
+MIN_TURN_SECONDS = 5.0  # that a busy model stays loaded although others wait for its memory
+MIN_TURN_LOADS = 3  # the same, as a multiple of the time it took to load
+
+
+@dataclass(eq=False, slots=True)
+class Resident:
+    """A model that is loaded or being loaded, and who uses it."""
+
+    process: ModelProcess
+    keep_alive: float  # seconds that it stays after its last use; -1 for ever
+    loading: "asyncio.Future[None]"
+    references: int = 0  # requests that use it; only a model without any is unloaded
+    admitted: bool = False  # whether its memory counts
+    pinned: bool = False  # never unloaded to make room, or because nobody used it
+    leaving: bool = False  # is unloaded as soon as nobody uses it; new requests wait, then load it again
+    ending: bool = False  # is being unloaded
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    loaded: float = 0.0  # by `time.time`
+    last_used: float = field(default_factory=time.time)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it can be unloaded now."""
+        return self.references == 0 and self.loading.done()
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether its process has ended by itself."""
+        return self.loading.done() and not self.process.is_alive
+
+    @property
+    def expires(self) -> float | None:
+        """When it is unloaded unless somebody uses it; None for never."""
+        return None if self.pinned or self.keep_alive < 0 else self.last_used + self.keep_alive
+
+    @property
+    def had_its_turn(self) -> bool:
+        """Whether it was loaded long enough to be worth the time that loading took."""
+        return time.time() - self.loaded >= max(MIN_TURN_SECONDS, MIN_TURN_LOADS * self.process.load_seconds)
+
+    def status(self, device: str) -> ResidentModel:
+        """Describe it."""
+        process = self.process
+        return ResidentModel(
+            reference=process.key.name,
+            engine=process.engine,
+            device=device,
+            bytes=process.bytes,
+            state="ready" if process.engine else "loading",
+            pinned=self.pinned,
+            loaded=_local_time(self.loaded) if self.loaded else "",
+            last_used=_local_time(self.last_used),
+            expires=None if self.expires is None or self.references else _local_time(self.expires),
+            running=min(process.running, process.outstanding),
+            queued=max(0, process.outstanding - process.running),
+            requests=process.counters.requests,
+            sentences=process.counters.sentences,
+            tokens=process.counters.tokens,
+            busy_seconds=process.counters.busy_seconds,
+            load_seconds=process.load_seconds,
+        )
+
+
+class ResidentModels:
+    """The loaded models of a server."""
+
+    def __init__(self, device: str, budget: int, keep_alive: float) -> None:
+        self.device = device
+        self.budget = budget  # bytes
+        self.keep_alive = keep_alive  # seconds
+        self.loads = 0
+        self.evictions = 0
+        self._residents: dict[ModelKey, Resident] = {}
+        self._measured: dict[ModelKey, int] = {}  # bytes, also of models that were unloaded
+        self._one_load = asyncio.Lock()  # one load at a time, in the order of the requests
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def used(self) -> int:
+        """Bytes of all models, measured or, while one is being loaded, expected."""
+        admitted = [one for one in self._residents.values() if one.admitted]
+        return sum(one.process.bytes or self._expected(one.process.key) for one in admitted)
+
+    @property
+    def outstanding(self) -> int:
+        """Sentences that are not answered."""
+        return sum(one.process.outstanding for one in self._residents.values())
+
+    def status(self) -> list[ResidentModel]:
+        """Describe the models."""
+        return [one.status(self.device) for one in self._residents.values()]
+
+    def find(self, name: str) -> list[Resident]:
+        """Return the loaded models of a reference `name:3`, in whatever engine and precision."""
+        return [one for key, one in self._residents.items() if key.name == name]
+
+    @asynccontextmanager
+    async def use(
+        self, key: ModelKey, selection: EngineSelection, keep_alive: float | None = None
+    ) -> AsyncIterator[Resident]:
+        """Load a model unless it is loaded, and keep it while the block runs, then for `keep_alive` seconds.
+
+        Raises: LoadError if it cannot be loaded, ResourceError if there is no room for it.
+        """
+        resident = await self._hold(key, selection)
+        try:
+            yield resident
+        finally:
+            resident.references -= 1
+            resident.last_used = time.time()
+            if keep_alive is not None:
+                resident.keep_alive = keep_alive
+
+    async def unload(self, resident: Resident) -> None:
+        """Unload a model as soon as nobody uses it."""
+        resident.leaving = True
+        await resident.gone.wait()
+
+    async def unload_all(self) -> None:
+        """Unload all models, whoever uses them."""
+        await asyncio.gather(*(self._end(one) for one in list(self._residents.values())))
+
+    async def run(self) -> None:
+        """Unload what nobody needs any more, until cancelled."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            for one in list(self._residents.values()):
+                expired = one.expires is not None and one.expires <= time.time()
+                if one.is_idle and (one.leaving or one.is_dead or expired):
+                    await self._end(one)
+
+    async def _hold(self, key: ModelKey, selection: EngineSelection) -> Resident:
+        while resident := self._residents.get(key):
+            resident.leaving |= resident.is_dead
+            if not resident.leaving:
+                break
+            await resident.gone.wait()
+        else:
+            process, loading = ModelProcess(key, selection, self.device), asyncio.get_running_loop().create_future()
+            resident = self._residents[key] = Resident(process, self.keep_alive, loading)
+            task = asyncio.create_task(self._load(resident))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        resident.references += 1
+        try:
+            await asyncio.shield(resident.loading)
+        except BaseException:
+            resident.references -= 1
+            raise
+        return resident
+
+    async def _load(self, resident: Resident) -> None:
+        process, key = resident.process, resident.process.key
+        try:
+            async with self._one_load:
+                resident.admitted = True
+                await self._make_room(resident)
+                await self._start(process)
+                self._measured[key] = process.bytes
+                await self._make_room(resident)  # it may be larger than expected
+        except Exception as error:
+            if process.bytes:
+                await process.stop()
+            self._forget(resident)
+            resident.loading.set_exception(error)
+            resident.loading.exception()  # nobody may wait for it any more
+            return
+        self.loads += 1
+        resident.loaded = resident.last_used = time.time()
+        log.info(
+            "loaded %s (%s, %s) in %.1f s", key.name, process.engine, format_size(process.bytes), process.load_seconds
+        )
+        resident.loading.set_result(None)
+
+    async def _start(self, process: ModelProcess) -> None:
+        """Start a process; if memory runs out, once more after all models that nobody uses were unloaded."""
+        try:
+            await process.start()
+        except LoadError as error:
+            idle = [one for one in self._residents.values() if one.is_idle and not one.pinned]
+            if not error.out_of_memory or not idle:
+                raise
+            log.warning("%s: memory ran out; unloading what nobody uses, then trying again", process.key.name)
+            for one in idle:
+                await self._evict(one)
+            await process.start()
+
+    async def _make_room(self, newcomer: Resident) -> None:
+        """Unload others, the least recently used first, until all fit the budget.
+
+        A model in use is unloaded after its turn, when its requests are answered.
+        Raises: ResourceError if that is not enough.
+        """
+        key = newcomer.process.key
+        own = newcomer.process.bytes or self._expected(key)
+        if own > self.budget:
+            message = f"{key.name} takes {format_size(own)} of memory, and the server's models may take "
+            raise ResourceError(message + format_size(self.budget), "s2s serve --memory sets the budget")
+        while self.used > self.budget:
+            others = [
+                one for one in self._residents.values() if one.admitted and one is not newcomer and not one.pinned
+            ]
+            if not others:
+                raise ResourceError(f"pinned models leave no room for {key.name}", "s2s models stop NAME unloads one")
+            oldest = min(others, key=lambda one: (not one.is_idle, one.last_used))
+            if oldest.is_idle and not oldest.leaving:
+                await self._evict(oldest)
+                continue
+            oldest.leaving |= oldest.had_its_turn
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _evict(self, resident: Resident) -> None:
+        log.info("unloading %s to make room", resident.process.key.name)
+        self.evictions += 1
+        await self._end(resident)
+
+    async def _end(self, resident: Resident) -> None:
+        """End a model's process and wait until its memory is free."""
+        if resident.ending:
+            await resident.gone.wait()
+            return
+        resident.leaving = resident.ending = True
+        with contextlib.suppress(S2SError):
+            await asyncio.shield(resident.loading)
+        free = free_without_context(self.device)
+        await resident.process.stop()
+        if self.device != "cpu":
+            await self._wait_for_memory(free + resident.process.bytes // 2)
+        self._forget(resident)
+
+    async def _wait_for_memory(self, free: int) -> None:
+        """Wait until that many bytes of the GPU are free; the driver frees them some time after a process has ended."""
+        until = time.monotonic() + RECOVERY_SECONDS
+        while free_without_context(self.device) < free and time.monotonic() < until:
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _forget(self, resident: Resident) -> None:
+        del self._residents[resident.process.key]
+        resident.gone.set()
+
+    def _expected(self, key: ModelKey) -> int:
+        """Return the bytes that a model takes: as measured before, or at least its weights."""
+        if key in self._measured:
+            return self._measured[key]
+        registry = Registry.default()
+        weights = sum(registry.resolve(reference).file(WEIGHTS).size for reference in key.models)
+        share = WEIGHT_SHARE.get(key.precision, 1.0) if key.engine == "ctranslate2" else 1.0
+        return PROCESS_BYTES[self.device.partition(":")[0]] + int(share * weights)
+
+
+def _local_time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")

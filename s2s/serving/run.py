@@ -1,0 +1,52 @@
+"""Start a server: lease the device, open the socket, serve."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from s2s.devices.leases import lease
+from s2s.devices.memory import free_without_context
+from s2s.registry.store import Registry
+from s2s.report.format import duration, format_size
+from s2s.serving.resident_models import ResidentModels
+from s2s.serving.server import Server
+from s2s.serving.sockets import group_number, listen
+
+log = logging.getLogger(__name__)
+
+KEEP_ALIVE = 1800.0  # seconds
+BUDGET_SHARES = {"cpu": 0.5, "cuda": 0.9}  # of the free memory, by default
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """Options of a server."""
+
+    memory: int | None  # bytes that models may take together; default: a share of the device's
+    keep_alive: float  # seconds that a model stays loaded after its last use; -1 for ever
+    group: str | None  # whose members may use the server, too
+    device: str  # auto: the first free one
+    wait: float  # seconds to wait for a busy device
+
+
+def run_server(options: ServeOptions) -> None:
+    """Serve the default registry until a signal.
+
+    Raises: ResourceError if the device is busy, or a server of this user already serves the registry; UsageError for an
+    unknown group.
+    """
+    registry = Registry.default()
+    group = None if options.group is None else group_number(options.group)
+    with (
+        listen(registry.root, group) as listener,
+        lease(options.device, wait=options.wait, command="s2s serve") as device,
+    ):
+        budget = options.memory or int(BUDGET_SHARES[device.partition(":")[0]] * free_without_context(device))
+        kept = "forever" if options.keep_alive < 0 else f"for {duration(options.keep_alive)}"
+        log.info("serving %s on %s; models may take %s, and stay %s", registry.root, device, format_size(budget), kept)
+        models = ResidentModels(device, budget, options.keep_alive)
+        asyncio.run(Server(registry, models, group).run(listener, _nothing))
+
+
+async def _nothing() -> None:
+    """Stop nothing."""
