@@ -98,7 +98,7 @@ class Scheduler:
             first = self._next_in_turn()
             group = self._groups[first.job.group]
             start, end = _similar(group, first)
-            batch = group[start:end][::-1]
+            batch = sorted(group[start:end], key=lambda item: (-item.length, item.number))
             del group[start:end]
             if not group:
                 del self._groups[first.job.group]

@@ -230,11 +230,13 @@ class ResidentModels:
             if not others:
                 raise ResourceError(f"pinned models leave no room for {key.name}", "s2s models stop NAME unloads one")
             oldest = min(others, key=lambda one: (not one.is_idle, one.last_used))
-            if oldest.is_idle and not oldest.leaving:
+            if not oldest.leaving and oldest.is_idle:
                 await self._evict(oldest)
-                continue
-            oldest.leaving |= oldest.had_its_turn
-            await asyncio.sleep(POLL_SECONDS)
+            elif not oldest.leaving and oldest.had_its_turn:
+                self.evictions += 1
+                oldest.leaving = True
+            else:
+                await asyncio.sleep(POLL_SECONDS)
 
     async def _evict(self, resident: Resident) -> None:
         log.info("unloading %s to make room", resident.process.key.name)

@@ -1,0 +1,246 @@
+"""`s2s serve`, and the commands that find it, as a user runs them."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from publishing import publish
+from tiny_scenes import RECURRENT, TINY_SCENES
+
+from s2s.recipe.load import load_recipe
+from s2s.registry.card import Card
+from s2s.registry.store import Registry
+from s2s.training.runs.lifecycle import train
+
+LINES = "".join(f"{text}\n" for text in ("einundzwanzig", "", "12. März 1999", "vierzig ; 3. Mai 2020 ; drei", "x") * 9)
+USING = "using the server of "
+HEAVY = ("torch", "starlette", "uvicorn", "asyncio")
+LOOK = """
+import sys
+from s2s.cli.app import main
+assert main(sys.argv[1:]) == 0
+print(sorted(set(sys.modules) & set(%r)), file=sys.stderr)
+"""
+
+
+@contextmanager
+def serving(home: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the block ends, and stop it."""
+    log = (home / "server.log").open("ab")
+    environment = os.environ | {"S2S_LEASES": str(home / "leases-of-servers")}  # these tests may have one processor
+    process = subprocess.Popen([sys.executable, "-m", "s2s", "serve", *options], stderr=log, env=environment)
+    try:
+        until = time.monotonic() + 60
+        while not list((home / "servers").glob("*/socket")):
+            assert process.poll() is None, (home / "server.log").read_text()
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        yield process
+        if process.poll() is None:
+            process.terminate()
+            assert process.wait(60) == 0, (home / "server.log").read_text()
+    finally:
+        process.kill()
+        log.close()
+
+
+@pytest.fixture(scope="module")
+def server(
+    trained: Path, transformer: dict[str, bytes], card: Card, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """A home with tiny models and a server."""
+    home = tmp_path_factory.mktemp("served")
+    shutil.copytree(trained, home, dirs_exist_ok=True)
+    publish(Registry(home / "registry"), "numbers-transformer", transformer, card)
+    with pytest.MonkeyPatch.context() as patch:
+        set_home(patch, home)
+        train(load_recipe("scenes/attention", [*TINY_SCENES, *RECURRENT]), device="cpu", wait=0)
+        with serving(home):
+            yield home
+
+
+def set_home(patch: pytest.MonkeyPatch, home: Path) -> None:
+    patch.setenv("S2S_HOME", str(home))
+    for variable in ("LEASES", "CACHE", "SERVERS"):
+        patch.setenv(f"S2S_{variable}", str(home / variable.lower()))
+    patch.delenv("S2S_REGISTRY", raising=False)
+
+
+@pytest.fixture
+def at_home(server: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch, in_directory: Path) -> Path:
+    """The home with the server, and a file `in.de` in the current directory."""
+    set_home(monkeypatch, server)
+    (in_directory / "in.de").write_text(LINES)
+    return server
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "numbers-attention",
+        "numbers-attention --json --attention-weights",
+        "numbers-attention --nbest 3 --beam-size 4",
+        "numbers-attention --sample --seed 3 --temperature 2",
+        "numbers-attention --prefix in.de",
+        "numbers-attention --ensemble numbers-attention:1",
+        "numbers-bottleneck --precision fp32 --max-ratio 0.5",
+        "numbers-transformer",
+        "numbers-transformer --engine pytorch --split on",
+    ],
+)
+def test_translations_are_those_without_a_server(at_home, run, options):
+    served = run("translate", *options.split(), "in.de")
+    alone = run("translate", *options.split(), "in.de", "--no-server")
+    assert (served.code, alone.code) == (0, 0)
+    assert served.out == alone.out
+    assert USING in served.err
+    assert USING not in alone.err
+
+
+def test_scores_and_captions_are_those_without_a_server(at_home, run):
+    Path("out.en").write_text(
+        LINES[::-1].strip("\n") + "\n" * (LINES.count("\n") - LINES[::-1].strip("\n").count("\n"))
+    )
+    run("data", "make", "scenes", "pictures", "--count", "5")
+    for line in (
+        "score numbers-attention in.de out.en --tokens",
+        "score numbers-attention in.de out.en --alignments - -o /dev/null",
+        "caption scenes-attention pictures --json",
+        "caption scenes-attention pictures --nbest 2",
+    ):
+        served, alone = run(*line.split()), run(*line.split(), "--no-server")
+        assert (served.code, served.out) == (0, alone.out)
+        assert USING in served.err
+
+
+def test_the_client_loads_nothing_heavy(at_home):
+    for line in ("translate numbers-attention in.de", "score numbers-attention in.de in.de"):
+        done = subprocess.run(
+            [sys.executable, "-c", LOOK % (HEAVY,), *line.split()], capture_output=True, text=True, check=True
+        )
+        assert done.stderr.splitlines()[-1] == "[]"
+        assert USING in done.stderr
+
+
+def test_an_explicit_device_or_number_of_threads_is_the_users_own(at_home, run):
+    for option in ("--device=cpu", "--threads=1"):
+        assert USING not in run("translate", "numbers-attention", "in.de", option).err
+
+
+def test_errors_are_those_without_a_server(at_home, run):
+    for options in ("nothing", "numbers-attention --engine ctranslate2", "numbers-bottleneck --show-attention"):
+        served, alone = run("translate", *options.split(), "in.de"), run("translate", *options.split(), "--no-server")
+        assert (served.code, served.err) == (2, alone.err)
+
+
+def test_models_are_loaded_listed_pinned_and_stopped(at_home, run):
+    def resident() -> dict[str, dict]:
+        models = json.loads(run("models", "ps", "--json").out)["server"]["models"]
+        return {one["reference"]: one for one in models if one["reference"] == "numbers-bottleneck:1"}
+
+    for one in list(resident()):
+        run("models", "stop", one)
+    loaded = run("models", "load", "numbers-bottleneck", "--keep-alive", "forever")
+    assert (loaded.code, loaded.err.count("numbers-bottleneck:1: PyTorch, fp32")) == (0, 1)
+    (found,) = resident().values()
+    assert (found["expires"], found["state"], found["pinned"]) == (None, "ready", False)
+    assert found["bytes"] > 10**7
+    run("translate", "numbers-bottleneck", "in.de")
+    assert resident()["numbers-bottleneck:1"]["sentences"] == 36
+    assert run("models", "pin", "numbers-bottleneck").code == 0
+    assert resident()["numbers-bottleneck:1"]["pinned"]
+    table = run("models", "ps").out
+    assert "pinned" in next(line for line in table.splitlines() if line.startswith("numbers-bottleneck:1"))
+    assert run("models", "stop", "numbers-bottleneck").code == 0
+    assert resident() == {}
+    again = run("models", "stop", "numbers-bottleneck")
+    assert (again.code, "numbers-bottleneck:1 is not loaded" in again.err) == (2, True)
+
+
+def test_a_moved_alias_is_followed(at_home, run):
+    registry = Registry.default()
+    version = registry.resolve("numbers-attention:1")
+    files = {name: registry.resolve("numbers-bottleneck").read(name) for name in version.files}
+    publish(registry, "moving", {name: version.read(name) for name in version.files}, version.card)
+    publish(registry, "moving", files, registry.resolve("numbers-bottleneck").card)
+    outputs = []
+    for number in (1, 2, 1):
+        run("models", "alias", f"moving:{number}", "production")
+        outputs.append(run("translate", "moving@production", "in.de").out)
+    assert outputs[0] == outputs[2] == run("translate", "numbers-attention", "in.de").out
+    assert outputs[1] == run("translate", "numbers-bottleneck", "in.de").out != outputs[0]
+
+
+def test_a_process_that_is_killed_loses_no_request(at_home, run):
+    run("models", "load", "numbers-attention")
+    server = json.loads(run("models", "ps", "--json").out)["server"]["pid"]
+    processes = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    workers = [pid for pid in processes if parent_of(parent_of(pid)) == server]
+    assert workers
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    assert (
+        run("translate", "numbers-attention", "in.de").out
+        == run("translate", "numbers-attention", "in.de", "--no-server").out
+    )
+
+
+def parent_of(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except FileNotFoundError:
+        return 0
+
+
+class TestAServerThatEnds:
+    """What becomes of a client whose server ends while it translates."""
+
+    @pytest.fixture
+    def translating(self, trained_home: Path, in_directory: Path) -> Callable:
+        """Start a server and a client that feeds it from a pipe, and do something to the server in the middle."""
+
+        def translate(act: Callable[[subprocess.Popen[bytes]], object]) -> tuple[str, str]:
+            with serving(trained_home) as server:
+                command = [sys.executable, "-m", "s2s", "translate", "numbers-attention"]
+                with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, text=True) as client:
+                    client.stdin.write("einundzwanzig\n")
+                    client.stdin.flush()
+                    first = client.stdout.readline()
+                    act(server)
+                    out, err = client.communicate("zwei\n" * 5, timeout=120)
+                    assert client.returncode == 0, err
+                return first + out, err
+
+        return translate
+
+    @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
+    def test_the_client_goes_on_without_it(self, translating, run, how):
+        def end(server: subprocess.Popen[bytes]) -> None:
+            server.send_signal(how)
+            server.wait(60)
+
+        out, err = translating(end)
+        Path("in.de").write_text("einundzwanzig\n" + "zwei\n" * 5)
+        assert out == run("translate", "numbers-attention", "in.de").out
+        assert USING in err
+        assert "going on without it" in err
+
+
+def test_a_second_server_is_refused(at_home, run):
+    found = run("serve")
+    assert (found.code, "a server of yours already serves this registry" in found.err) == (5, True)
+
+
+def test_without_a_server(run, trained_home):
+    assert run("models", "load", "numbers-attention").code == 5
+    assert "s2s serve starts one" in run("models", "stop", "numbers-attention").err
+    assert run("serve", "--memory", "much").code == 2
+    assert "no such group" in run("serve", "--group", "no-such-group-here").err

@@ -1,0 +1,193 @@
+"""Which models stay loaded, with processes that only pretend to hold one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import ClassVar
+
+import pytest
+
+from s2s.decoding.loading import EngineSelection
+from s2s.errors import ResourceError
+from s2s.serving import resident_models
+from s2s.serving.messages import ModelKey
+from s2s.serving.model_process import Counters, LoadError
+from s2s.serving.resident_models import ResidentModels
+
+SELECTION = EngineSelection("pytorch", "fp32", "")
+SIZES = {"a": 40, "b": 50, "c": 30, "huge": 200}
+
+
+class FakeProcess:
+    """A process that takes the memory in SIZES."""
+
+    alive: ClassVar[list[str]] = []
+    fail: ClassVar[list[str]] = []  # models whose next load runs out of memory
+
+    def __init__(self, key: ModelKey, selection: EngineSelection, device: str) -> None:
+        self.key = key
+        self.engine, self.bytes, self.load_seconds, self.running, self.outstanding = "", 0, 0.0, 0, 0
+        self.counters = Counters()
+        self.is_alive = True
+
+    async def start(self) -> None:
+        if self.key.name in self.fail:
+            self.fail.remove(self.key.name)
+            raise LoadError(ResourceError("out of memory"), out_of_memory=True)
+        await asyncio.sleep(0)
+        self.engine, self.bytes = "PyTorch, fp32", SIZES[self.key.name]
+        self.alive.append(self.key.name)
+
+    async def stop(self) -> None:
+        self.alive.remove(self.key.name)
+
+
+@pytest.fixture(autouse=True)
+def fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeProcess.alive, FakeProcess.fail = [], []
+    monkeypatch.setattr(resident_models, "ModelProcess", FakeProcess)
+    monkeypatch.setattr(resident_models, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(resident_models, "MIN_TURN_SECONDS", 0.0)
+    monkeypatch.setattr(ResidentModels, "_expected", lambda self, key: self._measured.get(key, 1))
+
+
+def run(body: Callable[[ResidentModels], Awaitable[None]], budget: int = 100, keep_alive: float = 60) -> None:
+    async def main() -> None:
+        models = ResidentModels("cpu", budget, keep_alive)
+        upkeep = asyncio.create_task(models.run())
+        async with asyncio.timeout(10):
+            await body(models)
+        upkeep.cancel()
+
+    asyncio.run(main())
+
+
+def key(name: str) -> ModelKey:
+    return ModelKey(models=(name,), engine="pytorch", precision="fp32")
+
+
+async def use(models: ResidentModels, *names: str, keep_alive: float | None = None) -> None:
+    for name in names:
+        async with models.use(key(name), SELECTION, keep_alive):
+            assert name in FakeProcess.alive
+
+
+def test_the_least_recently_used_makes_room():
+    async def body(models: ResidentModels) -> None:
+        await use(models, "a", "b", "a", "c")
+        assert FakeProcess.alive == ["a", "c"]
+        assert (models.used, models.loads, models.evictions) == (70, 3, 1)
+        await use(models, "b")
+        assert FakeProcess.alive == ["c", "b"]
+
+    run(body)
+
+
+def test_a_model_in_use_is_never_unloaded():
+    async def body(models: ResidentModels) -> None:
+        async with models.use(key("a"), SELECTION):
+            await use(models, "b")
+            await use(models, "c")
+            assert FakeProcess.alive == ["a", "c"]
+            waiting = asyncio.create_task(use(models, "b"))
+            models.find("c")[0].pinned = True
+            await asyncio.sleep(0.05)
+            assert not waiting.done()
+            assert FakeProcess.alive == ["a", "c"]
+        await waiting
+        assert FakeProcess.alive == ["c", "b"]
+
+    run(body)
+
+
+def test_a_busy_model_gives_way_after_its_turn():
+    """Two models in constant use, with memory for one: both are served."""
+
+    async def body(models: ResidentModels) -> None:
+        served = {"a": 0, "b": 0}
+
+        async def client(name: str) -> None:
+            while min(served.values()) < 5:
+                await use(models, name)
+                served[name] += 1
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*(client(name) for name in "aabb"))
+        assert models.evictions > 2
+
+    run(body, budget=60)
+
+
+def test_a_pinned_model_stays():
+    async def body(models: ResidentModels) -> None:
+        await use(models, "a", keep_alive=0.0)
+        while models.find("a"):
+            await asyncio.sleep(0.001)
+        async with models.use(key("a"), SELECTION, 0.0) as resident:
+            resident.pinned = True
+        await use(models, "b", "c")
+        assert "a" in FakeProcess.alive
+        models.find("c")[0].pinned = True
+        with pytest.raises(ResourceError, match="pinned models leave no room for b"):
+            await use(models, "b")
+        await models.unload(models.find("a")[0])
+        await use(models, "b")
+
+    run(body)
+
+
+def test_models_are_unloaded_when_they_expire():
+    async def body(models: ResidentModels) -> None:
+        await use(models, "a", keep_alive=-1)
+        await use(models, "b", keep_alive=0)
+        while "b" in FakeProcess.alive:
+            await asyncio.sleep(0.001)
+        await use(models, "c")  # the server's own
+        while "c" in FakeProcess.alive:
+            await asyncio.sleep(0.001)
+        assert FakeProcess.alive == ["a"]
+        assert (models.status()[0].expires, models.evictions) == (None, 0)
+
+    run(body, keep_alive=0.02)
+
+
+def test_a_model_larger_than_the_budget_is_refused():
+    async def body(models: ResidentModels) -> None:
+        await use(models, "a")
+        for _ in range(2):
+            with pytest.raises(ResourceError, match=r"huge takes 0.2 kB of memory.*may take 0.1 kB"):
+                await use(models, "huge")
+        assert (FakeProcess.alive, models.loads) == (["a"], 1)
+
+    run(body)
+
+
+def test_where_memory_runs_out_idle_models_are_unloaded_and_it_is_tried_again():
+    async def body(models: ResidentModels) -> None:
+        await use(models, "a", "b")
+        FakeProcess.fail = ["c"]
+        await use(models, "c")
+        assert FakeProcess.alive == ["c"]
+        FakeProcess.fail = ["a", "a"]
+        with pytest.raises(LoadError, match="out of memory"):
+            await use(models, "a")
+        await use(models, "a")
+
+    run(body)
+
+
+def test_a_model_is_loaded_once_for_all_who_ask():
+    async def body(models: ResidentModels) -> None:
+        await asyncio.gather(*(use(models, "a") for _ in range(5)))
+        assert models.loads == 1
+
+    run(body)
+
+
+def test_a_model_whose_process_ended_is_loaded_again():
+    async def body(models: ResidentModels) -> None:
+        await use(models, "a")
+        models.find("a")[0].process.is_alive = False
+        await use(models, "a")
+        assert (models.loads, FakeProcess.alive) == (2, ["a"])
+
+    run(body)
