@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import importlib
 import io
 import os
@@ -19,6 +20,7 @@ from s2s._version import __version__
 from s2s.errors import DataError, StoppedError, UsageError, did_you_mean
 
 Command = TyperCommand | TyperGroup
+MANY_OBJECTS = 50_000  # before garbage is looked for; at every 700 new ones, imports take a fifth longer
 PEER_SECONDS = 3.0  # that a process lives on after one beside it has failed: the exit code is that of who ends first
 
 # Each command: its module, which holds a function of its name or a typer `app`, and its line in `s2s --help`.
@@ -165,6 +167,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     Typer's own `main` would turn a closed pipe into exit code 1, so its parts are called here.
     """
+    gc.set_threshold(MANY_OBJECTS)
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given or os.environ.get("S2S_DEBUG", "0") not in {"", "0"}
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -59,7 +59,9 @@ def check(what: str, passed: bool, **values: Any) -> None:
 @contextmanager
 def server(*options: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server while the block runs."""
-    process = subprocess.Popen([*S2S, "serve", *options], stderr=subprocess.DEVNULL)
+    leases = f"{os.environ.get('S2S_LEASES', '/tmp/s2s-leases')}-of-server"  # beside the command without a server
+    environment = os.environ | {"S2S_LEASES": leases}
+    process = subprocess.Popen([*S2S, "serve", *options], stderr=subprocess.DEVNULL, env=environment)
     try:
         while not (connection := Connection.open()):
             assert process.poll() is None, "the server does not start"
