@@ -1,6 +1,6 @@
 """Check and measure s2s on a GPU, without a corpus or a network connection.
 
-    python tests/bench/gpu [--only SECTION ...] [--seconds 480] [--out FILE] [--device cuda] [--tiny]
+    python tests/bench/gpu [--only SECTION ...] [--seconds 240] [--out FILE] [--device cuda] [--tiny]
 
 Each result is printed and appended to FILE as a line of JSON at once, so that an interrupted run loses nothing. A
 section that fails says so, and the next one begins; the exit code is 1 if a check or a section failed. Sentences are
@@ -23,10 +23,11 @@ from checks import correctness, exactness, leases
 from speed import attention, ceilings, decoding, loss, steps, training
 
 from s2s.devices.runtime import prepare
+from s2s.devices.select import resolve_device
 
 SECTIONS = {
     section.__name__: section
-    for section in (ceilings, correctness, exactness, steps, training, decoding, attention, loss, leases)
+    for section in (ceilings, correctness, exactness, leases, steps, decoding, training, attention, loss)
 }
 
 
@@ -44,7 +45,7 @@ def main() -> int:
     """Run the sections and return 1 if any failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION")
-    parser.add_argument("--seconds", type=float, default=480, help="leave out what would take longer")
+    parser.add_argument("--seconds", type=float, default=240, help="leave out what would take longer")
     parser.add_argument("--out", type=Path, default=Path("gpu.jsonl"), help="file to append results to")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tiny", action="store_true", help="tiny networks, to test this script")
@@ -52,7 +53,7 @@ def main() -> int:
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         print("no GPU: nothing to measure", file=sys.stderr)
         return 0
-    bench = Bench(torch.device(options.device), options.tiny, options.seconds, options.out)
+    bench = Bench(resolve_device(options.device), options.tiny, options.seconds, options.out)
     bench.report("versions", s2s=s2s.__version__, torch=torch.__version__, python=sys.version.split()[0])
     if options.tiny:
         torch.set_num_threads(1)

@@ -3,6 +3,7 @@
 import statistics
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 
 from s2s.data.batching import plan_batches
 from s2s.decoding.engine import DecodingInput
-from s2s.devices.runtime import prepare
+from s2s.devices.runtime import Precision, prepare
 from s2s.models import heads
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
@@ -23,14 +24,22 @@ from s2s.recipe.model import ModelOptions
 from s2s.text.tokenizer import EOS
 
 PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # dense bf16, from the data sheets
-TRAINED = [  # network, tokens per batch
-    ("small", 4096),
-    ("gru", 4096),
-    ("gru", 16_384),
-    ("bottleneck", 4096),
-    ("luong", 4096),
-    ("base", 25_000),
-    ("big", 25_000),
+TRAINED: list[tuple[str, int, Precision]] = [  # network, tokens per batch, precision
+    ("base", 25_000, "bf16"),
+    ("big", 25_000, "bf16"),
+    ("gru", 4096, "bf16"),
+    ("gru", 4096, "tf32"),  # without the casts of every time step
+    ("gru", 16_384, "bf16"),
+    ("small", 4096, "bf16"),
+    ("bottleneck", 4096, "bf16"),
+    ("luong", 4096, "bf16"),
+]
+TRANSLATED = [  # network, beam size, tokens in a batch: the default on a GPU first
+    ("base", 5, 65_536),
+    ("base", 1, 65_536),
+    ("gru", 5, 65_536),
+    ("gru", 1, 65_536),
+    ("base", 5, 16_384),
 ]
 
 
@@ -120,12 +129,24 @@ def steps(bench: Bench) -> None:
         ) as profile:
             started = time.perf_counter()
             step(learner, pairs, batches[3])
+            host = time.perf_counter() - started
             bench.wait()
             seconds = time.perf_counter() - started
-        kernels = [event for event in profile.events() if event.device_type == torch.autograd.DeviceType.CUDA]
+        events = profile.events()
+        kernels = [event for event in events if event.device_type == torch.autograd.DeviceType.CUDA]
         busy = sum(event.device_time for event in kernels) / 1e6
-        bench.check(
-            "steps", not waits, network=name, tokens=tokens, waits=waits[:3], kernels=len(kernels), busy=busy / seconds
+        driver = Counter[str]()  # milliseconds of the host in CUDA's own functions
+        for event in events:
+            if event.device_type == torch.autograd.DeviceType.CPU and event.name.startswith("cu"):
+                driver[event.name] += event.cpu_time_total / 1e3
+        bench.check("steps", not waits, network=name, tokens=tokens, waits=waits[:3], kernels=len(kernels))
+        bench.report(
+            "steps",
+            network=name,
+            busy=busy / seconds,
+            host_ms=1e3 * host,
+            total_ms=1e3 * seconds,
+            **{call: round(spent, 2) for call, spent in driver.most_common(4)},
         )
 
 
@@ -169,19 +190,21 @@ def loss(bench: Bench) -> None:
 
 def training(bench: Bench) -> None:
     """Target tokens per second, share of the peak, slowest step, and memory against the estimate."""
-    for name, tokens in [(name, 200) for name in TINY] if bench.tiny else TRAINED:
-        if bench.left() < 60:
+    tiny: list[tuple[str, int, Precision]] = [(name, 200, "fp32") for name in TINY]
+    for name, tokens, precision in tiny if bench.tiny else TRAINED:
+        if bench.left() < 15:
             bench.report("training", network=name, tokens=tokens, skipped="no time left")
             continue
-        _train(bench, name, tokens)
+        _train(bench, name, tokens, precision)
 
 
-def _train(bench: Bench, name: str, tokens: int) -> None:
-    prepare(bench.device, torch.get_num_threads(), bench.precision)
+def _train(bench: Bench, name: str, tokens: int, precision: Precision) -> None:
+    prepare(bench.device, torch.get_num_threads(), precision)
     network, pairs = bench.network(name), bench.pairs(name, 300 if bench.tiny else 40_000)
-    learner = bench.learner(network)
+    learner = bench.learner(network, precision)
     batches = plan_batches(pairs.source, pairs.target, tokens, 1, 0)[: 4 if bench.tiny else 300]
     if bench.cuda:
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(bench.device)
     started = time.perf_counter()
     for rows in batches[: 4 if bench.tiny else 40]:  # libraries prepare new shapes
@@ -189,7 +212,7 @@ def _train(bench: Bench, name: str, tokens: int) -> None:
     bench.wait()
     warm_up, times, trained, flops = time.perf_counter() - started, [], 0, 0.0
     begun = before = time.perf_counter()
-    while before - begun < (0.2 if bench.tiny else 4.0):
+    while before - begun < (0.2 if bench.tiny else 3.0):
         rows = batches[len(times) % len(batches)]
         previous, unread = unread, step(learner, pairs, rows)
         assert previous.applied  # reads the figures one step late, as training does
@@ -201,14 +224,15 @@ def _train(bench: Bench, name: str, tokens: int) -> None:
     bench.wait()
     seconds = time.perf_counter() - begun
     peak = next((value for card, value in PEAK_FLOPS.items() if bench.cuda and card in torch.cuda.get_device_name()), 0)
-    values = {"network": name, "tokens": tokens, "tokens_per_s": trained / seconds, "warm_up_s": warm_up}
+    values: dict[str, Any] = {"network": name, "tokens": tokens, "precision": precision}
+    values |= {"tokens_per_s": trained / seconds, "warm_up_s": warm_up}
     values |= {"step_ms": 1e3 * statistics.median(times), "slowest": max(times) / statistics.median(times)}
     if peak:
         values["share_of_peak"] = flops / seconds / peak
     if bench.cuda:
         values["allocated_gb"] = torch.cuda.max_memory_allocated(bench.device) / 1e9
         values["reserved_gb"] = torch.cuda.max_memory_reserved(bench.device) / 1e9
-        values["planned_gb"] = _planned_bytes(bench, name, batches, pairs) / 1e9
+        values["planned_gb"] = _planned_bytes(bench, name, precision, batches, pairs) / 1e9
         bench.check("training", max(times) < 3 * statistics.median(times), **values)
     else:
         bench.report("training", **values)
@@ -224,20 +248,23 @@ def _flops(network: EncoderDecoder, source: int, target: int) -> float:
     return 6.0 * (matrices(network.encoder) * source + (matrices(network.decoder) + table.numel()) * target)
 
 
-def _planned_bytes(bench: Bench, name: str, batches: list[Any], pairs: Pairs) -> int:
+def _planned_bytes(bench: Bench, name: str, precision: Precision, batches: list[Any], pairs: Pairs) -> int:
     options, vocabulary, _ = bench.networks[name]
     with torch.device("meta"):
         network = build_model(ModelOptions.model_validate(options), vocabulary)
     longest = [int(max(pairs.source[rows].max(), pairs.target[rows].max())) + 1 for rows in batches]
     shape = max(zip(map(len, batches), longest, strict=True), key=lambda one: one[0] * one[1])
-    parts = training_memory(network, training_cost(network, BatchShape(*shape), bench.precision).work)
+    parts = training_memory(network, training_cost(network, BatchShape(*shape), precision, kind="cuda").work)
     return parts.weights + parts.gradients + parts.optimizer + parts.activations
 
 
 def decoding(bench: Bench) -> None:
     """Seconds to translate sentences of the lengths of news, by beam size and tokens in a batch."""
     count = 12 if bench.tiny else 3003
-    for name in ("small",) if bench.tiny else ("base", "gru"):
+    for name, beam_size, tokens in [("small", 5, 4096), ("small", 1, 4096)] if bench.tiny else TRANSLATED:
+        if bench.left() < 15:
+            bench.report("decoding", network=name, beam_size=beam_size, batch_tokens=tokens, skipped="no time left")
+            continue
         network = bench.network(name)
         with torch.no_grad():
             network.bias[EOS] = -1e4  # translations end at their given lengths, although weights are random
@@ -248,14 +275,10 @@ def decoding(bench: Bench) -> None:
             for source, target in zip(sources, targets, strict=True)
         ]
         prepare(bench.device, torch.get_num_threads(), bench.precision)
-        for beam_size, tokens in ((5, 4096), (5, 16_384), (5, 65_536), (1, 65_536)):
-            if bench.left() < 30:
-                bench.report("decoding", network=name, skipped="no time left")
-                return
-            bench.wait()
-            started = time.perf_counter()
-            search(network, bench.device, bench.precision, sentences, beam_size=beam_size, batch_tokens=tokens)
-            seconds = time.perf_counter() - started
-            bench.report(
-                "decoding", network=name, beam_size=beam_size, batch_tokens=tokens, sentences=count, seconds=seconds
-            )
+        bench.wait()
+        started = time.perf_counter()
+        search(network, bench.device, bench.precision, sentences, beam_size=beam_size, batch_tokens=tokens)
+        seconds = time.perf_counter() - started
+        bench.report(
+            "decoding", network=name, beam_size=beam_size, batch_tokens=tokens, sentences=count, seconds=seconds
+        )
