@@ -6,6 +6,9 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -103,17 +106,36 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """Sizes that suit a device."""
+    """Sizes and methods that suit a device."""
 
     loss_rows: int  # rows of logits computed at a time; on a CPU about as many as fit in its cache
     decoding_tokens: int  # tokens in a batch of a search, hypotheses included
     steps_between_looks: int  # of a search, before the host looks which sentences are done
     bf16_convolutions: bool  # on a CPU their backward pass takes several times as long as in fp32
+    byte_dropout: bool  # cheaper to draw on a CPU; on a GPU one fused kernel each way beats seven small ones
+
+
+DeviceKind = Literal["cpu", "cuda"]
+TUNING: dict[str, Tuning] = {
+    "cpu": Tuning(1024, 4096, 1, bf16_convolutions=False, byte_dropout=True),
+    "cuda": Tuning(8192, 65_536, 4, bf16_convolutions=True, byte_dropout=False),
+}
+_planned: ContextVar[DeviceKind] = ContextVar("planned", default="cpu")
 
 
 def tuning(kind: str) -> Tuning:
-    """Return the sizes that suit a kind of device, cpu or cuda."""
-    return Tuning(8192, 65_536, 4, True) if kind == "cuda" else Tuning(1024, 4096, 1, False)
+    """Return the sizes that suit a kind of device: cpu, cuda, or meta for the one that is planned for."""
+    return TUNING[_planned.get() if kind == "meta" else kind]
+
+
+@contextmanager
+def planning_for(kind: DeviceKind) -> Iterator[None]:
+    """Compute tensors on the meta device with the sizes that suit a kind of device; otherwise with a CPU's."""
+    token = _planned.set(kind)
+    try:
+        yield
+    finally:
+        _planned.reset(token)
 
 
 def package_versions() -> dict[str, str]:

@@ -57,7 +57,7 @@ class CnnEncoder(Encoder):
         """Encode B images: pixels or features [B, C, height, width] -> states [B, h · w, D], summary [B, D]."""
         assert isinstance(source, ImageInput)
         kind = autocast_device(source.pixels)
-        in_bf16 = torch.is_autocast_enabled(kind) and tuning(kind).bf16_convolutions
+        in_bf16 = torch.is_autocast_enabled(kind) and tuning(source.pixels.device.type).bf16_convolutions
         with torch.autocast(kind, torch.bfloat16, enabled=in_bf16):
             numbers = source.pixels.float()
             features = self.projection(self.stages(numbers / 127.5 - 1 if self.reads_pixels else numbers))

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from s2s.devices.runtime import Precision, tuning
+from s2s.devices.runtime import DeviceKind, Precision, planning_for, tuning
 from s2s.models.build import build_model
 from s2s.models.dry_run import DryAutocast, DryRun
 from s2s.models.encoder_decoder import EncoderDecoder
@@ -214,8 +214,18 @@ def training_memory(network: nn.Module, activations: int) -> TrainingMemory:
     )
 
 
-def training_cost(network: EncoderDecoder, shape: BatchShape, precision: Precision, objective: Objective = NLL) -> Cost:
-    """Return the cost of one forward and backward pass, without weights and gradients."""
+def training_cost(
+    network: EncoderDecoder,
+    shape: BatchShape,
+    precision: Precision,
+    objective: Objective = NLL,
+    *,
+    kind: DeviceKind = "cpu",
+) -> Cost:
+    """Return the cost of one forward and backward pass, without weights and gradients.
+
+    `kind`: the device to plan for; on a GPU, the loss computes more rows at a time.
+    """
     network.train()
     ids = torch.empty(shape.sentences, shape.positions, dtype=torch.long, device="meta")
     source = shape.source()
@@ -224,7 +234,8 @@ def training_cost(network: EncoderDecoder, shape: BatchShape, precision: Precisi
     for parameter, gradient in zip(network.parameters(), gradients, strict=True):
         parameter.grad = gradient
     with DryRun([*network.parameters(), *network.buffers(), *gradients, ids, real, *_tensors(source)]) as run:
-        with DryAutocast(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
+        with planning_for(kind), DryAutocast(), autocast:
             sums = network(Batch(source, inputs=ids, labels=ids, real=real), objective)
         (sums.loss / sums.tokens).backward()
     network.zero_grad()

@@ -4,7 +4,7 @@ import numpy as np
 
 from s2s.data.batching import Rows, cut_batches
 from s2s.devices.memory import free_memory
-from s2s.devices.runtime import Precision
+from s2s.devices.runtime import DeviceKind, Precision
 from s2s.devices.select import resolve_device
 from s2s.errors import ResourceError
 from s2s.models.interface import Objective
@@ -33,9 +33,10 @@ def memory_needed(recipe: Recipe, examples: Examples, tokens: int, device: str, 
     network = meta_model(recipe)
     objective = Objective.of(recipe.training)
     shapes = worst_shapes(examples, tokens)
-    work = max(training_cost(network, shape, precision, objective).work for shape in shapes)
+    kind: DeviceKind = "cuda" if resolve_device(device).type == "cuda" else "cpu"
+    work = max(training_cost(network, shape, precision, objective, kind=kind).work for shape in shapes)
     parts = training_memory(network, work)
-    if resolve_device(device).type == "cpu":
+    if kind == "cpu":
         return parts.on_cpu(precision)
     return parts.weights + parts.gradients + parts.optimizer + parts.activations
 

@@ -1,11 +1,13 @@
 """Parameters, memory and FLOPs of a network that is never allocated."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from networks import pairs
 from torch import Tensor
 
-from s2s.devices.runtime import Precision
+from s2s.devices.runtime import TUNING, Precision, tuning
 from s2s.models import profile
 from s2s.models.build import build_model
 from s2s.models.dry_run import DryRun
@@ -237,3 +239,13 @@ def test_decoding_step_by_step_costs_what_three_steps_say(tiny: Recipe) -> None:
             _, state = network.step(torch.empty(B, K if step else 1, dtype=torch.long), state)
             state = state.select(None, torch.empty(B, K, dtype=torch.long))
     assert profile.plan(tiny).decoding_flops * B * T == run.flops
+
+
+def test_a_gpu_computes_the_loss_of_more_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    vocabulary, rows = 900, 4  # so that the loss needs most of the memory
+    monkeypatch.setitem(TUNING, "cpu", replace(TUNING["cpu"], loss_rows=rows))
+    network = profile.meta_model(rnn(), vocabulary)
+    cpu, gpu = (profile.training_cost(network, BatchShape(B, T), "fp32", kind=kind).work for kind in ("cpu", "cuda"))
+    of_a_row = 2 * 4 * vocabulary  # logits and probabilities
+    assert gpu - cpu == pytest.approx(of_a_row * (B * T - rows), rel=0.1)
+    assert tuning("meta") is TUNING["cpu"]
