@@ -1,4 +1,4 @@
-"""Dropout with a mask of random bytes: on a CPU several times cheaper to draw than one of floats."""
+"""Dropout; on a CPU with a mask of random bytes, which are several times cheaper to draw than floats."""
 
 from typing import Any
 
@@ -6,13 +6,16 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from s2s.devices.runtime import tuning
+
 TOLERANCE = 0.05  # by which rounding to 8 bits may change the probability of dropping or of keeping; else 16 are used
 
 
 class Dropout(nn.Module):
     """Zero elements with probability p and scale the others by 1 / (1 − p), while training (Srivastava et al. 2014).
 
-    p is rounded to a multiple of 1/256, or of 1/65,536 if it is near 0 or 1; the scale is that of the rounded p.
+    p is rounded to a multiple of 1/256, or of 1/65,536 if it is near 0 or 1, on every device; the scale is that of the
+    rounded p.
     With `variational`, all indices of the first dimension share one mask, as Gal and Ghahramani 2016 do over time.
     """
 
@@ -28,8 +31,14 @@ class Dropout(nn.Module):
         """Apply dropout: values [...] -> [...]."""
         if not (self.training and self.dropped):
             return values
-        shape = values[:1].shape if self.variational else values.shape
-        return _MaskedDropout.apply(values, shape, self.dropped, self.levels)
+        if tuning(values.device.type).byte_dropout:
+            shape = values[:1].shape if self.variational else values.shape
+            return _MaskedDropout.apply(values, shape, self.dropped, self.levels)
+        probability = self.dropped / self.levels
+        if self.variational:
+            return values * torch.native_dropout(values.new_ones(values[:1].shape), probability, True)[0]
+        # what functional.dropout runs on a GPU; called by name, a dry run also counts its mask of bools
+        return torch.native_dropout(values, probability, True)[0]
 
 
 class _MaskedDropout(torch.autograd.Function):

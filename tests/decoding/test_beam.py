@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from s2s.decoding import beam
 from s2s.decoding.beam import BeamSearch, blockwise_topk
 from s2s.decoding.constraints import SUPPRESSED
 from s2s.decoding.engine import Hypothesis
-from s2s.devices.runtime import Tuning
+from s2s.devices.runtime import tuning
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import BOS, EOS, Batch, LossSums, Model, StepOutput, TokenInput
 from s2s.recipe.decoding import DecodingOptions
@@ -176,7 +176,7 @@ def test_looking_rarely_changes_nothing(
     model.bias.data[EOS] = 0.8  # sentences end after different numbers of steps
     found = []
     for steps in (1, 2, 4, 100):
-        monkeypatch.setattr(beam, "tuning", lambda _, steps=steps: Tuning(1, 1, steps, False))
+        monkeypatch.setattr(beam, "tuning", lambda _, steps=steps: replace(tuning("cpu"), steps_between_looks=steps))
         found.append(search(model, batch, beam_size, [9, 4, 7], stopping=stopping, patience=2.0, need_attention=True))
     lengths = {len(hypothesis.tokens) for nbest in found[0] for hypothesis in nbest}
     assert len(lengths) > 1

@@ -1,6 +1,6 @@
 """Compare forced decoding with a loop over single sentences, for each family and for ensembles."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from s2s.decoding.beam import BeamSearch
 from s2s.decoding.constraints import SUPPRESSED
 from s2s.decoding.engine import ForcedSentence
 from s2s.decoding.forced import forced_predictions, forced_score, forced_sentences
-from s2s.devices.runtime import Tuning
+from s2s.devices.runtime import tuning
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import BOS, EOS, Batch, LossSums, State, StepOutput, TokenInput
@@ -90,7 +90,7 @@ def test_batching_changes_nothing(family: str, monkeypatch: pytest.MonkeyPatch) 
     model = network(family)
     together = sentences(model, SOURCES, TARGETS)
     alone = [sentences(model, [s], [t])[0] for s, t in zip(SOURCES, TARGETS, strict=True)]
-    monkeypatch.setattr(forced, "tuning", lambda _: Tuning(1, 10, 1, False))
+    monkeypatch.setattr(forced, "tuning", lambda _: replace(tuning("cpu"), decoding_tokens=10))
     rebatched = sentences(model, SOURCES, TARGETS)
     for one, two, three in zip(together, alone, rebatched, strict=True):
         np.testing.assert_allclose(one.log_probabilities, two.log_probabilities, atol=1e-5)

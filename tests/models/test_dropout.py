@@ -1,9 +1,22 @@
-"""Dropout by random bytes."""
+"""Dropout by random bytes, as on a CPU, and by PyTorch's fused kernel, as on a GPU."""
+
+from dataclasses import replace
 
 import pytest
 import torch
 
+from s2s.devices.runtime import tuning
+from s2s.models import dropout
 from s2s.models.dropout import Dropout
+
+CPU = tuning("cpu")
+pytestmark = pytest.mark.usefixtures("method")
+
+
+@pytest.fixture(params=["bytes", "fused"])
+def method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = replace(CPU, byte_dropout=request.param == "bytes")
+    monkeypatch.setattr(dropout, "tuning", lambda kind: chosen)
 
 
 def test_share_and_scale() -> None:

@@ -1,10 +1,12 @@
 """The chunked loss against torch's cross-entropy, its gradients included."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from networks import network, pairs, source
 
-from s2s.devices.runtime import Tuning
+from s2s.devices.runtime import tuning
 from s2s.models import heads as module
 from s2s.models.heads import ProjectedLoss
 from s2s.models.interface import BOS, EOS, PAD, Objective
@@ -15,7 +17,7 @@ N, D, V = 11, 5, 13
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("chunk", [4, 1024])
 def test_loss_and_gradients_are_cross_entropys(smoothing: float, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "tuning", lambda _: Tuning(chunk, 1, 1, False))
+    monkeypatch.setattr(module, "tuning", lambda _: replace(tuning("cpu"), loss_rows=chunk))
     torch.manual_seed(1)
     labels = torch.randint(V, (N,))
     given = [torch.randn(N, D), torch.randn(V, D), torch.randn(V)]
@@ -34,7 +36,7 @@ def test_loss_and_gradients_are_cross_entropys(smoothing: float, chunk: int, mon
 
 @pytest.mark.parametrize("chunk", [4, 1024])
 def test_r_drop_is_the_papers_equation(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "tuning", lambda _: Tuning(chunk, 1, 1, False))
+    monkeypatch.setattr(module, "tuning", lambda _: replace(tuning("cpu"), loss_rows=chunk))
     torch.manual_seed(2)
     labels, alpha, smoothing = torch.randint(V, (N,)), 0.7, 0.1
     given = [torch.randn(*shape, dtype=torch.float64) for shape in ((2 * N, D), (V, D), (V,))]
