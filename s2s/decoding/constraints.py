@@ -23,18 +23,21 @@ class Constraints:
 
     max_length: Tensor  # [B] tokens, EOS included
     min_length: Tensor  # [B] tokens, EOS excluded
+    largest_min_length: int  # the largest of them, without asking the device
     prefix: Tensor  # [B, P] first tokens, padded with PAD
     no_repeat_ngram: int = 0  # size of n-grams that may not repeat within a translation; 0 disables it
 
     @classmethod
     def of(cls, sentences: Sequence[DecodingInput], no_repeat_ngram: int, device: torch.device) -> Self:
         """Return the constraints of a batch of sentences."""
+        min_length = [sentence.min_length for sentence in sentences]
         prefix = torch.full((len(sentences), max(len(sentence.prefix) for sentence in sentences)), PAD)
         for row, sentence in enumerate(sentences):
             prefix[row, : len(sentence.prefix)] = torch.tensor(sentence.prefix, dtype=torch.long)
         return cls(
             max_length=torch.tensor([sentence.max_length for sentence in sentences], device=device),
-            min_length=torch.tensor([sentence.min_length for sentence in sentences], device=device),
+            min_length=torch.tensor(min_length, device=device),
+            largest_min_length=max(min_length),
             prefix=prefix.to(device),
             no_repeat_ngram=no_repeat_ngram,
         )
@@ -47,7 +50,8 @@ class Constraints:
         """
         length = tokens.shape[2] - 1
         logits[..., SUPPRESSED] = -torch.inf
-        logits[..., EOS].masked_fill_((self.min_length[sentences] > length).unsqueeze(1), -torch.inf)
+        if length < self.largest_min_length:
+            logits[..., EOS].masked_fill_((self.min_length[sentences] > length).unsqueeze(1), -torch.inf)
         if 0 < self.no_repeat_ngram <= length:
             self._mask_repeated_ngrams(logits, tokens[:, :, 1:])
         if length < self.prefix.shape[1]:

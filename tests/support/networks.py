@@ -57,4 +57,6 @@ def pairs(given: TokenInput, inputs: Tensor, labels: Tensor) -> Batch:
 def constraints(most: list[int], **given: object) -> Constraints:
     """The most tokens of each sentence, and what else is given."""
     nothing = {"min_length": torch.zeros(len(most)), "prefix": torch.zeros(len(most), 0, dtype=torch.long)}
-    return Constraints(max_length=torch.tensor(most), **(nothing | given))  # type: ignore[arg-type]
+    both = nothing | given
+    largest = int(both["min_length"].max())  # type: ignore[attr-defined]
+    return Constraints(max_length=torch.tensor(most), largest_min_length=largest, **both)  # type: ignore[arg-type]
