@@ -113,12 +113,13 @@ class Tuning:
     steps_between_looks: int  # of a search, before the host looks which sentences are done
     bf16_convolutions: bool  # on a CPU their backward pass takes several times as long as in fp32
     byte_dropout: bool  # cheaper to draw on a CPU; on a GPU one fused kernel each way beats seven small ones
+    additive_masks: bool  # what a GPU's fused attention adds to the scores; it converts others at every call
 
 
 DeviceKind = Literal["cpu", "cuda"]
 TUNING: dict[str, Tuning] = {
-    "cpu": Tuning(1024, 4096, 1, bf16_convolutions=False, byte_dropout=True),
-    "cuda": Tuning(8192, 65_536, 4, bf16_convolutions=True, byte_dropout=False),
+    "cpu": Tuning(1024, 4096, 1, bf16_convolutions=False, byte_dropout=True, additive_masks=False),
+    "cuda": Tuning(8192, 65_536, 4, bf16_convolutions=True, byte_dropout=False, additive_masks=True),
 }
 _planned: ContextVar[DeviceKind] = ContextVar("planned", default="cpu")
 

@@ -84,8 +84,8 @@ class Attention(Residual):
     ) -> tuple[Tensor, Tensor | None]:
         """Return the projected heads [B, T, H], and attention [B, N, T, S] if requested.
 
-        Queries [B, N, T, d], keys and values [B, N, S, d], mask [B, 1, 1, S] True at real positions. With `causal`, a
-        position does not see later ones.
+        Queries [B, N, T, d], keys and values [B, N, S, d], mask [B, 1, 1, S] True at real positions, or with numbers to
+        add to the scores. With `causal`, a position does not see later ones.
         """
         dropping = self.training and self.attention_dropout.dropped > 0
         # On a CPU, PyTorch's fused attention in bf16 trains four to six times slower than the explicit one.
@@ -103,16 +103,16 @@ def explicit_attention(
 ) -> tuple[Tensor, Tensor]:
     """Compute attention without fused kernels: heads [B, N, T, d] and attention [B, N, T, S], 0 where masked.
 
-    Queries [B, N, T, d], keys and values [B, N, S, d], mask [B, 1, 1, S].
+    Queries [B, N, T, d], keys and values [B, N, S, d], mask [B, 1, 1, S] of bools or to add to the scores.
     """
     B, N, T, d = query.shape
     query, keys, values = (part.reshape(B * N, -1, d) for part in (query, keys, values))
     scores = torch.bmm(query * d**-0.5, keys.transpose(1, 2)).unflatten(0, (B, N))
     if causal:
-        visible = torch.ones(T, T, dtype=torch.bool, device=scores.device).tril()
-        mask = visible if mask is None else mask & visible
+        later = torch.ones(T, T, dtype=torch.bool, device=scores.device).triu(1)
+        scores = scores.masked_fill(later, -torch.inf)
     if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
+        scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
     attention = scores.softmax(-1)
     return torch.bmm(dropout(attention).flatten(0, 1), values).unflatten(0, (B, N)), attention
 

@@ -10,6 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from s2s.devices.runtime import tuning
 from s2s.models.autocast import matmul_dtype
 from s2s.models.blocks import NORMS, CrossAttention, FeedForward, SelfAttention
 from s2s.models.dropout import Dropout
@@ -51,9 +52,23 @@ def _final_norm(options: BlockOptions, hidden_size: int) -> nn.Module:
     return NORMS[options.norm_kind](hidden_size) if options.norm == "pre" else nn.Identity()
 
 
-def _attention_mask(mask: Tensor) -> Tensor | None:
-    """Return a mask [B, S] as [B, 1, 1, S]; None on a CPU if nothing is padded, which is faster."""
-    return None if mask.device.type == "cpu" and bool(mask.all()) else mask[:, None, None]
+def _attention_mask(mask: Tensor, dtype: torch.dtype) -> Tensor | None:
+    """Return a mask [B, S] as [B, 1, 1, S]: of bools, or of 0 and −∞ in `dtype`, as suits the device.
+
+    None on a CPU if nothing is padded, which is faster.
+    """
+    if mask.device.type == "cpu" and bool(mask.all()):
+        return None
+    mask = mask[:, None, None]
+    if not tuning(mask.device.type).additive_masks:
+        return mask
+    return _aligned(torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, -torch.inf))
+
+
+def _aligned(mask: Tensor) -> Tensor:
+    """Copy an additive mask [B, 1, 1, S] to rows of a multiple of 16 elements; fused attention copies others itself."""
+    S = mask.shape[-1]
+    return mask.new_zeros(*mask.shape[:-1], S + -S % 16)[..., :S].copy_(mask)
 
 
 class NeighbourConvolution(nn.Module):
@@ -107,7 +122,7 @@ class TransformerEncoder(Encoder):
         if self.convolution:
             embedded = self.convolution(embedded, mask)
         x, rotary = _encode_positions(self.positional_encoding, embedded)
-        attention_mask = _attention_mask(mask)
+        attention_mask = _attention_mask(mask, matmul_dtype(x))
         for block in self.blocks:
             x = block(x, rotary, attention_mask)
         states = self.norm(x)
@@ -120,7 +135,7 @@ class TransformerState:
     """Decoding state of a Transformer decoder."""
 
     memory: tuple[tuple[Tensor, Tensor], ...]  # per layer: keys and values of the memory, each [B, N, S, d]
-    mask: Tensor | None  # [B, 1, 1, S], True at real positions; None if nothing is padded
+    mask: Tensor | None  # [B, 1, 1, S], True or, if additive, 0 at real positions; None if nothing is padded
     cache: tuple[Tensor, ...]  # per layer: keys and values of the target so far, [B, K, max_steps, 2, N, d]
     added: Tensor | None  # [max_steps, H], rows to add to the embeddings
     rotary: Tensor | None  # [2, max_steps, d / 2], rotations of queries and keys
@@ -137,6 +152,7 @@ class TransformerState:
         else:
             memory = tuple((keys.index_select(0, rows), values.index_select(0, rows)) for keys, values in self.memory)
             mask = None if self.mask is None else self.mask.index_select(0, rows)
+            mask = _aligned(mask) if mask is not None and mask.is_floating_point() else mask
             selected = replace(selected, memory=memory, mask=mask)
         order = (rows.unsqueeze(1) * K + beams).flatten()
         cache = tuple(self._reorder(part, order).unflatten(0, beams.shape) for part in self.cache)
@@ -218,7 +234,8 @@ class TransformerDecoder(Decoder):
     def _run(self, memory: Memory, inputs: Tensor, layers: Collection[int]) -> tuple[Tensor, list[Tensor]]:
         """Return hidden vectors [B, T, H] and the attention [B, N, T, S] of some layers."""
         x, rotary = _encode_positions(self.positional_encoding, self.embedding(inputs))
-        states, mask = memory.states.to(matmul_dtype(memory.states)), _attention_mask(memory.mask)
+        states = memory.states.to(matmul_dtype(memory.states))
+        mask = _attention_mask(memory.mask, states.dtype)
         attentions = []
         for index, block in enumerate(self._decoder_blocks()):
             x, attention = block(x, rotary, states, mask, need_attention=index in layers)
@@ -242,7 +259,7 @@ class TransformerDecoder(Decoder):
         B, N, _, d = keys.shape
         return TransformerState(
             memory=keys_values,
-            mask=_attention_mask(memory.mask),
+            mask=_attention_mask(memory.mask, states.dtype),
             cache=tuple(keys.new_empty(B, 1, max_steps, 2, N, d) for _ in self.blocks),
             added=self.positional_encoding.positions.added(max_steps, self.embedding.weight),
             rotary=self.positional_encoding.positions.rotary(max_steps, self.embedding.weight),

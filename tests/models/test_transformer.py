@@ -1,5 +1,6 @@
 """The Transformer: torch's layers with copied weights, counts of parameters, the cache, and its mixes with RNNs."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from networks import constraints, pairs
 from torch import Tensor, nn
 
 from s2s.decoding.beam import BeamSearch
+from s2s.devices.runtime import tuning
+from s2s.models import transformer as module
 from s2s.models.blocks import CrossAttention, FeedForward, SelfAttention
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
@@ -187,6 +190,37 @@ def test_names_of_weights_read_well_and_a_shared_table_is_there_once() -> None:
     assert [name for name in names if "embedding" in name] == []
     own = set(network(blocks(), blocks(), tied_embeddings="none").weights())
     assert own - names == {"encoder.embedding.weight", "decoder.embedding.weight"}
+
+
+# masks to add, as on a GPU
+
+
+@pytest.mark.parametrize("attention_dropout", [0.0, 1e-4])  # fused or explicit in training
+def test_masks_to_add_change_nothing(attention_dropout: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = blocks(attention_dropout=attention_dropout)
+    found = []
+    for additive in (False, True):
+        chosen = replace(tuning("cpu"), additive_masks=additive)
+        monkeypatch.setattr(module, "tuning", lambda kind, chosen=chosen: chosen)
+        model = network(given, given).train()
+        torch.manual_seed(5)
+        model(pairs(source(), targets(), targets())).loss.backward()
+        gradients = [parameter.grad for parameter in model.parameters()]
+        model.eval()
+        hypotheses = []
+        with torch.no_grad():
+            for beam_size, asked in ((3, False), (1, True)):
+                search = BeamSearch(DecodingOptions(beam_size=beam_size), constraints([2, 7, 4]))
+                hypotheses += [best for (best, *_) in search.run(model, source(), need_attention=asked)]
+        mask = model.decoder.start(model.encoder(source()), max_steps=2).mask
+        assert mask is not None
+        assert mask.is_floating_point() == additive
+        assert not additive or all(stride % 16 == 0 for stride in mask.stride()[:-1])
+        found.append((hypotheses, gradients))
+    (expected, gradients), (hypotheses, others) = found
+    assert [one.tokens for one in hypotheses] == [one.tokens for one in expected]
+    check_close([one.log_probability for one in hypotheses], [one.log_probability for one in expected])
+    check_close(others, gradients)
 
 
 # attention weights
