@@ -112,8 +112,8 @@ class Tuning:
     decoding_tokens: int  # tokens in a batch of a search, hypotheses included
     steps_between_looks: int  # of a search, before the host looks which sentences are done
     bf16_convolutions: bool  # on a CPU their backward pass takes several times as long as in fp32
-    byte_dropout: bool  # cheaper to draw on a CPU; on a GPU one fused kernel each way beats seven small ones
-    additive_masks: bool  # what a GPU's fused attention adds to the scores; it converts others at every call
+    byte_dropout: bool  # cheaper to draw on a CPU; on a GPU one fused kernel each way beats six small ones
+    additive_masks: bool  # of attention; a GPU's fused kernel converts a mask of bools at every call
 
 
 DeviceKind = Literal["cpu", "cuda"]
