@@ -71,6 +71,7 @@ class ProjectedLoss(torch.autograd.Function):
             slope = slope.to(rows.dtype)
             grad_hidden[:, chunk] = torch.mm(slope, projection).unflatten(0, (P, -1))
             grad_weight += torch.mm(slope.t(), rows)
+            del logits, probabilities, slope  # before the next chunk needs as much
         if grad_hidden is not None:
             ctx.save_for_backward(grad_hidden.flatten(0, 1), grad_weight, grad_bias)
         ctx.mark_non_differentiable(nll)
