@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from bench import Bench
 from checks import correctness, exactness, leases
+from resident import serving
 from speed import attention, ceilings, decoding, loss, steps, training
 
 from s2s.devices.runtime import prepare
@@ -27,7 +28,7 @@ from s2s.devices.select import resolve_device
 
 SECTIONS = {
     section.__name__: section
-    for section in (ceilings, correctness, exactness, leases, steps, decoding, training, attention, loss)
+    for section in (ceilings, correctness, exactness, leases, serving, steps, decoding, training, attention, loss)
 }
 
 
