@@ -155,6 +155,7 @@ class ResidentModels:
                 expired = one.expires is not None and one.expires <= time.time()
                 if one.is_idle and (one.leaving or one.is_dead or expired):
                     await self._end(one)
+            await self._return_to_budget()
 
     async def _hold(self, key: ModelKey, selection: EngineSelection) -> Resident:
         while resident := self._residents.get(key):
@@ -238,6 +239,12 @@ class ResidentModels:
             else:
                 await asyncio.sleep(POLL_SECONDS)
 
+    async def _return_to_budget(self) -> None:
+        """Unload what nobody uses while models that have grown take more than the budget; one may stay."""
+        idle = [one for one in self._residents.values() if one.is_idle and not one.pinned and not one.leaving]
+        if self.used > self.budget and idle and len(self._residents) > 1:
+            await self._evict(min(idle, key=lambda one: one.last_used))
+
     async def _evict(self, resident: Resident) -> None:
         log.info("unloading %s to make room", resident.process.key.name)
         self.evictions += 1
@@ -251,6 +258,7 @@ class ResidentModels:
         resident.leaving = resident.ending = True
         with contextlib.suppress(S2SError):
             await asyncio.shield(resident.loading)
+        self._measured[resident.process.key] = resident.process.bytes  # it may have grown since it was loaded
         free = free_without_context(self.device)
         await resident.process.stop()
         if self.device != "cpu":

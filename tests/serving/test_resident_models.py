@@ -135,6 +135,19 @@ def test_a_pinned_model_stays():
     run(body)
 
 
+def test_models_that_grow_are_unloaded_until_they_fit():
+    async def body(models: ResidentModels) -> None:
+        await use(models, "a", "b")
+        models.find("b")[0].process.bytes = 90
+        while "a" in FakeProcess.alive:
+            await asyncio.sleep(0.001)
+        models.find("b")[0].process.bytes = 120  # alone, it stays
+        await asyncio.sleep(0.01)
+        assert (FakeProcess.alive, models.evictions) == (["b"], 1)
+
+    run(body)
+
+
 def test_models_are_unloaded_when_they_expire():
     async def body(models: ResidentModels) -> None:
         await use(models, "a", keep_alive=-1)

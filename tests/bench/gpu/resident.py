@@ -51,9 +51,8 @@ def serving(bench: Bench) -> None:
 
 def _publish(bench: Bench, name: str) -> None:
     model = TINY["small"][0] if bench.tiny else transformer(512, 6, 8, 0.1)
-    vocabulary = 60 if bench.tiny else 200
     recipe = Recipe.model_validate(
-        {"name": name, "data": {"kind": "generator"}, "tokenizer": {"vocab_size": vocabulary}, "model": model}
+        {"name": name, "data": {"kind": "generator"}, "tokenizer": {"vocab_size": 60}, "model": model}
     )
     tokenizer = train_tokenizer(iter(LINES * 20), recipe.tokenizer)
     with tempfile.TemporaryDirectory() as directory:
