@@ -1,42 +1,26 @@
 """Options that several commands share."""
 
-import math
-import re
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeVar
 
 import typer
 
 from s2s.devices.runtime import request_threads
+from s2s.io.quantities import parse_duration, parse_keep_alive, parse_size
 
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def parse_wait(text: str | float) -> float:
-    """Return the seconds of `30s`, `10m`, `2h`, `1d` or `forever`. Raises typer.BadParameter for anything else."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd])", str(text))
-    if found:
-        return float(found[1]) * SECONDS[found[2]]
-    if text == "forever":
-        return math.inf
-    if isinstance(text, float):
-        return text  # the default
-    raise typer.BadParameter(f"{text!r}: should be a duration such as 30s, 10m or 2h, or forever")
+T = TypeVar("T")
 
 
-def parse_keep_alive(text: str | float) -> float:
-    """Return the seconds of a duration; 0 unloads a model at once, `forever` (-1) never."""
-    if text in {"-1", "forever"}:
-        return -1.0
-    return 0.0 if text == "0" else parse_wait(text)
+def _parser(parse: Callable[[str], T]) -> Callable[[str | T], T]:
+    """Return a parser of an option: typer also passes defaults, and expects its own kind of error."""
 
+    def parsed(text: str | T) -> T:
+        try:
+            return parse(text) if isinstance(text, str) else text
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
 
-def parse_size(text: str | int) -> int:
-    """Return the bytes of `20GiB`, `800MB` or `1.5TB`. Raises typer.BadParameter for anything else."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT])(i?)B", str(text), re.IGNORECASE)
-    if not found:
-        raise typer.BadParameter(f"{text!r}: should be a size such as 800MB or 20GiB")
-    base = 1024 if found[3] else 1000
-    return int(float(found[1]) * base ** ("KMGT".index(found[2].upper()) + 1))
+    return parsed
 
 
 def _request_threads(count: int | None) -> int | None:
@@ -64,7 +48,7 @@ Wait = Annotated[
     float,
     typer.Option(
         "--wait",
-        parser=parse_wait,
+        parser=_parser(parse_duration),
         metavar="DURATION",
         show_default=False,
         help="Wait for a busy device: 30s, 10m, 2h or forever. Default: fail at once.",
@@ -99,11 +83,21 @@ KeepAlive = Annotated[
     float | None,
     typer.Option(
         "--keep-alive",
-        parser=parse_keep_alive,
+        parser=_parser(parse_keep_alive),
         metavar="DURATION",
         show_default=False,
         help="Keep a model loaded this long after its last use: 30s, 10m, 2h; 0: unload it at once; forever. "
         "Default: the server's, which is 30m.",
+    ),
+]
+Memory = Annotated[
+    int | None,
+    typer.Option(
+        "--memory",
+        parser=_parser(parse_size),
+        metavar="SIZE",
+        show_default=False,
+        help="Memory for all models together: 20GiB, 800MB. Default: 9/10 of a GPU's free memory, half of a CPU's.",
     ),
 ]
 NoServer = Annotated[

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from s2s.cli.console import note
+from s2s.decoding.json_values import attention_values, line_values, place
 from s2s.errors import ResourceError, UsageError, wrap_os_errors
 from s2s.io.atomic import atomic_writer, refuse_existing
 from s2s.io.json_values import format_json
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from s2s.data.sources import Image
     from s2s.decoding.streaming import TranslatedLine
-    from s2s.decoding.translation import Part, Translation
+    from s2s.decoding.translation import Translation
 
 
 # A page of images with maps of attention; its content may only use its own styles and images.
@@ -129,26 +130,12 @@ class TranslationWriter:
     def _format(self, line: "TranslatedLine") -> str:
         """Return the output for a source line: its best translation, or all of them."""
         if self.options.as_json:
-            return format_json(self._json_values(line))
+            options = self.options
+            values = line_values(line, nbest=options.nbest, attention=options.attention_in_json)
+            return format_json(({"image": line.source} if options.of_images else {}) | values)
         if self.options.nbest:
             return "\n".join(f"{self.line_number}\t{one.score:.4f}\t{one.text}" for one in line.translations)
         return line.translations[0].text
-
-    def _json_values(self, line: "TranslatedLine") -> dict[str, Any]:
-        """Return the JSON value of a line for `--json`."""
-        from s2s.decoding.diagnostics import diagnostics
-
-        best = line.translations[0]
-        attention = _attention if self.options.attention_in_json else lambda _: {}
-        name = {"image": line.source} if self.options.of_images else {}
-        values: dict[str, Any] = name | _summary(best) | {"diagnostics": diagnostics(line.source, best)}
-        if best.parts:
-            values["parts"] = [
-                _place(part) | _summary(part.translation) | attention(part.translation) for part in best.parts
-            ]
-        if self.options.nbest:
-            values["nbest"] = [_summary(translation) for translation in line.translations]
-        return values | attention(best)
 
     def _write_attention(self, file: BinaryIO, line: "TranslatedLine", translation: "Translation") -> None:
         from s2s.report.heatmap import svg_heatmap
@@ -156,9 +143,9 @@ class TranslationWriter:
         if line.image and translation.grid and self._suffix in {".svg", ".html"}:
             self._write_maps(file, line.source, line.image, translation)
         elif self._suffix != ".svg":
-            values: dict[str, Any] = {"source": line.source, "text": translation.text} | _attention(translation)
+            values = {"source": line.source, "text": translation.text} | attention_values(translation)
             if translation.parts:
-                values["parts"] = [_place(part) | _attention(part.translation) for part in translation.parts]
+                values["parts"] = [place(part) | attention_values(part.translation) for part in translation.parts]
             file.write(format_json(values).encode() + b"\n")
         elif not self.picture_written and translation.with_attention:
             self.picture_written = True
@@ -191,29 +178,3 @@ def draw_attention(translation: "Translation", console: "Console") -> None:
     for one in translation.with_attention:
         heatmap = HeatMap(one.attention, one.source_tokens, one.tokens, one.grid)
         console.print(terminal_attention(heatmap, console.width))
-
-
-def _summary(translation: "Translation") -> dict[str, Any]:
-    return {
-        "text": translation.text,
-        "score": round(translation.score, 6),
-        "log_probability": round(translation.log_probability, 6),
-        "tokens": translation.tokens,
-    }
-
-
-def _place(part: "Part") -> dict[str, Any]:
-    return {"start": part.start, "end": part.end}
-
-
-def _attention(translation: "Translation") -> dict[str, Any]:
-    """Return a translation's attention and what its rows and columns stand for."""
-    if not translation.attention:
-        return {}
-    if translation.grid:
-        return {"grid": translation.grid, "tokens": translation.tokens, "attention": translation.attention}
-    return {
-        "source_tokens": translation.source_tokens,
-        "tokens": translation.tokens,
-        "attention": translation.attention,
-    }

@@ -86,15 +86,23 @@ def read_image(path: str | Path, size: tuple[int, int]) -> NDArray[np.uint8]:
         if bytes_stored > MAX_BYTES:
             raise DataError(f"{path}: the file is larger than {MAX_BYTES >> 20} MiB", "scale the image down")
         content = file.read(bytes_stored)
+    return decode_image(content, size, str(path))
+
+
+def decode_image(content: bytes, size: tuple[int, int], where: str) -> NDArray[np.uint8]:
+    """Decode the content of an image file as `read_image` does; errors name `where`.
+
+    Raises: DataError if it is not a readable image, ResourceError if memory runs out.
+    """
     try:
-        return _decode(content, size, str(path))
+        return _decode(content, size, where)
     except S2SError:
         raise
     except MemoryError as error:
-        raise ResourceError(f"cannot read {path}: out of memory") from error
+        raise ResourceError(f"cannot read {where}: out of memory") from error
     except Exception as error:  # the decoders raise OSError, SyntaxError, ValueError, struct.error and others
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{path}: the image is damaged or truncated ({reason})") from error
+        raise DataError(f"{where}: the image is damaged or truncated ({reason})") from error
 
 
 def _decode(content: bytes, size: tuple[int, int], where: str) -> NDArray[np.uint8]:

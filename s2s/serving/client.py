@@ -41,8 +41,10 @@ GONE = "the server has ended"
 class Connection:
     """A connection to a server; for one thread."""
 
-    def __init__(self, stream: socket.socket) -> None:
+    def __init__(self, stream: socket.socket, timeout: float | None = None) -> None:
+        """Greet the server at the other end; with `timeout`, answers are waited for that many seconds in all."""
         self._stream = stream
+        self._until = None if timeout is None else time.monotonic() + timeout
         self._numbers = itertools.count(1)
         self._answers: dict[int, Message] = {}  # that arrived while another was waited for
         hello = self._receive().values
@@ -51,13 +53,13 @@ class Connection:
         self.pid, self.user, self.device = int(hello["pid"]), str(hello["user"]), str(hello["device"])
 
     @classmethod
-    def open(cls) -> Self | None:
+    def open(cls, timeout: float | None = None) -> Self | None:
         """Return a connection to a server of the registry; None if there is none that fits."""
         stream = connect(Registry.default().root)
         if stream is None:
             return None
         try:
-            return cls(stream)
+            return cls(stream, timeout)
         except (ArtefactError, ResourceError, KeyError, ValueError) as error:
             log.debug("no server: %s", error)
             stream.close()
@@ -82,7 +84,10 @@ class Connection:
         return number
 
     def wait(self, number: int) -> Message:
-        """Wait for the answer to a request. Raises: the error that it is; StoppingError if the server has ended."""
+        """Wait for the answer to a request.
+
+        Raises: the error that it is; StoppingError if the server has ended; TimeoutError.
+        """
         while number not in self._answers:
             answer = self._receive()
             self._answers[answer.values["id"]] = answer
@@ -105,7 +110,11 @@ class Connection:
 
     def _receive(self) -> Message:
         try:
+            if self._until is not None:
+                self._stream.settimeout(max(0.001, self._until - time.monotonic()))
             message = receive_now(self._stream)
+        except TimeoutError:
+            raise
         except OSError as error:
             raise StoppingError(GONE) from error
         if message is None:
@@ -134,8 +143,8 @@ class ServedEngine:
         self, connection: Connection, wanted: Wanted, without_server: Callable[[], Engine] | None = None
     ) -> None:
         self.device = connection.device
+        self.wanted = wanted
         self._connection = connection
-        self._wanted = wanted
         self._without_server = without_server
         self._own: Engine | None = None
         self._name = str(connection.load(wanted).values["engine"])
@@ -194,7 +203,7 @@ class ServedEngine:
 
     def _search(self, request: Request, inputs: Sequence[Any]) -> Part:
         part = replace(request, inputs=list(inputs))
-        wanted = self._wanted.model_copy(
+        wanted = self.wanted.model_copy(
             update={
                 "options": request.options,
                 "nbest": request.nbest,
@@ -208,7 +217,7 @@ class ServedEngine:
 
     def _force(self, sources: Sentences, targets: Sentences, need_attention: bool) -> Part:
         request = ForcedRequest(sources, targets, need_attention)
-        wanted = self._wanted.model_copy(update={"need_attention": need_attention, "count": len(targets)})
+        wanted = self.wanted.model_copy(update={"need_attention": need_attention, "count": len(targets)})
 
         def compute(engine: Engine) -> list[ForcedSentence]:
             scores = cast(ScoringEngine, engine).force(sources, targets, need_attention=need_attention)
@@ -258,14 +267,16 @@ def open_translator(config: TranslatorConfig, *, use_server: bool) -> Iterator[T
 
 
 @contextmanager
-def served_translator(config: TranslatorConfig, keep_alive: float | None = None) -> Iterator[Translator[ServedEngine]]:
+def served_translator(
+    config: TranslatorConfig, keep_alive: float | None = None, timeout: float | None = None
+) -> Iterator[Translator[ServedEngine]]:
     """Yield a translator that a server computes for.
 
-    `keep_alive`: seconds that the model stays loaded afterwards, -1 for ever. Raises: UsageError if models and options
-    are incompatible, BusyError if the server has too much to do, StoppingError if it has ended, ResourceError if the
-    model cannot be loaded.
+    `keep_alive`: seconds that the model stays loaded afterwards, -1 for ever. `timeout`: seconds for everything.
+    Raises: UsageError if models and options are incompatible, BusyError if the server has too much to do, StoppingError
+    if it has ended, ResourceError if the model cannot be loaded, TimeoutError.
     """
-    connection = Connection.open()
+    connection = Connection.open(timeout)
     if connection is None:
         raise StoppingError(GONE)
     with connection:
@@ -279,6 +290,15 @@ def open_scorer(config: TranslatorConfig, *, use_server: bool) -> Iterator[Trans
     """Yield a translator that also scores: with PyTorch, as `config` must say. See `open_translator`."""
     with open_translator(config, use_server=use_server) as translator:
         yield cast(Translator[ScoringEngine], translator)
+
+
+def server_status() -> ServerStatus:
+    """Return what the server of this machine does. Raises: StoppingError if there is none."""
+    connection = Connection.open()
+    if connection is None:
+        raise StoppingError(GONE)
+    with connection:
+        return connection.status()
 
 
 def wanted_of(models: ResolvedModels, config: TranslatorConfig) -> Wanted:

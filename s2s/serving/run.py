@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from s2s.devices.leases import lease
 from s2s.devices.memory import free_without_context
@@ -11,6 +13,9 @@ from s2s.report.format import duration, format_size
 from s2s.serving.resident_models import ResidentModels
 from s2s.serving.server import Server
 from s2s.serving.sockets import group_number, listen
+
+if TYPE_CHECKING:
+    from s2s.serving.http.process import HttpProcess
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +30,8 @@ class ServeOptions:
     memory: int | None  # bytes that models may take together; default: a share of the device's
     keep_alive: float  # seconds that a model stays loaded after its last use; -1 for ever
     group: str | None  # whose members may use the server, too
+    http: str | None  # address and port for HTTP requests
+    token_file: Path | None  # with the token that these must carry
     device: str  # auto: the first free one
     wait: float  # seconds to wait for a busy device
 
@@ -37,6 +44,7 @@ def run_server(options: ServeOptions) -> None:
     """
     registry = Registry.default()
     group = None if options.group is None else group_number(options.group)
+    http = _http(options)
     with (
         listen(registry.root, group) as listener,
         lease(options.device, wait=options.wait, command="s2s serve") as device,
@@ -44,9 +52,16 @@ def run_server(options: ServeOptions) -> None:
         budget = options.memory or int(BUDGET_SHARES[device.partition(":")[0]] * free_without_context(device))
         kept = "forever" if options.keep_alive < 0 else f"for {duration(options.keep_alive)}"
         log.info("serving %s on %s; models may take %s, and stay %s", registry.root, device, format_size(budget), kept)
+        if http:
+            http.start()
+            log.info("HTTP and a page at %s", http.url)
         models = ResidentModels(device, budget, options.keep_alive)
-        asyncio.run(Server(registry, models, group).run(listener, _nothing))
+        asyncio.run(Server(registry, models, group).run(listener, [http] if http else []))
 
 
-async def _nothing() -> None:
-    """Stop nothing."""
+def _http(options: ServeOptions) -> "HttpProcess | None":
+    if options.http is None:
+        return None
+    from s2s.serving.http.process import HttpProcess
+
+    return HttpProcess(options.http, options.token_file)

@@ -8,9 +8,9 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from s2s._version import __version__
 from s2s.decoding.loading import EngineSelection, TranslatorConfig, select_engine
@@ -32,6 +32,14 @@ MAX_CONNECTIONS = 256
 MAX_OUTSTANDING = 8192  # sentences of one client
 MAX_QUEUED = 65_536  # sentences of all clients
 MESSAGE_SECONDS = 60.0  # that a message may take to arrive, and an answer to be read
+
+
+class FrontEnd(Protocol):
+    """Something that takes requests and passes them to the server."""
+
+    async def stop(self) -> None:
+        """Stop taking requests, and wait until those that were taken are answered."""
+        ...
 
 
 @dataclass(eq=False, slots=True)
@@ -72,10 +80,10 @@ class Server:
         self._stop_wanted, self._end_now = asyncio.Event(), asyncio.Event()
         self._refusing = False
 
-    async def run(self, listener: socket.socket, stop_others: Callable[[], Awaitable[None]]) -> None:
+    async def run(self, listener: socket.socket, front_ends: Sequence[FrontEnd]) -> None:
         """Serve until a signal; then answer what was accepted, and unload all models. A second signal ends at once.
 
-        `stop_others` stops whatever else uses the server, before it refuses requests.
+        `front_ends` use the server, and are stopped before it refuses requests.
         """
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self._stop)
@@ -83,7 +91,7 @@ class Server:
         server = await asyncio.start_unix_server(self._serve, sock=listener)
         await self._stop_wanted.wait()
         log.info("stopping; %s", _unanswered(self.models.outstanding))
-        rest = asyncio.create_task(self._finish(server, stop_others))
+        rest = asyncio.create_task(self._finish(server, front_ends))
         await asyncio.wait([rest, asyncio.create_task(self._end_now.wait())], return_when=asyncio.FIRST_COMPLETED)
         for client in self._clients:
             client.close()
@@ -112,8 +120,8 @@ class Server:
             self._end_now.set()
         self._stop_wanted.set()
 
-    async def _finish(self, server: asyncio.Server, stop_others: Callable[[], Awaitable[None]]) -> None:
-        await stop_others()
+    async def _finish(self, server: asyncio.Server, front_ends: Sequence[FrontEnd]) -> None:
+        await asyncio.gather(*(one.stop() for one in front_ends))
         server.close()
         self._refusing = True
         while self._requests:

@@ -1,28 +1,32 @@
 """`s2s serve`: keep models loaded for all users of a machine."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from s2s.cli.console import show_log
-from s2s.cli.options import Device, KeepAlive, Threads, Verbose, Wait, parse_size
+from s2s.cli.options import Device, KeepAlive, Memory, Threads, Verbose, Wait
 
 
 def serve(
-    memory: Annotated[
-        int | None,
-        typer.Option(
-            "--memory",
-            parser=parse_size,
-            metavar="SIZE",
-            help="Memory that models may take together: 20GiB, 800MB. Default: 9/10 of the GPU's, or half of the free "
-            "memory on a CPU.",
-        ),
-    ] = None,
+    memory: Memory = None,
     keep_alive: KeepAlive = None,
     group: Annotated[
         str | None,
         typer.Option("--group", metavar="GROUP", help="Let the members of this group use the server, too."),
+    ] = None,
+    http: Annotated[
+        str | None,
+        typer.Option("--http", metavar="ADDRESS:PORT", help="Also answer HTTP requests, and show a page."),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            metavar="FILE",
+            help="File with the token that HTTP requests must carry; required unless ADDRESS is this machine alone.",
+        ),
     ] = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -38,8 +42,11 @@ def serve(
     Examples:
         s2s serve
         s2s serve --memory 20GiB --keep-alive 2h --group staff
+        s2s serve --http 127.0.0.1:8000
     """
     from s2s.serving.run import KEEP_ALIVE, ServeOptions, run_server
 
     show_log(verbose=verbose)
-    run_server(ServeOptions(memory, KEEP_ALIVE if keep_alive is None else keep_alive, group, device, wait))
+    run_server(
+        ServeOptions(memory, KEEP_ALIVE if keep_alive is None else keep_alive, group, http, token_file, device, wait)
+    )

@@ -23,13 +23,14 @@ def ps(as_json: AsJson = False) -> None:
         s2s models ps --json
     """
     from s2s.devices.leases import holders
-    from s2s.serving.client import Connection
+    from s2s.serving.client import server_status
+    from s2s.serving.status import StoppingError
 
-    found, connection = holders(), Connection.open()
-    status = None
-    if connection:
-        with connection:
-            status = connection.status()
+    found = holders()
+    try:
+        status = server_status()
+    except StoppingError:
+        status = None
     if as_json:
         print_json({"devices": [asdict(one) for one in found], "server": status and status.as_json()})
         return

@@ -1,0 +1,1 @@
+"""The HTTP interface of a server: a process of its own, which is one more client."""
