@@ -247,5 +247,5 @@ def _heatmaps(entry: Entry, sources: RawSources, device: torch.device) -> list[H
     ]
 
 
-def _pixels(source: str | Image) -> Pixels | None:
+def _pixels(source: str | Image) -> "Pixels | None":
     return None if isinstance(source, str) else source.picture

@@ -69,7 +69,7 @@ def store_images(directory: Path, data: DataOptions, names: Iterable[str]) -> St
     return stored
 
 
-def _image_reader(data: DataOptions) -> Callable[[str], Pixels | Features]:
+def _image_reader(data: DataOptions) -> "Callable[[str], Pixels | Features]":
     """Return the function that reads, or draws, the image of a pair's source."""
     from s2s.data.generators.scenes import draw_scene
     from s2s.data.image_inputs import read_input
@@ -83,8 +83,8 @@ def _image_reader(data: DataOptions) -> Callable[[str], Pixels | Features]:
 
 
 def _try_to_read(
-    read: Callable[[str], Pixels | Features], damaged: dict[str, str], name: str
-) -> Pixels | Features | None:
+    read: "Callable[[str], Pixels | Features]", damaged: dict[str, str], name: str
+) -> "Pixels | Features | None":
     """Return the pixels of an image, or None if it is damaged, with the reason in `damaged`."""
     try:
         return read(name)

@@ -47,7 +47,7 @@ class ImageWriter:
         self._size = size
         self._rows: dict[str, int] = {}  # by the digest of the pixels
 
-    def add(self, images: Sequence[Pixels | Features]) -> list[int]:
+    def add(self, images: "Sequence[Pixels | Features]") -> list[int]:
         """Append images; return the row of each, an earlier one if its pixels were stored before."""
         import pyarrow as pa
 
@@ -80,7 +80,7 @@ def _schema(size: ImageSize) -> Any:
     return pa.schema([pa.field("pixels", pa.binary(width), nullable=False)])
 
 
-def _rows(chunk: Any, size: ImageSize) -> Pixels | Features:
+def _rows(chunk: Any, size: ImageSize) -> "Pixels | Features":
     """View a chunk of images as an array [rows, *size.shape]. Raises ValueError if it holds fewer bytes."""
     values = np.frombuffer(chunk.buffers()[1] or b"", dtype=size.dtype)
     count = int(np.prod(size.shape))

@@ -4,10 +4,10 @@ N: sentence pairs.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MAX_SENTENCE_ENDS = 0.05  # share of sources with several sentences up to which a model is one of single sentences
 LONGER = 1.25  # times the longest usual source: a source that is longer than training knew
@@ -32,8 +32,10 @@ class SourceProfile:
     ratios: list[RatioBound]  # by source length, ascending
 
     @classmethod
-    def of(cls, source_lengths: NDArray[Any], target_lengths: NDArray[Any], sentence_ends: int) -> "SourceProfile":
+    def of(cls, source_lengths: "NDArray[Any]", target_lengths: "NDArray[Any]", sentence_ends: int) -> "SourceProfile":
         """Describe N pairs by their lengths in tokens [N] and the number of sources of several sentences."""
+        import numpy as np
+
         ratios = target_lengths / np.maximum(source_lengths, 1)
         edges = np.unique(np.quantile(source_lengths, np.arange(1, BUCKETS + 1) / BUCKETS, method="higher"))
         bucket = np.searchsorted(edges, source_lengths)

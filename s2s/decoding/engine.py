@@ -6,18 +6,18 @@ L tokens of a translation (EOS included), S source positions (EOS included).
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import exp, isfinite
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from s2s.data.batching import cut_batches
 from s2s.data.sources import Image, Sentences
 from s2s.devices.runtime import tuning
 from s2s.errors import ArtefactError
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
 from s2s.text.tokenizer import EOS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MIN_SOURCE_LIMIT = 400  # source tokens that every model translates in one go, even if training saw only shorter ones
 
@@ -35,11 +35,11 @@ class Hypothesis:
     log_probability: float  # natural logarithm, EOS included
     score: float  # log_probability / L^α
     truncated: bool  # whether it ends at the length limit, without EOS
-    attention: NDArray[np.float32] | None = None  # [L, S], of a batch's longest source
+    attention: "NDArray[np.float32] | None" = None  # [L, S], of a batch's longest source
 
     @classmethod
     def from_tokens(
-        cls, tokens: list[int], log_probability: float, length_penalty: float, attention: NDArray[np.float32] | None
+        cls, tokens: list[int], log_probability: float, length_penalty: float, attention: "NDArray[np.float32] | None"
     ) -> Self:
         """Build a hypothesis from its L tokens, which end with EOS unless truncated."""
         truncated = tokens[-1] != EOS
@@ -83,6 +83,10 @@ class Request:
 
         `device`: cpu or cuda, whose batches are larger.
         """
+        import numpy as np
+
+        from s2s.data.batching import cut_batches
+
         tokens = self.options.batch_tokens
         budget = tuning(device).decoding_tokens if tokens == "auto" else tokens
         hypotheses = self.nbest if self.options.sample else self.options.beam_size
@@ -134,10 +138,9 @@ class ForcedScore:
 class ForcedSentence:
     """Scores of one target sentence of T tokens, EOS excluded."""
 
-    log_probabilities: NDArray[np.float32]  # [T + 1] natural logarithms, EOS last
-    attention: NDArray[np.float32] | None = (
-        None  # [T + 1, S], EOS last, or [T + 1, h · w] for an image; None if not needed or not available
-    )
+    log_probabilities: "NDArray[np.float32]"  # [T + 1] natural logarithms, EOS last
+    # [T + 1, S], EOS last, or [T + 1, h · w] for an image; None if not needed or not available
+    attention: "NDArray[np.float32] | None" = None
 
 
 class ScoringEngine(Engine, Protocol):

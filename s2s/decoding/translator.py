@@ -6,10 +6,7 @@ L tokens of a translation (EOS included), S source positions (EOS included, or t
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from s2s.data.source_profile import MAX_SENTENCE_ENDS, SourceProfile
 from s2s.data.sources import Image, RawSources, Sources
@@ -31,6 +28,10 @@ from s2s.recipe.recipe import Recipe
 from s2s.text.lines import normalize, single_line
 from s2s.text.sentences import NO_SPACES
 from s2s.text.tokenizer import UNK, Tokenizer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SPACES = re.compile("  +")
 LITTLE_ATTENTION = 0.2  # summed over a translation, that a source position gets if it is ignored
@@ -212,7 +213,7 @@ class Translator(Generic[Engine_co]):
         return attention is not None and float((attention[:, :source].sum(0) < LITTLE_ATTENTION).mean()) > MAX_IGNORED
 
 
-def _rounded(attention: NDArray[np.float32]) -> tuple[tuple[float, ...], ...]:
+def _rounded(attention: "NDArray[np.float32]") -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(round(value, 6) for value in row) for row in attention.tolist())
 
 

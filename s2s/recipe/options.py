@@ -10,9 +10,9 @@ SELECTORS = ("kind", "family")  # keys that decide which other keys their table 
 
 
 class Options(BaseModel):
-    """Immutable options; unknown keys are refused."""
+    """Immutable options; unknown keys are refused. Schemas are built when they are needed: commands start faster."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
     @field_validator("*", mode="before")
     @classmethod

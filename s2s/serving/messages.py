@@ -3,13 +3,12 @@
 C sources in a request, L output tokens of a hypothesis, S source positions.
 """
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from s2s.data.sources import Image, Sentences
@@ -17,14 +16,17 @@ from s2s.decoding.engine import DecodingInput, ForcedSentence, Hypothesis, Reque
 from s2s.errors import ArtefactError, DataError, ResourceError, S2SError, UsageError
 from s2s.io.json_values import first_fault
 from s2s.recipe.decoding import DecodingOptions
-from s2s.serving.protocol import Message
+from s2s.serving.protocol import TYPECODES, Block, Message
 from s2s.serving.status import BusyError, StoppingError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MAX_SOURCES = 1024  # of a message
 MAX_TOKENS = 20_000  # of a source and of an output
 MAX_NBEST = 1000
 ERRORS = (UsageError, DataError, ArtefactError, ResourceError, StoppingError)
-Ints = NDArray[np.int32]
 
 
 class ModelKey(BaseModel):
@@ -79,34 +81,50 @@ class ForcedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Sequences of different lengths, one after the other, and their lengths."""
+    """Sequences of numbers of different lengths, one after the other, and their lengths."""
 
-    values: NDArray[Any]
-    lengths: Ints
+    values: "array[Any]"
+    lengths: "array[int]"
 
     @classmethod
-    def of(cls, sequences: Iterable[Sequence[int] | NDArray[Any]], dtype: str = "int32") -> "Packed":
+    def of(cls, sequences: Iterable[Iterable[Any]], dtype: str = "int32") -> "Packed":
         """Pack sequences."""
-        arrays = [np.asarray(one, dtype=dtype) for one in sequences]
-        lengths = np.array([len(one) for one in arrays], dtype=np.int32)
-        return cls(np.concatenate(arrays) if arrays else np.empty(0, dtype=dtype), lengths)
+        values, lengths = array(TYPECODES[dtype]), array("i")
+        for sequence in sequences:
+            before = len(values)
+            values.extend(sequence)
+            lengths.append(len(values) - before)
+        return cls(values, lengths)
 
-    def parts(self) -> Iterator[NDArray[Any]]:
-        """Yield the sequences. Raises UsageError if the lengths do not fit."""
-        ends = list(accumulate(self.lengths.tolist(), initial=0))
-        if (self.lengths < 0).any() or ends[-1] != len(self.values):
+    @classmethod
+    def received(cls, values: Block, lengths: Block, dtype: str = "int32") -> "Packed":
+        """Return the sequences of two blocks. Raises UsageError if the lengths do not fit."""
+        packed = cls(values.numbers(dtype), lengths.numbers("int32"))
+        if min(packed.lengths, default=0) < 0 or sum(packed.lengths) != len(packed.values):
             raise UsageError("request: lengths of sequences do not fit their tokens")
-        for start, end in pairwise(ends):
+        return packed
+
+    def parts(self) -> Iterator["array[Any]"]:
+        """Yield the sequences."""
+        for start, end in pairwise(accumulate(self.lengths, initial=0)):
             yield self.values[start:end]
+
+    def lists(self) -> list[list[Any]]:
+        """Return the sequences as lists."""
+        return [part.tolist() for part in self.parts()]
 
 
 def search_message(request: Request, wanted: Wanted, number: int) -> Message:
     """Return the message that asks for a search."""
     inputs = request.inputs
-    limits = np.array([(one.max_length, one.min_length, *one.sample_key) for one in inputs], dtype=np.int64)
+    limits = array("q")
+    for one in inputs:
+        limits.extend((one.max_length, one.min_length, *one.sample_key))
     prefixes = Packed.of(one.prefix for one in inputs)
-    arrays = [limits, prefixes.values, prefixes.lengths]
+    arrays: list[Any] = [limits, prefixes.values, prefixes.lengths]
     if wanted.images:
+        import numpy as np
+
         arrays.append(np.stack([one.source.pixels for one in inputs if isinstance(one.source, Image)]))
     else:
         sources = Packed.of(one.source for one in inputs if not isinstance(one.source, Image))
@@ -116,23 +134,24 @@ def search_message(request: Request, wanted: Wanted, number: int) -> Message:
 
 def parse_search(message: Message, wanted: Wanted, vocab_size: int) -> Request:
     """Return the search that a message asks for. Raises UsageError if a value is out of range."""
-    limits, prefix_values, prefix_lengths, *rest = _arrays(message, 4 if wanted.images else 5)
-    prefixes = list(Packed(_tokens(prefix_values, vocab_size), prefix_lengths.astype(np.int32)).parts())
+    limit_block, prefix_values, prefix_lengths, *rest = _blocks(message, 4 if wanted.images else 5)
+    prefixes = _tokens(Packed.received(prefix_values, prefix_lengths), vocab_size)
     sources: list[Any]
     if wanted.images:
-        sources = [Image(pixels) for pixels in rest[0]]
+        sources = [Image(pixels) for pixels in _pixels(rest[0])]
     else:
-        packed = Packed(_tokens(rest[0], vocab_size), rest[1].astype(np.int32))
-        sources = [one.tolist() for one in packed.parts()]
-    if not limits.shape == (wanted.count, 4) or not len(sources) == len(prefixes) == wanted.count:
+        sources = _tokens(Packed.received(rest[0], rest[1]), vocab_size)
+    numbers = limit_block.numbers("int64")
+    if not len(numbers) // 4 == len(sources) == len(prefixes) == wanted.count or len(numbers) % 4:
         raise UsageError("request: numbers of sources, limits and prefixes differ")
     if any(not 0 < len(source) <= MAX_TOKENS for source in sources):
         raise UsageError(f"request: a source has no tokens, or more than {MAX_TOKENS:,}")
-    if not ((limits[:, 0] >= 1) & (limits[:, 0] <= MAX_TOKENS)).all():
+    if not all(1 <= longest <= MAX_TOKENS for longest in numbers[::4]):
         raise UsageError(f"request: maximum lengths should be 1 to {MAX_TOKENS:,}")
+    limits = zip(*(numbers[place::4] for place in range(4)), strict=True)
     inputs = [
-        DecodingInput(source, longest, shortest, prefix.tolist(), (line, segment))
-        for source, (longest, shortest, line, segment), prefix in zip(sources, limits.tolist(), prefixes, strict=True)
+        DecodingInput(source, longest, shortest, prefix, (line, segment))
+        for source, (longest, shortest, line, segment), prefix in zip(sources, limits, prefixes, strict=True)
     ]
     return Request(inputs, wanted.options, wanted.nbest, wanted.need_attention)
 
@@ -141,33 +160,34 @@ def result_message(results: Sequence[Sequence[Hypothesis]], number: int) -> Mess
     """Return the message with the hypotheses of C sources."""
     flat = [one for nbest in results for one in nbest]
     tokens = Packed.of(one.tokens for one in flat)
-    maps = [one.attention for one in flat if one.attention is not None]
-    arrays = [
-        np.array([len(nbest) for nbest in results], dtype=np.int32),
+    arrays: list[Any] = [
+        array("i", [len(nbest) for nbest in results]),
         tokens.values,
         tokens.lengths,
-        np.array([(one.log_probability, one.score) for one in flat], dtype=np.float64).reshape(-1, 2),
-        np.array([one.truncated for one in flat], dtype=np.uint8),
+        array("d", [one.log_probability for one in flat]),
+        array("d", [one.score for one in flat]),
+        array("B", [one.truncated for one in flat]),
     ]
-    if maps:
-        arrays += [np.array([one.shape for one in maps], dtype=np.int32), Packed.of(_flat(maps), "float32").values]
+    arrays += _packed_maps(one.attention for one in flat)
     return Message.of({"type": "result", "id": number}, arrays)
 
 
 def parse_result(message: Message) -> list[list[Hypothesis]]:
     """Return the hypotheses of C sources."""
-    counts, values, lengths, scores, truncated, *maps = message.arrays()
-    attention = _maps(maps) if maps else iter([None] * len(lengths))
-    tokens = Packed(values, lengths).parts()
-    hypotheses = iter(
-        [
-            Hypothesis(ids.tolist(), log_probability, score, bool(cut), weights)
-            for ids, (log_probability, score), cut, weights in zip(
-                tokens, scores.tolist(), truncated.tolist(), attention, strict=True
-            )
-        ]
+    counts, values, lengths, log_probabilities, scores, truncated, *maps = message.blocks()
+    tokens = Packed.received(values, lengths).lists()
+    hypotheses = (
+        Hypothesis(ids, log_probability, score, bool(cut), attention)
+        for ids, log_probability, score, cut, attention in zip(
+            tokens,
+            log_probabilities.numbers("float64"),
+            scores.numbers("float64"),
+            truncated.numbers("uint8"),
+            _maps(maps, len(tokens)),
+            strict=True,
+        )
     )
-    return [[next(hypotheses) for _ in range(count)] for count in counts.tolist()]
+    return [[next(hypotheses) for _ in range(count)] for count in counts.numbers("int32")]
 
 
 def force_message(request: ForcedRequest, wanted: Wanted, number: int) -> Message:
@@ -179,9 +199,9 @@ def force_message(request: ForcedRequest, wanted: Wanted, number: int) -> Messag
 
 def parse_force(message: Message, wanted: Wanted, vocab_size: int) -> ForcedRequest:
     """Return the pairs that a message asks to score. Raises UsageError if a value is out of range."""
-    source, source_lengths, target, target_lengths = _arrays(message, 4)
-    sources = list(Packed(_tokens(source, vocab_size), source_lengths.astype(np.int32)).parts())
-    targets = list(Packed(_tokens(target, vocab_size), target_lengths.astype(np.int32)).parts())
+    source, source_lengths, target, target_lengths = _blocks(message, 4)
+    sources = _tokens(Packed.received(source, source_lengths), vocab_size)
+    targets = _tokens(Packed.received(target, target_lengths), vocab_size)
     if not len(sources) == len(targets) == wanted.count:
         raise UsageError("request: numbers of sources and targets differ")
     if any(len(one) > MAX_TOKENS for one in (*sources, *targets)):
@@ -192,18 +212,19 @@ def parse_force(message: Message, wanted: Wanted, vocab_size: int) -> ForcedRequ
 def scores_message(scores: Sequence[ForcedSentence], number: int) -> Message:
     """Return the message with the scores of C pairs."""
     packed = Packed.of((one.log_probabilities for one in scores), "float32")
-    maps = [one.attention for one in scores if one.attention is not None]
-    arrays = [packed.values, packed.lengths]
-    if maps:
-        arrays += [np.array([one.shape for one in maps], dtype=np.int32), Packed.of(_flat(maps), "float32").values]
+    arrays: list[Any] = [packed.values, packed.lengths]
+    arrays += _packed_maps(one.attention for one in scores)
     return Message.of({"type": "scores", "id": number}, arrays)
 
 
 def parse_scores(message: Message) -> list[ForcedSentence]:
     """Return the scores of C pairs."""
-    values, lengths, *maps = message.arrays()
-    attention = _maps(maps) if maps else iter([None] * len(lengths))
-    return [ForcedSentence(*one) for one in zip(Packed(values, lengths).parts(), attention, strict=True)]
+    import numpy as np
+
+    values, lengths, *maps = message.blocks()
+    packed = Packed.received(values, lengths, "float32")
+    each = zip(packed.parts(), _maps(maps, len(packed.lengths)), strict=True)
+    return [ForcedSentence(np.array(part, dtype=np.float32), attention) for part, attention in each]
 
 
 def error_message(error: Exception, number: int) -> Message:
@@ -224,27 +245,44 @@ def parse_error(message: Message) -> S2SError:
     return kind(text, None if hint is None else str(hint))
 
 
-def _flat(maps: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    return (one.ravel() for one in maps)
+def _packed_maps(maps: "Iterable[NDArray[np.float32] | None]") -> list[Any]:
+    """Return the heights and widths of attention [L, S], and the weights; nothing without attention."""
+    found = [one for one in maps if one is not None]
+    if not found:
+        return []
+    import numpy as np
+
+    shapes = array("i", [size for one in found for size in one.shape])
+    return [shapes, np.concatenate([one.ravel() for one in found])]
 
 
-def _maps(arrays: Sequence[NDArray[Any]]) -> Iterator[NDArray[np.float32] | None]:
-    """Yield the attention [L, S] of each hypothesis."""
-    shapes, values = arrays
-    sizes = shapes.prod(1).astype(np.int32)
-    for shape, flat in zip(shapes.tolist(), Packed(values, sizes).parts(), strict=True):
-        yield flat.reshape(shape)
+def _maps(blocks: Sequence[Block], count: int) -> "Iterator[NDArray[np.float32] | None]":
+    """Yield the attention [L, S] of each hypothesis, or None for each."""
+    if not blocks:
+        yield from [None] * count
+        return
+    shapes, values = blocks[0].numbers("int32"), blocks[1].array()
+    start = 0
+    for height, width in zip(shapes[::2], shapes[1::2], strict=True):
+        yield values[start : start + height * width].reshape(height, width)
+        start += height * width
 
 
-def _arrays(message: Message, count: int) -> list[NDArray[Any]]:
-    arrays = message.arrays()
-    if len(arrays) != count:
-        raise UsageError(f"request: {len(arrays)} arrays instead of {count}")
-    return arrays
+def _pixels(block: Block) -> "NDArray[Any]":
+    if len(block.shape) != 4 or block.dtype not in {"uint8", "float16"}:
+        raise UsageError("request: images should be pixels or features")
+    return block.array()
 
 
-def _tokens(values: NDArray[Any], vocab_size: int) -> Ints:
-    """Check token ids. An index outside the embedding table would end a GPU's process, and everybody's requests."""
-    if values.dtype != np.int32 or values.ndim != 1 or ((values < 0) | (values >= vocab_size)).any():
+def _blocks(message: Message, count: int) -> list[Block]:
+    blocks = message.blocks()
+    if len(blocks) != count:
+        raise UsageError(f"request: {len(blocks)} arrays instead of {count}")
+    return blocks
+
+
+def _tokens(packed: Packed, vocab_size: int) -> list[list[int]]:
+    """Return token ids. One outside the embedding table would end a GPU's process, and everybody's requests."""
+    if packed.values and not (min(packed.values) >= 0 and max(packed.values) < vocab_size):
         raise UsageError(f"request: tokens should be numbers from 0 to {vocab_size - 1:,}")
-    return values
+    return packed.lists()

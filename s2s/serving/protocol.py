@@ -8,15 +8,16 @@ import json
 import math
 import socket
 import struct
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Self
 
 from s2s.errors import ArtefactError
 from s2s.io.json_values import parse_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 VERSION = 1  # of the protocol; a client and a server of different versions do not talk to each other
 LENGTHS = struct.Struct("!II")
@@ -24,7 +25,37 @@ MAX_VALUES = 2**20  # bytes of the JSON object
 MAX_PAYLOAD = 2**26  # bytes of the arrays
 MAX_ARRAYS = 16
 MAX_DIMENSIONS = 4
-DTYPES = {name: np.dtype(name) for name in ("int32", "int64", "float16", "float32", "float64", "uint8")}
+ITEM_SIZES = {"int32": 4, "int64": 8, "float16": 2, "float32": 4, "float64": 8, "uint8": 1}
+TYPECODES = {"int32": "i", "int64": "q", "float32": "f", "float64": "d", "uint8": "B"}  # of the module array
+DTYPES = {code: name for name, code in TYPECODES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """An array of a message."""
+
+    dtype: str  # numpy's name
+    shape: tuple[int, ...]
+    content: bytes
+
+    @classmethod
+    def of(cls, values: "array[Any] | NDArray[Any]") -> Self:
+        """Return the block of an array."""
+        if isinstance(values, array):
+            return cls(DTYPES[values.typecode], (len(values),), values.tobytes())
+        return cls(values.dtype.name, values.shape, values.tobytes())
+
+    def numbers(self, dtype: str) -> "array[Any]":
+        """Return the numbers of a block of one dimension. Raises ArtefactError if it has another dtype or shape."""
+        if self.dtype != dtype or len(self.shape) != 1:
+            raise _damaged(f"an array of {self.dtype} instead of {dtype}")
+        return array(TYPECODES[dtype], self.content)
+
+    def array(self) -> "NDArray[Any]":
+        """Return the block as an array of numpy, which is imported only here."""
+        import numpy as np
+
+        return np.frombuffer(self.content, self.dtype).reshape(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +66,30 @@ class Message:
     payload: bytes = b""
 
     @classmethod
-    def of(cls, values: dict[str, Any], arrays: Sequence[NDArray[Any]] = ()) -> Self:
+    def of(cls, values: dict[str, Any], arrays: "Sequence[array[Any] | NDArray[Any]]") -> Self:
         """Build a message with arrays."""
-        described = [[array.dtype.name, list(array.shape)] for array in arrays]
-        return cls(values | {"arrays": described}, b"".join(np.ascontiguousarray(array).tobytes() for array in arrays))
+        blocks = [Block.of(one) for one in arrays]
+        described = [[block.dtype, list(block.shape)] for block in blocks]
+        return cls(values | {"arrays": described}, b"".join(block.content for block in blocks))
 
     @property
     def type(self) -> str:
         """What kind of message it is."""
         return str(self.values.get("type", ""))
 
-    def arrays(self) -> list[NDArray[Any]]:
+    def blocks(self) -> list[Block]:
         """Return the arrays. Raises ArtefactError if their description does not fit the payload."""
         described = self.values.get("arrays", [])
         if not isinstance(described, list) or len(described) > MAX_ARRAYS:
-            raise _damaged("arrays")
+            raise _damaged("arrays that are not described")
         found, start = [], 0
         for one in described:
             dtype, shape = _description(one)
-            count = math.prod(shape)
-            if count * dtype.itemsize > len(self.payload) - start:
+            end = start + math.prod(shape) * ITEM_SIZES[dtype]
+            if end > len(self.payload):
                 raise _damaged("arrays that are longer than it")
-            found.append(np.frombuffer(self.payload, dtype, count, start).reshape(shape))
-            start += count * dtype.itemsize
+            found.append(Block(dtype, tuple(shape), self.payload[start:end]))
+            start = end
         if start != len(self.payload):
             raise _damaged("bytes that belong to no array")
         return found
@@ -105,11 +137,11 @@ def parse_message(content: bytes, length: int) -> Message:
     return Message(values, content[length:])
 
 
-def _description(one: Any) -> tuple[np.dtype[Any], list[int]]:
+def _description(one: Any) -> tuple[str, list[int]]:
     match one:
-        case [str(name), list(shape)] if name in DTYPES and len(shape) <= MAX_DIMENSIONS:
+        case [str(name), list(shape)] if name in ITEM_SIZES and len(shape) <= MAX_DIMENSIONS:
             if all(type(size) is int and 0 <= size <= MAX_PAYLOAD for size in shape):
-                return DTYPES[name], shape
+                return name, shape
     raise _damaged("an array of an unknown kind")
 
 

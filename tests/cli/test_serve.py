@@ -22,7 +22,7 @@ from s2s.training.runs.lifecycle import train
 
 LINES = "".join(f"{text}\n" for text in ("einundzwanzig", "", "12. März 1999", "vierzig ; 3. Mai 2020 ; drei", "x") * 9)
 USING = "using the server of "
-HEAVY = ("torch", "starlette", "uvicorn", "asyncio")
+HEAVY = ("torch", "numpy", "starlette", "uvicorn", "asyncio")
 LOOK = """
 import sys
 from s2s.cli.app import main
@@ -122,7 +122,7 @@ def test_scores_and_captions_are_those_without_a_server(at_home, run):
 
 
 def test_the_client_loads_nothing_heavy(at_home):
-    for line in ("translate numbers-attention in.de", "score numbers-attention in.de in.de"):
+    for line in ("translate numbers-attention in.de", "translate numbers-transformer in.de --json"):
         done = subprocess.run(
             [sys.executable, "-c", LOOK % (HEAVY,), *line.split()], capture_output=True, text=True, check=True
         )

@@ -92,7 +92,7 @@ def test_scores_arrive_as_they_were_sent(with_attention):
     asked = wanted(2, need_attention=with_attention)
     request = ForcedRequest([[4], [5, 6, 7]], [[], [8, 9]], with_attention)
     found = parse_force(sent(force_message(request, asked, 1)), asked, VOCABULARY)
-    assert [one.tolist() for one in (*found.sources, *found.targets)] == [[4], [5, 6, 7], [], [8, 9]]
+    assert [*found.sources, *found.targets] == [[4], [5, 6, 7], [], [8, 9]]
     maps = [random.random((2, 3), dtype=np.float32), random.random((1, 4), dtype=np.float32)]
     scores = [
         ForcedSentence(random.random(length, dtype=np.float32), one if with_attention else None)
