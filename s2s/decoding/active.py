@@ -123,7 +123,7 @@ def read_hypotheses(
         step = steps[number]
         tokens.append(F.pad(step.tokens[rows, columns], (0, longest - figures[number].length)))
         if step.attention is not None:
-            attentions += list(step.attention[rows, columns].cpu().numpy())
+            attentions += list(step.attention[rows, columns].float().cpu().numpy())  # bf16 has no type in numpy
     for index, ((number, row, column), padded) in enumerate(zip(chosen, torch.cat(tokens).tolist(), strict=True)):
         figure = figures[number]
         attention = attentions[index] if attentions else None

@@ -91,6 +91,17 @@ def test_ensembles() -> None:
         chosen("numbers-attention", "numbers-transformer")
 
 
+@pytest.mark.parametrize("options", [{}, {"sample": True}], ids=["search", "sampling"])
+@pytest.mark.parametrize("model", ["numbers-attention", "numbers-transformer"])
+def test_attention_in_bf16(model: str, options: dict[str, object]) -> None:
+    config = TranslatorConfig([model], "test", "pytorch", "bf16", decoding=options, need_attention=True)
+    with load_translator(config) as translator:
+        (found,) = translator.translate(["abc de"], need_attention=True)
+    assert found.attention
+    for row in found.attention:
+        assert sum(row) == pytest.approx(1, abs=0.02)
+
+
 def test_precisions() -> None:
     assert chosen("numbers-transformer", precision="fp32")[0] == "CTranslate2, fp32"
     assert chosen("numbers-attention", precision="bf16")[0] == "PyTorch, bf16"
