@@ -30,6 +30,11 @@ test-slow: $(VENV)/.installed-test ## run the tests that train for minutes
 faults: $(VENV)/.installed-test ## run the tests that kill, fill and damage
 	$(BIN)/python -m pytest tests/faults -m "not slow"
 
+browser: $(VENV)/.installed-browser ## test the page of `s2s serve` in Debian's chromium
+	@which chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium; } || \
+		{ echo "chromium is missing: as root, apt-get install chromium" >&2; exit 1; }
+	$(BIN)/python -m pytest tests/browser -m browser -n 0
+
 coverage: $(VENV)/.installed-test ## measure the tests' line coverage
 	$(BIN)/python -m pytest --cov=s2s --cov-report=term:skip-covered
 
@@ -65,9 +70,13 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	$(INSTALL) --editable '.[test]'
 	touch $@
 
+$(VENV)/.installed-browser: $(VENV)/.installed
+	$(INSTALL) --editable '.[browser]'
+	touch $@
+
 $(VENV)/.installed-lint: $(VENV)/.installed
 	$(INSTALL) --editable '.[lint]'
 	touch $@
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-short test test-slow faults coverage bench gpu lint clean print-torch
+.PHONY: help install demo demo-short test test-slow faults browser coverage bench gpu lint clean print-torch

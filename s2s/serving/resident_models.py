@@ -98,7 +98,8 @@ class ResidentModels:
         self.loads = 0
         self.evictions = 0
         self._residents: dict[ModelKey, Resident] = {}
-        self._measured: dict[ModelKey, int] = {}  # bytes, also of models that were unloaded
+        self._loaded: dict[ModelKey, int] = {}  # bytes of models when they were loaded, also of those unloaded since
+        self._measured: dict[ModelKey, int] = {}  # the same when they were last used
         self._one_load = asyncio.Lock()  # one load at a time, in the order of the requests
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -181,10 +182,12 @@ class ResidentModels:
         process, key = resident.process, resident.process.key
         try:
             async with self._one_load:
+                self._refuse_larger(key, self._loaded.get(key) or self._weights(key))
                 resident.admitted = True
                 await self._make_room(resident)
                 await self._start(process)
-                self._measured[key] = process.bytes
+                self._loaded[key] = process.bytes
+                self._refuse_larger(key, process.bytes)
                 await self._make_room(resident)  # it may be larger than expected
         except Exception as error:
             if process.bytes:
@@ -214,22 +217,20 @@ class ResidentModels:
             await process.start()
 
     async def _make_room(self, newcomer: Resident) -> None:
-        """Unload others, the least recently used first, until all fit the budget.
+        """Unload others, the least recently used first, until all fit the budget or only the newcomer is left.
 
         A model in use is unloaded after its turn, when its requests are answered.
-        Raises: ResourceError if that is not enough.
+        Raises: ResourceError if pinned models leave no room.
         """
-        key = newcomer.process.key
-        own = newcomer.process.bytes or self._expected(key)
-        if own > self.budget:
-            message = f"{key.name} takes {format_size(own)} of memory, and the server's models may take "
-            raise ResourceError(message + format_size(self.budget), "s2s serve --memory sets the budget")
         while self.used > self.budget:
             others = [
                 one for one in self._residents.values() if one.admitted and one is not newcomer and not one.pinned
             ]
+            if not others and not any(one.pinned for one in self._residents.values() if one is not newcomer):
+                return
             if not others:
-                raise ResourceError(f"pinned models leave no room for {key.name}", "s2s models stop NAME unloads one")
+                message = f"pinned models leave no room for {newcomer.process.key.name}"
+                raise ResourceError(message, "s2s models stop NAME unloads one")
             oldest = min(others, key=lambda one: (not one.is_idle, one.last_used))
             if not oldest.leaving and oldest.is_idle:
                 await self._evict(oldest)
@@ -275,10 +276,18 @@ class ResidentModels:
         del self._residents[resident.process.key]
         resident.gone.set()
 
+    def _refuse_larger(self, key: ModelKey, size: int) -> None:
+        """Raise ResourceError if a model is larger than the budget. It may grow beyond it later, while it is used."""
+        if size > self.budget:
+            message = f"{key.name} takes {format_size(size)} of memory, and the server's models may take "
+            raise ResourceError(message + format_size(self.budget), "s2s serve --memory sets the budget")
+
     def _expected(self, key: ModelKey) -> int:
         """Return the bytes that a model takes: as measured before, or at least its weights."""
-        if key in self._measured:
-            return self._measured[key]
+        return self._measured.get(key) or self._weights(key)
+
+    def _weights(self, key: ModelKey) -> int:
+        """Return the bytes that the process of a model takes at least."""
         registry = Registry.default()
         weights = sum(registry.resolve(reference).file(WEIGHTS).size for reference in key.models)
         share = WEIGHT_SHARE.get(key.precision, 1.0) if key.engine == "ctranslate2" else 1.0

@@ -1,6 +1,8 @@
 """README's command lines are run as they stand, in their order."""
 
 import json
+import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 from workshop import Workshop, make_files
@@ -10,9 +12,9 @@ RESUMED = "mine-3f2a91c0"
 
 
 def command_lines() -> list[str]:
-    """Return the commands of README's console blocks that use s2s, without comments, each once."""
+    """Return the commands of README's console blocks that use s2s or its server, without comments, each once."""
     lines = [line[2:].partition(" #")[0].strip() for line in README.read_text().splitlines() if line.startswith("$ ")]
-    return [line for line in dict.fromkeys(lines) if "s2s " in line]
+    return [line for line in dict.fromkeys(lines) if "s2s " in line or line.startswith("curl")]
 
 
 def stop_a_run(directory: Path) -> None:
@@ -22,6 +24,13 @@ def stop_a_run(directory: Path) -> None:
     (run / "run.json").write_text(json.dumps(record | {"published": None}))
 
 
+def free_port() -> str:
+    """Return a port of this machine that nobody listens at."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return str(found.getsockname()[1])
+
+
 def test_readme(tmp_path: Path, tiny: list[str]) -> None:
     any_encoder = [setting for setting in tiny if not setting.startswith("model.encoder")]
     workshop, work = Workshop(tmp_path, any_encoder), tmp_path / "work"
@@ -29,12 +38,19 @@ def test_readme(tmp_path: Path, tiny: list[str]) -> None:
     make_files(work)
     lines = command_lines()
     assert len(lines) > 12
-    for line in lines:
-        if RESUMED in line:
-            stop_a_run(tmp_path)
-        done = workshop.run(line)
-        assert done.returncode == 0, f"{line}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
-        if line.startswith("s2s init"):
-            (work / "new.toml").write_text((work / "mine.toml").read_text().replace('name = "mine"', 'name = "new"'))
+    port = free_port()
+    with ExitStack() as servers:
+        for line in lines:
+            if RESUMED in line:
+                stop_a_run(tmp_path)
+            if line.startswith("s2s serve"):
+                servers.enter_context(workshop.server(line.removesuffix(" &").replace("8000", port)))
+                continue
+            done = workshop.run(line.replace("8000", port))
+            assert done.returncode == 0, f"{line}\n{done.stderr}"
+            assert "Traceback" not in done.stderr
+            assert '"error"' not in done.stdout
+            if line.startswith("s2s init"):
+                recipe = (work / "mine.toml").read_text()
+                (work / "new.toml").write_text(recipe.replace('name = "mine"', 'name = "new"'))
     assert len((work / "output.en").read_text().splitlines()) == len((work / "input.de").read_text().splitlines())

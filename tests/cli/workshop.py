@@ -87,7 +87,9 @@ class Workshop:
         own_group = grp.getgrgid(os.getgid()).gr_name
         with log.open("wb") as file:
             command = ["bash", "-c", f"exec {line.replace('--group staff', f'--group {own_group}')}"]
-            process = subprocess.Popen(command, cwd=self.directory / "work", env=self.environment, stderr=file)
+            # leases of its own: these tests may have a single processor
+            environment = self.environment | {"S2S_LEASES": str(self.directory / "leases-of-servers")}
+            process = subprocess.Popen(command, cwd=self.directory / "work", env=environment, stderr=file)
         try:
             until = time.monotonic() + 60
             while not list((self.directory / "servers").glob("*/socket")):

@@ -47,7 +47,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resident_models, "ModelProcess", FakeProcess)
     monkeypatch.setattr(resident_models, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(resident_models, "MIN_TURN_SECONDS", 0.0)
-    monkeypatch.setattr(ResidentModels, "_expected", lambda self, key: self._measured.get(key, 1))
+    monkeypatch.setattr(ResidentModels, "_weights", lambda self, key: 1)
 
 
 def run(body: Callable[[ResidentModels], Awaitable[None]], budget: int = 100, keep_alive: float = 60) -> None:
@@ -144,6 +144,17 @@ def test_models_that_grow_are_unloaded_until_they_fit():
         models.find("b")[0].process.bytes = 120  # alone, it stays
         await asyncio.sleep(0.01)
         assert (FakeProcess.alive, models.evictions) == (["b"], 1)
+
+    run(body)
+
+
+def test_a_model_that_grows_beyond_the_budget_is_loaded_again():
+    async def body(models: ResidentModels) -> None:
+        for _ in range(3):
+            async with models.use(key("a"), SELECTION) as resident:
+                resident.process.bytes = 120
+            await use(models, "b")
+        assert (models.loads, models.evictions) == (6, 5)
 
     run(body)
 
