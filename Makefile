@@ -28,7 +28,7 @@ test-slow: $(VENV)/.installed-test ## run the tests that train for minutes
 	$(BIN)/python -m pytest -m slow
 
 faults: $(VENV)/.installed-test ## run the tests that kill, fill and damage
-	$(BIN)/python -m pytest tests/faults -m "not slow"
+	$(BIN)/python -m pytest tests/faults tests/serving -m "not slow"
 
 browser: $(VENV)/.installed-browser ## test the page of `s2s serve` in Debian's chromium
 	@which chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium; } || \

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_SOURCES = 1024  # of a message
-MAX_TOKENS = 20_000  # of a source and of an output
+MAX_TOKENS = 100_000  # of a source and of an output
 MAX_NBEST = 1000
 ERRORS = (UsageError, DataError, ArtefactError, ResourceError, StoppingError)
 

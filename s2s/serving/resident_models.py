@@ -128,7 +128,7 @@ class ResidentModels:
     ) -> AsyncIterator[Resident]:
         """Load a model unless it is loaded, and keep it while the block runs, then for `keep_alive` seconds.
 
-        Raises: LoadError if it cannot be loaded, ResourceError if there is no room for it.
+        Raises: ResourceError if there is no room for it, S2SError if it cannot be loaded.
         """
         resident = await self._hold(key, selection)
         try:
@@ -193,7 +193,7 @@ class ResidentModels:
             if process.bytes:
                 await process.stop()
             self._forget(resident)
-            resident.loading.set_exception(error)
+            resident.loading.set_exception(error.error if isinstance(error, LoadError) else error)
             resident.loading.exception()  # nobody may wait for it any more
             return
         self.loads += 1

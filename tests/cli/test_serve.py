@@ -6,13 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from publishing import publish
+from served import serving, set_home
 from tiny_scenes import RECURRENT, TINY_SCENES
 
 from s2s.recipe.load import load_recipe
@@ -31,27 +30,6 @@ print(sorted(set(sys.modules) & set(%r)), file=sys.stderr)
 """
 
 
-@contextmanager
-def serving(home: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server until the block ends, and stop it."""
-    log = (home / "server.log").open("ab")
-    environment = os.environ | {"S2S_LEASES": str(home / "leases-of-servers")}  # these tests may have one processor
-    process = subprocess.Popen([sys.executable, "-m", "s2s", "serve", *options], stderr=log, env=environment)
-    try:
-        until = time.monotonic() + 60
-        while not list((home / "servers").glob("*/socket")):
-            assert process.poll() is None, (home / "server.log").read_text()
-            assert time.monotonic() < until
-            time.sleep(0.02)
-        yield process
-        if process.poll() is None:
-            process.terminate()
-            assert process.wait(60) == 0, (home / "server.log").read_text()
-    finally:
-        process.kill()
-        log.close()
-
-
 @pytest.fixture(scope="module")
 def server(
     trained: Path, transformer: dict[str, bytes], card: Card, tmp_path_factory: pytest.TempPathFactory
@@ -65,13 +43,6 @@ def server(
         train(load_recipe("scenes/attention", [*TINY_SCENES, *RECURRENT]), device="cpu", wait=0)
         with serving(home):
             yield home
-
-
-def set_home(patch: pytest.MonkeyPatch, home: Path) -> None:
-    patch.setenv("S2S_HOME", str(home))
-    for variable in ("LEASES", "CACHE", "SERVERS"):
-        patch.setenv(f"S2S_{variable}", str(home / variable.lower()))
-    patch.delenv("S2S_REGISTRY", raising=False)
 
 
 @pytest.fixture

@@ -192,7 +192,7 @@ def test_where_memory_runs_out_idle_models_are_unloaded_and_it_is_tried_again():
         await use(models, "c")
         assert FakeProcess.alive == ["c"]
         FakeProcess.fail = ["a", "a"]
-        with pytest.raises(LoadError, match="out of memory"):
+        with pytest.raises(ResourceError, match="out of memory"):
             await use(models, "a")
         await use(models, "a")
 
