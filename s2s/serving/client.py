@@ -268,11 +268,12 @@ def open_translator(config: TranslatorConfig, *, use_server: bool) -> Iterator[T
 
 @contextmanager
 def served_translator(
-    config: TranslatorConfig, keep_alive: float | None = None, timeout: float | None = None
+    config: TranslatorConfig, keep_alive: float | None = None, timeout: float | None = None, *, idle: bool = False
 ) -> Iterator[Translator[ServedEngine]]:
     """Yield a translator that a server computes for.
 
     `keep_alive`: seconds that the model stays loaded afterwards, -1 for ever. `timeout`: seconds for everything.
+    `idle`: compute only while no other request waits, and make no room for the model.
     Raises: UsageError if models and options are incompatible, BusyError if the server has too much to do, StoppingError
     if it has ended, ResourceError if the model cannot be loaded, TimeoutError.
     """
@@ -281,7 +282,7 @@ def served_translator(
         raise StoppingError(GONE)
     with connection:
         models = resolve_models(config)
-        wanted = wanted_of(models, config).model_copy(update={"keep_alive": keep_alive})
+        wanted = wanted_of(models, config).model_copy(update={"keep_alive": keep_alive, "idle": idle})
         yield models.translator(ServedEngine(connection, wanted))
 
 

@@ -124,13 +124,15 @@ class ResidentModels:
 
     @asynccontextmanager
     async def use(
-        self, key: ModelKey, selection: EngineSelection, keep_alive: float | None = None
+        self, key: ModelKey, selection: EngineSelection, keep_alive: float | None = None, *, make_room: bool = True
     ) -> AsyncIterator[Resident]:
         """Load a model unless it is loaded, and keep it while the block runs, then for `keep_alive` seconds.
 
+        Without `make_room`, no other model is unloaded for it.
+
         Raises: ResourceError if there is no room for it, S2SError if it cannot be loaded.
         """
-        resident = await self._hold(key, selection)
+        resident = await self._hold(key, selection, make_room)
         try:
             yield resident
         finally:
@@ -158,7 +160,7 @@ class ResidentModels:
                     await self._end(one)
             await self._return_to_budget()
 
-    async def _hold(self, key: ModelKey, selection: EngineSelection) -> Resident:
+    async def _hold(self, key: ModelKey, selection: EngineSelection, make_room: bool) -> Resident:
         while resident := self._residents.get(key):
             resident.leaving |= resident.is_dead
             if not resident.leaving:
@@ -167,7 +169,7 @@ class ResidentModels:
         else:
             process, loading = ModelProcess(key, selection, self.device), asyncio.get_running_loop().create_future()
             resident = self._residents[key] = Resident(process, self.keep_alive, loading)
-            task = asyncio.create_task(self._load(resident))
+            task = asyncio.create_task(self._load(resident, make_room))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         resident.references += 1
@@ -178,17 +180,17 @@ class ResidentModels:
             raise
         return resident
 
-    async def _load(self, resident: Resident) -> None:
+    async def _load(self, resident: Resident, make_room: bool) -> None:
         process, key = resident.process, resident.process.key
         try:
             async with self._one_load:
                 self._refuse_larger(key, self._loaded.get(key) or self._weights(key))
                 resident.admitted = True
-                await self._make_room(resident)
-                await self._start(process)
+                await self._make_room(resident, make_room)
+                await self._start(process, make_room)
                 self._loaded[key] = process.bytes
                 self._refuse_larger(key, process.bytes)
-                await self._make_room(resident)  # it may be larger than expected
+                await self._make_room(resident, make_room)  # it may be larger than expected
         except Exception as error:
             if process.bytes:
                 await process.stop()
@@ -203,25 +205,27 @@ class ResidentModels:
         )
         resident.loading.set_result(None)
 
-    async def _start(self, process: ModelProcess) -> None:
+    async def _start(self, process: ModelProcess, make_room: bool) -> None:
         """Start a process; if memory runs out, once more after all models that nobody uses were unloaded."""
         try:
             await process.start()
         except LoadError as error:
             idle = [one for one in self._residents.values() if one.is_idle and not one.pinned]
-            if not error.out_of_memory or not idle:
+            if not (error.out_of_memory and idle and make_room):
                 raise
             log.warning("%s: memory ran out; unloading what nobody uses, then trying again", process.key.name)
             for one in idle:
                 await self._evict(one)
             await process.start()
 
-    async def _make_room(self, newcomer: Resident) -> None:
+    async def _make_room(self, newcomer: Resident, allowed: bool) -> None:
         """Unload others, the least recently used first, until all fit the budget or only the newcomer is left.
 
         A model in use is unloaded after its turn, when its requests are answered.
-        Raises: ResourceError if pinned models leave no room.
+        Raises: ResourceError if pinned models leave no room, or if there is none and making it is not allowed.
         """
+        if self.used > self.budget and not allowed:
+            raise ResourceError(f"there is no memory for {newcomer.process.key.name} beside the models in use")
         while self.used > self.budget:
             others = [
                 one for one in self._residents.values() if one.admitted and one is not newcomer and not one.pinned

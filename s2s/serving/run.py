@@ -12,6 +12,7 @@ from s2s.registry.store import Registry
 from s2s.report.format import duration, format_size
 from s2s.serving.resident_models import ResidentModels
 from s2s.serving.server import Server
+from s2s.serving.shadow import Shadow, ShadowProcess
 from s2s.serving.sockets import group_number, listen
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class ServeOptions:
     group: str | None  # whose members may use the server, too
     http: str | None  # address and port for HTTP requests
     token_file: Path | None  # with the token that these must carry
+    shadows: list[str]  # NAME@ALIAS=NAME:VERSION
     device: str  # auto: the first free one
     wait: float  # seconds to wait for a busy device
 
@@ -45,6 +47,7 @@ def run_server(options: ServeOptions) -> None:
     registry = Registry.default()
     group = None if options.group is None else group_number(options.group)
     http = _http(options)
+    shadow = ShadowProcess([Shadow.parse(text) for text in options.shadows]) if options.shadows else None
     with (
         listen(registry.root, group) as listener,
         lease(options.device, wait=options.wait, command="s2s serve") as device,
@@ -55,8 +58,10 @@ def run_server(options: ServeOptions) -> None:
         if http:
             http.start()
             log.info("HTTP and a page at %s", http.url)
+        if shadow:
+            shadow.start()
         models = ResidentModels(device, budget, options.keep_alive)
-        asyncio.run(Server(registry, models, group).run(listener, [http] if http else []))
+        asyncio.run(Server(registry, models, group, shadow).run(listener, [http] if http else []))
 
 
 def _http(options: ServeOptions) -> "HttpProcess | None":

@@ -22,6 +22,7 @@ from s2s.serving.messages import ModelKey, Wanted, error_message
 from s2s.serving.model_process import EndedError
 from s2s.serving.protocol import VERSION, Message
 from s2s.serving.resident_models import ResidentModels
+from s2s.serving.shadow import ShadowProcess
 from s2s.serving.sockets import peer_of
 from s2s.serving.status import BusyError, ServerStatus, StoppingError
 from s2s.serving.streams import receive
@@ -69,10 +70,17 @@ class Client:
 class Server:
     """Accepts clients of a registry: this user, root and, with `group`, the members of a group."""
 
-    def __init__(self, registry: Registry, models: ResidentModels, group: int | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        models: ResidentModels,
+        group: int | None = None,
+        shadow: ShadowProcess | None = None,
+    ) -> None:
         self.registry = registry
         self.models = models
         self.group = group
+        self.shadow = shadow
         self.refused = 0  # requests, because of too many
         self._clients: set[Client] = set()
         self._requests: set[asyncio.Task[None]] = set()
@@ -87,6 +95,8 @@ class Server:
         """
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self._stop)
+        if self.shadow:
+            await self.shadow.connect()
         upkeep = asyncio.create_task(self.models.run())
         server = await asyncio.start_unix_server(self._serve, sock=listener)
         await self._stop_wanted.wait()
@@ -122,6 +132,8 @@ class Server:
 
     async def _finish(self, server: asyncio.Server, front_ends: Sequence[FrontEnd]) -> None:
         await asyncio.gather(*(one.stop() for one in front_ends))
+        if self.shadow:
+            await self.shadow.stop()
         server.close()
         self._refusing = True
         while self._requests:
@@ -204,16 +216,19 @@ class Server:
         client.outstanding += wanted.count
         try:
             for last_try in (False, True):
-                async with self.models.use(key, selection, wanted.keep_alive) as resident:
+                async with self.models.use(key, selection, wanted.keep_alive, make_room=not wanted.idle) as resident:
                     with contextlib.suppress(*([] if last_try else [EndedError])):
-                        return await resident.process.ask(message, client.number, wanted.count)
+                        answer = await resident.process.ask(message, client.number, wanted.count)
+                        if self.shadow and message.type == "search" and answer.type == "result":
+                            self.shadow.offer(wanted, message, answer)
+                        return answer
         finally:
             client.outstanding -= wanted.count
         raise AssertionError("the last try returns or raises")
 
     async def _load(self, wanted: Wanted, number: int) -> Message:
         key, selection = self._select(wanted)
-        async with self.models.use(key, selection, wanted.keep_alive) as resident:
+        async with self.models.use(key, selection, wanted.keep_alive, make_room=not wanted.idle) as resident:
             process = resident.process
             values = {"engine": process.engine, "bytes": process.bytes, "load_seconds": process.load_seconds}
             return Message({"type": "loaded", "id": number} | values)

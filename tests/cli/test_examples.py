@@ -13,6 +13,7 @@ from workshop import Workshop, make_files
 from s2s.cli.app import COMMANDS, examples_of, load_command
 from s2s.registry.card import Card
 from s2s.registry.store import Registry
+from s2s.serving.comparison import Comparison, Side
 
 
 def examples(command, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -48,6 +49,11 @@ def prepared(
     record = json.loads((unfinished / "run.json").read_text())
     (unfinished / "run.json").write_text(json.dumps(record | {"published": None}))
     next((home / "runs").glob("numbers-bottleneck-*")).rename(home / "runs" / "numbers-bottleneck-5e6f7a8b")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("S2S_HOME", str(home))
+        sides = {"production": Side(model="numbers-attention:2"), "candidate": Side(model="numbers-attention:1")}
+        day = "2026-01-02T03:04:05+00:00"
+        Comparison(alias="numbers-attention@production", since=day, updated=day, schema=1, **sides).save()
     work.mkdir()
     make_files(work)
     for line in (

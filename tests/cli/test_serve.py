@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ USING = "using the server of "
 HEAVY = ("torch", "numpy", "starlette", "uvicorn", "asyncio")
 LOOK = """
 import sys
+import time
 from s2s.cli.app import main
 assert main(sys.argv[1:]) == 0
 print(sorted(set(sys.modules) & set(%r)), file=sys.stderr)
@@ -203,6 +205,80 @@ class TestAServerThatEnds:
         assert out == run("translate", "numbers-attention", "in.de").out
         assert USING in err
         assert "going on without it" in err
+
+
+class TestShadow:
+    """A candidate that also translates what users send."""
+
+    @pytest.fixture
+    def two_versions(self, trained_home: Path, in_directory: Path) -> Path:
+        """A home with `moving@production`, its first version, and a second one."""
+        registry = Registry.default()
+        for name in ("numbers-attention", "numbers-bottleneck"):
+            version = registry.resolve(name)
+            publish(registry, "moving", {file: version.read(file) for file in version.files}, version.card)
+        registry.set_alias("moving:1", "production")
+        Path("in.de").write_text(LINES)
+        return trained_home
+
+    def compared(self, run: Callable, sentences: int) -> dict:
+        """Wait until the comparison has that many sentences."""
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            found = run("models", "shadow", "moving", "--json")
+            if found.code == 0 and json.loads(found.out)[0]["sentences"] >= sentences:
+                return json.loads(found.out)[0]
+            time.sleep(0.1)
+        raise AssertionError(found.err)
+
+    def test_real_requests_are_compared(self, two_versions, run):
+        lines = [line for line in LINES.splitlines() if line.strip()]
+        texts = [line for line in lines if ";" not in line]  # which the tiny tokenizer does not know
+        outputs = {}
+        for number in (1, 2):
+            outputs[number] = run("translate", f"moving:{number}", "in.de").out.splitlines()
+        with serving(two_versions, "--shadow", "moving@production=moving:2"):
+            answer = run("translate", "moving@production", "in.de")
+            assert answer.out.splitlines() == outputs[1]
+            found = self.compared(run, len(texts))
+            assert found["unknown"] == len(lines) - len(texts)
+            run("translate", "moving:2", "in.de")  # not what is in production
+        assert found["sentences"] == found["scored"] == len(texts)
+        pairs = zip(LINES.splitlines(), outputs[1], outputs[2], strict=True)
+        assert found["identical"] == sum(one == other for line, one, other in pairs if line in texts)
+        assert {one["source"] for one in found["disagreements"]} <= set(texts)
+        assert found["production"]["model"] == "moving:1"
+        assert found["candidate"]["own_score"] < 0
+        shown = run("models", "shadow", "moving@production")
+        assert "moving:2" in shown.out
+        assert "s2s models alias moving:2 production" in shown.err
+
+    def test_a_candidate_without_room_disturbs_nobody(self, two_versions, run):
+        with serving(two_versions, "--memory", "150MB", "--shadow", "moving@production=moving:2"):
+            run("models", "load", "moving@production")
+            run("models", "pin", "moving@production")
+            assert run("translate", "moving@production", "in.de").code == 0
+            found = self.compared(run, 0)
+            until = time.monotonic() + 30
+            while not found["problem"] and time.monotonic() < until:
+                found = self.compared(run, 0)
+            models = json.loads(run("models", "ps", "--json").out)["server"]["models"]
+        assert "no memory for moving:2" in found["problem"]
+        assert [one["reference"] for one in models] == ["moving:1"]
+
+    @pytest.mark.parametrize(
+        ("shadow", "words"),
+        [
+            ("moving=moving:2", "should be NAME@ALIAS=NAME:VERSION"),
+            ("moving@production", "should be NAME@ALIAS=NAME:VERSION"),
+            ("moving@nothing=moving:2", "nothing"),
+            ("moving@production=moving:9", "moving:9"),
+        ],
+    )
+    def test_what_cannot_be_compared_is_refused(self, two_versions, run, shadow, words):
+        found = run("serve", "--shadow", shadow)
+        assert found.code == 2
+        assert words in found.err
 
 
 def test_a_second_server_is_refused(at_home, run):

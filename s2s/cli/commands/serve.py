@@ -28,6 +28,15 @@ def serve(
             help="File with the token that HTTP requests must carry; required unless ADDRESS is this machine alone.",
         ),
     ] = None,
+    shadow: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--shadow",
+            metavar="NAME@ALIAS=NAME:N",
+            help="Also translate requests for NAME@ALIAS with this version while nothing else is to do, and keep a "
+            "comparison, which holds sources of users (repeatable). s2s models shadow shows it.",
+        ),
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
     wait: Wait = 0.0,
@@ -43,10 +52,20 @@ def serve(
         s2s serve
         s2s serve --memory 20GiB --keep-alive 2h --group staff
         s2s serve --http 127.0.0.1:8000
+        s2s serve --shadow numbers-attention@production=numbers-attention:1
     """
     from s2s.serving.run import KEEP_ALIVE, ServeOptions, run_server
 
     show_log(verbose=verbose)
     run_server(
-        ServeOptions(memory, KEEP_ALIVE if keep_alive is None else keep_alive, group, http, token_file, device, wait)
+        ServeOptions(
+            memory,
+            KEEP_ALIVE if keep_alive is None else keep_alive,
+            group,
+            http,
+            token_file,
+            shadow or [],
+            device,
+            wait,
+        )
     )

@@ -8,6 +8,7 @@ from s2s.cli.commands.models.difference import diff
 from s2s.cli.commands.models.export import export
 from s2s.cli.commands.models.listing import list_models, show
 from s2s.cli.commands.models.resident import load, pin, stop
+from s2s.cli.commands.models.shadow import shadow
 from s2s.cli.commands.models.storage import gc, rm, verify
 from s2s.cli.commands.models.transfer import import_model, pull, push
 
@@ -24,3 +25,4 @@ app.command()(ps)
 app.command()(load)
 app.command()(stop)
 app.command()(pin)
+app.command()(shadow)
