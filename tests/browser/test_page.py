@@ -206,6 +206,7 @@ def test_errors_are_shown(page):
     page.get_by_label("Text").fill("")
     page.get_by_role("button", name="Translate").click()
     page.get_by_text("enter a sentence first").wait_for()
+    assert page.locator("article .failed").count() == 1
 
 
 def test_output_is_text_and_never_markup(page):

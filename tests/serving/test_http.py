@@ -265,11 +265,13 @@ def test_figures_count_requests(server):
     ],
     ids=["some", "many"],
 )
-def test_requests_made_of_the_description_are_answered_as_it_says(server, options):
+def test_requests_made_of_the_description_are_answered_as_it_says(server, tmp_path, options):
     """No server error, and every answer conforms; combinations of options that contradict each other may be refused."""
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"http://127.0.0.1:{server.port}/openapi.json"]
     fixed = ["--seed", "1", "--exclude-checks", "positive_data_acceptance", "--no-color"]
-    done = subprocess.run([*command, *fixed, *options], capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(
+        [*command, *fixed, *options], capture_output=True, text=True, check=False, timeout=300, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stdout[-3000:]
 
 
