@@ -133,6 +133,29 @@ def transformer() -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="session")
+def many_models(
+    trained: Path, transformer: dict[str, bytes], card: "Card", tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A home with the tiny models of `trained`, a Transformer that was never trained, and a captioner."""
+    from publishing import publish
+    from tiny_scenes import RECURRENT, TINY_SCENES
+
+    from s2s.recipe.load import load_recipe
+    from s2s.registry.store import Registry
+    from s2s.training.runs.lifecycle import train
+
+    directory = tmp_path_factory.mktemp("models")
+    shutil.copytree(trained, directory, dirs_exist_ok=True)
+    publish(Registry(directory / "registry"), "numbers-transformer", transformer, card)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("S2S_HOME", str(directory))
+        patch.setenv("S2S_LEASES", str(directory / "leases"))
+        patch.delenv("S2S_REGISTRY", raising=False)
+        train(load_recipe("scenes/attention", [*TINY_SCENES, *RECURRENT]), device="cpu", wait=0)
+    return directory
+
+
+@pytest.fixture(scope="session")
 def card() -> "Card":
     """A card, as a version has one."""
     from s2s.registry.card import Card

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
 from s2s.data.sources import Image, Sentences
-from s2s.decoding.engine import Engine, ForcedSentence, Hypothesis, Request, ScoringEngine
+from s2s.decoding.engine import DecodingInput, Engine, ForcedSentence, Hypothesis, Request, ScoringEngine
 from s2s.decoding.loading import ResolvedModels, TranslatorConfig, load_translator, resolve_models
 from s2s.decoding.translator import Translator
 from s2s.errors import ArtefactError, ResourceError
@@ -33,7 +33,8 @@ from s2s.serving.status import BusyError, ServerStatus, StoppingError
 
 log = logging.getLogger(__name__)
 
-MAX_IMAGE_BYTES = 2**24  # of a message
+MAX_PART_BYTES = 2**24  # of a message
+HELLO_SECONDS = 5.0  # in which a server greets; one that hangs is left alone
 HANDOVER_SECONDS = 60.0  # that a server which stops may hold its device
 GONE = "the server has ended"
 
@@ -47,7 +48,9 @@ class Connection:
         self._until = None if timeout is None else time.monotonic() + timeout
         self._numbers = itertools.count(1)
         self._answers: dict[int, Message] = {}  # that arrived while another was waited for
+        stream.settimeout(HELLO_SECONDS)
         hello = self._receive().values
+        stream.settimeout(None)
         if hello.get("protocol") != VERSION:
             raise ResourceError(f"the server is s2s {hello.get('version')}, which speaks another protocol")
         self.pid, self.user, self.device = int(hello["pid"]), str(hello["user"]), str(hello["device"])
@@ -60,7 +63,7 @@ class Connection:
             return None
         try:
             return cls(stream, timeout)
-        except (ArtefactError, ResourceError, KeyError, ValueError) as error:
+        except (ArtefactError, ResourceError, TimeoutError, KeyError, ValueError) as error:
             log.debug("no server: %s", error)
             stream.close()
             return None
@@ -155,9 +158,9 @@ class ServedEngine:
 
     def start(self, request: Request) -> "ServedSearch":
         """Send a search, in parts, which the server may compute side by side."""
-        size = _sources_per_message(request)
         parts = [
-            self._search(request, request.inputs[start : start + size]) for start in range(0, len(request.inputs), size)
+            self._search(request, request.inputs[part])
+            for part in _cut([_bytes(one, request) for one in request.inputs])
         ]
         self._send(parts)
         return ServedSearch(self, parts)
@@ -166,10 +169,12 @@ class ServedEngine:
         self, sources: Sentences, targets: Sentences, *, need_attention: bool = False
     ) -> Iterator[tuple[int, ForcedSentence]]:
         """Yield the index and scores of each target given its source."""
-        parts = [
-            self._force(sources[start : start + MAX_SOURCES], targets[start : start + MAX_SOURCES], need_attention)
-            for start in range(0, len(targets), MAX_SOURCES)
+        weights = 4 if need_attention else 0
+        sizes = [
+            4 * len(target) + weights * (len(source) + 1) * (len(target) + 1)
+            for source, target in zip(sources, targets, strict=True)
         ]
+        parts = [self._force(sources[part], targets[part], need_attention) for part in _cut(sizes)]
         self._send(parts)
         yield from enumerate(itertools.chain.from_iterable(map(self.result, parts)))
 
@@ -315,9 +320,21 @@ def wanted_of(models: ResolvedModels, config: TranslatorConfig) -> Wanted:
     )
 
 
-def _sources_per_message(request: Request) -> int:
-    """Return how many sources a message may have; images are larger than sentences."""
-    first = request.inputs[0].source if request.inputs else None
-    if not isinstance(first, Image):
-        return MAX_SOURCES
-    return max(1, min(MAX_SOURCES, MAX_IMAGE_BYTES // first.pixels.nbytes))
+def _cut(sizes: Sequence[int]) -> Iterator[slice]:
+    """Yield the parts of a request whose items take `sizes` bytes in a message or its answer."""
+    start, size = 0, 0
+    for index, own in enumerate(sizes):
+        if index > start and (index - start == MAX_SOURCES or size + own > MAX_PART_BYTES):
+            yield slice(start, index)
+            start, size = index, 0
+        size += own
+    if sizes:
+        yield slice(start, len(sizes))
+
+
+def _bytes(one: DecodingInput, request: Request) -> int:
+    """Return the bytes that a source, or the attention of its hypotheses, takes in a message."""
+    source = one.source
+    if isinstance(source, Image):
+        return source.pixels.nbytes
+    return (4 * request.nbest * one.max_length if request.need_attention else 4) * (len(source) + 1)

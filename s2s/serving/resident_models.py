@@ -36,6 +36,7 @@ class Resident:
     process: ModelProcess
     keep_alive: float  # seconds that it stays after its last use; -1 for ever
     loading: "asyncio.Future[None]"
+    makes_room: bool  # whether others are unloaded for it
     references: int = 0  # requests that use it; only a model without any is unloaded
     admitted: bool = False  # whether its memory counts
     pinned: bool = False  # never unloaded to make room, or because nobody used it
@@ -161,6 +162,23 @@ class ResidentModels:
             await self._return_to_budget()
 
     async def _hold(self, key: ModelKey, selection: EngineSelection, make_room: bool) -> Resident:
+        """Return a loaded model with a reference to it.
+
+        If a load that may not make room fails, those who may make room try again.
+        """
+        while True:
+            resident = await self._find_or_load(key, selection, make_room)
+            resident.references += 1
+            try:
+                await asyncio.shield(resident.loading)
+            except BaseException as error:
+                resident.references -= 1
+                if isinstance(error, ResourceError) and make_room and not resident.makes_room:
+                    continue
+                raise
+            return resident
+
+    async def _find_or_load(self, key: ModelKey, selection: EngineSelection, make_room: bool) -> Resident:
         while resident := self._residents.get(key):
             resident.leaving |= resident.is_dead
             if not resident.leaving:
@@ -168,29 +186,23 @@ class ResidentModels:
             await resident.gone.wait()
         else:
             process, loading = ModelProcess(key, selection, self.device), asyncio.get_running_loop().create_future()
-            resident = self._residents[key] = Resident(process, self.keep_alive, loading)
-            task = asyncio.create_task(self._load(resident, make_room))
+            resident = self._residents[key] = Resident(process, self.keep_alive, loading, make_room)
+            task = asyncio.create_task(self._load(resident))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        resident.references += 1
-        try:
-            await asyncio.shield(resident.loading)
-        except BaseException:
-            resident.references -= 1
-            raise
         return resident
 
-    async def _load(self, resident: Resident, make_room: bool) -> None:
+    async def _load(self, resident: Resident) -> None:
         process, key = resident.process, resident.process.key
         try:
             async with self._one_load:
                 self._refuse_larger(key, self._loaded.get(key) or self._weights(key))
                 resident.admitted = True
-                await self._make_room(resident, make_room)
-                await self._start(process, make_room)
+                await self._make_room(resident)
+                await self._start(resident)
                 self._loaded[key] = process.bytes
                 self._refuse_larger(key, process.bytes)
-                await self._make_room(resident, make_room)  # it may be larger than expected
+                await self._make_room(resident)  # it may be larger than expected
         except Exception as error:
             if process.bytes:
                 await process.stop()
@@ -205,26 +217,27 @@ class ResidentModels:
         )
         resident.loading.set_result(None)
 
-    async def _start(self, process: ModelProcess, make_room: bool) -> None:
+    async def _start(self, resident: Resident) -> None:
         """Start a process; if memory runs out, once more after all models that nobody uses were unloaded."""
+        process = resident.process
         try:
             await process.start()
         except LoadError as error:
             idle = [one for one in self._residents.values() if one.is_idle and not one.pinned]
-            if not (error.out_of_memory and idle and make_room):
+            if not (error.out_of_memory and idle and resident.makes_room):
                 raise
             log.warning("%s: memory ran out; unloading what nobody uses, then trying again", process.key.name)
             for one in idle:
                 await self._evict(one)
             await process.start()
 
-    async def _make_room(self, newcomer: Resident, allowed: bool) -> None:
+    async def _make_room(self, newcomer: Resident) -> None:
         """Unload others, the least recently used first, until all fit the budget or only the newcomer is left.
 
         A model in use is unloaded after its turn, when its requests are answered.
         Raises: ResourceError if pinned models leave no room, or if there is none and making it is not allowed.
         """
-        if self.used > self.budget and not allowed:
+        if self.used > self.budget and not newcomer.makes_room:
             raise ResourceError(f"there is no memory for {newcomer.process.key.name} beside the models in use")
         while self.used > self.budget:
             others = [

@@ -1,5 +1,6 @@
 """The process that holds a model: it computes the requests of all clients in common batches."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ from s2s.decoding.engine import Engine, Hypothesis, Request, ScoringEngine
 from s2s.decoding.loading import EngineSelection, load_engine
 from s2s.devices.memory import MemoryMeter, is_out_of_memory
 from s2s.devices.runtime import tuning, usable_threads
-from s2s.errors import ResourceError, S2SError
+from s2s.errors import ResourceError, S2SError, UsageError
 from s2s.io.processes import die_with_parent
 from s2s.registry.store import Registry
 from s2s.serving.batching import Item, Job, Scheduler
@@ -25,7 +26,7 @@ from s2s.serving.messages import (
     result_message,
     scores_message,
 )
-from s2s.serving.protocol import Message, receive_now
+from s2s.serving.protocol import MAX_PAYLOAD, Message, receive_now
 from s2s.text.tokenizer import Tokenizer
 
 REPORT_SECONDS = 0.25  # between two reports of the load and the memory
@@ -148,7 +149,10 @@ class Worker:
         self._send(Message({"type": "report"} | values))
 
     def _send(self, message: Message) -> None:
-        with self._sending:
+        if len(message.payload) > MAX_PAYLOAD:
+            error = UsageError("the answer is too large for a message", "ask for fewer lines, or without attention")
+            message = error_message(error, message.values["id"])
+        with self._sending, contextlib.suppress(OSError):  # the server has ended, and so will this process
             self.connection.sendall(message.encode())
 
 

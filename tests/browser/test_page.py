@@ -12,10 +12,6 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from tiny_scenes import RECURRENT, TINY_SCENES
-
-from s2s.recipe.load import load_recipe
-from s2s.training.runs.lifecycle import train
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
@@ -45,10 +41,10 @@ CONTRAST = """(element) => {
 
 
 @pytest.fixture(scope="module")
-def address(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(many_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server with tiny models of text, with and without attention, and one of pictures."""
     home = tmp_path_factory.mktemp("browser")
-    shutil.copytree(trained, home, dirs_exist_ok=True)
+    shutil.copytree(many_models, home, dirs_exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"127.0.0.1:{free.getsockname()[1]}"
@@ -56,7 +52,6 @@ def address(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         patch.setenv("S2S_HOME", str(home))
         for variable in ("LEASES", "CACHE", "SERVERS"):
             patch.setenv(f"S2S_{variable}", str(home / variable.lower()))
-        train(load_recipe("scenes/attention", [*TINY_SCENES, *RECURRENT]), device="cpu", wait=0)
         with subprocess.Popen([sys.executable, "-m", "s2s", "serve", "--http", url]) as server:
             for _ in range(200):
                 try:
@@ -293,4 +288,4 @@ def test_it_is_readable(page, scheme, width):
 def test_shown_json_is_what_the_api_says(page, address):
     with urlopen(f"{address}/v1/models") as answer:
         models = json.load(answer)["models"]
-    assert page.locator(".choice").count() == len(models) == 3
+    assert page.locator(".choice").count() == len(models) == 4

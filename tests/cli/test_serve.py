@@ -13,19 +13,14 @@ from pathlib import Path
 import pytest
 from publishing import publish
 from served import serving, set_home
-from tiny_scenes import RECURRENT, TINY_SCENES
 
-from s2s.recipe.load import load_recipe
-from s2s.registry.card import Card
 from s2s.registry.store import Registry
-from s2s.training.runs.lifecycle import train
 
 LINES = "".join(f"{text}\n" for text in ("einundzwanzig", "", "12. März 1999", "vierzig ; 3. Mai 2020 ; drei", "x") * 9)
 USING = "using the server of "
 HEAVY = ("torch", "numpy", "starlette", "uvicorn", "asyncio")
 LOOK = """
 import sys
-import time
 from s2s.cli.app import main
 assert main(sys.argv[1:]) == 0
 print(sorted(set(sys.modules) & set(%r)), file=sys.stderr)
@@ -33,16 +28,12 @@ print(sorted(set(sys.modules) & set(%r)), file=sys.stderr)
 
 
 @pytest.fixture(scope="module")
-def server(
-    trained: Path, transformer: dict[str, bytes], card: Card, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
+def server(many_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home with tiny models and a server."""
     home = tmp_path_factory.mktemp("served")
-    shutil.copytree(trained, home, dirs_exist_ok=True)
-    publish(Registry(home / "registry"), "numbers-transformer", transformer, card)
+    shutil.copytree(many_models, home, dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         set_home(patch, home)
-        train(load_recipe("scenes/attention", [*TINY_SCENES, *RECURRENT]), device="cpu", wait=0)
         with serving(home):
             yield home
 

@@ -19,21 +19,15 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from publishing import publish
 from served import serving, set_home
 from starlette.testclient import TestClient
-from tiny_scenes import RECURRENT, TINY_SCENES
 
 from s2s.cli.app import main
 from s2s.errors import UsageError
-from s2s.recipe.load import load_recipe
-from s2s.registry.card import Card
-from s2s.registry.store import Registry
 from s2s.serving.http import answers, app, guard
 from s2s.serving.http.app import Application
 from s2s.serving.http.process import HttpProcess
 from s2s.serving.status import BusyError, StoppingError
-from s2s.training.runs.lifecycle import train
 
 LINES = ["einundzwanzig", "", "12. März 1999", "vierzig ; 3. Mai 2020 ; drei"]
 HEADERS = {"content-security-policy", "x-content-type-options", "referrer-policy", "cache-control"}
@@ -82,17 +76,11 @@ class Http:
 
 
 @pytest.fixture(scope="module")
-def home(
-    trained: Path, transformer: dict[str, bytes], card: Card, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
-    """A home with tiny models, and a server of it."""
+def home(many_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with tiny models, and two pictures in `pictures/`."""
     directory = tmp_path_factory.mktemp("served")
-    shutil.copytree(trained, directory, dirs_exist_ok=True)
-    publish(Registry(directory / "registry"), "numbers-transformer", transformer, card)
-    with pytest.MonkeyPatch.context() as patch:
-        set_home(patch, directory)
-        train(load_recipe("scenes/attention", [*TINY_SCENES, *RECURRENT]), device="cpu", wait=0)
-        main(["data", "make", "scenes", str(directory / "pictures"), "--count", "2"])
+    shutil.copytree(many_models, directory, dirs_exist_ok=True)
+    main(["data", "make", "scenes", str(directory / "pictures"), "--count", "2"])
     return directory
 
 

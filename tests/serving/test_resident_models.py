@@ -1,6 +1,7 @@
 """Which models stay loaded, with processes that only pretend to hold one."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
@@ -195,6 +196,25 @@ def test_where_memory_runs_out_idle_models_are_unloaded_and_it_is_tried_again():
         with pytest.raises(ResourceError, match="out of memory"):
             await use(models, "a")
         await use(models, "a")
+
+    run(body)
+
+
+def test_idle_work_makes_no_room():
+    async def body(models: ResidentModels) -> None:
+        await use(models, "a", "b")
+        with pytest.raises(ResourceError, match="no memory for c beside the models in use"):
+            async with models.use(key("c"), SELECTION, make_room=False):
+                pass
+        assert FakeProcess.alive == ["a", "b"]
+
+        async def modestly() -> None:
+            with contextlib.suppress(ResourceError):
+                async with models.use(key("c"), SELECTION, make_room=False):
+                    pass
+
+        await asyncio.gather(modestly(), use(models, "c"))  # both wait for one load, and it may not make room
+        assert FakeProcess.alive == ["b", "c"]
 
     run(body)
 
