@@ -11,11 +11,11 @@ import random
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from served import wait_until_it_greets
 from tiny_scenes import RECURRENT, TINY_SCENES
 
 import s2s
@@ -91,11 +91,7 @@ class Workshop:
             environment = self.environment | {"S2S_LEASES": str(self.directory / "leases-of-servers")}
             process = subprocess.Popen(command, cwd=self.directory / "work", env=environment, stderr=file)
         try:
-            until = time.monotonic() + 60
-            while not list((self.directory / "servers").glob("*/socket")):
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < until
-                time.sleep(0.05)
+            wait_until_it_greets(self.directory / "servers", process)
             yield log
             process.terminate()
             assert process.wait(60) == 0, log.read_text()

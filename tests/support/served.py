@@ -1,6 +1,8 @@
 """Servers that tests run."""
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +20,22 @@ def set_home(patch: pytest.MonkeyPatch, home: Path) -> None:
     patch.delenv("S2S_REGISTRY", raising=False)
 
 
+def wait_until_it_greets(servers: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Wait until the server whose socket is below a directory answers."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        assert process.poll() is None, "the server has ended"
+        for path in servers.glob("*/socket"):
+            directory = os.open(path.parent, os.O_PATH)  # the path itself may be too long for an address
+            with socket.socket(socket.AF_UNIX) as stream, contextlib.suppress(OSError):
+                stream.connect(f"/proc/self/fd/{directory}/{path.name}")
+                if stream.recv(1):
+                    return
+            os.close(directory)
+        time.sleep(0.02)
+    raise AssertionError("the server does not answer")
+
+
 @contextmanager
 def serving(home: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the block ends, and stop it."""
@@ -25,11 +43,7 @@ def serving(home: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     environment = os.environ | {"S2S_LEASES": str(home / "leases-of-servers")}  # these tests may have one processor
     process = subprocess.Popen([sys.executable, "-m", "s2s", "serve", *options], stderr=log, env=environment)
     try:
-        until = time.monotonic() + 60
-        while not list((home / "servers").glob("*/socket")):
-            assert process.poll() is None, (home / "server.log").read_text()
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        wait_until_it_greets(home / "servers", process)
         yield process
         if process.poll() is None:
             process.terminate()
