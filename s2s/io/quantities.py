@@ -5,6 +5,7 @@ import re
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 FOREVER = -1.0  # seconds that a model stays loaded if it is never unloaded
+MAX_KEEP_ALIVE = 365 * 86_400.0  # seconds that a model stays loaded otherwise
 
 
 def parse_duration(text: str) -> float:
@@ -18,10 +19,15 @@ def parse_duration(text: str) -> float:
 
 
 def parse_keep_alive(text: str) -> float:
-    """Return the seconds that a model stays loaded: 0 for `0`, FOREVER for `forever` and `-1`. Raises ValueError."""
+    """Return the seconds that a model stays loaded: 0 for `0`, FOREVER for `forever` and `-1`.
+
+    Raises ValueError for anything else, and for more than a year.
+    """
     seconds = {"0": 0.0, "-1": FOREVER}.get(text)
     if seconds is None:
         seconds = parse_duration(text)
+    if MAX_KEEP_ALIVE < seconds < math.inf:
+        raise ValueError(f"{text!r}: should be at most 365d, or forever")
     return FOREVER if math.isinf(seconds) else seconds
 
 

@@ -15,6 +15,7 @@ from s2s.data.sources import Image, Sentences
 from s2s.decoding.engine import DecodingInput, ForcedSentence, Hypothesis, Request
 from s2s.errors import ArtefactError, DataError, ResourceError, S2SError, UsageError
 from s2s.io.json_values import first_fault
+from s2s.io.quantities import MAX_KEEP_ALIVE
 from s2s.recipe.decoding import DecodingOptions
 from s2s.serving.protocol import TYPECODES, Block, Message
 from s2s.serving.status import BusyError, StoppingError
@@ -57,7 +58,7 @@ class Wanted(BaseModel):
     images: bool = False  # whether sources are images
     count: int = Field(1, ge=1, le=MAX_SOURCES)  # sources
     keep_alive: float | None = Field(
-        None, ge=-1, allow_inf_nan=False
+        None, ge=-1, le=MAX_KEEP_ALIVE, allow_inf_nan=False
     )  # seconds that the model stays loaded afterwards; -1 for ever
     idle: bool = False  # answer only while no other request waits
 

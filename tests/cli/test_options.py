@@ -18,3 +18,10 @@ def test_durations_that_are_refused(run, text):
     found = run("translate", "numbers-attention", f"--wait={text}")
     assert found.code == 2
     assert "should be a duration such as 30s, 10m or 2h, or forever" in found.err
+
+
+@pytest.mark.parametrize("text", ["366d", "999999999d", "-2", "soon"])
+def test_models_stay_for_at_most_a_year(run, text):
+    found = run("serve", f"--keep-alive={text}")
+    assert found.code == 2
+    assert "forever" in found.err

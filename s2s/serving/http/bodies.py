@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, create_model, field_validator
 
-from s2s.io.quantities import parse_keep_alive
+from s2s.io.quantities import MAX_KEEP_ALIVE, parse_keep_alive
 from s2s.recipe.decoding import DecodingOptions
 
 MAX_LINES = 1000
@@ -14,6 +14,14 @@ MAX_NBEST = 100
 MAX_BEAM = 100
 
 Line = Annotated[str, Field(max_length=MAX_CHARACTERS)]
+Text = Annotated[
+    Annotated[Line, Tag("line")] | Annotated[list[Line], Field(max_length=MAX_LINES), Tag("lines")],
+    Discriminator(lambda value: "lines" if isinstance(value, list) else "line"),
+]
+KeepAlive = Annotated[
+    Annotated[float, Tag("seconds")] | Annotated[str, Tag("duration")],
+    Discriminator(lambda value: "duration" if isinstance(value, str) else "seconds"),
+]
 Attention = Annotated[bool, Field(description="whether the answer has attention")]
 NBest = Annotated[int | None, Field(ge=1, le=MAX_NBEST, description="number of translations; default: the best alone")]
 SHARED = ("beam_size", "length_penalty", "no_repeat_ngram", "sample", "temperature", "top_k", "top_p", "seed")
@@ -25,7 +33,7 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     model: str = Field(max_length=200, description="NAME, NAME:VERSION or NAME@ALIAS", examples=["numbers-attention"])
-    keep_alive: float | str | None = Field(
+    keep_alive: KeepAlive | None = Field(
         None, description="how long the model stays loaded afterwards: seconds, or 30s, 10m, 2h, forever; 0: not at all"
     )
 
@@ -34,8 +42,8 @@ class Body(BaseModel):
     def _seconds(cls, value: float | str | None) -> float | None:
         if isinstance(value, str):
             return parse_keep_alive(value)
-        if value is not None and value < 0 and value != -1:
-            raise ValueError("should be a number of seconds, or -1 for ever")
+        if value is not None and value != -1 and not 0 <= value <= MAX_KEEP_ALIVE:
+            raise ValueError("should be seconds of at most a year, or -1 for ever")
         return value
 
 
@@ -65,7 +73,7 @@ def _options(*names: str) -> dict[str, Any]:
 
 
 class _Text(DecodingBody):
-    text: Line | Annotated[list[Line], Field(max_length=MAX_LINES)] = Field(description="a line, or several")
+    text: Text = Field(description="a line, or several")
     split: Literal["auto", "on", "off"] = Field("auto", description="translate the sentences of a line one by one")
     engine: Literal["auto", "pytorch", "ctranslate2"] = "auto"
 
