@@ -298,9 +298,12 @@ def open_scorer(config: TranslatorConfig, *, use_server: bool) -> Iterator[Trans
         yield cast(Translator[ScoringEngine], translator)
 
 
-def server_status() -> ServerStatus:
-    """Return what the server of this machine does. Raises: StoppingError if there is none."""
-    connection = Connection.open()
+def server_status(timeout: float | None = None) -> ServerStatus:
+    """Return what the server of this machine does.
+
+    `timeout`: seconds to wait for it. Raises: StoppingError if there is none, TimeoutError.
+    """
+    connection = Connection.open(timeout)
     if connection is None:
         raise StoppingError(GONE)
     with connection:

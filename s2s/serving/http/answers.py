@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +24,7 @@ from s2s.serving.http.guard import HttpError
 from s2s.serving.status import ServerStatus
 
 SECONDS = 300.0  # that an answer may take
+DECODING = threading.Semaphore(4)  # images at once: each may take 300 MB until it is scaled down
 
 
 def translate(body: Any) -> dict[str, Any]:
@@ -134,7 +136,8 @@ def _decode_images(images: list[str], translator: Translator[ServedEngine]) -> l
             content = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError) as error:
             raise DataError(f"images.{number}: should be the content of an image file in base64") from error
-        decoded.append(Image(decode_image(content, (size.height, size.width), f"images.{number}")))
+        with DECODING:
+            decoded.append(Image(decode_image(content, (size.height, size.width), f"images.{number}")))
     return decoded
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -23,7 +24,7 @@ from s2s.serving.http import answers
 from s2s.serving.http.guard import HEADERS, Guard, HttpError, read_body
 from s2s.serving.http.metrics import Metrics
 from s2s.serving.http.openapi import POSTS, description
-from s2s.serving.status import BusyError, StoppingError
+from s2s.serving.status import BusyError, ServerStatus, StoppingError
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +36,31 @@ ANSWERS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "/v1/score": answers.score,
 }
 AT_ONCE = 64  # requests that are answered
-WAITING = 256  # requests that wait for that
+AT_ONCE_OF_STATUS = 4  # requests for the status that are answered, however many others are
+WAITING = 256  # requests that wait for one of these
+STATUS_SECONDS = 10.0  # that the server may take to tell its status
 STOPPING_SECONDS = 5  # after which a client may try again
+FLAG = re.compile(r"--([a-z]+(?:-[a-z]+)*)")  # of a command, in an error
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Threads:
+    """Threads for requests, of which only so many wait."""
+
+    def __init__(self, count: int) -> None:
+        self._limiter = anyio.CapacityLimiter(count)
+        self._most = count + WAITING
+        self._requests = 0
+
+    async def run(self, compute: Callable[[], Any]) -> Any:
+        """Compute something in a thread, when one is free. Raises BusyError if too many requests wait."""
+        if self._requests >= self._most:
+            raise BusyError("too many requests at once", 1.0)
+        self._requests += 1
+        try:
+            return await anyio.to_thread.run_sync(compute, limiter=self._limiter)
+        finally:
+            self._requests -= 1
 
 
 class Application:
@@ -46,7 +69,8 @@ class Application:
     def __init__(self, token: str | None, *, loopback: bool) -> None:
         self._files = {f"/{path.name}": path for path in PAGE.iterdir() if path.suffix in MEDIA}
         self._guard = Guard(token, loopback=loopback, files=set(self._files))
-        self._threads = anyio.CapacityLimiter(AT_ONCE)
+        self._threads = Threads(AT_ONCE)
+        self._status_threads = Threads(AT_ONCE_OF_STATUS)
         self._metrics = Metrics()
 
     def routes(self) -> Starlette:
@@ -61,7 +85,9 @@ class Application:
         }
         gets |= {path: partial(self._file, file) for path, file in self._files.items()}
         routes = [*posts, *(self._route(path, "GET", endpoint) for path, endpoint in gets.items())]
-        return Starlette(routes=routes, exception_handlers={HTTPException: _not_routed})
+        application = Starlette(routes=routes, exception_handlers={HTTPException: _not_routed})
+        application.router.redirect_slashes = False
+        return application
 
     def _route(self, path: str, method: str, endpoint: Endpoint) -> Route:
         async def answer(request: Request) -> Response:
@@ -85,19 +111,20 @@ class Application:
             body = kind.model_validate_json(content)
         except ValidationError as error:
             raise HttpError(400, first_fault(error)) from error
-        return JSONResponse(await self._in_thread(ANSWERS[path], body))
+        return JSONResponse(await self._threads.run(partial(ANSWERS[path], body)))
 
     async def _models(self, _: Request) -> Response:
-        return JSONResponse(await self._in_thread(lambda: answers.list_models(server_status())))
+        return JSONResponse(await self._of_status(answers.list_models))
 
     async def _health(self, _: Request) -> Response:
-        status = await self._in_thread(server_status)
-        if status.stopping:
-            return JSONResponse({"status": "stopping"}, 503)
-        return JSONResponse({"status": "ok"})
+        try:
+            stopping = await self._of_status(lambda status: status.stopping)
+        except StoppingError:
+            stopping = True
+        return JSONResponse({"status": "stopping"}, 503) if stopping else JSONResponse({"status": "ok"})
 
     async def _figures(self, _: Request) -> Response:
-        return Response(self._metrics.text(await self._in_thread(server_status)), media_type="text/plain")
+        return Response(await self._of_status(self._metrics.text), media_type="text/plain")
 
     async def _openapi(self, _: Request) -> Response:
         return JSONResponse(description())
@@ -105,10 +132,8 @@ class Application:
     async def _file(self, path: Path, _: Request) -> Response:
         return Response(path.read_bytes(), media_type=MEDIA[path.suffix])
 
-    async def _in_thread(self, compute: Callable[..., Any], *arguments: Any) -> Any:
-        if self._threads.statistics().tasks_waiting >= WAITING:
-            raise BusyError("too many requests at once", 1.0)
-        return await anyio.to_thread.run_sync(compute, *arguments, limiter=self._threads)
+    async def _of_status(self, compute: Callable[[ServerStatus], Any]) -> Any:
+        return await self._status_threads.run(lambda: compute(server_status(STATUS_SECONDS)))
 
 
 def error_response(error: Exception) -> JSONResponse:
@@ -124,7 +149,17 @@ def error_response(error: Exception) -> JSONResponse:
         headers["Retry-After"] = str(math.ceil(error.retry_after))
     elif status == 503:
         headers["Retry-After"] = str(STOPPING_SECONDS)
-    return JSONResponse({"error": {"message": error.message, "hint": error.hint}}, status, headers)
+    elif status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    message, hint = error.message, error.hint
+    if status == 400:  # also of checks that commands have, too
+        message, hint = _with_keys(message), hint and _with_keys(hint)
+    return JSONResponse({"error": {"message": message, "hint": hint}}, status, headers)
+
+
+def _with_keys(text: str) -> str:
+    """Return an error that names keys in place of a command's options: `beam_size` for `--beam-size`."""
+    return text if "s2s " in text else FLAG.sub(lambda flag: flag[1].replace("-", "_"), text)
 
 
 def _status(error: Exception) -> int:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from s2s.errors import S2SError
+from s2s.serving.http.process import is_loopback
 
 MAX_BODY = 2**24  # bytes
 BODY_SECONDS = 60.0  # that a body may take to arrive
@@ -18,7 +19,6 @@ HEADERS = {  # of every answer
     "Cache-Control": "no-store",
 }
 OPEN = {"/", "/health"}  # paths that need no token, beside the page's files
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class HttpError(S2SError):
@@ -43,9 +43,9 @@ class Guard:
         A server without a token is only for this machine. A page of another site could still reach it under a name of
         its own that stands for 127.0.0.1, so the host that a request names is checked.
         """
-        if self.loopback and _host(request) not in LOOPBACK:
+        if self.loopback and not is_loopback(_host(request)):
             raise HttpError(400, "the request is for another host", "use localhost or 127.0.0.1")
-        if self.token is None or request.url.path in self.open:
+        if self.token is None or request.scope["path"] in self.open:
             return
         given = request.headers.get("authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {self.token}".encode()):
@@ -71,8 +71,8 @@ async def read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _host(request: Request) -> str | None:
+def _host(request: Request) -> str:
     try:
-        return urlsplit(f"//{request.headers.get('host', '')}").hostname
+        return urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
     except ValueError:
-        return None
+        return ""

@@ -30,7 +30,7 @@ ERRORS = {
     "503": "the server is stopping, or the model cannot be loaded",
     "504": "the answer took too long",
 }
-OF_GETS = ("401", "503")
+OF_GETS = ("400", "401", "429", "503", "504")
 
 
 def description() -> dict[str, Any]:
@@ -54,7 +54,7 @@ def description() -> dict[str, Any]:
             if isinstance(kind, str)
             else _json(found[(kind, "serialization")], "the answer")
         )
-        errors = {"503": good} if path == "/health" else _errors(OF_GETS)
+        errors = _errors(OF_GETS) | ({"503": good} if path == "/health" else {})
         paths[path] = {"get": {"summary": summary, "responses": {"200": good} | errors}}
     return {
         "openapi": "3.1.0",

@@ -6,9 +6,13 @@ import multiprocessing
 import socket
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from s2s.errors import ResourceError, UsageError, wrap_os_errors
 from s2s.io.processes import die_with_parent
+
+if TYPE_CHECKING:
+    from uvicorn import Config
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +32,7 @@ class HttpProcess:
         """
         _require_packages()
         host, port = _parse_address(address)
-        self._loopback = host == "localhost" or _is_loopback(host)
+        self._loopback = is_loopback(host)
         self._token = None if token_file is None else _read_token(token_file)
         if not (self._loopback or self._token):
             raise UsageError(f"--http {address}: others can reach this address", "--token-file FILE sets a token")
@@ -54,12 +58,21 @@ def _answer(listener: socket.socket, token: str | None, loopback: bool) -> None:
     """Answer requests until a signal."""
     import uvicorn
 
-    from s2s.serving.http.app import Application
-
     die_with_parent()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    config = uvicorn.Config(
+    uvicorn.Server(configuration(token, loopback=loopback)).run(sockets=[listener])
+
+
+def configuration(token: str | None, *, loopback: bool) -> "Config":
+    """Return the application and its limits, for uvicorn."""
+    import uvicorn
+
+    from s2s.serving.http.app import Application
+    from s2s.serving.http.connections import BoundedProtocol
+
+    return uvicorn.Config(
         Application(token, loopback=loopback).routes(),
+        http=BoundedProtocol,
         lifespan="off",
         access_log=False,
         log_config=None,
@@ -68,7 +81,6 @@ def _answer(listener: socket.socket, token: str | None, loopback: bool) -> None:
         timeout_keep_alive=IDLE_SECONDS,
         ws="none",
     )
-    uvicorn.Server(config).run(sockets=[listener])
 
 
 def _require_packages() -> None:
@@ -87,9 +99,10 @@ def _parse_address(address: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a name or an address of IP is this machine's own, which no other can reach."""
     try:
-        return ip_address(host).is_loopback
+        return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
 
