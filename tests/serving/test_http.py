@@ -188,6 +188,17 @@ def test_scores_are_those_of_the_command(server, tmp_path, capsys):
         ("/v1/score", {"model": "numbers-attention", "pairs": [{"source": "x", "target": ""}] * 1001}, 400, "pairs"),
         ("/v1/caption", {"model": "scenes-attention", "images": [""] * 65}, 400, "images"),
         ("/v1/caption", {"model": "scenes-attention", "images": [bomb()]}, 400, "images.0: the image has more than"),
+        ("/v1/translate", {"model": "numbers-attention", "text": "x" * 5000, "attention": True}, 400, "attention"),
+        (
+            "/v1/score",
+            {
+                "model": "numbers-attention",
+                "pairs": [{"source": "x" * 500, "target": "y" * 500}] * 99,
+                "attention": True,
+            },
+            400,
+            "attention",
+        ),
         ("/v1/nothing", {}, 404, "no such path"),
         ("/health", {}, 405, "another method"),
     ],

@@ -1,8 +1,9 @@
 """What requests of the HTTP interface may say, and what answers say."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, create_model, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, create_model, field_validator, model_validator
 
 from s2s.io.quantities import MAX_KEEP_ALIVE, parse_keep_alive
 from s2s.recipe.decoding import DecodingOptions
@@ -12,6 +13,7 @@ MAX_CHARACTERS = 20_000  # of a line
 MAX_IMAGES = 64
 MAX_NBEST = 100
 MAX_BEAM = 100
+MAX_WEIGHTS = 2**24  # of attention in an answer, counted in characters instead of tokens
 
 Line = Annotated[str, Field(max_length=MAX_CHARACTERS)]
 Text = Annotated[
@@ -47,6 +49,12 @@ class Body(BaseModel):
         return value
 
 
+def _check_weights(lengths: Iterable[tuple[int, int]]) -> None:
+    """Raise ValueError if attention would need too much memory, given lengths of sources and targets."""
+    if sum(source * target for source, target in lengths) > MAX_WEIGHTS:
+        raise ValueError("attention: the lines are too long, or too many; send fewer at a time")
+
+
 class DecodingBody(Body):
     """What requests for translations and captions have."""
 
@@ -77,6 +85,13 @@ class _Text(DecodingBody):
     split: Literal["auto", "on", "off"] = Field("auto", description="translate the sentences of a line one by one")
     engine: Literal["auto", "pytorch", "ctranslate2"] = "auto"
 
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        lines = [self.text] if isinstance(self.text, str) else self.text
+        if self.attention:
+            _check_weights((len(line), (self.nbest or 1) * len(line)) for line in lines)
+        return self
+
 
 class _Images(DecodingBody):
     images: list[str] = Field(min_length=1, max_length=MAX_IMAGES, description="image files, each in base64")
@@ -104,6 +119,12 @@ class ScoreBody(Body):
     pairs: list[Pair] = Field(max_length=MAX_LINES)
     tokens: bool = Field(False, description="whether the answer has the log-probability of each token")
     attention: bool = Field(False, description="whether the answer has a word alignment from attention")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.attention:
+            _check_weights((len(pair.source), len(pair.target)) for pair in self.pairs)
+        return self
 
 
 class Part(BaseModel):

@@ -1,5 +1,6 @@
 """The OpenAPI description of the interface, from the same models that check requests."""
 
+import functools
 from typing import Any
 
 from pydantic import BaseModel
@@ -33,6 +34,7 @@ ERRORS = {
 OF_GETS = ("400", "401", "429", "503", "504")
 
 
+@functools.cache
 def description() -> dict[str, Any]:
     """Return the description as JSON values."""
     inputs: list[Any] = [(body, "validation") for body, _, _ in POSTS.values()]
