@@ -72,8 +72,9 @@ class Worker:
     def run(self) -> None:
         """Announce the model and answer messages until the connection is closed."""
         self._send(Message({"type": "ready", "engine": self.engine.describe(), "bytes": self.meter.measure()}))
-        asynchronous = self.engine.describe().startswith("CTranslate2")  # which computes batches side by side
-        for _ in range(usable_threads() if asynchronous and self.kind == "cpu" else 1):
+        asynchronous = self.engine.describe().startswith("CTranslate2")  # in threads of its own, which never wait:
+        count = 2 * (usable_threads() if self.kind == "cpu" else 1) if asynchronous else 1  # a batch is always ready
+        for _ in range(count):
             threading.Thread(target=self._compute, daemon=True).start()
         while (message := receive_now(self.connection)) is not None:
             if message.type == "cancel":

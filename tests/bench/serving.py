@@ -123,19 +123,26 @@ def run_clients(
     sizes: tuple[int, ...],
     seconds: float,
 ) -> tuple[Load, float]:
-    """Run all clients; return what they got, and the seconds less the time that they themselves computed."""
-    load, until = Load(), time.monotonic() + seconds
-    cpu, began = _cpu_seconds(), time.monotonic()
+    """Run all clients; return what they got, and the lines per second once all are at work.
+
+    The time that the clients themselves compute is subtracted.
+    """
+    begun = time.monotonic()
+    load, until = Load(), begun + seconds
     threads = [
         threading.Thread(target=client, args=(config, texts, expected[config.models[0]], sizes, until, number, load))
         for number, config in enumerate(configs)
     ]
     for thread in threads:
         thread.start()
+    time.sleep(seconds / 4)
+    moment, lines, cpu = time.monotonic(), load.lines, _cpu_seconds()
+    time.sleep(until - moment)
+    took = time.monotonic() - moment - (_cpu_seconds() - cpu) / len(os.sched_getaffinity(0))
+    rate = (load.lines - lines) / took
     for thread in threads:
         thread.join()
-    elapsed = time.monotonic() - began
-    return load, elapsed - (_cpu_seconds() - cpu) / len(os.sched_getaffinity(0))
+    return load, rate
 
 
 def _cpu_seconds() -> float:
@@ -162,7 +169,7 @@ def throughput(config: TranslatorConfig, options: list[str], file: Path, seconds
     texts = file.read_text().splitlines()
     expected, alone = offline(options, config.models[0], file)
     with server() as _:
-        load, took = run_clients([config] * CONNECTIONS, texts, {config.models[0]: expected}, SIZES, seconds)
+        load, rate = run_clients([config] * CONNECTIONS, texts, {config.models[0]: expected}, SIZES, seconds)
         same = 1 - len(load.different) / max(1, load.lines)
         enough = same == 1 if exact else same >= 0.995
         waits = sorted(load.waits)
@@ -174,17 +181,17 @@ def throughput(config: TranslatorConfig, options: list[str], file: Path, seconds
             errors=load.errors[:2],
             median_s=statistics.median(waits),
             p99_s=waits[int(0.99 * len(waits))],
-            lines_per_s=load.lines / took,
+            lines_per_s=rate,
         )
         for line, answer, other in {one[0]: one for one in load.different}.values():
             print(f"       {line}\n     - {other}\n     + {answer}")
-        load, took = run_clients([config] * CONNECTIONS, texts, {config.models[0]: expected}, BATCH, seconds / 2)
-        ratio = load.lines / took / (len(texts) / alone)
+        load, rate = run_clients([config] * CONNECTIONS, texts, {config.models[0]: expected}, BATCH, seconds / 2)
+        ratio = rate / (len(texts) / alone)
         check(
             "throughput, requests of 64 lines",
             ratio >= 0.9,
             ratio=ratio,
-            lines_per_s=load.lines / took,
+            lines_per_s=rate,
             alone=len(texts) / alone,
         )
 
