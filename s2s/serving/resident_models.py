@@ -36,7 +36,7 @@ class Resident:
     process: ModelProcess
     keep_alive: float  # seconds that it stays after its last use; -1 for ever
     loading: "asyncio.Future[None]"
-    makes_room: bool  # whether others are unloaded for it
+    makes_room: bool  # whether others are unloaded for it; if only idle work used it, it is unloaded for others first
     references: int = 0  # requests that use it; only a model without any is unloaded
     admitted: bool = False  # whether its memory counts
     pinned: bool = False  # never unloaded to make room, or because nobody used it
@@ -129,7 +129,8 @@ class ResidentModels:
     ) -> AsyncIterator[Resident]:
         """Load a model unless it is loaded, and keep it while the block runs, then for `keep_alive` seconds.
 
-        Without `make_room`, no other model is unloaded for it.
+        Without `make_room`, no other model is unloaded for it, it is the first to make room for others, and it does not
+        count as used if others use it.
 
         Raises: ResourceError if there is no room for it, S2SError if it cannot be loaded.
         """
@@ -138,8 +139,9 @@ class ResidentModels:
             yield resident
         finally:
             resident.references -= 1
-            resident.last_used = time.time()
-            if keep_alive is not None:
+            if make_room or not resident.makes_room:
+                resident.last_used = time.time()
+            if make_room and keep_alive is not None:
                 resident.keep_alive = keep_alive
 
     async def unload(self, resident: Resident) -> None:
@@ -176,6 +178,7 @@ class ResidentModels:
                 if isinstance(error, ResourceError) and make_room and not resident.makes_room:
                     continue
                 raise
+            resident.makes_room |= make_room
             return resident
 
     async def _find_or_load(self, key: ModelKey, selection: EngineSelection, make_room: bool) -> Resident:
@@ -234,7 +237,7 @@ class ResidentModels:
     async def _make_room(self, newcomer: Resident) -> None:
         """Unload others, the least recently used first, until all fit the budget or only the newcomer is left.
 
-        A model in use is unloaded after its turn, when its requests are answered.
+        A model in use is unloaded after its turn, when its requests are answered; one in use by idle work has no turn.
         Raises: ResourceError if pinned models leave no room, or if there is none and making it is not allowed.
         """
         if self.used > self.budget and not newcomer.makes_room:
@@ -248,10 +251,10 @@ class ResidentModels:
             if not others:
                 message = f"pinned models leave no room for {newcomer.process.key.name}"
                 raise ResourceError(message, "s2s models stop NAME unloads one")
-            oldest = min(others, key=lambda one: (not one.is_idle, one.last_used))
+            oldest = min(others, key=lambda one: (one.makes_room, not one.is_idle, one.last_used))
             if not oldest.leaving and oldest.is_idle:
                 await self._evict(oldest)
-            elif not oldest.leaving and oldest.had_its_turn:
+            elif not oldest.leaving and (not oldest.makes_room or oldest.had_its_turn):
                 self.evictions += 1
                 oldest.leaving = True
             else:
@@ -259,8 +262,12 @@ class ResidentModels:
 
     async def _return_to_budget(self) -> None:
         """Unload what nobody uses while models that have grown take more than the budget; one may stay."""
+        if self.used <= self.budget or len(self._residents) == 1:
+            return
+        for one in self._residents.values():
+            one.leaving |= not one.makes_room and one.loading.done() and not one.pinned
         idle = [one for one in self._residents.values() if one.is_idle and not one.pinned and not one.leaving]
-        if self.used > self.budget and idle and len(self._residents) > 1:
+        if idle and not any(one.leaving for one in self._residents.values()):
             await self._evict(min(idle, key=lambda one: one.last_used))
 
     async def _evict(self, resident: Resident) -> None:

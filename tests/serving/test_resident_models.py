@@ -235,3 +235,41 @@ def test_a_model_whose_process_ended_is_loaded_again():
         assert (models.loads, FakeProcess.alive) == (2, ["a"])
 
     run(body)
+
+
+async def use_idly(models: ResidentModels, name: str) -> None:
+    async with models.use(key(name), SELECTION, make_room=False):
+        assert name in FakeProcess.alive
+
+
+def test_what_idle_work_loaded_makes_room_first(monkeypatch):
+    async def body(models: ResidentModels) -> None:
+        await use(models, "a")
+        async with models.use(key("c"), SELECTION, make_room=False):
+            monkeypatch.setattr(resident_models, "MIN_TURN_SECONDS", 60.0)
+            waiting = asyncio.create_task(use(models, "b"))
+            while not models.find("c")[0].leaving:
+                await asyncio.sleep(0.001)
+        await waiting
+        assert FakeProcess.alive == ["a", "b"]
+
+    run(body)
+
+
+def test_idle_work_does_not_keep_the_models_of_others():
+    async def body(models: ResidentModels) -> None:
+        await use(models, "a", "c")
+        await use_idly(models, "a")
+        await use(models, "b")
+        assert FakeProcess.alive == ["c", "b"]
+
+    run(body)
+
+
+def test_what_idle_work_loaded_is_a_users_once_one_uses_it():
+    async def body(models: ResidentModels) -> None:
+        await use_idly(models, "c")
+        await use(models, "a", "c", "b")
+        assert FakeProcess.alive == ["c", "b"]
+
+    run(body)
