@@ -34,9 +34,10 @@ def make_directory(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def atomic_writer(path: Path) -> Iterator[BinaryIO]:
+def atomic_writer(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """Yield a binary file that appears at `path`, complete and durable, if the block succeeds.
 
+    `mode`: its permissions, of which the process's umask takes some away.
     Raises: UsageError or ResourceError if the directory cannot be written.
     """
     with wrap_os_errors(path, "write"):
@@ -48,7 +49,7 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
                 yield cast(BinaryIO, file)
                 file.flush()
                 os.fchmod(
-                    file.fileno(), 0o666 & ~_umask()
+                    file.fileno(), mode & ~_umask()
                 )  # mkstemp makes it private; a shared registry must be readable
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -101,9 +102,9 @@ def _umask() -> int:
     return mask
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path`, atomically."""
-    with atomic_writer(path) as file:
+def write_bytes(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Write `content` to `path`, atomically. `mode`: see `atomic_writer`."""
+    with atomic_writer(path, mode) as file:
         file.write(content)
 
 
@@ -112,9 +113,12 @@ def write_output(path: Path, content: bytes) -> None:
     write_bytes(output_file(path), content)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically. Raises ValueError if a number is not finite."""
-    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+def write_json(path: Path, value: Any, mode: int = 0o666) -> None:
+    """Write `value` as indented JSON, atomically. Raises ValueError if a number is not finite.
+
+    `mode`: see `atomic_writer`.
+    """
+    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode(), mode)
 
 
 def mark_as_cache(directory: Path) -> None:

@@ -104,7 +104,7 @@ class Comparison(Options):
         path = comparison_file(self.alias)
         make_directory(path.parent)
         path.parent.chmod(0o700)
-        write_json(path, self.model_dump(mode="json", by_alias=True))
+        write_json(path, self.model_dump(mode="json", by_alias=True), mode=0o600)
 
 
 def comparison_file(alias: str) -> Path:

@@ -58,8 +58,6 @@ def run_server(options: ServeOptions) -> None:
         if http:
             http.start()
             log.info("HTTP and a page at %s", http.url)
-        if shadow:
-            shadow.start()
         models = ResidentModels(device, budget, options.keep_alive)
         asyncio.run(Server(registry, models, group, shadow).run(listener, [http] if http else []))
 

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -87,6 +87,8 @@ class Server:
         self._numbers = itertools.count(1)
         self._stop_wanted, self._end_now = asyncio.Event(), asyncio.Event()
         self._refusing = False
+        self._urgent = 0  # requests that are not answered, apart from those for idle work
+        self._quiet = asyncio.Event()  # whether there are none
 
     async def run(self, listener: socket.socket, front_ends: Sequence[FrontEnd]) -> None:
         """Serve until a signal; then answer what was accepted, and unload all models. A second signal ends at once.
@@ -96,7 +98,7 @@ class Server:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self._stop)
         if self.shadow:
-            await self.shadow.connect()
+            await self.shadow.start()
         upkeep = asyncio.create_task(self.models.run())
         server = await asyncio.start_unix_server(self._serve, sock=listener)
         await self._stop_wanted.wait()
@@ -185,6 +187,8 @@ class Server:
             await client.send(answer)
         except (OSError, TimeoutError):
             client.close()
+        if self.shadow and message.type == "search" and answer.type == "result":
+            self.shadow.offer(message, answer)
 
     async def _act(self, client: Client, message: Message) -> Message:
         """Do what a message asks for and return the answer."""
@@ -216,22 +220,42 @@ class Server:
         client.outstanding += wanted.count
         try:
             for last_try in (False, True):
-                async with self.models.use(key, selection, wanted.keep_alive, make_room=not wanted.idle) as resident:
+                async with (
+                    self._turn(idle=wanted.idle),
+                    self.models.use(key, selection, wanted.keep_alive, make_room=not wanted.idle) as resident,
+                ):
                     with contextlib.suppress(*([] if last_try else [EndedError])):
-                        answer = await resident.process.ask(message, client.number, wanted.count)
-                        if self.shadow and message.type == "search" and answer.type == "result":
-                            self.shadow.offer(wanted, message, answer)
-                        return answer
+                        return await resident.process.ask(message, client.number, wanted.count)
         finally:
             client.outstanding -= wanted.count
         raise AssertionError("the last try returns or raises")
 
     async def _load(self, wanted: Wanted, number: int) -> Message:
         key, selection = self._select(wanted)
-        async with self.models.use(key, selection, wanted.keep_alive, make_room=not wanted.idle) as resident:
+        async with (
+            self._turn(idle=wanted.idle),
+            self.models.use(key, selection, wanted.keep_alive, make_room=not wanted.idle) as resident,
+        ):
             process = resident.process
             values = {"engine": process.engine, "bytes": process.bytes, "load_seconds": process.load_seconds}
             return Message({"type": "loaded", "id": number} | values)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, *, idle: bool) -> AsyncIterator[None]:
+        """Let idle work wait until no other request, of whatever model, is left: models share the device."""
+        if idle:
+            while self._urgent:
+                await self._quiet.wait()
+            yield
+            return
+        self._urgent += 1
+        self._quiet.clear()
+        try:
+            yield
+        finally:
+            self._urgent -= 1
+            if not self._urgent:
+                self._quiet.set()
 
     def _select(self, wanted: Wanted) -> tuple[ModelKey, EngineSelection]:
         selection = _selection(self.models.device, wanted.key, wanted.options, wanted.prefixes, wanted.images)

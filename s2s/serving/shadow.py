@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 from s2s.decoding.loading import TranslatorConfig
 from s2s.decoding.scoring import ScoredLine, score_lines
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 MAX_WAITING = 2**20  # bytes of requests that wait to be compared
 ALIAS_SECONDS = 2.0  # between two looks at what an alias stands for
 SAVE_SECONDS = 2.0  # between two times that a comparison is written
-IDLE_SECONDS = 0.2  # between two looks whether the server is idle
+BATCH = 16  # sentences that are asked for together: a request of others waits for no more
 STOP_SECONDS = 10.0
 
 
@@ -55,6 +55,8 @@ class Shadow:
         for version in (production, candidate):
             if version.card.of_images:
                 raise UsageError(f"--shadow {text}: {version.reference} captions images", "shadow mode compares text")
+        if production.name != candidate.name:
+            raise UsageError(f"--shadow {text}: {left} cannot move to a version of {candidate.name}")
         if _languages(production) != _languages(candidate):
             raise UsageError(f"--shadow {text}: the models translate different languages")
         return cls(wanted.name, wanted.alias, candidate.reference, production.number)
@@ -73,27 +75,25 @@ class ShadowProcess:
     def __init__(self, shadows: Sequence[Shadow]) -> None:
         self.shadows = shadows
 
-    def start(self) -> None:
-        """Start the process."""
+    async def start(self) -> None:
+        """Start the process, and prepare to offer requests."""
         ours, theirs = socket.socketpair()
         context = multiprocessing.get_context("spawn")
         self._process = context.Process(target=_compare, args=(theirs, list(self.shadows)), name="shadow", daemon=True)
         self._process.start()
         theirs.close()
-        self._stream = ours
+        _, self._writer = await asyncio.open_unix_connection(sock=ours)
 
-    async def connect(self) -> None:
-        """Prepare to offer requests."""
-        _, self._writer = await asyncio.open_unix_connection(sock=self._stream)
-
-    def offer(self, wanted: Wanted, request: Message, answer: Message) -> None:
+    def offer(self, request: Message, answer: Message) -> None:
         """Hand on a copy of a request and its answer if it concerns a shadow; never wait."""
-        if wanted.idle or wanted.images or wanted.options.sample:
+        wanted = Wanted.parse(request.values["wanted"])
+        if wanted.idle or wanted.images or wanted.prefixes or wanted.options.sample:
             return
+        size = len(request.payload) + len(answer.payload)
         for index, shadow in enumerate(self.shadows):
             if wanted.key.models != (shadow.production(),):
                 continue
-            if self._writer.is_closing() or self._writer.transport.get_write_buffer_size() > MAX_WAITING:
+            if self._writer.is_closing() or self._writer.transport.get_write_buffer_size() + size > MAX_WAITING:
                 shadow.dropped += wanted.count
                 continue
             values = {"shadow": index, "production": shadow.production(), "dropped": shadow.dropped}
@@ -122,7 +122,6 @@ def _compare(stream: socket.socket, shadows: list[Shadow]) -> None:
             comparison = _begin(shadows[index], production)
         comparison = comparison.model_copy(update={"dropped": request.values["dropped"], "updated": now()})
         try:
-            _wait_until_idle()
             comparison = _add(comparison, request, answer)
         except StoppingError:
             break
@@ -151,8 +150,6 @@ def _begin(shadow: Shadow, production: str) -> Comparison:
 
 def _add(comparison: Comparison, request: Message, answer: Message) -> Comparison:
     """Translate the sources of a request with the candidate, and add the pairs."""
-    from s2s.metrics.scores import sentence_chrf
-
     wanted = Wanted.parse(request.values["wanted"])
     version = Registry.default().resolve(comparison.production.model)
     tokenizer = Tokenizer(version.read("tokenizer.model"))
@@ -166,14 +163,28 @@ def _add(comparison: Comparison, request: Message, answer: Message) -> Compariso
         Output(text, tuple(tokenizer.tokens(one.tokens)))
         for text, one in zip(tokenizer.decode([one.tokens for one in best]), best, strict=True)
     ]
-    config = TranslatorConfig([comparison.candidate.model], "shadow")
+    usual = version.recipe().decoding.model_dump()
+    asked = {key: value for key, value in wanted.options.model_dump().items() if value != usual[key]}
+    for start in range(0, len(sources), BATCH):
+        batch = slice(start, start + BATCH)
+        comparison = _add_batch(comparison, sources[batch], production[batch], asked)
+    return _with_speed(comparison)
+
+
+def _add_batch(
+    comparison: Comparison, sources: list[str], production: list[Output], asked: dict[str, Any]
+) -> Comparison:
+    """Translate sources with the candidate and the decoding options `asked` for, and add the pairs."""
+    from s2s.metrics.scores import sentence_chrf
+
+    config = TranslatorConfig([comparison.candidate.model], "shadow", decoding=asked)
     with served_translator(config, idle=True) as translator:
         candidate = [Output(one.text, one.tokens) for one in translator.translate(sources)]
     production, candidate = _score(comparison, sources, production, candidate)
     chrf = sentence_chrf([one.text for one in candidate], [one.text for one in production])
     for each in zip(sources, production, candidate, chrf, strict=True):
         comparison = comparison.add(*each)
-    return _with_speed(comparison)
+    return comparison
 
 
 def _score(
@@ -219,11 +230,6 @@ def _with_speed(comparison: Comparison) -> Comparison:
             busiest = max(models, key=lambda one: one.sentences)
             sides[name] = side.model_copy(update={"seconds": busiest.busy_seconds, "computed": busiest.sentences})
     return comparison.model_copy(update=sides)
-
-
-def _wait_until_idle() -> None:
-    while any(one.running or one.queued for one in server_status().models):
-        time.sleep(IDLE_SECONDS)
 
 
 def _languages(version: Version) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -240,6 +241,8 @@ class TestShadow:
         assert {one["source"] for one in found["disagreements"]} <= set(texts)
         assert found["production"]["model"] == "moving:1"
         assert found["candidate"]["own_score"] < 0
+        stored = two_versions / "shadow" / "moving@production.json"
+        assert stat.S_IMODE(stored.stat().st_mode) == 0o600
         shown = run("models", "shadow", "moving@production")
         assert "moving:2" in shown.out
         assert "s2s models alias moving:2 production" in shown.err
@@ -264,6 +267,7 @@ class TestShadow:
             ("moving@production", "should be NAME@ALIAS=NAME:VERSION"),
             ("moving@nothing=moving:2", "nothing"),
             ("moving@production=moving:9", "moving:9"),
+            ("moving@production=numbers-attention:1", "cannot move to a version of numbers-attention"),
         ],
     )
     def test_what_cannot_be_compared_is_refused(self, two_versions, run, shadow, words):

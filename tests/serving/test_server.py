@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -273,3 +274,23 @@ def test_an_answer_that_is_too_large_is_an_error(monkeypatch):
     assert "too large" in answer.values["message"]
     for one in (ours, theirs):
         one.close()
+
+
+def test_idle_work_waits_for_every_other_request(serve):
+    idle = Wanted.parse(WANTED).model_copy(update={"idle": True}).model_dump_json()
+
+    def body(connect, models, *_):
+        with greeted(connect) as stream, greeted(connect) as other:
+            ask(stream)
+            while not models.asked:
+                time.sleep(0.001)
+            ask(other, wanted=idle)
+            other.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                receive_now(other)
+            assert models.asked == 1
+            models.loop.call_soon_threadsafe(models.release.set)
+            other.settimeout(20)
+            assert [receive_now(one).type for one in (stream, other)] == ["result", "result"]
+
+    assert serve(body, held=True).asked == 2
