@@ -30,10 +30,8 @@ test-slow: $(VENV)/.installed-test ## run the tests that train for minutes
 faults: $(VENV)/.installed-test ## run the tests that kill, fill and damage
 	$(BIN)/python -m pytest tests/faults tests/serving -m "not slow"
 
-browser: $(VENV)/.installed-browser ## test the page of `s2s serve` in Debian's chromium
-	@which chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium; } || \
-		{ echo "chromium is missing: as root, apt-get install chromium" >&2; exit 1; }
-	$(BIN)/python -m pytest tests/browser -m browser -n 0
+browser: $(VENV)/.installed-browser chromium ## test the page of `s2s serve` in Chromium
+	$(BIN)/python -m pytest tests/browser -m browser
 
 coverage: $(VENV)/.installed-test ## measure the tests' line coverage
 	$(BIN)/python -m pytest --cov=s2s --cov-report=term:skip-covered
@@ -60,6 +58,11 @@ clean: ## remove the virtual environment and caches
 print-torch: # the requirement that `install` passes to pip
 	@echo '$(TORCH)'
 
+chromium:
+	@command -v chromium chromium-browser google-chrome > /dev/null || { \
+	  [ "$$(id -u)" = 0 ] || { echo "Chromium is missing: apt-get install chromium, as root" >&2; exit 1; }; \
+	  apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium > /dev/null; }
+
 $(VENV)/.installed: pyproject.toml Makefile
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) $(TORCH)
@@ -79,4 +82,4 @@ $(VENV)/.installed-lint: $(VENV)/.installed
 	touch $@
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-short test test-slow faults browser coverage bench gpu lint clean print-torch
+.PHONY: help install demo demo-short test test-slow faults browser chromium coverage bench gpu lint clean print-torch

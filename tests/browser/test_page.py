@@ -1,291 +1,264 @@
-"""The page of `s2s serve` in a real browser: Debian's chromium, driven by playwright."""
+"""The page of `s2s serve` in a browser."""
 
-import json
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from pathlib import Path
-from urllib.request import urlopen
+import io
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
+from PIL import Image, ImageDraw
+from playwright.sync_api import expect
+from stand_in import StandIn
 
-playwright = pytest.importorskip("playwright.sync_api")
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
 pytestmark = pytest.mark.browser
 
-SHOTS = os.environ.get("S2S_SHOTS")  # a directory for pictures of the page
-LINE = {
-    "text": "<img src=x onerror=alert(1)>",
-    "score": -0.5,
-    "log_probability": -1.0,
-    "tokens": ["▁<script>alert(1)</script>", "</s>"],
-    "diagnostics": ["truncated"],
-    "source_tokens": ["▁a", "</s>"],
-    "attention": [[0.9, 0.1], [0.2, 0.8]],
-}
-CONTRAST = """(element) => {
-  const light = ([r, g, b]) => {
-    const [x, y, z] = [r, g, b].map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
-  };
-  const numbers = (text) => text.match(/[0-9.]+/g).map(Number);
-  let ground = element;
-  while (ground && (numbers(getComputedStyle(ground).backgroundColor)[3] ?? 1) < 1) ground = ground.parentElement;
-  const one = light(numbers(getComputedStyle(element).color));
-  const two = light(numbers(getComputedStyle(ground ?? document.body).backgroundColor));
-  return (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
-}"""
+SENTENCE = "ein mann in einem blauen hemd steht auf einer leiter"
 
 
-@pytest.fixture(scope="module")
-def address(many_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server with tiny models of text, with and without attention, and one of pictures."""
-    home = tmp_path_factory.mktemp("browser")
-    shutil.copytree(many_models, home, dirs_exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"127.0.0.1:{free.getsockname()[1]}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("S2S_HOME", str(home))
-        for variable in ("LEASES", "CACHE", "SERVERS"):
-            patch.setenv(f"S2S_{variable}", str(home / variable.lower()))
-        with subprocess.Popen([sys.executable, "-m", "s2s", "serve", "--http", url]) as server:
-            for _ in range(200):
-                try:
-                    urlopen(f"http://{url}/health").close()
-                    break
-                except OSError:
-                    assert server.poll() is None
-                    time.sleep(0.1)
-            yield f"http://{url}"
-            server.terminate()
-            assert server.wait(60) == 0
+def picture() -> bytes:
+    """Return a picture in PNG: a red circle and a blue square."""
+    image = Image.new("RGB", (480, 320), "#f2ead8")
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((110, 70, 190, 150), fill="#c8372d")
+    draw.rectangle((270, 170, 350, 250), fill="#2d5cc8")
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator["playwright.Browser"]:
-    """A browser, as Debian packages it."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert found, "chromium is missing: apt-get install chromium"
-    with playwright.sync_playwright() as running:
-        launched = running.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield launched
-        launched.close()
+def link(server: StandIn, *models: str, text: str = SENTENCE) -> str:
+    """Return the address of the page with models and text."""
+    return f"{server.url}/#{urlencode({'models': ','.join(f'{one}:1' for one in models), 'text': text})}"
 
 
-@pytest.fixture
-def page(browser: "playwright.Browser", address: str) -> Iterator["playwright.Page"]:
-    """The page, which must never report an error, break its policy or ask another server."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=address)
-    opened = context.new_page()
-    said: list[str] = []
-    opened.on("console", lambda message: said.append(message.text) if message.type in {"error", "warning"} else None)
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}"))
-    asked: list[str] = []
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.goto("/")
-    opened.locator(".choice").first.wait_for()
-    yield opened
-    expected = [one for one in said if "Failed to load resource" not in one]  # an error of the API that a test made
-    assert expected == []
-    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
-    context.close()
+def cell(page: "Page", model: str) -> "Locator":
+    """Return the first output of a model."""
+    return page.locator(f"article[data-model='{model}:1']").first
 
 
-def choose(page: "playwright.Page", *names: str) -> None:
-    for box in page.locator("input[name=model]").all():
-        value = box.get_attribute("value") or ""
-        box.set_checked(value.partition(":")[0] in names)
-
-
-def translate(page: "playwright.Page", text: str = "einundzwanzig ; 12. März 1999") -> None:
-    page.get_by_label("Text").fill(text)
+def translated(page: "Page", server: StandIn, *models: str, text: str = SENTENCE) -> None:
+    """Open the page with models and text, and press the button."""
+    page.goto(link(server, *models, text=text))
     page.get_by_role("button", name="Translate").click()
-    page.locator("article[aria-busy=false] .output").nth(0).wait_for()
-    page.locator("article[aria-busy=true]").wait_for(state="detached") if page.locator(
-        "article[aria-busy=true]"
-    ).count() else None
 
 
-def shoot(page: "playwright.Page", name: str) -> None:
-    if SHOTS:
-        page.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
-
-
-def weights(page: "playwright.Page", row: int) -> list[str]:
-    pieces = page.locator(".row").nth(row).locator(".piece")
-    return pieces.evaluate_all("(all) => all.map((one) => one.style.getPropertyValue('--weight'))")
-
-
-def test_two_models_side_by_side(page):
-    choose(page, "numbers-attention", "numbers-bottleneck")
-    translate(page)
-    attention, bottleneck = page.locator("article").all()
-    assert attention.bounding_box()["y"] == bottleneck.bounding_box()["y"]
-    assert "numbers-attention:1" in attention.inner_text()
-    assert "score" in bottleneck.inner_text()
-    assert attention.locator("button.piece").count() > 3
-    assert bottleneck.locator("button.piece").count() == 0
-    assert "No attention" in bottleneck.inner_text()
-    shoot(page, "light")
-
-
-@pytest.mark.parametrize("how", ["hover", "focus"])
-def test_attention_of_a_word(page, how):
-    choose(page, "numbers-attention")
-    translate(page)
-    before = weights(page, 0)
-    pieces = page.locator("button.piece")
-    getattr(pieces.nth(1), how)()
-    first = weights(page, 0)
-    getattr(pieces.nth(4), how)()
-    assert len({str(before), str(first), str(weights(page, 0))}) == 3
-    assert 0.9 < sum(map(float, first)) < 1.1
-    assert pieces.nth(4).get_attribute("class").endswith("current")
-    shoot(page, f"attention-{how}")
-
-
-def test_alternatives(page):
-    choose(page, "numbers-bottleneck")
-    page.get_by_label("show alternatives").check()
-    translate(page)
-    page.locator("summary").click()
-    assert page.locator("details li").count() == 5
-
-
-def test_lines_are_translated_one_by_one(page):
-    choose(page, "numbers-attention")
-    translate(page, "drei\n\nvier")
-    assert page.locator(".output").count() == 2
-
-
-@pytest.mark.parametrize("how", ["choose", "drop"])
-def test_a_picture(page, how, tmp_path):
-    made = [sys.executable, "-m", "s2s", "data", "make", "scenes", "pictures", "--count", "1"]
-    subprocess.run(made, cwd=tmp_path, check=True, capture_output=True)
-    picture = tmp_path / "pictures" / "1.png"
-    choose(page, "scenes-attention")
-    if how == "choose":
-        page.get_by_label("Picture").set_input_files(picture)
-    else:
-        content = list(picture.read_bytes())
-        transfer = page.evaluate_handle(
-            """(content) => {
-              const transfer = new DataTransfer();
-              transfer.items.add(new File([new Uint8Array(content)], "1.png", { type: "image/png" }));
-              return transfer;
-            }""",
-            content,
-        )
-        page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
-    page.locator("#preview[src]").wait_for()
+def described(page: "Page", server: StandIn) -> None:
+    """Open the page with two models that describe pictures, choose a picture and press the button."""
+    page.goto(link(server, "scenes-attention", "scenes-bottleneck", text=""))
+    page.locator("#file").set_input_files({"name": "scene.png", "mimeType": "image/png", "buffer": picture()})
     page.get_by_role("button", name="Describe").click()
-    page.locator(".cells").wait_for()
-    page.locator("button.piece").first.hover()
-    cells = page.locator(".cells > span")
-    assert len(set(cells.evaluate_all("(all) => all.map((one) => getComputedStyle(one).backgroundColor)"))) > 1
-    shoot(page, "picture")
 
 
-def test_errors_are_shown(page):
-    fault = {"error": {"message": "the model does not fit", "hint": "stop another"}}
-    page.route("**/v1/translate", lambda route: route.fulfill(status=503, json=fault))
-    choose(page, "numbers-attention")
-    page.get_by_label("Text").fill("drei")
-    page.get_by_role("button", name="Translate").click()
-    page.get_by_text("the model does not fit (stop another)").wait_for()
-    page.get_by_label("Text").fill("")
-    page.get_by_role("button", name="Translate").click()
-    page.get_by_text("enter a sentence first").wait_for()
-    assert page.locator("article .failed").count() == 1
+def weight(token: "Locator") -> float:
+    """Return how much a source token is shaded, from 0 to 1."""
+    return float(token.evaluate("span => span.style.getPropertyValue('--weight') || 0"))
 
 
-def test_output_is_text_and_never_markup(page):
-    answer = {"model": "a:1", "engine": "PyTorch, fp32", "translations": [LINE]}
-    page.route("**/v1/translate", lambda route: route.fulfill(json=answer))
-    choose(page, "numbers-attention")
-    translate(page)
-    assert page.get_by_text("<img src=x onerror=alert(1)>").count() == 1
-    assert page.locator("article img, article script").count() == 0
-    assert "cut off at the length limit" in page.locator("article").inner_text()
+def test_two_models_side_by_side(page: "Page", server: StandIn) -> None:
+    page.goto(server.url)
+    expect(page.get_by_role("checkbox", checked=True)).to_have_count(2)
+    page.get_by_label("Text one sentence").fill("ein mann in einem hemd\nzwei hunde rennen")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#status")).to_have_text("2 of 2 models answered.")
+    expect(page.get_by_role("article")).to_have_count(4)
+    expect(cell(page, "m30k-attention")).to_contain_text("a man in a shirt")
+    expect(cell(page, "m30k-attention")).to_contain_text("−0.21 average log-probability")
+    expect(cell(page, "m30k-bottleneck")).to_contain_text("cut off at the length limit")
+    expect(cell(page, "m30k-bottleneck")).to_contain_text("This model has no attention.")
+    left, right = (cell(page, name).bounding_box() for name in ("m30k-attention", "m30k-bottleneck"))
+    assert left
+    assert right
+    assert left["y"] == right["y"]
+    assert left["x"] + left["width"] < right["x"]
 
 
-def test_a_request_can_be_cancelled(page):
-    page.route("**/v1/translate", lambda route: None)
-    choose(page, "numbers-attention")
-    page.get_by_label("Text").fill("drei")
-    page.get_by_label("Text").press("Control+Enter")
+def test_at_most_four_models(page: "Page", server: StandIn) -> None:
+    page.goto(link(server, "m30k-attention", "m30k-bottleneck", "m30k-transformer"))
+    page.get_by_role("checkbox", name="copying:1").check()
+    expect(page.get_by_role("checkbox", name="too-large:1")).to_be_disabled()
+    page.get_by_role("checkbox", name="copying:1").uncheck()
+    expect(page.get_by_role("checkbox", name="too-large:1")).to_be_enabled()
+
+
+def test_link_has_models_and_text(page: "Page", server: StandIn) -> None:
+    page.goto(server.url)
+    page.get_by_role("checkbox", name="m30k-transformer:1").check()
+    page.get_by_label("Text one sentence").fill("100 % & mehr #1")
+    other = page.context.new_page()
+    other.goto(page.evaluate("location.href"))
+    expect(other.get_by_label("Text one sentence")).to_have_value("100 % & mehr #1")
+    expect(other.get_by_role("checkbox", checked=True)).to_have_count(3)
+    other.goto(link(server, "gone"))
+    expect(other.get_by_text("Not in this registry: gone:1")).to_be_visible()
+
+
+def test_pointer_shows_attention(page: "Page", server: StandIn) -> None:
+    translated(page, server, "m30k-attention")
+    output = cell(page, "m30k-attention")
+    source = output.locator(".source-token")
+    output.get_by_role("option", name="shirt").hover()
+    expect(output.locator(".looked")).to_contain_text("shirt ← hemd 54 %")
+    expect(output.locator(".source")).to_have_text(f"{SENTENCE} </s>")
+    assert weight(source.nth(6)) > 2 * weight(source.nth(4)) > weight(source.nth(5)) == 0
+    page.mouse.move(0, 0)
+    expect(output.locator(".looked")).to_contain_text("Point at a word")
+    assert weight(source.nth(6)) == 0
+
+
+def test_keyboard_shows_attention(page: "Page", server: StandIn) -> None:
+    translated(page, server, "m30k-attention")
+    output = cell(page, "m30k-attention")
+    options = output.get_by_role("option")
+    expect(options).to_have_count(10)
+    options.first.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    expect(options.nth(5)).to_be_focused()
+    expect(options.nth(5)).to_have_attribute("aria-selected", "true")
+    expect(output.locator(".looked")).to_contain_text("shirt ← hemd 54 %")
+    page.keyboard.press("Tab")
+    expect(output.locator("summary")).to_be_focused()
+
+
+def test_alternatives(page: "Page", server: StandIn) -> None:
+    translated(page, server, "m30k-attention", text="zwei hunde\nein mann")
+    second = page.locator("article").nth(1)
+    second.get_by_text("Alternatives").click()
+    expect(second.get_by_role("listitem")).to_have_count(5)
+    expect(second.get_by_role("listitem").nth(1)).to_contain_text("a man (1)")
+    assert server.bodies[-1]["text"] == ["ein mann"]
+    assert server.bodies[-1]["beam_size"] == server.bodies[-1]["nbest"] == 5
+
+
+def test_chosen_picture_and_where_a_token_looked(page: "Page", server: StandIn) -> None:
+    described(page, server)
+    output = cell(page, "scenes-attention")
+    output.get_by_role("option", name="circle").hover()
+    expect(output.locator(".looked")).to_contain_text("circle ← most at row 3, column 2 of 8 × 8")
+    veil = output.locator("canvas").evaluate("canvas => [...canvas.getContext('2d').getImageData(0, 0, 8, 8).data]")[
+        3::4
+    ]
+    assert veil[2 * 8 + 1] < 20
+    assert veil[6 * 8 + 6] > 150
+    expect(cell(page, "scenes-bottleneck")).to_contain_text("This model has no attention.")
+
+
+def test_dropped_picture(page: "Page", server: StandIn) -> None:
+    page.goto(server.url)
+    expect(page.get_by_role("button", name="Translate")).to_be_visible()
+    transfer = page.evaluate_handle(
+        """bytes => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(bytes)], "dropped.png", { type: "image/png" }));
+          return transfer;
+        }""",
+        list(picture()),
+    )
+    page.dispatch_event("body", "drop", {"dataTransfer": transfer})
+    expect(page.get_by_text("dropped.png")).to_be_visible()
+    page.get_by_role("button", name="Describe").click()
+    expect(cell(page, "scenes-attention")).to_contain_text("a red circle left of a blue square")
+
+
+def test_errors_are_shown_in_place(page: "Page", server: StandIn) -> None:
+    translated(page, server, "too-large", "m30k-attention")
+    error = cell(page, "too-large").get_by_role("alert")
+    expect(error).to_contain_text("too-large:1 needs 31.0 GiB")
+    expect(error).to_contain_text("s2s serve --memory 32GiB")
+    expect(cell(page, "m30k-attention")).to_contain_text("a man in a blue shirt")
+    expect(page.locator("#status")).to_have_text("1 of 2 models answered, 1 failed.")
+
+
+def test_markup_in_outputs_is_text(page: "Page", server: StandIn) -> None:
+    attack = "<img src=x onerror=alert(1)> <script>document.title='changed'</script> <b>bold</b>"
+    translated(page, server, "copying", "m30k-attention", text=attack)
+    expect(cell(page, "copying").locator(".output")).to_have_text(attack)
+    expect(cell(page, "m30k-attention").locator(".output")).to_have_text(attack)
+    assert page.locator("#rows script, #rows img, #rows .output b").count() == 0
+    assert page.title() == "s2s"
+
+
+def test_loading_can_be_cancelled(page: "Page", server: StandIn) -> None:
+    server.answering.clear()
+    translated(page, server, "m30k-bottleneck")
+    expect(cell(page, "m30k-bottleneck")).to_contain_text("Loading the model, 1 s")
     page.get_by_role("button", name="Cancel").click()
-    page.get_by_text("cancelled").wait_for()
-    assert page.get_by_role("button", name="Translate").is_enabled()
+    expect(cell(page, "m30k-bottleneck")).to_contain_text("Cancelled")
+    server.answering.set()
+    page.get_by_role("button", name="Translate").click()
+    expect(cell(page, "m30k-bottleneck")).to_contain_text("repeats itself")
 
 
-def test_a_token_is_asked_for_and_sent(page):
-    sent: list[str] = []
-
-    def answer(route: "playwright.Route") -> None:
-        given = route.request.headers.get("authorization", "")
-        sent.append(given)
-        fault = {"error": {"message": "the token is missing or wrong", "hint": None}}
-        route.continue_() if given == "Bearer secret" else route.fulfill(status=401, json=fault)
-
-    page.route("**/v1/models", answer)
+def test_token_is_asked_for_and_kept_in_the_tab(page: "Page", server: StandIn) -> None:
+    server.token = "secret"
+    page.goto(server.url)
+    for token in ("wrong", "secret"):
+        page.get_by_label("Token").fill(token)
+        page.get_by_role("button", name="Continue").click()
+        if token == "wrong":
+            expect(page.get_by_text("The server did not accept this token.")).to_be_visible()
+    expect(page.get_by_role("checkbox", checked=True)).to_have_count(2)
+    expect(page.get_by_label("Token")).to_be_hidden()
     page.reload()
-    page.get_by_label("Token").fill("secret")
-    page.get_by_role("button", name="Use it").click()
-    page.locator(".choice").first.wait_for()
-    assert sent == ["", "Bearer secret"]
-    assert not page.get_by_label("Token").is_visible()
+    expect(page.get_by_role("checkbox", checked=True)).to_have_count(2)
+    kept = page.evaluate("[localStorage.length, document.cookie, location.href.includes('secret')]")
+    assert kept == [0, "", False]
 
 
-def test_a_comparison_can_be_linked_to(page, address):
-    choose(page, "numbers-attention", "numbers-bottleneck")
-    page.get_by_label("Text").fill("drei & vier")
-    link = page.evaluate("location.href")
-    page.goto("about:blank")
-    page.goto(link)
-    page.locator(".choice").first.wait_for()
-    assert page.get_by_label("Text").input_value() == "drei & vier"
-    assert page.locator("input[name=model]:checked").count() == 2
+def test_empty_registry(page: "Page", server: StandIn) -> None:
+    server.models = []
+    page.goto(server.url)
+    expect(page.get_by_text("s2s train numbers/attention")).to_be_visible()
+    expect(page.get_by_role("button", name="Translate")).to_be_hidden()
 
 
-def test_a_registry_without_models(page):
-    page.route("**/v1/models", lambda route: route.fulfill(json={"models": []}))
-    page.goto("/")
-    page.reload()
-    page.get_by_text("s2s train numbers/attention").wait_for()
-    assert not page.get_by_role("button", name="Translate").is_enabled()
+@pytest.mark.parametrize("width", [320, 390])
+def test_narrow_screens_need_no_horizontal_scrolling(page: "Page", server: StandIn, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    translated(page, server, "m30k-attention", "copying", text=f"{SENTENCE}\n{'Donaudampfschiff' * 12}")
+    expect(cell(page, "copying")).to_contain_text("copied")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    first, second = (cell(page, name).bounding_box() for name in ("m30k-attention", "copying"))
+    assert first
+    assert second
+    assert second["y"] >= first["y"] + first["height"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
-def test_it_is_readable(page, scheme, width):
-    page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": width, "height": 844})
-    choose(page, "numbers-attention", "numbers-bottleneck")
-    translate(page, "drei ; " * 20 + "Donaudampfschifffahrtsgesellschaftskapitänsmütze" * 3)
-    page.locator("button.piece").nth(2).focus()
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    for selector in (
-        "h1",
-        ".hint >> nth=0",
-        "#run",
-        ".best >> nth=0",
-        "summary",
-        ".piece.current",
-        "legend",
-        ".choice >> nth=0",
-    ):
-        for element in page.locator(selector).all()[:2]:
-            assert element.evaluate(CONTRAST) >= 4.5, selector
-    shoot(page, f"{scheme}-{width}")
+def test_text_has_contrast(page: "Page", server: StandIn, scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    translated(page, server, "m30k-attention", "m30k-bottleneck", "too-large")
+    expect(cell(page, "m30k-bottleneck")).to_contain_text("repeats itself")
+    cell(page, "m30k-attention").get_by_role("option").first.focus()
+    measured = page.evaluate(CONTRASTS)
+    assert len(measured) > 30
+    assert {text: round(ratio, 2) for text, ratio in measured if ratio < 4.5} == {}
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == {"light": "rgb(246, 247, 249)", "dark": "rgb(13, 17, 23)"}[scheme]
 
 
-def test_shown_json_is_what_the_api_says(page, address):
-    with urlopen(f"{address}/v1/models") as answer:
-        models = json.load(answer)["models"]
-    assert page.locator(".choice").count() == len(models) == 4
+# The contrast of each text that is shown with what is behind it, by the formula of WCAG 2.
+CONTRASTS = """() => {
+  const pixel = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const opaque = (colours) => {
+    for (const colour of colours) { pixel.fillStyle = colour; pixel.fillRect(0, 0, 1, 1); }
+    return [...pixel.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const luminance = (rgb) => {
+    const [r, g, b] = rgb.map((one) => one / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const [text, parent] = [walker.currentNode.data.trim(), walker.currentNode.parentElement];
+    if (!text || !parent.checkVisibility() || parent.closest(":disabled, label:has(:disabled)")) continue;
+    const behind = [];
+    for (let one = parent; one; one = one.parentElement) behind.unshift(getComputedStyle(one).backgroundColor);
+    const colours = [opaque(behind), opaque([...behind, getComputedStyle(parent).color])].map(luminance);
+    found.push([text, (Math.max(...colours) + 0.05) / (Math.min(...colours) + 0.05)]);
+  }
+  return found;
+}"""

@@ -1,74 +1,135 @@
-// Show the tokens of an output; pointing at one shows where the model looked.
+// Show where a model looked: at which source tokens, or where in a picture, for each token of its output.
 
 import { element } from "./elements.js";
 
-const SPACE = "\u2581"; // marks the start of a word
+const WORD_START = "▁"; // first character of a token that starts a word
 const END = "</s>";
+const MENTIONED = 3; // source tokens named with their share
+const HINT = "Point at a word to see where the model looked.";
+const VEIL = 200; // opacity, of 255, over the parts of a picture where the model did not look
 
-// Show source and output tokens of `line`, which has attention [output tokens][source tokens].
-export function tokenView(line) {
-  const sources = line.source_tokens.map((token) => piece("span", token));
-  const view = element("div", {}, row("source", sources));
-  view.append(outputRow(line, (weights) => shade(sources, weights)));
-  return view;
+/** Return output and source tokens; the token that is pointed at shades the source by its attention [L][S]. */
+export function textAttention(line) {
+  const source = element("div", { class: "source", dir: "auto", role: "group", "aria-label": "Source tokens" });
+  const spans = appendTokens(source, line.source_tokens, () => element("span", { class: "source-token" }));
+  const largest = Math.max(...line.attention.flat());
+  const looked = element("p", { class: "looked soft", "aria-live": "polite" }, HINT);
+
+  function show(index) {
+    const weights = index === null ? [] : line.attention[index];
+    spans.forEach((span, place) => span.style.setProperty("--weight", (weights[place] ?? 0) / largest));
+    looked.textContent = index === null ? HINT : describe(line.tokens[index], weights, line.source_tokens);
+  }
+  return element("div", { class: "attention" }, ...output(line, show), source, looked);
 }
 
-// Show a picture under a grid of `line.grid` cells, and the output tokens.
-export function imageView(line, url) {
+/** Return a caption's tokens and its picture; the token that is pointed at lights up where the model looked. */
+export function pictureAttention(line, pictureUrl) {
   const [height, width] = line.grid;
-  const cells = Array.from({ length: height * width }, () => element("span"));
-  const grid = element("div", { className: "cells" }, ...cells);
-  grid.style.setProperty("--columns", width);
-  const picture = element("img", { src: url, alt: "The picture; lighter where the model looked" });
-  const view = element("div", {}, element("div", { className: "map" }, picture, grid));
-  const all = cells.map(() => 1);
-  view.append(outputRow(line, (weights) => shade(cells, weights ?? all, Math.max(...(weights ?? all)))));
-  shade(cells, all);
-  return view;
+  const canvas = element("canvas", { width, height, "aria-hidden": "true" });
+  const picture = element("div", { class: "map" }, element("img", { src: pictureUrl, alt: "" }), canvas);
+  picture.style.aspectRatio = `${width} / ${height}`; // models see the middle of a picture, cut to this shape
+  const looked = element("p", { class: "looked soft", "aria-live": "polite" }, HINT);
+
+  function show(index) {
+    const weights = index === null ? null : line.attention[index];
+    drawVeil(canvas, weights);
+    looked.textContent = weights ? describePlace(line.tokens[index], weights, width, height) : HINT;
+  }
+  return element("div", { class: "attention" }, ...output(line, show), picture, looked);
 }
 
-function outputRow(line, show) {
-  const pieces = line.tokens.map((token, index) => {
-    const button = piece("button", token);
-    button.type = "button";
-    const look = () => {
-      select(pieces, button);
-      show(line.attention[index]);
-    };
-    const leave = () => {
-      select(pieces, null);
-      show(null);
-    };
-    button.addEventListener("pointerenter", look);
-    button.addEventListener("focus", look);
-    button.addEventListener("pointerleave", leave);
-    button.addEventListener("blur", leave);
-    return button;
+/** Return the output as tokens to point at: the text itself where the tokens spell it, else both. */
+function output(line, show) {
+  const tokens = line.tokens.at(-1) === END ? line.tokens.slice(0, -1) : line.tokens;
+  const spelled = tokens.join("").replaceAll(WORD_START, " ").trim() === line.text;
+  const list = element("p", {
+    class: spelled ? "output" : "output tokens", dir: "auto", role: "listbox", "aria-orientation": "horizontal",
+    "aria-label": "Output tokens: choose one to see where the model looked",
   });
-  return row("output", pieces);
+  const options = appendTokens(list, tokens, () => element("span", { class: "token", role: "option", tabindex: -1 }));
+  if (options.length) options[0].tabIndex = 0;
+  select(list, options, show);
+  return spelled ? [list] : [element("p", { class: "output", dir: "auto" }, line.text), list];
 }
 
-function select(pieces, chosen) {
-  for (const one of pieces) one.classList.toggle("current", one === chosen);
-}
-
-// Shade elements by their weights, as shares of `most`.
-function shade(elements, weights, most = 1) {
-  elements.forEach((one, index) => {
-    const weight = weights ? weights[index] / most : 0;
-    one.style.setProperty("--weight", weight.toFixed(3));
-    if (weights) one.title = `${(100 * weights[index]).toFixed(1)} %`;
-    else one.removeAttribute("title");
+/** Append a span for each token, with spaces between words; return the spans. A token may be no more than a space. */
+function appendTokens(parent, tokens, make) {
+  return tokens.map((token, index) => {
+    const space = token === WORD_START;
+    if (index > 0 && !space && (token.startsWith(WORD_START) || token === END)) parent.append(" ");
+    const span = make();
+    if (token === END) span.classList.add("soft");
+    if (space && span.role) span.ariaLabel = "space";
+    span.textContent = space ? " " : spoken(token);
+    parent.append(span);
+    return span;
   });
 }
 
-function row(name, pieces) {
-  return element("div", { className: "row", dir: "auto" }, element("span", { className: "name" }, name), ...pieces);
+/** Call `show` with the index of the token under the pointer, else of the one with the focus, else null. */
+function select(list, options, show) {
+  let current = null;
+  const choose = (option) => {
+    if (option === current) return;
+    current?.removeAttribute("aria-selected");
+    option?.setAttribute("aria-selected", "true");
+    current = option;
+    show(option ? options.indexOf(option) : null);
+  };
+  const focused = () => options.find((option) => option === document.activeElement) ?? null;
+  list.addEventListener("pointerover", (event) => choose(event.target.closest("[role=option]") ?? focused()));
+  list.addEventListener("pointerleave", () => choose(focused()));
+  list.addEventListener("focusin", (event) => {
+    for (const option of options) option.tabIndex = option === event.target ? 0 : -1;
+    choose(event.target);
+  });
+  list.addEventListener("focusout", () => choose(null));
+  list.addEventListener("keydown", (event) => {
+    const target = neighbour(event.key, options, focused(), getComputedStyle(list).direction);
+    if (!target) return;
+    event.preventDefault();
+    target.focus();
+  });
 }
 
-function piece(kind, token) {
-  const isStart = token.startsWith(SPACE);
-  const text = isStart ? token.slice(1) : token;
-  const shown = token === END ? "(end)" : text || "\u2423";
-  return element(kind, { className: isStart || token === END ? "piece start" : "piece" }, shown);
+function neighbour(key, options, option, direction) {
+  const index = options.indexOf(option);
+  const forward = direction === "rtl" ? "ArrowLeft" : "ArrowRight";
+  const backward = direction === "rtl" ? "ArrowRight" : "ArrowLeft";
+  const targets = { [forward]: index + 1, [backward]: index - 1, Home: 0, End: options.length - 1 };
+  return options[targets[key]];
+}
+
+function describe(token, weights, sourceTokens) {
+  const places = weights.map((weight, place) => [weight, place]).sort(([a], [b]) => b - a).slice(0, MENTIONED);
+  const named = places.map(([weight, place]) => `${spoken(sourceTokens[place])} ${percent(weight)}`);
+  return `${spoken(token)} ← ${named.join(", ")}`;
+}
+
+function describePlace(token, weights, width, height) {
+  const largest = Math.max(...weights);
+  const place = weights.indexOf(largest);
+  const [row, column] = [Math.floor(place / width) + 1, (place % width) + 1];
+  return `${spoken(token)} ← most at row ${row}, column ${column} of ${height} × ${width}: ${percent(largest)}`;
+}
+
+/** Cover the cells of a picture, the less the more the model looked there. */
+function drawVeil(canvas, weights) {
+  const context = canvas.getContext("2d");
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  if (!weights) return;
+  const image = context.createImageData(canvas.width, canvas.height);
+  const largest = Math.max(...weights);
+  weights.forEach((weight, place) => (image.data[4 * place + 3] = VEIL * (1 - weight / largest)));
+  context.putImageData(image, 0, 0);
+}
+
+/** Return a token as it is named: without the mark of a word's start, unless it is nothing else. */
+function spoken(token) {
+  return token.length > 1 && token.startsWith(WORD_START) ? token.slice(1) : token;
+}
+
+function percent(weight) {
+  return `${Math.round(100 * weight)}\u00a0%`;
 }

@@ -1,8 +1,17 @@
-// Build elements. Text is always text: nothing from the server is parsed as HTML.
+// Build elements. Text from the API becomes text nodes, so that it is never read as markup.
 
-export function element(kind, properties = {}, ...children) {
-  const made = document.createElement(kind);
-  Object.assign(made, properties);
-  made.append(...children);
+/** Return a new element with attributes and children: nodes, or strings that become text; null is left out. */
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value !== null) made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child) => child !== null));
   return made;
+}
+
+/** Return the element of the page with an id. */
+export function byId(id) {
+  return document.getElementById(id);
 }
