@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import multiprocessing
 import socket
 import time
@@ -10,11 +11,13 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from s2s.decoding.loading import EngineSelection
-from s2s.errors import ResourceError, S2SError
+from s2s.errors import ArtefactError, ResourceError, S2SError
 from s2s.serving.messages import ModelKey, parse_error
 from s2s.serving.protocol import Message
 from s2s.serving.streams import receive
 from s2s.serving.worker import run_worker
+
+log = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0  # that a process may take to end
 
@@ -116,13 +119,16 @@ class ModelProcess:
 
     async def _listen(self) -> None:
         """Hand out answers until the process ends."""
-        with contextlib.suppress(OSError):
+        assert self._process is not None
+        try:
             while message := await receive(self._reader):
                 if message.type == "report":
                     self._note(message.values)
                 elif (answer := self._answers.get(message.values["id"])) and not answer.done():
                     answer.set_result(message)
-        assert self._process is not None
+        except (OSError, ArtefactError) as error:
+            log.warning("%s: %s; ending its process", self.key.name, error)
+            self._process.kill()
         await asyncio.to_thread(self._process.join, STOP_SECONDS)
         for answer in self._answers.values():
             if not answer.done():

@@ -120,6 +120,8 @@ def test_models_are_loaded_listed_pinned_and_stopped(at_home, run):
     assert found["bytes"] > 10**7
     run("translate", "numbers-bottleneck", "in.de")
     assert resident()["numbers-bottleneck:1"]["sentences"] == 36
+    shown = run("models", "show", "numbers-bottleneck").out
+    assert "PyTorch, fp32 on cpu: " in next(line for line in shown.splitlines() if line.strip().startswith("loaded"))
     assert run("models", "pin", "numbers-bottleneck").code == 0
     assert resident()["numbers-bottleneck:1"]["pinned"]
     table = run("models", "ps").out

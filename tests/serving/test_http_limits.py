@@ -246,6 +246,7 @@ def client_of(token: str | None, *, loopback: bool) -> TestClient:
 
 def test_the_description_is_one_of_openapi():
     validate(description())
+    assert description()["openapi"].startswith("3.1.")
 
 
 def test_an_address_of_others_needs_a_token(capsys):

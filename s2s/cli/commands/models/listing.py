@@ -82,7 +82,7 @@ def show(model: ModelReference, as_json: AsJson = False) -> None:
         return
     names = [alias for alias, number in aliases.items() if number == version.number]
     out.print(" ".join([version.reference, *(f"@{alias}" for alias in names)]), style="bold")
-    for label, text in [*_describe(version), *_lineage(version, registry)]:
+    for label, text in [*_describe(version), *_lineage(version, registry), *_loaded(version)]:
         if text:
             out.print(f"  {label:11} {one_line(text)}", soft_wrap=True)
     if version.card.scores:
@@ -242,6 +242,18 @@ def _lineage(version: "Version", registry: "Registry") -> list[tuple[str, str]]:
         except S2SError as error:
             parent += f" ({error.message})"
     return [("parent", parent), ("others", ", ".join(shown))]
+
+
+def _loaded(version: "Version") -> list[tuple[str, str]]:
+    """Return how the server of this machine holds the version, with the memory that it takes there."""
+    from s2s.serving.client import server_status
+    from s2s.serving.status import StoppingError
+
+    try:
+        models = [one for one in server_status().models if one.reference == version.reference and one.engine]
+    except StoppingError:
+        return []
+    return [("loaded", f"{one.engine} on {one.device}: {format_size(one.bytes)}, measured") for one in models]
 
 
 def _pairs(card: "Card") -> str:
