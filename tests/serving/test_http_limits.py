@@ -7,20 +7,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 import uvicorn
 from openapi_spec_validator import validate
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from s2s.cli.app import main
 from s2s.serving.http import app, connections, guard
 from s2s.serving.http.app import Application
+from s2s.serving.http.metrics import Metrics
 from s2s.serving.http.openapi import description
 from s2s.serving.http.process import configuration
-from s2s.serving.status import ServerStatus, StoppingError
+from s2s.serving.status import ResidentModel, ServerStatus, StoppingError
 
 TOKEN = "0123456789abcdef"
 BODY = {"model": "any", "text": "x"}
@@ -168,6 +171,20 @@ def test_many_requests_wait_and_more_are_refused_but_the_status_is_told(monkeypa
     assert answered == [429, 200, 200, 200]
 
 
+def test_figures_of_a_model_that_is_loaded_twice_are_added():
+    model = ResidentModel(
+        "a:1", "PyTorch, fp32", "cpu", 7, "ready", False, "", "", None, 0, 0, 3, 5, 8, 0.5, 1.5
+    )  # once as auto, once as pytorch
+    text = Metrics().text(replace(STATUS, models=[model, model])).decode()
+    samples = [
+        sample
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "s2s_model_bytes"
+    ]
+    assert [sample.value for sample in samples] == [14]
+
+
 class TestAnswers:
     """Answers of the application itself, whose requests others may see."""
 
@@ -203,6 +220,10 @@ class TestAnswers:
         if status >= 400 and path != "/health":
             assert answer.json()["error"].keys() == {"message", "hint"}
         assert (answer.headers.get("www-authenticate") == "Bearer") == (status == 401)
+
+    def test_figures_are_of_the_format_that_prometheus_expects(self, client, status_of):
+        status_of(STATUS)
+        assert client.get("/metrics").headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
 
     @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1:1", "127.0.0.2", "[::1]:8000"])
     def test_this_machine_has_several_names(self, client, host):
@@ -247,6 +268,11 @@ def client_of(token: str | None, *, loopback: bool) -> TestClient:
 def test_the_description_is_one_of_openapi():
     validate(description())
     assert description()["openapi"].startswith("3.1.")
+
+
+def test_the_description_says_when_to_try_again():
+    answers = description()["paths"]["/v1/caption"]["post"]["responses"]
+    assert [code for code, answer in answers.items() if "Retry-After" in answer.get("headers", {})] == ["429", "503"]
 
 
 def test_an_address_of_others_needs_a_token(capsys):

@@ -124,7 +124,7 @@ class Application:
         return JSONResponse({"status": "stopping"}, 503) if stopping else JSONResponse({"status": "ok"})
 
     async def _figures(self, _: Request) -> Response:
-        return Response(await self._of_status(self._metrics.text), media_type="text/plain")
+        return Response(await self._of_status(self._metrics.text), media_type="text/plain; version=0.0.4")
 
     async def _openapi(self, _: Request) -> Response:
         return JSONResponse(description())

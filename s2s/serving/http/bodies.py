@@ -20,6 +20,7 @@ Text = Annotated[
     Annotated[Line, Tag("line")] | Annotated[list[Line], Field(max_length=MAX_LINES), Tag("lines")],
     Discriminator(lambda value: "lines" if isinstance(value, list) else "line"),
 ]
+Base64 = Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]
 KeepAlive = Annotated[
     Annotated[float, Tag("seconds")] | Annotated[str, Tag("duration")],
     Discriminator(lambda value: "duration" if isinstance(value, str) else "seconds"),
@@ -94,7 +95,7 @@ class _Text(DecodingBody):
 
 
 class _Images(DecodingBody):
-    images: list[str] = Field(min_length=1, max_length=MAX_IMAGES, description="image files, each in base64")
+    images: list[Base64] = Field(min_length=1, max_length=MAX_IMAGES, description="image files, each in base64")
     max_length: int | None = Field(None, ge=1, le=10_000, description="maximum length of a caption in tokens")
 
 

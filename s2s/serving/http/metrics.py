@@ -1,5 +1,6 @@
 """Figures of the server in Prometheus' format."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -57,11 +58,14 @@ class _StatusCollector(Collector):
         self.status = status
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics of the server, then those of its models."""
+        """Yield the metrics of the server, then those of its models; of one that is loaded several times, the sums."""
         for name, (kind, description) in SERVER.items():
             yield kind(f"s2s_{name}", description, value=getattr(self.status, name))
         for name, (kind, description) in MODEL.items():
             metric = kind(f"s2s_model_{name}", description, labels=("model", "engine"))
+            sums: defaultdict[tuple[str, str], float] = defaultdict(float)
             for model in self.status.models:
-                metric.add_metric((model.reference, model.engine), getattr(model, name))
+                sums[model.reference, model.engine] += getattr(model, name)
+            for labels, value in sums.items():
+                metric.add_metric(labels, value)
             yield metric

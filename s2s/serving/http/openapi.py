@@ -31,6 +31,12 @@ ERRORS = {
     "503": "the server is stopping, or the model cannot be loaded",
     "504": "the answer took too long",
 }
+RETRY = {"Retry-After": {"description": "seconds after which to try again", "schema": {"type": "integer"}}}
+HEADERS: dict[str, Any] = {  # of errors
+    "401": {"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}},
+    "429": RETRY,
+    "503": RETRY,
+}
 OF_GETS = ("400", "401", "429", "503", "504")
 
 
@@ -56,8 +62,11 @@ def description() -> dict[str, Any]:
             if isinstance(kind, str)
             else _json(found[(kind, "serialization")], "the answer")
         )
-        errors = _errors(OF_GETS) | ({"503": good} if path == "/health" else {})
-        paths[path] = {"get": {"summary": summary, "responses": {"200": good} | errors}}
+        responses = {"200": good} | _errors(OF_GETS)
+        paths[path] = {"get": {"summary": summary, "responses": responses}}
+        if path == "/health":
+            responses["503"] = good
+            paths[path]["get"]["security"] = []
     return {
         "openapi": "3.1.0",
         "info": {
@@ -75,7 +84,10 @@ def description() -> dict[str, Any]:
 
 
 def _errors(codes: Any) -> dict[str, Any]:
-    return {code: _json({"$ref": "#/components/schemas/ErrorAnswer"}, ERRORS[code]) for code in codes}
+    answer = {"$ref": "#/components/schemas/ErrorAnswer"}
+    return {
+        code: _json(answer, ERRORS[code]) | ({"headers": HEADERS[code]} if code in HEADERS else {}) for code in codes
+    }
 
 
 def _json(schema: Any, text: str) -> dict[str, Any]:
