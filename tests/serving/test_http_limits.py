@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from s2s.cli.app import main
-from s2s.serving.http import app, connections, guard
+from s2s.serving.http import app, connections, guard, threads
 from s2s.serving.http.app import Application
 from s2s.serving.http.metrics import Metrics
 from s2s.serving.http.openapi import description
@@ -154,7 +154,7 @@ def test_many_requests_wait_and_more_are_refused_but_the_status_is_told(monkeypa
     go_on, begun = threading.Event(), threading.Semaphore(0)
     answered: list[int] = []
     monkeypatch.setattr(app, "AT_ONCE", 2)
-    monkeypatch.setattr(app, "WAITING", 1)
+    monkeypatch.setattr(threads, "WAITING", 1)
     monkeypatch.setitem(app.ANSWERS, "/v1/translate", lambda _: begun.release() or {"done": go_on.wait(20)})
     status_of(STATUS)
     with listening() as (_, port):
@@ -169,6 +169,67 @@ def test_many_requests_wait_and_more_are_refused_but_the_status_is_told(monkeypa
         for client in clients:
             client.join(20)
     assert answered == [429, 200, 200, 200]
+
+
+class TestWaiting:
+    """One request is answered at a time; others wait."""
+
+    @pytest.fixture
+    def go_on(self) -> threading.Event:
+        return threading.Event()
+
+    @pytest.fixture
+    def seen(self, monkeypatch: pytest.MonkeyPatch, go_on: threading.Event) -> list[str]:
+        """The lines of requests that were answered, each after `go_on`."""
+        found: list[str] = []
+        monkeypatch.setattr(app, "AT_ONCE", 1)
+        monkeypatch.setitem(
+            app.ANSWERS, "/v1/translate", lambda body: found.append(body.text) or {"done": go_on.wait(20)}
+        )
+        return found
+
+    @staticmethod
+    def start(port: int, text: str) -> threading.Thread:
+        client = threading.Thread(target=ask, args=(port,), kwargs={"body": BODY | {"text": text}})
+        client.start()
+        return client
+
+    def test_who_left_is_not_answered(self, go_on, seen):
+        with listening() as (_, port):
+            first = self.start(port, "first")
+            assert eventually(lambda: seen)
+            content = json.dumps(BODY | {"text": "second"}).encode()
+            with socket.create_connection(("127.0.0.1", port)) as left:
+                head = HEAD + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(content)
+                left.sendall(head + content)
+            third = self.start(port, "third")
+            time.sleep(0.2)
+            go_on.set()
+            first.join(20)
+            third.join(20)
+        assert seen == ["first", "third"]
+
+    def test_who_waits_too_long_is_told_to_come_back(self, monkeypatch, go_on, seen):
+        monkeypatch.setattr(threads, "WAIT_SECONDS", 0.1)
+        with listening() as (_, port):
+            first = self.start(port, "first")
+            assert eventually(lambda: seen)
+            status, answer = ask(port)
+            assert (status, "the requests before took longer" in answer["error"]["message"]) == (429, True)
+            go_on.set()
+            first.join(20)
+            assert ask(port)[0] == 200
+
+    def test_long_requests_are_bounded_together(self, monkeypatch, go_on, seen):
+        monkeypatch.setattr(guard, "MAX_BODIES", 1000)
+        with listening() as (_, port):
+            first = self.start(port, "x" * 700)
+            assert eventually(lambda: seen)
+            status, answer = ask(port, body=BODY | {"text": "y" * 700})
+            assert (status, answer["error"]["message"]) == (429, "too many long requests at once")
+            go_on.set()
+            first.join(20)
+            assert ask(port, body=BODY | {"text": "y" * 700})[0] == 200
 
 
 def test_figures_of_a_model_that_is_loaded_twice_are_added():

@@ -16,6 +16,7 @@ from s2s.decoding.scoring import score_lines
 from s2s.decoding.streaming import StreamOptions, TranslatedLine
 from s2s.decoding.translator import Translator
 from s2s.errors import DataError, UsageError
+from s2s.io.json_values import format_json
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
 from s2s.serving.client import ServedEngine, served_translator
@@ -25,6 +26,15 @@ from s2s.serving.status import ServerStatus
 
 SECONDS = 300.0  # that an answer may take
 DECODING = threading.Semaphore(4)  # images at once: each may take 300 MB until it is scaled down
+
+
+def encode(answer: dict[str, Any]) -> bytes:
+    """Return an answer as JSON; each line of it by itself, so that other threads run in between."""
+    members = []
+    for key, value in answer.items():
+        text = f"[{', '.join(map(format_json, value))}]" if isinstance(value, list) else format_json(value)
+        members.append(f"{format_json(key)}: {text}")
+    return f"{{{', '.join(members)}}}".encode()
 
 
 def translate(body: Any) -> dict[str, Any]:

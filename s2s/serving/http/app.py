@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,9 +20,10 @@ from s2s.errors import DataError, S2SError, UsageError
 from s2s.io.json_values import first_fault
 from s2s.serving.client import server_status
 from s2s.serving.http import answers
-from s2s.serving.http.guard import HEADERS, Guard, HttpError, read_body
+from s2s.serving.http.guard import HEADERS, Bodies, Guard, HttpError
 from s2s.serving.http.metrics import Metrics
 from s2s.serving.http.openapi import POSTS, description
+from s2s.serving.http.threads import Threads
 from s2s.serving.status import BusyError, ServerStatus, StoppingError
 
 log = logging.getLogger(__name__)
@@ -37,30 +37,10 @@ ANSWERS: dict[str, Callable[[Any], dict[str, Any]]] = {
 }
 AT_ONCE = 64  # requests that are answered
 AT_ONCE_OF_STATUS = 4  # requests for the status that are answered, however many others are
-WAITING = 256  # requests that wait for one of these
 STATUS_SECONDS = 10.0  # that the server may take to tell its status
 STOPPING_SECONDS = 5  # after which a client may try again
 FLAG = re.compile(r"--([a-z]+(?:-[a-z]+)*)")  # of a command, in an error
 Endpoint = Callable[[Request], Awaitable[Response]]
-
-
-class Threads:
-    """Threads for requests, of which only so many wait."""
-
-    def __init__(self, count: int) -> None:
-        self._limiter = anyio.CapacityLimiter(count)
-        self._most = count + WAITING
-        self._requests = 0
-
-    async def run(self, compute: Callable[[], Any]) -> Any:
-        """Compute something in a thread, when one is free. Raises BusyError if too many requests wait."""
-        if self._requests >= self._most:
-            raise BusyError("too many requests at once", 1.0)
-        self._requests += 1
-        try:
-            return await anyio.to_thread.run_sync(compute, limiter=self._limiter)
-        finally:
-            self._requests -= 1
 
 
 class Application:
@@ -69,6 +49,7 @@ class Application:
     def __init__(self, token: str | None, *, loopback: bool) -> None:
         self._files = {f"/{path.name}": path for path in PAGE.iterdir() if path.suffix in MEDIA}
         self._guard = Guard(token, loopback=loopback, files=set(self._files))
+        self._bodies = Bodies()
         self._threads = Threads(AT_ONCE)
         self._status_threads = Threads(AT_ONCE_OF_STATUS)
         self._metrics = Metrics()
@@ -106,25 +87,26 @@ class Application:
         return Route(path, answer, methods=[method])
 
     async def _post(self, path: str, kind: type[BaseModel], request: Request) -> Response:
-        content = await read_body(request)
-        try:
-            body = kind.model_validate_json(content)
-        except ValidationError as error:
-            raise HttpError(400, first_fault(error)) from error
-        return JSONResponse(await self._threads.run(partial(ANSWERS[path], body)))
+        async with self._bodies.read(request) as content:
+            try:
+                body = kind.model_validate_json(content)
+            except ValidationError as error:
+                raise HttpError(400, first_fault(error)) from error
+            answer = await self._threads.run(lambda: answers.encode(ANSWERS[path](body)), request)
+        return Response(answer, media_type="application/json")
 
-    async def _models(self, _: Request) -> Response:
-        return JSONResponse(await self._of_status(answers.list_models))
+    async def _models(self, request: Request) -> Response:
+        return JSONResponse(await self._of_status(answers.list_models, request))
 
-    async def _health(self, _: Request) -> Response:
+    async def _health(self, request: Request) -> Response:
         try:
-            stopping = await self._of_status(lambda status: status.stopping)
+            stopping = await self._of_status(lambda status: status.stopping, request)
         except StoppingError:
             stopping = True
         return JSONResponse({"status": "stopping"}, 503) if stopping else JSONResponse({"status": "ok"})
 
-    async def _figures(self, _: Request) -> Response:
-        return Response(await self._of_status(self._metrics.text), media_type="text/plain; version=0.0.4")
+    async def _figures(self, request: Request) -> Response:
+        return Response(await self._of_status(self._metrics.text, request), media_type="text/plain; version=0.0.4")
 
     async def _openapi(self, _: Request) -> Response:
         return JSONResponse(description())
@@ -132,8 +114,8 @@ class Application:
     async def _file(self, path: Path, _: Request) -> Response:
         return Response(path.read_bytes(), media_type=MEDIA[path.suffix])
 
-    async def _of_status(self, compute: Callable[[ServerStatus], Any]) -> Any:
-        return await self._status_threads.run(lambda: compute(server_status(STATUS_SECONDS)))
+    async def _of_status(self, compute: Callable[[ServerStatus], Any], request: Request) -> Any:
+        return await self._status_threads.run(lambda: compute(server_status(STATUS_SECONDS)), request)
 
 
 def error_response(error: Exception) -> JSONResponse:

@@ -2,14 +2,18 @@
 
 import asyncio
 import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
 from s2s.errors import S2SError
 from s2s.serving.http.process import is_loopback
+from s2s.serving.status import BusyError
 
 MAX_BODY = 2**24  # bytes
+MAX_BODIES = 2**28  # bytes of all requests that are not answered
 BODY_SECONDS = 60.0  # that a body may take to arrive
 HEADERS = {  # of every answer
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -52,23 +56,41 @@ class Guard:
             raise HttpError(401, "the token is missing or wrong", "Authorization: Bearer TOKEN")
 
 
-async def read_body(request: Request) -> bytes:
-    """Return the body of a request of JSON. Raises HttpError if it is too long or of another kind."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise HttpError(415, "the body should be JSON", "Content-Type: application/json")
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY:
-                    raise HttpError(
-                        413, f"the request is longer than {MAX_BODY >> 20} MiB", "send fewer lines at a time"
-                    )
-    except TimeoutError as error:
-        raise HttpError(408, f"the request took longer than {BODY_SECONDS:.0f} seconds to arrive") from error
-    return bytes(body)
+class Bodies:
+    """The bodies of the requests that are not answered yet, which are bounded together."""
+
+    def __init__(self) -> None:
+        self._held = 0  # bytes
+
+    @asynccontextmanager
+    async def read(self, request: Request) -> AsyncIterator[bytes]:
+        """Yield the body of a request of JSON, which counts until the block ends.
+
+        Raises: HttpError if it is too long, too slow or of another kind, BusyError if all together are too long.
+        """
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise HttpError(415, "the body should be JSON", "Content-Type: application/json")
+        body = bytearray()
+        try:
+            await self._fill(body, request)
+            yield bytes(body)
+        finally:
+            self._held -= len(body)
+
+    async def _fill(self, body: bytearray, request: Request) -> None:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                async for chunk in request.stream():
+                    body += chunk
+                    self._held += len(chunk)
+                    if len(body) > MAX_BODY:
+                        message = f"the request is longer than {MAX_BODY >> 20} MiB"
+                        raise HttpError(413, message, "send fewer lines at a time")
+                    if self._held > MAX_BODIES:
+                        raise BusyError("too many long requests at once", 5.0)
+        except TimeoutError as error:
+            raise HttpError(408, f"the request took longer than {BODY_SECONDS:.0f} seconds to arrive") from error
 
 
 def _host(request: Request) -> str:
