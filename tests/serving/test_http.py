@@ -163,7 +163,8 @@ def test_scores_are_those_of_the_command(server, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("path", "body", "status", "words"),
     [
-        ("/v1/translate", {"model": "numbers-attention", "text": "x", "beam": 3}, 400, "beam: extra inputs"),
+        ("/v1/translate", {"model": "numbers-attention", "text": "x", "lines": []}, 400, "lines: unknown key"),
+        ("/v1/translate", [], 400, "should be an object"),
         ("/v1/translate", {"model": "numbers-attention"}, 400, "text"),
         ("/v1/translate", {"model": "numbers-attention", "text": "x", "beam_size": 0}, 400, "beam_size"),
         ("/v1/translate", {"model": "numbers-attention", "text": "x", "beam_size": "3"}, 400, "beam_size"),
@@ -172,7 +173,7 @@ def test_scores_are_those_of_the_command(server, tmp_path, capsys):
         ("/v1/translate", {"model": "numbers-attention", "text": "x", "keep_alive": "366d"}, 400, "keep_alive"),
         ("/v1/translate", {"model": "numbers-attention", "text": "x", "keep_alive": -0.5}, 400, "keep_alive"),
         ("/v1/translate", {"model": "numbers-attention", "text": "x", "keep_alive": True}, 400, "keep_alive"),
-        ("/v1/translate", {"model": "numbers-attention", "text": ["x", 3]}, 400, "text.lines.1"),
+        ("/v1/translate", {"model": "numbers-attention", "text": ["x", 3]}, 400, "text.1: "),
         ("/v1/translate", {"model": "numbers-attention", "text": "x", "sample": True, "seed": 2**64}, 400, "seed"),
         ("/v1/translate", {"model": "numbers-attention", "text": "x", "nbest": 9, "beam_size": 2}, 400, "nbest 9"),
         ("/v1/translate", {"model": "numbers-attention", "text": "x", "nbest": 101}, 400, "nbest"),

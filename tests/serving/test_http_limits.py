@@ -15,11 +15,14 @@ import pytest
 import uvicorn
 from openapi_spec_validator import validate
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 from s2s.cli.app import main
 from s2s.serving.http import app, connections, guard, threads
 from s2s.serving.http.app import Application
+from s2s.serving.http.bodies import TranslateBody
+from s2s.serving.http.faults import refusal
 from s2s.serving.http.metrics import Metrics
 from s2s.serving.http.openapi import description
 from s2s.serving.http.process import configuration
@@ -244,6 +247,22 @@ def test_figures_of_a_model_that_is_loaded_twice_are_added():
         if sample.name == "s2s_model_bytes"
     ]
     assert [sample.value for sample in samples] == [14]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("num_beams", "beam_size"), ("beam_sise", "beam_size"), ("qqq", "openapi")],
+)
+def test_an_unknown_key_may_be_another(name, meant):
+    with pytest.raises(ValidationError) as error:
+        TranslateBody.model_validate(BODY | {name: 3})
+    found = refusal(error.value, TranslateBody)
+    assert found.message == f"{name}: unknown key"
+    assert meant in str(found.hint)
+
+
+def test_a_line_break_is_a_space():
+    assert TranslateBody.model_validate(BODY | {"text": ["drei\r\nvier\n", "x"]}).text == ["drei vier ", "x"]
 
 
 class TestAnswers:

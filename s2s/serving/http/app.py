@@ -17,9 +17,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from s2s.errors import DataError, S2SError, UsageError
-from s2s.io.json_values import first_fault
 from s2s.serving.client import server_status
 from s2s.serving.http import answers
+from s2s.serving.http.faults import DESCRIPTION, refusal
 from s2s.serving.http.guard import HEADERS, Bodies, Guard, HttpError
 from s2s.serving.http.metrics import Metrics
 from s2s.serving.http.openapi import POSTS, description
@@ -91,7 +91,7 @@ class Application:
             try:
                 body = kind.model_validate_json(content)
             except ValidationError as error:
-                raise HttpError(400, first_fault(error)) from error
+                raise refusal(error, kind) from error
             answer = await self._threads.run(lambda: answers.encode(ANSWERS[path](body)), request)
         return Response(answer, media_type="application/json")
 
@@ -164,5 +164,5 @@ def _not_routed(_: Request, error: Exception) -> Response:
     """Answer a request to an unknown path, or with another method than a path has."""
     assert isinstance(error, HTTPException)
     message = {404: "no such path", 405: "the path has another method"}.get(error.status_code, error.detail)
-    values = {"error": {"message": message, "hint": "GET /openapi.json describes the interface"}}
+    values = {"error": {"message": message, "hint": DESCRIPTION}}
     return JSONResponse(values, error.status_code, dict(error.headers or {}) | HEADERS)

@@ -3,10 +3,21 @@
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, create_model, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from s2s.io.quantities import MAX_KEEP_ALIVE, parse_keep_alive
 from s2s.recipe.decoding import DecodingOptions
+from s2s.text.lines import single_line
 
 MAX_LINES = 1000
 MAX_CHARACTERS = 20_000  # of a line
@@ -15,7 +26,10 @@ MAX_NBEST = 100
 MAX_BEAM = 100
 MAX_WEIGHTS = 2**24  # of attention in an answer, counted in characters instead of tokens
 
-Line = Annotated[str, Field(max_length=MAX_CHARACTERS)]
+TAGS = {"line", "lines", "seconds", "duration"}  # what pydantic calls the types that a value may have
+Line = Annotated[
+    str, Field(max_length=MAX_CHARACTERS), AfterValidator(single_line)
+]  # a line break is a space, as in the tables of training
 Text = Annotated[
     Annotated[Line, Tag("line")] | Annotated[list[Line], Field(max_length=MAX_LINES), Tag("lines")],
     Discriminator(lambda value: "lines" if isinstance(value, list) else "line"),
