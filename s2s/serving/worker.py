@@ -50,7 +50,6 @@ def run_worker(connection: socket.socket, key: ModelKey, selection: EngineSelect
         connection.sendall(Message(answer.values | {"out_of_memory": is_out_of_memory(error)}).encode())
         return
     Worker(connection, engine, tokenizer.size, device.partition(":")[0], meter).run()
-    os._exit(0)  # without waiting for a batch that nobody wants any more
 
 
 class Worker:
@@ -74,8 +73,13 @@ class Worker:
         self._send(Message({"type": "ready", "engine": self.engine.describe(), "bytes": self.meter.measure()}))
         asynchronous = self.engine.describe().startswith("CTranslate2")  # in threads of its own, which never wait:
         count = 2 * (usable_threads() if self.kind == "cpu" else 1) if asynchronous else 1  # a batch is always ready
-        for _ in range(count):
+        threading.Thread(target=self._read, daemon=True).start()
+        for _ in range(count - 1):
             threading.Thread(target=self._compute, daemon=True).start()
+        self._compute()  # here and not in a thread: only the main thread's heap keeps freed memory, see `prepare`
+
+    def _read(self) -> None:
+        """Accept requests until the connection is closed; then end, without waiting for what nobody wants any more."""
         while (message := receive_now(self.connection)) is not None:
             if message.type == "cancel":
                 self.scheduler.cancel(message.values["client"])
@@ -84,6 +88,7 @@ class Worker:
                 self.scheduler.add(self._job(message))
             except Exception as error:
                 self._send(error_message(_described(error), message.values["id"]))
+        os._exit(0)
 
     def _job(self, message: Message) -> Job:
         """Return what a message asks for. Raises UsageError if it is malformed."""
