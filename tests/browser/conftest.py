@@ -41,6 +41,13 @@ def server() -> Iterator[StandIn]:
         yield server
         server.answering.set()
         server.shutdown()
+    assert server.wrong == []
+
+
+@pytest.fixture
+def address(server: StandIn) -> str:
+    """The address of the page; tests of another server have another one."""
+    return server.url
 
 
 @pytest.fixture
@@ -53,7 +60,7 @@ def context(browser: "Browser") -> Iterator["BrowserContext"]:
 
 
 @pytest.fixture
-def page(context: "BrowserContext", server: StandIn) -> Iterator["Page"]:
+def page(context: "BrowserContext", address: str) -> Iterator["Page"]:
     """A page, not loaded yet. It may have no error, violate no policy, and ask no other server."""
     page = context.new_page()
     errors: list[str] = []
@@ -63,4 +70,4 @@ def page(context: "BrowserContext", server: StandIn) -> Iterator["Page"]:
     page.on("request", lambda request: requests.append(request.url))
     yield page
     assert [error for error in errors if not error.startswith(STATUS)] == []
-    assert {url for url in requests if not url.startswith((f"{server.url}/", "data:", "blob:"))} == set()
+    assert {url for url in requests if not url.startswith((f"{address}/", "data:", "blob:"))} == set()

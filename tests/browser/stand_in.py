@@ -1,25 +1,31 @@
-"""A server with the interface of `s2s serve`, its page, and answers that need no models."""
+"""A server with the interface of `s2s serve`, its page, and answers that need no models.
+
+It fails the test if the page asks what `s2s serve` would refuse, or if its own answers differ from those in form.
+"""
 
 import base64
 import binascii
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 import s2s.serving
+from s2s.serving.http.bodies import Models
+from s2s.serving.http.guard import HEADERS
+from s2s.serving.http.openapi import POSTS
 
 PAGE = Path(s2s.serving.__path__[0]) / "page"
 MEDIA = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
-)
 GERMAN = {
     "ein": "a", "einem": "a", "einer": "a", "mann": "man", "in": "in", "blauen": "blue", "hemd": "shirt",
     "steht": "stands", "auf": "on", "leiter": "ladder", "und": "and", "putzt": "cleans", "fenster": "window",
     "zwei": "two", "hunde": "dogs", "rennen": "run", "durch": "through", "den": "the", "schnee": "snow",
+    "jahrhundert": "century",
 }  # fmt: skip
 CAPTION = ["▁a", "▁red", "▁circle", "▁left", "▁of", "▁a", "▁blue", "▁square", "</s>"]
 GRID = 8
@@ -60,6 +66,7 @@ class StandIn(ThreadingHTTPServer):
         self.answering = threading.Event()  # requests wait until it is set
         self.answering.set()
         self.bodies: list[dict[str, Any]] = []  # of the requests to translate and to caption
+        self.wrong: list[str] = []  # what would not be asked or answered by `s2s serve`
 
     @property
     def url(self) -> str:
@@ -80,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
         if not self._allowed():
             return self._fail(401, "the token is missing or wrong", "Authorization: Bearer TOKEN")
         if self.path == "/v1/models":
-            return self._answer({"models": self.server.models})
+            return self._answer({"models": self.server.models}, Models)
         return self._fail(404, "no such path", None)
 
     def do_POST(self) -> None:
@@ -88,22 +95,34 @@ class Handler(BaseHTTPRequestHandler):
         if not self._allowed():
             return self._fail(401, "the token is missing or wrong", "Authorization: Bearer TOKEN")
         self.server.bodies.append(body)
+        asked, answered, _ = POSTS[self.path]
+        self._check(body, asked)
         self.server.answering.wait(20)
         if body["model"] == "too-large:1":
             return self._fail(503, "too-large:1 needs 31.0 GiB, 7.2 GiB are free", "s2s serve --memory 32GiB")
         answer = {"model": body["model"], "engine": "PyTorch, bf16"}
         if self.path == "/v1/translate":
-            return self._answer(answer | {"translations": [translation(line, body) for line in body["text"]]})
+            return self._answer(answer | {"translations": [translation(line, body) for line in body["text"]]}, answered)
         try:
             base64.b64decode(body["images"][0], validate=True).index(b"PNG")
         except (binascii.Error, ValueError):
             return self._fail(400, "images.0: text instead of an image", None)
-        return self._answer(answer | {"captions": [captioned(body)]})
+        return self._answer(answer | {"captions": [captioned(body)]}, answered)
 
     def _allowed(self) -> bool:
         return self.server.token is None or self.headers["Authorization"] == f"Bearer {self.server.token}"
 
-    def _answer(self, values: dict[str, Any]) -> None:
+    def _check(self, values: dict[str, Any], form: type[BaseModel]) -> None:
+        class Exact(form):  # type: ignore[misc, valid-type]
+            model_config = ConfigDict(extra="forbid")
+
+        try:
+            Exact.model_validate(values)
+        except ValidationError as error:
+            self.server.wrong.append(str(error))
+
+    def _answer(self, values: dict[str, Any], form: type[BaseModel]) -> None:
+        self._check(values, form)
         self._send(200, "application/json", json.dumps(values).encode())
 
     def _fail(self, status: int, message: str, hint: str | None) -> None:
@@ -114,7 +133,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))
-            self.send_header("Content-Security-Policy", POLICY)
+            for name, value in HEADERS.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
         except ConnectionError:
@@ -133,16 +153,19 @@ def translation(line: str, body: dict[str, Any]) -> dict[str, Any]:
         text = ("a man in a " + "blue " * 9).strip()
         return _line(text, ["▁" + word for word in text.split()], -1.61, ["truncated", "loop"], body)
     english = [GERMAN.get(word.lower(), word) for word in words]
-    values = _line(" ".join(english), [*("▁" + word for word in english), "</s>"], -0.21, [], body)
+    outputs, sources = ([*map(_tokens, side), ["</s>"]] for side in (english, words))
+    values = _line(" ".join(english), [*chain(*outputs)], -0.21, [], body)
     if body.get("attention"):
-        values["source_tokens"] = [*("▁" + word for word in words), "</s>"]
-        values["attention"] = [_row(place, len(words) + 1) for place in range(len(words) + 1)]
-    if "hemd" in words and body.get("attention"):  # as tokenizers write a rare word
-        place = words.index("hemd")
-        values["source_tokens"][place : place + 1] = ["▁", "hemd"]
-        for row in values["attention"]:
-            row.insert(place, 0.0)
+        values["source_tokens"] = [*chain(*sources)]
+        values["attention"] = [_row(place, sources) for place, tokens in enumerate(outputs) for _ in tokens]
     return values
+
+
+def _tokens(word: str) -> list[str]:
+    """Split a word as tokenizers write common, rare and Chinese ones."""
+    if word == "hemd" or word > "\u4e00":
+        return ["▁", *([word] if word.isascii() else word)]
+    return ["▁" + word] if len(word) < 7 else ["▁" + word[:4], word[4:]]
 
 
 def captioned(body: dict[str, Any]) -> dict[str, Any]:
@@ -166,9 +189,10 @@ def _line(text: str, tokens: list[str], average: float, found: list[str], body: 
     return values
 
 
-def _row(place: int, length: int) -> list[float]:
-    weights = [0.3 ** abs(place - other) for other in range(length)]
-    return [weight / sum(weights) for weight in weights]
+def _row(place: int, words: list[list[str]]) -> list[float]:
+    """Look at the word at a place most, and at all tokens of a word alike."""
+    weights = [0.3 ** abs(place - other) for other in range(len(words))]
+    return [weight / sum(weights) / len(tokens) for weight, tokens in zip(weights, words, strict=True) for _ in tokens]
 
 
 def _spot(place: int) -> list[float]:

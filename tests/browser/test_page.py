@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
+NO_ATTENTION = "No attention: this model writes its whole output from one fixed vector of the source."
 SENTENCE = "ein mann in einem blauen hemd steht auf einer leiter"
 
 
@@ -51,9 +52,9 @@ def described(page: "Page", server: StandIn) -> None:
     page.get_by_role("button", name="Describe").click()
 
 
-def weight(token: "Locator") -> float:
-    """Return how much a source token is shaded, from 0 to 1."""
-    return float(token.evaluate("span => span.style.getPropertyValue('--weight') || 0"))
+def weight(word: "Locator") -> float:
+    """Return how much a source word, or a cell of a heat map, is shaded, from 0 to 1."""
+    return float(word.evaluate("span => span.style.getPropertyValue('--weight') || 0"))
 
 
 def test_two_models_side_by_side(page: "Page", server: StandIn) -> None:
@@ -66,7 +67,7 @@ def test_two_models_side_by_side(page: "Page", server: StandIn) -> None:
     expect(cell(page, "m30k-attention")).to_contain_text("a man in a shirt")
     expect(cell(page, "m30k-attention")).to_contain_text("−0.21 average log-probability")
     expect(cell(page, "m30k-bottleneck")).to_contain_text("cut off at the length limit")
-    expect(cell(page, "m30k-bottleneck")).to_contain_text("This model has no attention.")
+    expect(cell(page, "m30k-bottleneck")).to_contain_text(NO_ATTENTION)
     left, right = (cell(page, name).bounding_box() for name in ("m30k-attention", "m30k-bottleneck"))
     assert left
     assert right
@@ -97,14 +98,56 @@ def test_link_has_models_and_text(page: "Page", server: StandIn) -> None:
 def test_pointer_shows_attention(page: "Page", server: StandIn) -> None:
     translated(page, server, "m30k-attention")
     output = cell(page, "m30k-attention")
-    source = output.locator(".source-token")
+    source = output.locator(".source-word")
     output.get_by_role("option", name="shirt").hover()
     expect(output.locator(".looked")).to_contain_text("shirt ← hemd 54 %")
     expect(output.locator(".source")).to_have_text(f"{SENTENCE} </s>")
-    assert weight(source.nth(6)) > 2 * weight(source.nth(4)) > weight(source.nth(5)) == 0
+    assert weight(source.nth(5)) > 2 * weight(source.nth(4)) > 2 * weight(source.nth(3)) > 0
     page.mouse.move(0, 0)
     expect(output.locator(".looked")).to_contain_text("Point at a word")
-    assert weight(source.nth(6)) == 0
+    assert weight(source.nth(5)) == 0
+
+
+def test_tokens_make_up_words(page: "Page", server: StandIn) -> None:
+    translated(page, server, "m30k-attention", text="jahrhundert und")
+    output = cell(page, "m30k-attention")
+    expect(output.get_by_role("option")).to_have_text(["century", "and"])
+    expect(output.locator(".source-word")).to_have_text(["jahrhundert", "und", "</s>"])
+    output.get_by_role("option", name="century").hover()
+    expect(output.locator(".looked")).to_have_text("century ← jahrhundert 72 %, und 22 %, </s> 6 %")
+
+
+def test_scripts_without_spaces_show_tokens(page: "Page", server: StandIn) -> None:
+    translated(page, server, "m30k-attention", text="北京 und")
+    expect(cell(page, "m30k-attention").get_by_role("option")).to_have_text(["北", "京", "and"])
+    expect(cell(page, "m30k-attention").locator(".output")).to_have_text("北京 and")
+
+
+def test_heat_map(page: "Page", server: StandIn) -> None:
+    translated(page, server, "m30k-attention", "m30k-bottleneck", text="ein mann")
+    output = cell(page, "m30k-attention")
+    output.get_by_text("Heat map").click()
+    expect(output.locator(".heat-map tbody th")).to_have_text(["a", "man", "</s>"])
+    second = output.locator(".heat-map tbody tr").nth(1).locator("td")
+    expect(second.nth(1)).to_have_attribute("title", "man ← mann 63\u00a0%")
+    assert weight(second.nth(1)) > 2 * weight(second.nth(0)) > 0
+    expect(cell(page, "m30k-bottleneck").get_by_text("Heat map")).to_have_count(0)
+
+
+def test_lines_are_translated_whole_by_every_model(page: "Page", server: StandIn) -> None:
+    translated(page, server, "m30k-attention", "m30k-bottleneck", text="ein mann. zwei hunde.")
+    cell(page, "m30k-bottleneck").get_by_text("Alternatives").click()
+    expect(cell(page, "m30k-bottleneck").get_by_role("listitem")).to_have_count(5)
+    assert [(body["text"], body["split"]) for body in server.bodies] == [(["ein mann. zwei hunde."], "off")] * 3
+
+
+@pytest.mark.parametrize(("words", "shown"), [(570, True), (700, False)])
+def test_long_lines(page: "Page", server: StandIn, words: int, shown: bool) -> None:
+    translated(page, server, "m30k-attention", text=" ".join(["hunde"] * words))
+    expect(page.locator("#status")).to_have_text("1 of 1 model answered.")
+    expect(cell(page, "m30k-attention").get_by_role("option")).to_have_count(words if shown else 0)
+    expect(cell(page, "m30k-attention").get_by_text("Attention is shown for up to")).to_have_count(0 if shown else 1)
+    expect(cell(page, "m30k-attention").get_by_text("Heat map")).to_have_count(0)
 
 
 def test_keyboard_shows_attention(page: "Page", server: StandIn) -> None:
@@ -119,7 +162,8 @@ def test_keyboard_shows_attention(page: "Page", server: StandIn) -> None:
     expect(options.nth(5)).to_have_attribute("aria-selected", "true")
     expect(output.locator(".looked")).to_contain_text("shirt ← hemd 54 %")
     page.keyboard.press("Tab")
-    expect(output.locator("summary")).to_be_focused()
+    expect(output.get_by_text("Heat map")).to_be_focused()
+    expect(output.locator(".looked")).to_contain_text("shirt ← hemd 54 %")
 
 
 def test_alternatives(page: "Page", server: StandIn) -> None:
@@ -142,7 +186,7 @@ def test_chosen_picture_and_where_a_token_looked(page: "Page", server: StandIn) 
     ]
     assert veil[2 * 8 + 1] < 20
     assert veil[6 * 8 + 6] > 150
-    expect(cell(page, "scenes-bottleneck")).to_contain_text("This model has no attention.")
+    expect(cell(page, "scenes-bottleneck")).to_contain_text(NO_ATTENTION)
 
 
 def test_dropped_picture(page: "Page", server: StandIn) -> None:
@@ -187,7 +231,8 @@ def test_loading_can_be_cancelled(page: "Page", server: StandIn) -> None:
     page.get_by_role("button", name="Cancel").click()
     expect(cell(page, "m30k-bottleneck")).to_contain_text("Cancelled")
     server.answering.set()
-    page.get_by_role("button", name="Translate").click()
+    expect(page.get_by_role("button", name="Translate")).to_be_focused()
+    page.keyboard.press("Enter")
     expect(cell(page, "m30k-bottleneck")).to_contain_text("repeats itself")
 
 
@@ -207,6 +252,17 @@ def test_token_is_asked_for_and_kept_in_the_tab(page: "Page", server: StandIn) -
     assert kept == [0, "", False]
 
 
+def test_tokens_that_no_request_can_carry(page: "Page", server: StandIn) -> None:
+    server.token = "secret"
+    page.goto(server.url)
+    page.get_by_label("Token").fill("secret…")
+    page.get_by_role("button", name="Continue").click()
+    assert page.evaluate("sessionStorage.length") == 0
+    page.get_by_label("Token").fill(" secret ")
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_role("checkbox", checked=True)).to_have_count(2)
+
+
 def test_empty_registry(page: "Page", server: StandIn) -> None:
     server.models = []
     page.goto(server.url)
@@ -218,7 +274,10 @@ def test_empty_registry(page: "Page", server: StandIn) -> None:
 def test_narrow_screens_need_no_horizontal_scrolling(page: "Page", server: StandIn, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
     translated(page, server, "m30k-attention", "copying", text=f"{SENTENCE}\n{'Donaudampfschiff' * 12}")
+    cell(page, "m30k-attention").get_by_role("option").first.focus()
     expect(cell(page, "copying")).to_contain_text("copied")
+    cell(page, "m30k-attention").get_by_text("Heat map").click()  # which may not move when the focus leaves the word
+    expect(cell(page, "m30k-attention").locator(".heat-map")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == width
     first, second = (cell(page, name).bounding_box() for name in ("m30k-attention", "copying"))
     assert first
@@ -231,6 +290,7 @@ def test_text_has_contrast(page: "Page", server: StandIn, scheme: str) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     translated(page, server, "m30k-attention", "m30k-bottleneck", "too-large")
     expect(cell(page, "m30k-bottleneck")).to_contain_text("repeats itself")
+    cell(page, "m30k-attention").get_by_text("Heat map").click()
     cell(page, "m30k-attention").get_by_role("option").first.focus()
     measured = page.evaluate(CONTRASTS)
     assert len(measured) > 30
@@ -254,7 +314,7 @@ CONTRASTS = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const [text, parent] = [walker.currentNode.data.trim(), walker.currentNode.parentElement];
-    if (!text || !parent.checkVisibility() || parent.closest(":disabled, label:has(:disabled)")) continue;
+    if (!text || !parent.checkVisibility() || parent.closest("label:has(:disabled)")) continue;
     const behind = [];
     for (let one = parent; one; one = one.parentElement) behind.unshift(getComputedStyle(one).backgroundColor);
     const colours = [opaque(behind), opaque([...behind, getComputedStyle(parent).color])].map(luminance);

@@ -60,6 +60,6 @@ def test_real_models_side_by_side(opened: "Page") -> None:
     assert "average log-probability" in bottleneck.inner_text()
     assert bottleneck.locator("[role=option]").count() == 0
     weights = "(all) => all.map((one) => one.style.getPropertyValue('--weight')).join()"
-    before = attention.locator(".source-token").evaluate_all(weights)
+    before = attention.locator(".source-word").evaluate_all(weights)
     attention.locator("[role=option]").nth(1).hover()
-    assert attention.locator(".source-token").evaluate_all(weights) != before
+    assert attention.locator(".source-word").evaluate_all(weights) != before

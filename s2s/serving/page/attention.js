@@ -1,75 +1,84 @@
-// Show where a model looked: at which source tokens, or where in a picture, for each token of its output.
+// Show where a model looked: at which source words, or where in a picture, for each word of its output.
 
 import { element } from "./elements.js";
+import { heatMap, largestWeight } from "./heatmap.js";
+import { END, ofWords, toWords, WORD_START, wordsOf } from "./words.js";
 
-const WORD_START = "▁"; // first character of a token that starts a word
-const END = "</s>";
-const MENTIONED = 3; // source tokens named with their share
+const MENTIONED = 3; // source words named with their share
 const HINT = "Point at a word to see where the model looked.";
 const VEIL = 200; // opacity, of 255, over the parts of a picture where the model did not look
 
-/** Return output and source tokens; the token that is pointed at shades the source by its attention [L][S]. */
+/** Return output and source words; the output word that is pointed at shades the source by its attention. */
 export function textAttention(line) {
-  const source = element("div", { class: "source", dir: "auto", role: "group", "aria-label": "Source tokens" });
-  const spans = appendTokens(source, line.source_tokens, () => element("span", { class: "source-token" }));
-  const largest = Math.max(...line.attention.flat());
+  const [words, sources] = [wordsOf(line.tokens), wordsOf(line.source_tokens)];
+  const attention = toWords(ofWords(line.attention, words), sources);
+  const source = element("div", { class: "source", dir: "auto", role: "group", "aria-label": "Source words" });
+  const spans = appendWords(source, sources, () => element("span", { class: "source-word" }));
+  const largest = largestWeight(attention);
   const looked = element("p", { class: "looked soft", "aria-live": "polite" }, HINT);
 
   function show(index) {
-    const weights = index === null ? [] : line.attention[index];
+    const weights = index === null ? [] : attention[index];
     spans.forEach((span, place) => span.style.setProperty("--weight", (weights[place] ?? 0) / largest));
-    looked.textContent = index === null ? HINT : describe(line.tokens[index], weights, line.source_tokens);
+    looked.textContent = index === null ? HINT : describe(words[index], weights, sources);
   }
-  return element("div", { class: "attention" }, ...output(line, show), source, looked);
+  const map = heatMap(words.map((word) => word.name), sources.map((word) => word.name), attention);
+  return element("div", { class: "attention" }, ...output(line.text, words, show), source, looked, map);
 }
 
-/** Return a caption's tokens and its picture; the token that is pointed at lights up where the model looked. */
+/** Return a caption's words and its picture; the word that is pointed at lights up where the model looked. */
 export function pictureAttention(line, pictureUrl) {
   const [height, width] = line.grid;
+  const words = wordsOf(line.tokens);
+  const attention = ofWords(line.attention, words);
   const canvas = element("canvas", { width, height, "aria-hidden": "true" });
   const picture = element("div", { class: "map" }, element("img", { src: pictureUrl, alt: "" }), canvas);
   picture.style.aspectRatio = `${width} / ${height}`; // models see the middle of a picture, cut to this shape
   const looked = element("p", { class: "looked soft", "aria-live": "polite" }, HINT);
 
   function show(index) {
-    const weights = index === null ? null : line.attention[index];
+    const weights = index === null ? null : attention[index];
     drawVeil(canvas, weights);
-    looked.textContent = weights ? describePlace(line.tokens[index], weights, width, height) : HINT;
+    looked.textContent = weights ? describePlace(words[index], weights, width, height) : HINT;
   }
-  return element("div", { class: "attention" }, ...output(line, show), picture, looked);
+  return element("div", { class: "attention" }, ...output(line.text, words, show), picture, looked);
 }
 
-/** Return the output as tokens to point at: the text itself where the tokens spell it, else both. */
-function output(line, show) {
-  const tokens = line.tokens.at(-1) === END ? line.tokens.slice(0, -1) : line.tokens;
-  const spelled = tokens.join("").replaceAll(WORD_START, " ").trim() === line.text;
+/** Return the output as words to point at: the text itself where the words spell it, else both. */
+function output(text, words, show) {
+  const shown = words.filter((word) => word.name !== END);
+  const spelled = shown.map((word) => (word.spaced ? " " : "") + named(word)).join("").trim() === text;
   const list = element("p", {
-    class: spelled ? "output" : "output tokens", dir: "auto", role: "listbox", "aria-orientation": "horizontal",
-    "aria-label": "Output tokens: choose one to see where the model looked",
+    class: spelled ? "output" : "output words", dir: "auto", role: "listbox", "aria-orientation": "horizontal",
+    "aria-label": "Output words: choose one to see where the model looked",
   });
-  const options = appendTokens(list, tokens, () => element("span", { class: "token", role: "option", tabindex: -1 }));
+  const options = appendWords(list, shown, () => element("span", { class: "word", role: "option", tabindex: -1 }));
   if (options.length) options[0].tabIndex = 0;
   select(list, options, show);
-  return spelled ? [list] : [element("p", { class: "output", dir: "auto" }, line.text), list];
+  return spelled ? [list] : [element("p", { class: "output", dir: "auto" }, text), list];
 }
 
-/** Append a span for each token, with spaces between words; return the spans. A token may be no more than a space. */
-function appendTokens(parent, tokens, make) {
-  return tokens.map((token, index) => {
-    const space = token === WORD_START;
-    if (index > 0 && !space && (token.startsWith(WORD_START) || token === END)) parent.append(" ");
+/** Append a span for each word, with spaces between them; return the spans. A word may be no more than a space. */
+function appendWords(parent, words, make) {
+  return words.map((word) => {
+    const text = named(word);
+    if (word.spaced && text) parent.append(" ");
     const span = make();
-    if (token === END) span.classList.add("soft");
-    if (space && span.role) span.ariaLabel = "space";
-    span.textContent = space ? " " : spoken(token);
+    if (word.name === END) span.classList.add("soft");
+    if (!text && span.role) span.ariaLabel = "space";
+    span.textContent = text || " ";
     parent.append(span);
     return span;
   });
 }
 
-/** Call `show` with the index of the token under the pointer, else of the one with the focus, else null. */
+/**
+ * Call `show` with the index of the word under the pointer, else of the one that last had the focus, else null.
+ *
+ * A word stays when the focus leaves it: what is below would move away from a click that takes the focus.
+ */
 function select(list, options, show) {
-  let current = null;
+  let [current, kept] = [null, null];
   const choose = (option) => {
     if (option === current) return;
     current?.removeAttribute("aria-selected");
@@ -77,16 +86,15 @@ function select(list, options, show) {
     current = option;
     show(option ? options.indexOf(option) : null);
   };
-  const focused = () => options.find((option) => option === document.activeElement) ?? null;
-  list.addEventListener("pointerover", (event) => choose(event.target.closest("[role=option]") ?? focused()));
-  list.addEventListener("pointerleave", () => choose(focused()));
+  list.addEventListener("pointerover", (event) => choose(event.target.closest("[role=option]") ?? kept));
+  list.addEventListener("pointerleave", () => choose(kept));
   list.addEventListener("focusin", (event) => {
     for (const option of options) option.tabIndex = option === event.target ? 0 : -1;
-    choose(event.target);
+    kept = event.target;
+    choose(kept);
   });
-  list.addEventListener("focusout", () => choose(null));
   list.addEventListener("keydown", (event) => {
-    const target = neighbour(event.key, options, focused(), getComputedStyle(list).direction);
+    const target = neighbour(event.key, options, kept, getComputedStyle(list).direction);
     if (!target) return;
     event.preventDefault();
     target.focus();
@@ -101,17 +109,17 @@ function neighbour(key, options, option, direction) {
   return options[targets[key]];
 }
 
-function describe(token, weights, sourceTokens) {
+function describe(word, weights, sources) {
   const places = weights.map((weight, place) => [weight, place]).sort(([a], [b]) => b - a).slice(0, MENTIONED);
-  const named = places.map(([weight, place]) => `${spoken(sourceTokens[place])} ${percent(weight)}`);
-  return `${spoken(token)} ← ${named.join(", ")}`;
+  const shares = places.map(([weight, place]) => `${sources[place].name} ${percent(weight)}`);
+  return `${word.name} ← ${shares.join(", ")}`;
 }
 
-function describePlace(token, weights, width, height) {
+function describePlace(word, weights, width, height) {
   const largest = Math.max(...weights);
   const place = weights.indexOf(largest);
   const [row, column] = [Math.floor(place / width) + 1, (place % width) + 1];
-  return `${spoken(token)} ← most at row ${row}, column ${column} of ${height} × ${width}: ${percent(largest)}`;
+  return `${word.name} ← most at row ${row}, column ${column} of ${height} × ${width}: ${percent(largest)}`;
 }
 
 /** Cover the cells of a picture, the less the more the model looked there. */
@@ -125,9 +133,9 @@ function drawVeil(canvas, weights) {
   context.putImageData(image, 0, 0);
 }
 
-/** Return a token as it is named: without the mark of a word's start, unless it is nothing else. */
-function spoken(token) {
-  return token.length > 1 && token.startsWith(WORD_START) ? token.slice(1) : token;
+/** Return what is shown of a word: nothing but a space where it is only the mark of a word's start. */
+function named(word) {
+  return word.name === WORD_START ? "" : word.name;
 }
 
 function percent(weight) {

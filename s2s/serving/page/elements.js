@@ -11,6 +11,11 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+/** Return a count with a noun: `1 token`, `2 tokens`. */
+export function counted(count, noun) {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 /** Return the element of the page with an id. */
 export function byId(id) {
   return document.getElementById(id);

@@ -1,13 +1,13 @@
 // The page: choose models, give them text or a picture, and show what they answer side by side.
 
 import { caption, listModels, translate } from "./api.js";
-import { byId } from "./elements.js";
+import { byId, counted } from "./elements.js";
 import { ModelList } from "./models.js";
 import { readPicture, watchPictures } from "./pictures.js";
 import { errorText, showCancelled, showError, showLines, showProgress, showRows } from "./results.js";
 
 const ALTERNATIVES = 5; // hypotheses of the beam search that finds alternatives
-const MOST_WITH_ATTENTION = 50; // lines; attention of many lines is large
+const WITH_ATTENTION = { lines: 50, characters: 4000 }; // at most; attention of more is large, or refused
 const LONGEST_LINK = 4000; // characters of text that the address holds
 
 const [form, text, status] = [byId("form"), byId("text"), byId("status")];
@@ -118,14 +118,20 @@ async function run() {
   list.update(await listModels().catch(() => list.models));
 }
 
-/** Return how to ask a model about lines of text, or about the one with an index. */
+/**
+ * Return how to ask a model about lines of text, or about the one with an index.
+ *
+ * Lines with attention or alternatives are translated whole. So are all others: every model has the same task.
+ */
 function aboutLines(lines) {
   const ask = async (model, options, signal, index) => {
     const asked = index === undefined ? lines : [lines[index]];
-    const { engine, translations } = await translate({ model, text: asked, ...options }, signal);
+    const { engine, translations } = await translate({ model, text: asked, split: "off", ...options }, signal);
     return { engine, lines: translations };
   };
-  return { ask, wantAttention: lines.length <= MOST_WITH_ATTENTION, pictureUrl: null };
+  const characters = lines.reduce((sum, line) => sum + line.length, 0);
+  const wantAttention = lines.length <= WITH_ATTENTION.lines && characters <= WITH_ATTENTION.characters;
+  return { ask, wantAttention, pictureUrl: null };
 }
 
 /** Return how to ask a model about a picture. */
@@ -162,17 +168,15 @@ async function answer({ ask, wantAttention, pictureUrl }, model, cells, signal) 
   }
 }
 
+/** Show whether requests are under way. The button stays enabled, since a disabled one would lose the focus. */
 function setRunning(on) {
-  byId("run").disabled = on;
+  if (!on && document.activeElement === byId("cancel")) byId("run").focus();
+  byId("run").setAttribute("aria-disabled", on);
   byId("cancel").hidden = !on;
 }
 
 function say(message) {
   status.textContent = message;
-}
-
-function counted(count, name) {
-  return `${count} ${name}${count === 1 ? "" : "s"}`;
 }
 
 start();

@@ -1,7 +1,7 @@
 // Outputs of models side by side: a row for each input, a cell in it for each model.
 
 import { pictureAttention, textAttention } from "./attention.js";
-import { byId, element } from "./elements.js";
+import { byId, counted, element } from "./elements.js";
 import { languages } from "./models.js";
 
 const DIAGNOSTICS = {
@@ -14,6 +14,9 @@ const DIAGNOSTICS = {
   long_source: "longer than the sentences of training",
   incomplete: "may leave out part of the source",
 };
+
+const NO_ATTENTION = "No attention: this model writes its whole output from one fixed vector of the source.";
+const TOO_LONG = "Attention is shown for up to 50 lines of 4,000 characters in all.";
 
 /** Show rows of waiting cells for inputs (text, or null for a picture); return the cells of each model, in order. */
 export function showRows(inputs, models) {
@@ -50,8 +53,8 @@ export function showLines(cells, { engine, lines }, { seconds, model, pictureUrl
     const line = lines[index];
     finish(cell,
       ...lineText(line, pictureUrl),
+      attentionNote(model, wantAttention),
       element("p", { class: "figures" }, score(line), ...line.diagnostics.map(warning)),
-      attentionNote(line, model, wantAttention),
       alternativesOf(() => alternatives(index)));
   });
 }
@@ -84,9 +87,9 @@ function lineText(line, pictureUrl) {
   return units.map((unit) => (unit.grid ? pictureAttention(unit, pictureUrl) : textAttention(unit)));
 }
 
-function attentionNote(line, model, wantAttention) {
-  if (!model.attention) return element("p", { class: "soft note" }, "This model has no attention.");
-  if (!wantAttention) return element("p", { class: "soft note" }, "Attention is shown for up to 50 lines.");
+function attentionNote(model, wantAttention) {
+  if (!model.attention) return element("p", { class: "note" }, NO_ATTENTION);
+  if (!wantAttention) return element("p", { class: "note" }, TOO_LONG);
   return null;
 }
 
@@ -94,7 +97,8 @@ function attentionNote(line, model, wantAttention) {
 function score(line) {
   const average = line.log_probability / Math.max(1, line.tokens.length);
   return element("span", { class: "score" },
-    element("b", {}, average.toFixed(2).replace("-", "−")), " average log-probability");
+    element("b", {}, average.toFixed(2).replace("-", "−")),
+    ` average log-probability of ${counted(line.tokens.length, "token")}`);
 }
 
 function warning(name) {
@@ -120,8 +124,11 @@ function alternativesOf(ask) {
   return details;
 }
 
+/** Return a list of the n best of a beam search of size n; the model's own search may have found another one. */
 function alternativesList(translations) {
   const items = translations.map((one) => element("li", {},
     element("p", { dir: "auto" }, one.text || "—"), element("p", { class: "figures" }, score(one))));
-  return element("ol", { class: "alternatives" }, ...items);
+  return element("div", {},
+    element("p", { class: "soft found" }, `The best ${items.length} of a beam search of that size`),
+    element("ol", { class: "alternatives" }, ...items));
 }
