@@ -31,7 +31,7 @@ faults: $(VENV)/.installed-test ## run the tests that kill, fill and damage
 	$(BIN)/python -m pytest tests/faults tests/serving -m "not slow"
 
 browser: $(VENV)/.installed-browser chromium ## test the page of `s2s serve` in Chromium
-	$(BIN)/python -m pytest tests/browser -m browser
+	$(BIN)/python -m pytest tests/browser -m browser --dist loadfile
 
 coverage: $(VENV)/.installed-test ## measure the tests' line coverage
 	$(BIN)/python -m pytest --cov=s2s --cov-report=term:skip-covered
