@@ -95,23 +95,22 @@ def load_translator(config: TranslatorConfig) -> Iterator[Translator[Engine]]:
 def resolve_models(config: TranslatorConfig) -> ResolvedModels:
     """Resolve references, and check that models and options suit each other. Raises UsageError if they do not."""
     versions = [Registry.default().resolve(model) for model in config.models]
-    stored = versions[0].recipe()
-    recipe = _override_decoding(stored, config.decoding or {})
+    recipes = [version.recipe() for version in versions]
+    recipe = _override_decoding(recipes[0], config.decoding or {})
+    for one in recipes:
+        require_task(one, images=config.images)
+        if config.need_attention:
+            require_attention(one)
     _check_models(versions, recipe.decoding, config)
-    return ResolvedModels(versions, stored, recipe, Tokenizer(versions[0].read("tokenizer.model")))
+    return ResolvedModels(versions, recipes[0], recipe, Tokenizer(versions[0].read("tokenizer.model")))
 
 
 def _check_models(versions: Sequence[Version], options: DecodingOptions, config: TranslatorConfig) -> None:
-    """Raise UsageError if models cannot form an ensemble, or do not support what is requested."""
-    for version in versions:
-        require_task(version.recipe(), images=config.images)
+    """Raise UsageError if models cannot form an ensemble, or do not find as many translations as are requested."""
     if config.nbest > options.beam_size and not options.sample:
         raise UsageError(
             f"--nbest {config.nbest} exceeds the beam size ({options.beam_size})", f"--beam-size {config.nbest}"
         )
-    if config.need_attention:
-        for version in versions:
-            require_attention(version.recipe())
     if len({version.file("tokenizer.model").digest for version in versions}) > 1:
         names = " and ".join(version.reference for version in versions)
         raise UsageError(f"{names} do not share a vocabulary", "train one --from the other, or from the same corpus")

@@ -62,7 +62,6 @@ class Scheduler:
         self._groups: dict[Hashable, list[Item]] = {}  # waiting items, by length and number
         self._queues: dict[bool, dict[Hashable, deque[Item]]] = {False: {}, True: {}}  # by idle and client
         self._number = 0
-        self._closed = False
 
     def add(self, job: Job) -> None:
         """Add the items of a job."""
@@ -82,18 +81,10 @@ class Scheduler:
         with self._changed:
             self._drop({item.job for queues in self._queues.values() for item in queues.pop(client, ())})
 
-    def close(self) -> None:
-        """End all calls of `next_batch` when nothing waits any more."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def next_batch(self) -> list[Item] | None:
-        """Wait for items and return a batch of them, longest first; None if the scheduler is closed and empty."""
+    def next_batch(self) -> list[Item]:
+        """Wait for items and return a batch of them, longest first."""
         with self._changed:
             while not self.waiting:
-                if self._closed:
-                    return None
                 self._changed.wait()
             first = self._next_in_turn()
             group = self._groups[first.job.group]

@@ -38,13 +38,18 @@ class Resident:
     loading: "asyncio.Future[None]"
     makes_room: bool  # whether others are unloaded for it; if only idle work used it, it is unloaded for others first
     references: int = 0  # requests that use it; only a model without any is unloaded
-    admitted: bool = False  # whether its memory counts
+    expected: int = 0  # bytes until they are measured; 0 until it may be loaded
     pinned: bool = False  # never unloaded to make room, or because nobody used it
     leaving: bool = False  # is unloaded as soon as nobody uses it; new requests wait, then load it again
     ending: bool = False  # is being unloaded
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     loaded: float = 0.0  # by `time.time`
     last_used: float = field(default_factory=time.time)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that it takes, measured or, while it is being loaded, expected."""
+        return self.process.bytes or self.expected
 
     @property
     def is_idle(self) -> bool:
@@ -107,8 +112,7 @@ class ResidentModels:
     @property
     def used(self) -> int:
         """Bytes of all models, measured or, while one is being loaded, expected."""
-        admitted = [one for one in self._residents.values() if one.admitted]
-        return sum(one.process.bytes or self._expected(one.process.key) for one in admitted)
+        return sum(one.bytes for one in self._residents.values())
 
     @property
     def outstanding(self) -> int:
@@ -199,8 +203,9 @@ class ResidentModels:
         process, key = resident.process, resident.process.key
         try:
             async with self._one_load:
-                self._refuse_larger(key, self._loaded.get(key) or self._weights(key))
-                resident.admitted = True
+                weights = self._weights(key)
+                self._refuse_larger(key, self._loaded.get(key) or weights)
+                resident.expected = self._measured.get(key) or weights
                 await self._make_room(resident)
                 await self._start(resident)
                 self._loaded[key] = process.bytes
@@ -243,9 +248,7 @@ class ResidentModels:
         if self.used > self.budget and not newcomer.makes_room:
             raise ResourceError(f"there is no memory for {newcomer.process.key.name} beside the models in use")
         while self.used > self.budget:
-            others = [
-                one for one in self._residents.values() if one.admitted and one is not newcomer and not one.pinned
-            ]
+            others = [one for one in self._residents.values() if one.bytes and one is not newcomer and not one.pinned]
             if not others and not any(one.pinned for one in self._residents.values() if one is not newcomer):
                 return
             if not others:
@@ -283,6 +286,8 @@ class ResidentModels:
         resident.leaving = resident.ending = True
         with contextlib.suppress(S2SError):
             await asyncio.shield(resident.loading)
+        if resident.gone.is_set():  # it could not be loaded
+            return
         self._measured[resident.process.key] = resident.process.bytes  # it may have grown since it was loaded
         free = free_without_context(self.device)
         await resident.process.stop()
@@ -305,10 +310,6 @@ class ResidentModels:
         if size > self.budget:
             message = f"{key.name} takes {format_size(size)} of memory, and the server's models may take "
             raise ResourceError(message + format_size(self.budget), "s2s serve --memory sets the budget")
-
-    def _expected(self, key: ModelKey) -> int:
-        """Return the bytes that a model takes: as measured before, or at least its weights."""
-        return self._measured.get(key) or self._weights(key)
 
     def _weights(self, key: ModelKey) -> int:
         """Return the bytes that the process of a model takes at least."""

@@ -21,7 +21,7 @@ from s2s.registry.store import Registry
 from s2s.serving.messages import ModelKey, Wanted, error_message
 from s2s.serving.model_process import EndedError
 from s2s.serving.protocol import VERSION, Message
-from s2s.serving.resident_models import ResidentModels
+from s2s.serving.resident_models import Resident, ResidentModels
 from s2s.serving.shadow import ShadowProcess
 from s2s.serving.sockets import peer_of
 from s2s.serving.status import BusyError, ServerStatus, StoppingError
@@ -261,7 +261,7 @@ class Server:
         selection = _selection(self.models.device, wanted.key, wanted.options, wanted.prefixes, wanted.images)
         return ModelKey(models=wanted.key.models, engine=selection.name, precision=selection.precision), selection
 
-    def _found(self, name: Any) -> list[Any]:
+    def _found(self, name: Any) -> list[Resident]:
         found = self.models.find(str(name))
         if not found:
             raise UsageError(f"{name} is not loaded", "s2s models ps lists what is")

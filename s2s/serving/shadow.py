@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 2**20  # bytes of requests that wait to be compared
 ALIAS_SECONDS = 2.0  # between two looks at what an alias stands for
-SAVE_SECONDS = 2.0  # between two times that a comparison is written
 BATCH = 16  # sentences that are asked for together: a request of others waits for no more
 STOP_SECONDS = 10.0
 
@@ -114,7 +113,6 @@ def _compare(stream: socket.socket, shadows: list[Shadow]) -> None:
     die_with_parent()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     found: dict[int, Comparison] = {}
-    saved = time.monotonic()
     while (request := receive_now(stream)) is not None and (answer := receive_now(stream)) is not None:
         index, production = request.values["shadow"], request.values["production"]
         comparison = found.get(index) or _begin(shadows[index], production)
@@ -128,10 +126,6 @@ def _compare(stream: socket.socket, shadows: list[Shadow]) -> None:
         except S2SError as error:
             comparison = comparison.model_copy(update={"problem": error.message})
         found[index] = comparison
-        if time.monotonic() - saved > SAVE_SECONDS or comparison.sentences < 100:
-            saved = time.monotonic()
-            comparison.save()
-    for comparison in found.values():
         comparison.save()
 
 

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from s2s.decoding.engine import Engine, Hypothesis, Request, ScoringEngine
 from s2s.decoding.loading import EngineSelection, load_engine
@@ -68,8 +68,8 @@ class Worker:
         self._sending = threading.Lock()
         self._reported = 0.0
 
-    def run(self) -> None:
-        """Announce the model and answer messages until the connection is closed."""
+    def run(self) -> NoReturn:
+        """Announce the model and answer messages; the process ends when the connection is closed."""
         self._send(Message({"type": "ready", "engine": self.engine.describe(), "bytes": self.meter.measure()}))
         asynchronous = self.engine.describe().startswith("CTranslate2")  # in threads of its own, which never wait:
         count = 2 * (usable_threads() if self.kind == "cpu" else 1) if asynchronous else 1  # a batch is always ready
@@ -114,9 +114,10 @@ class Worker:
             idle=wanted.idle,
         )
 
-    def _compute(self) -> None:
-        """Compute batches until the scheduler is closed."""
-        while batch := self.scheduler.next_batch():
+    def _compute(self) -> NoReturn:
+        """Compute batches as long as the process lives."""
+        while True:
+            batch = self.scheduler.next_batch()
             self._report()
             started = time.monotonic()
             self._run(batch)

@@ -17,6 +17,7 @@ LETTERLESS = re.compile(r"[\W\d_]*$")  # the number of a list item, a dash
 SPACE = " \t\u3000"
 # A piece of text that is never cut: a placeholder or tag, or characters up to a space or East Asian punctuation.
 ATOM = re.compile(rf"(?:<[^<>]*>|\{{[^{{}}]*\}}|[^{SPACE}；：，、。])+[；：，、。]*[{SPACE}]*|[{SPACE}；：，、。]+")
+PLAIN = re.compile(r"[\w ,'’-]+[^\w\s]? *")  # without a sentence end before its own: most lines of a corpus
 RANKS = (";:；：。", ",，、")  # where to cut: best after these characters, then after those, else after a space
 BALANCE = 0.25  # how much a part may differ from equal length for the sake of punctuation
 
@@ -26,6 +27,8 @@ def split_sentences(line: str, language: str) -> list[str]:
 
     `language` is a code such as de or pt_BR; its abbreviations, ordinals and initials are no sentence ends.
     """
+    if PLAIN.fullmatch(line):
+        return [line]
     from sentencex import segment
 
     code = primary_language(language)

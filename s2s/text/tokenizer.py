@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from s2s.text.subword_regularization import BPESampler, UnigramSampler
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
+BYTE = "<0x"  # what the tokens of single bytes start with: <0x41>
 
 
 class Tokenizer:
@@ -46,7 +47,8 @@ class Tokenizer:
             self._tokens: list[str] = [self._processor.id_to_piece(token) for token in range(self.size)]
         except UnicodeDecodeError as error:
             raise ArtefactError("the tokenizer is damaged: a token is not UTF-8") from error
-        self._fallback_tokens = {UNK, *(token for token in range(self.size) if self._processor.is_byte(token))}
+        named = (token for token, text in enumerate(self._tokens) if text.startswith(BYTE))
+        self._fallback_tokens = {UNK, *(token for token in named if self._processor.is_byte(token))}
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text, without BOS and EOS. Callers normalize the texts."""

@@ -22,6 +22,7 @@ class FakeProcess:
     """A process that takes the memory in SIZES."""
 
     alive: ClassVar[list[str]] = []
+    seconds: ClassVar[float] = 0.0  # that loading takes
     fail: ClassVar[list[str]] = []  # models whose next load runs out of memory
 
     def __init__(self, key: ModelKey, selection: EngineSelection, device: str) -> None:
@@ -34,7 +35,7 @@ class FakeProcess:
         if self.key.name in self.fail:
             self.fail.remove(self.key.name)
             raise LoadError(ResourceError("out of memory"), out_of_memory=True)
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.seconds)
         self.engine, self.bytes = "PyTorch, fp32", SIZES[self.key.name]
         self.alive.append(self.key.name)
 
@@ -44,7 +45,7 @@ class FakeProcess:
 
 @pytest.fixture(autouse=True)
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    FakeProcess.alive, FakeProcess.fail = [], []
+    FakeProcess.alive, FakeProcess.fail, FakeProcess.seconds = [], [], 0.0
     monkeypatch.setattr(resident_models, "ModelProcess", FakeProcess)
     monkeypatch.setattr(resident_models, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(resident_models, "MIN_TURN_SECONDS", 0.0)
@@ -215,6 +216,34 @@ def test_idle_work_makes_no_room():
 
         await asyncio.gather(modestly(), use(models, "c"))  # both wait for one load, and it may not make room
         assert FakeProcess.alive == ["b", "c"]
+
+    run(body)
+
+
+def test_a_server_that_ends_while_a_load_fails():
+    async def body(models: ResidentModels) -> None:
+        FakeProcess.fail = ["a", "a"]
+        asked = asyncio.create_task(use(models, "a"))
+        await asyncio.sleep(0)
+        await models.unload_all()
+        with pytest.raises(ResourceError, match="out of memory"):
+            await asked
+        assert models.status() == []
+
+    run(body)
+
+
+def test_a_version_that_is_removed_meanwhile_stops_nothing(monkeypatch):
+    async def body(models: ResidentModels) -> None:
+        FakeProcess.seconds = 0.02
+        loading = asyncio.create_task(use(models, "a", keep_alive=0))
+        while not models.used:
+            await asyncio.sleep(0)
+        monkeypatch.setattr(ResidentModels, "_weights", lambda self, key: {}[key])
+        await loading
+        while "a" in FakeProcess.alive:  # expired models are still unloaded
+            assert models.used <= 40
+            await asyncio.sleep(0.001)
 
     run(body)
 

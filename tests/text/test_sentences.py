@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s2s.text import sentences as module
 from s2s.text.sentences import split_long, split_sentences
 
 
@@ -92,3 +93,21 @@ def test_parts_are_the_text(text, limit):
     assert "".join(found) == (text or "a")
     assert all(found)
     assert "".join(split_sentences(text, "de")) == text
+
+
+@pytest.mark.parametrize("language", ["de", "en", "fr", "ja", "hi"])
+def test_plain_lines_are_one_sentence_for_the_library_too(language, monkeypatch):
+    """They are recognized without it."""
+    lines = [
+        "Ein Mann",
+        "two dogs, running",
+        "l’homme qu'elle a vu.",
+        "3 Katzen  ",
+        "犬が走る。",
+        "कुत्ता दौड़ता है।",
+        "x-y?",
+        "",
+    ]
+    quick = [split_sentences(line, language) for line in lines]
+    monkeypatch.setattr(module, "PLAIN", re.compile("(?!)"))
+    assert quick == [split_sentences(line, language) for line in lines]
