@@ -34,7 +34,7 @@ def parse_keep_alive(text: str) -> float:
 def parse_size(text: str) -> int:
     """Return the bytes of `20GiB`, `800MB` or `1.5TB`. Raises ValueError for anything else."""
     found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]+)?) ?([KMGT])(i?)B", text, re.IGNORECASE)
-    if not found:
+    if not found or not float(found[1]):
         raise ValueError(f"{text!r}: should be a size such as 800MB or 20GiB")
     base = 1024 if found[3] else 1000
     return int(float(found[1]) * base ** ("KMGT".index(found[2].upper()) + 1))

@@ -41,10 +41,11 @@ class ServeOptions:
 def run_server(options: ServeOptions) -> None:
     """Serve the default registry until a signal.
 
-    Raises: ResourceError if the device is busy, or a server of this user already serves the registry; UsageError for an
-    unknown group.
+    Raises: ResourceError if the device is busy, the registry cannot be read, or a server of this user already serves
+    it; UsageError for an unknown group.
     """
     registry = Registry.default()
+    registry.names()  # a directory that cannot be read is refused now
     group = None if options.group is None else group_number(options.group)
     http = _http(options)
     shadow = ShadowProcess([Shadow.parse(text) for text in options.shadows]) if options.shadows else None

@@ -283,8 +283,12 @@ def test_a_second_server_is_refused(at_home, run):
     assert (found.code, "a server of yours already serves this registry" in found.err) == (5, True)
 
 
-def test_without_a_server(run, trained_home):
+def test_without_a_server(run, trained_home, monkeypatch):
     assert run("models", "load", "numbers-attention").code == 5
     assert "s2s serve starts one" in run("models", "stop", "numbers-attention").err
-    assert run("serve", "--memory", "much").code == 2
+    for size in ("much", "0GB"):
+        assert run("serve", "--memory", size).code == 2
+    monkeypatch.setenv("S2S_REGISTRY", __file__)
+    unreadable = run("serve")
+    assert (unreadable.code, "S2S_REGISTRY sets" in unreadable.err) == (5, True)
     assert "no such group" in run("serve", "--group", "no-such-group-here").err
