@@ -1,13 +1,13 @@
-"""Readers of Parquet files and hub data sets, through the `datasets` library."""
+"""Readers of Parquet files, through pyarrow, and of hub data sets, through the `datasets` library."""
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from s2s.data.readers.files import data_path, open_data_file
 from s2s.data.readers.pair import OnInvalid, Pair, drop_invalid
-from s2s.errors import DataError, S2SError, UsageError, did_you_mean
+from s2s.errors import DataError, UsageError, did_you_mean
 from s2s.io.paths import home_dir
 from s2s.recipe.data import HubDataOptions, HubSplitOptions, TableDataOptions, TableSplitOptions
 from s2s.text.lines import single_line
@@ -17,19 +17,20 @@ STAY_OFFLINE = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES"
 
 
 def read_parquet(data: TableDataOptions, split: TableSplitOptions, invalid: OnInvalid) -> Iterator[Pair]:
-    """Yield the pairs of Parquet files, streamed."""
-    from glob import escape
+    """Yield the pairs of Parquet files, a batch of rows in memory at a time."""
+    import pyarrow as pa
+    from pyarrow import parquet
 
     for name in split.files:
         open_data_file(data, name).close()
         path = data_path(data, name)
-        datasets = datasets_library()
         try:
-            rows = datasets.load_dataset("parquet", data_files=escape(path), split="train", streaming=True)
-            yield from _table_pairs(rows, data, name, invalid)
-        except S2SError:
-            raise
-        except Exception as error:  # datasets and pyarrow share no error class
+            # not pyarrow.dataset, which `datasets` reads with: its threads can abort a process that ends
+            # (apache/arrow#45214)
+            with parquet.ParquetFile(path) as file:
+                tables = (pa.Table.from_batches([batch]) for batch in file.iter_batches(ROWS))
+                yield from _table_pairs(tables, data, name, invalid)
+        except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path}: not a readable Parquet file ({_first_line(error)})") from error
 
 
@@ -43,13 +44,16 @@ def read_hub(data: HubDataOptions, split: HubSplitOptions, invalid: OnInvalid) -
             f"cannot load {split.hub_split or 'data'} of {data.hub} from the hub: {_first_line(error)}",
             "check data.hub, data.hub_config and data.*.hub_split, and the network",
         ) from error
-    yield from _table_pairs(rows, data, f"{data.hub} {split.hub_split}", invalid)
+    tables = rows.with_format("arrow").iter(batch_size=ROWS)
+    yield from _table_pairs(tables, data, f"{data.hub} {split.hub_split}", invalid)
 
 
-def _table_pairs(rows: Any, data: TableDataOptions | HubDataOptions, name: str, invalid: OnInvalid) -> Iterator[Pair]:
-    """Yield the pairs of a data set from Arrow batches, in which invalid bytes can be detected."""
+def _table_pairs(
+    tables: Iterable[Any], data: TableDataOptions | HubDataOptions, name: str, invalid: OnInvalid
+) -> Iterator[Pair]:
+    """Yield the pairs of Arrow tables, in which invalid bytes can be detected."""
     number = 0
-    for table in rows.with_format("arrow").iter(batch_size=ROWS):
+    for table in tables:
         columns = _column(table, data.source_column, name), _column(table, data.target_column, name)
         for cells in zip(*columns, strict=True):
             number += 1
