@@ -32,7 +32,7 @@ from s2s.io.json_values import read_json, validate
 from s2s.io.paths import safe_join
 from s2s.io.schema import check_schema
 
-SCHEMA = 3  # of the corpus and its ledger; also raised when the same inputs give another corpus
+SCHEMA = 4  # of the corpus and its ledger; also raised when the same inputs give another corpus
 SPLITS = ("train", "validation", "test")
 ARROWS = tuple(f"{name}.arrow" for name in SPLITS)
 MANIFEST, LEDGER, TOKENIZER = "manifest.json", "ledger.json", "tokenizer.model"

@@ -15,17 +15,12 @@ from s2s.recipe.data import ImageSize
 
 EXAMPLES = 5  # pairs kept as examples of each count
 SHOWN_CHARACTERS = 120
-Reason = Literal[
-    "invalid", "image", "empty", "held_out_source", "duplicate", "length", "ratio"
-]  # why a pair was dropped
+Reason = Literal["invalid", "image", "empty", "held_out_source"]  # why a pair was dropped, besides filters
 REASONS: dict[Reason, str] = {
     "invalid": "invalid UTF-8, or a row without both columns",
     "image": "the image is damaged or missing",
     "empty": "a side is empty",
     "held_out_source": "the source also occurs in a held-out pair",
-    "duplicate": "duplicate",
-    "length": "too short or too long (data.min_length, data.max_length)",
-    "ratio": "lengths differ too much (data.max_ratio)",
 }
 PERCENTILES = {"median": 50, "p95": 95, "p99": 99}
 
@@ -134,6 +129,16 @@ class Lengths:
 
 
 @dataclass(frozen=True, slots=True)
+class FilterLedger:
+    """What a filter dropped."""
+
+    name: str
+    drops: str  # description of the pairs that it drops
+    alone: int  # pairs that it would drop without the filters before it
+    dropped: Tally  # pairs that it dropped after the filters before it
+
+
+@dataclass(frozen=True, slots=True)
 class SplitLedger:
     """What happened to the pairs of one split."""
 
@@ -142,6 +147,7 @@ class SplitLedger:
     files: list[str]  # in the order of the numbers stored with the pairs
     lengths: SplitLengths
     dropped: dict[Reason, Tally]
+    filters: list[FilterLedger] = field(default_factory=list)  # train only, in the order in which they ran
     held_out: dict[str, int] | None = None  # train only: pairs moved to validation and test
     profile: SourceProfile | None = None  # train only
     empty: Tally | None = None  # validation and test only: kept pairs with an empty side
@@ -183,11 +189,13 @@ class Ledger:
 def dropped_warning(ledger: Ledger) -> str | None:
     """Return a message about dropped training pairs, or None."""
     split = ledger.splits["train"]
-    counts = {REASONS[reason]: tally.count for reason, tally in split.dropped.items() if tally.count}
-    if not counts:
+    tallies = [(REASONS[reason], tally) for reason, tally in split.dropped.items()]
+    tallies += [(one.drops, one.dropped) for one in split.filters]
+    total = sum(tally.count for _, tally in tallies)
+    if not total:
         return None
-    reasons = "; ".join(f"{count:,}: {reason}" for reason, count in counts.items())
-    return f"dropped {sum(counts.values()):,} of {split.read:,} training pairs ({reasons}); see s2s data inspect"
+    reasons = "; ".join(f"{tally.count:,}: {reason}" for reason, tally in tallies if tally.count)
+    return f"dropped {total:,} of {split.read:,} training pairs ({reasons}); see s2s data inspect"
 
 
 def overlap_warning(ledger: Ledger) -> str | None:

@@ -12,26 +12,20 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from s2s.data.corpora import corpora_directory
 from s2s.data.corpus import SCHEMA, SPLITS, Corpus, Encoded, SplitWriter, write_corpus_files
 from s2s.data.directories import creation_lock, new_directory
-from s2s.data.filters import (
-    DROPPED,
-    PairFingerprints,
-    PairStatus,
-    classify,
-    classify_lengths,
-    count_overlap,
-    fingerprint,
-    is_empty,
-)
+from s2s.data.filters.fingerprints import PairFingerprints, count_overlap, fingerprint, is_empty
+from s2s.data.filters.selection import PairStatus, Statuses, classify, token_filter
+from s2s.data.filters.text import text_filter
 from s2s.data.image_preparation import StoredImages, store_images
 from s2s.data.ledger import (
+    REASONS,
+    FilterLedger,
     Ledger,
     Lengths,
     Reason,
@@ -47,6 +41,7 @@ from s2s.errors import ArtefactError, DataError, UsageError
 from s2s.io.digests import digest_bytes, digest_json
 from s2s.io.paths import remove_tree
 from s2s.recipe.data import DataOptions, FileOptions, HeldOutOptions
+from s2s.recipe.filters import DuplicatesFilterOptions
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.lines import normalize
 from s2s.text.sentences import split_sentences
@@ -59,8 +54,7 @@ CHUNK = 4000  # pairs in memory while encoding
 PROGRESS_SECONDS = 30  # between two messages
 HELD_OUT = {"validation": PairStatus.VALIDATION, "test": PairStatus.TEST}
 # Data options that name inputs: the corpus key has digests of their contents instead.
-NAMES = {*SPLITS, "concatenate", "root", "images", "max_damaged", "hub", "hub_config", "generator", "target_language"}
-Statuses = NDArray[np.uint8]
+NAMES = {*SPLITS, "concatenate", "root", "images", "max_damaged", "hub", "hub_config", "generator"}
 T = TypeVar("T")
 
 
@@ -109,7 +103,11 @@ def corpus_key(
         ordered = [[digests[file] for file in files] for files in lists]
         others = [digest for file, digest in digests.items() if not any(file in files for files in lists)]
         contents[name] = [*ordered, others] if any(ordered) else others
-    options = data.model_dump(mode="json", exclude=NAMES)
+    filters = data.all_filters()
+    options = data.model_dump(mode="json", exclude={*NAMES, "filter_preset", "filters", "target_language"})
+    options["filters"] = [one.model_dump(mode="json") for one in filters]
+    if any(one.needs_languages for one in filters):
+        options["target_language"] = data.target_language
     tokens = tokenizer.model_dump(mode="json") if tokenizer_model is None else digest_bytes(tokenizer_model)
     return digest_json({"schema": SCHEMA, "contents": contents, "data": options, "tokenizer": tokens})
 
@@ -175,25 +173,37 @@ class CorpusBuilder:
     damaged: dict[str, Tally] = field(default_factory=lambda: {name: Tally() for name in SPLITS})
     images: StoredImages | None = None  # if sources are images
 
+    def __post_init__(self) -> None:
+        self.filters = self.data.all_filters()
+
     def build(self, key: str, tokenizer_model: bytes | None) -> None:
         """Write all files of the corpus. Raises DataError if a split has no pairs."""
         if self.data.image_size:
             log.info("reading the images")
             named = (pair.source for name in SPLITS for pair in read_split(self.data, name))
             self.images = store_images(self.directory, self.data, named)
-        pairs = self._read("train", self.invalid["train"].add_line, self.damaged["train"].add)
-        train = fingerprint(map(self._identified, _with_progress(pairs, "reading the training pairs")))
+        train = self._fingerprint_train()
         if not len(train):
             raise self._no_pairs("train")
-        status = classify(train, self.data)
+        status, alone = classify(train, self.data, self.filters)
         tokenizer = Tokenizer(self._train_tokenizer(status) if tokenizer_model is None else tokenizer_model)
-        splits = {"train": self._write_train(tokenizer, status)}
+        splits = {"train": self._write_train(tokenizer, status, alone)}
         for name in HELD_OUT:
             splits[name] = self._write_held_out(tokenizer, name, train, status)
         tokens = TokenizerLedger(tokenizer.size, tokenizer.digest, given=tokenizer_model is not None)
         self._check_inputs()
         ledger = Ledger(SCHEMA, self.inputs, tokens, splits, self.data.image_size)
         write_corpus_files(self.directory, key, tokenizer.model, ledger)
+
+    def _fingerprint_train(self) -> PairFingerprints:
+        """Read the training pairs once, and run the filters on their texts."""
+        pairs = self._read("train", self.invalid["train"].add_line, self.damaged["train"].add)
+        return fingerprint(
+            map(self._identified, _with_progress(pairs, "reading the training pairs")),
+            [text_filter(one, self.data) for one in self.filters],
+            [one.by for one in self.filters if isinstance(one, DuplicatesFilterOptions)],
+            of_images=self.images is not None,
+        )
 
     def _check_inputs(self) -> None:
         """Raise DataError if an input has changed since its digest was computed."""
@@ -213,28 +223,37 @@ class CorpusBuilder:
         )
         return train_tokenizer(without_long_texts(texts), self.options)
 
-    def _write_train(self, tokenizer: Tokenizer, status: Statuses) -> SplitLedger:
-        """Encode and write the training pairs that are kept; update `status` [N] by their lengths in tokens."""
-        dropped = {known: Tally() for known in DROPPED}
+    def _write_train(self, tokenizer: Tokenizer, status: Statuses, alone: list[int]) -> SplitLedger:
+        """Encode and write the training pairs that are kept.
+
+        Updates `status` [N], and `alone` [F], by what the filters drop that count tokens.
+        """
+        dropped = {known: Tally() for known in range(PairStatus.EMPTY, PairStatus.FILTERED + len(self.filters))}
+        start = 0
         with SplitWriter(self.directory, "train") as writer:
             split = SplitBuilder(writer, self.data)
-            pairs = _with_progress(self._with_status(status), f"encoding {len(status):,} training pairs")
-            for chunk in _chunks(enumerate(pairs)):
-                rows = [row for row, (_, known) in chunk if known == PairStatus.KEPT]
-                encoded = self._encode(tokenizer, [pair for _, (pair, known) in chunk if known == PairStatus.KEPT])
-                status[rows] = self._classify_lengths(encoded)
-                for row, (pair, _) in chunk:
-                    if (known := PairStatus(status[row])) in dropped:
-                        dropped[known].add(pair)
-                kept = status[rows] == PairStatus.KEPT
-                split.add([item for item, keep in zip(encoded, kept, strict=True) if keep])
-        named = {cast(Reason, known.name.lower()): dropped[known] for known in DROPPED}
-        tallies = self._unread("train") | named
+            read = _with_progress(self._with_status(status), f"encoding {len(status):,} training pairs")
+            for chunk in _chunks(read):
+                pairs, known = [pair for pair, _ in chunk], status[start : start + len(chunk)]
+                start += len(chunk)
+                offered = np.flatnonzero((known == PairStatus.KEPT) | (known >= PairStatus.FILTERED))
+                encoded = self._encode(tokenizer, [pairs[row] for row in offered])
+                known[offered] = self._filter_tokens(encoded, known[offered], alone)
+                split.add([item for item, row in zip(encoded, offered, strict=True) if known[row] == PairStatus.KEPT])
+                for pair, why in zip(pairs, memoryview(known.data), strict=True):
+                    if why in dropped:
+                        dropped[why].add(pair)
+        tallies: dict[Reason, Tally] = self._unread("train")
+        tallies |= {"empty": dropped[PairStatus.EMPTY], "held_out_source": dropped[PairStatus.HELD_OUT_SOURCE]}
+        filters = [
+            FilterLedger(one.name, one.describe(), alone[index], dropped[PairStatus.FILTERED + index])
+            for index, one in enumerate(self.filters)
+        ]
         if not split.kept:
-            raise _nothing_kept(tallies)
+            raise _nothing_kept(tallies, filters)
         held_out = {name: int(np.count_nonzero(status == held)) for name, held in HELD_OUT.items()}
-        read = len(status) + self.invalid["train"].count + self.damaged["train"].count
-        return split.ledger(read, tallies, held_out=held_out, profile=split.profile())
+        total = len(status) + self.invalid["train"].count + self.damaged["train"].count
+        return split.ledger(total, tallies, filters=filters, held_out=held_out, profile=split.profile())
 
     def _write_held_out(
         self, tokenizer: Tokenizer, name: str, train: PairFingerprints, status: Statuses
@@ -266,12 +285,19 @@ class CorpusBuilder:
         targets = tokenizer.encode([pair.target for pair in pairs])
         return list(map(Encoded, pairs, sources, targets))
 
-    def _classify_lengths(self, encoded: list[Encoded]) -> Statuses:
-        """Return the status of pairs by their lengths in tokens; those of an image and a caption by the caption's."""
-        targets = [len(target) for _, _, target in encoded]
-        return classify_lengths(
-            targets if self.images else [len(source) for _, source, _ in encoded], targets, self.data
-        )
+    def _filter_tokens(self, encoded: list[Encoded], status: Statuses, alone: list[int]) -> Statuses:
+        """Return the status of pairs by their lengths in tokens; those of an image and a caption by the caption's.
+
+        Adds to `alone` what each of the filters drops.
+        """
+        targets = np.array([len(target) for _, _, target in encoded], dtype=np.int64)
+        sources = targets if self.images else np.array([len(source) for _, source, _ in encoded], dtype=np.int64)
+        for index, one in enumerate(self.filters):
+            if one.counts_tokens:
+                drops = token_filter(one, sources, targets)
+                alone[index] += int(np.count_nonzero(drops))
+                status[(status == PairStatus.KEPT) & drops] = PairStatus.FILTERED + index
+        return status
 
     def _normalize(self, pair: Pair) -> Pair:
         """Return the pair with normalized texts; the name of an image stays as it is."""
@@ -307,11 +333,10 @@ class CorpusBuilder:
         else:
             yield from (pair for pair, known in self._with_status(status) if known == HELD_OUT[name])
 
-    def _with_status(self, status: Statuses) -> Iterator[tuple[Pair, PairStatus]]:
+    def _with_status(self, status: Statuses) -> Iterator[tuple[Pair, int]]:
         """Read the training pairs again, with their status [N]. Raises DataError if their number has changed."""
-        known = (PairStatus(value) for value in status)
         try:
-            yield from zip(self._read("train"), known, strict=True)
+            yield from zip(self._read("train"), memoryview(status.data), strict=True)
         except ValueError as error:
             raise DataError(f"{self._names('train')} changed while it was read", "start again") from error
 
@@ -340,9 +365,11 @@ def _with_progress(items: Iterable[T], activity: str) -> Iterator[T]:
         yield item
 
 
-def _nothing_kept(dropped: dict[Reason, Tally]) -> DataError:
-    counts = ", ".join(f"{name} {tally.count:,}" for name, tally in dropped.items() if tally.count)
+def _nothing_kept(dropped: dict[Reason, Tally], filters: list[FilterLedger]) -> DataError:
+    tallies = [*((REASONS[name], tally) for name, tally in dropped.items())]
+    tallies += [(f"{one.name}: {one.drops}", one.dropped) for one in filters]
+    counts = "; ".join(f"{tally.count:,}: {name}" for name, tally in tallies if tally.count)
     return DataError(
         f"the corpus is empty: all training pairs were dropped ({counts})",
-        "check data.min_length, data.max_length and data.max_ratio; see s2s explain data",
+        "check data.filter_preset and data.filters; see s2s explain data.filters",
     )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import tomli_w
 
-from s2s.data.filters import fingerprint
+from s2s.data.filters.fingerprints import fingerprint
 from s2s.data.readers import Pair, read_split
 from s2s.errors import DataError
 from s2s.recipe.data import LinesDataOptions, LinesSplitOptions
@@ -88,7 +88,7 @@ def draft_recipe(
             "target_language": languages[1],
             "hold_out_validation": held_out(measured.pairs),
             "hold_out_test": held_out(measured.pairs),
-            "max_length": 200,
+            "filter_preset": "basic",
             "on_invalid": on_invalid,
         },
         "data.train": {"source": source, "target": target},

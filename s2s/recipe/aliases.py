@@ -47,11 +47,12 @@ ALIASES = {
     "data.test.source": "testpref test_file",
     "data.hub": "dataset dataset_name",
     "data.hub_config": "dataset_config dataset_config_name",
-    "data.min_length": "min_sent_length src_seq_length_min tgt_seq_length_min",
-    "data.max_length": (
-        "max_sent_length max_seq_len max_seq_length src_seq_length tgt_seq_length max_source_length max_target_length"
+    "data.filters.min": "min_length min_sent_length src_seq_length_min tgt_seq_length_min",
+    "data.filters.max": (
+        "max_length max_sent_length max_seq_len max_seq_length src_seq_length tgt_seq_length max_source_length "
+        "max_target_length max_ratio length_ratio max_length_ratio max_seq_ratio"
     ),
-    "data.max_ratio": "length_ratio max_length_ratio max_seq_ratio",
+    "data.filter_preset": "drop_duplicates filter_duplicates",
     "tokenizer.vocab_size": (
         "vocab vocabs vocabulary vocabulary_size voc_limit src_voc_limit trg_voc_limit src_vocab_size tgt_vocab_size "
         "dim_vocabs nwordssrc nwordstgt num_words"

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from s2s.recipe.filters import AnyFilterOptions, FilterOptions, LengthFilterOptions, Preset, preset_filters
 from s2s.recipe.options import Options, Texts
 
 # keys that locate the pairs; meaningless to another kind
@@ -12,6 +13,8 @@ Count = Annotated[int, Field(ge=0)]
 Column = Annotated[int, Field(ge=1)]
 Pixels = Annotated[int, Field(ge=8, le=1024)]
 Cells = Annotated[int, Field(ge=1, le=256)]
+MAX_FILTERS = 20
+UNFILTERED_LENGTH = 1000  # tokens of a source that models take in one go if no filter limited those of training
 PATCH = 64  # pixels of an image that count as a token in batches
 
 
@@ -134,11 +137,17 @@ class PairOptions(Options):
     source_language: str = Field("", max_length=32, description="source language code, such as de")
     target_language: str = Field("", max_length=32, description="target language code, such as en")
     normalization: Literal["nfc", "nfkc", "none"] = Field("nfc", description="Unicode normalization of both sides")
-    min_length: int = Field(1, ge=1, le=65_536, description="minimum length of each side of a training pair, in tokens")
-    max_length: int = Field(
-        200, ge=1, le=65_536, description="maximum length of each side of a training pair, in tokens"
+    filter_preset: Preset = Field(
+        "basic",
+        description="filters of training pairs, before those of the recipe; basic: duplicates, more than 200 tokens on "
+        "a side, a ratio of lengths above 9; clean: also copies, other scripts, few letters, different numbers, URLs "
+        "and placeholders, repeated words, a ratio above 4",
     )
-    max_ratio: float = Field(9.0, ge=1, description="maximum ratio of the two sides' lengths in a training pair")
+    filters: Annotated[list[AnyFilterOptions], Field(max_length=MAX_FILTERS)] = Field(
+        [],
+        description="Further filters of training pairs, in their order; those that count tokens run after all others, "
+        "because the tokenizer is trained on what the others keep.",
+    )
     concatenate: float = Field(
         0.0,
         ge=0,
@@ -146,7 +155,6 @@ class PairOptions(Options):
         description="share of training examples that are two pairs joined, drawn anew each epoch, so that lines of "
         "several sentences are not unknown",
     )
-    drop_duplicates: bool = Field(True, description="drop duplicate training pairs")
     on_invalid: Literal["refuse", "drop"] = Field(
         "refuse", description="invalid UTF-8: refuse the file or drop the pair"
     )
@@ -155,6 +163,27 @@ class PairOptions(Options):
     def image_size(self) -> ImageSize | None:
         """Size of the sources if they are images; None if they are sentences."""
         return None
+
+    def all_filters(self) -> list[FilterOptions]:
+        """Return the filters of training pairs: those of the preset, then the recipe's own."""
+        languages = bool(self.source_language or self.target_language)
+        preset = preset_filters(self.filter_preset, of_images=self.image_size is not None, with_languages=languages)
+        return [*preset, *self.filters]
+
+    @property
+    def max_length(self) -> int:
+        """Maximum length of a side of a training pair in tokens; UNFILTERED_LENGTH if no filter sets one."""
+        filters = (one for one in self.all_filters() if isinstance(one, LengthFilterOptions) and one.counts_tokens)
+        return min((one.max for one in filters), default=UNFILTERED_LENGTH)
+
+    @model_validator(mode="after")
+    def _filters_apply(self) -> Self:
+        for one in self.filters:
+            if one.compares_sides and self.image_size is not None:
+                raise ValueError(f"the filter {one.name} compares two texts; kind {self.kind} has images")
+            if one.needs_languages and not (self.source_language and self.target_language):
+                raise ValueError(f"the filter {one.name} needs source_language and target_language")
+        return self
 
     def with_root(self, root: str) -> Self:
         """Return these options with another base directory; unchanged if this kind reads no files."""

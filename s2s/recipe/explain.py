@@ -1,7 +1,7 @@
 """Describe the keys of a recipe, from its schema: allowed values, default and meaning.
 
-Tables that come in several kinds or families (`data`, `model.encoder`, `model.decoder`) have keys that only some of
-them use.
+Tables that come in several variants (`data` by its kind, `model.encoder` and `model.decoder` by their families, those
+of the list `data.filters` by their names) have keys that only some of them use.
 """
 
 import re
@@ -125,13 +125,19 @@ def _variants(
         selectors += [key for key, _ in keys if key.key == selector]
         for key, title in keys:
             if key.key != selector:
-                named = replace(key, selector=selector, variants=tuple(selectors[-1].values.split(" | ")))
+                named = (
+                    key
+                    if key.selector
+                    else replace(key, selector=selector, variants=tuple(selectors[-1].values.split(" | ")))
+                )
                 found.setdefault(repr(key), []).append((named, title))
     values = " | ".join(key.values for key in selectors)
     meaning = "; ".join(key.description for key in selectors)
     shared = field["description"]
     yield replace(selectors[0], values=values, description=meaning), shared
-    merged = [_merged(equal, values, shared) for equal in found.values()]
+    merged = [
+        equal[0] if equal[0][0].selector != selector else _merged(equal, values, shared) for equal in found.values()
+    ]
     sections = ["", *dict.fromkeys(key.section for key, _ in merged if key.variants)]
     yield from sorted(merged, key=lambda one: sections.index(one[0].section if one[0].variants else ""))
 
@@ -141,12 +147,14 @@ def _merged(equal: list[Titled], values: str, shared: str) -> Titled:
     variants = tuple(variant for key, _ in equal for variant in key.variants)
     titles = {title for _, title in equal}
     if " | ".join(variants) == values:
-        return replace(equal[0][0], selector="", variants=()), shared
+        inside = equal[0][0].table != equal[0][0].selector.rpartition(".")[0]  # a table of its own
+        return replace(equal[0][0], selector="", variants=()), titles.pop() if inside else shared
     return replace(equal[0][0], variants=variants), titles.pop() if len(titles) == 1 else ""
 
 
 def _inner(field: dict[str, Any], tables: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the tables a field may hold, one per variant; empty if it holds a value."""
+    """Return the tables that a field or the items of its list may hold, one per variant; empty if they are values."""
+    field = field.get("items", field)
     return [tables[one["$ref"].rpartition("/")[2]] for one in field.get("oneOf", [field]) if "$ref" in one]
 
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, fie
 
 from s2s.io.json_values import MAX_INTEGER
 
-SELECTORS = ("kind", "family")  # keys that decide which other keys their table has
+SELECTORS = ("kind", "family", "name")  # keys that decide which other keys their table has
 
 
 class Options(BaseModel):

@@ -12,7 +12,7 @@ from s2s.recipe.options import Options
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.recipe.training import TrainingOptions
 
-SCHEMA = 3  # number of the recipe's schema; raised when a stored recipe would be read differently
+SCHEMA = 4  # number of the recipe's schema; raised when a stored recipe would be read differently
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
 

@@ -22,22 +22,32 @@ def refusal(error: ValidationError, where: str) -> UsageError:
     if kind == "extra_forbidden":
         return _unknown_key(where, key, variant, keys)
     if kind in SELECTORS and isinstance(found, dict):
-        return _unknown_variant(where, f"{key}.{kind}", found[kind], first["msg"], keys)
+        return _unknown_variant(where, f"{key}.{kind}", found.get(kind, ""), first["msg"], keys)
     expected = "expected a table" if kind in {*SELECTORS, "model_type"} else _expected(first["msg"])
     shown = "" if kind == "missing" or isinstance(found, dict) else f" (found {found!r})"
     return UsageError(f"{where}: {key or 'recipe'}: {expected}{shown}", _described(key, variant, keys))
 
 
 def _place(location: tuple[int | str, ...], keys: list[Key]) -> tuple[str, tuple[str, str] | None]:
-    """Return the key at pydantic's location, and the selector and variant that pydantic inserts after its table."""
-    selectors = {(key.selector.rpartition(".")[0], one): (key.selector, one) for key in keys for one in key.variants}
+    """Return the key at pydantic's location, and the selector and variant that pydantic inserts after its table.
+
+    Of tables in a list, whose variants are inside those of another table, return the inner variant.
+    """
+    chosen = {key.selector for key in keys}
+    selectors = {
+        (key.table, one): (key.key, one) for key in keys if key.key in chosen for one in key.values.split(" | ")
+    }
+    tables = {table for table, _ in selectors}
     parts: list[str] = []
     variant = None
-    for part in map(str, location):
-        if variant is None and (".".join(parts), part) in selectors:
-            variant = selectors[".".join(parts), part]
+    for part in location:
+        if isinstance(part, int) and ".".join(parts) in tables:  # the position in a list of tables
+            continue
+        found = selectors.get((".".join(parts), str(part)))
+        if found and found[0] != (variant and variant[0]):  # else a key that is called like a variant
+            variant = found
         else:
-            parts.append(part)
+            parts.append(str(part))
     return ".".join(parts), variant
 
 

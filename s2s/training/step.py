@@ -147,7 +147,7 @@ def _halve(lengths: NDArray[np.int64], micro_batch_tokens: int) -> int:
     if not sizes:
         raise ResourceError(
             f"out of memory with a single sentence of {lengths.max()} tokens",
-            "make the network smaller, or leave out long sentences (data.max_length)",
+            "make the network smaller, or leave out long sentences (the filter length of data.filters)",
         )
     return max(1, max(sizes) // 2)
 

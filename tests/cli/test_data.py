@@ -32,12 +32,12 @@ def recipe(in_directory: Path, run) -> str:
 
 
 def test_prepare_names_the_corpus_and_what_to_do_next(run, recipe: str, own_home: Path):
-    done = run("data", "prepare", recipe, "--set", "data.max_length=300")
+    done = run("data", "prepare", recipe, "--set", "data.filters=[{name='length', max=300}]")
     (directory,) = [path for path in (own_home / "corpora").iterdir() if path.is_dir()]
     assert (done.code, done.out) == (0, "")
     lines = done.err.splitlines()
     assert lines[-2] == f"corpus {directory}: train 28, validation 7, test 5 pairs"
-    assert lines[-1].startswith(f"Next: s2s data inspect {recipe} --set data.max_length=300")
+    assert lines[-1].startswith(f"Next: s2s data inspect {recipe} --set 'data.filters=[{{name='")
 
 
 def test_inspect_shows_what_was_dropped_where(run, recipe: str):

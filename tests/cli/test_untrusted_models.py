@@ -76,8 +76,8 @@ def test_weights_are_compared_before_the_network_is_built(translate, transformer
 
 @pytest.mark.parametrize("engine", ["auto", "pytorch"])
 def test_lengths_are_bounded(translate, transformer, engine):
-    recipe = changed(transformer["recipe.json"], data__max_length=10**9)
-    assert "data.max_length: input should be less than or equal to 65536" in translate(engine, recipe=recipe)
+    recipe = changed(transformer["recipe.json"], data__filters=[{"name": "length", "max": 10**9}])
+    assert "data.filters.max: input should be less than or equal to 65536" in translate(engine, recipe=recipe)
 
 
 @pytest.mark.parametrize(

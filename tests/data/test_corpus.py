@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from s2s.data.corpus import Corpus, Encoded, Split, SplitWriter, write_corpus_files
+from s2s.data.corpus import SCHEMA, Corpus, Encoded, Split, SplitWriter, write_corpus_files
 from s2s.data.ledger import Ledger, LengthSummary, SideLengths, SplitLedger, SplitLengths, TokenizerLedger
 from s2s.data.readers import Pair
 from s2s.errors import ArtefactError, UsageError
@@ -139,7 +139,7 @@ def change_a_byte(path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 4}, "schema 4 is newer"),
+        ({"schema": SCHEMA + 1}, f"schema {SCHEMA + 1} is newer"),
         ({"schema": 1}, "older than this s2s reads; prepare it anew"),
         ({"schema": None}, "schema: not an integer"),
         ({"files": 3}, "files: input should be a valid dictionary"),
@@ -173,8 +173,8 @@ def test_a_manifest_that_names_a_file_elsewhere_is_refused(tmp_path: Path):
         Corpus.open(directory)
 
 
-def test_a_corpus_of_schema_3_is_read():
-    corpus = Corpus.open(Path(__file__).parent / "frozen" / "corpus-3")
+def test_the_frozen_corpus_is_read():
+    corpus = Corpus.open(Path(__file__).parent / "frozen" / "corpus-4")
     corpus.verify()
     train, test = corpus.split("train"), corpus.split("test")
     assert train.texts([0, 2]) == (["ein Hund", "drei Katzen"], ["a dog", "three cats"])
@@ -183,7 +183,7 @@ def test_a_corpus_of_schema_3_is_read():
     sources, targets = train.encoded([1])
     assert tokenizer.decode([*sources, *targets]) == ["zwei Hunde", "two dogs"]
     assert (len(test), test.source_lengths[1]) == (2, 0)
-    assert corpus.ledger.as_dict()["splits"]["train"]["dropped"]["duplicate"]["examples"][0]["line"] == "train.de:4"
+    assert corpus.ledger.splits["train"].filters[0].dropped.examples[0].line == "train.de:4"
     assert corpus.ledger.as_dict()["splits"]["test"]["overlap"]["source"]["count"] == 1
 
 

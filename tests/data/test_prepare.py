@@ -13,14 +13,18 @@ from typing import Any
 import numpy as np
 import pyarrow
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from s2s.data import prepare
-from s2s.data.corpus import Corpus
+from s2s.data.corpus import SCHEMA, Corpus
 from s2s.data.directories import creation_lock
 from s2s.errors import ArtefactError, DataError, ResourceError, UsageError
 from s2s.recipe.data import DataOptions
+from s2s.recipe.filters import PRESETS
 from s2s.recipe.tokenizer import TokenizerOptions
+from s2s.text.lines import normalize
 from s2s.text.tokenizer import Tokenizer
 from s2s.text.tokenizer_training import train_tokenizer
 
@@ -65,6 +69,10 @@ def options(tmp_path: Path) -> Callable[..., DataOptions]:
     return made
 
 
+def longest(tokens: int) -> dict[str, Any]:
+    return {"name": "length", "max": tokens}
+
+
 def texts(corpus: Corpus, name: str) -> list[tuple[str, str]]:
     split = corpus.split(name)
     return list(zip(*split.texts(range(len(split))), strict=True))
@@ -89,7 +97,7 @@ def test_tokens_are_those_of_the_texts_in_their_order(options, model):
 
 def test_chunks_make_no_difference(options, model, monkeypatch):
     train = [("", "x"), *sentences(11, 1), ("five " * 30, "five " * 30), *sentences(13, 2), *sentences(3, 1)]
-    data = options(train, max_length=20)
+    data = options(train, filters=[longest(20)])
     whole = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     kept, ledger = texts(whole, "train"), whole.ledger
     shutil.rmtree(whole.path)
@@ -118,20 +126,21 @@ def test_every_filter_counts_and_shows_what_it_dropped(options, model):
     train[4] = train[1]
     train[6] = ("two " * 40, "and " * 40)
     train[7] = ("two " * 30, "and")
-    corpus = prepare.prepare_corpus(options(train, max_length=60), TOKENIZER, tokenizer_model=model)
+    corpus = prepare.prepare_corpus(options(train, filters=[longest(60)]), TOKENIZER, tokenizer_model=model)
     ledger = corpus.ledger.as_dict()["splits"]["train"]
     dropped = {name: [example["line"] for example in tally["examples"]] for name, tally in ledger["dropped"].items()}
-    assert dropped == {
-        "invalid": [],
-        "empty": ["train.source:3"],
-        "held_out_source": [],
+    assert dropped == {"invalid": [], "empty": ["train.source:3"], "held_out_source": []}
+    filters = {one["drops"]: [example["line"] for example in one["dropped"]["examples"]] for one in ledger["filters"]}
+    assert filters == {
         "duplicate": ["train.source:5"],
-        "length": ["train.source:7"],
-        "ratio": ["train.source:8"],
+        "a side does not have 1 to 200 tokens": [],
+        "a side has more than 9 times as many tokens as the other": ["train.source:8"],
+        "a side does not have 1 to 60 tokens": ["train.source:7"],
     }
+    assert [one["alone"] for one in ledger["filters"]] == [1, 0, 1, 1]
     assert (ledger["read"], ledger["kept"]) == (9, 5)
-    assert ledger["dropped"]["ratio"]["examples"][0]["target"] == "and"
-    assert len(ledger["dropped"]["length"]["examples"][0]["source"]) == 120
+    assert ledger["filters"][2]["dropped"]["examples"][0]["target"] == "and"
+    assert len(ledger["filters"][3]["dropped"]["examples"][0]["source"]) == 120
     assert corpus.split("train").lines(range(5)) == [1, 2, 4, 6, 9]
 
 
@@ -243,7 +252,7 @@ def test_the_key_is_of_contents_and_options_and_not_of_names(options, model, tmp
         key(data),
         key(same),
         key(data_options(swapped)),
-        key(data.model_copy(update={"max_length": 150})),
+        key(data_options(data.model_dump() | {"filters": [longest(150)]})),
         key(data.model_copy(update={"normalization": "nfkc"})),
         key(data, TokenizerOptions(vocab_size=49)),
         key(data, TOKENIZER, model),
@@ -273,8 +282,8 @@ def test_an_empty_split_is_bad_data_and_leaves_nothing(options, model, tmp_path,
 
 
 def test_nothing_left_after_filtering_says_what_dropped_it(options, model):
-    data = options([("", "x"), ("two " * 20, "two " * 20)], max_length=3)
-    with pytest.raises(DataError, match="empty 1, length 1"):
+    data = options([("", "x"), ("two " * 20, "two " * 20)], filters=[longest(3)])
+    with pytest.raises(DataError, match="1: a side is empty; 1: length: a side does not have 1 to 3 tokens"):
         prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
 
 
@@ -383,7 +392,7 @@ def test_the_ledger_is_json_with_digests_of_the_inputs(options, model):
     corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     ledger = json.loads((corpus.path / "ledger.json").read_text())
     assert ledger == corpus.ledger.as_dict()
-    assert ledger["schema"] == 3
+    assert ledger["schema"] == SCHEMA
     assert ledger["inputs"]["train"] == prepare.source_digests(data, "train")
     assert list(ledger["inputs"]["train"]) == ["train.source", "train.target"]
     assert ledger["tokenizer"] == {"tokens": 48, "digest": Tokenizer(model).digest, "given": True}
@@ -394,17 +403,18 @@ def test_pairs_that_are_left_out_are_spoken_of_each_time(
     options: Callable[..., DataOptions], model: bytes, own_home: Path, said: list[str]
 ) -> None:
     pairs = sentences(20, 1)
+    ratio = {"filter_preset": "none", "filters": [{"name": "duplicates"}, {"name": "ratio", "max": 12}]}
     twice = [*pairs, pairs[3], ("", "and"), ("eins " * 30, "and")]
     for _ in range(2):
-        prepare.prepare_corpus(options(twice, max_ratio=12), TOKENIZER, tokenizer_model=model)
+        prepare.prepare_corpus(options(twice, **ratio), TOKENIZER, tokenizer_model=model)
         (line,) = [text for text in said if "dropped" in text]
         said.clear()
-        assert line.startswith(
-            "dropped 3 of 23 training pairs (1: a side is empty; 1: duplicate; 1: lengths differ too much "
+        assert line == (
+            "dropped 3 of 23 training pairs (1: a side is empty; 1: duplicate; "
+            "1: a side has more than 12 times as many tokens as the other); see s2s data inspect"
         )
-        assert "data.max_ratio" in line
     said.clear()
-    prepare.prepare_corpus(options(pairs, max_ratio=12), TOKENIZER, tokenizer_model=model)
+    prepare.prepare_corpus(options(pairs, **ratio), TOKENIZER, tokenizer_model=model)
     assert not [text for text in said if "dropped" in text]
 
 
@@ -449,3 +459,50 @@ def test_a_pipe_is_refused(options, model, tmp_path):
     os.mkfifo(tmp_path / "data" / "train.source")
     with pytest.raises(UsageError, match="is a pipe or a device: the data are read several times"):
         prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
+
+
+LINE = st.text(st.characters(exclude_characters="\n\r\ufeff", exclude_categories=["Cs"]), max_size=12)
+FILTERS = [
+    {"name": "copies"},
+    {"name": "letters"},
+    {"name": "length", "max": 9, "unit": "characters"},
+    {"name": "length", "max": 7},
+    {"name": "duplicates", "by": "letters"},
+    {"name": "duplicates", "by": "target"},
+    {"name": "html"},
+]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(LINE, LINE) | st.sampled_from(sentences(4, 1)), min_size=1, max_size=12),
+    st.sampled_from([*PRESETS]),
+    st.lists(st.sampled_from(FILTERS), max_size=4),
+    st.booleans(),
+)
+def test_every_pair_is_kept_unchanged_or_counted_once(
+    options: Callable[..., DataOptions],
+    model: bytes,
+    train: list[tuple[str, str]],
+    preset: str,
+    filters: list[dict[str, Any]],
+    held: bool,
+) -> None:
+    values = {"filter_preset": preset, "filters": filters, "source_language": "de", "target_language": "en"}
+    given = {"hold_out_validation": 1, "hold_out_test": 1} if held else {}
+    try:
+        corpus = prepare.prepare_corpus(options(train, **values, **given), TOKENIZER, tokenizer_model=model)
+    except DataError as refused:
+        if "all training pairs were dropped" in refused.message or (held and "too few to hold out" in refused.message):
+            return
+        raise
+    ledger = corpus.ledger.splits["train"]
+    tallies = [*ledger.dropped.values(), *(one.dropped for one in ledger.filters)]
+    assert ledger.read == len(train)
+    assert ledger.kept + sum((ledger.held_out or {}).values()) + sum(tally.count for tally in tallies) == len(train)
+    assert all(one.alone >= one.dropped.count for one in ledger.filters)
+    rows = range(ledger.kept)
+    split = corpus.split("train")
+    normalized = [tuple(normalize(side, "nfc") for side in train[line - 1]) for line in split.lines(rows)]
+    assert list(zip(*split.texts(rows), strict=True)) == normalized
+    assert split.lines(rows) == sorted(set(split.lines(rows)))

@@ -26,7 +26,7 @@ def recipe(encoder: dict, decoder: dict, tied: str = "all", **model: object) -> 
     return Recipe.model_validate(
         {
             "name": "tiny",
-            "data": {"kind": "generator", "max_length": T - 1},
+            "data": {"kind": "generator", "filters": [{"name": "length", "max": T - 1}]},
             "tokenizer": {"vocab_size": V},
             "model": {"embedding_size": E, "tied_embeddings": tied, "encoder": encoder, "decoder": decoder, **model},
             "training": {"batch_tokens": B * T + 1},

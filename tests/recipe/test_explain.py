@@ -36,8 +36,9 @@ def test_every_key_is_listed_for_each_kind_and_family(kind, family):
         model["encoder"] |= {"input_channels": 4, "channels": [], "blocks": []}
     recipe = Recipe.model_validate({"name": "any", "data": {"kind": kind, **DATA.get(kind, FILES)}, "model": model})
     chosen = {"data.kind": kind, "model.encoder.family": encoder, "model.decoder.family": family}
-    listed = [key.key for key in recipe_keys() if not key.variants or chosen[key.selector] in key.variants]
-    assert sorted(listed) == sorted(leaves(recipe.model_dump(by_alias=True)))
+    keys = [key for key in recipe_keys() if key.table != "data.filters"]  # tables of a list, which may be empty
+    listed = [key.key for key in keys if not key.variants or chosen[key.selector] in key.variants]
+    assert sorted([*listed, "data.filters"]) == sorted(leaves(recipe.model_dump(by_alias=True)))
 
 
 def test_every_key_is_described():
@@ -45,13 +46,20 @@ def test_every_key_is_described():
 
 
 def test_keys_that_depend_on_a_kind_or_family():
-    assert {key.selector for key in recipe_keys()} == {"", "data.kind", "model.encoder.family", "model.decoder.family"}
+    assert {key.selector for key in recipe_keys()} == {
+        "",
+        "data.kind",
+        "data.filters.name",
+        "model.encoder.family",
+        "model.decoder.family",
+    }
     assert [key.variants for key in keys_named("model.encoder.layers")] == [(family,) for family in FAMILIES]
     assert [key.variants for key in keys_named("data.train.files")] == [
         ("tsv", "jsonl", "parquet"),
         ("images", "features"),
     ]
-    assert [key.variants for key in keys_named("data.max_length")] == [()]
+    assert [key.variants for key in keys_named("data.filter_preset")] == [()]
+    assert [key.variants for key in keys_named("data.filters.max")] == [("length",), ("ratio",), ("repetition",)]
     assert [key.default for key in keys_named("model.encoder.layers")] == [1, 6]
     assert [(key.key, key.variants) for key in keys_named("heads")] == [
         ("model.encoder.heads", ("transformer",)),
@@ -67,7 +75,7 @@ def test_keys_that_depend_on_a_kind_or_family():
         ("training.lr_schedule", "linear | cosine | inverse_sqrt | plateau | none", "linear"),
         ("training.betas", "list of 2: number ≥ 0, < 1", [0.9, 0.98]),
         ("data.train.source", "text | list of text", []),
-        ("data.drop_duplicates", "true or false", True),
+        ("training.image_flip", "true or false", False),
         ("model.decoder.attention_size", "integer ≥ 1, ≤ 16384", None),
         ("data.hub_config", "text", ""),
         ("data.source_column", "integer ≥ 1", 1),
@@ -87,7 +95,7 @@ def test_a_pattern_is_shown():
 
 def test_only_names_and_the_size_of_features_are_required():
     assert [key.key for key in recipe_keys() if key.required] == [
-        "name", "data.height", "data.width", "data.channels", "data.hub"
+        "name", "data.filters.name", "data.height", "data.width", "data.channels", "data.hub"
     ]  # fmt: skip
 
 
@@ -103,6 +111,7 @@ def test_every_section_has_a_title():
     assert [section for section, title in titles.items() if not title] == [
         "data, kind lines | tsv | jsonl | parquet | images | features | hub",
         "data, kind lines | tsv | jsonl | parquet | images | features",
+        "data.filters, name length | ratio",
         "data, kind jsonl | parquet | hub",
         "data, kind images | features",
     ]
@@ -116,7 +125,7 @@ def test_every_section_has_a_title():
     [
         ("training.lr", 1),
         ("decoding", 14),
-        ("max_ratio", 2),
+        ("max_ratio", 1),
         ("model.decoder", 1 + 8 + 12),
         ("layers", 4),
         ("extends", 1),

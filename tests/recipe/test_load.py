@@ -8,11 +8,12 @@ from s2s.errors import ArtefactError, OutdatedError, UsageError
 from s2s.recipe.data import GeneratorDataOptions, LinesDataOptions, TsvDataOptions
 from s2s.recipe.load import builtin_recipes, find_recipe, load_recipe, parse_recipe, recipe_files, recipe_to_keep
 from s2s.recipe.model import RnnEncoderOptions, TransformerEncoderOptions
+from s2s.recipe.recipe import SCHEMA
 
 SMALL = "name = 'small'\n[data]\nkind = 'generator'\n[training]\nlr = 0.5\nwarmup = 7\n"
 LINES = "name = 'lines'\n[data]\ntrain = { source = 'a', target = 'b' }\nhold_out_validation = 2\nhold_out_test = 3\n"
 GATED = f"{SMALL}[model.encoder]\ncell = 'lstm'\nhidden_size = 24\n[model.decoder]\ncell = 'lstm'\nhidden_size = 48\n"
-FROZEN = Path(__file__).parent / "frozen" / "recipe-3.json"
+FROZEN = Path(__file__).parent / "frozen" / "recipe-4.json"
 RESULTS = sorted((builtin_recipes()["numbers/attention"].parent / "results").glob("*.json"))
 
 
@@ -152,12 +153,12 @@ def test_invalid_overrides_are_refused(small, override):
 
 def test_an_older_schema_is_refused():
     with pytest.raises(OutdatedError, match="recipe x: older than this s2s reads; train anew"):
-        parse_recipe({"schema": 2, "anything": "at all"}, "recipe x")
+        parse_recipe({"schema": SCHEMA - 1, "anything": "at all"}, "recipe x")
 
 
 def test_a_newer_schema_is_refused_by_number():
-    with pytest.raises(ArtefactError, match="schema 4 is newer"):
-        parse_recipe({"schema": 4, "anything": "at all"}, "recipe x")
+    with pytest.raises(ArtefactError, match=f"schema {SCHEMA + 1} is newer"):
+        parse_recipe({"schema": SCHEMA + 1, "anything": "at all"}, "recipe x")
 
 
 def test_the_root_of_the_data_is_relative_to_the_file_or_to_the_current_directory(small, monkeypatch):
@@ -221,7 +222,7 @@ def test_the_last_family_wins_and_keeps_the_keys_of_the_file(gated):
 @pytest.fixture
 def parent(small: Path) -> Path:
     """Write `lines.toml` to the current directory, with keys of text files and of all kinds."""
-    (small / "lines.toml").write_text(f"{LINES}root = 'texts'\nsource_language = 'de'\nmax_ratio = 4\n")
+    (small / "lines.toml").write_text(f"{LINES}root = 'texts'\nsource_language = 'de'\nfilter_preset = 'clean'\n")
     return small
 
 
@@ -235,7 +236,7 @@ def test_another_kind_of_data_keeps_shared_keys_but_not_the_location(parent):
     for data in (load_recipe("child.toml").data, load_recipe("lines.toml", TSV).data):
         assert isinstance(data, TsvDataOptions)
         assert (data.train.files, data.source_column, data.target_column) == (["a.tsv"], 1, 3)
-        assert (data.source_language, data.max_ratio, data.hold_out_test) == ("de", 4, 3)
+        assert (data.source_language, data.filter_preset, data.hold_out_test) == ("de", "clean", 3)
         assert data.root == str(parent / "texts")
 
 

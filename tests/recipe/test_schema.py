@@ -2,7 +2,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from s2s.recipe.data import DataOptions, GeneratorDataOptions, GeneratorOptions
-from s2s.recipe.recipe import Recipe, is_name
+from s2s.recipe.recipe import SCHEMA, Recipe, is_name
 from s2s.recipe.training import TrainingOptions, limit_parts
 
 data_options = TypeAdapter(DataOptions).validate_python
@@ -88,7 +88,7 @@ def test_numbers_are_finite():
 def test_a_recipe_survives_a_round_trip():
     recipe = Recipe(name="mine", data=lines())
     values = recipe.as_dict()
-    assert values["schema"] == 3
+    assert values["schema"] == SCHEMA
     assert Recipe.model_validate(values) == recipe
 
 

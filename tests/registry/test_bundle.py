@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from publishing import publish
+from publishing import directory_state, publish
 from safetensors.torch import load, save
 
 from s2s.errors import ArtefactError, ResourceError, UsageError
@@ -89,9 +89,9 @@ class TestRoundTrip:
 
     def test_again_does_nothing(self, bundle, other):
         first, _ = import_bundle(other, bundle)
-        before = {path: path.stat() for path in other.root.rglob("*")}
+        before = directory_state(other.root)
         assert import_bundle(other, bundle) == (first, False)
-        assert {path: path.stat() for path in other.root.rglob("*")} == before
+        assert directory_state(other.root) == before
         assert import_bundle(other, bundle, "theirs")[0].reference == "theirs:1"
         with pytest.raises(UsageError, match="not a valid model name"):
             import_bundle(other, bundle, "../theirs")

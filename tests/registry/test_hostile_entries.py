@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from publishing import publish
+from publishing import directory_state, publish
 
 from s2s.errors import ArtefactError, ResourceError, S2SError, UsageError
 from s2s.registry import store
@@ -30,9 +30,9 @@ def precious(tmp_path: Path) -> Iterator[Path]:
     for name in ("thesis.tex", "ab" * 32, ".left.tmp", "best", "1.json", "aliases/.left.tmp"):
         (directory / name).write_text("keep")
     age(directory)
-    before = {path: path.stat() for path in directory.rglob("*")}
+    before = directory_state(directory)
     yield directory
-    assert {path: path.stat() for path in directory.rglob("*")} == before
+    assert directory_state(directory) == before
 
 
 @contextlib.contextmanager

@@ -16,3 +16,9 @@ def publish(registry: Registry, name: str, contents: Mapping[str, bytes], card: 
         for file, content in contents.items():
             files[file].write_bytes(content)
         return registry.publish(name, files, card)
+
+
+def directory_state(directory: Path) -> dict[Path, tuple[int, ...]]:
+    """What `stat` says of everything in a directory, except when it was read."""
+    found = ((path, path.stat()) for path in directory.rglob("*"))
+    return {path: (one.st_mode, one.st_ino, one.st_nlink, one.st_size, one.st_mtime_ns) for path, one in found}

@@ -80,7 +80,7 @@ def test_pairs_are_joined_two_by_two(corpus: Corpus, tiny: list[str]) -> None:
 
 def test_joined_pairs_stay_within_the_maximum_length(corpus: Corpus, tiny: list[str]) -> None:
     longest = max(corpus.split("train").source_lengths.max(), corpus.split("train").target_lengths.max())
-    examples = examples_of(corpus, tiny, "data.concatenate=1", f"data.max_length={longest + 5}")
+    examples = examples_of(corpus, tiny, "data.concatenate=1", f"data.filters=[{{name='length', max={longest + 5}}}]")
     assert max(examples.source_lengths.max(), examples.target_lengths.max()) <= longest + 5
     count, train = len(examples.source_lengths), corpus.split("train")
     assert len(train) / 2 < count < len(train)

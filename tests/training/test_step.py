@@ -155,7 +155,7 @@ def test_single_sentence_that_does_not_fit_is_an_error(monkeypatch: pytest.Monke
     with_memory_for(monkeypatch, 11, OutOfMemory())
     with pytest.raises(ResourceError, match="out of memory with a single sentence of 12 tokens") as refused:
         step(learner())
-    assert "data.max_length" in (refused.value.hint or "")
+    assert "data.filters" in (refused.value.hint or "")
 
 
 def test_other_errors_are_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,8 @@ def inspect(
 ) -> None:
     """Show a corpus: pairs kept and dropped, lengths, test sources that also occur in training.
 
-    The checksums of its files are verified. The corpus of a recipe is prepared if it does not exist.
+    Of each filter: the pairs it dropped after those before it, and those it would
+    drop alone. The checksums of its files are verified. The corpus of a recipe is prepared if it does not exist.
 
     Examples:
         s2s data inspect numbers/attention
@@ -204,6 +205,9 @@ def _show_split(name: str, split: "SplitLedger") -> None:
 
     for reason, tally in split.dropped.items():
         _show_tally(f"dropped, {REASONS[reason]}", tally)
+    for one in split.filters:
+        alone = f" (alone {one.alone:,})" if one.alone != one.dropped.count else ""
+        _show_tally(f"dropped, {one.drops}", one.dropped, alone)
     if split.empty:
         _show_tally("a side is empty (kept)", split.empty)
     if split.overlap:
@@ -211,10 +215,10 @@ def _show_split(name: str, split: "SplitLedger") -> None:
         _show_tally("the pair also occurs in training", split.overlap.pair)
 
 
-def _show_tally(label: str, tally: "Tally") -> None:
-    if not tally.count:
+def _show_tally(label: str, tally: "Tally", remark: str = "") -> None:
+    if not (tally.count or remark):
         return
-    out.print(f"  {label}: {tally.count:,}", soft_wrap=True)
+    out.print(f"  {label}: {tally.count:,}{remark}", soft_wrap=True)
     for example in tally.examples:
         texts = [text for text in (example.source, example.target) if text is not None]
         out.print(escape_control(f"    {example.line}  {' → '.join(texts)}"), soft_wrap=True)

@@ -1,0 +1,103 @@
+"""What is remembered of each pair in a first pass: digests of its texts, and which filters drop it.
+
+N: pairs, in the order in which they are read.
+"""
+
+import hashlib
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2s.data.filters.text import TextFilter, letters_only
+from s2s.data.ledger import Overlap, Tally
+from s2s.data.readers import Pair
+
+Mask = NDArray[np.bool_]
+Digests = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class PairFingerprints:
+    """Digests of N pairs."""
+
+    sources: Digests  # [N], digest of the source
+    pairs: Digests  # [N], digest of both sides
+    empty: Mask  # [N], whether a side is empty
+    dropped: NDArray[np.uint32]  # [N], bit F is set if filter F drops the pair because of its text
+    others: dict[str, Digests] = field(default_factory=dict)  # [N], of what else filters of duplicates compare
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def digests(self, by: str) -> Digests:
+        """Return the digests [N] of what a filter of duplicates compares."""
+        return {"source": self.sources, "pair": self.pairs, **self.others}[by]
+
+
+def fingerprint(
+    pairs: Iterable[Pair],
+    filters: Sequence[TextFilter | None] = (),
+    compared: Iterable[str] = (),
+    *,
+    of_images: bool = False,
+) -> PairFingerprints:
+    """Read normalized pairs once and return their digests, and which of `filters` drop them.
+
+    `compared`: what filters of duplicates compare: `pair`, `source`, `target` or `letters`. With `of_images`, a source
+    names an image, and filters see the target on both sides.
+    """
+    active = [(1 << index, drops) for index, drops in enumerate(filters) if drops is not None]
+    sources, both, dropped, empty = array("Q"), array("Q"), array("I"), bytearray()
+    others = {by: array("Q") for by in compared if by not in {"source", "pair"}}
+    for pair in pairs:
+        sources.append(text_digest(pair.source))
+        both.append(text_digest(pair.source, pair.target))
+        empty.append(is_empty(pair))
+        for by, digests in others.items():
+            digests.append(text_digest(pair.target) if by == "target" else _letters_digest(pair, of_images))
+        source = pair.target if of_images else pair.source
+        dropped.append(sum(bit for bit, drops in active if drops(source, pair.target)))
+    return PairFingerprints(
+        np.frombuffer(sources, dtype=np.uint64),
+        np.frombuffer(both, dtype=np.uint64),
+        np.frombuffer(empty, dtype=np.bool_),
+        np.frombuffer(dropped, dtype=np.uint32),
+        {by: np.frombuffer(digests, dtype=np.uint64) for by, digests in others.items()},
+    )
+
+
+def text_digest(*texts: str) -> int:
+    """Return an 8-byte digest of texts, the same for texts that differ only in whitespace."""
+    content = "\n".join(" ".join(text.split()) for text in texts)
+    return int.from_bytes(hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def _letters_digest(pair: Pair, of_images: bool) -> int:
+    return text_digest(pair.source if of_images else letters_only(pair.source), letters_only(pair.target))
+
+
+def is_empty(pair: Pair) -> bool:
+    """Return whether a side of the pair is empty or whitespace only."""
+    return not (pair.source.strip() and pair.target.strip())
+
+
+def count_overlap(train: PairFingerprints, kept: Mask, pairs: Iterable[Pair]) -> Overlap:
+    """Count normalized pairs of another split that also occur among the kept training pairs; skip empty sources."""
+    sources, both = np.unique(train.sources[kept]), np.unique(train.pairs[kept])
+    overlap = Overlap(Tally(), Tally())
+    for pair in pairs:
+        if not pair.source.strip():
+            continue
+        if _contains(sources, text_digest(pair.source)):
+            overlap.source.add(pair)
+        if _contains(both, text_digest(pair.source, pair.target)):
+            overlap.pair.add(pair)
+    return overlap
+
+
+def _contains(ordered: Digests, value: int) -> bool:
+    index = int(np.searchsorted(ordered, np.uint64(value)))
+    return index < len(ordered) and int(ordered[index]) == value

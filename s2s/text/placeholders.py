@@ -1,0 +1,53 @@
+"""Placeholders: parts of a text that a program fills in or interprets, and that a translation must keep as they are."""
+
+import re
+from collections import Counter
+from html import unescape
+
+MAX_PLACEHOLDER = 200  # characters of a tag or of what stands between brackets
+
+# Told apart by their first character: `<` a tag, `&` an entity, else a placeholder of a format string.
+#   printf: %s %d %.2f %1$s %@ %(name)s; not the percent sign of "20%ige" or "100 %ige", nor "%d0%b0" in an address.
+#   braces: {name} {0} {} {price:.2f} {user.name} ${name} %{name} {{ name }}
+#   tags: <b> </b> <br/> <a href="…">; not "a < b" or <name@example.org>
+#   entities: &nbsp; &#160; &#xA0;
+PLACEHOLDER = re.compile(
+    rf"""
+    % \( \w [^()]{{0,{MAX_PLACEHOLDER}}} \) [-+#0]* \d* (?:\.\d+)? [diuxXeEfFgGcsr]
+    | % \d{{1,2}} \$ [-+#0]* \d* (?:\.\d+)? (?:hh?|ll?|[zjt])? [diuxXeEfFgGcs@]
+    | (?<!\d) % [sd] (?![0-9a-fA-F])
+    | (?<!\d) % [-+#0]* (?:\d+|\*)? (?:\.(?:\d+|\*))? (?:hh?|ll?|[zjt])? [diuxXeEfFgGcsr@] (?!\w)
+    | \{{\{{ [ ]? [^\W\d] [\w.-]{{0,{MAX_PLACEHOLDER}}} [ ]? \}}\}}
+    | [%$]? \{{ (?:[^\W\d] [\w.\[\]-]{{0,{MAX_PLACEHOLDER}}} | \d{{1,3}})? (?:![rsa])? (?::[^{{}}\s]{{0,20}})? \}}
+    | </? [A-Za-z] [A-Za-z0-9]{{0,30}} (?:[-:_.][A-Za-z0-9]{{1,30}}){{0,4}}
+      (?:\s{{1,9}} [\w:-]{{1,40}} =
+        (?:"[^"<>]{{0,{MAX_PLACEHOLDER}}}" | '[^'<>]{{0,{MAX_PLACEHOLDER}}}' | [^\s"'<>=]{{1,99}})
+      ){{0,9}} \s{{0,9}} /? >
+    | & (?:[A-Za-z] [A-Za-z0-9]{{1,31}} | \#\d{{1,7}} | \#[xX][0-9A-Fa-f]{{1,6}}) ;
+    """,
+    re.VERBOSE,
+)
+ARGUMENT_NUMBER = re.compile(r"(?<=^%)\d+\$")
+
+
+def placeholders(text: str) -> list[str]:
+    """Return the placeholders, tags and entities of a text, in their order."""
+    if "%" in text or "{" in text or "<" in text or "&" in text:
+        return PLACEHOLDER.findall(text)
+    return []
+
+
+def lost_placeholders(source: str, target: str) -> list[str]:
+    """Return the placeholders, tags and entities that occur more often in `source` than in `target`.
+
+    `%1$s` counts as `%s`, and an entity is not lost if the target has its character instead.
+    """
+    expected = placeholders(source)
+    if not expected:
+        return []
+    missing = Counter(map(_unnumbered, expected)) - Counter(map(_unnumbered, placeholders(target)))
+    return [one for one in missing.elements() if not (one.startswith("&") and unescape(one) in target)]
+
+
+def _unnumbered(placeholder: str) -> str:
+    return ARGUMENT_NUMBER.sub("", placeholder)
