@@ -1,6 +1,7 @@
 """Corpora: prepared, tokenized sentence pairs in a directory, memory-mapped.
 
     train.arrow, validation.arrow, test.arrow   Arrow streams, as written by `datasets`
+    dropped.arrow                               where each dropped pair was, and why it was dropped
     images.arrow                                images, if they are the sources: the token of a source is its row
     tokenizer.model                             SentencePiece model of both sides
     ledger.json                                 pairs read, kept and dropped, lengths, overlap
@@ -35,6 +36,7 @@ from s2s.io.schema import check_schema
 SCHEMA = 4  # of the corpus and its ledger; also raised when the same inputs give another corpus
 SPLITS = ("train", "validation", "test")
 ARROWS = tuple(f"{name}.arrow" for name in SPLITS)
+DROPPED = "dropped.arrow"
 MANIFEST, LEDGER, TOKENIZER = "manifest.json", "ledger.json", "tokenizer.model"
 REMEDY = "remove the directory; s2s data prepare creates it again"
 COLUMNS = {  # Arrow types
@@ -154,6 +156,17 @@ class Split:
         files = (self._files[index] for index in self._values("file", rows))
         return [f"{file}:{line}" for file, line in zip(files, self.lines(rows), strict=True)]
 
+    def find(self, file: str, line: int) -> int | None:
+        """Return the row of the pair at a line of a file; None if the split does not have it."""
+        import pyarrow.compute as pc
+
+        if file not in self._files:
+            return None
+        number = self._files.index(file)
+        there = pc.and_(pc.equal(self._table["file"], number), pc.equal(self._table["line"], line))
+        rows = pc.indices_nonzero(there)
+        return rows[0].as_py() if len(rows) else None
+
     def _positions(self, rows: Rows) -> list[tuple[int, int]]:
         """Return the chunk of each row and its index in the chunk. Raises IndexError."""
         wanted = np.asarray(rows, dtype=np.int64)
@@ -271,7 +284,7 @@ def _check_columns(table: Any, ends: dict[str, int]) -> None:
 
 def _check_files(directory: Path, files: dict[str, CorpusFile]) -> None:
     """Check the sizes of the files of a corpus, and the contents of small ones. Raises ArtefactError."""
-    for name in (*ARROWS, TOKENIZER, LEDGER):
+    for name in (*ARROWS, DROPPED, TOKENIZER, LEDGER):
         if name not in files:
             raise _damaged(directory, MANIFEST, f"it does not list {name}")
     for name, file in files.items():
@@ -349,6 +362,6 @@ def write_corpus_files(directory: Path, key: str, tokenizer: bytes, ledger: Ledg
     write_bytes(directory / TOKENIZER, tokenizer)
     write_json(directory / LEDGER, ledger.as_dict())
     images = [IMAGES] if ledger.image_size else []
-    paths = [directory / name for name in (*ARROWS, *images, TOKENIZER, LEDGER)]
+    paths = [directory / name for name in (*ARROWS, DROPPED, *images, TOKENIZER, LEDGER)]
     files = {path.name: {"sha256": digest_file(path), "bytes": path.stat().st_size} for path in paths}
     write_json(directory / MANIFEST, {"schema": SCHEMA, "key": key, "files": files})

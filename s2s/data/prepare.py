@@ -10,7 +10,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ import numpy as np
 from s2s.data.corpora import corpora_directory
 from s2s.data.corpus import SCHEMA, SPLITS, Corpus, Encoded, SplitWriter, write_corpus_files
 from s2s.data.directories import creation_lock, new_directory
+from s2s.data.dropped import DroppedPairs, dropped_pairs
 from s2s.data.filters.fingerprints import PairFingerprints, count_overlap, fingerprint, is_empty
 from s2s.data.filters.selection import PairStatus, Statuses, classify, token_filter
 from s2s.data.filters.text import text_filter
@@ -80,7 +81,7 @@ def prepare_corpus(
             if corpus is None:
                 remove_tree(directory)
                 with new_directory(directory) as new:
-                    CorpusBuilder(data, tokenizer, new, inputs).build(key, tokenizer_model)
+                    build_corpus(new, data, tokenizer, inputs, key, tokenizer_model)
                 corpus = Corpus.open(directory)
     if dropped := dropped_warning(corpus.ledger):
         log.info(dropped)
@@ -161,6 +162,20 @@ class SplitBuilder:
         return SplitLedger(read, self.kept, list(self._files), self._lengths.summarize(), dropped, **counts)
 
 
+def build_corpus(
+    directory: Path,
+    data: DataOptions,
+    options: TokenizerOptions,
+    inputs: dict[str, dict[str, str]],
+    key: str,
+    tokenizer_model: bytes | None,
+) -> None:
+    """Write all files of a corpus. `inputs`: digests by split and file. Raises DataError if a split has no pairs."""
+    with dropped_pairs(directory, data.all_filters()) as dropped:
+        tokenizer, ledger = CorpusBuilder(data, options, directory, inputs, dropped).build(tokenizer_model)
+    write_corpus_files(directory, key, tokenizer, ledger)
+
+
 @dataclass
 class CorpusBuilder:
     """Builds one corpus."""
@@ -169,15 +184,14 @@ class CorpusBuilder:
     options: TokenizerOptions
     directory: Path  # that it is written to
     inputs: dict[str, dict[str, str]]  # digests by split and file
-    invalid: dict[str, Tally] = field(default_factory=lambda: {name: Tally() for name in SPLITS})
-    damaged: dict[str, Tally] = field(default_factory=lambda: {name: Tally() for name in SPLITS})
+    dropped: DroppedPairs
     images: StoredImages | None = None  # if sources are images
 
     def __post_init__(self) -> None:
         self.filters = self.data.all_filters()
 
-    def build(self, key: str, tokenizer_model: bytes | None) -> None:
-        """Write all files of the corpus. Raises DataError if a split has no pairs."""
+    def build(self, tokenizer_model: bytes | None) -> tuple[bytes, Ledger]:
+        """Write the splits, and return the tokenizer and the ledger. Raises DataError if a split has no pairs."""
         if self.data.image_size:
             log.info("reading the images")
             named = (pair.source for name in SPLITS for pair in read_split(self.data, name))
@@ -192,12 +206,11 @@ class CorpusBuilder:
             splits[name] = self._write_held_out(tokenizer, name, train, status)
         tokens = TokenizerLedger(tokenizer.size, tokenizer.digest, given=tokenizer_model is not None)
         self._check_inputs()
-        ledger = Ledger(SCHEMA, self.inputs, tokens, splits, self.data.image_size)
-        write_corpus_files(self.directory, key, tokenizer.model, ledger)
+        return tokenizer.model, Ledger(SCHEMA, self.inputs, tokens, splits, self.data.image_size)
 
     def _fingerprint_train(self) -> PairFingerprints:
         """Read the training pairs once, and run the filters on their texts."""
-        pairs = self._read("train", self.invalid["train"].add_line, self.damaged["train"].add)
+        pairs = self._read("train", self.dropped.on_invalid("train"), self.dropped.on_damaged("train"))
         return fingerprint(
             map(self._identified, _with_progress(pairs, "reading the training pairs")),
             [text_filter(one, self.data) for one in self.filters],
@@ -228,12 +241,11 @@ class CorpusBuilder:
 
         Updates `status` [N], and `alone` [F], by what the filters drop that count tokens.
         """
-        dropped = {known: Tally() for known in range(PairStatus.EMPTY, PairStatus.FILTERED + len(self.filters))}
         start = 0
         with SplitWriter(self.directory, "train") as writer:
             split = SplitBuilder(writer, self.data)
-            read = _with_progress(self._with_status(status), f"encoding {len(status):,} training pairs")
-            for chunk in _chunks(read):
+            train = _with_progress(self._with_status(status), f"encoding {len(status):,} training pairs")
+            for chunk in _chunks(train):
                 pairs, known = [pair for pair, _ in chunk], status[start : start + len(chunk)]
                 start += len(chunk)
                 offered = np.flatnonzero((known == PairStatus.KEPT) | (known >= PairStatus.FILTERED))
@@ -241,28 +253,24 @@ class CorpusBuilder:
                 known[offered] = self._filter_tokens(encoded, known[offered], alone)
                 split.add([item for item, row in zip(encoded, offered, strict=True) if known[row] == PairStatus.KEPT])
                 for pair, why in zip(pairs, memoryview(known.data), strict=True):
-                    if why in dropped:
-                        dropped[why].add(pair)
-        tallies: dict[Reason, Tally] = self._unread("train")
-        tallies |= {"empty": dropped[PairStatus.EMPTY], "held_out_source": dropped[PairStatus.HELD_OUT_SOURCE]}
-        filters = [
-            FilterLedger(one.name, one.describe(), alone[index], dropped[PairStatus.FILTERED + index])
-            for index, one in enumerate(self.filters)
-        ]
+                    self.dropped.add(pair, why)
+        others: tuple[Reason, ...] = "empty", "held_out_source"
+        tallies = self._unread("train") | {reason: self.dropped.tally("train", reason) for reason in others}
+        filters = self.dropped.filter_ledgers(alone)
         if not split.kept:
             raise _nothing_kept(tallies, filters)
         held_out = {name: int(np.count_nonzero(status == held)) for name, held in HELD_OUT.items()}
-        total = len(status) + self.invalid["train"].count + self.damaged["train"].count
-        return split.ledger(total, tallies, filters=filters, held_out=held_out, profile=split.profile())
+        read = len(status) + sum(tally.count for tally in self._unread("train").values())
+        return split.ledger(read, tallies, filters=filters, held_out=held_out, profile=split.profile())
 
     def _write_held_out(
         self, tokenizer: Tokenizer, name: str, train: PairFingerprints, status: Statuses
     ) -> SplitLedger:
         """Encode and write all pairs of validation or test, with their raw texts."""
-        empty, invalid, damaged = Tally(), self.invalid[name], self.damaged[name]
+        empty, invalid, damaged = Tally(), self.dropped.on_invalid(name), self.dropped.on_damaged(name)
         with SplitWriter(self.directory, name) as writer:
             split = SplitBuilder(writer, self.data)
-            for chunk in _chunks(self._pairs(name, status, invalid.add_line, damaged.add)):
+            for chunk in _chunks(self._pairs(name, status, invalid, damaged)):
                 for pair in filter(is_empty, chunk):
                     empty.add(pair)
                 encoded = self._encode(tokenizer, chunk)
@@ -272,8 +280,9 @@ class CorpusBuilder:
         if empty.count:
             log.warning(f"{name}: {empty.count:,} pairs with an empty side (first: {empty.examples[0].line})")
         overlap = count_overlap(train, status == PairStatus.KEPT, map(self._identified, self._pairs(name, status)))
-        read = split.kept + invalid.count + damaged.count
-        return split.ledger(read, self._unread(name), empty=empty, overlap=overlap)
+        unread = self._unread(name)
+        read = split.kept + sum(tally.count for tally in unread.values())
+        return split.ledger(read, unread, empty=empty, overlap=overlap)
 
     def _encode(self, tokenizer: Tokenizer, pairs: list[Pair]) -> list[Encoded]:
         """Return the pairs, normalized, with their token ids."""
@@ -342,14 +351,14 @@ class CorpusBuilder:
 
     def _unread(self, name: str) -> dict[Reason, Tally]:
         """Return the tallies of a split's pairs that could not be read."""
-        damaged: dict[Reason, Tally] = {"image": self.damaged[name]} if self.images else {}
-        return {"invalid": self.invalid[name], **damaged}
+        reasons: tuple[Reason, ...] = ("invalid", "image") if self.images else ("invalid",)
+        return {reason: self.dropped.tally(name, reason) for reason in reasons}
 
     def _names(self, name: str) -> str:
         return ", ".join(self.inputs[name])
 
     def _no_pairs(self, name: str) -> DataError:
-        invalid = self.invalid[name].count
+        invalid = self.dropped.tally(name, "invalid").count
         dropped = f" ({invalid:,} invalid ones dropped)" if invalid else ""
         return DataError(f"the corpus is empty: {name} has no pairs{dropped} in {self._names(name)}")
 

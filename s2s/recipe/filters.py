@@ -16,6 +16,7 @@ class FilterOptions(Options):
 
     compares_sides: ClassVar[bool] = True  # meaningless where the source is an image
     needs_languages: ClassVar[bool] = False
+    drops: ClassVar[str]  # description of the pairs that it drops, with its thresholds in braces
 
     name: str = Field(description="what the filter looks at")
 
@@ -26,12 +27,13 @@ class FilterOptions(Options):
 
     def describe(self) -> str:
         """Describe the pairs that it drops."""
-        raise NotImplementedError
+        return self.drops.format(**self.model_dump())
 
 
 class LengthFilterOptions(FilterOptions):
     """Drop pairs with a side that is too short or too long."""
 
+    drops = "a side does not have {min:,} to {max:,} {unit}"
     compares_sides = False
     name: Literal["length"] = Field(description="length: a side is too short or too long")
     unit: Unit = Field("tokens", description="what lengths are counted in")
@@ -44,21 +46,14 @@ class LengthFilterOptions(FilterOptions):
             raise ValueError(f"min ({self.min}) is larger than max ({self.max})")
         return self
 
-    def describe(self) -> str:
-        """Describe the pairs that it drops."""
-        return f"a side does not have {self.min:,} to {self.max:,} {self.unit}"
-
 
 class RatioFilterOptions(FilterOptions):
     """Drop pairs whose sides differ too much in length."""
 
+    drops = "a side has more than {max:g} times as many {unit} as the other"
     name: Literal["ratio"] = Field(description="ratio: the lengths of the two sides differ too much")
     unit: Unit = Field("tokens", description="what lengths are counted in")
     max: float = Field(9.0, ge=1, description="maximum ratio of the longer side to the shorter one")
-
-    def describe(self) -> str:
-        """Describe the pairs that it drops."""
-        return f"a side has more than {self.max:g} times as many {self.unit} as the other"
 
 
 class DuplicatesFilterOptions(FilterOptions):
@@ -84,29 +79,24 @@ class DuplicatesFilterOptions(FilterOptions):
 class CopiesFilterOptions(FilterOptions):
     """Drop pairs whose sides are the same."""
 
+    drops = "both sides are the same"
     name: Literal["copies"] = Field(description="copies: both sides are the same but for case")
-
-    def describe(self) -> str:
-        """Describe the pairs that it drops."""
-        return "both sides are the same"
 
 
 class ScriptFilterOptions(FilterOptions):
     """Drop pairs with a side in another script than its language's."""
 
+    drops = "less than {min_share:.0%} of a side's letters are in the script of its language"
     compares_sides = False
     needs_languages = True
     name: Literal["script"] = Field(description="script: a side is in another script than its language's")
     min_share: Share = Field(0.5, description="minimum share of a side's letters in a script of its language")
 
-    def describe(self) -> str:
-        """Describe the pairs that it drops."""
-        return f"less than {self.min_share:.0%} of a side's letters are in the script of its language"
-
 
 class LanguageFilterOptions(FilterOptions):
     """Drop pairs with a side in another language than declared; needs the extra `language`."""
 
+    drops = "a side is in another language"
     compares_sides = False
     needs_languages = True
     name: Literal["language"] = Field(
@@ -116,79 +106,57 @@ class LanguageFilterOptions(FilterOptions):
         0.5, description="minimum probability of the other language, as py3langid estimates it"
     )
 
-    def describe(self) -> str:
-        """Describe the pairs that it drops."""
-        return "a side is in another language"
-
 
 class NumbersFilterOptions(FilterOptions):
     """Drop pairs whose numbers differ."""
 
+    drops = "the numbers of the sides differ"
     name: Literal["numbers"] = Field(
         description="numbers: the sides have different numbers; up to twelve they are often spelled out"
     )
     min_share: Share = Field(0.5, description="minimum share of the numbers above twelve that both sides have")
 
-    def describe(self) -> str:
-        """Describe the pairs that it drops."""
-        return "the numbers of the sides differ"
-
 
 class UrlsFilterOptions(FilterOptions):
     """Drop pairs whose URLs and e-mail addresses differ."""
 
+    drops = "the URLs or e-mail addresses of the sides differ"
     name: Literal["urls"] = Field(description="urls: the sides have different URLs or e-mail addresses")
-
-    def describe(self) -> str:
-        """Describe the pairs that it drops."""
-        return "the URLs or e-mail addresses of the sides differ"
 
 
 class LettersFilterOptions(FilterOptions):
     """Drop pairs with a side that is mostly digits, punctuation or symbols."""
 
+    drops = "less than {min_share:.0%} of a side are letters"
     compares_sides = False
     name: Literal["letters"] = Field(description="letters: a side has few letters")
     min_share: Share = Field(0.5, description="minimum share of letters in the characters of each side, without spaces")
-
-    def describe(self) -> str:
-        """Describe the pairs that it drops."""
-        return f"less than {self.min_share:.0%} of a side are letters"
 
 
 class RepetitionFilterOptions(FilterOptions):
     """Drop pairs with a word that is repeated over and over."""
 
+    drops = "a word occurs more than {max:,} times in a row"
     compares_sides = False
     name: Literal["repetition"] = Field(description="repetition: a word is repeated over and over")
     max: int = Field(4, ge=1, le=1000, description="maximum number of times that a word occurs in a row")
-
-    def describe(self) -> str:
-        """Describe the pairs that it drops."""
-        return f"a word occurs more than {self.max:,} times in a row"
 
 
 class HtmlFilterOptions(FilterOptions):
     """Drop pairs with left-overs of HTML."""
 
+    drops = "a side has HTML tags or character references"
     compares_sides = False
     name: Literal["html"] = Field(description="html: a side has HTML tags or character references")
-
-    def describe(self) -> str:
-        """Describe the pairs that it drops."""
-        return "a side has HTML tags or character references"
 
 
 class PlaceholdersFilterOptions(FilterOptions):
     """Drop pairs whose placeholders and tags differ."""
 
+    drops = "the placeholders or tags of the sides differ"
     name: Literal["placeholders"] = Field(
         description="placeholders: the sides have different placeholders (%s, {name}) or tags"
     )
-
-    def describe(self) -> str:
-        """Describe the pairs that it drops."""
-        return "the placeholders or tags of the sides differ"
 
 
 FILTERS: dict[str, type[FilterOptions]] = {

@@ -155,3 +155,50 @@ def test_corpora_are_listed_with_their_models_and_removed(run, own_home: Path, c
     assert found.code == 0
     assert f"removed {own_home / 'corpora' / other['corpus']}: freed" in found.err
     assert [path.name for path in corpus_directories()] == [one["corpus"]]
+
+
+def test_why_says_what_became_of_a_line(run, recipe: str, in_directory: Path):
+    with (in_directory / "a.de").open("ab") as source, (in_directory / "a.en").open("ab") as target:
+        source.write(b"eins\n\xff\n" + (in_directory / "a.de").read_bytes().splitlines(keepends=True)[0])
+        target.write(b"one " * 300 + b"\nx\n" + (in_directory / "a.en").read_bytes().splitlines(keepends=True)[0])
+    values = "--set", "data.on_invalid=drop"
+    corpus = str(Corpus.open(run_prepare(run, recipe, *values)).path)
+    texts = list(zip(*((in_directory / f"a.{side}").read_bytes().splitlines() for side in ("de", "en")), strict=True))
+    found = [json.loads(run("data", "why", corpus, f"a.de:{line}", "--json").out) for line in range(1, 45)]
+    dropped = {one["line"]: one["dropped"] for one in found if one["dropped"]}
+    assert dropped[41] == "a side is empty"
+    assert dropped[42] == "a side does not have 1 to 200 tokens"
+    assert dropped[43].startswith("invalid UTF-8")
+    assert dropped[44] in {"duplicate", "the source also occurs in a held-out pair"}
+    kept = [one for one in found if not one["dropped"]]
+    assert {one["split"] for one in kept} == {"train", "validation", "test"}
+    assert all(one["source"].encode() == texts[one["line"] - 1][0] for one in kept)
+    assert all(one["target"].encode() == texts[one["line"] - 1][1] for one in kept)
+    assert all("".join(one["target_tokens"]).replace("▁", " ").strip() == one["target"] for one in kept)
+    shown = run("data", "why", recipe, "a.de:1", *values)
+    assert (shown.code, shown.out.splitlines()[1]) == (0, f"  source: {texts[0][0].decode()}")
+    for place, message in (("a.de:45", "no pair was read at a.de:45"), ("a.fr:1", "no file"), ("a.de", "FILE:LINE")):
+        refused = run("data", "why", corpus, place)
+        assert (refused.code, message in refused.err) == (2, True)
+
+
+def run_prepare(run, recipe: str, *values: str) -> Path:
+    """Prepare a corpus and return its directory."""
+    line = next(line for line in run("data", "prepare", recipe, *values).err.splitlines() if line.startswith("corpus"))
+    return Path(line.split()[1].removesuffix(":"))
+
+
+def test_export_writes_every_pair_of_a_split(run, recipe: str, in_directory: Path):
+    corpus = run_prepare(run, recipe)
+    rows = [json.loads(line) for line in run("data", "export", str(corpus), "--split", "train").out.splitlines()]
+    test = Corpus.open(corpus).split("test")
+    assert len(rows) == len(Corpus.open(corpus).split("train"))
+    sides = ("--source", "test.de", "--target", "test.en")
+    done = run("data", "export", recipe, "--split", "test", *sides)
+    assert "wrote test.de and test.en: 5 pairs" in done.err
+    written = [(in_directory / name).read_text().splitlines() for name in ("test.de", "test.en")]
+    assert written == [*test.texts(range(5))]
+    assert run("data", "export", recipe, "--split", "test", *sides).code == 2
+    assert run("data", "export", recipe, "--split", "test", "--source", "other.de").code == 2
+    source, place = rows[0]["source"], rows[0]["place"]
+    assert json.loads(run("data", "why", recipe, place, "--json").out)["source"] == source

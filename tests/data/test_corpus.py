@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from s2s.data.corpus import SCHEMA, Corpus, Encoded, Split, SplitWriter, write_corpus_files
+from s2s.data.dropped import dropped_pairs
 from s2s.data.ledger import Ledger, LengthSummary, SideLengths, SplitLedger, SplitLengths, TokenizerLedger
+from s2s.data.lookup import find_pair
 from s2s.data.readers import Pair
 from s2s.errors import ArtefactError, UsageError
 from s2s.text.tokenizer import Tokenizer
@@ -27,6 +29,8 @@ def encoded(rows: list[tuple]) -> list[Encoded]:
 
 def store(directory: Path, chunk: int) -> Corpus:
     """A corpus of ROWS in each split, written `chunk` pairs at a time."""
+    with dropped_pairs(directory, []):
+        pass
     for name in ("train", "validation", "test"):
         with SplitWriter(directory, name) as writer:
             for start in range(0, len(ROWS), chunk):
@@ -184,6 +188,7 @@ def test_the_frozen_corpus_is_read():
     assert tokenizer.decode([*sources, *targets]) == ["zwei Hunde", "two dogs"]
     assert (len(test), test.source_lengths[1]) == (2, 0)
     assert corpus.ledger.splits["train"].filters[0].dropped.examples[0].line == "train.de:4"
+    assert find_pair(corpus, "train.de:4").dropped == "duplicate"
     assert corpus.ledger.as_dict()["splits"]["test"]["overlap"]["source"]["count"] == 1
 
 

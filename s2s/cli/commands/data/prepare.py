@@ -1,0 +1,142 @@
+"""`s2s data prepare` and `inspect`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from s2s.cli.console import note, print_json
+from s2s.cli.options import AsJson, SetValues
+from s2s.cli.tables import print_table
+from s2s.report.console import escape_control, out
+
+if TYPE_CHECKING:
+    from s2s.data.corpus import Corpus
+    from s2s.data.ledger import SplitLedger, Tally
+
+CORPUS_HELP = "A recipe, or the directory of a prepared corpus."
+OnInvalid = Annotated[
+    Literal["refuse", "drop"] | None,
+    typer.Option("--on-invalid", help="Invalid UTF-8: refuse the file or drop the pair. Default: the recipe's."),
+]
+CorpusName = Annotated[str, typer.Argument(metavar="RECIPE|DIRECTORY", help=CORPUS_HELP)]
+
+
+def prepare(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a built-in recipe, or a recipe file.")],
+    values: SetValues = None,
+    on_invalid: OnInvalid = None,
+) -> None:
+    """Read, filter and tokenize the data of a recipe. `s2s train` does this if necessary.
+
+    Examples:
+        s2s data prepare numbers/attention
+        s2s data prepare multi30k/attention --set data.root=multi30k --on-invalid drop
+    """
+    from shlex import join
+
+    from s2s.data.prepare import prepare_corpus
+    from s2s.recipe.load import load_recipe
+
+    invalid = [f"data.on_invalid={on_invalid}"] if on_invalid else []
+    overrides = [*(values or []), *invalid]
+    options = load_recipe(recipe, overrides)
+    corpus = prepare_corpus(options.data, options.tokenizer)
+    kept = ", ".join(f"{name} {split.kept:,}" for name, split in corpus.ledger.splits.items())
+    note(f"corpus {corpus.path}: {kept} pairs")
+    arguments = join([recipe, *(part for value in overrides for part in ("--set", value))])
+    note(f"Next: s2s data inspect {arguments}, s2s train {arguments}")
+
+
+def inspect(
+    corpus: CorpusName,
+    values: SetValues = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a corpus: pairs kept and dropped, lengths, test sources that also occur in training.
+
+    Of each filter: the pairs it dropped after those before it, and those it would
+    drop alone. The checksums of its files are verified. The corpus of a recipe is prepared if it does not exist.
+
+    Examples:
+        s2s data inspect numbers/attention
+        s2s data inspect numbers/attention --json
+    """
+    found = open_corpus(corpus, values or [])
+    found.verify()
+    if as_json:
+        print_json({"path": str(found.path), "digest": found.digest, **found.ledger.as_dict()})
+        return
+    ledger = found.ledger
+    out.print(f"corpus {found.path}\ndigest {found.digest}", soft_wrap=True)
+    out.print(f"tokens {ledger.tokenizer.tokens:,}\n", soft_wrap=True)
+    if ledger.image_size:
+        height, width, features = ledger.image_size
+        what = f"features of {height} × {width} × {features}" if features else f"images of {height} × {width} pixels"
+        out.print(f"{what}\n", soft_wrap=True)
+    _print_lengths(ledger.splits, of_images=ledger.image_size is not None)
+    out.print()
+    for name, split in ledger.splits.items():
+        _show_split(name, split)
+
+
+def open_corpus(corpus: str, values: list[str]) -> "Corpus":
+    """Open the corpus in a directory, or that of a recipe, which is prepared if necessary."""
+    from s2s.data.corpus import MANIFEST, Corpus
+    from s2s.data.prepare import prepare_corpus
+    from s2s.errors import UsageError
+    from s2s.recipe.load import load_recipe
+
+    if Path(corpus).is_dir():
+        if not (Path(corpus) / MANIFEST).is_file():
+            raise UsageError(
+                f"{corpus} is not the directory of a corpus",
+                "name a recipe, or a directory that s2s data prepare has printed",
+            )
+        return Corpus.open(Path(corpus))
+    recipe = load_recipe(corpus, values)
+    return prepare_corpus(recipe.data, recipe.tokenizer)
+
+
+def _print_lengths(splits: "dict[str, SplitLedger]", *, of_images: bool) -> None:
+    """Print the lengths in tokens and characters, one row per side and split; images have none."""
+    figures = ("tokens: mean", "median", "p99", "max", "characters: mean", "max ")
+    rows = []
+    for name, split in splits.items():
+        sides = {"source": split.lengths.source, "target": split.lengths.target}
+        if of_images:
+            del sides["source"]
+        for side, lengths in sides.items():
+            tokens, characters = lengths.tokens, lengths.characters
+            means = [f"{value:,.1f}" for value in (tokens.mean, tokens.median, tokens.p99)]
+            rows.append([name, side, *means, f"{tokens.max:,}", f"{characters.mean:,.1f}", f"{characters.max:,}"])
+    print_table(("split", "side", *figures), rows, figures, keys=2)
+
+
+def _show_split(name: str, split: "SplitLedger") -> None:
+    """Print how many pairs of a split were read, held out and dropped, and why, with examples."""
+    out.print(f"{name}: {split.read:,} pairs read, {split.kept:,} kept", soft_wrap=True)
+    for other, count in (split.held_out or {}).items():
+        if count:
+            out.print(f"  held out for {other}: {count:,}", soft_wrap=True)
+    from s2s.data.ledger import REASONS
+
+    for reason, tally in split.dropped.items():
+        _show_tally(f"dropped, {REASONS[reason]}", tally)
+    for one in split.filters:
+        alone = f" (alone {one.alone:,})" if one.alone != one.dropped.count else ""
+        _show_tally(f"dropped, {one.drops}", one.dropped, alone)
+    if split.empty:
+        _show_tally("a side is empty (kept)", split.empty)
+    if split.overlap:
+        _show_tally("the source also occurs in training", split.overlap.source)
+        _show_tally("the pair also occurs in training", split.overlap.pair)
+
+
+def _show_tally(label: str, tally: "Tally", remark: str = "") -> None:
+    if not (tally.count or remark):
+        return
+    out.print(f"  {label}: {tally.count:,}{remark}", soft_wrap=True)
+    for example in tally.examples:
+        texts = [text for text in (example.source, example.target) if text is not None]
+        out.print(escape_control(f"    {example.line}  {' → '.join(texts)}"), soft_wrap=True)
