@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ import numpy as np
 import tomli_w
 
 from s2s.data.filters.fingerprints import fingerprint
+from s2s.data.ledger import Tally
 from s2s.data.readers import Pair, read_split
 from s2s.errors import DataError
 from s2s.recipe.data import LinesDataOptions, LinesSplitOptions
@@ -35,20 +36,22 @@ class Measured:
     pairs: int  # pairs with different sources
     words: int  # different words on both sides, split at spaces
     characters: int  # different characters on both sides
+    invalid: Tally = field(default_factory=Tally)  # line pairs that are dropped
 
 
 def measure(source: str, target: str, on_invalid: OnInvalid = "refuse") -> Measured:
-    """Read and measure two files, plain or .gz.
+    """Read and measure two files, plain or compressed.
 
     Raises: UsageError, ResourceError if they cannot be opened; DataError for unequal line counts, too few pairs,
     or, with `on_invalid` refuse, invalid UTF-8.
     """
     words: set[str] = set()
+    invalid = Tally()
     train = LinesSplitOptions(source=[source], target=[target])
     data = LinesDataOptions(train=train, hold_out_validation=1, hold_out_test=1, on_invalid=on_invalid)
 
     def counted() -> Iterator[Pair]:
-        for row, pair in enumerate(read_split(data, "train")):
+        for row, pair in enumerate(read_split(data, "train", invalid.add_line)):
             if row < SAMPLE:
                 words.update(pair.source.split(), pair.target.split())
             yield pair
@@ -57,7 +60,7 @@ def measure(source: str, target: str, on_invalid: OnInvalid = "refuse") -> Measu
     pairs = len(np.unique(found.sources[~found.empty]))
     if pairs < MIN_PAIRS:
         raise DataError(f"{source} has {pairs} different sentences, too few for training, validation and test")
-    return Measured(len(found), pairs, len(words), len({character for word in words for character in word}))
+    return Measured(len(found), pairs, len(words), len({character for word in words for character in word}), invalid)
 
 
 def held_out(pairs: int) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from s2s.decoding.translation import Translation
+from s2s.text.lines import encoding_hint
 
 MIN_REPEATS = 4  # consecutive occurrences of an n-gram that count as a loop
 MAX_LOOP_NGRAM = 8  # tokens of an n-gram
@@ -75,6 +76,9 @@ class DiagnosticCounts:
 
     def warnings(self) -> list[str]:
         """Return one warning per diagnostic that applies to any line."""
-        counts = {f"not valid UTF-8, invalid bytes replaced; first: {self.first_invalid}": self.invalid}
+        replaced = f"not valid UTF-8, invalid bytes replaced; first: {self.first_invalid}"
+        if hint := encoding_hint(self.first_invalid):
+            replaced += f"; {hint}"
+        counts = {replaced: self.invalid}
         counts |= {f"translation {description}": self.counts[name] for name, description in DIAGNOSTICS.items()}
         return [f"{count:,} of {self.lines:,} lines: {description}" for description, count in counts.items() if count]

@@ -158,7 +158,7 @@ def score_files(
 
     Regular files are checked to their end first, so that an error there costs no time.
     Raises: UsageError if both are standard input; DataError if line counts differ, for invalid UTF-8 or for a damaged
-    gzip file.
+    compressed file.
     """
     if "-" not in {source, target} and Path(source).is_file() and Path(target).is_file():
         for _ in read_pairs(source, target, WINDOW):

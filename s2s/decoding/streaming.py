@@ -61,8 +61,8 @@ def translate_files(
     """Translate files one after the other; pass groups of lines to `write` in order, as soon as they are finished.
 
     `progress` is called with the number of lines written. Memory: a few windows of lines.
-    Raises: DataError for invalid UTF-8 if `strict`, for a damaged gzip file, and if the number of prefixes differs from
-    the number of lines.
+    Raises: DataError for invalid UTF-8 if `strict`, for what is not UTF-8 text at all, for a damaged compressed file,
+    and if the number of prefixes differs from the number of lines.
     """
     refuse_twice([*inputs, *([options.prefixes] if options.prefixes else [])])
     counts = DiagnosticCounts()

@@ -1,30 +1,47 @@
-"""Input files as bytes: standard input, plain and gzip files, split into lines."""
+"""Input files as bytes: standard input, plain and compressed files, split into lines."""
 
-import gzip
+import io
 import sys
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from s2s.errors import DataError, ResourceError, UsageError, wrap_os_errors
+from s2s.io.compression import CHUNK, LONGEST_START, UnpackedFile, recognize
+from s2s.io.pipes import Pipe
+from s2s.io.text_check import HEAD, check_line_ends, check_text
 
 MAX_LINE = 2**24  # bytes
+FIRST_LINES = 10  # lines whose bytes tell whether an input is text
 
 
 def open_input(path: str) -> BinaryIO:
-    """Open a file for reading bytes: `-` is standard input; a name that ends in `.gz` is decompressed.
+    """Open a file for reading bytes: `-` is standard input; gzip, bzip2, xz and Zstandard files are decompressed.
 
     Raises: UsageError if it does not exist or is a directory, ResourceError if it cannot be read.
     """
     if path == "-":
         if sys.stdin is None:
             raise ResourceError("cannot read standard input: it is closed")
-        return sys.stdin.buffer
+        return unpacked(sys.stdin.buffer, "standard input")
     with wrap_os_errors(path, "read"):
         if Path(path).is_dir():
             raise UsageError(f"cannot read {path}: it is a directory", "name a file")
-        return cast(BinaryIO, gzip.open(path, "rb") if path.endswith(".gz") else Path(path).open("rb"))
+        return unpacked(Path(path).open("rb"), path)
+
+
+def unpacked(file: BinaryIO, name: str) -> BinaryIO:
+    """Return the content of a file, decompressed if its first bytes say so; a `Pipe` if it is not seekable.
+
+    Reading it raises DataError if a compressed file is damaged or truncated.
+    """
+    if not file.seekable():
+        return cast(BinaryIO, Pipe(file, name, MAX_LINE))
+    start = file.tell()
+    compression = recognize(file.read(LONGEST_START))
+    file.seek(start)
+    return io.BufferedReader(UnpackedFile(file, compression, name), CHUNK) if compression else file
 
 
 def refuse_twice(names: Sequence[str]) -> None:
@@ -37,31 +54,34 @@ def read_lines(file: BinaryIO, name: str = "input") -> Iterator[bytes]:
     r"""Yield the lines of a file, split at `\n` only; an unterminated last line counts, no bytes are no lines.
 
     A trailing carriage return and a leading byte-order mark are stripped.
-    Raises: DataError if a line is longer than MAX_LINE or a gzip file is damaged or truncated, ResourceError if it
-    cannot be read.
+    Raises: DataError if it is not UTF-8 text but an archive, a Parquet file or text in UTF-16 or UTF-32, or if a line
+    is longer than MAX_LINE or a compressed file is damaged or truncated; ResourceError if it cannot be read.
     """
-    first = True
-    for line in _unpacked(_bounded(file, name), name):
+    lines = _bounded(file, name)
+    head = b""
+    for number, line in enumerate(islice(lines, FIRST_LINES)):
+        head = (head + line[:HEAD])[:HEAD]
+        check_text(head, name)
+        if number == 0:
+            check_line_ends(line, name)
         text = line.removesuffix(b"\n").removesuffix(b"\r")
-        yield text.removeprefix(b"\xef\xbb\xbf") if first else text
-        first = False
+        yield text if number else text.removeprefix(b"\xef\xbb\xbf")
+    for line in lines:
+        yield line.removesuffix(b"\n").removesuffix(b"\r")
 
 
 def _bounded(file: BinaryIO, name: str) -> Iterator[bytes]:
     """Yield the lines of a file with their line ends. Raises DataError if one is longer than MAX_LINE."""
     offset = 0
-    while line := file.readline(MAX_LINE + 1):
-        if len(line) > MAX_LINE:
-            where = f"{name}: the line that starts at byte {offset + 1:,}"
-            raise DataError(f"{where} is longer than {MAX_LINE >> 20} MiB", "is it text?")
-        offset += len(line)
-        yield line
-
-
-def _unpacked(file: Iterable[bytes], name: str) -> Iterator[bytes]:
     try:
-        yield from file
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{name}: the gzip file is damaged or truncated ({error})") from error
+        while line := file.readline(MAX_LINE + 1):
+            if len(line) > MAX_LINE:
+                if offset == 0:
+                    check_text(line[:HEAD], name)
+                    check_line_ends(line, name)
+                where = f"{name}: the line that starts at byte {offset + 1:,}"
+                raise DataError(f"{where} is longer than {MAX_LINE >> 20} MiB", "is it text?")
+            offset += len(line)
+            yield line
     except OSError as error:
         raise ResourceError(f"cannot read {name}: {error.strerror or error}") from error

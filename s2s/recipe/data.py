@@ -77,21 +77,22 @@ class SplitOptions(Options):
 class LinesSplitOptions(SplitOptions):
     """Text files of one split."""
 
-    source: Texts = Field([], description="files with one source sentence per line, plain or .gz")
+    source: Texts = Field([], description="files with one source sentence per line, plain or compressed")
     target: Texts = Field([], description="files with the target sentences, aligned line by line")
 
 
 class TableSplitOptions(SplitOptions):
     """Tables of one split."""
 
-    files: Texts = Field([], description="files with both sides; tsv and jsonl: plain or .gz")
+    files: Texts = Field([], description="files with both sides; tsv and jsonl: plain or compressed")
 
 
 class CaptionSplitOptions(SplitOptions):
     """Captions of one split."""
 
     files: Texts = Field(
-        [], description="files that name images and their captions: .tsv or .jsonl, plain or .gz, or COCO-style .json"
+        [],
+        description="files that name images and their captions: .tsv, .jsonl or COCO-style .json, plain or compressed",
     )
 
 

@@ -5,20 +5,18 @@ carriage return and a leading byte-order mark are stripped (`io.inputs.read_line
 is split at tabs, without quoting or escapes; JSON lines have one object per line. Empty lines are not rows.
 """
 
-import io
+import functools
 import json
-import select
-import time
 import unicodedata
-from collections import deque
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Literal, cast
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
 
-from s2s.errors import DataError, did_you_mean
-from s2s.io.inputs import MAX_LINE, read_lines
+from s2s.errors import DataError, S2SError, did_you_mean
+from s2s.io.encodings import conversion_hint, guess_encoding
+from s2s.io.inputs import open_input, read_lines
+from s2s.io.pipes import Pipe
 
-PAUSE = 0.05  # seconds without input after which a group of lines is passed on
-CHUNK = 1 << 16  # bytes
 GROUP = 1 << 22  # bytes
 
 Texts = tuple[str, str]  # source and target
@@ -27,7 +25,8 @@ Texts = tuple[str, str]  # source and target
 def decode_line(line: bytes, where: str, on_invalid: Literal["refuse", "replace"]) -> str:
     """Decode a line; `replace` substitutes U+FFFD for invalid UTF-8.
 
-    Raises: DataError naming `where` (`file:line`) and the first bad byte, unless they are replaced.
+    Raises: DataError naming `where` (`file:line`) and the first bad byte, unless they are replaced; its hint is that of
+    `encoding_hint`.
     """
     try:
         return line.decode()
@@ -35,8 +34,33 @@ def decode_line(line: bytes, where: str, on_invalid: Literal["refuse", "replace"
         if on_invalid == "replace":
             return line.decode(errors="replace")
         raise DataError(
-            f"{where}: invalid UTF-8: byte {line[error.start]:#04x}, byte {error.start + 1} of the line"
+            f"{where}: invalid UTF-8: byte {line[error.start]:#04x}, byte {error.start + 1} of the line",
+            encoding_hint(where),
         ) from error
+
+
+def encoding_hint(where: str) -> str | None:
+    """Return a hint at how to convert a file whose line at `where` is invalid UTF-8.
+
+    None if only a few of its bytes are invalid, or if it is a pipe.
+    """
+    name = where.rpartition(":")[0]
+    path = Path(name)
+    if not path.is_file():
+        return None
+    status = path.stat()
+    encoding = _encoding(name, status.st_mtime_ns, status.st_size)
+    return encoding and conversion_hint(encoding, name)
+
+
+@functools.lru_cache(maxsize=8)
+def _encoding(name: str, _modified: int, _size: int) -> str | None:
+    """Guess the encoding of a file that contains invalid UTF-8, once for each of its contents."""
+    try:
+        with open_input(name) as file:
+            return guess_encoding(read_lines(file, name))
+    except S2SError:  # it cannot be read to the end
+        return None
 
 
 def normalize(text: str, form: Literal["nfc", "nfkc", "none"]) -> str:
@@ -54,12 +78,12 @@ def single_line(text: str) -> str:
 def read_ahead(file: BinaryIO, window: int, name: str) -> Iterator[list[bytes]]:
     """Yield the lines of a file in groups of `window`, fewer if they exceed GROUP bytes, or at the end.
 
-    When a pipe or terminal pauses, the group is passed on at once, followed by an empty one, so that interactive users
-    get their results. Seekable files never pause, so their groups are always the same.
-    Memory: a group and CHUNK bytes. Raises: DataError if a gzip file is damaged or truncated.
+    When a `Pipe` pauses, the group is passed on at once, followed by an empty one, so that interactive users get their
+    results. Other files never pause, so their groups are always the same.
+    Memory: a group and a chunk of the file. Raises: DataError and ResourceError as `read_lines` does.
     """
-    pipe = None if file.seekable() else _Pipe(file)
-    lines = read_lines(cast(BinaryIO, pipe) if pipe else file, name)
+    pipe = file if isinstance(file, Pipe) else None
+    lines = read_lines(file, name)
     for first in lines:
         group, size, paused = [first], len(first), False
         while len(group) < window and size < GROUP:
@@ -73,50 +97,6 @@ def read_ahead(file: BinaryIO, window: int, name: str) -> Iterator[list[bytes]]:
         yield group
         if pipe and (paused or pipe.pauses()):
             yield []
-
-
-class _Pipe:
-    """Lines of a file that is not seekable, and whether the next one is available."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = cast(io.BufferedReader, file)
-        self._lines: deque[bytes] = deque()
-        self._partial: list[bytes] = []  # parts of an unterminated line
-        self._size = 0  # bytes in them
-        self._ended = False
-
-    def readline(self, _: int) -> bytes:
-        """Wait for the next line and return it with its end, or the start of one longer than MAX_LINE."""
-        return self._lines.popleft() if self._wait(None) else b""
-
-    def pauses(self) -> bool:
-        """Return whether no line is available within PAUSE."""
-        return not self._wait(PAUSE)
-
-    def _wait(self, seconds: float | None) -> bool:
-        """Wait for a line, the end of the input or the timeout, and return whether there is a line."""
-        deadline = None if seconds is None else time.monotonic() + seconds
-        while not self._lines and not self._ended:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not select.select([self._file], [], [], left)[0]:
-                break
-            self._add(self._file.read1(CHUNK))
-        return bool(self._lines)
-
-    def _add(self, chunk: bytes) -> None:
-        *complete, rest = chunk.split(b"\n")
-        for part in complete:
-            self._end_line(part + b"\n")
-        if rest:
-            self._partial.append(rest)
-            self._size += len(rest)
-        self._ended = not chunk
-        if self._partial and (self._ended or self._size > MAX_LINE):
-            self._end_line(b"")
-
-    def _end_line(self, part: bytes) -> None:
-        self._lines.append(b"".join([*self._partial, part]))
-        self._partial, self._size = [], 0
 
 
 def tsv_texts(line: bytes, columns: tuple[int, int], where: str) -> Texts | None:

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from s2s.errors import DataError
 from s2s.io.inputs import open_input, read_lines, refuse_twice
+from s2s.io.pipes import Pipe
 from s2s.text.lines import Texts, decode_line, read_ahead
 
 GROUP_SIZE = 2048  # line pairs
@@ -43,12 +44,12 @@ def read_pairs(source: str, target: str, group_size: int = GROUP_SIZE) -> Iterat
 
     Memory: one group.
     Raises: UsageError if both are standard input; DataError if line counts differ, for invalid UTF-8 or for a damaged
-    gzip file.
+    compressed file.
     """
     names = source, target
     refuse_twice(names)
     with open_side(source) as source_file, open_side(target) as target_file:
-        if source_file.seekable():  # group by the side that may pause; reading the other one never waits
+        if not isinstance(source_file, Pipe):  # group by the side that may pause; reading the other one never waits
             groups = _Groups(read_ahead(target_file, group_size, target))
             lines = line_pairs(read_lines(source_file, source), groups, names)
         else:

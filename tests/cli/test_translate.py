@@ -304,6 +304,9 @@ def test_as_many_lines_come_out_whatever_bytes_go_in(
     content = b"\n".join(lines) + b"\n" * ended
     (in_directory / "any").write_bytes(content)
     done = run("translate", "numbers-attention", "any", "-o", "out", "--force", "--beam-size", 1)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        assert (done.code, "any is UTF-16 text" in done.err) == (3, True)
+        return
     assert done.code == 0
     written = (in_directory / "out").read_bytes()
     expected = content.count(b"\n") + (not content.endswith(b"\n") and content != b"")

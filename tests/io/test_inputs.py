@@ -1,4 +1,3 @@
-import gzip
 import io
 
 import pytest
@@ -6,15 +5,6 @@ import pytest
 from s2s.errors import DataError, UsageError
 from s2s.io import inputs
 from s2s.io.inputs import open_input, read_lines
-
-
-def test_open_plain_and_gzip(tmp_path):
-    (tmp_path / "plain").write_bytes(b"one\ntwo")
-    with gzip.open(tmp_path / "packed.gz", "wb") as file:
-        file.write(b"one\ntwo")
-    for name in ("plain", "packed.gz"):
-        with open_input(str(tmp_path / name)) as file:
-            assert list(read_lines(file)) == [b"one", b"two"]
 
 
 @pytest.mark.parametrize("name", ["missing", "."])
@@ -40,16 +30,21 @@ def test_lines_end_only_at_newlines(content, lines):
     assert list(read_lines(io.BytesIO(content))) == lines
 
 
-@pytest.mark.parametrize("damage", [lambda packed: packed[:-9], lambda packed: b"no gzip at all"])
-def test_damaged_gzip_is_named(tmp_path, damage):
-    path = tmp_path / "packed.gz"
-    path.write_bytes(damage(gzip.compress(b"one\ntwo\n" * 100)))
-    with pytest.raises(DataError, match=r"packed\.gz"), open_input(str(path)) as file:
-        list(read_lines(file, str(path)))
-
-
 def test_a_line_without_end_is_refused(monkeypatch):
     monkeypatch.setattr(inputs, "MAX_LINE", 5)
     assert list(read_lines(io.BytesIO(b"1234\n1234\n12345"))) == [b"1234", b"1234", b"12345"]
     with pytest.raises(DataError, match="zeros: the line that starts at byte 6 is longer than"):
         list(read_lines(io.BytesIO(b"1234\n123456"), "zeros"))
+
+
+@pytest.mark.parametrize("content", [b"a\rb\rc", b"a\rb\r\xff\r", b"a\rb\rcdefgh"])
+def test_line_ends_of_old_macs_are_refused_with_the_command_that_converts(monkeypatch, content):
+    monkeypatch.setattr(inputs, "MAX_LINE", 7)
+    with pytest.raises(DataError, match="an old one: its lines end in carriage returns") as caught:
+        list(read_lines(io.BytesIO(content), "an old one"))
+    assert caught.value.hint == r"convert it: tr '\r' '\n' < 'an old one' > 'an old one.txt'"
+
+
+@pytest.mark.parametrize("content", [b"a\rb", b"a\rb\r", b"a\rb\rc\n"])
+def test_a_few_carriage_returns_belong_to_their_line(content):
+    assert list(read_lines(io.BytesIO(content))) == [content.removesuffix(b"\n").removesuffix(b"\r")]

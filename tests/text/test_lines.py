@@ -1,5 +1,4 @@
 import contextlib
-import gzip
 import io
 import itertools
 import json
@@ -9,20 +8,30 @@ import sys
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from s2s.errors import DataError
+from s2s.io import pipes
+from s2s.io.encodings import wide_encoding
+from s2s.io.inputs import unpacked
 from s2s.text import lines
 from s2s.text.lines import decode_line, json_texts, normalize, read_ahead, single_line, tsv_texts
 
-CONTENT = st.lists(
-    st.sampled_from([b"\n", b"\r", b"a", b"bc", b"\xef\xbb\xbf", "\u2028\x85\x0b".encode(), b"\xff", b"\0"])
-)
+PARTS = [b"\n", b"\r", b"a", b"bc", b"\xef\xbb\xbf", "\u2028\x85\x0b".encode(), b"\xff", b"\0"]
 pytestmark = pytest.mark.timeout(60)  # a reader that waits for ever must not hold up the rest
+
+
+def is_text(content: bytes) -> bool:
+    """Whether a content is neither UTF-16 nor text of an old Mac."""
+    heads = itertools.accumulate(content.splitlines(keepends=True))
+    return (b"\n" in content or content.count(b"\r") < 2) and not any(map(wide_encoding, heads))
+
+
+CONTENT = st.lists(st.sampled_from(PARTS)).map(b"".join).filter(is_text)
 
 
 def by_contract(content: bytes) -> list[bytes]:
@@ -34,7 +43,7 @@ def by_contract(content: bytes) -> list[bytes]:
 
 
 @contextlib.contextmanager
-def pipe(*writes: bytes) -> Iterator[tuple[io.BufferedReader, Callable[[bytes], None], Callable[[], None]]]:
+def pipe(*writes: bytes) -> Iterator[tuple[BinaryIO, Callable[[bytes], None], Callable[[], None]]]:
     """A pipe's reading end with something in it, how to write more and how to end it."""
     reading, writing = os.pipe()
     with open(reading, "rb") as file, open(writing, "wb", buffering=0) as end:  # noqa: PTH123
@@ -44,10 +53,10 @@ def pipe(*writes: bytes) -> Iterator[tuple[io.BufferedReader, Callable[[bytes], 
 
         for content in writes:
             write(content)
-        yield file, write, end.close
+        yield unpacked(file, "x"), write, end.close
 
 
-@given(content=CONTENT.map(b"".join), window=st.integers(1, 5))
+@given(content=CONTENT, window=st.integers(1, 5))
 def test_a_file_is_read_line_by_line_in_full_groups(content: bytes, window: int):
     groups = list(read_ahead(io.BytesIO(content), window, "x"))
     assert list(itertools.chain.from_iterable(groups)) == by_contract(content)
@@ -55,10 +64,10 @@ def test_a_file_is_read_line_by_line_in_full_groups(content: bytes, window: int)
     assert all(0 < len(group) <= window for group in groups)
 
 
-@given(content=CONTENT.map(b"".join), window=st.integers(1, 5), chunk=st.integers(1, 7))
+@given(content=CONTENT, window=st.integers(1, 5), chunk=st.integers(1, 7))
 def test_a_pipe_is_read_like_a_file(content: bytes, window: int, chunk: int):
     with pytest.MonkeyPatch.context() as patch, pipe(content) as (file, _, end):
-        patch.setattr(lines, "CHUNK", chunk)
+        patch.setattr(pipes, "CHUNK", chunk)
         end()
         assert [group for group in read_ahead(file, window, "x") if group] == list(
             read_ahead(io.BytesIO(content), window, "x")
@@ -91,7 +100,7 @@ def test_a_group_of_long_lines_is_smaller(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_lines_longer_than_what_is_read_at_once_stay_whole():
-    content = b"a\n" + b"long" * lines.CHUNK + b"\n" + b"b" * (lines.CHUNK + 3)
+    content = b"a\n" + b"long" * pipes.CHUNK + b"\n" + b"b" * (pipes.CHUNK + 3)
     with pipe() as (file, write, end):
         writer = threading.Thread(target=lambda: (write(content), end()))
         writer.start()
@@ -103,16 +112,16 @@ def test_lines_longer_than_what_is_read_at_once_stay_whole():
 def test_input_without_end_is_read_as_it_is_asked_for():
     with subprocess.Popen(["yes", "ja"], stdout=subprocess.PIPE) as endless:
         assert endless.stdout
-        groups = read_ahead(endless.stdout, 1000, "x")
+        groups = read_ahead(unpacked(endless.stdout, "x"), 1000, "x")
         assert [len(next(groups)), len(next(groups))] == [1000, 1000]
         endless.kill()
 
 
 def test_who_stops_early_ends_though_the_input_stays_open():
     code = (
-        "import sys\n"
+        "from s2s.io.inputs import open_input\n"
         "from s2s.text.lines import read_ahead\n"
-        "for group in read_ahead(sys.stdin.buffer, 3, 'x'):\n"
+        "for group in read_ahead(open_input('-'), 3, 'x'):\n"
         "    print(group, flush=True)\n"
         "    break\n"
     )
@@ -124,13 +133,6 @@ def test_who_stops_early_ends_though_the_input_stays_open():
         child.stdin.flush()
         assert child.wait(40) == 0
         assert (child.stdout.read(), child.stderr.read()) == (b"[b'a', b'b']\n", b"")
-
-
-def test_a_damaged_gzip_file_is_refused_by_name(tmp_path: Path):
-    path = tmp_path / "a.gz"
-    path.write_bytes(gzip.compress(b"a\nb\n" * 999)[:-9])
-    with gzip.open(path) as file, pytest.raises(DataError, match=r"a\.gz"):
-        list(read_ahead(file, 4, "a.gz"))
 
 
 def test_valid_lines_are_decoded_as_they_are():

@@ -19,7 +19,7 @@ def evaluate(
         str | None,
         typer.Argument(
             metavar="SRC",
-            help="Source sentences, one per line, plain or .gz; for captioners, the directory of the images. "
+            help="Source sentences, one per line, plain or compressed; for captioners, the directory of the images. "
             "Default: the test split of the model's corpus.",
             show_default=False,
         ),

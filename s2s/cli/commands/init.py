@@ -16,9 +16,9 @@ FEW = 1000  # pairs below which training cannot give a useful model
 
 
 def init(
-    source: Annotated[Path, typer.Option(metavar="FILE", help="Source sentences, one per line; plain text or .gz.")],
+    source: Annotated[Path, typer.Option(metavar="FILE", help="Source sentences, one per line; plain or compressed.")],
     target: Annotated[
-        Path, typer.Option(metavar="FILE", help="Target sentences, aligned line by line; plain text or .gz.")
+        Path, typer.Option(metavar="FILE", help="Target sentences, aligned line by line; plain or compressed.")
     ],
     name: Annotated[str, typer.Option(metavar="NAME", help="Model name. Default: derived from the file names.")] = "",
     output: Annotated[
@@ -57,6 +57,12 @@ def init(
     measured = _measured(source, target, on_invalid)
     files = _relative_name(recipe, source), _relative_name(recipe, target)
     text = draft_recipe(name, files, languages, measured, on_invalid)
+    if measured.invalid.count:
+        places = ", ".join(Path(example.line).name for example in measured.invalid.examples)
+        read = measured.lines + measured.invalid.count
+        note(
+            f"warning: {measured.invalid.count:,} of {read:,} line pairs, invalid UTF-8, are dropped (first: {places})"
+        )
     if measured.pairs < FEW:
         note(f"warning: {measured.pairs:,} different pairs are too few for a useful translation model")
     if not all(languages):
@@ -106,7 +112,9 @@ def model_name(source: str, target: str, languages: tuple[str, str]) -> str:
 
 
 def _parts(name: str) -> list[str]:
-    return re.split(r"[._-]", name.removesuffix(".gz"))
+    from s2s.io.compression import without_suffix
+
+    return re.split(r"[._-]", without_suffix(name))
 
 
 def _checked(name: str) -> str:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def score(
     model: ModelReference,
     source: Annotated[
-        str, typer.Argument(metavar="SRC", help="Source sentences, one per line; plain or .gz; - is standard input.")
+        str,
+        typer.Argument(metavar="SRC", help="Source sentences, one per line; plain or compressed; - is standard input."),
     ],
     target: Annotated[str, typer.Argument(metavar="TGT", help="Their translations, one per line.")],
     tokens: Annotated[

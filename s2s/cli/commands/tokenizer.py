@@ -17,14 +17,16 @@ app = typer.Typer(help="Train a tokenizer; encode and decode text line by line."
 LINES_AT_ONCE = 1000  # lines in memory while encoding and decoding
 Form = Literal["nfc", "nfkc", "none"]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A tokenizer file, or a model in the registry.")]
-Input = Annotated[str, typer.Argument(metavar="[FILE]", help="Plain or .gz; - is standard input.")]
+Input = Annotated[str, typer.Argument(metavar="[FILE]", help="Plain or compressed; - is standard input.")]
 
 
 @app.command()
 def train(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE...", help="Text files of both languages, one sentence per line, plain or .gz."),
+        typer.Argument(
+            metavar="FILE...", help="Text files of both languages, one sentence per line, plain or compressed."
+        ),
     ],
     vocab_size: Annotated[int, typer.Option(min=8, max=1_000_000, help="Vocabulary size, special tokens included.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="File to write.")],

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 def translate(
     model: ModelReference,
     inputs: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE]...", help="Plain or .gz; - is standard input.")
+        list[str] | None, typer.Argument(metavar="[FILE]...", help="Plain or compressed; - is standard input.")
     ] = None,
     output: Output = "-",
     beam_size: BeamSize = None,

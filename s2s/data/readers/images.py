@@ -1,11 +1,9 @@
 """Readers of images and their captions: TSV, JSON lines and COCO-style JSON, and digests of the images."""
 
 import functools
-import gzip
 import hashlib
 import io
 import json
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -16,6 +14,7 @@ from s2s.data.readers.files import data_path, open_data_file
 from s2s.data.readers.pair import OnInvalid, Pair, drop_invalid
 from s2s.devices.runtime import usable_threads
 from s2s.errors import DataError, S2SError, UsageError, did_you_mean, wrap_os_errors
+from s2s.io.compression import SUFFIXES, without_suffix
 from s2s.io.inputs import open_input, read_lines
 from s2s.recipe.data import CaptionDataOptions, CaptionSplitOptions
 from s2s.text.lines import Texts, decode_line, single_line, tsv_texts
@@ -83,10 +82,10 @@ def _extend(captions: list[Texts], parse: Callable[[], list[Texts]]) -> None:
 def _row_reader(name: str) -> Callable[[BinaryIO, str], Iterator[Row]]:
     """Return the reader for a file name. Raises UsageError if there is none."""
     readers = {".tsv": _tsv_rows, ".jsonl": _json_rows, ".json": _coco_rows}
-    suffix = PurePosixPath(name.removesuffix(".gz")).suffix
+    suffix = PurePosixPath(without_suffix(name)).suffix
     if suffix not in readers:
         raise UsageError(
-            f"{name}: expected a name that ends in .tsv, .jsonl or .json, optionally followed by .gz",
+            f"{name}: expected a name that ends in .tsv, .jsonl or .json, optionally followed by {', '.join(SUFFIXES)}",
             "convert the captions to lines of an image's name, a tab and a caption, and name the file .tsv",
         )
     return readers[suffix]
@@ -149,17 +148,14 @@ def _identifier(value: Any, key: str) -> int | str | None:
 
 
 def _read_all(file: BinaryIO, path: str) -> bytes:
-    """Return the content of a file. Raises DataError if it is too large, or a damaged gzip file."""
+    """Return the content of a file. Raises DataError if it is too large."""
     chunks, size = [], 0
     with wrap_os_errors(path, "read"):
-        try:
-            while chunk := file.read(CHUNK):
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > MAX_JSON:
-                    raise DataError(f"{path} is larger than {MAX_JSON >> 20} MiB", "convert it to JSON lines (.jsonl)")
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DataError(f"{path}: the gzip file is damaged or truncated ({error})") from error
+        while chunk := file.read(CHUNK):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > MAX_JSON:
+                raise DataError(f"{path} is larger than {MAX_JSON >> 20} MiB", "convert it to JSON lines (.jsonl)")
     return b"".join(chunks)
 
 

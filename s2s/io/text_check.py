@@ -1,0 +1,39 @@
+"""Refuse files that are read as lines of UTF-8 text and are something else, with the command that converts them."""
+
+import shlex
+
+from s2s.errors import DataError
+from s2s.io.encodings import conversion_hint, wide_encoding
+
+HEAD = 4096  # bytes that are looked at
+
+
+def check_text(head: bytes, name: str) -> None:
+    """Check the first bytes of an input, `-` for standard input, up to HEAD.
+
+    Raises: DataError if they are those of a zip archive, a tar archive, a Parquet file or of UTF-16 or UTF-32 text.
+    """
+    file = shlex.quote(name)
+    shown = "standard input" if name == "-" else name
+    if head.startswith((b"PK\3\4", b"PK\5\6")):
+        hint = f"unpack it: unzip -p {file} > {shlex.quote(f'{name}.txt')}; save a .docx or .xlsx document as text"
+        raise DataError(f"{shown} is a zip archive, not text", hint)
+    if head.startswith(b"PAR1\x15"):  # the first field of any Parquet file
+        raise DataError(f"{shown} is a Parquet file, not text", 'data.kind = "parquet" reads it')
+    if head[257:262] == b"ustar":
+        raise DataError(f"{shown} is a tar archive, not text", f"unpack it: tar -xf {file}")
+    if encoding := wide_encoding(head):
+        raise DataError(f"{shown} is {encoding} text, not UTF-8", conversion_hint(encoding, name))
+
+
+def check_line_ends(line: bytes, name: str) -> None:
+    """Check the first line of an input, `-` for standard input.
+
+    Raises: DataError if it does not end in a line feed and has several carriage returns, as text of old Macs.
+    """
+    if not line.endswith(b"\n") and line.removesuffix(b"\r").count(b"\r") > 1:
+        file = shlex.quote(name)
+        raise DataError(
+            f"{'standard input' if name == '-' else name}: its lines end in carriage returns, as those of old Macs",
+            rf"convert it: tr '\r' '\n' < {file} > {shlex.quote(f'{name}.txt')}",
+        )
