@@ -1,8 +1,9 @@
 """Options of the data: where sentence pairs are read from and which are kept. Each kind of source has its own keys."""
 
+import re
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag, WithJsonSchema, model_validator
 
 from s2s.recipe.filters import AnyFilterOptions, FilterOptions, LengthFilterOptions, Preset, preset_filters
 from s2s.recipe.options import Options, Texts
@@ -10,11 +11,12 @@ from s2s.recipe.options import Options, Texts
 # keys that locate the pairs; meaningless to another kind
 LOCATION = {"train", "validation", "test", "source_column", "target_column", "hub", "hub_config", "generator"}
 Count = Annotated[int, Field(ge=0)]
-Column = Annotated[int, Field(ge=1)]
+Side = Literal["msgid", "msgstr"]
 Pixels = Annotated[int, Field(ge=8, le=1024)]
 Cells = Annotated[int, Field(ge=1, le=256)]
 MAX_FILTERS = 20
 UNFILTERED_LENGTH = 1000  # tokens of a source that models take in one go if no filter limited those of training
+NO_LANGUAGE = "src"  # a code of Sardinian, but in file names and headers always the source
 PATCH = 64  # pixels of an image that count as a token in batches
 
 
@@ -60,6 +62,30 @@ def primary_language(code: str) -> str:
     return str(get_global("language_aliases").get(language, language))
 
 
+def is_language_code(text: str) -> bool:
+    """Return whether a text is a language code, with or without script and region: `de`, `deu`, `pt_BR`, `zh-Hant`."""
+    from babel.localedata import exists
+
+    shape = re.fullmatch(r"[A-Za-z]{2,3}(?:[-_][A-Za-z]{4})?(?:[-_](?:[A-Za-z]{2}|[0-9]{3}))?", text, re.ASCII)
+    return shape is not None and text.lower() != NO_LANGUAGE and exists(primary_language(text))
+
+
+def _as_column(value: Any) -> int | str:
+    """Return a column's number from 1 or its name; a number may be given as text."""
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]+", value, re.ASCII) and len(value) < 10:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | str) or value == "" or (type(value) is int and value < 1):
+        raise ValueError("expected a column's number, from 1, or its name in the first row")
+    return value
+
+
+Column = Annotated[
+    int | str,
+    BeforeValidator(_as_column),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string"}]}),
+]
+
+
 class SplitOptions(Options):
     """Where one split (train, validation, test) is read from."""
 
@@ -84,7 +110,7 @@ class LinesSplitOptions(SplitOptions):
 class TableSplitOptions(SplitOptions):
     """Tables of one split."""
 
-    files: Texts = Field([], description="files with both sides; tsv and jsonl: plain or compressed")
+    files: Texts = Field([], description="files with both sides; except parquet: plain or compressed")
 
 
 class CaptionSplitOptions(SplitOptions):
@@ -244,12 +270,35 @@ class TableFileOptions(FileOptions):
     test: TableSplitOptions = TableSplitOptions()
 
 
-class TsvDataOptions(TableFileOptions):
-    """Pairs from tab-separated files without a header."""
+class DelimitedDataOptions(TableFileOptions):
+    """Pairs from rows of delimited cells."""
 
-    kind: Literal["tsv"] = Field(description="tsv: tab-separated files without a header")
-    source_column: Column = Field(1, description="number of the source column, from 1")
-    target_column: Column = Field(2, description="number of the target column, from 1")
+    source_column: Column = Field(
+        1, description="source column: its number, from 1, or its name, which makes the first row a header"
+    )
+    target_column: Column = Field(
+        2, description="target column: its number, from 1, or its name, which makes the first row a header"
+    )
+
+    @property
+    def has_header(self) -> bool:
+        """Whether the first row of each file names the columns."""
+        return isinstance(self.source_column, str) or isinstance(self.target_column, str)
+
+
+class TsvDataOptions(DelimitedDataOptions):
+    """Pairs from tab-separated files."""
+
+    kind: Literal["tsv"] = Field(description="tsv: tab-separated files, in which quotes are text")
+
+
+class CsvDataOptions(DelimitedDataOptions):
+    """Pairs from comma-separated files."""
+
+    kind: Literal["csv"] = Field(description="csv: comma-separated files, in which cells may be quoted")
+    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1, pattern=r'^[^"\r\n]$')] = Field(
+        ",", description="character between cells, such as ;"
+    )
 
 
 class TableDataOptions(TableFileOptions):
@@ -258,6 +307,39 @@ class TableDataOptions(TableFileOptions):
     kind: Literal["jsonl", "parquet"] = Field(description="jsonl, parquet: tables with named columns")
     source_column: str = Field("source", description="name of the source column")
     target_column: str = Field("target", description="name of the target column")
+
+
+class TmxDataOptions(TableFileOptions):
+    """Pairs from translation memories."""
+
+    kind: Literal["tmx"] = Field(description="tmx: translation memories")
+    source_column: str = Field("", description="language code of the source in the files; default: source_language")
+    target_column: str = Field("", description="language code of the target in the files; default: target_language")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _languages(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        sides = {f"{side}_column": f"{side}_language" for side in ("source", "target")}
+        return values | {column: values.get(column) or values.get(code, "") for column, code in sides.items()}
+
+    @model_validator(mode="after")
+    def _chosen(self) -> Self:
+        if not (self.source_column and self.target_column):
+            raise ValueError("kind tmx needs source_language and target_language")
+        if self.source_column == self.target_column:
+            raise ValueError(f"both sides are {self.source_column}")
+        return self
+
+
+class PoDataOptions(TableFileOptions):
+    """Pairs from gettext catalogs."""
+
+    kind: Literal["po"] = Field(
+        description="po: gettext catalogs, without entries that are fuzzy, obsolete or untranslated"
+    )
+    source_column: Side = Field("msgid", description="side of an entry that is the source; the other is the target")
 
 
 class CaptionDataOptions(FileOptions):
@@ -330,8 +412,11 @@ class GeneratorDataOptions(PairOptions):
 KINDS: dict[str, type[PairOptions]] = {
     "lines": LinesDataOptions,
     "tsv": TsvDataOptions,
+    "csv": CsvDataOptions,
     "jsonl": TableDataOptions,
     "parquet": TableDataOptions,
+    "tmx": TmxDataOptions,
+    "po": PoDataOptions,
     "images": ImagesDataOptions,
     "features": FeaturesDataOptions,
     "hub": HubDataOptions,
@@ -347,8 +432,11 @@ def kind_of(table: Any) -> Any:
 DataOptions = Annotated[
     Annotated[LinesDataOptions, Tag("lines")]
     | Annotated[TsvDataOptions, Tag("tsv")]
+    | Annotated[CsvDataOptions, Tag("csv")]
     | Annotated[TableDataOptions, Tag("jsonl")]
     | Annotated[TableDataOptions, Tag("parquet")]
+    | Annotated[TmxDataOptions, Tag("tmx")]
+    | Annotated[PoDataOptions, Tag("po")]
     | Annotated[ImagesDataOptions, Tag("images")]
     | Annotated[FeaturesDataOptions, Tag("features")]
     | Annotated[HubDataOptions, Tag("hub")]

@@ -1,3 +1,4 @@
+import html
 import json
 from pathlib import Path
 
@@ -87,6 +88,41 @@ def test_invalid_utf8_is_refused_with_its_line_or_dropped(run, recipe: str, in_d
     assert run("data", "prepare", recipe, "--on-invalid", "drop").code == 0
     done = run("data", "inspect", recipe, "--set", "data.on_invalid=drop", "--json")
     assert json.loads(done.out)["splits"]["train"]["dropped"]["invalid"]["count"] == 1
+
+
+def as_csv(pairs: list[list[str]]) -> str:
+    return "de,en\n" + "".join(f'"{source}","{target}"\n' for source, target in pairs)
+
+
+def as_tmx(pairs: list[list[str]]) -> str:
+    sides = "<tuv xml:lang='de'><seg>{}</seg></tuv><tuv xml:lang='en-US'><seg>{}</seg></tuv>"
+    units = "".join(f"<tu>{sides.format(*map(html.escape, pair))}</tu>\n" for pair in pairs)
+    return f"<tmx version='1.4'><header/><body>\n{units}</body></tmx>\n"
+
+
+def as_po(pairs: list[list[str]]) -> str:
+    return "".join(f'\nmsgid "{source}"\nmsgstr "{target}"\n' for source, target in pairs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "columns", "line"),
+    [
+        ("csv", as_csv, ["data.source_column=de", "data.target_column=en"], 42),
+        ("tmx", as_tmx, ["data.source_language=de", "data.target_language=en"], 42),
+        ("po", as_po, [], 122),
+    ],
+)
+def test_tables_memories_and_catalogs_are_prepared(run, in_directory: Path, kind, written, columns, line):
+    pairs = [line.split("\t") for line in run("data", "make", "numbers", "--count", 40).out.splitlines()]
+    (in_directory / f"a.{kind}").write_text(written([*pairs, pairs[0]]))
+    (in_directory / "own.toml").write_text(RECIPE)
+    values = [
+        part for value in (f"data.kind={kind}", f"data.train.files=a.{kind}", *columns) for part in ("--set", value)
+    ]
+    done = run("data", "inspect", "own.toml", *values)
+    assert (done.code, done.err.count("warning")) == (0, 0)
+    assert "train: 41 pairs read, 28 kept" in done.out
+    assert f"dropped, duplicate: 1\n    a.{kind}:{line} " in done.out
 
 
 def test_unequal_files_are_refused_with_both_counts(run, recipe: str, in_directory: Path):

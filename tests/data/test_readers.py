@@ -132,11 +132,98 @@ def test_tsv_takes_the_first_two_columns_by_default(tmp_path: Path):
     assert read(data) == [("eins", "one", 1), ("zwei", "two", 2)]
 
 
-@pytest.mark.parametrize("column", [0, "0", "en", "²", "-1", "", 1.5])
-def test_tsv_columns_are_numbers_from_1(tmp_path: Path, column: object):
+@pytest.mark.parametrize("column", [0, "0", "-1", "", 1.5, True])
+def test_columns_of_tables_are_numbers_from_1_or_names(tmp_path: Path, column: object):
     train = write(tmp_path, "a.tsv", b"eins\tone\n")
     with pytest.raises(ValidationError, match="target_column"):
         options(tmp_path, "tsv", train, source_column="1", target_column=column)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "values"),
+    [
+        ("tsv", b"id\tde\ten\n1\teins\tone\n", {}),
+        ("csv", b"id,de, en\r\n\r\n1,eins,one\r\n", {}),
+        ("csv", b"id;de;en\n1;eins;one\n", {"delimiter": ";"}),
+    ],
+)
+def test_columns_by_name_make_the_first_row_a_header(tmp_path: Path, kind: str, content: bytes, values: dict[str, str]):
+    train = write(tmp_path, "a.table", content)
+    data = options(tmp_path, kind, train, source_column="de", target_column="en", **values)
+    assert [row[:2] for row in read(data)] == [("eins", "one")]
+    mixed = options(tmp_path, kind, train, source_column=3, target_column="de", **values)
+    assert [row[:2] for row in read(mixed)] == [("one", "eins")]
+
+
+@pytest.mark.parametrize(("header", "hint"), [(b"german\tenglish", "did you mean german"), (b"de\tde", "rename")])
+def test_a_header_without_the_column_or_with_two_is_refused(tmp_path: Path, header: bytes, hint: str):
+    train = write(tmp_path, "a.tsv", header + b"\na\tb\n")
+    column = "de" if hint == "rename" else "Xerman"
+    with pytest.raises(UsageError) as caught:
+        read(options(tmp_path, "tsv", train, source_column=column))
+    assert hint in str(caught.value.hint)
+
+
+def test_quoted_cells_of_csv_may_span_lines_and_places_are_lines_of_the_file(tmp_path: Path):
+    content = b'\xef\xbb\xbf"ei,ns","one ""1"""\r\n"zw\r\nei",two\n\n"drei","three"'
+    data = options(tmp_path, "csv", write(tmp_path, "a.csv", content))
+    assert read(data) == [("ei,ns", 'one "1"', 1), ("zw ei", "two", 2), ("drei", "three", 5)]
+
+
+def test_a_quote_that_is_not_closed_is_bad_data(tmp_path: Path):
+    data = options(tmp_path, "csv", write(tmp_path, "a.csv", b'a,b\n"c,d\n' + b"e,f\n" * 99))
+    with pytest.raises(DataError, match=r"a\.csv:2: not CSV") as caught:
+        read(data)
+    assert "quote not closed" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "hint"),
+    [
+        ("csv", b"a;b\n", 'data.delimiter=";"'),
+        ("csv", b"a\tb\n", "data.delimiter="),
+        ("tsv", b"a,b\n", "data.kind=csv"),
+    ],
+)
+def test_another_delimiter_is_suggested(tmp_path: Path, kind: str, content: bytes, hint: str):
+    with pytest.raises(DataError, match=r"a\.table:1: expected 2 columns") as caught:
+        read(options(tmp_path, kind, write(tmp_path, "a.table", content)))
+    assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(("kind", "delimiter"), [("tsv", b"\t"), ("csv", b",")])
+def test_rows_of_another_width_are_counted_once(tmp_path: Path, caplog: pytest.LogCaptureFixture, kind, delimiter):
+    rows = [b"a,b", b"c,d,e", b"f,g", *[b"h,i,j"] * 4]
+    data = options(tmp_path, kind, write(tmp_path, "a.table", b"\n".join(rows).replace(b",", delimiter)))
+    assert len(read(data)) == len(read(data)) == 7
+    (warning,) = caplog.messages
+    assert "2 columns of the first row: 5 " in warning
+    assert f"({tmp_path}/a.table:2, {tmp_path}/a.table:4, {tmp_path}/a.table:5, …)" in warning
+
+
+@pytest.mark.parametrize(
+    ("first", "languages", "expected"),
+    [
+        ("de\ten", {}, True),
+        ("German\tEnglish", {}, True),
+        ("Deutsch\tEnglisch", {"source_language": "de"}, True),
+        ("source text\tTarget", {}, True),
+        ("src\tpt_BR", {}, True),
+        ("Hallo\tEnglish", {}, False),
+        ("no\tno", {}, False),
+        ("eins\tone", {}, False),
+    ],
+)
+def test_a_header_that_is_read_as_a_pair_is_noticed(tmp_path: Path, caplog, first, languages, expected):
+    data = options(tmp_path, "tsv", write(tmp_path, "a.tsv", f"{first}\na\tb\n".encode()), **languages)
+    assert len(read(data)) == 2
+    if expected:
+        source, target = first.split("\t")
+        (warning,) = caplog.messages
+        assert f"a.tsv:1: {source!r} and" in warning
+        assert f'data.source_column = "{source}" and data.target_column = "{target}"' in warning
+    else:
+        assert not caplog.messages
 
 
 def test_json_lines_take_columns_by_name(tmp_path: Path):
@@ -151,6 +238,9 @@ def test_json_lines_take_columns_by_name(tmp_path: Path):
     [
         ("tsv", b"a\tb\nonly one\n"),
         ("tsv", b"a\tb\nc\t\xff\n"),
+        ("csv", b"a,b\nonly one\n"),
+        ("csv", b'a,b\n"c,\xff",d\n'),
+        ("csv", b'a,b\n"c"d,e\n'),
         ("jsonl", b'{"source": "a", "target": "b"}\n{"source": "a"}\n'),
         ("jsonl", b'{"source": "a", "target": "b"}\n{"source": "a", "target": 3}\n'),
         ("jsonl", b'{"source": "a", "target": "b"}\n["a", "b"]\n'),
@@ -233,6 +323,165 @@ def test_parquet_is_read_without_network_or_files_outside_the_home(tmp_path: Pat
     )
     assert (found.stdout, found.stderr) == ("a\nFalse\n", "")
     assert list((tmp_path / "user").iterdir()) == []
+
+
+TMX = """<?xml version="1.0" encoding="UTF-16"?>
+<!DOCTYPE tmx SYSTEM "tmx14.dtd">
+<tmx version="1.4"><header srclang="en-US"/><body>
+<tu><note>Notiz</note><tuv xml:lang="en-US"><seg>one
+ &amp; <bpt i="1">&lt;b><sub>x</sub></bpt><hi>two</hi><ept i="1">&lt;/b></ept></seg></tuv>
+  <tuv xml:lang="DE"><prop>x</prop><seg>eins &#38; zwei</seg></tuv></tu>
+<tu>
+<tuv lang="de-AT"><seg>drei</seg></tuv><tuv lang="en-GB"><seg>three</seg></tuv><tuv lang="en"><seg>3</seg></tuv></tu>
+<tu><tuv xml:lang="de"><seg>vier</seg></tuv><tuv xml:lang="fr"><seg>quatre</seg></tuv></tu>
+<tu><tuv xml:lang="de"><seg/></tuv><tuv xml:lang="en"><seg>five</seg></tuv></tu>
+</body></tmx>
+"""
+
+
+def tmx(root: Path, content: str, source: str = "de", target: str = "en", **values: Any) -> DataOptions:
+    train = write(root, "a.tmx", content.encode())
+    return options(root, "tmx", train, source_language=source, target_language=target, **values)
+
+
+def test_units_of_tmx_are_pairs_at_their_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    data = tmx(tmp_path, TMX)
+    assert read(data) == [("eins & zwei", "one  & two", 4), ("drei", "3", 7), ("", "five", 10)]
+    (warning,) = caplog.messages
+    assert "1 of 4 units do not have both de and en" in warning
+
+
+@pytest.mark.parametrize(
+    ("target", "found"),
+    [("en-GB", ["three", "five"]), ("eng", ["one  & two", "3", "five"]), ("en_us", ["one  & two", "3", "five"])],
+)
+def test_languages_of_tmx_match_with_and_without_region(tmp_path: Path, target: str, found: list[str]):
+    assert [row[1] for row in read(tmx(tmp_path, TMX, target=target))] == found
+
+
+def test_columns_of_tmx_are_languages_in_the_file(tmp_path: Path):
+    data = tmx(tmp_path, TMX, source="x", target="y", source_column="fr", target_column="de")
+    assert read(data) == [("quatre", "vier", 9)]
+
+
+def test_tmx_without_the_languages_names_those_there_are(tmp_path: Path):
+    with pytest.raises(UsageError, match="both de and it") as caught:
+        read(tmx(tmp_path, TMX, target="it"))
+    assert "de, en" in str(caught.value.hint).lower()
+
+
+def test_tmx_needs_two_languages(tmp_path: Path):
+    for target in ("", "de"):
+        with pytest.raises(ValidationError, match=r"target_language|both sides are de"):
+            tmx(tmp_path, TMX, target=target)
+
+
+BOMB = '<!DOCTYPE tmx [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
+OUTSIDE = '<!DOCTYPE tmx [<!ENTITY x SYSTEM "file:///etc/hostname">]>'
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (BOMB + TMX.partition("?>")[2], "a.tmx:1: the document type declares"),
+        (OUTSIDE + TMX.partition("?>")[2], "a.tmx:1: the document type declares"),
+        ("<html><body></body></html>", "a.tmx:1: not TMX: its root is html"),
+        (TMX.replace("</tu>\n<tu>", "</tuv>\n<tu>", 1), "a.tmx:6: not well-formed XML: mismatched tag"),
+        (TMX[:-9], "a.tmx:11: not well-formed XML: unclosed token"),
+        ("", "not well-formed XML: no element found"),
+        ("<tmx><!--" + " \n" * 2**22, "a tag or comment is longer"),
+        ("<tmx><tu><tuv><seg>" + "a\n" * 2**22, "a unit is longer"),
+    ],
+    ids=["bomb", "external entity", "html", "tags", "cut", "empty", "comment", "unit"],
+)
+def test_what_is_no_tmx_is_refused_with_its_line(tmp_path: Path, content: str, problem: str):
+    with pytest.raises(DataError) as caught:
+        read(tmx(tmp_path, content))
+    assert problem in caught.value.message
+
+
+def test_an_unknown_entity_is_bad_data_or_drops_its_unit(tmp_path: Path):
+    content = TMX.replace("drei", "dr&nbsp;ei")
+    with pytest.raises(DataError, match=r"a\.tmx:7: unknown entity &nbsp;"):
+        read(tmx(tmp_path, content))
+    assert [row[2] for row in read(tmx(tmp_path, content, on_invalid="drop"))] == [4, 10]
+
+
+PO = r"""# Translators
+msgid ""
+msgstr ""
+"Content-Type: text/plain; charset=UTF-8\n"
+"Plural-Forms: nplurals=3; plural=(n%10==1 && n%100!=11 ? 0 : n != 0 ? 1 : 2);\n"
+
+#: a.c:7
+msgid "one \"1\"\n"
+"more"
+msgstr "eins  \t„1“"
+msgctxt "menu"
+msgid "Open"
+msgstr "Öffnen"
+
+#, fuzzy
+msgid "nearly"
+msgstr "fast"
+
+msgid "not yet"
+msgstr ""
+
+#, c-format
+msgid "%d file"
+msgid_plural "%d files"
+msgstr[0] "%d fails"
+msgstr[1] "%d faili"
+msgstr[2] "%d failu"
+
+#~ msgid "old"
+#~ msgstr "alt"
+""".replace("\\u2028", "\u2028")
+
+
+def test_entries_of_po_are_pairs_at_their_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO")
+    train = write(tmp_path, "a.po", PO.encode())
+    expected = [
+        ('one "1" more', "eins \u2028\t„1“", 7),
+        ("Open", "Öffnen", 11),
+        ("%d file", "%d fails", 22),
+        ("%d files", "%d faili", 22),
+    ]
+    assert read(options(tmp_path, "po", train)) == expected
+    reverse = read(options(tmp_path, "po", train, source_column="msgstr"))
+    assert reverse == [(target, source, line) for source, target, line in expected]
+    (message,) = caplog.messages
+    assert "1 fuzzy, 1 untranslated, 1 obsolete" in message
+
+
+@pytest.mark.parametrize("plural", ["n%0", "import os", "(" * 2000, ""])
+def test_plural_forms_that_cannot_be_computed_are_singular_and_plural(tmp_path: Path, plural: str):
+    content = PO.replace("(n%10==1 && n%100!=11 ? 0 : n != 0 ? 1 : 2)", plural)
+    found = read(options(tmp_path, "po", write(tmp_path, "a.po", content.encode())))
+    assert [row[:2] for row in found[2:]] == [("%d file", "%d fails"), ("%d files", "%d faili")]
+
+
+def test_invalid_utf8_in_po_is_bad_data_or_dropped(tmp_path: Path):
+    train = write(tmp_path, "a.po", PO.encode().replace("Öffnen".encode(), b"\xd6ffnen"))
+    with pytest.raises(DataError, match=r"a\.po:11: invalid UTF-8"):
+        read(options(tmp_path, "po", train))
+    told: list[str] = []
+    assert len(list(read_split(options(tmp_path, "po", train, on_invalid="drop"), "train", told.append))) == 3
+    assert told == ["a.po:11"]
+
+
+def test_what_is_no_po_file_is_refused_with_its_line(tmp_path: Path):
+    (tmp_path / "other.po").write_text(PO)
+    for content, problem in [
+        (PO.replace('msgid "nearly"', 'msgid "near"ly"'), "a.po:16: not a PO file: unescaped double quote"),
+        ("eins\n", "a.po:1: not a PO file"),
+        (str(tmp_path / "other.po"), "a.po:1: not a PO file"),
+    ]:
+        with pytest.raises(DataError) as caught:
+            read(options(tmp_path, "po", write(tmp_path, "a.po", content.encode())))
+        assert problem in caught.value.message
 
 
 def test_digests_are_of_contents_and_not_of_names_or_packing(tmp_path: Path):

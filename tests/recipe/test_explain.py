@@ -11,6 +11,7 @@ FIRST = {key.key: key for key in reversed(recipe_keys())}  # of a key of several
 FILES = {"train": {"files": "a"}, "hold_out_validation": 1, "hold_out_test": 1}
 DATA = {
     "lines": FILES | {"train": {"source": "a", "target": "b"}},
+    "tmx": FILES | {"source_language": "de", "target_language": "en"},
     "features": FILES | {"height": 2, "width": 3, "channels": 4},
     "hub": FILES | {"train": {"hub_split": "a"}, "hub": "b"},
     "generator": {},
@@ -55,7 +56,7 @@ def test_keys_that_depend_on_a_kind_or_family():
     }
     assert [key.variants for key in keys_named("model.encoder.layers")] == [(family,) for family in FAMILIES]
     assert [key.variants for key in keys_named("data.train.files")] == [
-        ("tsv", "jsonl", "parquet"),
+        ("tsv", "csv", "jsonl", "parquet", "tmx", "po"),
         ("images", "features"),
     ]
     assert [key.variants for key in keys_named("data.filter_preset")] == [()]
@@ -78,10 +79,10 @@ def test_keys_that_depend_on_a_kind_or_family():
         ("training.image_flip", "true or false", False),
         ("model.decoder.attention_size", "integer ≥ 1, ≤ 16384", None),
         ("data.hub_config", "text", ""),
-        ("data.source_column", "integer ≥ 1", 1),
+        ("data.source_column", "integer ≥ 1 | text", 1),
         ("model.size", "tiny | small | base | big", None),
         ("model.encoder.family", "rnn | transformer | cnn", "rnn"),
-        ("data.kind", "lines | tsv | jsonl | parquet | images | features | hub | generator", "lines"),
+        ("data.kind", "lines | tsv | csv | jsonl | parquet | tmx | po | images | features | hub | generator", "lines"),
         ("model.encoder.heads", "integer ≥ 1, ≤ 1024", 8),
     ],
 )
@@ -109,9 +110,10 @@ def test_every_section_has_a_title():
     titles = section_titles()
     assert {key.section for key in recipe_keys()} <= set(titles)
     assert [section for section, title in titles.items() if not title] == [
-        "data, kind lines | tsv | jsonl | parquet | images | features | hub",
-        "data, kind lines | tsv | jsonl | parquet | images | features",
+        "data, kind lines | tsv | csv | jsonl | parquet | tmx | po | images | features | hub",
+        "data, kind lines | tsv | csv | jsonl | parquet | tmx | po | images | features",
         "data.filters, name length | ratio",
+        "data, kind tsv | csv",
         "data, kind jsonl | parquet | hub",
         "data, kind images | features",
     ]

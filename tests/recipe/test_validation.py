@@ -5,6 +5,7 @@ import pytest
 from s2s.errors import UsageError
 from s2s.recipe.load import load_recipe
 
+TMX = ["data.kind=tmx", "data.train.files=a", "data.hold_out_validation=1", "data.hold_out_test=1"]
 BLOCKS = "model.encoder.family=transformer"
 
 
@@ -89,7 +90,8 @@ def test_an_unknown_key_of_a_table_that_has_a_family(small, overrides, message, 
     [
         (
             ["data.root=texts"],
-            "data.root: unknown key for kind generator (known for kind lines, tsv, jsonl, parquet, images, features)",
+            "data.root: unknown key for kind generator "
+            "(known for kind lines, tsv, csv, jsonl, parquet, tmx, po, images, features)",
         ),
         (["data.train.files=a"], "data.train: unknown key for kind generator"),
         (
@@ -98,7 +100,12 @@ def test_an_unknown_key_of_a_table_that_has_a_family(small, overrides, message, 
         ),
         (["data.kind=lines", "data.source_colum=1"], "data.source_colum: unknown key; did you mean source_column?"),
         (["data.kind=hub"], "data.hub: field required"),
-        (["data.kind=tsv", "data.target_column=en"], "data.target_column: input should be a valid integer"),
+        (
+            ["data.kind=tsv", "data.target_column=0"],
+            "data.target_column: expected a column's number, from 1, or its name",
+        ),
+        ([*TMX, "data.source_language=de"], "data: kind tmx needs source_language and target_language"),
+        (["data.kind=po", "data.source_column=de"], "data.source_column: input should be 'msgid' or 'msgstr'"),
     ],
 )
 def test_a_key_of_another_kind_of_data_is_refused(small, overrides, message):
@@ -112,7 +119,7 @@ def test_a_key_of_another_kind_of_data_is_refused(small, overrides, message):
 def test_an_unknown_kind(small, given, hint):
     message, hinted = refused(f"data.kind={given}")
     assert message.startswith(
-        "data.kind: expected one of lines, tsv, jsonl, parquet, images, features, hub, generator (found "
+        "data.kind: expected one of lines, tsv, csv, jsonl, parquet, tmx, po, images, features, hub, generator (found "
     )
     assert hint in hinted
 

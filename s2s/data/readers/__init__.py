@@ -1,4 +1,4 @@
-"""Readers: sentence pairs from text files, tables, a hub or a generator, and digests of their contents."""
+"""Readers: sentence pairs from files, a hub or a generator, and digests of their contents."""
 
 import functools
 import hashlib
@@ -6,11 +6,14 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from s2s.data.readers.delimited import read_delimited
 from s2s.data.readers.files import digest_data_file
 from s2s.data.readers.images import digest_images, read_captions
-from s2s.data.readers.lines import read_line_files, read_rows
+from s2s.data.readers.lines import read_json_lines, read_line_files
 from s2s.data.readers.pair import OnInvalid, Pair
+from s2s.data.readers.po import read_po
 from s2s.data.readers.tables import read_hub, read_parquet
+from s2s.data.readers.tmx import read_tmx
 from s2s.recipe.data import (
     CaptionDataOptions,
     DataOptions,
@@ -25,9 +28,12 @@ __all__ = ["READERS", "OnInvalid", "Pair", "read_split", "source_digests", "spli
 
 READERS: dict[str, Callable[[Any, Any, OnInvalid], Iterator[Pair]]] = {  # called with the kind's data and split options
     "lines": read_line_files,
-    "tsv": read_rows,
-    "jsonl": read_rows,
+    "tsv": read_delimited,
+    "csv": read_delimited,
+    "jsonl": read_json_lines,
     "parquet": read_parquet,
+    "tmx": read_tmx,
+    "po": read_po,
     "images": read_captions,
     "features": read_captions,
     "hub": read_hub,

@@ -1,7 +1,7 @@
-"""Readers of text files, TSV and JSON lines, one pair per line."""
+"""Readers of text files and JSON lines, one pair per line."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from s2s.data.readers.files import data_path, open_data_file
 from s2s.data.readers.pair import OnInvalid, Pair, drop_invalid
@@ -13,9 +13,8 @@ from s2s.recipe.data import (
     LinesSplitOptions,
     TableDataOptions,
     TableSplitOptions,
-    TsvDataOptions,
 )
-from s2s.text.lines import Texts, json_texts, tsv_texts
+from s2s.text.lines import json_texts
 from s2s.text.parallel import decode_pair, line_pairs
 
 
@@ -42,18 +41,14 @@ def _read_aligned(data: FileOptions, source: str, target: str, invalid: OnInvali
                 yield Pair(*texts, number, source)
 
 
-def read_rows(data: TsvDataOptions | TableDataOptions, split: TableSplitOptions, invalid: OnInvalid) -> Iterator[Pair]:
-    """Yield the pairs of TSV or JSON lines files, one row per line; skip empty lines."""
-    parse: Callable[..., Texts | None]
-    if isinstance(data, TsvDataOptions):
-        parse = functools.partial(tsv_texts, columns=(data.source_column, data.target_column))
-    else:
-        parse = functools.partial(json_texts, keys=(data.source_column, data.target_column))
+def read_json_lines(data: TableDataOptions, split: TableSplitOptions, invalid: OnInvalid) -> Iterator[Pair]:
+    """Yield the pairs of JSON lines files, one object per line; skip empty lines."""
+    keys = data.source_column, data.target_column
     for name in split.files:
         path = data_path(data, name)
         with open_data_file(data, name) as file:
             for number, line in enumerate(read_lines(file, path), 1):
-                read = functools.partial(parse, line, where=f"{path}:{number}")
+                read = functools.partial(json_texts, line, keys, f"{path}:{number}")
                 texts = drop_invalid(read, data, f"{name}:{number}", invalid)
                 if texts is not None:
                     yield Pair(*texts, number, name)
