@@ -1,6 +1,7 @@
 """The ledger of a corpus: what was read, dropped and why, lengths, and sentences that occur in two splits."""
 
-from array import array
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -64,6 +65,7 @@ class Overlap:
     """Pairs of a split whose sentences also occur in training."""
 
     source: Tally  # the source occurs in training
+    letters: Tally  # the source occurs in training, but for case, digits and punctuation
     pair: Tally  # the whole pair occurs in training
 
 
@@ -102,30 +104,37 @@ class SplitLengths:
 
 
 class Lengths:
-    """Lengths of the pairs of a split in tokens and characters, in four bytes each."""
+    """How often each length occurs in a split: of both sides together in tokens, of each in characters."""
 
     def __init__(self) -> None:
-        self._lengths = {side: {unit: array("i") for unit in ("tokens", "characters")} for side in ("source", "target")}
+        self._tokens: Counter[tuple[int, int]] = Counter()
+        self._characters: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
 
-    def add(self, pair: Pair, source_tokens: int, target_tokens: int) -> None:
-        """Add the lengths of a pair."""
-        self._lengths["source"]["tokens"].append(source_tokens)
-        self._lengths["source"]["characters"].append(len(pair.source))
-        self._lengths["target"]["tokens"].append(target_tokens)
-        self._lengths["target"]["characters"].append(len(pair.target))
+    def add(self, pairs: Sequence[Pair], source_tokens: Sequence[int], target_tokens: Sequence[int]) -> None:
+        """Count the lengths of pairs."""
+        self._tokens.update(zip(source_tokens, target_tokens, strict=True))
+        for counts, texts in zip(self._characters, zip(*(pair[:2] for pair in pairs), strict=True), strict=False):
+            counts.update(map(len, texts))
 
     def profile(self, sentence_ends: int) -> SourceProfile:
         """Describe the sources; `sentence_ends` of them hold several sentences. Requires at least one pair."""
-        source, target = (np.array(self._lengths[side]["tokens"]) for side in ("source", "target"))
+        source, target = self._token_lengths()
         return SourceProfile.of(source, target, sentence_ends)
 
     def summarize(self) -> SplitLengths:
         """Return the summaries; requires at least one pair."""
-        sides = {
-            side: SideLengths(**{unit: LengthSummary.of(np.array(lengths)) for unit, lengths in units.items()})
-            for side, units in self._lengths.items()
-        }
-        return SplitLengths(**sides)
+        characters = (_repeated([*counts], [*counts.values()]) for counts in self._characters)
+        sides = zip(self._token_lengths(), characters, strict=True)
+        return SplitLengths(*(SideLengths(*map(LengthSummary.of, units)) for units in sides))
+
+    def _token_lengths(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return the lengths of the sources and targets in tokens, in the same, but not the pairs' order."""
+        source, target = (_repeated([*side], [*self._tokens.values()]) for side in zip(*self._tokens, strict=True))
+        return source, target
+
+
+def _repeated(values: list[int], counts: list[int]) -> NDArray[np.int32]:
+    return np.repeat(np.array(values, dtype=np.int32), counts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from s2s.data.corpora import corpora_directory
 from s2s.data.corpus import SCHEMA, SPLITS, Corpus, Encoded, SplitWriter, write_corpus_files
 from s2s.data.directories import creation_lock, new_directory
 from s2s.data.dropped import DroppedPairs, dropped_pairs
-from s2s.data.filters.fingerprints import PairFingerprints, count_overlap, fingerprint, is_empty
+from s2s.data.filters.fingerprints import Mask, PairFingerprints, count_overlap, fingerprint, is_empty
 from s2s.data.filters.selection import PairStatus, Statuses, classify, token_filter
 from s2s.data.filters.text import text_filter
 from s2s.data.image_preparation import StoredImages, store_images
@@ -54,6 +54,7 @@ log = logging.getLogger(__name__)
 CHUNK = 4000  # pairs in memory while encoding
 PROGRESS_SECONDS = 30  # between two messages
 HELD_OUT = {"validation": PairStatus.VALIDATION, "test": PairStatus.TEST}
+HELD_OUT_SPLITS: dict[int, str] = {status: name for name, status in HELD_OUT.items()}
 # Data options that name inputs: the corpus key has digests of their contents instead.
 NAMES = {*SPLITS, "concatenate", "root", "images", "max_damaged", "hub", "hub_config", "generator"}
 T = TypeVar("T")
@@ -147,10 +148,11 @@ class SplitBuilder:
         """Write pairs."""
         files = [self._files.setdefault(pair.file, len(self._files)) for pair, _, _ in encoded]
         self._writer.write(encoded, files)
-        for pair, source, target in encoded:
-            self._lengths.add(pair, len(source), len(target))
-            if not self._data.image_size:
-                self._sentence_ends += len(split_sentences(pair.source, self._data.source_language)) > 1
+        pairs = [pair for pair, _, _ in encoded]
+        self._lengths.add(pairs, [len(source) for _, source, _ in encoded], [len(target) for _, _, target in encoded])
+        if not self._data.image_size:
+            language = self._data.source_language
+            self._sentence_ends += sum(len(split_sentences(pair.source, language)) > 1 for pair in pairs)
         self.kept += len(encoded)
 
     def profile(self) -> SourceProfile:
@@ -186,6 +188,7 @@ class CorpusBuilder:
     inputs: dict[str, dict[str, str]]  # digests by split and file
     dropped: DroppedPairs
     images: StoredImages | None = None  # if sources are images
+    held_out: dict[str, list[Pair]] = field(default_factory=lambda: {name: [] for name in HELD_OUT})  # from train
 
     def __post_init__(self) -> None:
         self.filters = self.data.all_filters()
@@ -203,7 +206,7 @@ class CorpusBuilder:
         tokenizer = Tokenizer(self._train_tokenizer(status) if tokenizer_model is None else tokenizer_model)
         splits = {"train": self._write_train(tokenizer, status, alone)}
         for name in HELD_OUT:
-            splits[name] = self._write_held_out(tokenizer, name, train, status)
+            splits[name] = self._write_held_out(tokenizer, name, train, status == PairStatus.KEPT)
         tokens = TokenizerLedger(tokenizer.size, tokenizer.digest, given=tokenizer_model is not None)
         self._check_inputs()
         return tokenizer.model, Ledger(SCHEMA, self.inputs, tokens, splits, self.data.image_size)
@@ -252,8 +255,10 @@ class CorpusBuilder:
                 encoded = self._encode(tokenizer, [pairs[row] for row in offered])
                 known[offered] = self._filter_tokens(encoded, known[offered], alone)
                 split.add([item for item, row in zip(encoded, offered, strict=True) if known[row] == PairStatus.KEPT])
-                for pair, why in zip(pairs, memoryview(known.data), strict=True):
-                    self.dropped.add(pair, why)
+                for pair, found in zip(pairs, memoryview(known.data), strict=True):
+                    if found in HELD_OUT_SPLITS:
+                        self.held_out[HELD_OUT_SPLITS[found]].append(pair)
+                    self.dropped.add(pair, found)
         others: tuple[Reason, ...] = "empty", "held_out_source"
         tallies = self._unread("train") | {reason: self.dropped.tally("train", reason) for reason in others}
         filters = self.dropped.filter_ledgers(alone)
@@ -263,14 +268,15 @@ class CorpusBuilder:
         read = len(status) + sum(tally.count for tally in self._unread("train").values())
         return split.ledger(read, tallies, filters=filters, held_out=held_out, profile=split.profile())
 
-    def _write_held_out(
-        self, tokenizer: Tokenizer, name: str, train: PairFingerprints, status: Statuses
-    ) -> SplitLedger:
-        """Encode and write all pairs of validation or test, with their raw texts."""
+    def _write_held_out(self, tokenizer: Tokenizer, name: str, train: PairFingerprints, kept: Mask) -> SplitLedger:
+        """Encode and write all pairs of validation or test, with their raw texts, and compare them with those of train.
+
+        `kept` [N]: whether a training pair was kept.
+        """
         empty, invalid, damaged = Tally(), self.dropped.on_invalid(name), self.dropped.on_damaged(name)
         with SplitWriter(self.directory, name) as writer:
             split = SplitBuilder(writer, self.data)
-            for chunk in _chunks(self._pairs(name, status, invalid, damaged)):
+            for chunk in _chunks(self._pairs(name, invalid, damaged)):
                 for pair in filter(is_empty, chunk):
                     empty.add(pair)
                 encoded = self._encode(tokenizer, chunk)
@@ -279,7 +285,8 @@ class CorpusBuilder:
             raise self._no_pairs(name)
         if empty.count:
             log.warning(f"{name}: {empty.count:,} pairs with an empty side (first: {empty.examples[0].line})")
-        overlap = count_overlap(train, status == PairStatus.KEPT, map(self._identified, self._pairs(name, status)))
+        other = fingerprint(map(self._identified, self._pairs(name)), of_images=self.images is not None)
+        overlap = count_overlap(train, kept, other, self._pairs(name))
         unread = self._unread(name)
         read = split.kept + sum(tally.count for tally in unread.values())
         return split.ledger(read, unread, empty=empty, overlap=overlap)
@@ -332,7 +339,6 @@ class CorpusBuilder:
     def _pairs(
         self,
         name: str,
-        status: Statuses,
         invalid: Callable[[str], None] = lambda _: None,
         damaged: Callable[[Pair], None] = lambda _: None,
     ) -> Iterator[Pair]:
@@ -340,7 +346,7 @@ class CorpusBuilder:
         if split_given(self.data, name):
             yield from self._read(name, invalid, damaged)
         else:
-            yield from (pair for pair, known in self._with_status(status) if known == HELD_OUT[name])
+            yield from self.held_out[name]
 
     def _with_status(self, status: Statuses) -> Iterator[tuple[Pair, int]]:
         """Read the training pairs again, with their status [N]. Raises DataError if their number has changed."""

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from s2s.data.filters import languages
+from s2s.data.filters import fingerprints, languages
 from s2s.data.filters.fingerprints import count_overlap, fingerprint, text_digest
 from s2s.data.filters.selection import PairStatus, classify, token_filter
 from s2s.data.filters.text import text_filter
+from s2s.data.ledger import Overlap
 from s2s.data.readers import Pair
 from s2s.errors import DataError, ResourceError
 from s2s.recipe.data import DataOptions
@@ -189,14 +190,27 @@ def test_lengths_decide_at_their_bounds(source, target, dropped):
     assert data.max_length == 7
 
 
-def test_overlap_counts_sources_and_whole_pairs_of_what_is_kept():
-    train = fingerprint(pairs_of(("a", "1"), ("b", "2"), ("c", "3")))
-    pairs = pairs_of(("a", "1"), ("b", "other"), ("c", "3"), ("d", "4"), ("", ""))
-    overlap = count_overlap(train, np.array([True, True, False]), pairs)
-    assert (overlap.source.count, overlap.pair.count) == (2, 1)
-    assert [example.line for example in overlap.source.examples] == ["train.tsv:1", "train.tsv:2"]
+def overlap_of(train: list[tuple[str, str]], kept: list[bool], *texts: tuple[str, str]) -> Overlap:
+    pairs = pairs_of(*texts)
+    return count_overlap(fingerprint(pairs_of(*train)), np.array(kept), fingerprint(pairs), pairs)
+
+
+def test_overlap_counts_sources_letters_and_whole_pairs_of_what_is_kept():
+    train = [("a", "1"), ("b 2", "2"), ("c", "3")]
+    texts = [("a", "1"), ("b 2", "other"), ("c", "3"), ("d", "4"), ("", ""), ("B, 3", "2")]
+    overlap = overlap_of(train, [True, True, False], *texts)
+    assert (overlap.source.count, overlap.letters.count, overlap.pair.count) == (2, 3, 1)
+    assert [example.line for example in overlap.letters.examples] == ["train.tsv:1", "train.tsv:2", "train.tsv:6"]
+
+
+def test_overlap_is_the_same_in_blocks(monkeypatch):
+    train = [(f"s{row % 7} {chr(97 + row % 5)}", str(row % 3)) for row in range(50)]
+    kept, texts = [row % 4 > 0 for row in range(50)], [(f"s{row} {chr(97 + row)}", "1") for row in range(9)]
+    whole = overlap_of(train, kept, *texts)
+    monkeypatch.setattr(fingerprints, "BLOCK", 3)
+    assert overlap_of(train, kept, *texts) == whole
+    assert whole.source.count > whole.pair.count > 0
 
 
 def test_nothing_overlaps_with_an_empty_training_set():
-    pairs = pairs_of(("a", "1"))
-    assert count_overlap(fingerprint(pairs), np.array([False]), pairs).source.count == 0
+    assert overlap_of([("a", "1")], [False], ("a", "1")).source.count == 0

@@ -15,6 +15,7 @@ from s2s.data.filters.text import TextFilter, letters_only
 from s2s.data.ledger import Overlap, Tally
 from s2s.data.readers import Pair
 
+BLOCK = 1 << 18  # training pairs compared at once
 Mask = NDArray[np.bool_]
 Digests = NDArray[np.uint64]
 
@@ -24,6 +25,7 @@ class PairFingerprints:
     """Digests of N pairs."""
 
     sources: Digests  # [N], digest of the source
+    letters: Digests  # [N], digest of the letters of the source
     pairs: Digests  # [N], digest of both sides
     empty: Mask  # [N], whether a side is empty
     dropped: NDArray[np.uint32]  # [N], bit F is set if filter F drops the pair because of its text
@@ -50,10 +52,12 @@ def fingerprint(
     names an image, and filters see the target on both sides.
     """
     active = [(1 << index, drops) for index, drops in enumerate(filters) if drops is not None]
-    sources, both, dropped, empty = array("Q"), array("Q"), array("I"), bytearray()
+    sources, letters, both = array("Q"), array("Q"), array("Q")
+    dropped, empty = array("I"), bytearray()
     others = {by: array("Q") for by in compared if by not in {"source", "pair"}}
     for pair in pairs:
         sources.append(text_digest(pair.source))
+        letters.append(text_digest(pair.source if of_images else letters_only(pair.source)))
         both.append(text_digest(pair.source, pair.target))
         empty.append(is_empty(pair))
         for by, digests in others.items():
@@ -62,6 +66,7 @@ def fingerprint(
         dropped.append(sum(bit for bit, drops in active if drops(source, pair.target)))
     return PairFingerprints(
         np.frombuffer(sources, dtype=np.uint64),
+        np.frombuffer(letters, dtype=np.uint64),
         np.frombuffer(both, dtype=np.uint64),
         np.frombuffer(empty, dtype=np.bool_),
         np.frombuffer(dropped, dtype=np.uint32),
@@ -84,20 +89,30 @@ def is_empty(pair: Pair) -> bool:
     return not (pair.source.strip() and pair.target.strip())
 
 
-def count_overlap(train: PairFingerprints, kept: Mask, pairs: Iterable[Pair]) -> Overlap:
-    """Count normalized pairs of another split that also occur among the kept training pairs; skip empty sources."""
-    sources, both = np.unique(train.sources[kept]), np.unique(train.pairs[kept])
-    overlap = Overlap(Tally(), Tally())
-    for pair in pairs:
-        if not pair.source.strip():
-            continue
-        if _contains(sources, text_digest(pair.source)):
-            overlap.source.add(pair)
-        if _contains(both, text_digest(pair.source, pair.target)):
-            overlap.pair.add(pair)
+def count_overlap(train: PairFingerprints, kept: Mask, other: PairFingerprints, pairs: Iterable[Pair]) -> Overlap:
+    """Count the pairs of another split that also occur among the kept training pairs [N]; skip empty sources.
+
+    `other` are the fingerprints of `pairs`, which are read once.
+    """
+    overlap = Overlap(Tally(), Tally(), Tally())
+    common = [
+        (overlap.source, _common(train.sources, kept, other.sources)),
+        (overlap.letters, _common(train.letters, kept, other.letters)),
+        (overlap.pair, _common(train.pairs, kept, other.pairs)),
+    ]
+    for row, pair in enumerate(pairs):
+        for tally, occurs in common:
+            if occurs[row] and pair.source.strip():
+                tally.add(pair)
     return overlap
 
 
-def _contains(ordered: Digests, value: int) -> bool:
-    index = int(np.searchsorted(ordered, np.uint64(value)))
-    return index < len(ordered) and int(ordered[index]) == value
+def _common(train: Digests, kept: Mask, other: Digests) -> Mask:
+    """Return which digests of `other` occur among the kept ones of `train` [N]."""
+    ordered = np.unique(other)
+    found = np.zeros(len(ordered), dtype=np.bool_)
+    for start in range(0, len(train), BLOCK):
+        block = train[start : start + BLOCK][kept[start : start + BLOCK]]
+        at = np.minimum(np.searchsorted(ordered, block), len(ordered) - 1)
+        found[at[ordered[at] == block]] = True
+    return found[np.searchsorted(ordered, other)]

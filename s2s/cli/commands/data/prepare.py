@@ -130,6 +130,9 @@ def _show_split(name: str, split: "SplitLedger") -> None:
         _show_tally("a side is empty (kept)", split.empty)
     if split.overlap:
         _show_tally("the source also occurs in training", split.overlap.source)
+        if split.overlap.letters.count > split.overlap.source.count:
+            label = "the source also occurs in training, but for case, digits and punctuation"
+            _show_tally(label, split.overlap.letters)
         _show_tally("the pair also occurs in training", split.overlap.pair)
 
 
