@@ -288,7 +288,7 @@ def test_without_a_server(run, trained_home, monkeypatch):
     assert "s2s serve starts one" in run("models", "stop", "numbers-attention").err
     for size in ("much", "0GB"):
         assert run("serve", "--memory", size).code == 2
+    assert "no such group" in run("serve", "--group", "no-such-group-here").err
     monkeypatch.setenv("S2S_REGISTRY", __file__)
     unreadable = run("serve")
     assert (unreadable.code, "S2S_REGISTRY sets" in unreadable.err) == (5, True)
-    assert "no such group" in run("serve", "--group", "no-such-group-here").err

@@ -239,7 +239,8 @@ class TestUnsupportedNetwork:
 class TestLengths:
     def test_limits_cover_training_lengths(self) -> None:
         values = recipe_of({}, {}, {}).as_dict()
-        longer = Recipe.model_validate(values | {"data": {"kind": "generator", "max_length": 500}})
+        data = {"kind": "generator", "filter_preset": "none", "filters": [{"name": "length", "max": 500}]}
+        longer = Recipe.model_validate(values | {"data": data})
         assert (max_source_length(longer), max_output_length(longer)) == (500, 1510)
 
     def test_position_table_is_bounded(self) -> None:

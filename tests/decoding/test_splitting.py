@@ -12,6 +12,7 @@ from s2s.decoding.engine import Hypothesis, Request
 from s2s.decoding.streaming import StreamOptions
 from s2s.decoding.translation import Part, Translation, join_parts
 from s2s.decoding.translator import Translator
+from s2s.recipe.filters import LengthFilterOptions
 from s2s.recipe.recipe import Recipe
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.tokenizer import EOS, Tokenizer
@@ -101,7 +102,7 @@ def test_doubled_and_outer_spaces_of_an_output_are_collapsed(tokenizer: Tokenize
 def test_overlong_sentences_are_cut_at_punctuation(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "MIN_SOURCE_LIMIT", 40)
     copy = translator(tokenizer)
-    data = copy.recipe.data.model_copy(update={"max_length": 40})
+    data = copy.recipe.data.model_copy(update={"filters": [LengthFilterOptions(name="length", max=40)]})
     copy.recipe = copy.recipe.model_copy(update={"data": data})
     line = "Zwei Hunde, laufen schnell Ein Mann; " * 4
     (translation,) = copy.translate([line])
