@@ -1,6 +1,7 @@
 """Encodings other than UTF-8, guessed from the bytes of a text, and the command that converts them."""
 
 import codecs
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,7 @@ BOMS = {  # longest first: that of UTF-16 is the start of that of UTF-32
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
+CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")  # characters that text does not have in any encoding
 LATIN = "WINDOWS-1252"
 UNKNOWN = "ENCODING"
 FEWEST_CHARACTERS = 4  # from which a text without a byte-order mark is taken for UTF-16
@@ -60,8 +62,8 @@ def _is_printable(text: str) -> bool:
 def guess_encoding(lines: Iterable[bytes]) -> str | None:
     """Guess the encoding of lines of which some are invalid UTF-8: LATIN or UNKNOWN, for any other.
 
-    None if they are UTF-8 text with a few invalid bytes: some other lines have characters beyond ASCII that are valid,
-    or a single line is invalid.
+    None if they are UTF-8 text with a few invalid bytes, since valid lines have characters beyond ASCII or a single
+    line is invalid; and if they are not text.
     """
     bad: list[bytes] = []
     good = after = 0
@@ -73,9 +75,10 @@ def guess_encoding(lines: Iterable[bytes]) -> str | None:
         after += bool(bad)
         if len(bad) == BAD_LINES or after == LINES_AFTER:
             break
-    if len(bad) < 2 or 10 * good > len(bad):
+    text = b"\n".join(bad)
+    if len(bad) < 2 or 10 * good > len(bad) or CONTROL.search(text):
         return None
-    return LATIN if _is_latin(b"\n".join(bad)) else UNKNOWN
+    return LATIN if _is_latin(text) else UNKNOWN
 
 
 def _is_valid(line: bytes) -> bool:

@@ -3,6 +3,7 @@
 import shlex
 
 from s2s.errors import DataError
+from s2s.io.compression import recognize
 from s2s.io.encodings import conversion_hint, wide_encoding
 
 HEAD = 4096  # bytes that are looked at
@@ -11,7 +12,7 @@ HEAD = 4096  # bytes that are looked at
 def check_text(head: bytes, name: str) -> None:
     """Check the first bytes of an input, `-` for standard input, up to HEAD.
 
-    Raises: DataError if they are those of a zip archive, a tar archive, a Parquet file or of UTF-16 or UTF-32 text.
+    Raises: DataError if they are those of an archive, a Parquet file or of UTF-16 or UTF-32 text.
     """
     file = shlex.quote(name)
     shown = "standard input" if name == "-" else name
@@ -22,6 +23,8 @@ def check_text(head: bytes, name: str) -> None:
         raise DataError(f"{shown} is a Parquet file, not text", 'data.kind = "parquet" reads it')
     if head[257:262] == b"ustar":
         raise DataError(f"{shown} is a tar archive, not text", f"unpack it: tar -xf {file}")
+    if recognize(head):
+        raise DataError(f"{shown} is compressed twice", "unpack it once")
     if encoding := wide_encoding(head):
         raise DataError(f"{shown} is {encoding} text, not UTF-8", conversion_hint(encoding, name))
 

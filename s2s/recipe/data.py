@@ -103,7 +103,9 @@ class SplitOptions(Options):
 class LinesSplitOptions(SplitOptions):
     """Text files of one split."""
 
-    source: Texts = Field([], description="files with one source sentence per line, plain or compressed")
+    source: Texts = Field(
+        [], description="files with one source sentence per line, plain or compressed (gzip, bzip2, xz, zstd)"
+    )
     target: Texts = Field([], description="files with the target sentences, aligned line by line")
 
 
