@@ -41,7 +41,6 @@ class _Gzip:
 
     def __init__(self) -> None:
         self._zlib = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        self._full = False  # whether the last output was as long as allowed, so that more may follow
 
     @property
     def eof(self) -> bool:
@@ -49,16 +48,14 @@ class _Gzip:
 
     @property
     def needs_input(self) -> bool:
-        return not (self._full or self._zlib.unconsumed_tail)
+        return not self._zlib.unconsumed_tail
 
     @property
     def unused_data(self) -> bytes:
         return self._zlib.unused_data
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        unpacked = self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
-        self._full = len(unpacked) == max_length
-        return unpacked
+        return self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
 
 
 def _zstandard() -> Decompressor:

@@ -172,7 +172,6 @@ def tarred(name: str) -> bytes:
     return file.getvalue()
 
 
-ZEROS = zstd.compress(bytes(1 << 26))
 REFUSED = {
     "UTF-16": (text(SOURCES).decode().encode("UTF-16"), "is UTF-16 text", "iconv -f UTF-16 -t UTF-8"),
     "UTF-16 without a mark": (text(SOURCES).decode().encode("UTF-16LE"), "is UTF-16LE text", "iconv -f UTF-16LE -t"),
@@ -182,7 +181,7 @@ REFUSED = {
     "tar": (tarred("../../etc/passwd"), "is a tar archive", "tar -xf"),
     "truncated": (lzma.compress(text(SOURCES))[:-20], "cannot unpack the xz file: it is truncated", "again"),
     "damaged": (bz2.compress(text(SOURCES))[:30] + bytes(60), "cannot unpack the bzip2 file", "again"),
-    "zeros without end": (ZEROS * 9, "without the end of a line|is longer than 16 MiB", "is it text?"),
+    "zeros without end": (zstd.compress(bytes(1 << 26)), "is longer than 16 MiB", "is it text?"),
     "an archive in an archive": (gzip.compress(lzma.compress(text(SOURCES))), "is compressed twice", "unpack it once"),
 }
 each_refused = pytest.mark.parametrize(("content", "message", "hint"), REFUSED.values(), ids=REFUSED)
@@ -199,7 +198,7 @@ def test_what_is_no_text_is_refused_with_the_way_out(
         said = done.err.replace("\n", " ")
         assert (done.code, done.out) == (3, "")
         assert "a.de" in said
-        assert any(part in said for part in message.split("|"))
+        assert message in said
         assert hint in said
     assert not list((own_home / "corpora").glob("[!.]*[!.lock]/"))
     assert not Path("a-de-en.toml").exists()
@@ -262,7 +261,7 @@ def test_translate_refuses_what_is_no_text(in_directory: Path, run: Callable, na
     (in_directory / "in.de").write_bytes(content)
     done = run("translate", "numbers-attention", "in.de", "-o", "out.en")
     assert done.code == 3
-    assert any(part in done.err for part in message.split("|"))
+    assert message in done.err
     assert hint in done.err
     assert not (in_directory / "out.en").exists()
 

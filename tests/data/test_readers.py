@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from s2s.data.readers import Pair, read_split, source_digests
+from s2s.data.readers import Pair, files, read_split, source_digests
 from s2s.errors import DataError, UsageError
 from s2s.recipe.data import DataOptions, HubDataOptions
 
@@ -119,6 +119,17 @@ def test_a_damaged_gzip_file_is_bad_data(tmp_path: Path):
         (tmp_path / "a.de.gz").write_bytes(damaged)
         with pytest.raises(DataError, match=r"a\.de\.gz"):
             source_digests(data, "train")
+
+
+def test_an_archive_that_unpacks_to_zeros_without_end_is_not_digested_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(files, "CHUNK", 4)
+    monkeypatch.setattr(files, "MAX_RUN", 10)
+    data = lines(tmp_path, {"a.de.gz": b"12345678\n12345678\n" + bytes(12)}, b"")
+    with pytest.raises(DataError, match=r"a\.de\.gz: over 0 MiB without the end of a line"):
+        source_digests(data, "train")
+    assert source_digests(lines(tmp_path, {"a.de.gz": b"12345678\n" * 9}, b""), "train")
 
 
 def test_tsv_takes_columns_by_number_and_quotes_are_text(tmp_path: Path):

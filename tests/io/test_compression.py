@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +47,7 @@ def read_pipe(content: bytes, at_once: int = 1 << 20) -> list[bytes]:
         with open(writing, "wb", buffering=0) as end:  # noqa: PTH123
             for start in range(0, len(content), at_once):
                 end.write(content[start : start + at_once])
+                time.sleep(0.002 if at_once == 1 else 0)
 
     writer = threading.Thread(target=feed, daemon=True)
     writer.start()
@@ -154,6 +157,16 @@ def test_a_compressed_pipe_that_pauses_gives_what_it_has():
         end.write(packer.compress(b"d\n", zstd.ZstdCompressor.FLUSH_FRAME))
         end.close()
         assert list(groups) == [[b"cd"], []]
+
+
+def test_a_long_line_of_a_gzip_pipe_that_pauses_comes_at_once():
+    reading, writing = os.pipe()
+    packer = zlib.compressobj(wbits=31)
+    line = b"a" * (5 * compression.CHUNK)
+    with unpacked(open(reading, "rb"), "x") as file, open(writing, "wb", buffering=0) as end:  # noqa: PTH123
+        end.write(packer.compress(line + b"\nb") + packer.flush(zlib.Z_SYNC_FLUSH))
+        groups = read_ahead(file, 5, "x")
+        assert [next(groups), next(groups)] == [[line], []]
 
 
 def test_standard_input_that_is_a_file_is_read_from_where_it_is(tmp_path: Path):
