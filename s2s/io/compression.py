@@ -3,10 +3,12 @@
 import bz2
 import io
 import lzma
+import shlex
 import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from s2s.errors import DataError, S2SError
@@ -104,6 +106,20 @@ def recognize(head: bytes) -> Compression | None:
 def is_undecided(head: bytes) -> bool:
     """Return whether more bytes are needed to say whether a file that starts with these is compressed."""
     return any(start.startswith(head) and start != head for known in COMPRESSIONS for start in known.starts)
+
+
+def filter_hint(command: str, name: str, suffix: str) -> str:
+    """Return a hint at converting an input with a command that reads standard input.
+
+    `suffix` is that of the converted file; `name` is the input, compressed or not, or `-` for standard input.
+    """
+    if not Path(name).is_file():
+        return f"convert it: … | {command} | …"
+    with Path(name).open("rb") as file:
+        compression = recognize(file.read(LONGEST_START))
+    source = shlex.quote(name)
+    converted = f"{compression.command} {source} | {command}" if compression else f"{command} < {source}"
+    return f"convert it: {converted} > {shlex.quote(name + suffix)}"
 
 
 def without_suffix(name: str) -> str:

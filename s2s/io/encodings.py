@@ -2,11 +2,9 @@
 
 import codecs
 import re
-import shlex
 from collections.abc import Iterable
-from pathlib import Path
 
-from s2s.io.compression import LONGEST_START, recognize
+from s2s.io.compression import filter_hint
 
 BOMS = {  # longest first: that of UTF-16 is the start of that of UTF-32
     codecs.BOM_UTF32_LE: "UTF-32",
@@ -100,10 +98,4 @@ def _is_latin(text: bytes) -> bool:
 
 def conversion_hint(encoding: str, name: str) -> str:
     """Return a hint at the command that converts a file, `-` for standard input, to UTF-8."""
-    iconv = f"iconv -f {encoding} -t UTF-8"
-    if not Path(name).is_file():
-        return f"convert it to UTF-8: … | {iconv} | …"
-    with Path(name).open("rb") as file:
-        compression = recognize(file.read(LONGEST_START))
-    read = f"{compression.command} {shlex.quote(name)} | {iconv}" if compression else f"{iconv} {shlex.quote(name)}"
-    return f"convert it to UTF-8: {read} > {shlex.quote(f'{name}.utf8')}"
+    return filter_hint(f"iconv -f {encoding} -t UTF-8", name, ".utf8")

@@ -3,7 +3,7 @@
 import shlex
 
 from s2s.errors import DataError
-from s2s.io.compression import recognize
+from s2s.io.compression import filter_hint, recognize
 from s2s.io.encodings import conversion_hint, wide_encoding
 
 HEAD = 4096  # bytes that are looked at
@@ -35,8 +35,8 @@ def check_line_ends(line: bytes, name: str) -> None:
     Raises: DataError if it does not end in a line feed and has several carriage returns, as text of old Macs.
     """
     if not line.endswith(b"\n") and line.removesuffix(b"\r").count(b"\r") > 1:
-        file = shlex.quote(name)
+        shown = "standard input" if name == "-" else name
         raise DataError(
-            f"{'standard input' if name == '-' else name}: its lines end in carriage returns, as those of old Macs",
-            rf"convert it: tr '\r' '\n' < {file} > {shlex.quote(f'{name}.txt')}",
+            f"{shown}: its lines end in carriage returns, as those of old Macs",
+            filter_hint(r"tr '\r' '\n'", name, ".txt"),
         )

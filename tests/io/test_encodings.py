@@ -1,3 +1,4 @@
+import gzip
 import io
 import os
 import shlex
@@ -65,11 +66,21 @@ def test_the_hint_converts_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with open_input(name) as file, pytest.raises(DataError) as caught:
         list(read_lines(file, name))
     assert caught.value.hint
-    command = caught.value.hint.removeprefix("convert it to UTF-8: ")
+    command = caught.value.hint.removeprefix("convert it: ")
     subprocess.run(command, shell=True, check=True)
     with open_input(f"{name}.utf8") as file:
         assert [line.decode() for line in read_lines(file)] == TEXTS["German"].splitlines()
     assert os.fsencode(shlex.quote(name)) in command.encode()
+
+
+def test_the_hint_converts_line_ends_of_compressed_files_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.de").write_bytes(gzip.compress(b"one\rtwo\rthree\r"))
+    with open_input("a.de") as file, pytest.raises(DataError) as caught:
+        list(read_lines(file, "a.de"))
+    assert caught.value.hint
+    subprocess.run(caught.value.hint.removeprefix("convert it: "), shell=True, check=True)
+    assert Path("a.de.txt").read_bytes() == b"one\ntwo\nthree\n"
 
 
 def test_archives_and_tables_are_refused_with_what_reads_them(tmp_path: Path):
