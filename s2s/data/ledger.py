@@ -23,6 +23,9 @@ REASONS: dict[Reason, str] = {
     "empty": "a side is empty",
     "held_out_source": "the source also occurs in a held-out pair",
 }
+FindingKind = Literal[
+    "misaligned", "swapped", "copies", "untranslated", "script", "mojibake", "tags", "placeholders", "numbers"
+]
 PERCENTILES = {"median": 50, "p95": 95, "p99": 99}
 
 
@@ -34,6 +37,11 @@ class Example:
     source: str | None = None
     target: str | None = None
 
+    @classmethod
+    def of(cls, pair: Pair) -> "Example":
+        """Return a pair as an example; long texts are shortened."""
+        return cls(f"{pair.file}:{pair.line}", _shorten(pair.source), _shorten(pair.target))
+
 
 @dataclass(slots=True)
 class Tally:
@@ -44,7 +52,7 @@ class Tally:
 
     def add(self, pair: Pair) -> None:
         """Count a pair."""
-        self._add(Example(f"{pair.file}:{pair.line}", _shorten(pair.source), _shorten(pair.target)))
+        self._add(Example.of(pair))
 
     def add_line(self, where: str) -> None:
         """Count a line without a readable pair, at `where` (`file:line`)."""
@@ -58,6 +66,27 @@ class Tally:
 
 def _shorten(text: str) -> str:
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Consecutive lines of a file."""
+
+    file: str
+    first: int  # from 1
+    last: int
+    shift: int | None = None  # misaligned lines: how many lines after a target its source is, if anywhere near
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that looks wrong with the pairs of a split."""
+
+    kind: FindingKind
+    message: str  # one sentence
+    count: int  # pairs concerned
+    examples: list[Example]
+    extents: list[Extent] = field(default_factory=list)  # where they are concentrated; empty if everywhere
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,5 @@
+"""Diagnosis: notice what is wrong with parallel text, such as shifted lines, swapped sides and wrong encodings."""
+
+from s2s.data.diagnosis.diagnosis import Diagnosis
+
+__all__ = ["Diagnosis"]
