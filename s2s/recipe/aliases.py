@@ -60,6 +60,8 @@ ALIASES = {
     "tokenizer.algorithm": "spm_model_type tokenizer_type level src_subword_type tgt_subword_type bpe subword_type",
     "tokenizer.character_coverage": "spm_character_coverage sentencepiece_character_coverage",
     "tokenizer.byte_fallback": "spm_byte_fallback",
+    "tokenizer.user_symbols": "user_defined_symbols spm_user_defined_symbols spm_protected_symbols",
+    "tokenizer.keep_placeholders": "preserve_placeholders protected_patterns",
     "model.embedding_size": (
         "d_model model_dim embed_dim emb_dim embedding_dim dim_emb word_vec_size src_word_vec_size tgt_word_vec_size "
         "encoder_embed_dim decoder_embed_dim num_embed transformer_model_size"

@@ -1,6 +1,7 @@
 """The recipe: data, tokenizer, model, training and decoding of one model."""
 
 import re
+import unicodedata
 from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -36,6 +37,12 @@ class Recipe(Options):
                 raise ValueError(
                     f"training.{option} requires a {algorithm} model, "
                     f"but tokenizer.algorithm is {self.tokenizer.algorithm}"
+                )
+        form = self.data.normalization
+        for symbol in self.tokenizer.user_symbols if form != "none" else ():
+            if (written := unicodedata.normalize("NFC" if form == "nfc" else "NFKC", symbol)) != symbol:
+                raise ValueError(
+                    f"tokenizer.user_symbols: {symbol!r} never occurs in {form.upper()}: write {written!r}"
                 )
         if self.training.r_drop and not self.model.dropout:
             raise ValueError("training.r_drop requires model.dropout: without it, both passes are the same")

@@ -1,10 +1,11 @@
 """Options of the tokenizer."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from s2s.recipe.options import Options
+from s2s.recipe.options import Options, Texts
+from s2s.recipe.user_symbols import MAX_PLACEHOLDERS, MIN_PLACEHOLDERS, symbol_problem
 
 
 class TokenizerOptions(Options):
@@ -17,3 +18,20 @@ class TokenizerOptions(Options):
         "auto",
         description="encode characters without a token as bytes (256 tokens); auto: if vocab_size is at least 2,000",
     )
+    user_symbols: Texts = Field([], description="texts that are always one token wherever they occur, without spaces")
+    keep_placeholders: bool = Field(
+        False,
+        description="make a token of each placeholder (%s, {name}), tag (<b>) and entity (&nbsp;) without spaces that "
+        f"occurs {MIN_PLACEHOLDERS} times; the most frequent ones, up to {MAX_PLACEHOLDERS:.0%} of vocab_size",
+    )
+
+    @model_validator(mode="after")
+    def _valid_symbols(self) -> Self:
+        if (self.user_symbols or self.keep_placeholders) and self.algorithm == "word":
+            raise ValueError("user_symbols and keep_placeholders need another algorithm: tokens of word are words")
+        for number, symbol in enumerate(self.user_symbols):
+            if problem := symbol_problem(symbol):
+                raise ValueError(f"user_symbols: {symbol!r}: {problem}")
+            if symbol in self.user_symbols[:number]:
+                raise ValueError(f"user_symbols: {symbol!r} is listed twice")
+        return self

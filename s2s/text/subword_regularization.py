@@ -3,7 +3,7 @@
 SentencePiece's own sampling is not used: since version 0.2.2 it differs between processes in spite of its seed, so a
 resumed run would not be exact.
 
-n: characters of a word, its mark `▁` included.
+n: characters of a word, its mark `▁` included, or of a part of one before or after a user symbol.
 """
 
 import re
@@ -20,11 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s.text.tokenizer import UNK
+from s2s.text.user_symbols import UserSymbols
 
 NBEST = 32  # segmentations of a short word to sample from
-LONG_WORD = 24  # characters from which a word is sampled from the lattice of all its segmentations
+LONG_WORD = 25  # characters from which a word is sampled from the lattice of all its segmentations
 CACHED_WORDS = 2**14
-WORD = re.compile("[^ ]+")  # tokens do not span words
+WORD = re.compile("[^ ▁]+")  # tokens do not span words
 UNKNOWN_PENALTY = 10.0  # an unknown character's score is this much below the lowest one, as in SentencePiece
 
 Segmentations = tuple[list[list[int]], NDArray[np.float64]]  # with cumulative probabilities
@@ -33,11 +34,13 @@ Lattice = list[tuple[list[Edge], list[float]]]  # for each end from 1 to n: edge
 
 
 class SubwordSampler(ABC):
-    """Samples segmentations of texts, word by word."""
+    """Samples segmentations of texts, word by word. User symbols stay whole."""
 
-    def __init__(self, processor: Any) -> None:
-        """Sample from the model of a SentencePiece processor."""
-        self._processor = processor
+    def __init__(self, symbols: UserSymbols) -> None:
+        """Sample from the model that has these user symbols."""
+        self._symbols = symbols
+        self._processor: Any = symbols.processor
+        processor = self._processor
         normal = [token for token in range(processor.vocab_size()) if self._is_normal(token)]
         self._tokens = {processor.id_to_piece(token): token for token in normal}
 
@@ -47,9 +50,23 @@ class SubwordSampler(ABC):
         draws = iter(np.random.default_rng(seed).random(sum(map(len, words))).tolist())
         return [[token for word in row for token in self._sample_word(word, next(draws))] for row in words]
 
-    @abstractmethod
     def _sample_word(self, word: str, draw: float) -> list[int]:
         """Sample a segmentation of a word, given a random number from 0 to 1."""
+        text = f"▁{word}"
+        if not self._symbols.occur_in(text):
+            return self._sample_part(text, draw)
+        random = Random(draw)
+        parts = self._symbols.split(text)
+        known = self._symbols.tokens
+        return [
+            token
+            for part in parts
+            for token in ([known[part]] if part in known else self._sample_part(part, random.random()))
+        ]
+
+    @abstractmethod
+    def _sample_part(self, text: str, draw: float) -> list[int]:
+        """Sample a segmentation of a text without symbols, given a random number from 0 to 1."""
 
     def _character(self, character: str) -> list[int]:
         """Return the ids of an unknown character: its bytes, or UNK."""
@@ -58,7 +75,8 @@ class SubwordSampler(ABC):
 
     def _is_normal(self, token: int) -> bool:
         tests = (self._processor.is_control, self._processor.is_unknown, self._processor.is_byte)
-        return not any(test(token) for test in (*tests, self._processor.is_unused))
+        special = any(test(token) for test in (*tests, self._processor.is_unused))
+        return not special and self._processor.id_to_piece(token) not in self._symbols.tokens
 
 
 class UnigramSampler(SubwordSampler):
@@ -68,9 +86,10 @@ class UnigramSampler(SubwordSampler):
     without spaces, are sampled from their lattice.
     """
 
-    def __init__(self, processor: Any, alpha: float) -> None:
+    def __init__(self, symbols: UserSymbols, alpha: float) -> None:
         """Sample with `alpha` from 0 (uniform) to 1 (the model's probabilities)."""
-        super().__init__(processor)
+        super().__init__(symbols)
+        processor = self._processor
         self._alpha = alpha
         self._scores = np.array([processor.get_score(token) for token in range(processor.vocab_size())])
         known = [self._scores[token] for token in self._tokens.values()]
@@ -79,26 +98,25 @@ class UnigramSampler(SubwordSampler):
         self._cached_segmentations = lru_cache(CACHED_WORDS)(self._segmentations)
         self._cached_lattice = lru_cache(CACHED_WORDS)(self._lattice)
 
-    def _sample_word(self, word: str, draw: float) -> list[int]:
-        if len(word) >= LONG_WORD:
-            return self._sample_path(self._cached_lattice(word), Random(draw))
-        candidates, sums = self._cached_segmentations(word)
+    def _sample_part(self, text: str, draw: float) -> list[int]:
+        if len(text) >= LONG_WORD:
+            return self._sample_path(self._cached_lattice(text), Random(draw))
+        candidates, sums = self._cached_segmentations(text)
         return candidates[int(np.searchsorted(sums, draw, side="right"))]
 
-    def _segmentations(self, word: str) -> Segmentations:
-        candidates = self._processor.nbest_encode_as_ids(word, NBEST)
+    def _segmentations(self, text: str) -> Segmentations:
+        candidates = self._processor.nbest_encode_as_ids(text, NBEST)
         logs = self._alpha * np.array([self._scores[tokens].sum() for tokens in candidates])
         weights = np.exp(logs - logs.max())
         sums = np.cumsum(weights)
         return candidates, sums / sums[-1]
 
-    def _lattice(self, word: str) -> Lattice:
+    def _lattice(self, text: str) -> Lattice:
         """Return the tokens that may end at each character, with the probabilities of sampling them from the end on.
 
         Forward filtering: the probability of a token is α times its score, plus the logarithm of the weights of all
         segmentations of what is before it.
         """
-        text = f"▁{word}"
         totals = [0.0]
         lattice: Lattice = []
         for end in range(1, len(text) + 1):
@@ -132,14 +150,14 @@ class UnigramSampler(SubwordSampler):
 class BPESampler(SubwordSampler):
     """BPE-dropout: at each step, each possible merge is left out with a probability (Provilkov et al. 2020)."""
 
-    def __init__(self, processor: Any, dropout: float) -> None:
+    def __init__(self, symbols: UserSymbols, dropout: float) -> None:
         """Sample with the probability `dropout` of leaving out a merge."""
-        super().__init__(processor)
+        super().__init__(symbols)
         self._dropout = dropout
-        self._ranks = {token: -processor.get_score(number) for token, number in self._tokens.items()}
+        self._ranks = {token: -self._processor.get_score(number) for token, number in self._tokens.items()}
 
-    def _sample_word(self, word: str, draw: float) -> list[int]:
-        random, symbols = Random(draw), list(f"▁{word}")
+    def _sample_part(self, text: str, draw: float) -> list[int]:
+        random, symbols = Random(draw), list(text)
         while True:
             merges = [
                 (rank, index)

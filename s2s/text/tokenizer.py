@@ -3,7 +3,7 @@
 The model has no normalizer of its own (see `lines.normalize`), so decoding an encoded text returns the same text,
 except that leading and trailing spaces are removed, several spaces (U+0020) become one, `▁` (U+2581, SentencePiece's
 mark of a space) becomes a space, and, without byte fallback, a run of unknown characters becomes `⁇`. Text that spells
-a special token, such as `</s>`, is never encoded as that token.
+a special token, such as `</s>`, is never encoded as that token. A user symbol is one token wherever it occurs.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from s2s.errors import ArtefactError
 from s2s.io.digests import digest_bytes
+from s2s.text.user_symbols import UserSymbols, user_symbols
 
 if TYPE_CHECKING:
     from s2s.text.subword_regularization import BPESampler, UnigramSampler
@@ -47,24 +48,30 @@ class Tokenizer:
             self._tokens: list[str] = [self._processor.id_to_piece(token) for token in range(self.size)]
         except UnicodeDecodeError as error:
             raise ArtefactError("the tokenizer is damaged: a token is not UTF-8") from error
+        self._symbols = UserSymbols(model, {self._tokens[token]: token for token in user_symbols(model)})
         named = (token for token, text in enumerate(self._tokens) if text.startswith(BYTE))
         self._fallback_tokens = {UNK, *(token for token in named if self._processor.is_byte(token))}
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text, without BOS and EOS. Callers normalize the texts."""
-        return self._processor.encode(list(texts), num_threads=1)
+        rows: list[list[int]] = self._processor.encode(list(texts), num_threads=1)
+        if self._symbols.tokens:
+            for row, text in enumerate(texts):
+                if self._symbols.occur_in(text):
+                    rows[row] = self._symbols.encode(text)
+        return rows
 
     def unigram_sampler(self, alpha: float) -> "UnigramSampler":
         """Return a sampler of a unigram model's segmentations."""
         from s2s.text.subword_regularization import UnigramSampler
 
-        return UnigramSampler(self._processor, alpha)
+        return UnigramSampler(self._symbols, alpha)
 
     def bpe_sampler(self, dropout: float) -> "BPESampler":
         """Return a sampler of a BPE model's segmentations."""
         from s2s.text.subword_regularization import BPESampler
 
-        return BPESampler(self._processor, dropout)
+        return BPESampler(self._symbols, dropout)
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Decode rows of token ids; PAD, BOS and EOS are omitted, UNK becomes `⁇`."""

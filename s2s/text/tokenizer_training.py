@@ -9,12 +9,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from random import Random
 from typing import IO, TYPE_CHECKING, Any
 
 from s2s.errors import DataError, ResourceError, S2SError, UsageError
 from s2s.io.processes import die_with_parent
+from s2s.recipe.user_symbols import MAX_PLACEHOLDERS, MIN_PLACEHOLDERS, symbol_problem
+from s2s.text.placeholders import placeholders
 from s2s.text.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 
 if TYPE_CHECKING:  # the child starts faster without it
@@ -50,8 +53,7 @@ def train_tokenizer(texts: Iterable[str], options: "TokenizerOptions") -> bytes:
             [sys.executable, "-c", CHILD, arguments], stdin=subprocess.PIPE, stdout=output, stderr=errors
         )
         try:
-            if child.stdin:
-                _write_texts(child.stdin, texts)
+            count = _write_texts(child.stdin, texts) if child.stdin else 0
             code = child.wait()
         finally:
             child.kill()
@@ -63,6 +65,8 @@ def train_tokenizer(texts: Iterable[str], options: "TokenizerOptions") -> bytes:
         if code:
             errors.seek(0)
             raise _failure(code, errors.read().decode(errors="replace"))
+    if count > MAX_TEXTS:
+        log.info(f"trained the tokenizer from a sample of {MAX_TEXTS:,} of {count:,} texts")
     size = Tokenizer(content).size
     if size != options.vocab_size:  # algorithm char uses all characters it finds
         raise _wrong_size(size, options, "the text gives {} characters and special tokens")
@@ -93,6 +97,8 @@ def _trainer_options(options: "TokenizerOptions") -> dict[str, Any]:
         "character_coverage": options.character_coverage,
         "byte_fallback": _has_bytes(options, options.vocab_size),
         "use_all_vocab": options.algorithm == "char",  # else rare characters are dropped silently
+        "user_symbols": options.user_symbols,
+        "max_placeholders": int(MAX_PLACEHOLDERS * options.vocab_size) if options.keep_placeholders else 0,
         "normalization_rule_name": "identity",
         "max_sentence_length": 2**30,  # bytes; longer ones are dropped silently
         "unk_surface": "⁇",
@@ -109,11 +115,13 @@ def _has_bytes(options: "TokenizerOptions", vocab_size: int) -> bool:
     return options.byte_fallback == "on" or (options.byte_fallback == "auto" and vocab_size >= BYTES_FROM)
 
 
-def _write_texts(pipe: IO[bytes], texts: Iterable[str]) -> None:
-    """Write one text per line; if the child has died, its exit code is checked later."""
+def _write_texts(pipe: IO[bytes], texts: Iterable[str]) -> int:
+    """Write one text per line and return their number; if the child has died, its exit code is checked later."""
+    count = 0
     with contextlib.suppress(BrokenPipeError), pipe:
-        for text in texts:
+        for count, text in enumerate(texts, 1):  # noqa: B007
             pipe.write(text.replace("\n", " ").encode() + b"\n")
+    return count
 
 
 def _refusal(message: str, options: "TokenizerOptions") -> S2SError:
@@ -152,16 +160,39 @@ def train_in_child(options: dict[str, Any]) -> None:
     from sentencepiece import SentencePieceTrainer
 
     die_with_parent()
-    texts = (line.decode().removesuffix("\n").replace(RESERVED, " ") for line in sys.stdin.buffer)
+    lines = (line.decode().removesuffix("\n").replace(RESERVED, " ") for line in sys.stdin.buffer)
+    texts = sample_texts(lines, MAX_TEXTS)
+    symbols = options.pop("user_symbols")
+    symbols += frequent_placeholders(texts, options.pop("max_placeholders"), except_for=symbols)
+    if symbols:
+        # SentencePiece leaves symbols out of the text; their characters are required so that rare ones can be spelled.
+        letters = {letter for symbol in symbols for letter in symbol} - {*symbols}
+        options |= {"user_defined_symbols": symbols, "required_chars": "".join(sorted(letters))}
+    if options["model_type"] == "char":  # it takes all characters, but fails if the size is below that of the rest
+        options["vocab_size"] = max(options["vocab_size"], 4 + BYTES * options["byte_fallback"] + len(symbols))
     model = io.BytesIO()
     try:
-        SentencePieceTrainer.train(
-            sentence_iterator=iter(sample_texts(texts, MAX_TEXTS)), model_writer=model, **options
-        )
+        SentencePieceTrainer.train(sentence_iterator=iter(texts), model_writer=model, **options)
     except RuntimeError as error:
         sys.stdout.buffer.write(str(error).encode())
         sys.exit(REFUSED)
     sys.stdout.buffer.write(model.getvalue())
+
+
+def frequent_placeholders(texts: Iterable[str], limit: int, *, except_for: Collection[str] = ()) -> list[str]:
+    """Return up to `limit` placeholders that occur MIN_PLACEHOLDERS times or more, the most frequent ones first.
+
+    Those with spaces, and tags that are spelled like special tokens (`<s>`), are left out.
+    """
+    if not limit:
+        return []
+    counts = Counter(found for text in texts for found in placeholders(text))
+    kept = [
+        (-count, found)
+        for found, count in counts.items()
+        if count >= MIN_PLACEHOLDERS and found not in except_for and not symbol_problem(found)
+    ]
+    return [found for _, found in sorted(kept)[:limit]]
 
 
 def sample_texts(texts: Iterable[str], count: int) -> list[str]:
