@@ -1,4 +1,4 @@
-"""Diagnostics of translations: truncated, repetitive, empty, incomplete, copied from the source …"""
+"""Diagnostics of translations: truncated, repetitive, empty, incomplete, without placeholders …"""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from s2s.decoding.translation import Translation
 from s2s.text.lines import encoding_hint
+from s2s.text.placeholders import lost_placeholders
 
 MIN_REPEATS = 4  # consecutive occurrences of an n-gram that count as a loop
 MAX_LOOP_NGRAM = 8  # tokens of an n-gram
@@ -22,6 +23,7 @@ DIAGNOSTICS = {
     "cut": "of a sentence longer than the model takes, which was cut, translated in parts and joined again",
     "long_source": "of a sentence longer than those of training",
     "incomplete": "that seems to leave out part of its source",
+    "lost_placeholders": "without all placeholders and tags of its source",
 }
 
 
@@ -38,6 +40,7 @@ def diagnostics(source: str, translation: Translation) -> list[str]:
         "cut": translation.cut,
         "long_source": translation.long_source,
         "incomplete": translation.incomplete,
+        "lost_placeholders": bool(lost_placeholders(source, translation.text)),
     }
     return [name for name in DIAGNOSTICS if applies[name]]
 

@@ -34,9 +34,11 @@ from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import TokenInput
 from s2s.models.positions import SinusoidalPositions
 from s2s.recipe.recipe import Recipe
+from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
 from s2s.text.tokenizer import BOS, EOS, Tokenizer
+from s2s.text.tokenizer_training import train_tokenizer
 
 V, D = 60, 12
 SOURCES, TARGETS = (4, 2, 6), (7, 8, 1)  # tokens of B = 3 sentences
@@ -140,6 +142,14 @@ def pair(request: pytest.FixtureRequest, tokenizer: Tokenizer, tmp_path: Path) -
 class TestConvert:
     def test_scores(self, pair: Pair) -> None:
         assert pair.max_difference(sentences(SOURCES), sentences(TARGETS, 2)) < 1e-4
+
+    def test_scores_of_user_symbols(self, tmp_path: Path) -> None:
+        symbols = ["<blank>", "<unknown>", '",b', "%s", "\\\\", "[2]", "#"]
+        texts = ["%s a [2] b" + "cdefgh"[number % 6 :] for number in range(40)]
+        options = TokenizerOptions(vocab_size=V, algorithm="bpe", user_symbols=symbols)
+        tokenizer = Tokenizer(train_tokenizer(texts, options))
+        pair = Pair.of(recipe_of({}, {}, {}), tokenizer, tmp_path / "converted")
+        assert pair.max_difference([tokenizer.encode(["".join(symbols)])[0]], [[*range(4, 11)]]) < 1e-4
 
     @pytest.mark.parametrize("beam_size", [1, 3])
     def test_attention(self, pair: Pair, beam_size: int) -> None:

@@ -38,6 +38,10 @@ LOOP = ("a",) * 9
         ("New York", Translation("New York", source_length=2), []),
         ("drei", Translation("x", source_length=6, unknown_tokens=2), []),
         ("drei", Translation("x", source_length=6, unknown_tokens=3), ["unknown_tokens"]),
+        ("%s und %(name)s", Translation("%(name)s and %s", source_length=3), []),
+        ("<b>%d</b>&nbsp;mal", Translation("<b>three</b>\xa0times", source_length=3), ["lost_placeholders"]),
+        ("100 % und 3 < 4", Translation("100 and 3", source_length=3), []),
+        ("drei", Translation("three %s", source_length=1), []),
         ("drei", Translation("x", cut=True, source_length=900), ["cut"]),
     ],
 )

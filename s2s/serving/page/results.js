@@ -13,6 +13,7 @@ const DIAGNOSTICS = {
   cut: "sentence cut: longer than the model takes",
   long_source: "longer than the sentences of training",
   incomplete: "may leave out part of the source",
+  lost_placeholders: "lacks placeholders or tags of the source",
 };
 
 const NO_ATTENTION = "No attention: this model writes its whole output from one fixed vector of the source.";
