@@ -85,7 +85,9 @@ def prepare(run: Callable) -> Callable[..., Prepared]:
         found = json.loads(run("data", "inspect", "odd.toml", *options, "--json").out)
         corpus = Corpus.open(Path(found["path"]))
         train = corpus.split("train")
-        dropped = {reason: tally["count"] for reason, tally in found["splits"]["train"]["dropped"].items()}
+        ledger = found["splits"]["train"]
+        dropped = {reason: tally["count"] for reason, tally in ledger["dropped"].items()}
+        dropped |= {one["name"]: one["dropped"]["count"] for one in ledger["filters"]}
         pairs = list(zip(*train.texts(range(len(train))), strict=True))
         return Prepared(
             pairs, {reason: count for reason, count in dropped.items() if count}, Tokenizer(corpus.tokenizer)
@@ -134,7 +136,7 @@ def test_compressed_files_are_the_same_corpus(write: Callable, run: Callable):
 def test_one_pair_often_is_one_pair(write: Callable, prepare: Callable):
     write(text(SOURCES[:1] * 500), text(TARGETS[:1] * 500))
     prepared = prepare("--set", "tokenizer.vocab_size=30")
-    assert (prepared.pairs, prepared.dropped) == ([(SOURCES[0], TARGETS[0])], {"duplicate": 499})
+    assert (prepared.pairs, prepared.dropped) == ([(SOURCES[0], TARGETS[0])], {"duplicates": 499})
 
 
 def test_a_line_of_ten_megabytes_is_dropped_by_its_length(write: Callable, prepare: Callable):
@@ -145,17 +147,21 @@ def test_a_line_of_ten_megabytes_is_dropped_by_its_length(write: Callable, prepa
 
 
 @pytest.mark.parametrize(
-    ("options", "reason"),
-    [({"min_length": 50}, "length"), ({"max_length": 1}, "length"), ({"max_ratio": 1.0}, "ratio")],
+    ("dropping", "reason"),
+    [
+        ("{name='length', min=50}", "length: a side does not have 50 to 200 tokens"),
+        ("{name='length', max=1}", "length: a side does not have 1 to 1 tokens"),
+        ("{name='ratio', max=1}", "ratio: a side has more than 1 times as many tokens as the other"),
+        ("{name='copies'}, {name='letters', min_share=1}", "letters: less than 100% of a side are letters"),
+    ],
 )
 def test_where_all_pairs_are_dropped_the_message_says_by_what(
-    write: Callable, run: Callable, options: dict[str, float], reason: str
+    write: Callable, run: Callable, dropping: str, reason: str
 ):
-    write(text([f"{line} {line}" for line in SOURCES]), text(["x"] * len(SOURCES)))
-    flags = [part for key, value in options.items() for part in ("--set", f"data.{key}={value}")]
-    done = run("data", "prepare", "odd.toml", *flags)
+    write(text([f"{line} {line} !" for line in SOURCES]), text(["x"] * len(SOURCES)))
+    done = run("data", "prepare", "odd.toml", "--set", f"data.filters=[{dropping}]")
     assert done.code == 3
-    assert f"all training pairs were dropped ({reason} {len(SOURCES)})" in done.err.replace("\n", " ")
+    assert f"all training pairs were dropped ({len(SOURCES)}: {reason})" in done.err.replace("\n", " ")
 
 
 def zipped(name: str) -> bytes:
