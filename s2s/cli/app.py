@@ -25,7 +25,7 @@ PEER_SECONDS = 3.0  # that a process lives on after one beside it has failed: th
 
 # Each command: its module, which holds a function of its name or a typer `app`, and its line in `s2s --help`.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "init": ("s2s.cli.commands.init", "Write a recipe for two text files of your own"),
+    "init": ("s2s.cli.commands.init", "Write a recipe for text files or a table of your own"),
     "recipes": ("s2s.cli.commands.recipes", "List, show and copy the built-in recipes"),
     "explain": ("s2s.cli.commands.explain", "Explain the keys of a recipe"),
     "doctor": ("s2s.cli.commands.doctor", "Check this machine: versions, devices, directories"),
@@ -79,7 +79,7 @@ def load_command(name: str) -> Command:
     app = getattr(module, "app", None)
     if app is None:
         alone = typer.Typer(add_completion=False)
-        alone.command(name)(getattr(module, name))
+        alone.command(name, cls=getattr(module, "COMMAND", TyperCommand))(getattr(module, name))
         command: Any = get_command(alone)
     else:
         command = get_group(app)

@@ -40,12 +40,20 @@ train_in_child(options)
 """
 
 
+class VocabularySizeError(UsageError):
+    """A vocabulary size that does not suit the text, and one that does."""
+
+    def __init__(self, message: str, hint: str, accepted: int) -> None:
+        super().__init__(message, hint)
+        self.accepted = accepted
+
+
 def train_tokenizer(texts: Iterable[str], options: "TokenizerOptions") -> bytes:
     """Train a tokenizer and return its serialized model: the same bytes for the same texts and options.
 
     SentencePiece cannot be interrupted, so it runs in a child process, which ends with this one.
-    Raises: UsageError if the vocabulary size does not suit the text, DataError if there is no text, ResourceError if
-    the child is killed.
+    Raises: VocabularySizeError if the vocabulary size does not suit the text, DataError if there is no text,
+    ResourceError if the child is killed.
     """
     arguments = json.dumps([sys.path, _trainer_options(options)])
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
@@ -143,8 +151,10 @@ def _wrong_size(size: int, options: "TokenizerOptions", why: str) -> S2SError:
     if size < MIN_SIZE:
         return DataError(f"{why.format(size)}, too few to train a tokenizer", "give it more text")
     size += BYTES * (_has_bytes(options, size) - _has_bytes(options, options.vocab_size))
-    return UsageError(
-        f"tokenizer.vocab_size is {options.vocab_size}, but {why.format(size)}", f"--set tokenizer.vocab_size={size}"
+    return VocabularySizeError(
+        f"tokenizer.vocab_size is {options.vocab_size}, but {why.format(size)}",
+        f"--set tokenizer.vocab_size={size}",
+        size,
     )
 
 

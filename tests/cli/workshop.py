@@ -46,7 +46,7 @@ def write(path: Path, lines: list[str]) -> None:
 
 
 def make_files(directory: Path) -> None:
-    """The text files that examples name."""
+    """The text files and the table that examples name."""
     for number, side in enumerate(("de", "en")):
         train = sentences(3000, number, 60_000)
         write(directory / f"train.{side}", train)
@@ -56,6 +56,8 @@ def make_files(directory: Path) -> None:
         (directory / "multi30k").mkdir(exist_ok=True)
         for name, count in (("train", 90), ("val", 5), ("test_2016_flickr", 7)):
             write(directory / "multi30k" / f"{name}.{side}.gz", sentences(count, number + 4 + 2 * count, 400))
+    pairs = zip(sentences(90, 5, 400), sentences(90, 6, 400), strict=True)
+    write(directory / "pairs.csv", ["de,en", *(f"{one},{other}" for one, other in pairs)])
 
 
 def _flags(overrides: Sequence[str]) -> str:

@@ -1,25 +1,88 @@
-"""`s2s init`: write a recipe for two text files."""
+"""`s2s init`: write a recipe for files of sentence pairs."""
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from shlex import join
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from s2s.cli.console import note
 from s2s.cli.options import Force
 
 if TYPE_CHECKING:
+    from s2s.cli.init_inputs import Inputs, Splits
+    from s2s.data.recipe_sizes import Family, Size, Tables
     from s2s.data.recipe_template import Measured
+    from s2s.recipe.data import DataOptions
+    from s2s.recipe.recipe import Recipe
+    from s2s.text.lines import Texts
 
 FEW = 1000  # pairs below which training cannot give a useful model
+HINTS = {  # keys that hints name, and this command's flags
+    "--set data.on_invalid=drop": "--on-invalid drop",
+    "(data.source_column, data.target_column)": "(--columns SOURCE,TARGET)",
+}
+
+
+class InitCommand(TyperCommand):
+    """A command whose `--validation` and `--test` take two text files, or one table."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; a single file after these options is given twice."""
+        complete: list[str] = []
+        for position, argument in enumerate(args):
+            complete.append(argument)
+            is_first = position > 0 and args[position - 1] in ("--validation", "--test")
+            if is_first and (position + 1 == len(args) or args[position + 1].startswith("-")):
+                complete.append(argument)
+        return super().parse_args(ctx, complete)
+
+
+COMMAND = InitCommand
 
 
 def init(
-    source: Annotated[Path, typer.Option(metavar="FILE", help="Source sentences, one per line; plain or compressed.")],
+    table: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="TABLE",
+            help="A file with both sides: .tsv, .csv, .jsonl, .parquet, .tmx or .po.",
+            show_default=False,
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Source sentences, one per line; plain or compressed.")
+    ] = None,
     target: Annotated[
-        Path, typer.Option(metavar="FILE", help="Target sentences, aligned line by line; plain or compressed.")
-    ],
+        Path | None, typer.Option(metavar="FILE", help="Target sentences, aligned line by line; plain or compressed.")
+    ] = None,
+    columns: Annotated[
+        str,
+        typer.Option(
+            metavar="SOURCE,TARGET",
+            help="Columns of the table: names, numbers, or languages of a .tmx. Default: guessed from their names.",
+        ),
+    ] = "",
+    validation: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="SRC TGT|TABLE", help="Validation pairs. Default: some lines are held out."),
+    ] = None,
+    test: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="SRC TGT|TABLE", help="Test pairs. Default: some lines are held out."),
+    ] = None,
+    family: Annotated[
+        Literal["rnn", "transformer"] | None, typer.Option(help="Family of the network. Default: rnn.")
+    ] = None,
+    size: Annotated[
+        Literal["tiny", "small", "base", "big"] | None,
+        typer.Option(help="Size of the network. Default: by the number of pairs, at most small."),
+    ] = None,
+    begin_from: Annotated[
+        str | None,
+        typer.Option("--from", metavar="MODEL", help="Fine-tune this model: take its tokenizer and network."),
+    ] = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="Model name. Default: derived from the file names.")] = "",
     output: Annotated[
         str,
@@ -27,94 +90,173 @@ def init(
     ] = "",
     force: Force = False,
     source_language: Annotated[
-        str, typer.Option(metavar="CODE", help="Source language, such as de. Default: guessed from the file name.")
+        str, typer.Option(metavar="CODE", help="Source language, such as de. Default: guessed from names.")
     ] = "",
     target_language: Annotated[
-        str, typer.Option(metavar="CODE", help="Target language, such as en. Default: guessed from the file name.")
+        str, typer.Option(metavar="CODE", help="Target language, such as en. Default: guessed from names.")
     ] = "",
     on_invalid: Annotated[
         Literal["refuse", "drop"], typer.Option(help="Invalid UTF-8: refuse the files or drop the pairs.")
     ] = "refuse",
 ) -> None:
-    """Write a commented recipe for two text files, ready to edit and train.
+    """Write a commented recipe for two text files or a table, ready to edit and train.
 
-    Both files are read once and checked. The recipe holds out validation and
-    test lines, with vocabulary and network sizes that suit the amount of text.
+    The files are read once and checked. The recipe holds out validation and
+    test lines unless they are given, with vocabulary and network sizes that
+    suit the amount of text.
 
     Examples:
         s2s init --source train.de --target train.en
-        s2s init --source train.de --target train.en --name news -o news.toml
+        s2s init --source train.de --target train.en --test test.de test.en --name news -o news.toml
+        s2s init pairs.csv --columns de,en --family transformer
+        s2s init --source train.de --target train.en --from numbers-attention --name tuned
     """
     from s2s.data.recipe_template import draft_recipe
+    from s2s.errors import UsageError
     from s2s.io.atomic import refuse_existing, write_output
 
-    guessed = guess_languages(source.name, target.name)
-    languages = source_language or guessed[0], target_language or guessed[1]
-    name = _checked(name) if name else model_name(source.name, target.name, languages)
+    if begin_from and (family or size):
+        raise UsageError("--from takes the network of the model", "leave out --family and --size")
+    parent = _parent(begin_from) if begin_from else None
+    given = {split: files for split, files in (("validation", validation), ("test", test)) if files}
+    inputs = _inputs(table, source, target, columns, given, (source_language, target_language))
+    name = _checked(name) if name else inputs.name
     recipe = Path(output or f"{name}.toml")
     if output != "-":
         refuse_existing(recipe, force)
-    measured = _measured(source, target, on_invalid)
-    files = _relative_name(recipe, source), _relative_name(recipe, target)
-    text = draft_recipe(name, files, languages, measured, on_invalid)
+    options = inputs.options | {"filter_preset": "basic", "on_invalid": on_invalid}
+    measured = _measured(inputs.splits, options)
+    tables = {"data": options | _held_out(measured.pairs, given)}
+    for split, files in inputs.splits.items():
+        tables[f"data.{split}"] = {key: _relative_name(recipe, path) for key, path in files.items()}
+    tables |= _fine_tuned(parent, measured.pairs) if parent else _sized(measured, family or "rnn", size)
+    if parent:
+        tables["data"] = _inherited(parent, tables["data"])
+    flags = ["--from", begin_from] if begin_from else []
+    shown = " to ".join(path.name for path in inputs.splits["train"].values())
+    text = draft_recipe(name, f"{shown}: {measured.lines:,} pairs", tables, join(["s2s", "train", *flags]))
     if measured.invalid.count:
         places = ", ".join(Path(example.line).name for example in measured.invalid.examples)
         read = measured.lines + measured.invalid.count
-        note(
-            f"warning: {measured.invalid.count:,} of {read:,} line pairs, invalid UTF-8, are dropped (first: {places})"
-        )
-    if measured.pairs < FEW:
+        note(f"warning: {measured.invalid.count:,} of {read:,} pairs, invalid UTF-8, are dropped (first: {places})")
+    if measured.pairs < FEW and not parent:
         note(f"warning: {measured.pairs:,} different pairs are too few for a useful translation model")
-    if not all(languages):
-        note("cannot guess the languages from the file names; set --source-language and --target-language")
+    if not (tables["data"]["source_language"] and tables["data"]["target_language"]):
+        note("cannot guess the languages from names; set --source-language and --target-language")
     if output == "-":
         print(text, end="")
     else:
         write_output(recipe, text.encode())
-        note(f"wrote {recipe} (for {measured.lines:,} lines)")
-        note(f"Next: s2s train {recipe}")
+        note(f"wrote {recipe} (for {measured.lines:,} pairs)")
+        note(f"Next: {join(['s2s', 'train', str(recipe), *flags])}")
 
 
-def _measured(source: Path, target: Path, on_invalid: Literal["refuse", "drop"]) -> "Measured":
-    """Measure the two files; hints name this command's flags."""
+def _inputs(
+    table: Path | None,
+    source: Path | None,
+    target: Path | None,
+    columns: str,
+    held_out: "dict[str, Texts]",
+    languages: "Texts",
+) -> "Inputs":
+    """Return what the files of these flags are. Raises UsageError if flags are missing or contradict each other."""
+    from s2s.cli.init_inputs import table_inputs, text_inputs
+    from s2s.errors import UsageError
+
+    if table and not source and not target:
+        return table_inputs(table, columns, held_out, languages)
+    if table:
+        raise UsageError("a table has both sides", "leave out --source and --target, or the table")
+    if columns:
+        raise UsageError("--columns are those of a table", "s2s init TABLE --columns SOURCE,TARGET")
+    if not source or not target:
+        raise UsageError("no files named", "s2s init --source FILE --target FILE, or s2s init TABLE")
+    return text_inputs(source, target, held_out, languages)
+
+
+def _measured(splits: "Splits", options: dict[str, Any]) -> "Measured":
+    """Measure the training pairs and check those held out; hints name this command's flags."""
+    from s2s.data.readers import read_split
     from s2s.data.recipe_template import measure
-    from s2s.errors import DataError
+    from s2s.errors import DataError, UsageError
 
+    data = _data_options(splits, options)
     try:
-        return measure(str(source.absolute()), str(target.absolute()), on_invalid)
-    except DataError as error:
-        hint = error.hint and error.hint.replace("--set data.on_invalid=drop", "--on-invalid drop")
-        raise DataError(error.message, hint) from error
+        measured = measure(data)
+        for split in splits:
+            if split != "train" and not sum(1 for _ in read_split(data, split)):
+                raise DataError(f"there are no pairs in {next(iter(splits[split].values()))}")
+    except (DataError, UsageError) as error:
+        hint = error.hint or ""
+        for key, flag in HINTS.items():
+            hint = hint.replace(key, flag)
+        raise type(error)(error.message, hint or None) from error
+    return measured
 
 
-def guess_languages(source: str, target: str) -> tuple[str, str]:
-    """Guess the languages from file names: `train.de.gz`, `train.en.gz` -> `de`, `en`; empty if unknown.
+def _data_options(splits: "Splits", options: dict[str, Any]) -> "DataOptions":
+    """Return options that read the files. Raises UsageError naming what is wrong with them."""
+    from pydantic import TypeAdapter, ValidationError
 
-    They are the last parts in which the names differ and that are language codes.
-    """
-    from babel.localedata import exists
+    from s2s.errors import UsageError
+    from s2s.recipe.data import DataOptions
 
-    for one, other in zip(*map(reversed, (_parts(source), _parts(target))), strict=False):
-        if one != other and exists(one) and exists(other):
-            return one, other
-    return "", ""
-
-
-def model_name(source: str, target: str, languages: tuple[str, str]) -> str:
-    """Suggest a model name from the files' common prefix: `train.de`, `train.en` -> `train-de-en`."""
-    from itertools import takewhile
-
-    from s2s.recipe.recipe import is_name
-
-    alike = takewhile(lambda both: both[0] == both[1], zip(_parts(source), _parts(target), strict=False))
-    name = "-".join(filter(None, (*(part for part, _ in alike), *languages))).lower()[:64]
-    return name if is_name(name) else "my-model"
+    files = {split: {key: str(path.absolute()) for key, path in named.items()} for split, named in splits.items()}
+    held = {f"hold_out_{split}": 1 for split in ("validation", "test") if split not in splits}
+    try:
+        data: DataOptions = TypeAdapter(DataOptions).validate_python(options | files | held)
+    except ValidationError as error:
+        message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(message, "s2s init TABLE --columns SOURCE,TARGET") from error
+    return data
 
 
-def _parts(name: str) -> list[str]:
-    from s2s.io.compression import without_suffix
+def _held_out(pairs: int, given: "dict[str, Texts]") -> dict[str, int]:
+    from s2s.data.recipe_sizes import held_out
 
-    return re.split(r"[._-]", without_suffix(name))
+    return {f"hold_out_{split}": held_out(pairs) for split in ("validation", "test") if split not in given}
+
+
+def _sized(measured: "Measured", family: "Family", size: "Size | None") -> "Tables":
+    """Return the tables of a tokenizer, a network and training that suit the amount of text."""
+    from s2s.data.recipe_sizes import accepted_vocab_size, network, training, vocab_size
+
+    model = network(measured.pairs, family, size)
+    tokens = vocab_size(measured.pairs, measured.words, measured.characters)
+    if measured.sample:
+        tokens = accepted_vocab_size(tokens, measured.characters, measured.sample)
+    return {
+        "tokenizer": {"vocab_size": tokens},
+        **model,
+        "training": training(measured.pairs, family, model["model"]["embedding_size"]),
+        "decoding": {"beam_size": 5, "length_penalty": 1.0},
+    }
+
+
+def _parent(reference: str) -> "Recipe":
+    """Return the recipe of a model to fine-tune. Raises UsageError if it captions images."""
+    from s2s.errors import UsageError
+    from s2s.registry.store import Registry
+
+    recipe = Registry.default().resolve(reference).recipe()
+    if recipe.model.of_images:
+        raise UsageError(f"model {reference} captions images", "name a model that translates text")
+    return recipe
+
+
+def _fine_tuned(parent: "Recipe", pairs: int) -> "Tables":
+    """Return the parent's tokenizer, network and search, and a short training."""
+    from s2s.data.recipe_sizes import fine_tuning
+    from s2s.data.recipe_template import inherited_tables
+
+    decoding = {"beam_size": parent.decoding.beam_size, "length_penalty": parent.decoding.length_penalty}
+    return {**inherited_tables(parent), "training": fine_tuning(pairs, parent.training.lr), "decoding": decoding}
+
+
+def _inherited(parent: "Recipe", data: dict[str, Any]) -> dict[str, Any]:
+    """Return data options with the parent's normalization, and its languages where they are not known."""
+    languages = {key: data[key] or getattr(parent.data, key) for key in ("source_language", "target_language")}
+    return data | languages | {"normalization": parent.data.normalization}
 
 
 def _checked(name: str) -> str:

@@ -1,9 +1,9 @@
 """Headers of tables: find named columns, and recognize a header that would be read as a pair."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from s2s.errors import UsageError, did_you_mean
-from s2s.recipe.data import is_language_code
+from s2s.recipe.data import is_language_code, primary_language
 from s2s.text.lines import Texts
 
 SOURCE_NAMES = ("source", "src", "source_text", "input", "original", "from")
@@ -25,23 +25,35 @@ def find_column(header: list[str], name: str, path: str) -> int:
 def looks_like_header(cells: Texts, languages: Iterable[str]) -> bool:
     """Return whether two cells of a first row are names of columns: typical words, language codes or languages.
 
-    Names of languages are recognized in English and in `languages`.
+    Languages are recognized by their names in English and in `languages`.
     """
-    one, other = (cell.strip().lower() for cell in cells)
-    return one != other and all(
-        name.replace(" ", "_") in NAMES or is_language_code(name) or _is_language(name, languages)
-        for name in (one, other)
+    one, other = cells
+    return one.lower() != other.lower() and all(
+        is_one_of(name, NAMES) or language_named(name, languages) for name in cells
     )
 
 
-def _is_language(name: str, languages: Iterable[str]) -> bool:
+def is_one_of(name: str, known: Collection[str]) -> bool:
+    """Return whether a column's name is one of these words, in any case."""
+    return name.strip().lower().replace(" ", "_") in known
+
+
+def language_named(name: str, languages: Iterable[str] = ()) -> str:
+    """Return the language code of a column that is named after a language: `translation.de`, `de_AT`, `German`.
+
+    Names of languages are recognized in English and in `languages`. Empty if it is not.
+    """
     from babel.core import Locale, UnknownLocaleError
 
-    for code in {"en", *(code.replace("-", "_") for code in languages if code)}:
+    name = name.strip().rpartition(".")[2]
+    if is_language_code(name):
+        return primary_language(name)
+    for code in ["en", *(code.replace("-", "_") for code in languages if code)]:
         try:
-            names = Locale.parse(code).languages.values()
+            known = Locale.parse(code).languages
         except (UnknownLocaleError, ValueError):
             continue
-        if name in {known.lower() for known in names}:
-            return True
-    return False
+        found = next((code for code, language in known.items() if language.lower() == name.lower()), "")
+        if found:
+            return primary_language(found)
+    return ""

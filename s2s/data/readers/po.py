@@ -12,8 +12,8 @@ from s2s.data.readers.files import data_path, open_data_file
 from s2s.data.readers.messages import log_once
 from s2s.data.readers.pair import OnInvalid, Pair, drop_invalid
 from s2s.errors import DataError
-from s2s.io.inputs import read_lines
-from s2s.recipe.data import PoDataOptions, TableSplitOptions
+from s2s.io.inputs import open_input, read_lines
+from s2s.recipe.data import PoDataOptions, TableSplitOptions, is_language_code, primary_language
 from s2s.text.lines import Texts, decode_line, single_line
 
 MAX_BYTES = 2**26
@@ -67,6 +67,13 @@ def read_catalog(file: BinaryIO, path: str) -> Any:
         place = re.search(r"\(line (\d+)\)", str(error))
         reason = str(error).partition("): ")[2] or "not part of an entry"
         raise DataError(f"{path}{f':{place[1]}' if place else ''}: not a PO file: {reason}") from error
+
+
+def catalog_language(path: str) -> str:
+    """Return the language code in the header of a PO file; empty if it has none. Raises: see read_catalog."""
+    with open_input(path) as file:
+        code = read_catalog(file, path).metadata.get("Language", "")
+    return primary_language(code) if is_language_code(code) else ""
 
 
 class _Content(str):

@@ -1,0 +1,56 @@
+"""What the names of data files tell: the kind of data, the languages, a name for a model."""
+
+import re
+from itertools import takewhile
+from pathlib import PurePath
+
+from s2s.recipe.data import is_language_code, primary_language
+from s2s.recipe.recipe import is_name
+from s2s.text.lines import Texts
+
+TABLES = ("tsv", "csv", "jsonl", "parquet", "tmx", "po")  # kinds of data, and how their files' names end
+COMPRESSED = {".gz", ".bz2", ".xz", ".zst"}
+# a language with its script or region, as in pt_BR, or whatever stands between two separators
+PART = re.compile(r"[a-z]{2,3}(?:[-_][A-Z][a-z]{3})?(?:[-_](?:[A-Z]{2}|[0-9]{3}))?(?![^._-])|[^._-]+")
+
+
+def kind_of_file(name: str) -> str:
+    """Return the kind of data of a table by its file's name: `pairs.csv.gz` -> `csv`; empty if it is none."""
+    suffix = PurePath(_unpacked(name)).suffix.lower().removeprefix(".")
+    return suffix if suffix in TABLES else ""
+
+
+def table_stem(name: str) -> str:
+    """Return the name of a table without what tells its kind: `pairs.csv.gz` -> `pairs`."""
+    return PurePath(_unpacked(name)).stem
+
+
+def languages_of_files(source: str, target: str) -> Texts:
+    """Return the languages that file names tell: `train.pt_BR.gz`, `train.EN.gz` -> `pt`, `en`; empty if unknown.
+
+    They are the last parts in which the names differ and that are language codes.
+    """
+    for one, other in zip(*map(reversed, (_parts(source), _parts(target))), strict=False):
+        if one != other and is_language_code(one) and is_language_code(other):
+            return primary_language(one), primary_language(other)
+    return "", ""
+
+
+def model_name(source: str, target: str, languages: Texts) -> str:
+    """Suggest a model name from the common beginning of file names: `train.de`, `train.en` -> `train-de-en`.
+
+    For a table, both names are its own without the suffix.
+    """
+    alike = takewhile(lambda both: both[0] == both[1], zip(_parts(source), _parts(target), strict=False))
+    common = [part.lower() for part, _ in alike]
+    name = "-".join([*common, *(code for code in languages if code and code not in common)])[:64]
+    return name if is_name(name) else "my-model"
+
+
+def _parts(name: str) -> list[str]:
+    return PART.findall(_unpacked(name))
+
+
+def _unpacked(name: str) -> str:
+    path = PurePath(name)
+    return path.stem if path.suffix.lower() in COMPRESSED else path.name
