@@ -76,13 +76,14 @@ def _read_columns(kind: str, path: str, columns: Texts | None, languages: Texts)
             return _po_columns(path, columns)
         case "tmx":
             chosen = columns or _chosen(column_names(kind, path), languages, path)
-            return _columns(columns) if columns else {}, _languages_of(chosen, languages)
-    options = {"delimiter": guess_delimiter(path)} if kind == "csv" else {}
+            return _columns(kind, columns) if columns else {}, _languages_of(chosen, languages)
+    delimiter = guess_delimiter(path) if kind == "csv" else ","
+    options = {} if delimiter == "," else {"delimiter": delimiter}
     if columns is None:
-        names = [name.strip() for name in column_names(kind, path, **options)]
+        names = [name.strip() for name in column_names(kind, path, delimiter)]
         fallback = None if len(names) != 2 else ("1", "2") if kind in ("tsv", "csv") else (names[0], names[1])
         columns = _chosen(names, languages, path, fallback)
-    return options | _columns(columns), _languages_of(columns, languages)
+    return options | _columns(kind, columns), _languages_of(columns, languages)
 
 
 def _chosen(names: list[str], languages: Texts, path: str, fallback: Texts | None = None) -> Texts:
@@ -107,9 +108,10 @@ def _po_columns(path: str, columns: Texts | None) -> tuple[dict[str, Any], Texts
     return {"source_column": columns[0]}, guessed if columns[0] == "msgid" else (guessed[1], guessed[0])
 
 
-def _columns(columns: Texts) -> dict[str, Any]:
+def _columns(kind: str, columns: Texts) -> dict[str, Any]:
+    numbered = kind in ("tsv", "csv")
     sides = zip(("source_column", "target_column"), columns, strict=True)
-    return {side: int(column) if column.isdecimal() else column for side, column in sides}
+    return {side: int(column) if numbered and column.isdecimal() else column for side, column in sides}
 
 
 def _languages_of(columns: Texts, languages: Texts) -> Texts:

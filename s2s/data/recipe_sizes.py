@@ -45,11 +45,16 @@ def vocab_size(pairs: int, words: int, characters: int) -> int:
     return _rounded(int(min(wanted, characters + SPECIAL + words // 4)), characters)
 
 
-def accepted_vocab_size(size: int, characters: int, sample: Sequence[Texts]) -> int:
-    """Return `size`, or less if SentencePiece refuses it for these pairs: short texts that repeat little."""
+def accepted_vocab_size(size: int, repeated: int, characters: int, sample: Sequence[Texts]) -> int:
+    """Return `size`, or less if SentencePiece refuses it for these pairs: short texts that repeat little.
+
+    A word that is repeated can be a token; a tokenizer is trained only if `size` needs more than half of them.
+    """
+    lowest = characters + SPECIAL
+    if lowest < size <= lowest + repeated // 2:
+        return size
     kept = sample[: len(sample) - 2 * held_out(len(sample))]
     texts = [text for pair in kept for text in pair if len(text.encode()) <= MAX_TEXT_BYTES]
-    lowest = characters + SPECIAL
     for _ in range(TRIALS):
         try:
             train_tokenizer(texts, TokenizerOptions(vocab_size=size))

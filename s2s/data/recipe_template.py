@@ -1,6 +1,7 @@
 """Draft a recipe for files of sentence pairs: measure them, choose sizes and write commented TOML."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -33,6 +34,7 @@ class Measured:
     lines: int  # valid pairs
     pairs: int  # pairs with different sources
     words: int  # different words on both sides, split at spaces
+    repeated: int  # of these words, those that occur several times
     characters: int  # different characters on both sides
     sample: list[Texts] = field(repr=False)  # all different pairs, if they are few
     invalid: Tally = field(default_factory=Tally)  # pairs that are dropped
@@ -44,7 +46,7 @@ def measure(data: DataOptions) -> Measured:
     Raises: UsageError, ResourceError if a file cannot be opened; DataError for too few pairs, unequal line counts and
     other bad content.
     """
-    words: set[str] = set()
+    words = Counter[str]()
     invalid = Tally()
     sample: dict[Texts, None] = {}
 
@@ -52,7 +54,7 @@ def measure(data: DataOptions) -> Measured:
         for row, pair in enumerate(read_split(data, "train", invalid.add_line)):
             if row < SAMPLE:
                 texts = normalize(pair.source, data.normalization), normalize(pair.target, data.normalization)
-                words.update(texts[0].split(), texts[1].split())
+                words.update(texts[0].split() + texts[1].split())
                 if len(sample) <= FEW and all(map(str.strip, texts)):
                     sample[texts] = None
             yield pair
@@ -62,7 +64,9 @@ def measure(data: DataOptions) -> Measured:
     if pairs < MIN_PAIRS:
         raise DataError(f"there are {pairs} different source sentences, too few for training, validation and test")
     characters = {character for word in words for character in word}
-    return Measured(len(found), pairs, len(words), len(characters), list(sample) if len(sample) <= FEW else [], invalid)
+    repeated = sum(1 for count in words.values() if count > 1)
+    few = list(sample) if len(sample) <= FEW else []
+    return Measured(len(found), pairs, len(words), repeated, len(characters), few, invalid)
 
 
 def draft_recipe(name: str, description: str, tables: Tables, command: str) -> str:

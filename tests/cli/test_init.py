@@ -220,6 +220,7 @@ TABLES = {
         ("Deutsch", "Englisch"),
         ("de", "en"),
     ),
+    "csv, ids": (delimited("en,id,de", ","), ["--source-language", "de"], ("de", "en"), ("de", "en")),
     "csv, words": (delimited("Target,note,Source", ","), [], ("Source", "Target"), ("", "")),
     "tsv": (delimited("", "\t"), ["--columns", "3,1"], (3, 1), ("", "")),
     "tsv, two": ("".join(f"{one}\t{two}\n" for one, two in PAIRS), [], (1, 2), ("", "")),
@@ -264,6 +265,7 @@ def test_a_parquet_table(run, in_directory):
     [
         ("a.csv", delimited("id,note,text", ","), [], "cannot tell which columns"),
         ("a.csv", delimited("de,en,fr", ","), [], "among de, en, fr"),
+        ("a.csv", delimited("id,note,en", ","), [], "cannot tell which columns"),
         ("a.csv", delimited("de,note,en", ","), ["--columns", "de,fr"], "no column fr"),
         ("a.csv", delimited("de,note,en", ","), ["--columns", "de"], "--columns SOURCE,TARGET"),
         ("a.csv", delimited("de,note,en", ","), ["--columns", "de,de"], "--columns SOURCE,TARGET"),

@@ -55,7 +55,7 @@ def test_measure(measured):
     found = measured(["ab c", "ab c", "", "d", "e\u0301"], ["xy", "z", "z", "xy", "xy ab"])
     words = {"ab", "c", "d", "é", "xy", "z"}
     sample = [("ab c", "xy"), ("ab c", "z"), ("d", "xy"), ("é", "xy ab")]
-    assert found == Measured(lines=5, pairs=3, words=len(words), characters=len("abcdéxyz"), sample=sample)
+    assert found == Measured(5, 3, len(words), len({"ab", "c", "xy", "z"}), len("abcdéxyz"), sample)
 
 
 def test_too_few_different_sentences(measured):
@@ -93,7 +93,7 @@ def test_a_tokenizer_can_be_trained_on_the_remaining_pairs(measured, made, count
     source, target = made(count, 1), made(count, 2)
     found = measured(source, target)
     size = vocab_size(found.pairs, found.words, found.characters)
-    size = accepted_vocab_size(size, found.characters, found.sample)
+    size = accepted_vocab_size(size, found.repeated, found.characters, found.sample)
     left = 2 * held_out(found.pairs)
     model = train_tokenizer([*source[left:], *target[left:]], TokenizerOptions(vocab_size=size))
     assert Tokenizer(model).size == size
@@ -101,7 +101,7 @@ def test_a_tokenizer_can_be_trained_on_the_remaining_pairs(measured, made, count
 
 def test_a_vocabulary_that_the_text_does_not_give_is_lowered():
     sample = list(zip(codes(200, 1), codes(200, 2), strict=True))
-    size = accepted_vocab_size(5000, 16, sample)
+    size = accepted_vocab_size(5000, 0, 16, sample)
     assert 100 < size < 1000
     kept = [text for pair in sample[: -2 * held_out(200)] for text in pair]
     assert Tokenizer(train_tokenizer(kept, TokenizerOptions(vocab_size=size))).size == size

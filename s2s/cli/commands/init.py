@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FEW = 1000  # pairs below which training cannot give a useful model
 HINTS = {  # keys that hints name, and this command's flags
     "--set data.on_invalid=drop": "--on-invalid drop",
+    "--set data.kind=csv": "name the file .csv if its cells are separated by commas",
     "(data.source_column, data.target_column)": "(--columns SOURCE,TARGET)",
 }
 
@@ -224,7 +225,7 @@ def _sized(measured: "Measured", family: "Family", size: "Size | None") -> "Tabl
     model = network(measured.pairs, family, size)
     tokens = vocab_size(measured.pairs, measured.words, measured.characters)
     if measured.sample:
-        tokens = accepted_vocab_size(tokens, measured.characters, measured.sample)
+        tokens = accepted_vocab_size(tokens, measured.repeated, measured.characters, measured.sample)
     return {
         "tokenizer": {"vocab_size": tokens},
         **model,

@@ -13,6 +13,7 @@ from s2s.recipe.data import CsvDataOptions, TableSplitOptions, TsvDataOptions, p
 from s2s.text.lines import Texts
 
 DELIMITERS = ",;\t|"
+IDENTIFIER = "id"  # of rows, much more often than the language code of Indonesian
 UNITS = 1000  # of a translation memory, in which languages are looked for
 
 
@@ -53,7 +54,7 @@ def choose_columns(names: list[str], languages: Texts) -> Texts | None:
     """
     codes = {name: language_named(name, languages) for name in names}
     wanted = [code and primary_language(code) for code in languages]
-    found = [name for name in names if codes[name]]
+    found = [name for name in names if codes[name] and (name != IDENTIFIER or codes[name] in wanted)]
     pairs = itertools.permutations(found, 2) if any(wanted) else itertools.combinations(found, 2)
     fitting = [
         pair for pair in pairs if all(code in ("", codes[name]) for name, code in zip(pair, wanted, strict=True))
