@@ -26,7 +26,6 @@ from s2s.data.filters.text import text_filter
 from s2s.data.image_preparation import StoredImages, store_images
 from s2s.data.ledger import (
     REASONS,
-    FilterLedger,
     Ledger,
     Lengths,
     Reason,
@@ -203,6 +202,7 @@ class CorpusBuilder:
         if not len(train):
             raise self._no_pairs("train")
         status, alone = classify(train, self.data, self.filters)
+        self._check_kept(status)
         tokenizer = Tokenizer(self._train_tokenizer(status) if tokenizer_model is None else tokenizer_model)
         splits = {"train": self._write_train(tokenizer, status, alone)}
         for name in HELD_OUT:
@@ -219,6 +219,23 @@ class CorpusBuilder:
             [text_filter(one, self.data) for one in self.filters],
             [one.by for one in self.filters if isinstance(one, DuplicatesFilterOptions)],
             of_images=self.images is not None,
+        )
+
+    def _check_kept(self, status: Statuses) -> None:
+        """Raise DataError naming the reasons if no training pair is kept, given the status [N] of each."""
+        if (status == PairStatus.KEPT).any():
+            return
+        counts = [(tally.count, REASONS[reason]) for reason, tally in self._unread("train").items()]
+        names = [
+            REASONS["empty"],
+            REASONS["held_out_source"],
+            *(f"{one.name}: {one.describe()}" for one in self.filters),
+        ]
+        counts += zip(np.bincount(status)[PairStatus.EMPTY :].tolist(), names, strict=False)
+        reasons = "; ".join(f"{count:,}: {reason}" for count, reason in counts if count)
+        raise DataError(
+            f"the corpus is empty: all training pairs were dropped ({reasons})",
+            "check data.filter_preset and data.filters; see s2s explain data.filters",
         )
 
     def _check_inputs(self) -> None:
@@ -262,8 +279,7 @@ class CorpusBuilder:
         others: tuple[Reason, ...] = "empty", "held_out_source"
         tallies = self._unread("train") | {reason: self.dropped.tally("train", reason) for reason in others}
         filters = self.dropped.filter_ledgers(alone)
-        if not split.kept:
-            raise _nothing_kept(tallies, filters)
+        self._check_kept(status)
         held_out = {name: int(np.count_nonzero(status == held)) for name, held in HELD_OUT.items()}
         read = len(status) + sum(tally.count for tally in self._unread("train").values())
         return split.ledger(read, tallies, filters=filters, held_out=held_out, profile=split.profile())
@@ -378,13 +394,3 @@ def _with_progress(items: Iterable[T], activity: str) -> Iterator[T]:
             logged = time.monotonic()
             log.info(f"{activity}: {count:,} done")
         yield item
-
-
-def _nothing_kept(dropped: dict[Reason, Tally], filters: list[FilterLedger]) -> DataError:
-    tallies = [*((REASONS[name], tally) for name, tally in dropped.items())]
-    tallies += [(f"{one.name}: {one.drops}", one.dropped) for one in filters]
-    counts = "; ".join(f"{tally.count:,}: {name}" for name, tally in tallies if tally.count)
-    return DataError(
-        f"the corpus is empty: all training pairs were dropped ({counts})",
-        "check data.filter_preset and data.filters; see s2s explain data.filters",
-    )

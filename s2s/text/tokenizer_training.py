@@ -56,18 +56,20 @@ def train_tokenizer(texts: Iterable[str], options: "TokenizerOptions") -> bytes:
     ResourceError if the child is killed.
     """
     arguments = json.dumps([sys.path, _trainer_options(options)])
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, arguments], stdin=subprocess.PIPE, stdout=output, stderr=errors
-        )
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(
+            [sys.executable, "-c", CHILD, arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+        ) as child,
+    ):
+        assert child.stdin
+        assert child.stdout
         try:
-            count = _write_texts(child.stdin, texts) if child.stdin else 0
+            count = _write_texts(child.stdin, texts)
+            content = child.stdout.read()  # the child reads all texts before it writes
             code = child.wait()
         finally:
             child.kill()
-            child.wait()
-        output.seek(0)
-        content = output.read()
         if code == REFUSED:
             raise _refusal(content.decode(errors="replace"), options)
         if code:
