@@ -1,36 +1,12 @@
 import random
 
 import pytest
+from parallel_text import LINES, parallel_text
 
 from s2s.data.diagnosis import Diagnosis
 from s2s.data.diagnosis.unequal_files import last_parallel_line
 from s2s.data.ledger import Finding
 from s2s.data.readers import Pair
-
-LINES = 1500
-SYLLABLES = {
-    "de": ("sch", "ung", "eit", "pf", "au", "ei", "kra", "zen"),
-    "en": ("th", "ing", "ow", "wh", "ea", "ly", "y", "qu"),
-}
-
-
-def vocabulary(language: str, size: int = 120) -> list[str]:
-    generator = random.Random(language)
-    return ["".join(generator.choices(SYLLABLES[language], k=generator.randint(1, 4))) for _ in range(size)]
-
-
-def parallel_text(lines: int = LINES, seed: int = 1) -> tuple[list[str], list[str]]:
-    """Sentences of 2 to 14 words, frequent ones more often, translated word by word; one word in ten is left out."""
-    generator = random.Random(seed)
-    words = list(zip(vocabulary("de"), vocabulary("en"), strict=True))
-    weights = [1 / rank for rank in range(1, len(words) + 1)]
-    sources, targets = [], []
-    for _ in range(lines):
-        first, *others = generator.choices(words, weights, k=generator.randint(2, 14))
-        translated = [first, *(pair for pair in others if generator.random() > 0.1)]
-        sources.append(" ".join(source for source, _ in [first, *others]) + ".")
-        targets.append(" ".join(target for _, target in translated) + ".")
-    return sources, targets
 
 
 def diagnose(
@@ -135,10 +111,12 @@ def test_copies_and_untranslated_targets():
     assert "target's language" in only(diagnose(others, targets), "untranslated").message
 
 
-def test_copies_within_one_language_are_expected():
-    sources, _ = parallel_text()
+def test_pairs_of_one_language_may_differ():
+    sources, targets = parallel_text()
     assert diagnose(sources, sources, ("de_DE", "de")) == []
     assert only(diagnose(sources, sources), "copies").extents == []
+    random.Random(2).shuffle(targets)
+    assert diagnose([f"{text} 17 %s" for text in sources], targets, ("de", "de_AT")) == []
 
 
 @pytest.mark.parametrize(

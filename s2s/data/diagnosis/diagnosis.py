@@ -1,5 +1,7 @@
 """Notice what is wrong with parallel text while it is read: shifted lines, swapped sides, wrong encodings and more."""
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from s2s.data.diagnosis.alignment import Aligner
@@ -38,8 +40,8 @@ class Diagnosis:
     """
 
     def __init__(self, source_language: str, target_language: str) -> None:
-        """Language codes; the sides are not compared by language if both are the same."""
-        self._same_language = bool(source_language) and (
+        """Language codes; if both are the same, the pairs are no translations, and may differ in more than language."""
+        self._one_language = bool(source_language) and (
             primary_language(source_language) == primary_language(target_language)
         )
         self._signals = {name: Signal(check) for name, check in CHECKS.items()}
@@ -47,7 +49,7 @@ class Diagnosis:
         self._side_model: SideModel | None = None
         self._unjudged: list[Window] = []  # until the side model is learned
         self._aligner = Aligner()
-        self._misalignment = Misalignment()
+        self._misalignment = Misalignment(of_translations=not self._one_language)
         self._moments = np.zeros(6)  # of the lengths of all pairs
         self._examples: list[Example] = []  # the first pairs
         self._file = ""
@@ -61,12 +63,19 @@ class Diagnosis:
         if window := self._windows.add(pair):
             self._check(window)
 
+    def watch(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
+        """Yield pairs, and check each."""
+        for pair in pairs:
+            self.add(pair)
+            yield pair
+
     def findings(self) -> list[Finding]:
         """Return what is wrong with the pairs; call it once, after the last one."""
         self._end_file()
         if self._side_model is None and sum(map(len, self._unjudged)) >= MIN_LEARNED:
             self._learn_sides()
-        misaligned = self._misalignment.finding(low_correlation(self._moments, self._examples))
+        everywhere = None if self._one_language else low_correlation(self._moments, self._examples)
+        misaligned = self._misalignment.finding(everywhere)
         signals = [signal.finding() for signal in self._signals.values()]
         return [one for one in (misaligned, *script_findings(*self._scripts), *signals) if one]
 
@@ -75,13 +84,14 @@ class Diagnosis:
         self._moments += length_moments(window.sides())
         self._aligner.add(window)
         self._signals["mojibake"].add(window, window.mojibake())
+        if not self._one_language:
+            self._compare(window)
+
+    def _compare(self, window: Window) -> None:
+        """Check what sides in two languages differ in, and what they share."""
         self._signals["numbers"].add(window, *window.differing_numbers())
         self._signals["placeholders"].add(window, *window.differing_placeholders(tags=False))
         self._signals["tags"].add(window, *window.differing_placeholders(tags=True))
-        if not self._same_language:
-            self._compare_languages(window)
-
-    def _compare_languages(self, window: Window) -> None:
         self._signals["copies"].add(window, window.copied & (window.lengths[:, 0] >= MIN_COPY))
         for check in self._scripts:
             check.add(window)

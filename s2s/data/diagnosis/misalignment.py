@@ -19,7 +19,9 @@ MAX_EXTENTS = 1000  # named in a ledger
 class Misalignment:
     """The lines of a corpus that are not parallel."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_translations: bool) -> None:
+        """Lines that are unrelated, but not shifted, are wrong only `of_translations`."""
+        self._of_translations = of_translations
         self.lines = 0
         self.unrelated = 0  # of them
         self._message = ""  # of the first block
@@ -30,7 +32,7 @@ class Misalignment:
     def add(self, file: str, segments: list[Segment], model: PairModel) -> None:
         """Add the segments of a file."""
         for index, segment in enumerate(segments):
-            if not segment.misaligned(model):
+            if not segment.misaligned(model) or (segment.shift is None and not self._of_translations):
                 continue
             if not self._blocks:
                 after = segments[index - 1] if index and segments[index - 1].state == PARALLEL else None
