@@ -42,6 +42,10 @@ class Example:
         """Return a pair as an example; long texts are shortened."""
         return cls(f"{pair.file}:{pair.line}", _shorten(pair.source), _shorten(pair.target))
 
+    def __str__(self) -> str:
+        """Return the place and the texts, for messages."""
+        return f"{self.line}  {' → '.join(text for text in (self.source, self.target) if text is not None)}"
+
 
 @dataclass(slots=True)
 class Tally:
@@ -188,6 +192,7 @@ class SplitLedger:
     filters: list[FilterLedger] = field(default_factory=list)  # train only, in the order in which they ran
     held_out: dict[str, int] | None = None  # train only: pairs moved to validation and test
     profile: SourceProfile | None = None  # train only
+    findings: list[Finding] = field(default_factory=list)  # train only, of text
     empty: Tally | None = None  # validation and test only: kept pairs with an empty side
     overlap: Overlap | None = None  # validation and test only
 

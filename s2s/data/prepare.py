@@ -18,6 +18,7 @@ import numpy as np
 
 from s2s.data.corpora import corpora_directory
 from s2s.data.corpus import SCHEMA, SPLITS, Corpus, Encoded, SplitWriter, write_corpus_files
+from s2s.data.diagnosis import Diagnosis
 from s2s.data.directories import creation_lock, new_directory
 from s2s.data.dropped import DroppedPairs, dropped_pairs
 from s2s.data.filters.fingerprints import Mask, PairFingerprints, count_overlap, fingerprint, is_empty
@@ -26,6 +27,7 @@ from s2s.data.filters.text import text_filter
 from s2s.data.image_preparation import StoredImages, store_images
 from s2s.data.ledger import (
     REASONS,
+    Finding,
     Ledger,
     Lengths,
     Reason,
@@ -40,7 +42,7 @@ from s2s.data.source_profile import SourceProfile
 from s2s.errors import ArtefactError, DataError, UsageError
 from s2s.io.digests import digest_bytes, digest_json
 from s2s.io.paths import remove_tree
-from s2s.recipe.data import DataOptions, FileOptions, HeldOutOptions
+from s2s.recipe.data import DataOptions, FileOptions, GeneratorDataOptions, HeldOutOptions
 from s2s.recipe.filters import DuplicatesFilterOptions
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.lines import normalize
@@ -87,6 +89,10 @@ def prepare_corpus(
         log.info(dropped)
     if overlap := overlap_warning(corpus.ledger):
         log.warning(overlap)
+    for finding in corpus.ledger.splits["train"].findings:
+        log.warning(finding.message)
+        for example in finding.examples:
+            log.info(f"  {example}")
     return corpus
 
 
@@ -191,6 +197,7 @@ class CorpusBuilder:
 
     def __post_init__(self) -> None:
         self.filters = self.data.all_filters()
+        self.findings: list[Finding] = []  # about the training pairs
 
     def build(self, tokenizer_model: bytes | None) -> tuple[bytes, Ledger]:
         """Write the splits, and return the tokenizer and the ledger. Raises DataError if a split has no pairs."""
@@ -212,14 +219,19 @@ class CorpusBuilder:
         return tokenizer.model, Ledger(SCHEMA, self.inputs, tokens, splits, self.data.image_size)
 
     def _fingerprint_train(self) -> PairFingerprints:
-        """Read the training pairs once, and run the filters on their texts."""
+        """Read the training pairs once, diagnose them, and run the filters on their texts."""
         pairs = self._read("train", self.dropped.on_invalid("train"), self.dropped.on_damaged("train"))
-        return fingerprint(
-            map(self._identified, _with_progress(pairs, "reading the training pairs")),
+        pairs = map(self._identified, _with_progress(pairs, "reading the training pairs"))
+        diagnosis = Diagnosis(self.data.source_language, self.data.target_language)
+        made = self.images or isinstance(self.data, GeneratorDataOptions)  # no text of people on both sides
+        train = fingerprint(
+            pairs if made else diagnosis.watch(pairs),
             [text_filter(one, self.data) for one in self.filters],
             [one.by for one in self.filters if isinstance(one, DuplicatesFilterOptions)],
             of_images=self.images is not None,
         )
+        self.findings = diagnosis.findings()
+        return train
 
     def _check_kept(self, status: Statuses) -> None:
         """Raise DataError naming the reasons if no training pair is kept, given the status [N] of each."""
@@ -282,7 +294,9 @@ class CorpusBuilder:
         self._check_kept(status)
         held_out = {name: int(np.count_nonzero(status == held)) for name, held in HELD_OUT.items()}
         read = len(status) + sum(tally.count for tally in self._unread("train").values())
-        return split.ledger(read, tallies, filters=filters, held_out=held_out, profile=split.profile())
+        return split.ledger(
+            read, tallies, filters=filters, held_out=held_out, profile=split.profile(), findings=self.findings
+        )
 
     def _write_held_out(self, tokenizer: Tokenizer, name: str, train: PairFingerprints, kept: Mask) -> SplitLedger:
         """Encode and write all pairs of validation or test, with their raw texts, and compare them with those of train.

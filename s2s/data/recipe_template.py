@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import tomli_w
 
+from s2s.data.diagnosis import Diagnosis
 from s2s.data.filters.fingerprints import fingerprint
-from s2s.data.ledger import Tally
+from s2s.data.ledger import Finding, Tally
 from s2s.data.readers import Pair, read_split
 from s2s.data.recipe_sizes import Tables
 from s2s.errors import DataError
@@ -38,20 +39,21 @@ class Measured:
     characters: int  # different characters on both sides
     sample: list[Texts] = field(repr=False)  # all different pairs, if they are few
     invalid: Tally = field(default_factory=Tally)  # pairs that are dropped
+    findings: list[Finding] = field(default_factory=list)  # what looks wrong
 
 
 def measure(data: DataOptions) -> Measured:
-    """Read and measure the training pairs.
+    """Read, measure and diagnose the training pairs.
 
     Raises: UsageError, ResourceError if a file cannot be opened; DataError for too few pairs, unequal line counts and
     other bad content.
     """
     words = Counter[str]()
-    invalid = Tally()
+    invalid, diagnosis = Tally(), Diagnosis(data.source_language, data.target_language)
     sample: dict[Texts, None] = {}
 
     def counted() -> Iterator[Pair]:
-        for row, pair in enumerate(read_split(data, "train", invalid.add_line)):
+        for row, pair in enumerate(diagnosis.watch(read_split(data, "train", invalid.add_line))):
             if row < SAMPLE:
                 texts = normalize(pair.source, data.normalization), normalize(pair.target, data.normalization)
                 words.update(texts[0].split() + texts[1].split())
@@ -66,7 +68,7 @@ def measure(data: DataOptions) -> Measured:
     characters = {character for word in words for character in word}
     repeated = sum(1 for count in words.values() if count > 1)
     few = list(sample) if len(sample) <= FEW else []
-    return Measured(len(found), pairs, len(words), repeated, len(characters), few, invalid)
+    return Measured(len(found), pairs, len(words), repeated, len(characters), few, invalid, diagnosis.findings())
 
 
 def draft_recipe(name: str, description: str, tables: Tables, command: str) -> str:

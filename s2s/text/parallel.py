@@ -13,12 +13,16 @@ from s2s.text.lines import Texts, decode_line, read_ahead
 GROUP_SIZE = 2048  # line pairs
 
 
+class UnequalLinesError(DataError):
+    """The two files of a text have different line counts."""
+
+
 def line_pairs(
     sources: Iterable[bytes], targets: Iterable[bytes], names: tuple[str, str]
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yield the lines of both sides in pairs. Memory: one pair.
 
-    Raises: DataError with both line counts if they differ, after all complete pairs.
+    Raises: UnequalLinesError with both line counts if they differ, after all complete pairs.
     """
     counts = [0, 0]
     for source, target in zip_longest(sources, targets):
@@ -27,7 +31,7 @@ def line_pairs(
         if source is not None and target is not None:
             yield source, target
     if counts[0] != counts[1]:
-        raise DataError(
+        raise UnequalLinesError(
             f"line counts differ: {names[0]} has {counts[0]:,}, {names[1]} has {counts[1]:,}",
             "line N of one file must be the translation of line N of the other",
         )

@@ -140,6 +140,10 @@ def init(
         places = ", ".join(Path(example.line).name for example in measured.invalid.examples)
         read = measured.lines + measured.invalid.count
         note(f"warning: {measured.invalid.count:,} of {read:,} pairs, invalid UTF-8, are dropped (first: {places})")
+    for finding in measured.findings:
+        note(f"warning: {finding.message}")
+        for example in finding.examples:
+            note(f"  {example}")
     if measured.pairs < FEW and not parent:
         note(f"warning: {measured.pairs:,} different pairs are too few for a useful translation model")
     if not (tables["data"]["source_language"] and tables["data"]["target_language"]):

@@ -15,7 +15,7 @@ from s2s.recipe.data import (
     TableSplitOptions,
 )
 from s2s.text.lines import json_texts
-from s2s.text.parallel import decode_pair, line_pairs
+from s2s.text.parallel import UnequalLinesError, decode_pair, line_pairs
 
 
 def read_line_files(data: LinesDataOptions, split: LinesSplitOptions, invalid: OnInvalid) -> Iterator[Pair]:
@@ -31,6 +31,22 @@ def read_line_files(data: LinesDataOptions, split: LinesSplitOptions, invalid: O
 
 
 def _read_aligned(data: FileOptions, source: str, target: str, invalid: OnInvalid) -> Iterator[Pair]:
+    try:
+        yield from _read_pairs(data, source, target, invalid)
+    except UnequalLinesError as error:
+        raise UnequalLinesError(error.message + _end_of_parallel(data, source, target), error.hint) from error
+
+
+def _end_of_parallel(data: FileOptions, source: str, target: str) -> str:
+    """Read two files of unequal line counts again, and say where they stop being parallel."""
+    from s2s.data.diagnosis.unequal_files import last_parallel_line
+
+    with open_data_file(data, source) as source_file, open_data_file(data, target) as target_file:
+        last = last_parallel_line(read_lines(source_file), read_lines(target_file))
+    return "" if last is None else f"; they are parallel until about line {last:,}"
+
+
+def _read_pairs(data: FileOptions, source: str, target: str, invalid: OnInvalid) -> Iterator[Pair]:
     paths = data_path(data, source), data_path(data, target)
     with open_data_file(data, source) as source_file, open_data_file(data, target) as target_file:
         lines = line_pairs(read_lines(source_file, paths[0]), read_lines(target_file, paths[1]), paths)

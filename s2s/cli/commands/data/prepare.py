@@ -12,8 +12,9 @@ from s2s.report.console import escape_control, out
 
 if TYPE_CHECKING:
     from s2s.data.corpus import Corpus
-    from s2s.data.ledger import SplitLedger, Tally
+    from s2s.data.ledger import Finding, SplitLedger, Tally
 
+EXTENTS = 10  # of a finding that are shown
 CORPUS_HELP = "A recipe, or the directory of a prepared corpus."
 OnInvalid = Annotated[
     Literal["refuse", "drop"] | None,
@@ -123,6 +124,8 @@ def _show_split(name: str, split: "SplitLedger") -> None:
 
     for reason, tally in split.dropped.items():
         _show_tally(f"dropped, {REASONS[reason]}", tally)
+    for finding in split.findings:
+        _show_finding(finding)
     for one in split.filters:
         alone = f" (alone {one.alone:,})" if one.alone != one.dropped.count else ""
         _show_tally(f"dropped, {one.drops}", one.dropped, alone)
@@ -141,5 +144,17 @@ def _show_tally(label: str, tally: "Tally", remark: str = "") -> None:
         return
     out.print(f"  {label}: {tally.count:,}{remark}", soft_wrap=True)
     for example in tally.examples:
-        texts = [text for text in (example.source, example.target) if text is not None]
-        out.print(escape_control(f"    {example.line}  {' → '.join(texts)}"), soft_wrap=True)
+        out.print(escape_control(f"    {example}"), soft_wrap=True)
+
+
+def _show_finding(finding: "Finding") -> None:
+    """Print what looks wrong with training pairs, where, and examples."""
+    out.print(escape_control(f"  {finding.kind}: {finding.message}"), soft_wrap=True)
+    for extent in finding.extents[:EXTENTS]:
+        shift = f", shifted by {extent.shift}" if extent.shift else ""
+        lines = f"    {extent.file}: lines {extent.first:,} to {extent.last:,}{shift}"
+        out.print(escape_control(lines), soft_wrap=True)
+    if len(finding.extents) > EXTENTS:
+        out.print(f"    and {len(finding.extents) - EXTENTS:,} others (--json shows all)", soft_wrap=True)
+    for example in finding.examples:
+        out.print(escape_control(f"    {example}"), soft_wrap=True)
