@@ -28,8 +28,8 @@ BLOCK = 8  # lines
 CHUNK = 8192  # lines whose states are decided together
 LAG = 1024  # lines after them that may still change the decision
 # Cost of a switch in nats; a block in the middle costs two. An excursion that gains x nats by chance begins at a line
-# with a probability below exp(-x) for each state: about 1e-6 in 5 million lines.
-SWITCH = 16.0
+# with a probability below exp(-x) for each state: 1e-13 in 5 million lines. Most of that is for lists of similar lines.
+SWITCH = 24.0
 MIN_FITTED = 50  # lines to fit the model to
 STRETCH, STRETCHES = 128, 4  # lines, and how many stretches of them the first fit is of
 ROUNDS = 2  # of fitting the model and finding the states

@@ -19,7 +19,8 @@ MIN_FEATURES = 16  # below which only lengths are used
 MAX_SELECTED_FROM = 4096  # lines
 
 Floats = NDArray[np.float64]
-Marks = NDArray[np.int64]  # [N], a digest of the numbers and placeholders of a line; 0 if it has none
+# [N, 2], digests of what a translation may keep: the numbers and placeholders of a line, 0 if it has none, and the text
+Marks = NDArray[np.int64]
 Table = NDArray[np.int16]  # [HASHES], the column of each trigram; -1 if it is no feature
 
 

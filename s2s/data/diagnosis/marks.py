@@ -12,6 +12,8 @@ WRONG_CHARACTER = re.compile(f"[Â-ß][{FOLLOWERS}]|[à-ï][{FOLLOWERS}]{{2}}|[�
 # What UTF-8 read as cp1252 stands for, besides letters: quotes, dashes, dots, the euro sign, signs of Latin-1.
 WRONG_SYMBOLS = set("‘’“”„–—…•€™\u00a0¡¢£§©«®°±²³·»¿×")
 
+TYPOGRAPHY = set("\u00a0«»‘’“”–—…")  # often follows a letter with an accent: `« privé »`
+
 
 class Marks(NamedTuple):
     """What a translation keeps."""
@@ -48,6 +50,8 @@ def is_mojibake(text: str) -> bool:
 
 def _stands_for_one(characters: str) -> bool:
     """Return whether characters, as the bytes of one that was read wrongly, make a letter or a usual symbol."""
+    if characters[0] not in "ÂÃâ" and TYPOGRAPHY.issuperset(characters[1:]):
+        return False
     try:
         character = b"".join(_byte(one) for one in characters).decode()
     except UnicodeDecodeError:

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s.data.diagnosis.features import Floats, Marks, Sides
+from s2s.data.diagnosis.features import Floats, Sides
 
 SHRINKAGE = 0.01  # of the covariances to their diagonal
 # Bounds of the correlations. Copies have 1, which would rule out any other pair. Trigrams are present or not, which no
@@ -92,7 +92,8 @@ class PairModel:
         ratio = products - projected.source_cost[sources] - projected.target_cost[targets]
         ratio -= 0.5 * np.log(1 - self.correlations**2).sum()
         ratio *= pairs.known
-        ratio += self.mark_weights[_compare(pairs.source_marks, pairs.target_marks)]
+        ratio += self.mark_weights[_compare(pairs.source_marks[:, 0], pairs.target_marks[:, 0])]
+        ratio[pairs.known & (pairs.source_marks[:, 1] == pairs.target_marks[:, 1])] = MAX_SCORE  # copies
         scores[targets] = np.clip(ratio, -MAX_SCORE, MAX_SCORE)
         return scores
 
@@ -148,7 +149,7 @@ def _whitening(features: Floats) -> Floats:
     return whitening
 
 
-def _compare(source: Marks, target: Marks) -> NDArray[np.intp]:
+def _compare(source: NDArray[np.int64], target: NDArray[np.int64]) -> NDArray[np.intp]:
     """Return how the marks compare [N]: NOTHING, ONE_SIDE, EQUAL or DIFFERENT."""
     both = (source != 0) & (target != 0)
     one = (source != 0) != (target != 0)
@@ -157,10 +158,11 @@ def _compare(source: Marks, target: Marks) -> NDArray[np.intp]:
 
 def _mark_weights(sides: Sides) -> Floats:
     """Return the log-ratio [4] of how often marks compare so in these pairs and in unrelated ones."""
-    found = np.bincount(_compare(sides.source_marks, sides.target_marks), minlength=4)
+    source, target = sides.source_marks[:, 0], sides.target_marks[:, 0]
+    found = np.bincount(_compare(source, target), minlength=4)
     unrelated = np.zeros(4)
     for roll in ROLLS:
-        unrelated += np.bincount(_compare(np.roll(sides.source_marks, roll), sides.target_marks), minlength=4)
+        unrelated += np.bincount(_compare(np.roll(source, roll), target), minlength=4)
     smoothed = (found + 1) / (found.sum() + 4), (unrelated / len(ROLLS) + 1) / (found.sum() + 4)
     weights: Floats = np.clip(np.log(smoothed[0] / smoothed[1]), *MARK_WEIGHTS)
     return weights

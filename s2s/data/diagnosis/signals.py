@@ -11,7 +11,7 @@ from s2s.data.diagnosis.window import Mask, Window
 from s2s.data.ledger import EXAMPLES, Example, Extent, Finding, FindingKind
 
 MIN_EVIDENCE = 50  # pairs that a check must have flagged before it says anything
-DENSE = 0.25  # share of flagged pairs from which a stretch of lines is named
+DENSE = 0.6  # share of flagged pairs from which a stretch of lines is named
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,8 @@ class Window:
         if vocabulary:
             present = self.source.presence(vocabulary.source), self.target.presence(vocabulary.target)
             features = [np.hstack(both) for both in zip(features, present, strict=True)]
-        return Sides(*features, *self.digests.T)
+        texts = np.array([(hash(source), hash(target)) for source, target, *_ in self.pairs])
+        return Sides(*features, *(np.stack([self.digests[:, side], texts[:, side]], axis=1) for side in (0, 1)))
 
     @functools.cached_property
     def copied(self) -> Mask:
