@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recipes": ("s2s.cli.commands.recipes", "List, show and copy the built-in recipes"),
     "explain": ("s2s.cli.commands.explain", "Explain the keys of a recipe"),
     "doctor": ("s2s.cli.commands.doctor", "Check this machine: versions, devices, directories"),
-    "tokenizer": ("s2s.cli.commands.tokenizer", "Train a tokenizer, encode and decode text"),
+    "tokenizer": ("s2s.cli.commands.tokenizer", "Train, inspect and compare tokenizers, encode text"),
     "data": ("s2s.cli.commands.data", "Prepare, inspect and generate sentence pairs"),
     "plan": ("s2s.cli.commands.plan", "Estimate a recipe's parameters, memory and FLOPs"),
     "train": ("s2s.cli.commands.train", "Train a model from a recipe and publish it in the registry"),

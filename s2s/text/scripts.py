@@ -7,6 +7,9 @@ from collections import Counter
 
 # scripts whose Unicode names differ from those of babel
 UNICODE_NAMES = {"Bangla": "BENGALI", "Odia": "ORIYA", "Ethiopic": "ETHIOPIC", "N’Ko": "NKO"}
+KINDS = {"L": "other letters", "M": "other letters", "N": "digits", "P": "punctuation", "Z": "spaces"}
+WIDTHS = {"FULLWIDTH", "HALFWIDTH", "SUPERSCRIPT", "SUBSCRIPT"}  # before the script in a character's name
+OF_NO_SCRIPT = {"COMBINING", "VARIATION", "MODIFIER", "MATHEMATICAL", "MICRO", "FEMININE", "MASCULINE"}
 COMPOSED = {  # scripts that ISO 15924 gives for a mixture of others
     "Jpan": {"CJK", "HIRAGANA", "KATAKANA"},
     "Kore": {"HANGUL", "CJK"},
@@ -19,13 +22,20 @@ COMPOSED = {  # scripts that ISO 15924 gives for a mixture of others
 def script_of(character: str) -> str:
     """Return the script of a letter or combining mark as Unicode names it: `LATIN`, `CYRILLIC`, `CJK`; else "".
 
-    Combining marks that several scripts share have none.
+    Marks that several scripts share have none.
     """
     if unicodedata.category(character)[0] not in "LM":
         return ""
-    name = unicodedata.name(character, "").removeprefix("FULLWIDTH ").removeprefix("HALFWIDTH ")
-    script = re.split("[ -]", name, maxsplit=1)[0]  # KATAKANA-HIRAGANA PROLONGED SOUND MARK
-    return "" if script in {"COMBINING", "MODIFIER", "VARIATION"} else script
+    words = [word for word in re.split("[ -]", unicodedata.name(character, "")) if word not in WIDTHS]
+    script = words[0] if words else ""
+    return "" if script in OF_NO_SCRIPT else "CJK" if script == "IDEOGRAPHIC" else script
+
+
+def kind_of(character: str) -> str:
+    """Return the script of a letter, capitalized, or `digits`, `punctuation`, `spaces` or `symbols`, emoji included."""
+    script = script_of(character)
+    category = unicodedata.category(character)[0]
+    return (script if script == "CJK" else script.capitalize()) or KINDS.get(category, "symbols")
 
 
 def letters_by_script(text: str) -> Counter[str]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from s2s.errors import ArtefactError
 from s2s.io.digests import digest_bytes
-from s2s.text.user_symbols import UserSymbols, user_symbols
+from s2s.text.sentencepiece_model import user_symbol_ids
+from s2s.text.user_symbols import UserSymbols
 
 if TYPE_CHECKING:
     from s2s.text.subword_regularization import BPESampler, UnigramSampler
@@ -23,7 +24,8 @@ BYTE = "<0x"  # what the tokens of single bytes start with: <0x41>
 class Tokenizer:
     """A trained SentencePiece model.
 
-    `model` holds its bytes, `digest` their sha256, `size` the vocabulary size including special tokens.
+    `model` holds its bytes, `digest` their sha256, `size` the vocabulary size including special tokens, `user_tokens`
+    the ids of user symbols, `fallback_tokens` those of UNK and byte tokens.
     """
 
     def __init__(self, model: bytes) -> None:
@@ -48,9 +50,10 @@ class Tokenizer:
             self._tokens: list[str] = [self._processor.id_to_piece(token) for token in range(self.size)]
         except UnicodeDecodeError as error:
             raise ArtefactError("the tokenizer is damaged: a token is not UTF-8") from error
-        self._symbols = UserSymbols(model, {self._tokens[token]: token for token in user_symbols(model)})
+        self._symbols = UserSymbols(model, {self._tokens[token]: token for token in user_symbol_ids(model)})
+        self.user_tokens = frozenset(self._symbols.tokens.values())
         named = (token for token, text in enumerate(self._tokens) if text.startswith(BYTE))
-        self._fallback_tokens = {UNK, *(token for token in named if self._processor.is_byte(token))}
+        self.fallback_tokens = frozenset({UNK, *(token for token in named if self._processor.is_byte(token))})
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text, without BOS and EOS. Callers normalize the texts."""
@@ -80,8 +83,13 @@ class Tokenizer:
 
     def unknown(self, ids: Sequence[int]) -> int:
         """Return the number of UNK and byte tokens."""
-        return sum(token in self._fallback_tokens for token in ids)
+        return sum(token in self.fallback_tokens for token in ids)
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """Return the tokens as strings, with `▁` for a space."""
         return [self._tokens[token] for token in ids]
+
+    def characters(self) -> frozenset[str]:
+        """Return the characters of the vocabulary: the others become bytes or UNK. A space is `▁`."""
+        special = self.fallback_tokens | {PAD, BOS, EOS}
+        return frozenset("".join(text for token, text in enumerate(self._tokens) if token not in special))

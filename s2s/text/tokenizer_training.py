@@ -107,6 +107,7 @@ def _trainer_options(options: "TokenizerOptions") -> dict[str, Any]:
         "character_coverage": options.character_coverage,
         "byte_fallback": _has_bytes(options, options.vocab_size),
         "use_all_vocab": options.algorithm == "char",  # else rare characters are dropped silently
+        "max_texts": MAX_TEXTS,
         "user_symbols": options.user_symbols,
         "max_placeholders": int(MAX_PLACEHOLDERS * options.vocab_size) if options.keep_placeholders else 0,
         "normalization_rule_name": "identity",
@@ -173,7 +174,7 @@ def train_in_child(options: dict[str, Any]) -> None:
 
     die_with_parent()
     lines = (line.decode().removesuffix("\n").replace(RESERVED, " ") for line in sys.stdin.buffer)
-    texts = sample_texts(lines, MAX_TEXTS)
+    texts, _ = sample_texts(lines, options.pop("max_texts"))
     symbols = options.pop("user_symbols")
     symbols += frequent_placeholders(texts, options.pop("max_placeholders"), except_for=symbols)
     if symbols:
@@ -207,13 +208,17 @@ def frequent_placeholders(texts: Iterable[str], limit: int, *, except_for: Colle
     return [found for _, found in sorted(kept)[:limit]]
 
 
-def sample_texts(texts: Iterable[str], count: int) -> list[str]:
-    """Return `count` texts drawn uniformly by reservoir sampling with a fixed seed; all texts if there are fewer."""
+def sample_texts(texts: Iterable[str], count: int) -> tuple[list[str], int]:
+    """Return `count` texts drawn uniformly by reservoir sampling with a fixed seed, and how many there were.
+
+    All texts, in their order, if there are fewer.
+    """
     random = Random(1)
     sample: list[str] = []
-    for index, text in enumerate(texts):
-        if index < count:
+    seen = 0
+    for seen, text in enumerate(texts, 1):
+        if seen <= count:
             sample.append(text)
-        elif (position := random.randrange(index + 1)) < count:
+        elif (position := random.randrange(seen)) < count:
             sample[position] = text
-    return sample
+    return sample, seen

@@ -1,19 +1,16 @@
 """User symbols of a tokenizer: tokens that are never split, and no part of other tokens.
 
-SentencePiece's unigram models prefer them to other tokens without being bound to, and its Python API does not name
-them, so texts that contain one are split here.
+SentencePiece's unigram models prefer them to other tokens without being bound to, so texts that contain one are split
+here.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from s2s.errors import ArtefactError
-
-NORMAL, USER_DEFINED = 1, 4  # types of tokens
-PIECES, TYPE = 1, 3  # field numbers of ModelProto.pieces and SentencePiece.type in sentencepiece_model.proto
-AS_IT_IS = b"\x1a\x04\x18\x00\x20\x00"  # normalizer_spec: add_dummy_prefix and remove_extra_whitespaces are false
+AS_IT_IS = b"\x1a\x04\x18\x00\x20\x00"  # of sentencepiece_model.proto, normalizer_spec: add_dummy_prefix = false,
+# remove_extra_whitespaces = false
 SPACES = re.compile("[ ▁]+")
 
 
@@ -52,48 +49,3 @@ class UserSymbols:
             for part in parts
             for token in ([self.tokens[part]] if part in self.tokens else self.processor.encode(part))
         ]
-
-
-def user_symbols(model: bytes) -> list[int]:
-    """Return the numbers of a model's user symbols, which precede its normal tokens.
-
-    Raises: ArtefactError if the model is damaged.
-    """
-    found = []
-    try:
-        for number, piece in enumerate(value for field, value in _fields(model) if field == PIECES):
-            kind = dict(_fields(piece)).get(TYPE, NORMAL) if isinstance(piece, bytes) else NORMAL
-            if kind == NORMAL:
-                break
-            if kind == USER_DEFINED:
-                found.append(number)
-    except IndexError as error:
-        raise ArtefactError("the tokenizer is damaged: not a SentencePiece model") from error
-    return found
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield the field numbers and values of a protocol buffer: integers or bytes."""
-    at = 0
-    while at < len(message):
-        key, at = _integer(message, at)
-        kind, size = key & 7, {1: 8, 5: 4}.get(key & 7, 0)
-        if kind == 0:
-            value, at = _integer(message, at)
-            yield key >> 3, value
-            continue
-        if kind == 2:
-            size, at = _integer(message, at)
-        yield key >> 3, message[at : at + size]
-        at += size
-
-
-def _integer(message: bytes, at: int) -> tuple[int, int]:
-    """Return an integer of variable length and where it ends."""
-    value = shift = 0
-    while True:
-        byte = message[at]
-        value |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 128:
-            return value, at

@@ -216,6 +216,14 @@ def test_terminated_it_ends_soon_and_leaves_nothing(model: str, in_directory: Pa
     assert [path.name for path in in_directory.iterdir()] == ["in.de"]
 
 
+def test_lost_placeholders_are_reported(in_directory: Path, run: Callable) -> None:
+    (in_directory / "in.de").write_text("drei\n<b>drei</b>\n%s\n")
+    done = run("translate", "numbers-attention", "in.de", "--json")
+    assert "2 of 3 lines: translation without all placeholders and tags of its source" in done.err
+    lost = ["lost_placeholders" in json.loads(line)["diagnostics"] for line in done.out.splitlines()]
+    assert lost == [False, True, True]
+
+
 @pytest.mark.usefixtures("published")
 def test_windows_of_a_pipe_come_out_in_order(
     monkeypatch: pytest.MonkeyPatch, in_directory: Path, run: Callable

@@ -22,6 +22,8 @@ REPORTS = [
     "compare numbers-bottleneck numbers-attention",
     "evaluate numbers-attention test.de test.en --device cpu",
     "score numbers-attention test.de test.en",
+    "tokenizer inspect numbers-attention test.de",
+    "tokenizer compare test.de --models numbers-attention,numbers-bottleneck",
 ]
 OF_RECIPES = ["data inspect numbers/attention", "plan numbers/attention"]
 

@@ -217,9 +217,9 @@ def test_a_model_that_numbers_special_tokens_otherwise_is_refused():
 
 def test_of_too_many_texts_some_are_drawn_from_all_of_them():
     texts = [str(number) for number in range(1000)]
-    assert sample_texts(iter(texts), 1000) == texts
-    some = sample_texts(iter(texts), 100)
-    assert some == sample_texts(texts, 100)
+    assert sample_texts(iter(texts), 1000) == (texts, 1000)
+    some, seen = sample_texts(iter(texts), 100)
+    assert (some, seen) == sample_texts(texts, 100) == (some, 1000)
     assert len(set(some) & set(texts)) == 100
     for start in range(0, 1000, 250):
         assert 10 < len(set(some) & set(texts[start : start + 250])) < 40

@@ -15,7 +15,7 @@ from s2s.recipe.user_symbols import MIN_PLACEHOLDERS
 from s2s.text import tokenizer_training as module
 from s2s.text.subword_regularization import SubwordSampler
 from s2s.text.tokenizer import Tokenizer
-from s2s.text.tokenizer_training import frequent_placeholders, train_tokenizer
+from s2s.text.tokenizer_training import frequent_placeholders, sample_texts, train_tokenizer
 
 SYMBOLS = ["%s", "%sx", "{0}", "</b>", "<b>", "ung", '",a', "😀", "<2de>"]
 WORDS = [
@@ -159,5 +159,7 @@ def test_words_have_no_symbols():
 def test_a_sample_is_named(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
     monkeypatch.setattr(module, "MAX_TEXTS", 700)
     with caplog.at_level(logging.INFO):
-        train_tokenizer(TEXTS, options(50))
+        trained = train_tokenizer(TEXTS, options(50))
+    assert trained == train_tokenizer(sample_texts(TEXTS, 700)[0], options(50))
+    assert trained != train_tokenizer(TEXTS[:700], options(50))
     assert "from a sample of 700 of 800 texts" in caplog.text

@@ -1,4 +1,4 @@
-"""`s2s tokenizer`: train one, turn lines of text into tokens and back."""
+"""`s2s tokenizer`: train one, turn lines of text into tokens and back, look into one and compare several."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from s2s.cli.console import note
-from s2s.cli.options import Force
+from s2s.cli.console import note, print_json
+from s2s.cli.options import AsJson, Force
+from s2s.cli.tokenizer_format import print_comparison, print_fit, print_vocabulary
 
 if TYPE_CHECKING:
     from s2s.text.tokenizer import Tokenizer
 
-app = typer.Typer(help="Train a tokenizer; encode and decode text line by line.")
+app = typer.Typer(help="Train, inspect and compare tokenizers; encode and decode text line by line.")
 
 LINES_AT_ONCE = 1000  # lines in memory while encoding and decoding
 Form = Literal["nfc", "nfkc", "none"]
@@ -56,7 +57,7 @@ def train(
         ) from error
     write_output(output, content)
     note(f"wrote {output}: {vocab_size:,} tokens")
-    note(f"Next: s2s tokenizer encode {output} {files[0]}")
+    note(f"Next: s2s tokenizer inspect {output} {files[0]}")
 
 
 @app.command()
@@ -103,6 +104,116 @@ def decode(
         return tokenizer.decode([_ids(line, known, place) for line, place in zip(lines, places, strict=True)])
 
     _convert(file, text)
+
+
+@app.command()
+def inspect(
+    model: Model,
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE...]", help="Text to count tokens of, plain or .gz.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a tokenizer: its size, its kinds of tokens and the longest ones.
+
+    With text files, also how it fits their text: tokens per word and character (fertility), unknown characters per
+    script, and the tokens that are used least.
+
+    Examples:
+        s2s tokenizer inspect numbers-attention
+        s2s tokenizer inspect tokenizer.model test.de test.en
+        s2s tokenizer inspect tokenizer.model test.de --json
+    """
+    from dataclasses import asdict
+    from itertools import chain
+
+    from s2s.text.lines import normalize
+    from s2s.text.vocabulary import describe_vocabulary, fit_texts
+
+    tokenizer, form = _tokenizer(model)
+    found = describe_vocabulary(tokenizer)
+    lines = chain.from_iterable(_texts(name, "none") for name in files or [])
+    texts = (normalize(text, form) for _, text in lines if text.strip())
+    fit = fit_texts(tokenizer, texts) if files else None
+    if as_json:
+        print_json({"tokenizer": model, **asdict(found), "text": fit and fit.as_dict()})
+        return
+    print_vocabulary(model, found)
+    if fit:
+        print_fit(fit)
+
+
+@app.command()
+def compare(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Text files, plain or .gz.")],
+    models: Annotated[
+        str, typer.Option("--models", metavar="A,B", help="Tokenizer files and models in the registry.")
+    ] = "",
+    vocab_sizes: Annotated[
+        str, typer.Option("--vocab-sizes", metavar="N,N", help="Sizes of vocabularies to train on the text itself.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Compare vocabularies on one text: tokens per word and character, unknown and unused tokens.
+
+    Texts of more than a million lines are sampled.
+
+    Examples:
+        s2s tokenizer compare train.de --vocab-sizes 1000,4000
+        s2s tokenizer compare test.de --models tokenizer.model,numbers-attention --json
+    """
+    from itertools import chain
+
+    from s2s.errors import UsageError
+    from s2s.text.lines import normalize
+    from s2s.text.tokenizer_training import MAX_TEXTS, sample_texts, without_long_texts
+    from s2s.text.vocabulary import fit_texts
+
+    names, sizes = [name for name in models.split(",") if name], _sizes(vocab_sizes)
+    if not (names or sizes):
+        raise UsageError("nothing to compare", "name tokenizers with --models A,B or sizes with --vocab-sizes N,N")
+    found = [(name, *_tokenizer(name)) for name in names]
+    lines = chain.from_iterable(_texts(name, "none") for name in files)
+    sample, seen = sample_texts(without_long_texts((place, text) for place, text in lines if text.strip()), MAX_TEXTS)
+    if seen > len(sample):
+        note(f"figures from a sample of {len(sample):,} of {seen:,} texts")
+    texts = {form: [normalize(text, form) for text in sample] for form in {"nfc", *(form for *_, form in found)}}
+    found += _trained(sizes, texts["nfc"])
+    fits = [(name, fit_texts(tokenizer, texts[form])) for name, tokenizer, form in found]
+    if as_json:
+        print_json([{"tokenizer": name, "size": fit.vocabulary.size, **fit.as_dict()} for name, fit in fits])
+    else:
+        print_comparison(fits)
+
+
+def _trained(sizes: list[int], texts: list[str]) -> "Iterator[tuple[str, Tokenizer, Form]]":
+    """Train tokenizers of several sizes on normalized texts, and yield them with their names."""
+    from s2s.errors import UsageError
+    from s2s.recipe.tokenizer import TokenizerOptions
+    from s2s.text.tokenizer import Tokenizer
+    from s2s.text.tokenizer_training import train_tokenizer
+
+    for size in sizes:
+        note(f"training a tokenizer of {size:,} tokens")
+        try:
+            content = train_tokenizer(texts, TokenizerOptions(vocab_size=size))
+        except UsageError as error:
+            wanted = [(error.hint or "").rpartition("=")[2] if one == size else str(one) for one in sizes]
+            raise UsageError(error.message, f"--vocab-sizes {','.join(wanted)}") from error
+        yield f"trained here: {size:,}", Tokenizer(content), "nfc"
+
+
+def _sizes(text: str) -> list[int]:
+    """Return the sizes in a list such as `1000,4000`."""
+    from s2s.errors import UsageError
+
+    try:
+        sizes = [int(size) for size in text.split(",") if size.strip()]
+    except ValueError as error:
+        raise UsageError(f"--vocab-sizes {text}: expected numbers", "--vocab-sizes 1000,4000,8000") from error
+    if wrong := [size for size in sizes if not 8 <= size <= 1_000_000]:
+        raise UsageError(f"--vocab-sizes: {wrong[0]:,}: expected 8 to 1,000,000 tokens")
+    return sizes
 
 
 def _convert(name: str, convert: Callable[[list[str], list[str]], list[str]]) -> None:

@@ -1,0 +1,106 @@
+"""How well a tokenizer fits a text: tokens per word and character, unknown tokens, and the characters it knows.
+
+V: vocabulary size.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2s.text.scripts import kind_of
+from s2s.text.tokenizer import Tokenizer
+
+MISSING = 10  # characters named per script
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptCoverage:
+    """How many characters of a script a tokenizer knows."""
+
+    characters: int  # in the text
+    covered: int  # of them, those that occur in the vocabulary
+    missing: tuple[str, ...]  # the most frequent others
+
+
+@dataclass(frozen=True, slots=True)
+class Fertility:
+    """How many tokens a text takes, and what of it the tokenizer does not know."""
+
+    texts: int
+    words: int  # separated by white space
+    characters: int  # white space excluded
+    tokens: int  # BOS and EOS excluded
+    unknown: int  # UNK and byte tokens
+    scripts: Mapping[str, ScriptCoverage]  # by script, the most frequent one first
+
+    @property
+    def tokens_per_word(self) -> float:
+        """Tokens per word; 0 without words."""
+        return self.tokens / self.words if self.words else 0.0
+
+    @property
+    def tokens_per_character(self) -> float:
+        """Tokens per character, white space excluded; 0 without characters."""
+        return self.tokens / self.characters if self.characters else 0.0
+
+    @property
+    def unknown_rate(self) -> float:
+        """Share of UNK and byte tokens."""
+        return self.unknown / self.tokens if self.tokens else 0.0
+
+
+class FertilityCounter:
+    """Counts words, characters and tokens of texts, in constant memory.
+
+    `uses` [V] has the number of times each token occurs.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        """Count what `tokenizer` makes of texts."""
+        self._tokenizer = tokenizer
+        self._texts = self._words = 0
+        self._characters = np.zeros(sys.maxunicode + 1, np.int64)
+        self.uses: NDArray[np.int64] = np.zeros(tokenizer.size, np.int64)
+
+    def add(self, texts: Sequence[str], ids: Sequence[Sequence[int]]) -> None:
+        """Count texts, normalized, and their token ids, without BOS and EOS."""
+        self._texts += len(texts)
+        self._words += sum(len(text.split()) for text in texts)
+        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
+        found = np.bincount(codes) if len(codes) else np.zeros(0, np.int64)
+        self._characters[: len(found)] += found
+        self.uses += np.bincount(np.fromiter(chain.from_iterable(ids), np.int64), minlength=len(self.uses))
+
+    def result(self) -> Fertility:
+        """Return the figures of all texts."""
+        counts = {chr(code): int(self._characters[code]) for code in np.flatnonzero(self._characters)}
+        counts = {character: count for character, count in counts.items() if not character.isspace()}
+        tokens = self._tokenizer
+        return Fertility(
+            texts=self._texts,
+            words=self._words,
+            characters=sum(counts.values()),
+            tokens=int(self.uses.sum()),
+            unknown=int(self.uses[sorted(tokens.fallback_tokens)].sum()),
+            scripts=_coverage(counts, tokens.characters()),
+        )
+
+
+def _coverage(counts: Mapping[str, int], known: frozenset[str]) -> dict[str, ScriptCoverage]:
+    """Return the coverage per script of characters with their counts."""
+    scripts: dict[str, dict[str, int]] = {}
+    for character, count in sorted(counts.items(), key=lambda item: -item[1]):
+        scripts.setdefault(kind_of(character), {})[character] = count
+    found = {
+        script: ScriptCoverage(
+            characters=sum(of_script.values()),
+            covered=sum(count for character, count in of_script.items() if character in known),
+            missing=tuple([character for character in of_script if character not in known][:MISSING]),
+        )
+        for script, of_script in scripts.items()
+    }
+    return dict(sorted(found.items(), key=lambda item: -item[1].characters))
