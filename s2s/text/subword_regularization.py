@@ -23,7 +23,7 @@ from s2s.text.tokenizer import UNK
 from s2s.text.user_symbols import UserSymbols
 
 NBEST = 32  # segmentations of a short word to sample from
-LONG_WORD = 25  # characters from which a word is sampled from the lattice of all its segmentations
+LONG_WORD = 25  # characters, `▁` included, from which a word is sampled from the lattice of all its segmentations
 CACHED_WORDS = 2**14
 WORD = re.compile("[^ ▁]+")  # tokens do not span words
 UNKNOWN_PENALTY = 10.0  # an unknown character's score is this much below the lowest one, as in SentencePiece
@@ -48,25 +48,23 @@ class SubwordSampler(ABC):
         """Sample a segmentation of each text, without BOS and EOS."""
         words = [WORD.findall(text) for text in texts]
         draws = iter(np.random.default_rng(seed).random(sum(map(len, words))).tolist())
-        return [[token for word in row for token in self._sample_word(word, next(draws))] for row in words]
+        sample = self._sample_between_symbols if self._symbols.tokens else self._sample_word
+        return [[token for word in row for token in sample(f"▁{word}", next(draws))] for row in words]
 
-    def _sample_word(self, word: str, draw: float) -> list[int]:
-        """Sample a segmentation of a word, given a random number from 0 to 1."""
-        text = f"▁{word}"
-        if not self._symbols.occur_in(text):
-            return self._sample_part(text, draw)
-        random = Random(draw)
-        parts = self._symbols.split(text)
-        known = self._symbols.tokens
+    def _sample_between_symbols(self, word: str, draw: float) -> list[int]:
+        """Sample a segmentation of each part of a word that is no symbol, given a random number from 0 to 1."""
+        if not self._symbols.occur_in(word):
+            return self._sample_word(word, draw)
+        random, known = Random(draw), self._symbols.tokens
         return [
             token
-            for part in parts
-            for token in ([known[part]] if part in known else self._sample_part(part, random.random()))
+            for part in self._symbols.split(word)
+            for token in ([known[part]] if part in known else self._sample_word(part, random.random()))
         ]
 
     @abstractmethod
-    def _sample_part(self, text: str, draw: float) -> list[int]:
-        """Sample a segmentation of a text without symbols, given a random number from 0 to 1."""
+    def _sample_word(self, word: str, draw: float) -> list[int]:
+        """Sample a segmentation of a word, or part of one, without symbols, given a random number from 0 to 1."""
 
     def _character(self, character: str) -> list[int]:
         """Return the ids of an unknown character: its bytes, or UNK."""
@@ -98,20 +96,20 @@ class UnigramSampler(SubwordSampler):
         self._cached_segmentations = lru_cache(CACHED_WORDS)(self._segmentations)
         self._cached_lattice = lru_cache(CACHED_WORDS)(self._lattice)
 
-    def _sample_part(self, text: str, draw: float) -> list[int]:
-        if len(text) >= LONG_WORD:
-            return self._sample_path(self._cached_lattice(text), Random(draw))
-        candidates, sums = self._cached_segmentations(text)
+    def _sample_word(self, word: str, draw: float) -> list[int]:
+        if len(word) >= LONG_WORD:
+            return self._sample_path(self._cached_lattice(word), Random(draw))
+        candidates, sums = self._cached_segmentations(word)
         return candidates[int(np.searchsorted(sums, draw, side="right"))]
 
-    def _segmentations(self, text: str) -> Segmentations:
-        candidates = self._processor.nbest_encode_as_ids(text, NBEST)
+    def _segmentations(self, word: str) -> Segmentations:
+        candidates = self._processor.nbest_encode_as_ids(word, NBEST)
         logs = self._alpha * np.array([self._scores[tokens].sum() for tokens in candidates])
         weights = np.exp(logs - logs.max())
         sums = np.cumsum(weights)
         return candidates, sums / sums[-1]
 
-    def _lattice(self, text: str) -> Lattice:
+    def _lattice(self, word: str) -> Lattice:
         """Return the tokens that may end at each character, with the probabilities of sampling them from the end on.
 
         Forward filtering: the probability of a token is α times its score, plus the logarithm of the weights of all
@@ -119,16 +117,16 @@ class UnigramSampler(SubwordSampler):
         """
         totals = [0.0]
         lattice: Lattice = []
-        for end in range(1, len(text) + 1):
+        for end in range(1, len(word) + 1):
             edges: list[Edge] = []
             logs: list[float] = []
             for start in range(max(0, end - self._longest), end):
-                token = self._tokens.get(text[start:end])
+                token = self._tokens.get(word[start:end])
                 if token is not None:
                     edges.append((start, [token]))
                     logs.append(totals[start] + self._alpha * float(self._scores[token]))
-            if text[end - 1] not in self._tokens:
-                edges.append((end - 1, self._character(text[end - 1])))
+            if word[end - 1] not in self._tokens:
+                edges.append((end - 1, self._character(word[end - 1])))
                 logs.append(totals[end - 1] + self._alpha * self._unknown_score)
             highest = max(logs)
             sums = list(accumulate(exp(value - highest) for value in logs))
@@ -156,8 +154,8 @@ class BPESampler(SubwordSampler):
         self._dropout = dropout
         self._ranks = {token: -self._processor.get_score(number) for token, number in self._tokens.items()}
 
-    def _sample_part(self, text: str, draw: float) -> list[int]:
-        random, symbols = Random(draw), list(text)
+    def _sample_word(self, word: str, draw: float) -> list[int]:
+        random, symbols = Random(draw), list(word)
         while True:
             merges = [
                 (rank, index)
