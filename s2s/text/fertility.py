@@ -15,6 +15,7 @@ from s2s.text.scripts import kind_of
 from s2s.text.tokenizer import Tokenizer
 
 MISSING = 10  # characters named per script
+MAX_SPACE = 0x3000  # the last white space of Unicode
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +65,24 @@ class FertilityCounter:
         self._tokenizer = tokenizer
         self._texts = self._words = 0
         self._characters = np.zeros(sys.maxunicode + 1, np.int64)
+        self._is_space = np.zeros(sys.maxunicode + 1, bool)
+        self._is_space[[code for code in range(MAX_SPACE + 1) if chr(code).isspace()]] = True
         self.uses: NDArray[np.int64] = np.zeros(tokenizer.size, np.int64)
 
     def add(self, texts: Sequence[str], ids: Sequence[Sequence[int]]) -> None:
         """Count texts, normalized, and their token ids, without BOS and EOS."""
         self._texts += len(texts)
-        self._words += sum(len(text.split()) for text in texts)
-        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
-        found = np.bincount(codes) if len(codes) else np.zeros(0, np.int64)
+        codes = np.frombuffer("\n".join(["", *texts]).encode("utf-32-le", "surrogatepass"), np.uint32)
+        is_space = self._is_space[codes]
+        self._words += int((is_space[:-1] & ~is_space[1:]).sum())
+        found = np.bincount(codes, minlength=1)
         self._characters[: len(found)] += found
         self.uses += np.bincount(np.fromiter(chain.from_iterable(ids), np.int64), minlength=len(self.uses))
 
     def result(self) -> Fertility:
         """Return the figures of all texts."""
-        counts = {chr(code): int(self._characters[code]) for code in np.flatnonzero(self._characters)}
-        counts = {character: count for character, count in counts.items() if not character.isspace()}
+        seen = np.flatnonzero((self._characters > 0) & ~self._is_space)
+        counts = {chr(code): int(self._characters[code]) for code in seen}
         tokens = self._tokenizer
         return Fertility(
             texts=self._texts,

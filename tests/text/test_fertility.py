@@ -1,5 +1,6 @@
 """How vocabularies fit texts, and what they consist of."""
 
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from s2s.errors import ArtefactError, DataError
 from s2s.recipe.tokenizer import TokenizerOptions
-from s2s.text.fertility import FertilityCounter, ScriptCoverage
+from s2s.text.fertility import MAX_SPACE, FertilityCounter, ScriptCoverage
 from s2s.text.scripts import kind_of
 from s2s.text.sentencepiece_model import algorithm, user_symbol_ids
 from s2s.text.tokenizer import UNK, Tokenizer
@@ -26,7 +27,8 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
 
 
 @given(
-    st.lists(st.text(st.sampled_from("einHaus ä,7{}日ж\u2028")), max_size=4), st.lists(st.text(max_size=9), max_size=3)
+    st.lists(st.text(st.sampled_from("einHaus ä,7{}日ж\u2028\u3000\t")), max_size=4),
+    st.lists(st.text(max_size=9), max_size=3),
 )
 def test_figures_are_those_of_counting_one_by_one(tokenizer: Tokenizer, some: list[str], others: list[str]):
     counter = FertilityCounter(tokenizer)
@@ -60,6 +62,10 @@ def test_coverage_names_what_is_missing(tokenizer: Tokenizer):
     assert list(found.scripts) == ["Latin", "Cyrillic", "punctuation", "CJK"]
     assert 0 < found.unknown_rate < 1
     assert (found.tokens_per_word, found.tokens_per_character) == (found.tokens / 6, found.tokens / 15)
+
+
+def test_no_white_space_is_overlooked():
+    assert max(code for code in range(sys.maxunicode + 1) if chr(code).isspace()) == MAX_SPACE
 
 
 def test_nothing_has_no_rates(tokenizer: Tokenizer):
