@@ -4,25 +4,25 @@ import re
 from itertools import takewhile
 from pathlib import PurePath
 
+from s2s.io.compression import without_suffix
 from s2s.recipe.data import is_language_code, primary_language
 from s2s.recipe.recipe import is_name
 from s2s.text.lines import Texts
 
 TABLES = ("tsv", "csv", "jsonl", "parquet", "tmx", "po")  # kinds of data, and how their files' names end
-COMPRESSED = {".gz", ".bz2", ".xz", ".zst"}
 # a language with its script or region, as in pt_BR, or whatever stands between two separators
 PART = re.compile(r"[a-z]{2,3}(?:[-_][A-Z][a-z]{3})?(?:[-_](?:[A-Z]{2}|[0-9]{3}))?(?![^._-])|[^._-]+")
 
 
 def kind_of_file(name: str) -> str:
     """Return the kind of data of a table by its file's name: `pairs.csv.gz` -> `csv`; empty if it is none."""
-    suffix = PurePath(_unpacked(name)).suffix.lower().removeprefix(".")
+    suffix = PurePath(without_suffix(name)).suffix.lower().removeprefix(".")
     return suffix if suffix in TABLES else ""
 
 
 def table_stem(name: str) -> str:
     """Return the name of a table without what tells its kind: `pairs.csv.gz` -> `pairs`."""
-    return PurePath(_unpacked(name)).stem
+    return PurePath(without_suffix(name)).stem
 
 
 def languages_of_files(source: str, target: str) -> Texts:
@@ -48,9 +48,4 @@ def model_name(source: str, target: str, languages: Texts) -> str:
 
 
 def _parts(name: str) -> list[str]:
-    return PART.findall(_unpacked(name))
-
-
-def _unpacked(name: str) -> str:
-    path = PurePath(name)
-    return path.stem if path.suffix.lower() in COMPRESSED else path.name
+    return PART.findall(without_suffix(name))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from s2s.errors import DataError
+from s2s.errors import S2SError
 from s2s.recipe.model import SIZES
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.lines import Texts
@@ -60,7 +60,7 @@ def accepted_vocab_size(size: int, repeated: int, characters: int, sample: Seque
             train_tokenizer(texts, TokenizerOptions(vocab_size=size))
         except VocabularySizeError as error:
             size = max(int(MARGIN * error.accepted), min(error.accepted, lowest))
-        except DataError:  # too little text for any tokenizer
+        except S2SError:  # too little text for any tokenizer, or a full disk, which training will tell
             break
         else:
             break

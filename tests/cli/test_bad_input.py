@@ -225,7 +225,7 @@ def test_init_says_what_is_lost_where_invalid_lines_are_dropped(write: Callable,
     first = ", ".join(f"a.de:{number}" for number in lost[:5])
     assert done.code == 0
     said = done.err.replace("\n", " ")
-    assert f"{len(lost)} of {len(SOURCES)} pairs, invalid UTF-8, are dropped (first: {first})" in said
+    assert f"{len(lost)} of {len(SOURCES)} pairs, invalid UTF-8 or incomplete, are dropped (first: {first})" in said
     write(text(SOURCES), text(TARGETS))
     assert "invalid" not in run("init", "--source", "a.de", "--target", "a.en", "--on-invalid", "drop", "--force").err
 

@@ -139,7 +139,8 @@ def init(
     if measured.invalid.count:
         places = ", ".join(Path(example.line).name for example in measured.invalid.examples)
         read = measured.lines + measured.invalid.count
-        note(f"warning: {measured.invalid.count:,} of {read:,} pairs, invalid UTF-8, are dropped (first: {places})")
+        lost = f"{measured.invalid.count:,} of {read:,} pairs, invalid UTF-8 or incomplete"
+        note(f"warning: {lost}, are dropped (first: {places})")
     for finding in measured.findings:
         note(f"warning: {finding.message}")
         for example in finding.examples:
