@@ -13,6 +13,7 @@ from s2s.data.source_profile import SourceProfile
 from s2s.errors import ArtefactError
 from s2s.io.json_values import validate
 from s2s.recipe.data import ImageSize
+from s2s.text.fertility import Fertility
 
 EXAMPLES = 5  # pairs kept as examples of each count
 SHOWN_CHARACTERS = 120
@@ -187,7 +188,9 @@ class SplitLedger:
     read: int
     kept: int
     files: list[str]  # in the order of the numbers stored with the pairs
+    readable: dict[str, int]  # pairs by file, dropped ones included
     lengths: SplitLengths
+    fertility: dict[str, Fertility]  # of the kept pairs, by side; of captions the target only
     dropped: dict[Reason, Tally]
     filters: list[FilterLedger] = field(default_factory=list)  # train only, in the order in which they ran
     held_out: dict[str, int] | None = None  # train only: pairs moved to validation and test
@@ -215,6 +218,8 @@ class Ledger:
     tokenizer: TokenizerLedger
     splits: dict[str, SplitLedger]
     image_size: ImageSize | None = None  # if sources are images
+    license: str | None = None  # of the data
+    citation: str | None = None  # of the data
 
     @classmethod
     def parse(cls, values: Any, where: str) -> "Ledger":

@@ -9,6 +9,7 @@ N: training pairs.
 import itertools
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,7 @@ from s2s.io.paths import remove_tree
 from s2s.recipe.data import DataOptions, FileOptions, GeneratorDataOptions, HeldOutOptions
 from s2s.recipe.filters import DuplicatesFilterOptions
 from s2s.recipe.tokenizer import TokenizerOptions
+from s2s.text.fertility import FertilityCounter
 from s2s.text.lines import normalize
 from s2s.text.sentences import split_sentences
 from s2s.text.tokenizer import Tokenizer
@@ -141,13 +143,16 @@ def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
 class SplitBuilder:
     """Writes the pairs of one split, and records their files, lengths and sentence ends."""
 
-    def __init__(self, writer: SplitWriter, data: DataOptions) -> None:
+    def __init__(self, writer: SplitWriter, data: DataOptions, tokenizer: Tokenizer) -> None:
         self._writer = writer
         self._data = data
         self._lengths = Lengths()
+        sides = ("target",) if data.image_size else ("source", "target")
+        self._fertility = {side: FertilityCounter(tokenizer) for side in sides}
         self._sentence_ends = 0  # sources with several sentences
         self._files: dict[str, int] = {}
         self.kept = 0
+        self.readable: Counter[str] = Counter()  # pairs by file, dropped ones included
 
     def add(self, encoded: list[Encoded]) -> None:
         """Write pairs."""
@@ -155,6 +160,8 @@ class SplitBuilder:
         self._writer.write(encoded, files)
         pairs = [pair for pair, _, _ in encoded]
         self._lengths.add(pairs, [len(source) for _, source, _ in encoded], [len(target) for _, _, target in encoded])
+        for side, counter in self._fertility.items():
+            counter.add([getattr(pair, side) for pair in pairs], [getattr(one, side) for one in encoded])
         if not self._data.image_size:
             language = self._data.source_language
             self._sentence_ends += sum(len(split_sentences(pair.source, language)) > 1 for pair in pairs)
@@ -164,9 +171,18 @@ class SplitBuilder:
         """Describe the sources of at least one pair."""
         return self._lengths.profile(self._sentence_ends)
 
-    def ledger(self, read: int, dropped: dict[Reason, Tally], **counts: Any) -> SplitLedger:
-        """Return the ledger of a split with at least one pair."""
-        return SplitLedger(read, self.kept, list(self._files), self._lengths.summarize(), dropped, **counts)
+    def ledger(self, unread: dict[Reason, Tally], dropped: dict[Reason, Tally], **counts: Any) -> SplitLedger:
+        """Return the ledger of a split with at least one pair; `unread` could not be read, `dropped` were dropped."""
+        return SplitLedger(
+            read=self.readable.total() + sum(tally.count for tally in unread.values()),
+            kept=self.kept,
+            files=list(self._files),
+            readable=dict(self.readable),
+            lengths=self._lengths.summarize(),
+            fertility={side: counter.result() for side, counter in self._fertility.items()},
+            dropped=unread | dropped,
+            **counts,
+        )
 
 
 def build_corpus(
@@ -216,7 +232,8 @@ class CorpusBuilder:
             splits[name] = self._write_held_out(tokenizer, name, train, status == PairStatus.KEPT)
         tokens = TokenizerLedger(tokenizer.size, tokenizer.digest, given=tokenizer_model is not None)
         self._check_inputs()
-        return tokenizer.model, Ledger(SCHEMA, self.inputs, tokens, splits, self.data.image_size)
+        about = {"license": self.data.license or None, "citation": self.data.citation or None}
+        return tokenizer.model, Ledger(SCHEMA, self.inputs, tokens, splits, self.data.image_size, **about)
 
     def _fingerprint_train(self) -> PairFingerprints:
         """Read the training pairs once, diagnose them, and run the filters on their texts."""
@@ -275,11 +292,12 @@ class CorpusBuilder:
         """
         start = 0
         with SplitWriter(self.directory, "train") as writer:
-            split = SplitBuilder(writer, self.data)
+            split = SplitBuilder(writer, self.data, tokenizer)
             train = _with_progress(self._with_status(status), f"encoding {len(status):,} training pairs")
             for chunk in _chunks(train):
                 pairs, known = [pair for pair, _ in chunk], status[start : start + len(chunk)]
                 start += len(chunk)
+                split.readable.update(pair.file for pair in pairs)
                 offered = np.flatnonzero((known == PairStatus.KEPT) | (known >= PairStatus.FILTERED))
                 encoded = self._encode(tokenizer, [pairs[row] for row in offered])
                 known[offered] = self._filter_tokens(encoded, known[offered], alone)
@@ -289,13 +307,14 @@ class CorpusBuilder:
                         self.held_out[HELD_OUT_SPLITS[found]].append(pair)
                     self.dropped.add(pair, found)
         others: tuple[Reason, ...] = "empty", "held_out_source"
-        tallies = self._unread("train") | {reason: self.dropped.tally("train", reason) for reason in others}
-        filters = self.dropped.filter_ledgers(alone)
         self._check_kept(status)
-        held_out = {name: int(np.count_nonzero(status == held)) for name, held in HELD_OUT.items()}
-        read = len(status) + sum(tally.count for tally in self._unread("train").values())
         return split.ledger(
-            read, tallies, filters=filters, held_out=held_out, profile=split.profile(), findings=self.findings
+            self._unread("train"),
+            {reason: self.dropped.tally("train", reason) for reason in others},
+            filters=self.dropped.filter_ledgers(alone),
+            held_out={name: len(pairs) for name, pairs in self.held_out.items()},
+            profile=split.profile(),
+            findings=self.findings,
         )
 
     def _write_held_out(self, tokenizer: Tokenizer, name: str, train: PairFingerprints, kept: Mask) -> SplitLedger:
@@ -305,8 +324,9 @@ class CorpusBuilder:
         """
         empty, invalid, damaged = Tally(), self.dropped.on_invalid(name), self.dropped.on_damaged(name)
         with SplitWriter(self.directory, name) as writer:
-            split = SplitBuilder(writer, self.data)
+            split = SplitBuilder(writer, self.data, tokenizer)
             for chunk in _chunks(self._pairs(name, invalid, damaged)):
+                split.readable.update(pair.file for pair in chunk)
                 for pair in filter(is_empty, chunk):
                     empty.add(pair)
                 encoded = self._encode(tokenizer, chunk)
@@ -317,9 +337,7 @@ class CorpusBuilder:
             log.warning(f"{name}: {empty.count:,} pairs with an empty side (first: {empty.examples[0].line})")
         other = fingerprint(map(self._identified, self._pairs(name)), of_images=self.images is not None)
         overlap = count_overlap(train, kept, other, self._pairs(name))
-        unread = self._unread(name)
-        read = split.kept + sum(tally.count for tally in unread.values())
-        return split.ledger(read, unread, empty=empty, overlap=overlap)
+        return split.ledger(self._unread(name), {}, empty=empty, overlap=overlap)
 
     def _encode(self, tokenizer: Tokenizer, pairs: list[Pair]) -> list[Encoded]:
         """Return the pairs, normalized, with their token ids."""

@@ -165,6 +165,8 @@ class PairOptions(Options):
     kind: str = Field(description="where the pairs come from")
     source_language: str = Field("", max_length=32, description="source language code, such as de")
     target_language: str = Field("", max_length=32, description="target language code, such as en")
+    license: str = Field("", max_length=1000, description="license of the data, to be kept with the corpus")
+    citation: str = Field("", max_length=10_000, description="how to cite the data, to be kept with the corpus")
     normalization: Literal["nfc", "nfkc", "none"] = Field("nfc", description="Unicode normalization of both sides")
     filter_preset: Preset = Field(
         "basic",

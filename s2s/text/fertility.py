@@ -24,7 +24,7 @@ class ScriptCoverage:
 
     characters: int  # in the text
     covered: int  # of them, those that occur in the vocabulary
-    missing: tuple[str, ...]  # the most frequent others
+    missing: list[str]  # the most frequent others
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def _coverage(counts: Mapping[str, int], known: frozenset[str]) -> dict[str, Scr
         script: ScriptCoverage(
             characters=sum(of_script.values()),
             covered=sum(count for character, count in of_script.items() if character in known),
-            missing=tuple([character for character in of_script if character not in known][:MISSING]),
+            missing=[character for character in of_script if character not in known][:MISSING],
         )
         for script, of_script in scripts.items()
     }

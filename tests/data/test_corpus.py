@@ -38,7 +38,8 @@ def store(directory: Path, chunk: int) -> Corpus:
                 writer.write(encoded(rows), [FILES.index(file) for *_, file in rows])
     lengths = SplitLengths(*[SideLengths(*[LengthSummary.of(np.ones(len(ROWS)))] * 2)] * 2)
     splits = {
-        name: SplitLedger(len(ROWS), len(ROWS), FILES, lengths, dropped={}) for name in ("train", "validation", "test")
+        name: SplitLedger(len(ROWS), len(ROWS), FILES, {}, lengths, fertility={}, dropped={})
+        for name in ("train", "validation", "test")
     }
     ledger = Ledger(2, {"train": {}}, TokenizerLedger(21, "", given=False), splits)
     write_corpus_files(directory, "ab" * 32, b"a tokenizer", ledger)

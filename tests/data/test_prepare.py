@@ -506,3 +506,19 @@ def test_every_pair_is_kept_unchanged_or_counted_once(
     normalized = [tuple(normalize(side, "nfc") for side in train[line - 1]) for line in split.lines(rows)]
     assert list(zip(*split.texts(rows), strict=True)) == normalized
     assert split.lines(rows) == sorted(set(split.lines(rows)))
+
+
+def test_the_ledger_says_what_came_in_and_how_the_tokenizer_fits(options, model):
+    train = [*sentences(9, 1), ("", "x"), ("zwei жж", "two"), ("drei ж", "three ж")]
+    about = {"license": "CC BY 4.0", "citation": "Someone (2020)"}
+    ledger = prepare.prepare_corpus(options(train, **about), TOKENIZER, tokenizer_model=model).ledger
+    assert {"license": ledger.license, "citation": ledger.citation} == about
+    split = ledger.splits["train"]
+    assert (split.readable, ledger.splits["test"].readable) == ({"train.source": 12}, {"test.source": 3})
+    kept = [source for source, _ in train if source]
+    source, target = split.fertility["source"], split.fertility["target"]
+    assert (source.texts, source.words) == (11, sum(len(text.split()) for text in kept))
+    assert source.tokens == sum(map(len, Tokenizer(model).encode(kept)))
+    missing = source.scripts["Cyrillic"]
+    assert (missing.characters, missing.covered, missing.missing) == (3, 0, ["ж"])
+    assert target.unknown > 0

@@ -54,10 +54,10 @@ def test_coverage_names_what_is_missing(tokenizer: Tokenizer):
     counter.add(texts, tokenizer.encode(texts))
     found = counter.result()
     assert found.scripts == {
-        "Latin": ScriptCoverage(8, 7, ("x",)),
-        "Cyrillic": ScriptCoverage(4, 0, ("ж", "б")),
-        "punctuation": ScriptCoverage(2, 2, ()),
-        "CJK": ScriptCoverage(1, 0, ("日",)),
+        "Latin": ScriptCoverage(8, 7, ["x"]),
+        "Cyrillic": ScriptCoverage(4, 0, ["ж", "б"]),
+        "punctuation": ScriptCoverage(2, 2, []),
+        "CJK": ScriptCoverage(1, 0, ["日"]),
     }
     assert list(found.scripts) == ["Latin", "Cyrillic", "punctuation", "CJK"]
     assert 0 < found.unknown_rate < 1

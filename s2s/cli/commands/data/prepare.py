@@ -70,6 +70,9 @@ def inspect(
         return
     ledger = found.ledger
     out.print(f"corpus {found.path}\ndigest {found.digest}", soft_wrap=True)
+    for key, value in {"license": ledger.license, "citation": ledger.citation}.items():
+        if value:
+            out.print(escape_control(f"{key} {value}"), soft_wrap=True)
     out.print(f"tokens {ledger.tokenizer.tokens:,}\n", soft_wrap=True)
     if ledger.image_size:
         height, width, features = ledger.image_size
@@ -100,8 +103,8 @@ def open_corpus(corpus: str, values: list[str]) -> "Corpus":
 
 
 def _print_lengths(splits: "dict[str, SplitLedger]", *, of_images: bool) -> None:
-    """Print the lengths in tokens and characters, one row per side and split; images have none."""
-    figures = ("tokens: mean", "median", "p99", "max", "characters: mean", "max ")
+    """Print the lengths in tokens and characters and the fertility, one row per side and split; images have none."""
+    figures = ("tokens: mean", "median", "p99", "max", "characters: mean", "max ", "tokens per word", "unknown")
     rows = []
     for name, split in splits.items():
         sides = {"source": split.lengths.source, "target": split.lengths.target}
@@ -110,7 +113,10 @@ def _print_lengths(splits: "dict[str, SplitLedger]", *, of_images: bool) -> None
         for side, lengths in sides.items():
             tokens, characters = lengths.tokens, lengths.characters
             means = [f"{value:,.1f}" for value in (tokens.mean, tokens.median, tokens.p99)]
-            rows.append([name, side, *means, f"{tokens.max:,}", f"{characters.mean:,.1f}", f"{characters.max:,}"])
+            fertility = split.fertility[side]
+            known = [f"{fertility.tokens_per_word:.2f}", f"{fertility.unknown_rate:.2%}"]
+            lengths_in_characters = [f"{characters.mean:,.1f}", f"{characters.max:,}"]
+            rows.append([name, side, *means, f"{tokens.max:,}", *lengths_in_characters, *known])
     print_table(("split", "side", *figures), rows, figures, keys=2)
 
 
@@ -120,6 +126,12 @@ def _show_split(name: str, split: "SplitLedger") -> None:
     for other, count in (split.held_out or {}).items():
         if count:
             out.print(f"  held out for {other}: {count:,}", soft_wrap=True)
+    for side, fertility in split.fertility.items():
+        for script, coverage in fertility.scripts.items():
+            if coverage.covered < coverage.characters:
+                missing = f"{coverage.characters - coverage.covered:,} of {coverage.characters:,} {script}"
+                examples = escape_control(" ".join(coverage.missing))
+                out.print(f"  {side}: {missing} characters not in the vocabulary: {examples}", soft_wrap=True)
     from s2s.data.ledger import REASONS
 
     for reason, tally in split.dropped.items():
