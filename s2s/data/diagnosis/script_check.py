@@ -9,14 +9,14 @@ from typing import Literal
 import numpy as np
 
 from s2s.data.diagnosis.characters import SCRIPTS, Characters
-from s2s.data.diagnosis.signals import MIN_EVIDENCE, Check, Signal
+from s2s.data.diagnosis.signals import MIN_FLAGGED, Check, Signal
 from s2s.data.diagnosis.window import Window
 from s2s.data.ledger import Finding
 from s2s.text.scripts import scripts_of_language
 
-MIN_LETTERS = 10  # of a text; shorter ones are often names
+MIN_LETTERS = 20  # of a text; shorter ones are often names
 OTHER_SCRIPT = 0.8  # share of letters from which a text is in another script
-WRONG = 0.05  # share of such texts; 0 to 2 % in gettext catalogues, which hold names of protocols and products
+WRONG = 0.1  # share of such texts; up to 7 % in Chinese gettext catalogues, 2 % in others: commands and names
 MOST = 0.5  # share from which the whole side is in another script
 
 
@@ -51,7 +51,7 @@ class ScriptCheck:
     @property
     def is_other(self) -> bool:
         """Whether most texts are in another script."""
-        return self.signal.flagged >= max(MIN_EVIDENCE, MOST * self.signal.judged)
+        return self.signal.flagged >= max(MIN_FLAGGED, MOST * self.signal.judged)
 
 
 def script_findings(source: ScriptCheck, target: ScriptCheck) -> list[Finding]:

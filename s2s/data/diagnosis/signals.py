@@ -10,7 +10,8 @@ import numpy as np
 from s2s.data.diagnosis.window import Mask, Window
 from s2s.data.ledger import EXAMPLES, Example, Extent, Finding, FindingKind
 
-MIN_EVIDENCE = 50  # pairs that a check must have flagged before it says anything
+MIN_EVIDENCE = 50  # pairs that a check must have judged before it says anything
+MIN_FLAGGED = 20  # of them, if they are common; MIN_EVIDENCE if they are only common in a stretch
 DENSE = 0.6  # share of flagged pairs from which a stretch of lines is named
 
 
@@ -82,8 +83,8 @@ class Signal:
     def finding(self) -> Finding | None:
         """Return what is worth a warning, or None."""
         check, extents = self.check, self.extents
-        common = self.flagged >= MIN_EVIDENCE and self.flagged >= check.share * self.judged
-        if not common and not extents:
+        common = self.flagged >= max(MIN_FLAGGED, check.share * self.judged)
+        if self.judged < MIN_EVIDENCE or not (common or extents):
             return None
         message = f"{self.flagged:,} of {self.judged:,} pairs {check.problem}{_where(extents)}"
         return Finding(check.kind, message, self.flagged, self.examples, extents)
