@@ -98,6 +98,14 @@ def test_swapped_block():
     assert (found.extents[0].first, found.extents[0].last) == pytest.approx((701, 800), abs=5)
 
 
+def test_stretches_go_on_in_the_next_window():
+    sources, targets = parallel_text(4000)
+    for first, end in ((1700, 3300), (3500, 3530)):
+        targets[first:end] = sources[first:end]
+    found = only(diagnose(sources, targets), "copies")
+    assert [(extent.first, extent.last) for extent in found.extents] == [pytest.approx((1701, 3300), abs=5)]
+
+
 def test_copies_and_untranslated_targets():
     sources, targets = parallel_text()
     rows = range(0, LINES, 20)

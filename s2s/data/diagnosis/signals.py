@@ -32,7 +32,7 @@ class _Stretch:
     first: int
     last: int
     flagged: int
-    window: int  # number of the window that it ends in
+    window: int  # number of the window at whose end it ends, and may go on; 0 if at none
 
 
 @dataclass(slots=True)
@@ -64,14 +64,15 @@ class Signal:
     def _locate(self, window: Window, first: int, last: int, flagged: int) -> None:
         """Remember a stretch of lines, or extend the last one by it; forget the last one if it was too short."""
         start, end = window.pairs[first], window.pairs[last]
+        goes_on = self._windows if last >= len(window) * 3 // 4 else 0
         before = self._stretches[-1] if self._stretches else None
-        if before and before.file == start.file and before.window == self._windows - 1 and first < len(window) // 4:
-            before.last, before.window = end.line, self._windows
+        if before and before.file == start.file and 0 < before.window == self._windows - 1 and first < len(window) // 4:
+            before.last, before.window = end.line, goes_on
             before.flagged += flagged
             return
         if before and before.flagged < MIN_EVIDENCE:
             self._stretches.pop()
-        self._stretches.append(_Stretch(start.file, start.line, end.line, flagged, self._windows))
+        self._stretches.append(_Stretch(start.file, start.line, end.line, flagged, goes_on))
 
     @property
     def extents(self) -> list[Extent]:
