@@ -209,6 +209,9 @@ def test_blank_and_very_long_lines():
     sources[5], targets[6], sources[7], targets[7] = "", "", "x" * 5_000_000, "y\u2028" * 10
     assert diagnose(sources, targets) == []
     assert diagnose([], []) == []
+    assert diagnose([""] * 300, ["", " "] * 150) == []
+    assert diagnose([""] * 10_000 + sources, ["x"] * 10_000 + targets) == []
+    assert diagnose(["ab"] * 300, ["cd"] * 300) == []
 
 
 @pytest.mark.parametrize("lines", [1, 3, 200])

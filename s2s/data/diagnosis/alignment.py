@@ -28,7 +28,8 @@ BLOCK = 8  # lines
 CHUNK = 8192  # lines whose states are decided together
 LAG = 1024  # lines after them that may still change the decision
 # Cost of a switch in nats; a block in the middle costs two. An excursion that gains x nats by chance begins at a line
-# with a probability below exp(-x) for each state: 1e-13 in 5 million lines. Most of that is for lists of similar lines.
+# with a probability below exp(-x) for each state: 1e-13 in 5 million lines. The margin is for lists of
+# similar lines, which do not gain by chance.
 SWITCH = 24.0
 MIN_FITTED = 50  # lines to fit the model to
 STRETCH, STRETCHES = 128, 4  # lines, and how many stretches of them the first fit is of

@@ -50,7 +50,7 @@ class PairModel:
     @classmethod
     def fit(cls, sides: Sides) -> Self:
         """Fit the model to lines that are mostly parallel."""
-        known = sides[sides.known]
+        known = sides[sides.known] if sides.known.any() else sides
         source, target = known.source.astype(np.float64), known.target.astype(np.float64)
         means = source.mean(axis=0), target.mean(axis=0)
         source, target = source - means[0], target - means[1]
