@@ -112,11 +112,8 @@ def corpus_key(
         ordered = [[digests[file] for file in files] for files in lists]
         others = [digest for file, digest in digests.items() if not any(file in files for files in lists)]
         contents[name] = [*ordered, others] if any(ordered) else others
-    filters = data.all_filters()
-    options = data.model_dump(mode="json", exclude={*NAMES, "filter_preset", "filters", "target_language"})
-    options["filters"] = [one.model_dump(mode="json") for one in filters]
-    if any(one.needs_languages for one in filters):
-        options["target_language"] = data.target_language
+    options = data.model_dump(mode="json", exclude={*NAMES, "filter_preset", "filters"})
+    options["filters"] = [one.model_dump(mode="json") for one in data.all_filters()]
     tokens = tokenizer.model_dump(mode="json") if tokenizer_model is None else digest_bytes(tokenizer_model)
     return digest_json({"schema": SCHEMA, "contents": contents, "data": options, "tokenizer": tokens})
 

@@ -238,7 +238,7 @@ def test_the_key_is_of_contents_and_options_and_not_of_names(options, model, tmp
         inputs = {name: prepare.source_digests(data, name) for name in prepare.SPLITS}
         return prepare.corpus_key(data, tokenizer, inputs, given)
 
-    moved = data.model_dump() | {"root": str(tmp_path / "moved"), "target_language": "de"}
+    moved = data.model_dump() | {"root": str(tmp_path / "moved"), "hold_out_validation": 0}
     shutil.copytree(tmp_path / "data", tmp_path / "moved")
     (tmp_path / "moved" / "train.source").rename(tmp_path / "moved" / "other.source")
     moved["train"]["source"] = ["other.source"]
@@ -254,6 +254,7 @@ def test_the_key_is_of_contents_and_options_and_not_of_names(options, model, tmp
         key(data_options(swapped)),
         key(data_options(data.model_dump() | {"filters": [longest(150)]})),
         key(data.model_copy(update={"normalization": "nfkc"})),
+        key(data.model_copy(update={"target_language": "de"})),  # the diagnosis looks at it
         key(data, TokenizerOptions(vocab_size=49)),
         key(data, TOKENIZER, model),
         key(data, TOKENIZER, model + b"x"),
