@@ -42,6 +42,7 @@ bench: install ## measure speed; JOEYNMT=DIR compares with JoeyNMT (WORK=DIR: wh
 	$(BIN)/python tests/bench/decoding_speed.py $(if $(JOEYNMT),--joeynmt $(JOEYNMT))
 	$(BIN)/python tests/bench/streaming.py
 	$(BIN)/python tests/bench/captioning.py
+	$(BIN)/python tests/bench/data.py
 
 gpu: install ## check and measure on a GPU; skipped without one
 	$(BIN)/python tests/bench/gpu
