@@ -147,9 +147,7 @@ def main() -> int:
         ratio, growth, peak = alone / seconds, (own - little) / (count - count // 5), max(own, trainers)
         print(f"{count:,} pairs: SentencePiece alone {count / alone:,.0f} pairs/s, s2s {count / seconds:,.0f} pairs/s")
         print(f"  ratio {ratio:.2f} (at least {MIN_RATIO})")
-        print(
-            f"  peak memory {own / 2**20:,.0f} MiB, of the process that trains the tokenizer {trainers / 2**20:,.0f} MiB"
-        )
+        print(f"  peak memory {own / 2**20:,.0f} MiB, to train the tokenizer {trainers / 2**20:,.0f} MiB")
         print(f"  (at most {MAX_MEMORY >> 20:,}), {growth:.1f} bytes a pair (at most {MAX_BYTES})")
         print(f"  opening and first pairs {opening:.2f} s (at most {MAX_SECONDS:g})")
         time_filters(few)
