@@ -25,7 +25,17 @@ REASONS: dict[Reason, str] = {
     "held_out_source": "the source also occurs in a held-out pair",
 }
 FindingKind = Literal[
-    "misaligned", "swapped", "copies", "untranslated", "script", "mojibake", "tags", "placeholders", "numbers"
+    "misaligned",
+    "swapped",
+    "copies",
+    "untranslated",
+    "script",
+    "mojibake",
+    "tags",
+    "placeholders",
+    "numbers",
+    "headings",
+    "long",
 ]
 PERCENTILES = {"median": 50, "p95": 95, "p99": 99}
 

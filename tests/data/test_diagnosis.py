@@ -206,12 +206,53 @@ def test_little_evidence_is_silent():
 
 def test_blank_and_very_long_lines():
     sources, targets = parallel_text()
-    sources[5], targets[6], sources[7], targets[7] = "", "", "x" * 5_000_000, "y\u2028" * 10
+    sources[5], targets[6], targets[7], sources[8] = "", "", "y\u2028" * 10, "x" * 900
     assert diagnose(sources, targets) == []
     assert diagnose([], []) == []
     assert diagnose([""] * 300, ["", " "] * 150) == []
     assert diagnose([""] * 10_000 + sources, ["x"] * 10_000 + targets) == []
     assert diagnose(["ab"] * 300, ["cd"] * 300) == []
+
+
+def test_lines_far_longer_than_the_rest_are_named():
+    sources, targets = parallel_text()
+    sources[7], targets[900], sources[1400] = "x" * 5_000_000, f"{targets[900]} " * 200, "x" * 1100
+    found = only(diagnose(sources, targets), "long")
+    length = len(targets[900])
+    assert f"5,000,000 in train.de:8, {length:,} in train.de:901, 1,100 in train.de:1401" in found.message
+    assert [example.line for example in found.examples] == ["train.de:8", "train.de:901", "train.de:1401"]
+
+
+def test_paragraphs_are_not_far_longer():
+    sources, targets = parallel_text()
+    sources[7], targets[7] = f"{sources[7]} " * 200, f"{targets[7]} " * 200
+    assert diagnose(sources, targets) == []
+    sources, targets = ([f"{text} " * 30 for text in side] for side in parallel_text(100))
+    sources[7] *= 4
+    assert diagnose(sources, targets) == []
+
+
+@pytest.mark.parametrize("one_language", [False, True])
+def test_headings_among_sentences_are_named(one_language):
+    sources, targets = parallel_text()
+    rows = range(10, LINES, 25)
+    for row in rows:
+        sources[row], targets[row] = f"krazen {row}", "owly"
+    found = only(diagnose(sources, targets, ("en", "en") if one_language else ("de", "en")), "headings")
+    assert (found.count, found.examples[0].line) == (len(rows), "train.de:11")
+
+
+def test_fragments_of_usual_length_or_finished_on_one_side_are_no_headings():
+    for fragment in (lambda source, target: (source[:-1], target[:-1]), lambda *_: ("krazen", "owly.")):
+        sources, targets = parallel_text()
+        for row in range(10, LINES, 25):
+            sources[row], targets[row] = fragment(sources[row], targets[row])
+        assert diagnose(sources, targets) == []
+
+
+def test_text_without_punctuation_has_no_headings():
+    sources, targets = ([text.removesuffix(".") for text in side] for side in parallel_text())
+    assert diagnose(sources, targets) == []
 
 
 @pytest.mark.parametrize("lines", [1, 3, 200])

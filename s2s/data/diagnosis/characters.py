@@ -43,6 +43,12 @@ class Characters:
         """The script of each character [C]: its number in SCRIPTS; 0 for what is not a letter."""
         return SCRIPTS.numbers(self._index)
 
+    @property
+    def open_ends(self) -> NDArray[np.bool_]:
+        """Which texts [N] end with a letter or a digit, not with punctuation."""
+        last = self._starts + np.maximum(self.lengths, 1) - 1  # the line end of an empty text
+        return (self.scripts[last] > 0) | (_facts()[self._index[last]] & DIGIT > 0)
+
     def count(self, where: NDArray[np.bool_]) -> Ints:
         """Count the characters for which `where` [C] is true in each text [N]."""
         return np.add.reduceat(where, self._starts, dtype=np.int64)

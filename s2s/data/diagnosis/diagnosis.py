@@ -6,6 +6,7 @@ import numpy as np
 
 from s2s.data.diagnosis.alignment import Aligner
 from s2s.data.diagnosis.misalignment import Misalignment, low_correlation
+from s2s.data.diagnosis.outliers import LongLines, headings
 from s2s.data.diagnosis.pair_model import length_moments
 from s2s.data.diagnosis.script_check import ScriptCheck, script_findings
 from s2s.data.diagnosis.side_model import LEARNED, MIN_LEARNED, SideModel
@@ -27,6 +28,7 @@ CHECKS = {
     "mojibake": Check("mojibake", 0.001, "hold mojibake, such as Ã¤ for ä"),
     "tags": Check("tags", 0.15, "with tags or entities have others on the other side"),
     "placeholders": Check("placeholders", 0.02, "with placeholders have others on the other side"),
+    "headings": Check("headings", 0.001, "look like headings: short and, unlike the rest, without final punctuation"),
     "numbers": Check("numbers", 0.1, "with numbers on both sides have different ones"),
 }
 
@@ -47,6 +49,7 @@ class Diagnosis:
         self._scripts = ScriptCheck("source", source_language), ScriptCheck("target", target_language)
         self._side_model: SideModel | None = None
         self._unjudged: list[Window] = []  # until the side model is learned
+        self._long_lines = LongLines()
         self._aligner = Aligner()
         self._misalignment = Misalignment(of_translations=not self._one_language)
         self._moments = np.zeros(6)  # of the lengths of all pairs
@@ -76,13 +79,16 @@ class Diagnosis:
         everywhere = None if self._one_language else low_correlation(self._moments, self._examples)
         misaligned = self._misalignment.finding(everywhere)
         signals = [signal.finding() for signal in self._signals.values()]
-        return [one for one in (misaligned, *script_findings(*self._scripts), *signals) if one]
+        found = misaligned, *script_findings(*self._scripts), *signals, self._long_lines.finding()
+        return [one for one in found if one]
 
     def _check(self, window: Window) -> None:
         self._examples += [Example.of(pair) for pair in window.pairs[: EXAMPLES - len(self._examples)]]
         self._moments += length_moments(window.sides())
         self._aligner.add(window)
         self._signals["mojibake"].add(window, window.mojibake())
+        self._signals["headings"].add(window, *headings(window))
+        self._long_lines.add(window)
         if not self._one_language:
             self._compare(window)
 
