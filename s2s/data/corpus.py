@@ -147,6 +147,12 @@ class Split:
         """Return the sources and targets of `rows` as text; that of an image is its name."""
         return self._values("source_text", rows), self._values("target_text", rows)
 
+    @property
+    def file_numbers(self) -> Ids:
+        """Number of each pair's file [N]; those of a file follow each other in its order."""
+        numbers: Ids = self._table["file"].to_numpy()
+        return numbers
+
     def lines(self, rows: Rows) -> list[int]:
         """Return the line number, from 1, of each of `rows` in its file."""
         return self._values("line", rows)

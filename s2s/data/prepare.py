@@ -59,7 +59,7 @@ PROGRESS_SECONDS = 30  # between two messages
 HELD_OUT = {"validation": PairStatus.VALIDATION, "test": PairStatus.TEST}
 HELD_OUT_SPLITS: dict[int, str] = {status: name for name, status in HELD_OUT.items()}
 # Data options that name inputs: the corpus key has digests of their contents instead.
-NAMES = {*SPLITS, "concatenate", "root", "images", "max_damaged", "hub", "hub_config", "generator"}
+NAMES = {*SPLITS, "augmentation", "root", "images", "max_damaged", "hub", "hub_config", "generator"}
 T = TypeVar("T")
 
 

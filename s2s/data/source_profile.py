@@ -3,7 +3,7 @@
 N: sentence pairs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,6 +50,14 @@ class SourceProfile:
     def single_sentences(self) -> bool:
         """Whether nearly all sources were single sentences."""
         return self.sentence_ends < MAX_SENTENCE_ENDS
+
+    def with_merged(self, share: float, lines: int, max_length: int) -> "SourceProfile":
+        """Describe sources of which a share are 2 to `lines` of these ones joined, of at most `max_length` tokens."""
+        if share < MAX_SENTENCE_ENDS:
+            return self
+        median = self.ratios[len(self.ratios) // 2].up_to if self.ratios else 0
+        longest = max(self.longest, min(self.longest + (lines - 1) * median, max_length))
+        return replace(self, sentence_ends=max(self.sentence_ends, share), longest=longest)
 
     def is_longer(self, source_tokens: int) -> bool:
         """Return whether a source is longer than training knew."""

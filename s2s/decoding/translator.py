@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from s2s.data.source_profile import MAX_SENTENCE_ENDS, SourceProfile
+from s2s.data.source_profile import SourceProfile
 from s2s.data.sources import Image, RawSources, Sources
 from s2s.decoding.engine import (
     DecodingInput,
@@ -102,15 +102,16 @@ class Translator(Generic[Engine_co]):
         self.engine = engine
         self.tokenizer = tokenizer
         self.recipe = recipe
-        self.profile = profile
+        data = recipe.data
+        merge = data.augmentation.merge, data.augmentation.merge_lines, data.max_length
+        self.profile = profile and profile.with_merged(*merge)
 
     @property
     def single_sentences(self) -> bool:
         """Whether the model was trained on single sentences of natural text."""
         data = self.recipe.data
         natural = not (isinstance(data, GeneratorDataOptions) or data.image_size)
-        known = self.profile is not None and self.profile.single_sentences
-        return natural and known and data.concatenate < MAX_SENTENCE_ENDS
+        return natural and self.profile is not None and self.profile.single_sentences
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Return the token ids of raw lines."""

@@ -1,6 +1,7 @@
 """Names that other toolkits use for the keys of a recipe, for did-you-mean.
 
-Taken from JoeyNMT, OpenNMT-py and Eole, fairseq, Marian, Sockeye, Hugging Face and torch.nn.Transformer.
+Taken from JoeyNMT, OpenNMT-py and Eole, fairseq, Marian, Sockeye, OpusTrainer, Hugging Face and
+torch.nn.Transformer.
 """
 
 _FAMILY = "type arch architecture model_type encoder_type decoder_type enc_type"
@@ -53,6 +54,10 @@ ALIASES = {
         "max_target_length max_ratio length_ratio max_length_ratio max_seq_ratio"
     ),
     "data.filter_preset": "drop_duplicates filter_duplicates",
+    "data.augmentation.upper_case": "uppercase",
+    "data.augmentation.title_case": "titlecase",
+    "data.augmentation.no_final_punctuation": "removeendpunct removeendpunctuation",
+    "data.augmentation.merge": "concatenate",
     "tokenizer.vocab_size": (
         "vocab vocabs vocabulary vocabulary_size voc_limit src_voc_limit trg_voc_limit src_vocab_size tgt_vocab_size "
         "dim_vocabs nwordssrc nwordstgt num_words"

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag, WithJsonSchema, model_validator
 
+from s2s.recipe.augmentation import AugmentationOptions
 from s2s.recipe.filters import AnyFilterOptions, FilterOptions, LengthFilterOptions, Preset, preset_filters
 from s2s.recipe.options import Options, Texts
 
@@ -179,13 +180,7 @@ class PairOptions(Options):
         description="Further filters of training pairs, in their order; those that count tokens run after all others, "
         "because the tokenizer is trained on what the others keep.",
     )
-    concatenate: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="share of training examples that are two pairs joined, drawn anew each epoch, so that lines of "
-        "several sentences are not unknown",
-    )
+    augmentation: AugmentationOptions = AugmentationOptions()
     on_invalid: Literal["refuse", "drop"] = Field(
         "refuse", description="invalid UTF-8: refuse the file or drop the pair"
     )

@@ -13,7 +13,7 @@ from s2s.recipe.options import Options
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.recipe.training import TrainingOptions
 
-SCHEMA = 4  # number of the recipe's schema; raised when a stored recipe would be read differently
+SCHEMA = 5  # number of the recipe's schema; raised when a stored recipe would be read differently
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
 
@@ -57,8 +57,9 @@ class Recipe(Options):
             expected = "cnn" if self.data.image_size else "rnn or transformer"
             raise ValueError(f"model.encoder.family is {family}, but sources of data.kind {kind} need {expected}")
         size = self.data.image_size
-        if size and self.data.concatenate:
-            raise ValueError("data.concatenate joins sentences; with images, set it to 0")
+        augmentation = self.data.augmentation
+        if size and (augmentation.changes_texts or augmentation.merge):
+            raise ValueError("data.augmentation changes sentences; with images, leave it out")
         if size and size.features != self.model.features:
             needed = f"input_channels = {size.features} and no stages" if size.features else "stages"
             raise ValueError(f"sources of data.kind {self.data.kind} need an encoder with {needed}")

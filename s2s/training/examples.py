@@ -1,10 +1,12 @@
-"""The training examples of an epoch: the corpus's pairs, perhaps segmented anew, perhaps joined two by two.
+"""The training examples of an epoch: the corpus's pairs, perhaps joined, changed at random, or segmented anew.
 
 N: pairs of the corpus, M ≤ N: examples of an epoch.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,44 +16,52 @@ from s2s.data.corpus import Split
 from s2s.data.sources import Sentences, Sources
 from s2s.recipe.data import ImageSize, primary_language
 from s2s.recipe.recipe import Recipe
+from s2s.text.augmentation import DRAWS, TextAugmenter
+from s2s.text.lines import normalize
 from s2s.text.sentences import NO_SPACES
 from s2s.text.subword_regularization import SubwordSampler
-from s2s.text.tokenizer import Tokenizer
+from s2s.text.tokenizer import UNK, Tokenizer
+from s2s.training.merging import merged_rows
 
+log = logging.getLogger(__name__)
+
+MAX_LEFT_OUT = 0.1  # of the changes, without a warning
 GROUP = 4096  # examples that are segmented together
-JOIN, SEGMENT = 1, 2  # random streams of an epoch, apart from that of its order
-ALONE = -1  # in place of the row of a second pair
+MERGE, SEGMENT, CHANGE = 1, 2, 4  # random streams of an epoch, apart from those of its order and of its images
+
+
+Tokens: TypeAlias = Sequence[int] | NDArray[np.int32]  # of a text
 
 
 @dataclass(frozen=True, slots=True)
-class TokenTable:
-    """The tokens of M texts."""
+class Lists:
+    """M lists of integers: of the tokens of a text, or of the rows of an example."""
 
-    tokens: NDArray[np.int32]  # of all texts
+    values: NDArray[np.integer[Any]]  # of all lists
     ends: NDArray[np.int64]  # [M]
 
     @classmethod
-    def of(cls, texts: Iterable[Sequence[int]]) -> "TokenTable":
-        """Build a table from the tokens of each text."""
+    def of_tokens(cls, texts: Iterable[Tokens]) -> "Lists":
+        """Take the tokens of each text."""
         arrays = [np.asarray(text, dtype=np.int32) for text in texts]
         return cls(np.concatenate(arrays), np.cumsum([len(array) for array in arrays]))
 
     @property
     def lengths(self) -> NDArray[np.int32]:
-        """Number of tokens of each text [M]."""
+        """Length of each list [M]."""
         return np.diff(self.ends, prepend=0).astype(np.int32)
 
-    def of_rows(self, rows: Rows) -> list[NDArray[np.int32]]:
-        """Return the tokens of some texts."""
+    def take(self, rows: Rows) -> list[NDArray[Any]]:
+        """Return some of the lists."""
         starts = np.where(rows > 0, self.ends[rows - 1], 0)
-        return [self.tokens[start:end] for start, end in zip(starts, self.ends[rows], strict=True)]
+        return [self.values[start:end] for start, end in zip(starts, self.ends[rows], strict=True)]
 
 
 class Examples:
     """The examples of one epoch: a pure function of the corpus, the recipe and the epoch.
 
-    Each pair occurs once, on its own or joined with another one (Nguyen, Murray and Chiang 2021). With sampled
-    segmentations, lengths are those of the sampled tokens.
+    Each pair occurs once, on its own or joined with others. Lengths are those of the changed texts and of the sampled
+    tokens.
     """
 
     def __init__(
@@ -60,11 +70,19 @@ class Examples:
         self._split = split
         self._recipe = recipe
         self._seed = (recipe.training.seed, epoch)
-        self._first, self._second = self._pairs()
-        self._sources: TokenTable | None = None
-        self._targets: TokenTable | None = None
-        if sampler or recipe.data.concatenate:
-            self._sources, self._targets = self._tokenize(tokenizer, sampler)
+        self._tokenizer = tokenizer
+        data = recipe.data
+        languages = data.source_language, data.target_language
+        self._spaces = ["" if primary_language(language) in NO_SPACES else " " for language in languages]
+        symbols = tokenizer.tokens(sorted(tokenizer.user_tokens))
+        self._augmenter = TextAugmenter(data.augmentation, languages, symbols)
+        merging = np.random.default_rng([*self._seed, MERGE])
+        self._pairs = Lists(*merged_rows(split, data.augmentation, data.max_length, merging))
+        self._changes = self._left_out = 0  # changes of texts that were drawn, and those that were not made
+        self._sources: Lists | None = None
+        self._targets: Lists | None = None
+        if sampler or data.augmentation.changes_texts or data.augmentation.merge:
+            self._sources, self._targets = self._tokenize(sampler)
 
     @property
     def source_lengths(self) -> NDArray[np.int32]:
@@ -85,51 +103,84 @@ class Examples:
         """Return the sources and targets of some examples as tokens; the sources may be images instead."""
         if self._targets is None:
             return self._split.encoded(rows)
-        sources = self._sources.of_rows(rows) if self._sources else self._split.encoded(rows)[0]
-        return sources, self._targets.of_rows(rows)
-
-    def texts(self, rows: Rows) -> tuple[list[str], list[str]]:
-        """Return the sources and targets of some examples as text."""
-        texts = self._split.texts(self._first[rows])
-        joined = np.flatnonzero(self._second[rows] != ALONE)
-        others = self._split.texts(self._second[rows][joined])
-        languages = self._recipe.data.source_language, self._recipe.data.target_language
-        for side, more, language in zip(texts, others, languages, strict=True):
-            space = "" if primary_language(language) in NO_SPACES else " "
-            for index, text in zip(joined, more, strict=True):
-                side[index] += space + text
-        return texts
+        sources = self._sources.take(rows) if self._sources else self._split.encoded(rows)[0]
+        return sources, self._targets.take(rows)
 
     def places(self, rows: Rows) -> list[str]:
         """Return `file:line` of the pairs of some examples."""
-        pairs = np.concatenate([self._first[rows], self._second[rows]])
-        return self._split.places(pairs[pairs != ALONE])
+        return self._split.places(np.concatenate(self._pairs.take(rows)))
 
-    def _pairs(self) -> tuple[Rows, Rows]:
-        """Return the row of each example's first pair [M], and that of the second one or ALONE [M].
-
-        A share `data.concatenate` of the examples are two pairs, fewer where a side would exceed `data.max_length`.
-        """
-        share, count = self._recipe.data.concatenate, len(self._split)
-        order = np.random.default_rng([*self._seed, JOIN]).permutation(count) if share else np.arange(count)
-        joined = int(share / (1 + share) * count)
-        first, second, alone = np.split(order, [joined, 2 * joined])
-        lengths = self._split.source_lengths, self._split.target_lengths
-        fits = np.all([side[first] + side[second] <= self._recipe.data.max_length for side in lengths], axis=0)
-        singles = np.concatenate([alone, first[~fits], second[~fits]])
-        others = [second[fits], np.full_like(singles, ALONE)]
-        return np.concatenate([first[fits], singles]), np.concatenate(others)
-
-    def _tokenize(self, tokenizer: Tokenizer, sampler: SubwordSampler | None) -> tuple[TokenTable | None, TokenTable]:
+    def _tokenize(self, sampler: SubwordSampler | None) -> tuple[Lists | None, Lists]:
         """Segment the sources, unless they are images, and targets of all examples: sample if there is a sampler."""
-        of_images = self._recipe.data.image_size is not None
-        sources: list[Sequence[int]] = []
-        targets: list[Sequence[int]] = []
-        for group, start in enumerate(range(0, len(self._first), GROUP)):
-            rows = np.arange(start, min(start + GROUP, len(self._first)))
-            source_texts, target_texts = self.texts(rows)
-            texts, seed = [*([] if of_images else source_texts), *target_texts], [*self._seed, SEGMENT, group]
-            tokens = tokenizer.encode(texts) if sampler is None else sampler.sample(texts, seed)
-            sources += tokens[: -len(rows)]
-            targets += tokens[-len(rows) :]
-        return None if of_images else TokenTable.of(sources), TokenTable.of(targets)
+        sources: list[Tokens] = []
+        targets: list[Tokens] = []
+        count = len(self._pairs.ends)
+        for group, start in enumerate(range(0, count, GROUP)):
+            rows = np.arange(start, min(start + GROUP, count))
+            found = self._tokens(rows, group) if sampler is None else self._sampled(rows, group, sampler)
+            sources += found[0]
+            targets += found[1]
+        if self._left_out > MAX_LEFT_OUT * self._changes and self._seed[1] == 0:
+            log.warning(
+                "data.augmentation: %s of %s changes are left out, since the texts would be longer than %s tokens or "
+                "have characters that the tokenizer does not know",
+                *(f"{count:,}" for count in (self._left_out, self._changes, self._recipe.data.max_length)),
+            )
+        return None if self.image_size else Lists.of_tokens(sources), Lists.of_tokens(targets)
+
+    def _sampled(self, rows: Rows, group: int, sampler: SubwordSampler) -> tuple[Sentences, Sentences]:
+        """Sample the segmentations of a group of examples; no sources if they are images."""
+        source_texts, target_texts = self._texts(rows, self._draws(rows, group))
+        texts = target_texts if self.image_size else [*source_texts, *target_texts]
+        tokens = sampler.sample(texts, [*self._seed, SEGMENT, group])
+        return tokens[: -len(rows)], tokens[-len(rows) :]
+
+    def _tokens(self, rows: Rows, group: int) -> tuple[Sentences, Sentences]:
+        """Segment those of a group of examples that are not as they are in the corpus."""
+        draws = self._draws(rows, group)
+        pairs = self._pairs.take(rows)
+        several = np.array([len(pair) > 1 for pair in pairs])
+        new = np.flatnonzero(several | self._augmenter.changes(draws))
+        known = cast(tuple[Sentences, Sentences], self._split.encoded([int(pair[0]) for pair in pairs]))
+        sources, targets = map(list, known)
+        for side, texts in zip((sources, targets), self._texts(rows[new], draws[new]), strict=True):
+            for index, tokens in zip(new.tolist(), self._tokenizer.encode(texts), strict=True):
+                side[index] = tokens
+        return sources, targets
+
+    def _draws(self, rows: Rows, group: int) -> NDArray[np.float64]:
+        """Return the random numbers that decide how a group of examples is changed."""
+        return np.random.default_rng([*self._seed, CHANGE, group]).random((len(rows), DRAWS))
+
+    def _texts(self, rows: Rows, draws: NDArray[np.float64]) -> tuple[list[str], list[str]]:
+        """Return the sources and targets of some examples as text, changed as random numbers decide.
+
+        A change is left out if it made a side longer than `data.max_length`, or unknown to the tokenizer.
+        """
+        data = self._recipe.data
+        sides = self._unchanged_texts(rows)
+        changed = np.flatnonzero(self._augmenter.changes(draws))
+        found = [self._augmenter((sides[0][row], sides[1][row]), draws[row].tolist()) for row in changed]
+        texts = [[normalize(pair[side], data.normalization) for pair in found] for side in (0, 1)]
+        tokens = [self._tokenizer.encode(side) for side in texts]
+        for row, *pair, source, target in zip(changed, *texts, *tokens, strict=True):
+            if max(len(source), len(target)) <= data.max_length and UNK not in source and UNK not in target:
+                sides[0][row], sides[1][row] = pair
+            else:
+                self._left_out += 1
+        self._changes += len(changed)
+        return sides
+
+    def _unchanged_texts(self, rows: Rows) -> tuple[list[str], list[str]]:
+        """Return the sources and targets of some examples as text, those of several pairs joined."""
+        pairs = self._pairs.take(rows)
+        if not pairs:
+            return [], []
+        ends = np.cumsum([len(pair) for pair in pairs]).tolist()
+        texts = self._split.texts(np.concatenate(pairs))
+        starts = [0, *ends[:-1]]
+        source, target = (
+            [space.join(side[start:end]) for start, end in zip(starts, ends, strict=True)]
+            for side, space in zip(texts, self._spaces, strict=True)
+        )
+        return source, target

@@ -21,7 +21,7 @@ def test_list_names_every_recipe_with_its_description(run):
 def test_every_builtin_recipe_begins_with_what_it_is(file):
     first, *rest = file.read_text().splitlines()
     assert first.startswith(f"# {file.parent.name}/{file.stem}: ")
-    assert "schema = 4" in rest or 'extends = "' in "\n".join(rest)
+    assert "schema = 5" in rest or 'extends = "' in "\n".join(rest)
 
 
 def test_list_as_json(run):

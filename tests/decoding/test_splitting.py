@@ -19,6 +19,7 @@ from s2s.text.tokenizer import EOS, Tokenizer
 from s2s.text.tokenizer_training import train_tokenizer
 
 PROFILE = SourceProfile(0.003, 24.0, [RatioBound(12, 0.5), RatioBound(24, 0.25)])
+LINES: dict[str, Any] = {"train": {"source": ["a"], "target": ["b"]}, "hold_out_validation": 1, "hold_out_test": 1}
 WORDS = ["Ein", "Mann", "geht.", "Zwei", "Hunde,", "laufen;", "schnell", "Am", "12.", "März", "z.", "B."]
 
 
@@ -52,8 +53,7 @@ def tokenizer() -> Tokenizer:
 
 
 def translator(tokenizer: Tokenizer, profile: SourceProfile | None = PROFILE, **data: Any) -> Translator[CopyEngine]:
-    lines = {"train": {"source": ["a"], "target": ["b"]}, "hold_out_validation": 1, "hold_out_test": 1}
-    values = {"name": "copy", "data": {"source_language": "de", "target_language": "en", **(data or lines)}}
+    values = {"name": "copy", "data": {"source_language": "de", "target_language": "en", **(data or LINES)}}
     return Translator(CopyEngine(), tokenizer, Recipe.model_validate(values), profile)
 
 
@@ -135,11 +135,12 @@ def test_when_lines_are_split(
 
 
 def test_a_model_of_joined_pairs_translates_lines_whole(tokenizer: Tokenizer) -> None:
-    copy = translator(tokenizer)
-    assert copy.single_sentences
-    data = copy.recipe.data.model_copy(update={"concatenate": 0.1})
-    copy.recipe = copy.recipe.model_copy(update={"data": data})
-    assert not copy.single_sentences
+    long = "Ein Mann Zwei Hunde, laufen; schnell Am 12. März " * 2
+    for share, merged in ((0.04, False), (0.1, True)):
+        copy = translator(tokenizer, **LINES, augmentation={"merge": share})
+        assert copy.single_sentences is not merged
+        assert copy.translate([long])[0].long_source is not merged
+        assert copy.translate([2 * long])[0].long_source
 
 
 def test_sources_longer_than_in_training_are_reported(tokenizer: Tokenizer) -> None:

@@ -23,7 +23,7 @@ VARIANTS = [
     ("training.stop_after=2 epochs", "training.validate_every=1 epochs", "training.ema=0.9"),
     ("training.stop_after=2500 tokens", "training.averaging=last:2", "training.precision=bf16"),
     ("training.subword_regularization=0.2", "training.word_dropout=0.1", "training.micro_batch_tokens=150"),
-    ("data.concatenate=0.2", "training.r_drop=1", "model.dropout=0.1"),
+    ("data.augmentation={merge=0.2, upper_case=0.1, typos=0.3}", "training.r_drop=1", "model.dropout=0.1"),
 ]
 
 Count = Callable[[str], None]

@@ -13,7 +13,7 @@ from s2s.recipe.recipe import SCHEMA
 SMALL = "name = 'small'\n[data]\nkind = 'generator'\n[training]\nlr = 0.5\nwarmup = 7\n"
 LINES = "name = 'lines'\n[data]\ntrain = { source = 'a', target = 'b' }\nhold_out_validation = 2\nhold_out_test = 3\n"
 GATED = f"{SMALL}[model.encoder]\ncell = 'lstm'\nhidden_size = 24\n[model.decoder]\ncell = 'lstm'\nhidden_size = 48\n"
-FROZEN = Path(__file__).parent / "frozen" / "recipe-4.json"
+FROZEN = Path(__file__).parent / "frozen" / "recipe-5.json"
 RESULTS = sorted((builtin_recipes()["numbers/attention"].parent / "results").glob("*.json"))
 
 
@@ -329,8 +329,18 @@ def test_recipes_of_stored_results_describe_the_same_networks(result):
         (["training.r_drop=1"], "training.r_drop requires model.dropout"),
         (["training.attention_coverage=1", "model.decoder.context=fixed"], "requires a decoder with attention"),
         (["model.encoder.family=transformer", "model.encoder.convolution=4"], "not odd"),
+        (["data.augmentation.upper_case=0.6", "data.augmentation.title_case=0.5"], "exceed 1 together"),
+        (["data.concatenate=0.1"], "data.concatenate: unknown key; did you mean data.augmentation.merge"),
+        (["data.augmentation.RemoveEndPunct=0.1"], "did you mean no_final_punctuation"),
     ],
 )
 def test_options_that_contradict_each_other(settings: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         load_recipe("numbers/attention", settings)
+
+
+@pytest.mark.parametrize("key", ["merge", "typos"])
+def test_images_are_not_augmented_like_sentences(key: str) -> None:
+    with pytest.raises(UsageError, match=r"data\.augmentation changes sentences"):
+        load_recipe("scenes/attention", [f"data.augmentation.{key}=0.1"])
+    assert load_recipe("scenes/attention", ["data.augmentation.typo_rate=0.1"])
