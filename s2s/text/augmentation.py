@@ -126,7 +126,8 @@ def with_typos(text: str, changeable: Spans, rate: float, random: Random) -> str
 
 
 def _is_plain_letter(text: str, at: int) -> bool:
-    return text[at].isalpha() and (at + 1 == len(text) or unicodedata.category(text[at + 1])[0] != "M")
+    following = text[at + 1 : at + 2]
+    return text[at].isalpha() and (following.isascii() or unicodedata.category(following)[0] != "M")
 
 
 def _add_typo(characters: list[str], at: int, swappable: bool, droppable: bool, random: Random) -> None:

@@ -4,7 +4,7 @@ N: pairs of the corpus, M ≤ N: examples of an epoch.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -17,7 +17,7 @@ from s2s.data.sources import Sentences, Sources
 from s2s.recipe.data import ImageSize, primary_language
 from s2s.recipe.recipe import Recipe
 from s2s.text.augmentation import DRAWS, TextAugmenter
-from s2s.text.lines import normalize
+from s2s.text.lines import Texts, normalize
 from s2s.text.sentences import NO_SPACES
 from s2s.text.subword_regularization import SubwordSampler
 from s2s.text.tokenizer import UNK, Tokenizer
@@ -78,7 +78,7 @@ class Examples:
         self._augmenter = TextAugmenter(data.augmentation, languages, symbols)
         merging = np.random.default_rng([*self._seed, MERGE])
         self._pairs = Lists(*merged_rows(split, data.augmentation, data.max_length, merging))
-        self._changes = self._left_out = 0  # changes of texts that were drawn, and those that were not made
+        self._changed = self._left_out = 0  # changes of texts that were drawn, and those that were not made
         self._sources: Lists | None = None
         self._targets: Lists | None = None
         if sampler or data.augmentation.changes_texts or data.augmentation.merge:
@@ -120,56 +120,53 @@ class Examples:
             found = self._tokens(rows, group) if sampler is None else self._sampled(rows, group, sampler)
             sources += found[0]
             targets += found[1]
-        if self._left_out > MAX_LEFT_OUT * self._changes and self._seed[1] == 0:
+        if self._left_out > MAX_LEFT_OUT * self._changed and self._seed[1] == 0:
             log.warning(
                 "data.augmentation: %s of %s changes are left out, since the texts would be longer than %s tokens or "
                 "have characters that the tokenizer does not know",
-                *(f"{count:,}" for count in (self._left_out, self._changes, self._recipe.data.max_length)),
+                *(f"{count:,}" for count in (self._left_out, self._changed, self._recipe.data.max_length)),
             )
         return None if self.image_size else Lists.of_tokens(sources), Lists.of_tokens(targets)
 
     def _sampled(self, rows: Rows, group: int, sampler: SubwordSampler) -> tuple[Sentences, Sentences]:
         """Sample the segmentations of a group of examples; no sources if they are images."""
-        source_texts, target_texts = self._texts(rows, self._draws(rows, group))
-        texts = target_texts if self.image_size else [*source_texts, *target_texts]
-        tokens = sampler.sample(texts, [*self._seed, SEGMENT, group])
+        sources, targets = self._unchanged_texts(rows)
+        for index, texts, _ in self._changes(rows, group):
+            sources[index], targets[index] = texts
+        tokens = sampler.sample(targets if self.image_size else [*sources, *targets], [*self._seed, SEGMENT, group])
         return tokens[: -len(rows)], tokens[-len(rows) :]
 
     def _tokens(self, rows: Rows, group: int) -> tuple[Sentences, Sentences]:
         """Segment those of a group of examples that are not as they are in the corpus."""
-        draws = self._draws(rows, group)
         pairs = self._pairs.take(rows)
-        several = np.array([len(pair) > 1 for pair in pairs])
-        new = np.flatnonzero(several | self._augmenter.changes(draws))
         known = cast(tuple[Sentences, Sentences], self._split.encoded([int(pair[0]) for pair in pairs]))
         sources, targets = map(list, known)
-        for side, texts in zip((sources, targets), self._texts(rows[new], draws[new]), strict=True):
-            for index, tokens in zip(new.tolist(), self._tokenizer.encode(texts), strict=True):
+        joined = [index for index, pair in enumerate(pairs) if len(pair) > 1]
+        for side, texts in zip((sources, targets), self._unchanged_texts(rows[joined]), strict=True):
+            for index, tokens in zip(joined, self._tokenizer.encode(texts), strict=True):
                 side[index] = tokens
+        for index, _, (source, target) in self._changes(rows, group):
+            sources[index], targets[index] = source, target
         return sources, targets
 
-    def _draws(self, rows: Rows, group: int) -> NDArray[np.float64]:
-        """Return the random numbers that decide how a group of examples is changed."""
-        return np.random.default_rng([*self._seed, CHANGE, group]).random((len(rows), DRAWS))
-
-    def _texts(self, rows: Rows, draws: NDArray[np.float64]) -> tuple[list[str], list[str]]:
-        """Return the sources and targets of some examples as text, changed as random numbers decide.
+    def _changes(self, rows: Rows, group: int) -> Iterator[tuple[int, Texts, tuple[list[int], list[int]]]]:
+        """Yield those of a group of examples whose texts are changed: index, texts and tokens.
 
         A change is left out if it made a side longer than `data.max_length`, or unknown to the tokenizer.
         """
-        data = self._recipe.data
-        sides = self._unchanged_texts(rows)
+        form, max_length = self._recipe.data.normalization, self._recipe.data.max_length
+        draws = np.random.default_rng([*self._seed, CHANGE, group]).random((len(rows), DRAWS))
         changed = np.flatnonzero(self._augmenter.changes(draws))
-        found = [self._augmenter((sides[0][row], sides[1][row]), draws[row].tolist()) for row in changed]
-        texts = [[normalize(pair[side], data.normalization) for pair in found] for side in (0, 1)]
-        tokens = [self._tokenizer.encode(side) for side in texts]
-        for row, *pair, source, target in zip(changed, *texts, *tokens, strict=True):
-            if max(len(source), len(target)) <= data.max_length and UNK not in source and UNK not in target:
-                sides[0][row], sides[1][row] = pair
+        unchanged = zip(*self._unchanged_texts(rows[changed]), strict=True)
+        pairs = [self._augmenter(texts, row) for texts, row in zip(unchanged, draws[changed].tolist(), strict=True)]
+        texts = [(normalize(source, form), normalize(target, form)) for source, target in pairs]
+        sides = [self._tokenizer.encode([pair[side] for pair in texts]) for side in (0, 1)]
+        self._changed += len(changed)
+        for index, pair, source, target in zip(changed.tolist(), texts, *sides, strict=True):
+            if max(len(source), len(target)) <= max_length and UNK not in source and UNK not in target:
+                yield index, pair, (source, target)
             else:
                 self._left_out += 1
-        self._changes += len(changed)
-        return sides
 
     def _unchanged_texts(self, rows: Rows) -> tuple[list[str], list[str]]:
         """Return the sources and targets of some examples as text, those of several pairs joined."""
