@@ -28,7 +28,7 @@ WORDS = 40_000
 MAX_MEMORY, MAX_BYTES, MIN_RATIO, MAX_SECONDS = 2 * 2**30, 40, 0.7, 2.0  # bytes, bytes per pair, speed, to open
 SAMPLE = 20_000  # pairs that filters are timed on
 RECIPE = """
-schema = 4
+schema = 5
 name = "bench-data"
 [data]
 train = {{ source = "source.txt", target = "target.txt" }}
