@@ -58,7 +58,7 @@ CHUNK = 4000  # pairs in memory while encoding
 PROGRESS_SECONDS = 30  # between two messages
 HELD_OUT = {"validation": PairStatus.VALIDATION, "test": PairStatus.TEST}
 HELD_OUT_SPLITS: dict[int, str] = {status: name for name, status in HELD_OUT.items()}
-# Data options that name inputs: the corpus key has digests of their contents instead.
+# Data options that name inputs, of whose contents the corpus key has digests, and those that training alone uses.
 NAMES = {*SPLITS, "augmentation", "root", "images", "max_damaged", "hub", "hub_config", "generator"}
 T = TypeVar("T")
 

@@ -21,6 +21,7 @@ from s2s.data import prepare
 from s2s.data.corpus import SCHEMA, Corpus
 from s2s.data.directories import creation_lock
 from s2s.errors import ArtefactError, DataError, ResourceError, UsageError
+from s2s.recipe.augmentation import AugmentationOptions
 from s2s.recipe.data import DataOptions
 from s2s.recipe.filters import PRESETS
 from s2s.recipe.tokenizer import TokenizerOptions
@@ -244,6 +245,7 @@ def test_the_key_is_of_contents_and_options_and_not_of_names(options, model, tmp
     moved["train"]["source"] = ["other.source"]
     same = data_options(moved)
     assert key(same) == key(data)
+    assert key(data.model_copy(update={"augmentation": AugmentationOptions(typos=0.5)})) == key(data)
 
     swapped = data.model_dump()
     swapped["train"] = {"source": ["train.target"], "target": ["train.source"]}
