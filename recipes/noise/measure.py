@@ -24,7 +24,8 @@ from s2s.data.diagnosis.window import Mask, Window
 from s2s.data.filters.text import text_filter
 from s2s.data.ledger import Extent, Finding
 from s2s.data.readers import Pair, read_split
-from s2s.recipe.data import LinesDataOptions, LinesSplitOptions, PoDataOptions, TableSplitOptions
+from s2s.recipe.data import LinesDataOptions, PoDataOptions
+from s2s.recipe.splits import LinesSplitOptions, TableSplitOptions
 from s2s.text.lines import Texts
 from s2s.text.parallel import read_pairs
 

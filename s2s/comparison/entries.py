@@ -13,7 +13,7 @@ from pathlib import Path
 from s2s.comparison.stored import StoredResult
 from s2s.errors import UsageError
 from s2s.io.digests import digest_json
-from s2s.recipe.data import primary_language
+from s2s.recipe.languages import primary_language
 from s2s.recipe.load import builtin_recipes, load_recipe, parse_stored_recipe
 from s2s.recipe.recipe import Recipe
 from s2s.registry.store import Registry

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from s2s.data.images import MAX_BYTES, open_image
 from s2s.errors import DataError, wrap_os_errors
-from s2s.recipe.data import ImageSize
+from s2s.recipe.image_size import ImageSize
 
 SUFFIX = ".safetensors"
 NUMBERS = {"F16": np.dtype("<f2"), "F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "BF16": np.dtype("<u2")}

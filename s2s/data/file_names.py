@@ -5,7 +5,7 @@ from itertools import takewhile
 from pathlib import PurePath
 
 from s2s.io.compression import without_suffix
-from s2s.recipe.data import is_language_code, primary_language
+from s2s.recipe.languages import is_language_code, primary_language
 from s2s.recipe.recipe import is_name
 from s2s.text.lines import Texts
 

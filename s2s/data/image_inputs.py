@@ -5,7 +5,7 @@ from pathlib import Path
 from s2s.data.features import SUFFIX, read_features
 from s2s.data.images import SUFFIXES, list_images, read_image
 from s2s.data.sources import Image
-from s2s.recipe.data import ImageSize
+from s2s.recipe.image_size import ImageSize
 
 
 def read_input(path: str | Path, size: ImageSize) -> Image:

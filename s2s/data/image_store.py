@@ -13,7 +13,7 @@ import numpy as np
 from s2s.data.sources import Features, Image, Pixels
 from s2s.io.atomic import atomic_writer
 from s2s.io.digests import digest_bytes
-from s2s.recipe.data import ImageSize
+from s2s.recipe.image_size import ImageSize
 
 IMAGES = "images.arrow"
 

@@ -12,7 +12,7 @@ from s2s.data.readers import Pair
 from s2s.data.source_profile import SourceProfile
 from s2s.errors import ArtefactError
 from s2s.io.json_values import validate
-from s2s.recipe.data import ImageSize
+from s2s.recipe.image_size import ImageSize
 from s2s.text.fertility import Fertility
 
 EXAMPLES = 5  # pairs kept as examples of each count

@@ -9,16 +9,16 @@ N: training pairs.
 import itertools
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from s2s.data.corpora import corpora_directory
 from s2s.data.corpus import SCHEMA, SPLITS, Corpus, Encoded, SplitWriter, write_corpus_files
+from s2s.data.corpus_key import corpus_key
 from s2s.data.diagnosis import Diagnosis
 from s2s.data.directories import creation_lock, new_directory
 from s2s.data.dropped import DroppedPairs, dropped_pairs
@@ -30,7 +30,6 @@ from s2s.data.ledger import (
     REASONS,
     Finding,
     Ledger,
-    Lengths,
     Reason,
     SplitLedger,
     Tally,
@@ -39,16 +38,14 @@ from s2s.data.ledger import (
     overlap_warning,
 )
 from s2s.data.readers import Pair, read_split, source_digests, split_given
-from s2s.data.source_profile import SourceProfile
+from s2s.data.split_builder import SplitBuilder
 from s2s.errors import ArtefactError, DataError, UsageError
-from s2s.io.digests import digest_bytes, digest_json
 from s2s.io.paths import remove_tree
-from s2s.recipe.data import DataOptions, FileOptions, GeneratorDataOptions, HeldOutOptions
+from s2s.recipe.data import DataOptions, GeneratorDataOptions
 from s2s.recipe.filters import DuplicatesFilterOptions
+from s2s.recipe.pairs import FileOptions
 from s2s.recipe.tokenizer import TokenizerOptions
-from s2s.text.fertility import FertilityCounter
 from s2s.text.lines import normalize
-from s2s.text.sentences import split_sentences
 from s2s.text.tokenizer import Tokenizer
 from s2s.text.tokenizer_training import train_tokenizer, without_long_texts
 
@@ -58,8 +55,6 @@ CHUNK = 4000  # pairs in memory while encoding
 PROGRESS_SECONDS = 30  # between two messages
 HELD_OUT = {"validation": PairStatus.VALIDATION, "test": PairStatus.TEST}
 HELD_OUT_SPLITS: dict[int, str] = {status: name for name, status in HELD_OUT.items()}
-# Data options that name inputs, of whose contents the corpus key has digests, and those that training alone uses.
-NAMES = {*SPLITS, "augmentation", "root", "images", "max_damaged", "hub", "hub_config", "generator"}
 T = TypeVar("T")
 
 
@@ -98,26 +93,6 @@ def prepare_corpus(
     return corpus
 
 
-def corpus_key(
-    data: DataOptions,
-    tokenizer: TokenizerOptions,
-    inputs: dict[str, dict[str, str]],
-    tokenizer_model: bytes | None = None,
-) -> str:
-    """Return the corpus key: a digest of the contents of the inputs, the options and the tokenizer."""
-    contents: dict[str, Any] = {}
-    for name in SPLITS:
-        digests = inputs[name]
-        lists = data.split(name).file_lists if isinstance(data, HeldOutOptions) else []
-        ordered = [[digests[file] for file in files] for files in lists]
-        others = [digest for file, digest in digests.items() if not any(file in files for files in lists)]
-        contents[name] = [*ordered, others] if any(ordered) else others
-    options = data.model_dump(mode="json", exclude={*NAMES, "filter_preset", "filters"})
-    options["filters"] = [one.model_dump(mode="json") for one in data.all_filters()]
-    tokens = tokenizer.model_dump(mode="json") if tokenizer_model is None else digest_bytes(tokenizer_model)
-    return digest_json({"schema": SCHEMA, "contents": contents, "data": options, "tokenizer": tokens})
-
-
 def _open(directory: Path) -> Corpus | None:
     """Open and verify the corpus in a directory; None if it is missing, and, with a warning, if it is damaged."""
     if not directory.is_dir():
@@ -135,51 +110,6 @@ def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
     items = iter(items)
     while chunk := list(itertools.islice(items, CHUNK)):
         yield chunk
-
-
-class SplitBuilder:
-    """Writes the pairs of one split, and records their files, lengths and sentence ends."""
-
-    def __init__(self, writer: SplitWriter, data: DataOptions, tokenizer: Tokenizer) -> None:
-        self._writer = writer
-        self._data = data
-        self._lengths = Lengths()
-        sides = ("target",) if data.image_size else ("source", "target")
-        self._fertility = {side: FertilityCounter(tokenizer) for side in sides}
-        self._sentence_ends = 0  # sources with several sentences
-        self._files: dict[str, int] = {}
-        self.kept = 0
-        self.readable: Counter[str] = Counter()  # pairs by file, dropped ones included
-
-    def add(self, encoded: list[Encoded]) -> None:
-        """Write pairs."""
-        files = [self._files.setdefault(pair.file, len(self._files)) for pair, _, _ in encoded]
-        self._writer.write(encoded, files)
-        pairs = [pair for pair, _, _ in encoded]
-        self._lengths.add(pairs, [len(source) for _, source, _ in encoded], [len(target) for _, _, target in encoded])
-        for side, counter in self._fertility.items():
-            counter.add([getattr(pair, side) for pair in pairs], [getattr(one, side) for one in encoded])
-        if not self._data.image_size:
-            language = self._data.source_language
-            self._sentence_ends += sum(len(split_sentences(pair.source, language)) > 1 for pair in pairs)
-        self.kept += len(encoded)
-
-    def profile(self) -> SourceProfile:
-        """Describe the sources of at least one pair."""
-        return self._lengths.profile(self._sentence_ends)
-
-    def ledger(self, unread: dict[Reason, Tally], dropped: dict[Reason, Tally], **counts: Any) -> SplitLedger:
-        """Return the ledger of a split with at least one pair; `unread` could not be read, `dropped` were dropped."""
-        return SplitLedger(
-            read=self.readable.total() + sum(tally.count for tally in unread.values()),
-            kept=self.kept,
-            files=list(self._files),
-            readable=dict(self.readable),
-            lengths=self._lengths.summarize(),
-            fertility={side: counter.result() for side, counter in self._fertility.items()},
-            dropped=unread | dropped,
-            **counts,
-        )
 
 
 def build_corpus(

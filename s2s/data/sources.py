@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from s2s.recipe.data import ImageSize
+from s2s.recipe.image_size import ImageSize
 
 if TYPE_CHECKING:
     import numpy as np

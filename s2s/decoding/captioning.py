@@ -15,7 +15,7 @@ from s2s.decoding.translation import Translation
 from s2s.decoding.translator import Translator
 from s2s.devices.runtime import usable_threads
 from s2s.errors import S2SError
-from s2s.recipe.data import ImageSize
+from s2s.recipe.image_size import ImageSize
 
 WINDOW = 1024  # images that are captioned together, at most
 WINDOW_BYTES = 2**26  # of their pixels

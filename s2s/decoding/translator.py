@@ -22,8 +22,9 @@ from s2s.decoding.engine import (
 from s2s.decoding.segments import Segment, cut_lines
 from s2s.decoding.translation import Part, Translation, join_parts
 from s2s.errors import UsageError
-from s2s.recipe.data import GeneratorDataOptions, primary_language
+from s2s.recipe.data import GeneratorDataOptions
 from s2s.recipe.decoding import DecodingOptions
+from s2s.recipe.languages import primary_language
 from s2s.recipe.recipe import Recipe
 from s2s.text.lines import normalize, single_line
 from s2s.text.sentences import NO_SPACES

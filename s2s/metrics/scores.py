@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from s2s._version import __version__
 from s2s.errors import DataError, ResourceError, UsageError, did_you_mean
-from s2s.recipe.data import primary_language
+from s2s.recipe.languages import primary_language
 
 CHARACTERS = {"ja", "ko", "th", "lo", "km", "my"}  # languages whose BLEU counts characters, on every machine alike
 MIN_TOKENS = 4  # of a reference that BLEU can count

@@ -18,8 +18,8 @@ from s2s.models.build import build_model
 from s2s.models.dry_run import DryAutocast, DryRun
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import NLL, Batch, ImageInput, Objective, Source, TokenInput
-from s2s.recipe.data import ImageSize
 from s2s.recipe.decoding import DecodingOptions
+from s2s.recipe.image_size import ImageSize
 from s2s.recipe.recipe import Recipe
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")

@@ -1,74 +1,20 @@
-"""Options of the data: where sentence pairs are read from and which are kept. Each kind of source has its own keys."""
+"""Options of the data: each kind of source has its own keys."""
 
 import re
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag, WithJsonSchema, model_validator
 
-from s2s.recipe.augmentation import AugmentationOptions
-from s2s.recipe.filters import AnyFilterOptions, FilterOptions, LengthFilterOptions, Preset, preset_filters
-from s2s.recipe.options import Options, Texts
+from s2s.recipe.image_size import SCENE_SIZE, ImageSize
+from s2s.recipe.options import Options
+from s2s.recipe.pairs import FileOptions, HeldOutOptions, PairOptions
+from s2s.recipe.splits import CaptionSplitOptions, HubSplitOptions, LinesSplitOptions, TableSplitOptions
 
 # keys that locate the pairs; meaningless to another kind
 LOCATION = {"train", "validation", "test", "source_column", "target_column", "hub", "hub_config", "generator"}
-Count = Annotated[int, Field(ge=0)]
 Side = Literal["msgid", "msgstr"]
 Pixels = Annotated[int, Field(ge=8, le=1024)]
 Cells = Annotated[int, Field(ge=1, le=256)]
-MAX_FILTERS = 20
-UNFILTERED_LENGTH = 1000  # tokens of a source that models take in one go if no filter limited those of training
-NO_LANGUAGE = "src"  # a code of Sardinian, but in file names and headers always the source
-PATCH = 64  # pixels of an image that count as a token in batches
-
-
-class ImageSize(NamedTuple):
-    """Size of the images of a corpus: of pixels, or of the features that another network has computed of them."""
-
-    height: int  # in pixels, or in cells of the grid of features
-    width: int
-    features: int = 0  # numbers in each cell; 0 for pixels
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Shape of an image as an array."""
-        return self.height, self.width, self.features or 3
-
-    @property
-    def dtype(self) -> Literal["uint8", "float16"]:
-        """Type of the array's numbers."""
-        return "float16" if self.features else "uint8"
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of an image as an array."""
-        return self.height * self.width * (2 * self.features or 3)
-
-    @property
-    def tokens(self) -> int:
-        """Tokens that an image counts as in a batch."""
-        return self.height * self.width if self.features else max(1, self.height * self.width // PATCH)
-
-
-SCENE_SIZE = ImageSize(64, 64)  # of generated pictures
-
-
-def primary_language(code: str) -> str:
-    """Return the language of a code without script and region, with two letters if it has such a code.
-
-    `zh_TW`, `zho` and `cmn` give `zh`.
-    """
-    from babel.core import get_global
-
-    language = code.replace("_", "-").partition("-")[0].lower()
-    return str(get_global("language_aliases").get(language, language))
-
-
-def is_language_code(text: str) -> bool:
-    """Return whether a text is a language code, with or without script and region: `de`, `deu`, `pt_BR`, `zh-Hant`."""
-    from babel.localedata import exists
-
-    shape = re.fullmatch(r"[A-Za-z]{2,3}(?:[-_][A-Za-z]{4})?(?:[-_](?:[A-Za-z]{2}|[0-9]{3}))?", text, re.ASCII)
-    return shape is not None and text.lower() != NO_LANGUAGE and exists(primary_language(text))
 
 
 def _as_column(value: Any) -> int | str:
@@ -85,50 +31,6 @@ Column = Annotated[
     BeforeValidator(_as_column),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string"}]}),
 ]
-
-
-class SplitOptions(Options):
-    """Where one split (train, validation, test) is read from."""
-
-    @property
-    def given(self) -> bool:
-        """Whether the recipe names anything."""
-        return any(value for _, value in self)
-
-    @property
-    def file_lists(self) -> list[list[str]]:
-        """The lists of files: source and target, or tables; empty on the hub."""
-        return [value for _, value in self if isinstance(value, list)]
-
-
-class LinesSplitOptions(SplitOptions):
-    """Text files of one split."""
-
-    source: Texts = Field(
-        [], description="files with one source sentence per line, plain or compressed (gzip, bzip2, xz, zstd)"
-    )
-    target: Texts = Field([], description="files with the target sentences, aligned line by line")
-
-
-class TableSplitOptions(SplitOptions):
-    """Tables of one split."""
-
-    files: Texts = Field([], description="files with both sides; except parquet: plain or compressed")
-
-
-class CaptionSplitOptions(SplitOptions):
-    """Captions of one split."""
-
-    files: Texts = Field(
-        [],
-        description="files that name images and their captions: .tsv, .jsonl or COCO-style .json, plain or compressed",
-    )
-
-
-class HubSplitOptions(SplitOptions):
-    """One split of a data set on the hub."""
-
-    hub_split: str = Field("", description="name of the split on the hub, such as train")
 
 
 class GeneratorOptions(Options):
@@ -158,91 +60,6 @@ class GeneratorOptions(Options):
         if self.name == "scenes" and self.max_items > 9:
             raise ValueError(f"max_items ({self.max_items}) exceeds the nine cells of a scene")
         return self
-
-
-class PairOptions(Options):
-    """What all kinds of data share."""
-
-    kind: str = Field(description="where the pairs come from")
-    source_language: str = Field("", max_length=32, description="source language code, such as de")
-    target_language: str = Field("", max_length=32, description="target language code, such as en")
-    license: str = Field("", max_length=1000, description="license of the data, to be kept with the corpus")
-    citation: str = Field("", max_length=10_000, description="how to cite the data, to be kept with the corpus")
-    normalization: Literal["nfc", "nfkc", "none"] = Field("nfc", description="Unicode normalization of both sides")
-    filter_preset: Preset = Field(
-        "basic",
-        description="filters of training pairs, before those of the recipe; basic: duplicates, more than 200 tokens on "
-        "a side, a ratio of lengths above 9; clean: also copies, other scripts, few letters, different numbers, URLs "
-        "and placeholders, repeated words, a ratio above 4",
-    )
-    filters: Annotated[list[AnyFilterOptions], Field(max_length=MAX_FILTERS)] = Field(
-        [],
-        description="Further filters of training pairs, in their order; those that count tokens run after all others, "
-        "because the tokenizer is trained on what the others keep.",
-    )
-    augmentation: AugmentationOptions = AugmentationOptions()
-    on_invalid: Literal["refuse", "drop"] = Field(
-        "refuse", description="invalid UTF-8: refuse the file or drop the pair"
-    )
-
-    @property
-    def image_size(self) -> ImageSize | None:
-        """Size of the sources if they are images; None if they are sentences."""
-        return None
-
-    def all_filters(self) -> list[FilterOptions]:
-        """Return the filters of training pairs: those of the preset, then the recipe's own."""
-        languages = bool(self.source_language or self.target_language)
-        preset = preset_filters(self.filter_preset, of_images=self.image_size is not None, with_languages=languages)
-        return [*preset, *self.filters]
-
-    @property
-    def max_length(self) -> int:
-        """Maximum length of a side of a training pair in tokens; UNFILTERED_LENGTH if no filter sets one."""
-        filters = (one for one in self.all_filters() if isinstance(one, LengthFilterOptions) and one.counts_tokens)
-        return min((one.max for one in filters), default=UNFILTERED_LENGTH)
-
-    @model_validator(mode="after")
-    def _filters_apply(self) -> Self:
-        for one in self.filters:
-            if one.compares_sides and self.image_size is not None:
-                raise ValueError(f"the filter {one.name} compares two texts; kind {self.kind} has images")
-            if one.needs_languages and not (self.source_language and self.target_language):
-                raise ValueError(f"the filter {one.name} needs source_language and target_language")
-        return self
-
-    def with_root(self, root: str) -> Self:
-        """Return these options with another base directory; unchanged if this kind reads no files."""
-        return self.model_copy(update={"root": root}) if "root" in type(self).model_fields else self
-
-
-class HeldOutOptions(PairOptions):
-    """What all kinds share whose pairs are read."""
-
-    hold_out_validation: Count = Field(
-        0, description="training pairs to hold out for validation if no validation data is named"
-    )
-    hold_out_test: Count = Field(0, description="training pairs to hold out for testing if no test data is named")
-
-    def split(self, name: str) -> SplitOptions:
-        """Return the options of a split: train, validation or test."""
-        split: SplitOptions = getattr(self, name)
-        return split
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if not self.split("train").given:
-            raise ValueError("train names no data")
-        for name, held in (("validation", self.hold_out_validation), ("test", self.hold_out_test)):
-            if self.split(name).given == bool(held):
-                raise ValueError(f"set either {name} or hold_out_{name}, but not both")
-        return self
-
-
-class FileOptions(HeldOutOptions):
-    """What all kinds share that read files."""
-
-    root: str = Field("", description="base directory of relative file names; default: the recipe's directory")
 
 
 class LinesDataOptions(FileOptions):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s.recipe.augmentation import AugmentationOptions
-from s2s.recipe.data import primary_language
+from s2s.recipe.languages import primary_language
 from s2s.text.lines import Texts
 from s2s.text.placeholders import PLACEHOLDER
 

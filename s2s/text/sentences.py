@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from s2s.recipe.data import primary_language
+from s2s.recipe.languages import primary_language
 
 # Languages that write ordinal numbers with a full stop: "2. Stock" is no sentence end.
 ORDINALS = {"bs", "cs", "da", "de", "et", "fi", "fo", "hr", "hu", "is", "lb", "lv", "nb", "nn", "no", "pl", "sk", "sl"}

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from s2s.data.batching import Rows
 from s2s.data.corpus import Split
 from s2s.data.sources import Sentences, Sources
-from s2s.recipe.data import ImageSize, primary_language
+from s2s.recipe.image_size import ImageSize
+from s2s.recipe.languages import primary_language
 from s2s.recipe.recipe import Recipe
 from s2s.text.augmentation import DRAWS, TextAugmenter
 from s2s.text.lines import Texts, normalize

@@ -51,7 +51,7 @@ def command_share(images: list[str]) -> float:
     from s2s.data.image_inputs import read_input
     from s2s.decoding.captioning import caption_files
     from s2s.decoding.loading import TranslatorConfig, load_translator
-    from s2s.recipe.data import SCENE_SIZE
+    from s2s.recipe.image_size import SCENE_SIZE
 
     pictures = [read_input(path, SCENE_SIZE) for path in images]
     with load_translator(TranslatorConfig([MODEL], "bench", engine="pytorch", images=True)) as translator:

@@ -14,7 +14,7 @@ from s2s.data.diagnosis.signals import Check, Signal
 from s2s.data.diagnosis.window import Window, Windows
 from s2s.data.ledger import EXAMPLES, Example, Finding
 from s2s.data.readers.pair import Pair
-from s2s.recipe.data import primary_language
+from s2s.recipe.languages import primary_language
 
 MIN_COPY = 20  # characters; shorter texts are often names and terms that stay as they are
 # The shares are above what clean corpora have. The gettext catalogues of a Debian system (de, fr, ru, ja, zh_CN, tr,

@@ -4,7 +4,7 @@ import functools
 from typing import Any
 
 from s2s.errors import ResourceError
-from s2s.recipe.data import primary_language
+from s2s.recipe.languages import primary_language
 
 
 def is_other_language(text: str, declared: str, min_confidence: float) -> bool:

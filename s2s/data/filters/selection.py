@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from s2s.data.filters.fingerprints import Digests, Mask, PairFingerprints
 from s2s.errors import DataError
-from s2s.recipe.data import DataOptions, HeldOutOptions
+from s2s.recipe.data import DataOptions
 from s2s.recipe.filters import DuplicatesFilterOptions, FilterOptions, LengthFilterOptions, RatioFilterOptions
+from s2s.recipe.pairs import HeldOutOptions
 
 Statuses = NDArray[np.uint8]
 Lengths = NDArray[np.int64]

@@ -8,7 +8,6 @@ from functools import partial
 from itertools import groupby
 
 from s2s.data.filters.languages import is_other_language
-from s2s.recipe.data import PairOptions
 from s2s.recipe.filters import (
     CopiesFilterOptions,
     FilterOptions,
@@ -23,6 +22,7 @@ from s2s.recipe.filters import (
     ScriptFilterOptions,
     UrlsFilterOptions,
 )
+from s2s.recipe.pairs import PairOptions
 from s2s.text.placeholders import lost_placeholders, placeholders
 from s2s.text.scripts import letters_by_script, scripts_of_language
 

@@ -14,14 +14,9 @@ from s2s.data.readers.pair import OnInvalid, Pair
 from s2s.data.readers.po import read_po
 from s2s.data.readers.tables import read_hub, read_parquet
 from s2s.data.readers.tmx import read_tmx
-from s2s.recipe.data import (
-    CaptionDataOptions,
-    DataOptions,
-    FileOptions,
-    GeneratorDataOptions,
-    GeneratorOptions,
-    HubSplitOptions,
-)
+from s2s.recipe.data import CaptionDataOptions, DataOptions, GeneratorDataOptions, GeneratorOptions
+from s2s.recipe.pairs import FileOptions
+from s2s.recipe.splits import HubSplitOptions
 from s2s.text.lines import Texts
 
 __all__ = ["READERS", "OnInvalid", "Pair", "read_split", "source_digests", "split_given"]

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from s2s.errors import DataError, UsageError, wrap_os_errors
 from s2s.io.inputs import open_input
-from s2s.recipe.data import FileOptions
+from s2s.recipe.pairs import FileOptions
 
 CHUNK = 2**18  # bytes
 MAX_RUN = 2**29  # bytes without a line end, in any kind of file

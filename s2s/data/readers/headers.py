@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from s2s.errors import UsageError, did_you_mean
-from s2s.recipe.data import is_language_code, primary_language
+from s2s.recipe.languages import is_language_code, primary_language
 from s2s.text.lines import Texts
 
 SOURCE_NAMES = ("source", "src", "source_text", "input", "original", "from")

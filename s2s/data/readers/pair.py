@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from s2s.errors import DataError
-from s2s.recipe.data import PairOptions
+from s2s.recipe.pairs import PairOptions
 from s2s.text.lines import Texts
 
 OnInvalid = Callable[[str], None]  # called with `file:line` of each invalid pair that is dropped
