@@ -118,7 +118,8 @@ def run_key(recipe: Recipe, corpus: Corpus, parent: Version | None = None, chang
     changes accepted when the run was resumed.
     """
     values = recipe.as_dict()
-    del values["data"], values["description"]
+    del values["description"]
+    values["data"] = {"augmentation": values["data"]["augmentation"]}  # the corpus' digest covers all else
     content = {"recipe": values, "corpus": corpus.digest, "code": CODE}
     if parent:
         content["from"] = parent.file("weights.safetensors").digest
