@@ -464,7 +464,7 @@ def test_a_pipe_is_refused(options, model, tmp_path):
         prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
 
 
-LINE = st.text(st.characters(exclude_characters="\n\r\ufeff", exclude_categories=["Cs"]), max_size=12)
+LINE = st.text(st.characters(exclude_characters="\0\n\r\ufeff", exclude_categories=["Cs"]), max_size=12)
 FILTERS = [
     {"name": "copies"},
     {"name": "letters"},
