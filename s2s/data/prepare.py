@@ -6,10 +6,12 @@ tokenizer, and to encode it. Memory therefore grows by a few bytes per pair, how
 N: training pairs.
 """
 
+import functools
 import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -40,6 +42,7 @@ from s2s.data.ledger import (
 from s2s.data.readers import Pair, read_split, source_digests, split_given
 from s2s.data.split_builder import SplitBuilder
 from s2s.errors import ArtefactError, DataError, UsageError
+from s2s.io.ahead import computed_ahead
 from s2s.io.paths import remove_tree
 from s2s.recipe.data import DataOptions, GeneratorDataOptions
 from s2s.recipe.filters import DuplicatesFilterOptions
@@ -217,22 +220,16 @@ class CorpusBuilder:
 
         Updates `status` [N], and `alone` [F], by what the filters drop that count tokens.
         """
-        start = 0
-        with SplitWriter(self.directory, "train") as writer:
+        encode = functools.partial(self._encode_offered, tokenizer)
+        with SplitWriter(self.directory, "train") as writer, ThreadPoolExecutor(1) as pool:
             split = SplitBuilder(writer, self.data, tokenizer)
-            train = _with_progress(self._with_status(status), f"encoding {len(status):,} training pairs")
-            for chunk in _chunks(train):
-                pairs, known = [pair for pair, _ in chunk], status[start : start + len(chunk)]
-                start += len(chunk)
+            for (pairs, known), encoded in computed_ahead(pool, encode, self._train_chunks(status)):
                 split.readable.update(pair.file for pair in pairs)
-                offered = np.flatnonzero((known == PairStatus.KEPT) | (known >= PairStatus.FILTERED))
-                encoded = self._encode(tokenizer, [pairs[row] for row in offered])
+                offered = _is_offered(known)
                 known[offered] = self._filter_tokens(encoded, known[offered], alone)
-                split.add([item for item, row in zip(encoded, offered, strict=True) if known[row] == PairStatus.KEPT])
-                for pair, found in zip(pairs, memoryview(known.data), strict=True):
-                    if found in HELD_OUT_SPLITS:
-                        self.held_out[HELD_OUT_SPLITS[found]].append(pair)
-                    self.dropped.add(pair, found)
+                split.add([*itertools.compress(encoded, known[offered] == PairStatus.KEPT)])
+                for row in np.flatnonzero(known != PairStatus.KEPT):
+                    self._put_aside(pairs[row], int(known[row]))
         others: tuple[Reason, ...] = "empty", "held_out_source"
         self._check_kept(status)
         return split.ledger(
@@ -243,6 +240,25 @@ class CorpusBuilder:
             profile=split.profile(),
             findings=self.findings,
         )
+
+    def _train_chunks(self, status: Statuses) -> Iterator[tuple[list[Pair], Statuses]]:
+        """Yield the training pairs in chunks, with a view of their status [N]."""
+        start = 0
+        for chunk in _chunks(_with_progress(self._with_status(status), f"encoding {len(status):,} training pairs")):
+            yield [pair for pair, _ in chunk], status[start : start + len(chunk)]
+            start += len(chunk)
+
+    def _encode_offered(self, tokenizer: Tokenizer, chunk: tuple[list[Pair], Statuses]) -> list[Encoded]:
+        """Encode the pairs of a chunk that are neither empty nor held out."""
+        pairs, known = chunk
+        return self._encode(tokenizer, [*itertools.compress(pairs, _is_offered(known))])
+
+    def _put_aside(self, pair: Pair, status: int) -> None:
+        """Keep a held-out pair for its split, and count a dropped one."""
+        if status in HELD_OUT_SPLITS:
+            self.held_out[HELD_OUT_SPLITS[status]].append(pair)
+        else:
+            self.dropped.add(pair, status)
 
     def _write_held_out(self, tokenizer: Tokenizer, name: str, train: PairFingerprints, kept: Mask) -> SplitLedger:
         """Encode and write all pairs of validation or test, with their raw texts, and compare them with those of train.
@@ -294,7 +310,7 @@ class CorpusBuilder:
         """Return the pair with normalized texts; the name of an image stays as it is."""
         form = self.data.normalization
         source = pair.source if self.images else normalize(pair.source, form)
-        return pair._replace(source=source, target=normalize(pair.target, form))
+        return Pair(source, normalize(pair.target, form), pair.line, pair.file)
 
     def _identified(self, pair: Pair) -> Pair:
         """Return the normalized pair; in place of an image's name, what images of the same content share."""
@@ -342,6 +358,11 @@ class CorpusBuilder:
         invalid = self.dropped.tally(name, "invalid").count
         dropped = f" ({invalid:,} invalid ones dropped)" if invalid else ""
         return DataError(f"the corpus is empty: {name} has no pairs{dropped} in {self._names(name)}")
+
+
+def _is_offered(status: Statuses) -> Mask:
+    """Return which pairs are offered to filters [N]: those neither empty nor held out."""
+    return (status == PairStatus.KEPT) | (status >= PairStatus.FILTERED)
 
 
 def _with_progress(items: Iterable[T], activity: str) -> Iterator[T]:

@@ -40,6 +40,10 @@ def line_pairs(
 def decode_pair(pair: tuple[bytes, bytes], names: tuple[str, str], number: int) -> Texts:
     """Decode line `number` of both sides. Raises DataError naming the file and line of invalid UTF-8."""
     source, target = pair
+    try:
+        return source.decode(), target.decode()
+    except UnicodeDecodeError:
+        pass
     return decode_line(source, f"{names[0]}:{number}", "refuse"), decode_line(target, f"{names[1]}:{number}", "refuse")
 
 

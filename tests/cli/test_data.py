@@ -210,7 +210,8 @@ def test_why_says_what_became_of_a_line(run, recipe: str, in_directory: Path):
     assert {one["split"] for one in kept} == {"train", "validation", "test"}
     assert all(one["source"].encode() == texts[one["line"] - 1][0] for one in kept)
     assert all(one["target"].encode() == texts[one["line"] - 1][1] for one in kept)
-    assert all("".join(one["target_tokens"]).replace("▁", " ").strip() == one["target"] for one in kept)
+    train = [one for one in kept if one["split"] == "train"]  # the others may have unknown characters
+    assert all("".join(one["target_tokens"]).replace("▁", " ").strip() == one["target"] for one in train)
     shown = run("data", "why", recipe, "a.de:1", *values)
     assert (shown.code, shown.out.splitlines()[1]) == (0, f"  source: {texts[0][0].decode()}")
     for place, message in (("a.de:45", "no pair was read at a.de:45"), ("a.fr:1", "no file"), ("a.de", "FILE:LINE")):

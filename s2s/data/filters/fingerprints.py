@@ -3,12 +3,12 @@
 N: pairs, in the order in which they are read.
 """
 
-import hashlib
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from s2s.data.filters.text import TextFilter, letters_only
@@ -56,12 +56,15 @@ def fingerprint(
     dropped, empty = array("I"), bytearray()
     others = {by: array("Q") for by in compared if by not in {"source", "pair"}}
     for pair in pairs:
-        sources.append(text_digest(pair.source))
-        letters.append(text_digest(pair.source if of_images else letters_only(pair.source)))
-        both.append(text_digest(pair.source, pair.target))
+        texts = without_spaces(pair.source), without_spaces(pair.target)
+        sources.append(text_digest(texts[0]))
+        source_letters = texts[0] if of_images else letters_only(texts[0])
+        letters.append(text_digest(source_letters))
+        both.append(text_digest(*texts))
         empty.append(is_empty(pair))
         for by, digests in others.items():
-            digests.append(text_digest(pair.target) if by == "target" else _letters_digest(pair, of_images))
+            compare = [texts[1]] if by == "target" else [source_letters, letters_only(texts[1])]
+            digests.append(text_digest(*compare))
         source = pair.target if of_images else pair.source
         dropped.append(sum(bit for bit, drops in active if drops(source, pair.target)))
     return PairFingerprints(
@@ -74,14 +77,14 @@ def fingerprint(
     )
 
 
+def without_spaces(text: str) -> str:
+    """Return a text without white space at its ends, and with single spaces inside."""
+    return " ".join(text.split())
+
+
 def text_digest(*texts: str) -> int:
-    """Return an 8-byte digest of texts, the same for texts that differ only in whitespace."""
-    content = "\n".join(" ".join(text.split()) for text in texts)
-    return int.from_bytes(hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
-
-
-def _letters_digest(pair: Pair, of_images: bool) -> int:
-    return text_digest(pair.source if of_images else letters_only(pair.source), letters_only(pair.target))
+    """Return an 8-byte digest of texts without line ends."""
+    return xxhash.xxh3_64_intdigest("\n".join(texts).encode("utf-8", "surrogatepass"))
 
 
 def is_empty(pair: Pair) -> bool:
