@@ -25,7 +25,7 @@ def why(
 
     Examples:
         s2s data why numbers/attention numbers:17
-        s2s data why multi30k/attention train.de.gz:561 --set data.root=multi30k
+        s2s data why numbers/attention numbers:17 --json
     """
     from dataclasses import asdict
 
