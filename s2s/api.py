@@ -6,10 +6,11 @@ from os import PathLike, fspath
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from s2s.decoding.config import EngineName, TranslatorConfig
 from s2s.decoding.engine import Engine
-from s2s.decoding.loading import EngineName, TranslatorConfig, load_translator, reference_translator
+from s2s.decoding.loading import load_translator, reference_translator
 from s2s.decoding.translation import Translation
-from s2s.decoding.translator import Translator, require_attention, require_task
+from s2s.decoding.translator import Translator
 from s2s.devices.select import resolve_device
 from s2s.recipe.load import load_recipe
 from s2s.registry.store import Registry
@@ -41,9 +42,10 @@ class Model:
         Raises:
             UsageError: the model captions images, or `attention` is set, but the model has none.
         """
-        require_task(self._translator.recipe, images=False)
+        settings = self._translator.settings
+        settings.require_task(images=False)
         if attention:
-            require_attention(self._translator.recipe)
+            settings.require_attention()
         split = self._translator.single_sentences and not attention
         return self._translator.translate(lines, need_attention=attention, split=split)
 
@@ -60,13 +62,12 @@ class Model:
         """
         from s2s.data.image_inputs import read_input
 
-        recipe = self._translator.recipe
-        require_task(recipe, images=True)
+        settings = self._translator.settings
+        settings.require_task(images=True)
         if attention:
-            require_attention(recipe)
-        size = recipe.data.image_size
-        assert size is not None
-        sources = [read_input(fspath(image), size) for image in images]
+            settings.require_attention()
+        assert settings.image_size is not None
+        sources = [read_input(fspath(image), settings.image_size) for image in images]
         return self._translator.translate(sources, need_attention=attention)
 
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> "list[ScoredLine]":

@@ -24,12 +24,12 @@ def converse(translator: "Translator[Any]", stream: "StreamOptions", *, show: bo
 
     from s2s.decoding.diagnostics import DIAGNOSTICS, diagnostics
 
-    data = translator.recipe.data
-    note(f"{translator.recipe.name}: a line, then Enter; Ctrl-D ends")
+    settings = translator.settings
+    note(f"{settings.name}: a line, then Enter; Ctrl-D ends")
     number = 0
     while True:
         try:
-            line = input(f"{data.source_language or 'source'}> ")
+            line = input(f"{settings.source_language or 'source'}> ")
         except EOFError:
             print()
             return

@@ -15,7 +15,7 @@ from s2s.decoding.evaluation import (
     scoring_of,
     test_digest,
 )
-from s2s.decoding.translator import require_task
+from s2s.decoding.settings import TranslatorSettings
 from s2s.errors import S2SError, UsageError
 from s2s.metrics.scores import TEXT_SCORES, Headline, Reference, Scoring
 from s2s.recipe.recipe import Recipe
@@ -118,7 +118,7 @@ def read_test_files(text: str, first: Entry) -> TestSet:
     source, _, reference = files.rpartition(":")
     if not (name and source and reference):
         raise UsageError(f"--test {text}: expected NAME=SOURCE:REFERENCE", "such as --test news=news.de:news.en")
-    require_task(first.recipe, images=False)
+    TranslatorSettings.of(first.recipe).require_task(images=False)
     sources, references = read_test_set(source, reference)
     description = f"{name} · {len(sources):,} pairs, overlap with training not checked"
     return _scored(TestLines(sources, sources, [*references]), description, first, first.recipe)

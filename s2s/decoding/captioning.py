@@ -62,7 +62,7 @@ def caption_files(
     The caption of an image that cannot be read is empty. `progress` is called with the number of captions written.
     Memory: at most two windows of images.
     """
-    size = translator.recipe.data.image_size
+    size = translator.settings.image_size
     assert size is not None
     counts = CaptionCounts()
     with ThreadPoolExecutor(usable_threads()) as pool:

@@ -15,7 +15,7 @@ from uuid import uuid4
 import numpy as np
 import numpy.typing as npt
 
-from s2s.decoding.engine import max_source_length
+from s2s.decoding.settings import max_source_length
 from s2s.errors import ArtefactError, ResourceError, S2SError, UsageError, wrap_os_errors
 from s2s.io.atomic import atomic_directory, mark_as_cache, write_bytes, write_json
 from s2s.io.digests import digest_file, digest_json

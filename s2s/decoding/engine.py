@@ -12,19 +12,11 @@ from s2s.data.sources import Image, Sentences
 from s2s.devices.runtime import tuning
 from s2s.errors import ArtefactError
 from s2s.recipe.decoding import DecodingOptions
-from s2s.recipe.recipe import Recipe
 from s2s.text.tokenizer import EOS
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-MIN_SOURCE_LIMIT = 400  # source tokens that every model translates in one go, even if training saw only shorter ones
-
-
-def max_source_length(recipe: Recipe) -> int:
-    """Return the maximum source length in tokens, EOS excluded; longer lines are split."""
-    return max(MIN_SOURCE_LIMIT, recipe.data.max_length)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from s2s.decoding.engine import Engine
 from s2s.decoding.forced import forced_score
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translation import Translation
-from s2s.decoding.translator import Translator
+from s2s.decoding.translator import RecipeTranslator, Translator
 from s2s.devices.runtime import usable_threads
 from s2s.errors import DataError, UsageError
 from s2s.io.digests import digest_json
@@ -92,7 +92,7 @@ class Evaluation:
 
 
 def evaluate(
-    translator: Translator[Engine],
+    translator: RecipeTranslator[Engine],
     sources: RawSources,
     references: Sequence[Reference],
     *,

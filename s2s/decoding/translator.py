@@ -10,22 +10,12 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from s2s.data.source_profile import SourceProfile
 from s2s.data.sources import Image, RawSources, Sources
-from s2s.decoding.engine import (
-    DecodingInput,
-    Engine,
-    Hypothesis,
-    PendingSearch,
-    Request,
-    check_finite,
-    max_source_length,
-)
+from s2s.decoding.engine import DecodingInput, Engine, Hypothesis, PendingSearch, Request, check_finite
 from s2s.decoding.segments import Segment, cut_lines
+from s2s.decoding.settings import TranslatorSettings, usual_sources
 from s2s.decoding.translation import Part, Translation, join_parts
-from s2s.errors import UsageError
-from s2s.recipe.data import GeneratorDataOptions
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.languages import primary_language
-from s2s.recipe.recipe import Recipe
 from s2s.text.lines import normalize, single_line
 from s2s.text.sentences import NO_SPACES
 from s2s.text.tokenizer import UNK, Tokenizer
@@ -33,6 +23,8 @@ from s2s.text.tokenizer import UNK, Tokenizer
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from s2s.recipe.recipe import Recipe
 
 SPACES = re.compile("  +")
 LITTLE_ATTENTION = 0.2  # summed over a translation, that a source position gets if it is ignored
@@ -84,7 +76,7 @@ class PendingTranslations:
             return [Translation("")]
         if len(segments) == 1:
             return [part.translation for part in segments[0]]
-        spaces = primary_language(self.translator.recipe.data.target_language) not in NO_SPACES
+        spaces = primary_language(self.translator.settings.target_language) not in NO_SPACES
         return [
             join_parts(line, [nbest[min(rank, len(nbest) - 1)] for nbest in segments], spaces=spaces)
             for rank in range(max(map(len, segments)))
@@ -98,25 +90,25 @@ class Translator(Generic[Engine_co]):
     """
 
     def __init__(
-        self, engine: Engine_co, tokenizer: Tokenizer, recipe: Recipe, profile: SourceProfile | None = None
+        self,
+        engine: Engine_co,
+        tokenizer: Tokenizer,
+        settings: TranslatorSettings,
+        profile: SourceProfile | None = None,
     ) -> None:
         self.engine = engine
         self.tokenizer = tokenizer
-        self.recipe = recipe
-        data = recipe.data
-        merge = data.augmentation.merge, data.augmentation.merge_lines, data.max_length
-        self.profile = profile and profile.with_merged(*merge)
+        self.settings = settings
+        self.profile = profile
 
     @property
     def single_sentences(self) -> bool:
         """Whether the model was trained on single sentences of natural text."""
-        data = self.recipe.data
-        natural = not (isinstance(data, GeneratorDataOptions) or data.image_size)
-        return natural and self.profile is not None and self.profile.single_sentences
+        return self.settings.natural and self.profile is not None and self.profile.single_sentences
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Return the token ids of raw lines."""
-        form = self.recipe.data.normalization
+        form = self.settings.normalization
         return self.tokenizer.encode([normalize(line, form) for line in lines])
 
     def encode_sources(self, sources: RawSources) -> Sources:
@@ -154,7 +146,7 @@ class Translator(Generic[Engine_co]):
         the first line, which determines the random numbers of samples. With `split`, the sentences of a line are
         translated one by one.
         """
-        options = options or self.recipe.decoding
+        options = options or self.settings.decoding
         prefix_tokens = self.encode(prefixes) if prefixes else [[] for _ in sources]
         segments, lines = self._segments(sources, split=split)
         inputs = []
@@ -179,7 +171,7 @@ class Translator(Generic[Engine_co]):
             segments = [Segment(number, 0, 0, "", False, cast(Image, image)) for number, image in enumerate(sources)]
             return segments, [""] * len(sources)
         lines = cast(Sequence[str], sources)
-        max_length, language = max_source_length(self.recipe), self.recipe.data.source_language
+        max_length, language = self.settings.max_source_length, self.settings.source_language
         return cut_lines(lines, self.encode, max_length=max_length, split=split, language=language), lines
 
     def translation(self, segment: Segment, hypothesis: Hypothesis, text: str) -> Translation:
@@ -195,7 +187,7 @@ class Translator(Generic[Engine_co]):
         )
         if isinstance(source, Image):
             maps = () if attention is None else _rounded(attention)
-            return replace(found, attention=maps, grid=self.recipe.model.encoder.grid)
+            return replace(found, attention=maps, grid=self.settings.grid)
         return replace(
             found,
             cut=segment.cut,
@@ -215,6 +207,16 @@ class Translator(Generic[Engine_co]):
         return attention is not None and float((attention[:, :source].sum(0) < LITTLE_ATTENTION).mean()) > MAX_IGNORED
 
 
+class RecipeTranslator(Translator[Engine_co]):
+    """A translator that has the whole recipe of its model."""
+
+    def __init__(
+        self, engine: Engine_co, tokenizer: Tokenizer, recipe: "Recipe", profile: SourceProfile | None = None
+    ) -> None:
+        super().__init__(engine, tokenizer, TranslatorSettings.of(recipe), usual_sources(recipe, profile))
+        self.recipe = recipe
+
+
 def _rounded(attention: "NDArray[np.float32]") -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(round(value, 6) for value in row) for row in attention.tolist())
 
@@ -228,20 +230,3 @@ def _length_limits(options: DecodingOptions, source: list[int] | Image) -> tuple
     if isinstance(source, Image):
         return options.max_caption_length, 0
     return options.max_length(len(source)), options.min_length(len(source))
-
-
-def require_task(recipe: Recipe, *, images: bool) -> None:
-    """Raise UsageError unless a model captions images, or translates text if not `images`."""
-    if images and not recipe.model.of_images:
-        raise UsageError(f"{recipe.name} translates text", f"s2s translate {recipe.name} FILE translates a file")
-    if recipe.model.of_images and not images:
-        raise UsageError(f"{recipe.name} captions images", f"s2s caption {recipe.name} IMAGE captions an image")
-
-
-def require_attention(recipe: Recipe) -> None:
-    """Raise UsageError if a model has no attention."""
-    if not recipe.model.has_attention:
-        raise UsageError(
-            f"model {recipe.name} has no attention: {recipe.model.describe()}",
-            'train a recipe with model.decoder.context = "attention"',
-        )

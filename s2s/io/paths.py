@@ -19,6 +19,12 @@ def home_dir() -> Path:
     return user_data_path("s2s")
 
 
+def registry_directory() -> Path:
+    """Return the directory of the registry: `S2S_REGISTRY`, or one in the home directory."""
+    directory = os.environ.get("S2S_REGISTRY")
+    return Path(directory).expanduser().absolute() if directory else home_dir() / "registry"
+
+
 def cache_dir() -> Path:
     """Return the directory of derived files: `S2S_CACHE`, or the user's cache directory."""
     if directory := os.environ.get("S2S_CACHE"):

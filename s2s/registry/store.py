@@ -25,7 +25,7 @@ from uuid import uuid4
 from s2s.errors import ArtefactError, ResourceError, S2SError, UsageError, did_you_mean, wrap_os_errors
 from s2s.io.atomic import sync_directory, write_bytes, write_json
 from s2s.io.json_values import read_json
-from s2s.io.paths import home_dir, real_directories, real_files, safe_join
+from s2s.io.paths import real_directories, real_files, registry_directory, safe_join
 from s2s.recipe.recipe import is_name
 from s2s.registry.aliases import Aliases, AliasMove
 from s2s.registry.blobs import UNFINISHED, Blobs, StoredFile, discard_all, discardable
@@ -50,8 +50,7 @@ class Registry:
     @classmethod
     def default(cls) -> Self:
         """Return the registry in `S2S_REGISTRY`, or in the s2s home directory."""
-        directory = os.environ.get("S2S_REGISTRY")
-        return cls(Path(directory).expanduser().absolute() if directory else home_dir() / "registry")
+        return cls(registry_directory())
 
     @property
     def blobs(self) -> Blobs:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
 from s2s.data.sources import Image, Sentences
+from s2s.decoding.config import TranslatorConfig
+from s2s.decoding.described_models import CombinedModels, DescribedModel, combine
 from s2s.decoding.engine import DecodingInput, Engine, ForcedSentence, Hypothesis, Request, ScoringEngine
-from s2s.decoding.loading import ResolvedModels, TranslatorConfig, load_translator, resolve_models
 from s2s.decoding.translator import Translator
 from s2s.errors import ArtefactError, ResourceError
-from s2s.registry.store import Registry
+from s2s.io.paths import registry_directory
 from s2s.serving.messages import (
     MAX_SOURCES,
     ForcedRequest,
@@ -58,7 +59,7 @@ class Connection:
     @classmethod
     def open(cls, timeout: float | None = None) -> Self | None:
         """Return a connection to a server of the registry; None if there is none that fits."""
-        stream = connect(Registry.default().root)
+        stream = connect(registry_directory())
         if stream is None:
             return None
         try:
@@ -106,6 +107,11 @@ class Connection:
     def load(self, wanted: Wanted) -> Message:
         """Have a model loaded, unless it is, and return what the server says of it."""
         return self.ask(type="load", wanted=wanted.model_dump_json())
+
+    def describe(self, models: Sequence[str]) -> list[DescribedModel]:
+        """Return what models are like that references stand for. Raises UsageError for an unknown one."""
+        answer = self.ask(type="describe", models=list(models))
+        return [DescribedModel.from_dict(values) for values in answer.values["models"]]
 
     def status(self) -> ServerStatus:
         """Return what the server does."""
@@ -247,28 +253,30 @@ class ServedSearch:
 def open_translator(config: TranslatorConfig, *, use_server: bool) -> Iterator[Translator[Engine]]:
     """Yield a translator that a server of this host computes for or, if there is none, one on a device of its own.
 
-    A device other than `auto` is never a server's. Raises: see `load_translator`.
+    A device other than `auto` is never a server's. Raises: see `loading.load_translator`.
     """
-    connection = Connection.open() if use_server and config.device == "auto" else None
-    if connection is None:
-        with load_translator(config) as translator:
-            yield translator
-        return
-    with connection, ExitStack() as resources:
-        models = resolve_models(config)
-        alone = replace(config, wait=max(config.wait, HANDOVER_SECONDS))
+    with ExitStack() as resources:
 
-        def without_server() -> Engine:
-            return resources.enter_context(load_translator(alone)).engine
+        def load_here(wait: float) -> Translator[Engine]:
+            from s2s.decoding.loading import load_translator
 
-        engine: Engine
+            return resources.enter_context(load_translator(replace(config, wait=wait)))
+
+        connection = Connection.open() if use_server and config.device == "auto" else None
+        if connection is None:
+            yield load_here(config.wait)
+            return
+        resources.enter_context(connection)
+        wait = max(config.wait, HANDOVER_SECONDS)
         try:
-            engine = ServedEngine(connection, wanted_of(models, config), without_server)
-            log.info("using the server of %s (pid %d): %s", connection.user, connection.pid, engine.describe())
+            models = combine(connection.describe(config.models), config)
+            engine = ServedEngine(connection, wanted_of(models, config), lambda: load_here(wait).engine)
         except ResourceError as error:
             log.warning("not using the server: %s", error.described)
-            engine = without_server()
-        yield models.translator(engine)
+            yield load_here(wait)
+            return
+        log.info("using the server of %s (pid %d): %s", connection.user, connection.pid, engine.describe())
+        yield Translator(engine, models.tokenizer, models.settings, models.profile)
 
 
 @contextmanager
@@ -286,9 +294,9 @@ def served_translator(
     if connection is None:
         raise StoppingError(GONE)
     with connection:
-        models = resolve_models(config)
+        models = combine(connection.describe(config.models), config)
         wanted = wanted_of(models, config).model_copy(update={"keep_alive": keep_alive, "idle": idle})
-        yield models.translator(ServedEngine(connection, wanted))
+        yield Translator(ServedEngine(connection, wanted), models.tokenizer, models.settings, models.profile)
 
 
 @contextmanager
@@ -310,12 +318,11 @@ def server_status(timeout: float | None = None) -> ServerStatus:
         return connection.status()
 
 
-def wanted_of(models: ResolvedModels, config: TranslatorConfig) -> Wanted:
+def wanted_of(models: CombinedModels, config: TranslatorConfig) -> Wanted:
     """Return what requests for models ask for."""
-    references = tuple(version.reference for version in models.versions)
     return Wanted(
-        key=ModelKey(models=references, engine=config.engine, precision=config.precision),
-        options=models.recipe.decoding,
+        key=ModelKey(models=models.references, engine=config.engine, precision=config.precision),
+        options=models.settings.decoding,
         nbest=config.nbest,
         need_attention=config.need_attention,
         prefixes=config.prefixes,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MAX_SOURCES = 1024  # of a message
 MAX_TOKENS = 100_000  # of a source and of an output
 MAX_NBEST = 1000
+MAX_MODELS = 16  # of an ensemble
 ERRORS = (UsageError, DataError, ArtefactError, ResourceError, StoppingError)
 
 
@@ -35,7 +36,9 @@ class ModelKey(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    models: tuple[str, ...] = Field(min_length=1, max_length=16)  # references `name:3`; several form an ensemble
+    models: tuple[str, ...] = Field(
+        min_length=1, max_length=MAX_MODELS
+    )  # references `name:3`; several form an ensemble
     engine: str = "auto"
     precision: str = "auto"
 

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from s2s._version import __version__
-from s2s.decoding.loading import EngineSelection, TranslatorConfig, select_engine
+from s2s.decoding.config import TranslatorConfig
+from s2s.decoding.described_models import DescribedModel
+from s2s.decoding.loading import EngineSelection, select_engine
 from s2s.errors import ArtefactError, S2SError, UsageError
 from s2s.io.processes import user_name
 from s2s.recipe.decoding import DecodingOptions
 from s2s.registry.store import Registry
-from s2s.serving.messages import ModelKey, Wanted, error_message
+from s2s.serving.messages import MAX_MODELS, ModelKey, Wanted, error_message
 from s2s.serving.model_process import EndedError
 from s2s.serving.protocol import VERSION, Message
 from s2s.serving.resident_models import Resident, ResidentModels
@@ -202,6 +204,9 @@ class Server:
                 return await self._decode(client, message)
             case "load":
                 return await self._load(Wanted.parse(values.get("wanted")), number)
+            case "describe":
+                described = await asyncio.to_thread(_describe, values.get("models"))
+                return Message({"type": "described", "id": number, "models": described})
             case "stop":
                 await asyncio.gather(*(self.models.unload(one) for one in self._found(values.get("model"))))
             case "pin":
@@ -266,6 +271,19 @@ class Server:
         if not found:
             raise UsageError(f"{name} is not loaded", "s2s models ps lists what is")
         return found
+
+
+def _describe(models: Any) -> list[dict[str, Any]]:
+    """Describe the models that references stand for now. Raises UsageError for an unknown one."""
+    if not isinstance(models, list) or not 0 < len(models) <= MAX_MODELS:
+        raise UsageError(f"request: models should be a list of 1 to {MAX_MODELS} references")
+    registry = Registry.default()
+    return [_described(registry.resolve(str(model)).reference) for model in models]
+
+
+@functools.lru_cache(maxsize=1024)
+def _described(reference: str) -> dict[str, Any]:
+    return DescribedModel.of(Registry.default().resolve(reference)).as_dict()
 
 
 @functools.lru_cache(maxsize=1024)

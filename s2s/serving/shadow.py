@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from s2s.decoding.loading import TranslatorConfig
+from s2s.decoding.config import TranslatorConfig
 from s2s.decoding.scoring import ScoredLine, score_lines
 from s2s.errors import ResourceError, S2SError, UsageError
 from s2s.io.processes import die_with_parent

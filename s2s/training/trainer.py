@@ -11,7 +11,7 @@ from pathlib import Path
 from s2s.data.collate import source_batch
 from s2s.data.corpus import Corpus
 from s2s.decoding.pytorch_engine import PyTorchEngine
-from s2s.decoding.translator import Translator
+from s2s.decoding.translator import RecipeTranslator
 from s2s.devices.memory import peak_memory
 from s2s.devices.runtime import Precision
 from s2s.errors import ArtefactError, S2SError, StoppedError
@@ -56,7 +56,7 @@ class Trainer:
     def __init__(
         self,
         corpus: Corpus,
-        translator: Translator[PyTorchEngine],
+        translator: RecipeTranslator[PyTorchEngine],
         network: EncoderDecoder,
         precision: Precision,
         directory: Path,

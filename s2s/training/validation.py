@@ -48,7 +48,7 @@ def compute_share(translator: Translator[PyTorchEngine], split: Split, lines: in
     forced = forced_score(translator.engine.model, *without_empty(sources, targets), translator.engine.device)
     if not isfinite(forced.nll):
         return Share(forced.nll, forced.tokens, [])
-    greedy = translator.recipe.decoding.model_copy(update={"beam_size": 1})
+    greedy = translator.settings.decoding.model_copy(update={"beam_size": 1})
     raw = split.sources([rows[0] for rows in split.test_rows()[:lines][own]])
     return Share(forced.nll, forced.tokens, [translation.text for translation in translator.translate(raw, greedy)])
 

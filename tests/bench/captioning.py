@@ -50,7 +50,8 @@ def command_share(images: list[str]) -> float:
     """Return the speed of captioning files, as a share of that of captioning images in memory."""
     from s2s.data.image_inputs import read_input
     from s2s.decoding.captioning import caption_files
-    from s2s.decoding.loading import TranslatorConfig, load_translator
+    from s2s.decoding.config import TranslatorConfig
+    from s2s.decoding.loading import load_translator
     from s2s.recipe.image_size import SCENE_SIZE
 
     pictures = [read_input(path, SCENE_SIZE) for path in images]

@@ -22,8 +22,9 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from s2s.decoding.config import TranslatorConfig
 from s2s.decoding.ctranslate2_engine import CTranslate2Engine
-from s2s.decoding.loading import TranslatorConfig, load_translator
+from s2s.decoding.loading import load_translator
 from s2s.decoding.streaming import StreamOptions, translate_files
 from s2s.decoding.translator import Translator
 from s2s.devices.runtime import usable_threads

@@ -20,7 +20,7 @@ from s2s.data.collate import pair_batch
 from s2s.data.corpus import Corpus
 from s2s.data.prepare import prepare_corpus
 from s2s.decoding.pytorch_engine import PyTorchEngine
-from s2s.decoding.translator import Translator
+from s2s.decoding.translator import RecipeTranslator
 from s2s.devices.runtime import prepare
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
@@ -72,7 +72,7 @@ def bare_seconds(recipe: Recipe, corpus: Corpus, updates: int) -> float:
 def whole_seconds(recipe: Recipe, corpus: Corpus) -> float:
     """Return the seconds of s2s's own loop in a run directory, with a validation that takes no time."""
     network, device = network_of(recipe, corpus), torch.device("cpu")
-    translator = Translator(PyTorchEngine(network, device), Tokenizer(corpus.tokenizer), recipe)
+    translator = RecipeTranslator(PyTorchEngine(network, device), Tokenizer(corpus.tokenizer), recipe)
     with (
         tempfile.TemporaryDirectory() as directory,
         TrainingLog(recipe.name, Path(directory)) as log,

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from s2s.decoding.loading import TranslatorConfig
+from s2s.decoding.config import TranslatorConfig
 from s2s.serving.client import Connection, served_translator
 
 S2S = [sys.executable, "-m", "s2s"]

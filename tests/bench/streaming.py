@@ -44,7 +44,8 @@ def stream(count: int, output: Path) -> int:
 
 def differing(sources: list[str], outputs: list[str]) -> list[tuple[str, str, str]]:
     """Return the lines of a sample whose translation differs when translated alone: source, output, output alone."""
-    from s2s.decoding.loading import TranslatorConfig, load_translator
+    from s2s.decoding.config import TranslatorConfig
+    from s2s.decoding.loading import load_translator
 
     chosen = random.Random(1).sample(range(len(sources)), SAMPLE)
     with load_translator(TranslatorConfig([MODEL], "bench", decoding={"beam_size": 1})) as translator:

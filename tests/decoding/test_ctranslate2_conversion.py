@@ -26,8 +26,8 @@ from s2s.decoding.ctranslate2_conversion import (
     sinusoidal_rows,
     unsupported_network,
 )
-from s2s.decoding.engine import max_source_length
 from s2s.decoding.loading import reference_translator
+from s2s.decoding.settings import max_source_length
 from s2s.errors import ArtefactError, ResourceError, UsageError
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder

@@ -10,10 +10,11 @@ import torch
 from publishing import publish
 from torch import nn
 
+from s2s.decoding.config import TranslatorConfig
 from s2s.decoding.ctranslate2_conversion import convert
 from s2s.decoding.ctranslate2_engine import CTranslate2Engine
 from s2s.decoding.engine import DecodingInput, Hypothesis, Request
-from s2s.decoding.loading import TranslatorConfig, load_translator
+from s2s.decoding.loading import load_translator
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.models.build import build_model
 from s2s.recipe.decoding import DecodingOptions

@@ -11,7 +11,8 @@ import pytest
 from publishing import publish
 
 from s2s.decoding import loading
-from s2s.decoding.loading import EngineSelection, TranslatorConfig, load_engine, load_translator, select_engine
+from s2s.decoding.config import TranslatorConfig
+from s2s.decoding.loading import EngineSelection, load_engine, load_translator, select_engine
 from s2s.devices.leases import holders
 from s2s.errors import ResourceError, UsageError
 from s2s.recipe.load import parse_recipe

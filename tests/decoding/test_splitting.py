@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from s2s.data.source_profile import RatioBound, SourceProfile
-from s2s.decoding import engine
+from s2s.decoding import settings
 from s2s.decoding.diagnostics import DiagnosticCounts, diagnostics
 from s2s.decoding.engine import Hypothesis, Request
 from s2s.decoding.streaming import StreamOptions
 from s2s.decoding.translation import Part, Translation, join_parts
-from s2s.decoding.translator import Translator
-from s2s.recipe.filters import LengthFilterOptions
+from s2s.decoding.translator import RecipeTranslator
 from s2s.recipe.recipe import Recipe
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.tokenizer import EOS, Tokenizer
@@ -52,9 +51,11 @@ def tokenizer() -> Tokenizer:
     return Tokenizer(train_tokenizer(texts, TokenizerOptions(vocab_size=35)))
 
 
-def translator(tokenizer: Tokenizer, profile: SourceProfile | None = PROFILE, **data: Any) -> Translator[CopyEngine]:
+def translator(
+    tokenizer: Tokenizer, profile: SourceProfile | None = PROFILE, **data: Any
+) -> RecipeTranslator[CopyEngine]:
     values = {"name": "copy", "data": {"source_language": "de", "target_language": "en", **(data or LINES)}}
-    return Translator(CopyEngine(), tokenizer, Recipe.model_validate(values), profile)
+    return RecipeTranslator(CopyEngine(), tokenizer, Recipe.model_validate(values), profile)
 
 
 def found(tokenizer: Tokenizer, line: str, *, split: bool = True) -> Translation:
@@ -100,10 +101,8 @@ def test_doubled_and_outer_spaces_of_an_output_are_collapsed(tokenizer: Tokenize
 
 
 def test_overlong_sentences_are_cut_at_punctuation(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "MIN_SOURCE_LIMIT", 40)
-    copy = translator(tokenizer)
-    data = copy.recipe.data.model_copy(update={"filters": [LengthFilterOptions(name="length", max=40)]})
-    copy.recipe = copy.recipe.model_copy(update={"data": data})
+    monkeypatch.setattr(settings, "MIN_SOURCE_LIMIT", 40)
+    copy = translator(tokenizer, **LINES, filters=[{"name": "length", "max": 40}])
     line = "Zwei Hunde, laufen schnell Ein Mann; " * 4
     (translation,) = copy.translate([line])
     assert translation.cut

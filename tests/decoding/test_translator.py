@@ -8,12 +8,12 @@ from s2s.decoding import pytorch_engine
 from s2s.decoding.engine import Request
 from s2s.decoding.loading import reference_translator
 from s2s.decoding.pytorch_engine import PyTorchEngine
-from s2s.decoding.translator import Translator, require_attention
+from s2s.decoding.translator import RecipeTranslator
 from s2s.errors import ArtefactError, UsageError
 from s2s.registry.store import Registry
 
 
-def load(name: str) -> Translator[PyTorchEngine]:
+def load(name: str) -> RecipeTranslator[PyTorchEngine]:
     return reference_translator(Registry.default().resolve(name), torch.device("cpu"))
 
 
@@ -71,7 +71,7 @@ class TestTranslator:
         (found,) = translator.translate(["einundzwanzig"], need_attention=True)
         assert found.attention == ()
         with pytest.raises(UsageError, match="no attention"):
-            require_attention(translator.recipe)
+            translator.settings.require_attention()
 
     def test_weights_that_do_not_fit_the_recipe_are_refused(self) -> None:
         attention, bottleneck = (

@@ -85,7 +85,7 @@ def caption(
     from s2s.cli.line_progress import line_progress
     from s2s.cli.output import OutputOptions, TranslationWriter, open_output, refuse_same_output
     from s2s.decoding.captioning import caption_files
-    from s2s.decoding.loading import TranslatorConfig
+    from s2s.decoding.config import TranslatorConfig
     from s2s.errors import DataError
     from s2s.registry.store import Registry
     from s2s.serving.client import open_translator

@@ -63,7 +63,8 @@ def evaluate(
     """
     from s2s.cli.output import open_output
     from s2s.decoding import evaluation
-    from s2s.decoding.loading import TranslatorConfig, load_translator
+    from s2s.decoding.config import TranslatorConfig
+    from s2s.decoding.loading import load_translator
     from s2s.decoding.pytorch_engine import PyTorchEngine
     from s2s.decoding.translator import Translator
     from s2s.errors import UsageError

@@ -59,9 +59,8 @@ def score(
 
     from s2s.cli.line_progress import line_progress
     from s2s.cli.output import open_output, refuse_same_output
-    from s2s.decoding.loading import TranslatorConfig
+    from s2s.decoding.config import TranslatorConfig
     from s2s.decoding.scoring import score_files
-    from s2s.decoding.translator import require_attention
     from s2s.serving.client import open_scorer
 
     refuse_same_output(output, alignments)
@@ -88,7 +87,7 @@ def score(
         config = TranslatorConfig([model], f"s2s score {model}", "pytorch", "fp32", device, wait)
         with open_scorer(config, use_server=not (no_server or threads)) as translator:
             if aligned:
-                require_attention(translator.recipe)
+                translator.settings.require_attention()
             totals = score_files(translator, source, target, write, need_attention=aligned is not None)
     note(totals.describe())
     for name in (output, alignments):

@@ -121,7 +121,7 @@ def translate(
         s2s translate numbers-attention input.de --sample --temperature 0.7 --seed 3
     """
     from s2s.cli.output import OutputOptions, refuse_same_output
-    from s2s.decoding.loading import TranslatorConfig
+    from s2s.decoding.config import TranslatorConfig
     from s2s.decoding.streaming import StreamOptions
     from s2s.errors import UsageError
     from s2s.serving.client import open_translator

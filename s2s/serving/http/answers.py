@@ -10,8 +10,8 @@ from typing import Any
 
 from s2s.data.images import decode_image
 from s2s.data.sources import Image
+from s2s.decoding.config import TranslatorConfig
 from s2s.decoding.json_values import line_values
-from s2s.decoding.loading import TranslatorConfig
 from s2s.decoding.scoring import score_lines
 from s2s.decoding.streaming import StreamOptions, TranslatedLine
 from s2s.decoding.translator import Translator
@@ -136,10 +136,10 @@ def _translator(config: TranslatorConfig, body: Body) -> Iterator[tuple[str, Tra
 
 
 def _decode_images(images: list[str], translator: Translator[ServedEngine]) -> list[Image]:
-    size = translator.recipe.data.image_size
+    size = translator.settings.image_size
     assert size is not None
     if size.features:
-        raise UsageError(f"{translator.recipe.name} reads features, which HTTP requests cannot send")
+        raise UsageError(f"{translator.settings.name} reads features, which HTTP requests cannot send")
     decoded = []
     for number, text in enumerate(images):
         try:

@@ -21,7 +21,7 @@ import torch
 from s2s.data.corpus import Corpus
 from s2s.data.prepare import prepare_corpus
 from s2s.decoding.pytorch_engine import PyTorchEngine
-from s2s.decoding.translator import Translator
+from s2s.decoding.translator import RecipeTranslator
 from s2s.devices.leases import lease, lease_several
 from s2s.devices.runtime import Precision, cpu_features, package_versions, prepare, threads_for, usable_threads
 from s2s.devices.select import available_devices, choose_precision, resolve_device
@@ -306,7 +306,7 @@ def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunCon
         device = resolve_device(device_name)
         prepare(device, record.threads, record.precision, deterministic=record.deterministic)
         network = initial_network(record, recipe, corpus)
-        translator = Translator(PyTorchEngine(network.to(device), device), Tokenizer(corpus.tokenizer), recipe)
+        translator = RecipeTranslator(PyTorchEngine(network.to(device), device), Tokenizer(corpus.tokenizer), recipe)
         log_start(training_log, directory, record, recipe, network, device)
         trainer = Trainer(
             corpus,

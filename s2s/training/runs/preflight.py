@@ -14,7 +14,7 @@ from s2s.data.batching import Rows
 from s2s.data.corpus import Corpus
 from s2s.decoding.evaluation import TestLines
 from s2s.decoding.pytorch_engine import PyTorchEngine
-from s2s.decoding.translator import Translator
+from s2s.decoding.translator import RecipeTranslator
 from s2s.devices.memory import free_memory, peak_memory
 from s2s.devices.runtime import Precision, prepare, threads_for
 from s2s.devices.select import choose_precision, resolve_device
@@ -152,7 +152,7 @@ def _translate_lines(
     """Return a few validation sources and their translations."""
     validation = corpus.split("validation")
     lines = TestLines.of(validation, LINES)
-    translator = Translator(PyTorchEngine(network.eval(), device), Tokenizer(corpus.tokenizer), recipe)
+    translator = RecipeTranslator(PyTorchEngine(network.eval(), device), Tokenizer(corpus.tokenizer), recipe)
     outputs = [translation.text for translation in translator.translate(lines.sources)]
     return list(zip(lines.names, outputs, strict=True))
 

@@ -16,7 +16,7 @@ from s2s.decoding.evaluation import (
     test_digest,
 )
 from s2s.decoding.pytorch_engine import PyTorchEngine
-from s2s.decoding.translator import Translator
+from s2s.decoding.translator import RecipeTranslator
 from s2s.devices.runtime import Machine, package_versions
 from s2s.io.atomic import write_bytes, write_json
 from s2s.metrics.scores import SCORE_NAMES, Headline, format_score
@@ -40,7 +40,7 @@ def publish(
     directory: Path,
     record: RunRecord,
     corpus: Corpus,
-    translator: Translator[PyTorchEngine],
+    translator: RecipeTranslator[PyTorchEngine],
     network: EncoderDecoder,
     position: TrainState,
     averaged: list[int],
@@ -87,7 +87,9 @@ def warn_if_worse(version: Version) -> None:
         )
 
 
-def _write_files(directory: Path, translator: Translator[PyTorchEngine], network: EncoderDecoder) -> dict[str, Path]:
+def _write_files(
+    directory: Path, translator: RecipeTranslator[PyTorchEngine], network: EncoderDecoder
+) -> dict[str, Path]:
     """Write the files of a version into a directory and return their paths by name."""
     files = {name: directory / name for name in ("weights.safetensors", "tokenizer.model", "recipe.json")}
     weights = {name: value.cpu() for name, value in network.weights().items()}
@@ -144,7 +146,7 @@ def _training(record: RunRecord, recipe: Recipe, position: TrainState, averaged:
 def _card(
     record: RunRecord,
     corpus: Corpus,
-    translator: Translator[PyTorchEngine],
+    translator: RecipeTranslator[PyTorchEngine],
     network: EncoderDecoder,
     training: TrainingRecord,
 ) -> Card:

@@ -14,7 +14,7 @@ from unittest import mock
 from bench import TINY, Bench, transformer
 from safetensors.torch import save_file
 
-from s2s.decoding.loading import TranslatorConfig
+from s2s.decoding.config import TranslatorConfig
 from s2s.devices.memory import free_without_context
 from s2s.models.build import build_model
 from s2s.recipe.recipe import Recipe

@@ -23,7 +23,8 @@ def load(
         s2s models load numbers-attention
         s2s models load numbers-attention --keep-alive forever
     """
-    from s2s.decoding.loading import TranslatorConfig, resolve_models
+    from s2s.decoding.config import TranslatorConfig
+    from s2s.decoding.described_models import DescribedModel, combine
     from s2s.registry.store import Registry
     from s2s.report.format import format_size
     from s2s.serving.client import wanted_of
@@ -31,7 +32,9 @@ def load(
     version = Registry.default().resolve(model)
     images = version.recipe().model.of_images
     config = TranslatorConfig([version.reference], "s2s models load", engine, precision, images=images)
-    wanted = wanted_of(resolve_models(config), config).model_copy(update={"keep_alive": keep_alive})
+    wanted = wanted_of(combine([DescribedModel.of(version)], config), config).model_copy(
+        update={"keep_alive": keep_alive}
+    )
     with _server() as server:
         loaded = server.load(wanted).values
     note(f"loaded {version.reference}: {loaded['engine']}, {format_size(loaded['bytes'])}")

@@ -1,0 +1,104 @@
+"""What a translator must know of its model: a few figures of its recipe, without the rest."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import ValidationError
+
+from s2s.data.source_profile import SourceProfile
+from s2s.errors import UsageError
+from s2s.recipe.decoding import DecodingOptions
+from s2s.recipe.image_size import ImageSize
+
+if TYPE_CHECKING:
+    from s2s.recipe.recipe import Recipe
+
+MIN_SOURCE_LIMIT = 400  # source tokens that every model translates in one go, even if training saw only shorter ones
+SEARCH_OPTIONS = {"beam_size", "stopping", "patience"}  # decoding options that do not apply to sampling
+SAMPLING_OPTIONS = {"temperature", "top_k", "top_p", "seed"}
+
+
+def max_source_length(recipe: "Recipe") -> int:
+    """Return the maximum source length in tokens, EOS excluded; longer lines are split."""
+    return max(MIN_SOURCE_LIMIT, recipe.data.max_length)
+
+
+@dataclass(frozen=True, slots=True)
+class TranslatorSettings:
+    """What a translator must know of its model."""
+
+    name: str
+    network: str  # description
+    source_language: str
+    target_language: str
+    normalization: Literal["nfc", "nfkc", "none"]
+    natural: bool  # whether the model was trained on sentences that were not generated
+    max_source_length: int  # tokens
+    image_size: ImageSize | None  # if sources are images
+    grid: tuple[int, int] | None  # (height, width) of an image's memory
+    has_attention: bool
+    decoding: DecodingOptions  # in effect
+
+    @classmethod
+    def of(cls, recipe: "Recipe") -> Self:
+        """Return the settings of a recipe's model."""
+        data, model = recipe.data, recipe.model
+        return cls(
+            name=recipe.name,
+            network=model.describe(),
+            source_language=data.source_language,
+            target_language=data.target_language,
+            normalization=data.normalization,
+            natural=data.kind != "generator" and data.image_size is None,
+            max_source_length=max_source_length(recipe),
+            image_size=data.image_size,
+            grid=model.encoder.grid,
+            has_attention=model.has_attention,
+            decoding=recipe.decoding,
+        )
+
+    def with_decoding(self, overrides: Mapping[str, Any]) -> Self:
+        """Return the settings with overridden decoding options; None values are ignored.
+
+        Raises: UsageError if the options contradict each other.
+        """
+        given = {key: value for key, value in overrides.items() if value is not None}
+        try:
+            decoding = DecodingOptions.model_validate(self.decoding.model_dump() | given)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise UsageError(f"{_flags(given)}: {reason}", f"{self.name} has {self.decoding.describe()}") from error
+        search, sampling = given.keys() & SEARCH_OPTIONS, given.keys() & SAMPLING_OPTIONS
+        if decoding.sample and search:
+            raise UsageError(f"{_flags(search)} only applies to beam search, not with --sample", "drop one of them")
+        if sampling and not decoding.sample:
+            raise UsageError(f"{_flags(sampling)} only applies with --sample", "add --sample")
+        if "patience" in given and decoding.stopping == "exact":
+            raise UsageError("--patience has no effect with --stopping exact", "use --stopping first")
+        return replace(self, decoding=decoding)
+
+    def require_task(self, *, images: bool) -> None:
+        """Raise UsageError unless the model captions images, or translates text if not `images`."""
+        if images and not self.image_size:
+            raise UsageError(f"{self.name} translates text", f"s2s translate {self.name} FILE translates a file")
+        if self.image_size and not images:
+            raise UsageError(f"{self.name} captions images", f"s2s caption {self.name} IMAGE captions an image")
+
+    def require_attention(self) -> None:
+        """Raise UsageError if the model has no attention."""
+        if not self.has_attention:
+            raise UsageError(
+                f"model {self.name} has no attention: {self.network}",
+                'train a recipe with model.decoder.context = "attention"',
+            )
+
+
+def usual_sources(recipe: "Recipe", profile: SourceProfile | None) -> SourceProfile | None:
+    """Return the profile of a model's sources as training joined them."""
+    merge = recipe.data.augmentation
+    return profile and profile.with_merged(merge.merge, merge.merge_lines, recipe.data.max_length)
+
+
+def _flags(keys: Iterable[str]) -> str:
+    return ", ".join(f"--{key.replace('_', '-')}" for key in sorted(keys))
