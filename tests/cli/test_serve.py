@@ -19,7 +19,7 @@ from s2s.registry.store import Registry
 
 LINES = "".join(f"{text}\n" for text in ("einundzwanzig", "", "12. März 1999", "vierzig ; 3. Mai 2020 ; drei", "x") * 9)
 USING = "using the server of "
-HEAVY = ("torch", "numpy", "starlette", "uvicorn", "asyncio")
+HEAVY = ("torch", "numpy", "starlette", "uvicorn", "asyncio", "s2s.registry.store", "s2s.recipe.recipe")
 LOOK = """
 import sys
 from s2s.cli.app import main

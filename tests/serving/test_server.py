@@ -150,6 +150,10 @@ def test_who_sends_junk_is_dropped_alone(serve, junk):
         ({"type": "nothing"}, "unknown type"),
         ({"wanted": "{}"}, "key"),
         ({"type": "stop", "model": "a:1"}, "not loaded"),
+        ({"type": "describe"}, "a list of 1 to 16 references"),
+        ({"type": "describe", "models": ["a"] * 17}, "a list of 1 to 16 references"),
+        ({"type": "describe", "models": ["nothing"]}, "nothing"),
+        ({"type": "describe", "models": [{}]}, "{}"),
     ],
 )
 def test_what_cannot_be_done_is_said(serve, values, words):
