@@ -91,7 +91,7 @@ def test_the_client_loads_nothing_heavy(at_home):
         done = subprocess.run(
             [sys.executable, "-c", LOOK % (HEAVY,), *line.split()], capture_output=True, text=True, check=True
         )
-        assert done.stderr.splitlines()[-1] == "[]"
+        assert done.stderr.splitlines()[-1] == "[]", done.stderr
         assert USING in done.stderr
 
 

@@ -28,7 +28,8 @@ def test_settings_are_those_of_the_recipe(models: dict[str, DescribedModel], man
     for name, one in models.items():
         recipe, settings = Registry(many_models / "registry").resolve(name).recipe(), one.settings
         assert (settings.name, settings.decoding) == (recipe.name, recipe.decoding)
-        assert (settings.source_language, settings.normalization) == ("de" if settings.grid is None else "", "nfc")
+        assert settings.source_language == recipe.data.source_language
+        assert settings.max_source_length >= recipe.data.max_length
         assert (settings.image_size is None, settings.natural) == (recipe.data.image_size is None, False)
 
 
