@@ -237,6 +237,9 @@ class Ledger:
         ledger = validate(cls, values, where)
         if missing := {"train", "validation", "test"} - ledger.splits.keys():
             raise ArtefactError(f"{where} is damaged: splits: no {', '.join(sorted(missing))}")
+        sides = {"target"} if ledger.image_size else {"source", "target"}
+        if any(split.fertility.keys() != sides for split in ledger.splits.values()):
+            raise ArtefactError(f"{where} is damaged: fertility: not of {' and '.join(sorted(sides))}")
         return ledger
 
     def as_dict(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from s2s.data.ledger import Ledger, LengthSummary, SideLengths, SplitLedger, Spl
 from s2s.data.lookup import find_pair
 from s2s.data.readers import Pair
 from s2s.errors import ArtefactError, UsageError
+from s2s.text.fertility import Fertility
 from s2s.text.tokenizer import Tokenizer
 
 # source tokens, target tokens, source, target, line, file
@@ -37,8 +38,9 @@ def store(directory: Path, chunk: int) -> Corpus:
                 rows = ROWS[start : start + chunk]
                 writer.write(encoded(rows), [FILES.index(file) for *_, file in rows])
     lengths = SplitLengths(*[SideLengths(*[LengthSummary.of(np.ones(len(ROWS)))] * 2)] * 2)
+    fertility = {side: Fertility(0, 0, 0, 0, 0, {}) for side in ("source", "target")}
     splits = {
-        name: SplitLedger(len(ROWS), len(ROWS), FILES, {}, lengths, fertility={}, dropped={})
+        name: SplitLedger(len(ROWS), len(ROWS), FILES, {}, lengths, fertility, dropped={})
         for name in ("train", "validation", "test")
     }
     ledger = Ledger(2, {"train": {}}, TokenizerLedger(21, "", given=False), splits)
@@ -191,6 +193,13 @@ def test_the_frozen_corpus_is_read():
     assert corpus.ledger.splits["train"].filters[0].dropped.examples[0].line == "train.de:4"
     assert find_pair(corpus, "train.de:4").dropped == "duplicate"
     assert corpus.ledger.as_dict()["splits"]["test"]["overlap"]["source"]["count"] == 1
+
+
+def test_a_ledger_without_the_fertility_of_a_side_is_refused(tmp_path: Path):
+    values = store(tmp_path, 9).ledger.as_dict()
+    del values["splits"]["test"]["fertility"]["source"]
+    with pytest.raises(ArtefactError, match="fertility: not of source and target"):
+        Ledger.parse(values, "x")
 
 
 @pytest.mark.parametrize("key", ["tokenizer", "splits"])
