@@ -53,6 +53,11 @@ def test_what_is_refused(run, files: Path):
     assert "--other" in corrupt(run, "--fault", "wrong_language=1%").err
     assert "--source and --target" in run("data", "corrupt", "--fault", "shifted=1%", "-o", "bad").err
     assert "images" in run("data", "corrupt", "scenes/attention", "--fault", "shifted=1%", "-o", "bad").err
+    (files / "empty").touch()
+    for sides in (("empty", "empty"), ("a.de", "a.en", "--other", "empty")):
+        flags = "--source", sides[0], "--target", sides[1], *sides[2:], "--fault", "wrong_language=10%"
+        refused = run("data", "corrupt", *flags, *([] if sides[2:] else ["--other", "a.de"]), "-o", "bad")
+        assert (refused.code, "empty has no lines" in refused.err) == (3, True)
     assert not (files / "bad").exists()
     assert corrupt(run, "--fault", "shifted=50%").code == 0
     assert corrupt(run, "--fault", "shifted=50%").code == 2

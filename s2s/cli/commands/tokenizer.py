@@ -110,7 +110,7 @@ def decode(
 def inspect(
     model: Model,
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE...]", help="Text to count tokens of, plain or .gz.")
+        list[str] | None, typer.Argument(metavar="[FILE...]", help="Text to count tokens of, plain or compressed.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -145,7 +145,7 @@ def inspect(
 
 @app.command()
 def compare(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Text files, plain or .gz.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Text files, plain or compressed.")],
     models: Annotated[
         str, typer.Option("--models", metavar="A,B", help="Tokenizer files and models in the registry.")
     ] = "",

@@ -84,13 +84,16 @@ def corrupt(
 
 def _file_pairs(source: Path | None, target: Path | None) -> "tuple[list[Texts], tuple[str, str]]":
     """Read two files; return their pairs and names for the two sides of a copy. Raises UsageError, DataError."""
-    from s2s.errors import UsageError
+    from s2s.errors import DataError, UsageError
+    from s2s.io.compression import without_suffix
     from s2s.text.parallel import read_pairs
 
     if source is None or target is None:
         raise UsageError("no text named", "name a recipe, or two files with --source and --target")
     pairs = [pair for group in read_pairs(str(source), str(target)) for pair in group]
-    names = source.name.removesuffix(".gz"), target.name.removesuffix(".gz")
+    if not pairs:
+        raise DataError(f"{source} has no lines")
+    names = without_suffix(source.name), without_suffix(target.name)
     return pairs, names if names[0] != names[1] else (f"source-{names[0]}", f"target-{names[1]}")
 
 
