@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 from s2s.data.filters import fingerprints, languages
 from s2s.data.filters.fingerprints import count_overlap, fingerprint, text_digest
 from s2s.data.filters.selection import PairStatus, classify, token_filter
-from s2s.data.filters.text import text_filter
+from s2s.data.filters.text import numbers, text_filter
 from s2s.data.ledger import Overlap
 from s2s.data.readers import Pair
 from s2s.errors import DataError, ResourceError
@@ -106,6 +106,11 @@ def test_text_filters_keep_the_first_pair_and_drop_the_others(name):
         SIDES[name][2] = ("1234567", "1234")
     found, alone = classified(SIDES[name], data)
     assert (found, alone) == ([PairStatus.KEPT, PairStatus.FILTERED, PairStatus.FILTERED], [2])
+
+
+def test_numbers_above_twelve_are_read_without_separators_and_leading_zeros():
+    found = numbers("12 und 13, 1.234,50 und 1 000 000; 007, 0012 und 0013; ٣٤")
+    assert found == {"13": 2, "123450": 1, "1000000": 1, "34": 1}
 
 
 def test_the_language_of_each_side_is_identified():

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 from s2s.data import prepare
 from s2s.data.corpus import SCHEMA, Corpus
 from s2s.data.directories import creation_lock
+from s2s.data.lookup import find_pair
 from s2s.errors import ArtefactError, DataError, ResourceError, UsageError
 from s2s.recipe.augmentation import AugmentationOptions
 from s2s.recipe.data import DataOptions
@@ -525,3 +526,17 @@ def test_the_ledger_says_what_came_in_and_how_the_tokenizer_fits(options, model)
     missing = source.scripts["Cyrillic"]
     assert (missing.characters, missing.covered, missing.missing) == (3, 0, ["ж"])
     assert target.unknown > 0
+
+
+def test_a_line_is_found_by_the_name_of_its_file_without_the_directory(options, model, tmp_path):
+    data = options([*sentences(5, 1), ("", "x")])
+    (tmp_path / "data" / "in").mkdir()
+    for side in ("source", "target"):
+        (tmp_path / "data" / f"train.{side}").rename(tmp_path / "data" / "in" / f"train.{side}")
+    train = {"source": ["in/train.source"], "target": ["in/train.target"]}
+    corpus = prepare.prepare_corpus(
+        data_options(data.model_dump() | {"train": train}), TOKENIZER, tokenizer_model=model
+    )
+    kept, dropped = find_pair(corpus, "train.source:2"), find_pair(corpus, "in/train.source:6")
+    assert (kept.file, kept.split, kept.row) == ("in/train.source", "train", 1)
+    assert dropped.dropped == "a side is empty"
