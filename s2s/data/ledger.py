@@ -1,7 +1,5 @@
 """The ledger of a corpus: what was read, dropped and why, lengths, and sentences that occur in two splits."""
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -72,6 +70,11 @@ class Tally:
     def add_line(self, where: str) -> None:
         """Count a line without a readable pair, at `where` (`file:line`)."""
         self._add(Example(where))
+
+    def merge(self, later: "Tally") -> None:
+        """Add what was counted later."""
+        self.count += later.count
+        self.examples += later.examples[: EXAMPLES - len(self.examples)]
 
     def _add(self, example: Example) -> None:
         self.count += 1
@@ -145,40 +148,6 @@ class SplitLengths:
 
     source: SideLengths
     target: SideLengths
-
-
-class Lengths:
-    """How often each length occurs in a split: of both sides together in tokens, of each in characters."""
-
-    def __init__(self) -> None:
-        self._tokens: Counter[tuple[int, int]] = Counter()
-        self._characters: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
-
-    def add(self, pairs: Sequence[Pair], source_tokens: Sequence[int], target_tokens: Sequence[int]) -> None:
-        """Count the lengths of pairs."""
-        self._tokens.update(zip(source_tokens, target_tokens, strict=True))
-        for counts, texts in zip(self._characters, zip(*(pair[:2] for pair in pairs), strict=True), strict=False):
-            counts.update(map(len, texts))
-
-    def profile(self, sentence_ends: int) -> SourceProfile:
-        """Describe the sources; `sentence_ends` of them hold several sentences. Requires at least one pair."""
-        source, target = self._token_lengths()
-        return SourceProfile.of(source, target, sentence_ends)
-
-    def summarize(self) -> SplitLengths:
-        """Return the summaries; requires at least one pair."""
-        characters = (_repeated([*counts], [*counts.values()]) for counts in self._characters)
-        sides = zip(self._token_lengths(), characters, strict=True)
-        return SplitLengths(*(SideLengths(*map(LengthSummary.of, units)) for units in sides))
-
-    def _token_lengths(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Return the lengths of the sources and targets in tokens, in the same, but not the pairs' order."""
-        source, target = (_repeated([*side], [*self._tokens.values()]) for side in zip(*self._tokens, strict=True))
-        return source, target
-
-
-def _repeated(values: list[int], counts: list[int]) -> NDArray[np.int32]:
-    return np.repeat(np.array(values, dtype=np.int32), counts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ from typing import Self
 import numpy as np
 
 from s2s.data.corpora import corpora_directory
-from s2s.data.corpus import Corpus, Split
+from s2s.data.corpus import Corpus
 from s2s.data.generators.scenes import parse_scene
 from s2s.data.image_inputs import read_input
 from s2s.data.prepare import prepare_corpus
 from s2s.data.readers.images import read_caption_table
 from s2s.data.sources import Image, RawSources
+from s2s.data.split import Split
 from s2s.decoding.engine import Engine
 from s2s.decoding.forced import forced_score
 from s2s.decoding.pytorch_engine import PyTorchEngine

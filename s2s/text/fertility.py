@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +80,23 @@ class FertilityCounter:
         self._characters[: len(found)] += found
         self.uses += np.bincount(np.fromiter(chain.from_iterable(ids), np.int64), minlength=len(self.uses))
 
+    def counts(self) -> dict[str, Any]:
+        """Return what was counted, as JSON values."""
+        return {
+            "texts": self._texts,
+            "words": self._words,
+            "characters": [*zip(*_counted(self._characters), strict=True)],
+            "tokens": [*zip(*_counted(self.uses), strict=True)],
+        }
+
+    def merge(self, counts: Mapping[str, Any]) -> None:
+        """Add the `counts` of another counter with the same tokenizer."""
+        self._texts += counts["texts"]
+        self._words += counts["words"]
+        for array, pairs in ((self._characters, counts["characters"]), (self.uses, counts["tokens"])):
+            for index, count in pairs:
+                array[index] += count
+
     def result(self) -> Fertility:
         """Return the figures of all texts."""
         seen = np.flatnonzero((self._characters > 0) & ~self._is_space)
@@ -92,6 +110,12 @@ class FertilityCounter:
             unknown=int(self.uses[sorted(tokens.fallback_tokens)].sum()),
             scripts=_coverage(counts, tokens.characters()),
         )
+
+
+def _counted(counts: NDArray[np.int64]) -> tuple[list[int], list[int]]:
+    """Return the indices of the counts above 0, and these."""
+    found = np.flatnonzero(counts)
+    return found.tolist(), counts[found].tolist()
 
 
 def _coverage(counts: Mapping[str, int], known: frozenset[str]) -> dict[str, ScriptCoverage]:

@@ -3,8 +3,8 @@
 from typing import cast
 
 from s2s.data.batching import Rows, plan_batches
-from s2s.data.corpus import Split
 from s2s.data.sources import Image, Sentences, Sources
+from s2s.data.split import Split
 from s2s.recipe.recipe import Recipe
 from s2s.recipe.training import TrainingOptions
 from s2s.text.subword_regularization import SubwordSampler

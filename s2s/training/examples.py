@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s.data.batching import Rows
-from s2s.data.corpus import Split
 from s2s.data.sources import Sentences, Sources
+from s2s.data.split import Split
 from s2s.recipe.image_size import ImageSize
 from s2s.recipe.languages import primary_language
 from s2s.recipe.recipe import Recipe

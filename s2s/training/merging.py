@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s.data.batching import Rows
-from s2s.data.corpus import Split
+from s2s.data.split import Split
 from s2s.recipe.augmentation import AugmentationOptions
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from s2s.data.corpus import Split
+from s2s.data.split import Split
 from s2s.decoding.evaluation import TestLines, first_references, scoring_of
 from s2s.decoding.forced import forced_score, without_empty
 from s2s.decoding.pytorch_engine import PyTorchEngine

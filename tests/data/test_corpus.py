@@ -4,11 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from s2s.data.corpus import SCHEMA, Corpus, Encoded, Split, SplitWriter, write_corpus_files
+from s2s.data.corpus import DROPPED, SCHEMA, Corpus, write_corpus_files
 from s2s.data.dropped import dropped_pairs
 from s2s.data.ledger import Ledger, LengthSummary, SideLengths, SplitLedger, SplitLengths, TokenizerLedger
 from s2s.data.lookup import find_pair
 from s2s.data.readers import Pair
+from s2s.data.split import Split
+from s2s.data.split_writer import Encoded, split_writer
 from s2s.errors import ArtefactError, UsageError
 from s2s.text.fertility import Fertility
 from s2s.text.tokenizer import Tokenizer
@@ -30,12 +32,13 @@ def encoded(rows: list[tuple]) -> list[Encoded]:
 
 def store(directory: Path, chunk: int) -> Corpus:
     """A corpus of ROWS in each split, written `chunk` pairs at a time."""
-    with dropped_pairs(directory, []):
+    with dropped_pairs(directory / DROPPED, []):
         pass
-    for name in ("train", "validation", "test"):
-        with SplitWriter(directory, name) as writer:
-            for start in range(0, len(ROWS), chunk):
-                rows = ROWS[start : start + chunk]
+    shards = {"train-00000": ROWS[:3], "train-00001": [], "train-00002": ROWS[3:]}
+    for name, pairs in {**shards, "validation": ROWS, "test": ROWS}.items():
+        with split_writer(directory / f"{name}.arrow", chunk) as writer:
+            for start in range(0, len(pairs), chunk):
+                rows = pairs[start : start + chunk]
                 writer.write(encoded(rows), [FILES.index(file) for *_, file in rows])
     lengths = SplitLengths(*[SideLengths(*[LengthSummary.of(np.ones(len(ROWS)))] * 2)] * 2)
     fertility = {side: Fertility(0, 0, 0, 0, 0, {}) for side in ("source", "target")}
@@ -91,7 +94,7 @@ def test_datasets_opens_the_files_too(tmp_path: Path):
     from s2s.data.readers.tables import datasets_library
 
     store(tmp_path, 2)
-    rows = datasets_library().Dataset.from_file(str(tmp_path / "train.arrow"))
+    rows = datasets_library().Dataset.from_file(str(tmp_path / "test.arrow"))
     assert rows[3]["source"] == [12, 13, 14, 15]
     assert rows["line"][:] == [1, 2, 3, 1, 2]
 
@@ -109,7 +112,7 @@ def test_a_directory_without_a_corpus_is_a_usage_error(tmp_path: Path):
         Corpus.open(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["train.arrow", "test.arrow", "tokenizer.model", "ledger.json"])
+@pytest.mark.parametrize("name", ["train-00002.arrow", "test.arrow", "tokenizer.model", "ledger.json"])
 def test_a_missing_or_shortened_file_is_found_on_opening(tmp_path: Path, name: str):
     store(tmp_path, 2)
     path = tmp_path / name
@@ -150,9 +153,9 @@ def change_a_byte(path: Path) -> None:
         ({"schema": 1}, "older than this s2s reads; prepare it anew"),
         ({"schema": None}, "schema: not an integer"),
         ({"files": 3}, "files: input should be a valid dictionary"),
-        ({"files": {"train.arrow": 3}}, r"files\.train\.arrow: input should be a dictionary"),
+        ({"files": {"train-00000.arrow": 3}}, r"files\.train-00000\.arrow: input should be a dictionary"),
         ({"key": None}, "key: input should be a valid string"),
-        ({"files": {}}, r"does not list train\.arrow"),
+        ({"files": {}}, r"does not list train-00000\.arrow"),
     ],
 )
 def test_a_manifest_that_is_newer_or_wrong_is_refused(tmp_path: Path, change: dict, message: str):
@@ -164,7 +167,7 @@ def test_a_manifest_that_is_newer_or_wrong_is_refused(tmp_path: Path, change: di
 
 
 def test_a_split_that_fails_while_it_is_written_leaves_no_file(tmp_path: Path):
-    with pytest.raises(KeyError), SplitWriter(tmp_path, "train") as writer:
+    with pytest.raises(KeyError), split_writer(tmp_path / "train-00000.arrow") as writer:
         writer.write(encoded(ROWS[:2]), [{"a.de": 0}[file] for *_, file in ROWS])
     assert list(tmp_path.iterdir()) == []
 
@@ -181,7 +184,7 @@ def test_a_manifest_that_names_a_file_elsewhere_is_refused(tmp_path: Path):
 
 
 def test_the_frozen_corpus_is_read():
-    corpus = Corpus.open(Path(__file__).parent / "frozen" / "corpus-4")
+    corpus = Corpus.open(Path(__file__).parent / "frozen" / "corpus-5")
     corpus.verify()
     train, test = corpus.split("train"), corpus.split("test")
     assert train.texts([0, 2]) == (["ein Hund", "drei Katzen"], ["a dog", "three cats"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from s2s.data.filters import fingerprints, languages
+from s2s.data.filters import languages
 from s2s.data.filters.fingerprints import count_overlap, fingerprint, text_digest
 from s2s.data.filters.selection import PairStatus, classify, token_filter
 from s2s.data.filters.text import numbers, text_filter
@@ -34,7 +34,7 @@ def classified(texts: list[tuple[str, str]], data: DataOptions) -> tuple[list[in
     filters = data.all_filters()
     compared = [one.by for one in filters if isinstance(one, DuplicatesFilterOptions)]
     found = fingerprint(pairs_of(*texts), [text_filter(one, data) for one in filters], compared)
-    status, alone = classify(found, data, filters)
+    status, alone = classify([found], data, filters)
     return status.tolist(), alone
 
 
@@ -199,9 +199,11 @@ def test_lengths_decide_at_their_bounds(source, target, dropped):
     assert data.max_length == 7
 
 
-def overlap_of(train: list[tuple[str, str]], kept: list[bool], *texts: tuple[str, str]) -> Overlap:
-    pairs = pairs_of(*texts)
-    return count_overlap(fingerprint(pairs_of(*train)), np.array(kept), fingerprint(pairs), pairs)
+def overlap_of(train: list[tuple[str, str]], kept: list[bool], *texts: tuple[str, str], block: int = 99) -> Overlap:
+    pairs, found = pairs_of(*texts), pairs_of(*train)
+    starts = range(0, len(train), block)
+    blocks = [(fingerprint(found[start : start + block]), np.array(kept[start : start + block])) for start in starts]
+    return count_overlap(blocks, fingerprint(pairs), pairs)
 
 
 def test_overlap_counts_sources_letters_and_whole_pairs_of_what_is_kept():
@@ -212,12 +214,11 @@ def test_overlap_counts_sources_letters_and_whole_pairs_of_what_is_kept():
     assert [example.line for example in overlap.letters.examples] == ["train.tsv:1", "train.tsv:2", "train.tsv:6"]
 
 
-def test_overlap_is_the_same_in_blocks(monkeypatch):
+def test_overlap_is_the_same_in_blocks():
     train = [(f"s{row % 7} {chr(97 + row % 5)}", str(row % 3)) for row in range(50)]
     kept, texts = [row % 4 > 0 for row in range(50)], [(f"s{row} {chr(97 + row)}", "1") for row in range(9)]
     whole = overlap_of(train, kept, *texts)
-    monkeypatch.setattr(fingerprints, "BLOCK", 3)
-    assert overlap_of(train, kept, *texts) == whole
+    assert overlap_of(train, kept, *texts, block=3) == whole
     assert whole.source.count > whole.pair.count > 0
 
 

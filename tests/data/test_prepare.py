@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from s2s.data import prepare
-from s2s.data.corpus import SCHEMA, Corpus
+from s2s.data.corpus import SCHEMA, SPLITS, Corpus
+from s2s.data.corpus_key import corpus_key
 from s2s.data.directories import creation_lock
 from s2s.data.lookup import find_pair
+from s2s.data.preparation import assembly, blocks, plan, selecting
+from s2s.data.readers import source_digests
 from s2s.errors import ArtefactError, DataError, ResourceError, UsageError
 from s2s.recipe.augmentation import AugmentationOptions
 from s2s.recipe.data import DataOptions
@@ -103,10 +105,9 @@ def test_chunks_make_no_difference(options, model, monkeypatch):
     whole = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     kept, ledger = texts(whole, "train"), whole.ledger
     shutil.rmtree(whole.path)
-    monkeypatch.setattr(prepare, "CHUNK", 4)
+    for module in (plan, blocks, assembly, selecting):
+        monkeypatch.setattr(module, "CHUNK", 4)
     again = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
-    with (again.path / "train.arrow").open("rb") as file:
-        assert len(list(pyarrow.ipc.open_stream(file))) == 7  # and an eighth chunk of which nothing is kept
     assert texts(again, "train") == kept
     assert again.ledger == ledger
 
@@ -227,7 +228,7 @@ def test_lengths_are_counted_in_tokens_and_characters(options, model):
 def test_a_prepared_corpus_is_used_again(options, model, monkeypatch):
     data = options(sentences(5, 1))
     first = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
-    monkeypatch.setattr(prepare, "CorpusBuilder", None)
+    monkeypatch.setattr(prepare, "_prepare", None)
     again = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     assert (again.path, again.digest) == (first.path, first.digest)
     assert first.path.name == first.digest[:16]
@@ -237,8 +238,8 @@ def test_the_key_is_of_contents_and_options_and_not_of_names(options, model, tmp
     data = options(sentences(5, 1))
 
     def key(data: DataOptions, tokenizer: TokenizerOptions = TOKENIZER, given: bytes | None = None) -> str:
-        inputs = {name: prepare.source_digests(data, name) for name in prepare.SPLITS}
-        return prepare.corpus_key(data, tokenizer, inputs, given)
+        inputs = {name: source_digests(data, name) for name in SPLITS}
+        return corpus_key(data, tokenizer, inputs, given)
 
     moved = data.model_dump() | {"root": str(tmp_path / "moved"), "hold_out_validation": 0}
     shutil.copytree(tmp_path / "data", tmp_path / "moved")
@@ -268,7 +269,7 @@ def test_the_key_is_of_contents_and_options_and_not_of_names(options, model, tmp
 def test_a_damaged_corpus_is_made_anew(options, model, said: list[str]):
     data = options(sentences(5, 1))
     corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
-    for name in ("train.arrow", "manifest.json"):
+    for name in ("train-00000.arrow", "manifest.json"):
         (corpus.path / name).unlink()
         again = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
         assert len(again.split("train")) == 5
@@ -304,29 +305,19 @@ def test_a_tokenizer_that_is_none_is_refused(options):
 
 def test_files_that_change_while_they_are_read_are_refused(options, model, tmp_path, monkeypatch, own_home):
     data = options(sentences(9, 1))
-    real = prepare.classify
+    real = selecting.classify
 
     def then_changed(*given: Any) -> Any:
         write(tmp_path / "data", "train", sentences(8, 1))
         return real(*given)
 
-    monkeypatch.setattr(prepare, "classify", then_changed)
+    monkeypatch.setattr(selecting, "classify", then_changed)
     with pytest.raises(DataError, match="changed while it was read"):
         prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     assert files_in(own_home / "corpora") == set()
 
 
-def test_interrupted_preparation_leaves_nothing(options, model, monkeypatch, own_home):
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(prepare, "write_corpus_files", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        prepare.prepare_corpus(options(sentences(9, 1)), TOKENIZER, tokenizer_model=model)
-    assert files_in(own_home / "corpora") == set()
-
-
-def test_a_full_disk_is_a_missing_resource_and_leaves_nothing(options, model, own_home):
+def test_a_full_disk_is_a_missing_resource_and_leaves_what_can_be_continued(options, model, own_home):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     data = options(sentences(400, 1))
     try:
@@ -335,14 +326,15 @@ def test_a_full_disk_is_a_missing_resource_and_leaves_nothing(options, model, ow
             prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert files_in(own_home / "corpora") == set()
+    corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
+    assert (files_in(own_home / "corpora"), len(corpus.split("train"))) == ({corpus.path.name}, 400)
 
 
 def test_what_dead_processes_left_is_removed_and_what_others_work_on_stays(options, model, own_home):
     dead, alive = own_home / "corpora" / ".dead.tmp", own_home / "corpora" / ".alive.tmp"
     for directory in (dead, alive):
         directory.mkdir(parents=True)
-        (directory / "train.arrow").touch()
+        (directory / "train-00000.arrow").touch()
     with creation_lock(own_home / "corpora" / "alive"):
         alive.mkdir(exist_ok=True)
         corpus = prepare.prepare_corpus(options(sentences(9, 1)), TOKENIZER, tokenizer_model=model)
@@ -397,7 +389,7 @@ def test_the_ledger_is_json_with_digests_of_the_inputs(options, model):
     ledger = json.loads((corpus.path / "ledger.json").read_text())
     assert ledger == corpus.ledger.as_dict()
     assert ledger["schema"] == SCHEMA
-    assert ledger["inputs"]["train"] == prepare.source_digests(data, "train")
+    assert ledger["inputs"]["train"] == source_digests(data, "train")
     assert list(ledger["inputs"]["train"]) == ["train.source", "train.target"]
     assert ledger["tokenizer"] == {"tokens": 48, "digest": Tokenizer(model).digest, "given": True}
     assert np.all(corpus.split("train").source_lengths > 0)
@@ -430,7 +422,7 @@ def test_long_lines_stay_out_of_the_tokenizer(options, said: list[str]):
 
 
 @pytest.mark.parametrize("position", [0.01, 0.2, 0.5, 0.9, 0.99])
-@pytest.mark.parametrize("name", ["train.arrow", "validation.arrow", "test.arrow", "tokenizer.model"])
+@pytest.mark.parametrize("name", ["train-00000.arrow", "validation.arrow", "test.arrow", "tokenizer.model"])
 def test_a_flipped_bit_is_noticed(options, model, said: list[str], name, position):
     data = options(sentences(5, 1))
     path = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model).path
@@ -445,13 +437,13 @@ def test_a_flipped_bit_is_noticed(options, model, said: list[str], name, positio
 
 def test_an_edit_that_keeps_the_line_count_is_noticed(options, model, tmp_path, monkeypatch, own_home):
     data = options(sentences(9, 1))
-    real = prepare.classify
+    real = selecting.classify
 
     def then_changed(*given: Any) -> Any:
         write(tmp_path / "data", "train", sentences(9, 2))
         return real(*given)
 
-    monkeypatch.setattr(prepare, "classify", then_changed)
+    monkeypatch.setattr(selecting, "classify", then_changed)
     with pytest.raises(DataError, match=r"train\.source changed while it was read"):
         prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=model)
     assert files_in(own_home / "corpora") == set()

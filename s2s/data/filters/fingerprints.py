@@ -15,7 +15,6 @@ from s2s.data.filters.text import TextFilter, letters_only
 from s2s.data.ledger import Overlap, Tally
 from s2s.data.readers import Pair
 
-BLOCK = 1 << 18  # training pairs compared at once
 Mask = NDArray[np.bool_]
 Digests = NDArray[np.uint64]
 
@@ -92,30 +91,40 @@ def is_empty(pair: Pair) -> bool:
     return not (pair.source.strip() and pair.target.strip())
 
 
-def count_overlap(train: PairFingerprints, kept: Mask, other: PairFingerprints, pairs: Iterable[Pair]) -> Overlap:
-    """Count the pairs of another split that also occur among the kept training pairs [N]; skip empty sources.
+def count_overlap(
+    train: Iterable[tuple[PairFingerprints, Mask]], other: PairFingerprints, pairs: Iterable[Pair]
+) -> Overlap:
+    """Count the pairs of another split that also occur among kept training pairs; skip empty sources.
 
-    `other` are the fingerprints of `pairs`, which are read once.
+    `train`: parts of N training pairs and which of them are kept [N]. `other` are the fingerprints of `pairs`, which
+    are read once.
     """
     overlap = Overlap(Tally(), Tally(), Tally())
-    common = [
-        (overlap.source, _common(train.sources, kept, other.sources)),
-        (overlap.letters, _common(train.letters, kept, other.letters)),
-        (overlap.pair, _common(train.pairs, kept, other.pairs)),
-    ]
+    sides = {"sources": overlap.source, "letters": overlap.letters, "pairs": overlap.pair}
+    common = {name: _Common(getattr(other, name)) for name in sides}
+    for part, kept in train:
+        for name, found in common.items():
+            found.add(getattr(part, name)[kept])
+    occurring = [(tally, common[name].mask()) for name, tally in sides.items()]
     for row, pair in enumerate(pairs):
-        for tally, occurs in common:
+        for tally, occurs in occurring:
             if occurs[row] and pair.source.strip():
                 tally.add(pair)
     return overlap
 
 
-def _common(train: Digests, kept: Mask, other: Digests) -> Mask:
-    """Return which digests of `other` occur among the kept ones of `train` [N]."""
-    ordered = np.unique(other)
-    found = np.zeros(len(ordered), dtype=np.bool_)
-    for start in range(0, len(train), BLOCK):
-        block = train[start : start + BLOCK][kept[start : start + BLOCK]]
-        at = np.minimum(np.searchsorted(ordered, block), len(ordered) - 1)
-        found[at[ordered[at] == block]] = True
-    return found[np.searchsorted(ordered, other)]
+class _Common:
+    """Finds which of some digests occur among others."""
+
+    def __init__(self, wanted: Digests) -> None:
+        self._wanted = wanted
+        self._ordered = np.unique(wanted)
+        self._found = np.zeros(len(self._ordered), dtype=np.bool_)
+
+    def add(self, digests: Digests) -> None:
+        at = np.minimum(np.searchsorted(self._ordered, digests), len(self._ordered) - 1)
+        self._found[at[self._ordered[at] == digests]] = True
+
+    def mask(self) -> Mask:
+        """Return which of the digests wanted were added."""
+        return self._found[np.searchsorted(self._ordered, self._wanted)]

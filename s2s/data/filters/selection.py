@@ -17,6 +17,7 @@ from s2s.recipe.pairs import HeldOutOptions
 
 Statuses = NDArray[np.uint8]
 Lengths = NDArray[np.int64]
+SORTED = 1 << 21  # digests sorted at once
 
 
 class PairStatus(IntEnum):
@@ -31,15 +32,16 @@ class PairStatus(IntEnum):
 
 
 def classify(
-    train: PairFingerprints, data: DataOptions, filters: Sequence[FilterOptions]
+    train: Sequence[PairFingerprints], data: DataOptions, filters: Sequence[FilterOptions]
 ) -> tuple[Statuses, list[int]]:
     """Return the status [N] of each training pair as far as its text decides, and what each filter drops alone [F].
 
-    Filters that count tokens are left to `token_filter`: 0 for each.
+    `train`: the pairs in parts, of which one at a time is looked at. Filters that count tokens are left to
+    `token_filter`: 0 for each.
     Raises: DataError if there are too few distinct sources to hold out validation and test pairs.
     """
-    status = np.full(len(train), PairStatus.KEPT, dtype=np.uint8)
-    status[train.empty] = PairStatus.EMPTY
+    empty = np.concatenate([part.empty for part in train])
+    status = np.where(empty, PairStatus.EMPTY, PairStatus.KEPT).astype(np.uint8)
     if isinstance(data, HeldOutOptions):
         hold_out(train, status, data.hold_out_validation, data.hold_out_test, all_pairs=data.image_size is not None)
     offered = status == PairStatus.KEPT
@@ -48,21 +50,31 @@ def classify(
         if one.counts_tokens:
             continue
         if isinstance(one, DuplicatesFilterOptions):
-            alone[index] = int(np.count_nonzero(repeated(train.digests(one.by), offered)))
-            drops = repeated(train.digests(one.by), status == PairStatus.KEPT)
+            digests = np.concatenate([part.digests(one.by) for part in train])
+            alone[index] = int(np.count_nonzero(repeated(digests, offered)))
+            drops = repeated(digests, status == PairStatus.KEPT)
         else:
-            drops = offered & (train.dropped & (1 << index) > 0)
+            drops = offered & np.concatenate([part.dropped & (1 << index) > 0 for part in train])
             alone[index] = int(np.count_nonzero(drops))
         status[(status == PairStatus.KEPT) & drops] = PairStatus.FILTERED + index
     return status, alone
 
 
 def repeated(digests: Digests, among: Mask) -> Mask:
-    """Return which of the pairs `among` [N] have a digest that occurred before among them."""
-    rows = np.flatnonzero(among)
-    _, first = np.unique(digests[rows], return_index=True)
+    """Return which of the pairs `among` [N] have a digest that occurred before among them.
+
+    Digests are compared in ranges, so that sorting takes little memory.
+    """
     found = among.copy()
-    found[rows[first]] = False
+    ranges = np.linspace(0, 2.0**64, len(digests) // SORTED + 2)[1:-1].astype(np.uint64)
+    for number in range(len(ranges) + 1):
+        inside = among.copy()
+        if number:
+            inside &= digests >= ranges[number - 1]
+        if number < len(ranges):
+            inside &= digests < ranges[number]
+        rows = np.flatnonzero(inside)
+        found[rows[np.unique(digests[rows], return_index=True)[1]]] = False
     return found
 
 
@@ -77,7 +89,9 @@ def token_filter(options: FilterOptions, sources: Lengths, targets: Lengths) -> 
     raise TypeError(f"not a filter that counts tokens: {options!r}")
 
 
-def hold_out(train: PairFingerprints, status: Statuses, validation: int, test: int, *, all_pairs: bool = False) -> None:
+def hold_out(
+    train: Sequence[PairFingerprints], status: Statuses, validation: int, test: int, *, all_pairs: bool = False
+) -> None:
     """Hold out pairs with as many sources as `validation` and `test` say, in the order of the sources' digests.
 
     The order depends only on the contents. One pair per source is held out, or with `all_pairs` all of them; others
@@ -86,18 +100,38 @@ def hold_out(train: PairFingerprints, status: Statuses, validation: int, test: i
     total = validation + test
     if not total:
         return
-    rows = np.flatnonzero(~train.empty)
-    rows = rows[np.lexsort((train.pairs[rows], train.sources[rows]))]
-    distinct, first = np.unique(train.sources[rows], return_index=True)
-    if len(distinct) <= total:
+    sources = _smallest_sources(train, total)
+    rows, found, pairs = _pairs_of(train, sources)
+    rows = rows[np.lexsort((pairs, found))]
+    firsts = np.unique(np.sort(found), return_index=True)[1]  # of each source, the pair with the smallest digest
+    names = np.repeat([PairStatus.TEST, PairStatus.VALIDATION], [test, validation]).astype(np.uint8)
+    if all_pairs:
+        status[rows] = names[np.searchsorted(sources, np.sort(found))]
+    else:
+        status[rows] = PairStatus.HELD_OUT_SOURCE
+        status[rows[firsts]] = names
+
+
+def _smallest_sources(train: Sequence[PairFingerprints], count: int) -> Digests:
+    """Return the `count` smallest digests of sources of pairs that are not empty. Raises DataError if all are taken."""
+    smallest = np.zeros(0, dtype=np.uint64)
+    for part in train:
+        smallest = np.unique(np.concatenate([smallest, part.sources[~part.empty]]))[: count + 1]
+    if len(smallest) <= count:
         raise DataError(
-            f"train has {len(distinct):,} distinct sources, too few to hold out {total:,} and train on the rest",
+            f"train has {len(smallest):,} distinct sources, too few to hold out {count:,} and train on the rest",
             "lower data.hold_out_validation and data.hold_out_test",
         )
-    for sources, firsts, name in (
-        (distinct[:test], first[:test], PairStatus.TEST),
-        (distinct[test:total], first[test:total], PairStatus.VALIDATION),
-    ):
-        members = np.isin(train.sources, sources) & ~train.empty
-        status[members] = name if all_pairs else PairStatus.HELD_OUT_SOURCE
-        status[rows[firsts]] = name
+    return smallest[:count]
+
+
+def _pairs_of(train: Sequence[PairFingerprints], sources: Digests) -> tuple[NDArray[np.int64], Digests, Digests]:
+    """Return the rows of the pairs with some sources, and the digests of their sources and of both sides."""
+    rows, found, pairs, start = [], [], [], 0
+    for part in train:
+        members = np.flatnonzero(np.isin(part.sources, sources) & ~part.empty)
+        rows.append(members + start)
+        found.append(part.sources[members])
+        pairs.append(part.pairs[members])
+        start += len(part)
+    return np.concatenate(rows), np.concatenate(found), np.concatenate(pairs)

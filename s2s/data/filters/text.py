@@ -29,7 +29,7 @@ from s2s.text.scripts import letters_by_script, scripts_of_language
 # digits, with separators of thousands and decimals between them: 1,234.5 and 1 234
 NUMBER = re.compile(r"\d+(?:[.,:'’]\d+|[ \u00a0\u202f]\d{3}(?!\d))*")
 URL = re.compile(r"(?:https?://|www\.)[^\s<>\"]+|[\w.+-]+@[\w-]+\.[\w.-]+")
-NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
+NO_LETTERS = bytes(code for code in range(256) if not chr(code).isalpha())  # of Latin-1
 FIRST_MARK = "\u0300"  # the first combining character
 SPELLED_OUT = 12  # numbers up to this one are often words on the other side
 Languages = tuple[str, str]  # of source and target
@@ -87,9 +87,10 @@ def _shared(source: Counter[str], target: Counter[str]) -> float:
 def letters_only(text: str) -> str:
     """Return the letters of a text without case, for comparison; the text as it is if it has none."""
     folded = text.casefold()
-    if text.isascii():
-        return folded.encode().translate(None, NO_LETTERS).decode() or text
-    return "".join(filter(str.isalpha if max(folded) < FIRST_MARK else _is_letter, folded)) or text
+    try:
+        return folded.encode("latin-1").translate(None, NO_LETTERS).decode("latin-1") or text
+    except UnicodeEncodeError:
+        return "".join(filter(str.isalpha if max(folded) < FIRST_MARK else _is_letter, folded)) or text
 
 
 def _is_letter(character: str) -> bool:

@@ -27,25 +27,66 @@ def prepare(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a built-in recipe, or a recipe file.")],
     values: SetValues = None,
     on_invalid: OnInvalid = None,
+    processes: Annotated[
+        int | None, typer.Option("--processes", min=1, metavar="N", help="Processes on this machine. Default: 1.")
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option("--shard", metavar="I/N", help="Do the Ith of N shares, such as 2/7, and end.")
+    ] = None,
+    merge: Annotated[bool, typer.Option("--merge", help="Go on when every --shard is done.")] = False,
+    engine: Annotated[
+        Literal["local", "dask"], typer.Option("--engine", help="Where to compute: here or on a cluster of Dask.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option("--address", metavar="URL", help="Address of the scheduler of Dask.")
+    ] = None,
 ) -> None:
     """Read, filter and tokenize the data of a recipe. `s2s train` does this if necessary.
+
+    A preparation that was interrupted continues. The corpus is the same, byte for byte, however the work is shared.
+
+    On several machines with one file system, run every --shard, then --merge, twice: the first round reads
+    the pairs, and its merge selects them and trains the tokenizer; the second encodes them, and its merge writes the
+    corpus.
 
     Examples:
         s2s data prepare numbers/attention
         s2s data prepare multi30k/attention --set data.root=multi30k --on-invalid drop
+        s2s data prepare large.toml --processes 8
+        s2s data prepare large.toml --shard 2/7
+        s2s data prepare large.toml --merge
+        s2s data prepare large.toml --engine dask --address tcp://head:8786
     """
     from shlex import join
 
-    from s2s.data.prepare import prepare_corpus
+    from s2s.cli.sharing import parse_shard, refuse_combinations
+    from s2s.data.preparation.engines import Dask, InProcess, Processes
+    from s2s.data.preparation.plan import Plan
+    from s2s.data.prepare import merge_shards, prepare_corpus, prepare_shard
     from s2s.recipe.load import load_recipe
 
+    refuse_combinations(processes=processes, shard=shard, merge=merge, engine=engine, address=address)
     invalid = [f"data.on_invalid={on_invalid}"] if on_invalid else []
     overrides = [*(values or []), *invalid]
     options = load_recipe(recipe, overrides)
-    corpus = prepare_corpus(options.data, options.tokenizer)
+    arguments = join([recipe, *(part for value in overrides for part in ("--set", value))])
+    if shard:
+        number, count = parse_shard(shard)
+        done = prepare_shard(Plan.make(options.data, options.tokenizer), number - 1, count)
+        note(f"shard {number} of {count}: {done}")
+        note(f"Next, when all {count} are done: s2s data prepare {arguments} --merge")
+        return
+    if merge:
+        corpus = merge_shards(Plan.make(options.data, options.tokenizer))
+        if corpus is None:
+            note("the pairs are selected, and the tokenizer is trained")
+            note(f"Next: s2s data prepare {arguments} with every --shard again, then --merge")
+            return
+    else:
+        where = Dask(address) if address else Processes(processes) if processes else InProcess()
+        corpus = prepare_corpus(options.data, options.tokenizer, engine=where)
     kept = ", ".join(f"{name} {split.kept:,}" for name, split in corpus.ledger.splits.items())
     note(f"corpus {corpus.path}: {kept} pairs")
-    arguments = join([recipe, *(part for value in overrides for part in ("--set", value))])
     note(f"Next: s2s data inspect {arguments}, s2s train {arguments}")
 
 
@@ -64,7 +105,7 @@ def inspect(
         s2s data inspect numbers/attention --json
     """
     found = open_corpus(corpus, values or [])
-    found.verify()
+    found.verify(again=True)
     if as_json:
         print_json({"path": str(found.path), "digest": found.digest, **found.ledger.as_dict()})
         return

@@ -1,0 +1,87 @@
+"""Blocks of training pairs, as they were read, with the fingerprints of the pairs.
+
+N: pairs of a block.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2s.data.filters.fingerprints import PairFingerprints
+from s2s.data.preparation.plan import CHUNK, Parts
+from s2s.data.readers import Pair
+from s2s.io.atomic import atomic_writer
+
+OTHER = "other "  # what columns of further digests begin with
+
+
+def write_block(path: Path, pairs: Sequence[Pair], fingerprints: PairFingerprints) -> None:
+    """Write the raw pairs and their fingerprints."""
+    import pyarrow as pa
+
+    found = fingerprints
+    columns = {
+        "source": pa.array([pair.source for pair in pairs], pa.large_string()),
+        "target": pa.array([pair.target for pair in pairs], pa.large_string()),
+        "line": np.array([pair.line for pair in pairs], dtype=np.int64),
+        "file": pa.array([pair.file for pair in pairs], pa.string()).dictionary_encode(),
+        "sources": found.sources,
+        "letters": found.letters,
+        "pairs": found.pairs,
+        "empty": found.empty.view(np.uint8),
+        "dropped": found.dropped,
+        **{OTHER + by: digests for by, digests in found.others.items()},
+    }
+    batch = pa.record_batch(columns)
+    with atomic_writer(path) as file, pa.ipc.new_stream(file, batch.schema) as stream:
+        stream.write_batch(batch)
+
+
+def read_pairs(path: Path) -> Iterator[list[Pair]]:
+    """Yield the raw pairs of a block in chunks."""
+    batch = _read_batch(path).select(["source", "target", "line", "file"])
+    for start in range(0, batch.num_rows, CHUNK):
+        chunk = batch.slice(start, CHUNK)
+        yield [*map(Pair, *(column.to_pylist() for column in chunk.columns))]
+
+
+def take_pairs(path: Path, rows: NDArray[np.integer[Any]]) -> list[Pair]:
+    """Return some raw pairs of a block."""
+    batch = _read_batch(path).select(["source", "target", "line", "file"])
+    return [*map(Pair, *(column.to_pylist() for column in batch.take(rows).columns))]
+
+
+def read_fingerprints(path: Path) -> PairFingerprints:
+    """Map the fingerprints [N] of a block."""
+    batch = _read_batch(path)
+    found = {name: batch.column(name).to_numpy() for name in batch.schema.names[4:]}
+    others = {name.removeprefix(OTHER): digests for name, digests in found.items() if name.startswith(OTHER)}
+    return PairFingerprints(
+        found["sources"], found["letters"], found["pairs"], found["empty"].view(np.bool_), found["dropped"], others
+    )
+
+
+class FingerprintBlocks(Sequence[PairFingerprints]):
+    """The fingerprints of all blocks, each of which is mapped when it is asked for."""
+
+    def __init__(self, parts: Parts, count: int) -> None:
+        self._parts = parts
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: Any) -> Any:
+        if not 0 <= number < self._count:
+            raise IndexError(number)
+        return read_fingerprints(self._parts.read(number, "arrow"))
+
+
+def _read_batch(path: Path) -> Any:
+    import pyarrow as pa
+
+    with pa.ipc.open_stream(pa.memory_map(str(path))) as stream:
+        return stream.read_next_batch()

@@ -1,0 +1,125 @@
+"""Encode the training pairs that are kept, block by block, and store them as shards of the corpus.
+
+N: training pairs. F: filters.
+"""
+
+import functools
+import itertools
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from s2s.data.dropped import dropped_pairs
+from s2s.data.filters.fingerprints import Mask
+from s2s.data.filters.selection import PairStatus, Statuses, token_filter
+from s2s.data.preparation.blocks import read_pairs
+from s2s.data.preparation.plan import Plan
+from s2s.data.readers import Pair
+from s2s.data.split_statistics import SplitStatistics
+from s2s.data.split_writer import Encoded, split_writer
+from s2s.io.ahead import computed_ahead
+from s2s.io.atomic import atomic_writer, write_json
+from s2s.io.digests import digest_file
+from s2s.text.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
+
+
+def encode_shard(plan: Plan, shard: int, shards: int) -> None:
+    """Encode every block whose number modulo `shards` is `shard` and that is not encoded yet."""
+    due = [number for number in plan.parts.unencoded() if number % shards == shard]
+    if due:
+        tokenizer = Tokenizer(plan.parts.tokenizer_file.read_bytes())
+        files = {file: number for number, file in enumerate(plan.parts.files())}
+        with ThreadPoolExecutor(1) as pool:
+            for done, number in enumerate(due):
+                log.info(f"encoding the training pairs: block {done + 1:,} of {len(due):,}")
+                BlockEncoder(plan, tokenizer, files, number).encode(pool)
+
+
+class BlockEncoder:
+    """Encodes the pairs of one block."""
+
+    def __init__(self, plan: Plan, tokenizer: Tokenizer, files: dict[str, int], number: int) -> None:
+        """`files`: the numbers of the files of all training pairs."""
+        self._plan = plan
+        self._tokenizer = tokenizer
+        self._files = files
+        self._number = number
+        self._filters = plan.data.all_filters()
+        self._alone = [0] * len(self._filters)  # what filters drop that count tokens, without those before them
+        self._statistics = SplitStatistics(plan.data, tokenizer)
+
+    def encode(self, pool: ThreadPoolExecutor) -> None:
+        """Write the block's pairs, dropped pairs, statuses and, last, what was counted; `pool` has one thread."""
+        path = functools.partial(self._plan.parts.encoded, self._number)
+        status = self._statuses()
+        with dropped_pairs(path("dropped"), self._filters) as dropped, split_writer(path("arrow")) as writer:
+            for (pairs, known), encoded in computed_ahead(pool, self._encode_offered, self._chunks(status)):
+                offered = _is_offered(known)
+                known[offered] = self._filter_tokens(encoded, known[offered])
+                kept = [*itertools.compress(encoded, known[offered] == PairStatus.KEPT)]
+                writer.write(kept, [self._files[pair.file] for pair, _, _ in kept])
+                self._statistics.add(kept)
+                for row in np.flatnonzero(known != PairStatus.KEPT):
+                    dropped.add(pairs[row], int(known[row]))
+        with atomic_writer(path("npy")) as file:
+            np.save(file, status)
+        counts: dict[str, Any] = {
+            "statistics": self._statistics.counts(),
+            "dropped": dropped.tallies.counts(),
+            "alone": self._alone,
+            "sha256": digest_file(path("arrow")),
+        }
+        write_json(path("json"), counts)
+
+    def _statuses(self) -> Statuses:
+        """Return the status of each pair of the block, as far as its text decides."""
+        totals = self._plan.parts.totals()
+        assert totals
+        start = sum(totals.blocks[: self._number])
+        every: Statuses = np.load(self._plan.parts.status_file, mmap_mode="r")
+        return every[start : start + totals.blocks[self._number]].copy()
+
+    def _chunks(self, status: Statuses) -> Iterator[tuple[list[Pair], Statuses]]:
+        """Yield the pairs in chunks, with a view of their statuses."""
+        start = 0
+        for pairs in read_pairs(self._plan.parts.read(self._number, "arrow")):
+            yield pairs, status[start : start + len(pairs)]
+            start += len(pairs)
+
+    def _encode_offered(self, chunk: tuple[list[Pair], Statuses]) -> list[Encoded]:
+        """Encode the pairs of a chunk that are neither empty nor held out."""
+        pairs, known = chunk
+        return encode_pairs(self._plan, self._tokenizer, [*itertools.compress(pairs, _is_offered(known))])
+
+    def _filter_tokens(self, encoded: list[Encoded], status: Statuses) -> Statuses:
+        """Return the status of pairs by their lengths in tokens; those of an image and a caption by the caption's."""
+        targets = np.array([len(target) for _, _, target in encoded], dtype=np.int64)
+        of_images = self._plan.data.image_size is not None
+        sources = targets if of_images else np.array([len(source) for _, source, _ in encoded], dtype=np.int64)
+        for index, one in enumerate(self._filters):
+            if one.counts_tokens:
+                drops = token_filter(one, sources, targets)
+                self._alone[index] += int(np.count_nonzero(drops))
+                status[(status == PairStatus.KEPT) & drops] = PairStatus.FILTERED + index
+        return status
+
+
+def encode_pairs(plan: Plan, tokenizer: Tokenizer, pairs: list[Pair]) -> list[Encoded]:
+    """Return the pairs, normalized, with their token ids."""
+    pairs = list(map(plan.normalized, pairs))
+    if plan.images:
+        sources = [[plan.images.rows[pair.source]] for pair in pairs]
+    else:
+        sources = tokenizer.encode([pair.source for pair in pairs])
+    targets = tokenizer.encode([pair.target for pair in pairs])
+    return list(map(Encoded, pairs, sources, targets))
+
+
+def _is_offered(status: Statuses) -> Mask:
+    """Return which pairs are offered to filters [N]: those neither empty nor held out."""
+    return (status == PairStatus.KEPT) | (status >= PairStatus.FILTERED)

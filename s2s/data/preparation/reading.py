@@ -1,0 +1,93 @@
+"""Read the training pairs and store them in blocks, with the fingerprints of the pairs."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from s2s.data.dropped import dropped_pairs
+from s2s.data.filters.fingerprints import fingerprint
+from s2s.data.filters.text import text_filter
+from s2s.data.preparation.blocks import write_block
+from s2s.data.preparation.plan import Plan, Totals
+from s2s.data.preparation.progress import with_progress
+from s2s.data.readers import Pair
+from s2s.errors import DataError
+from s2s.io.atomic import write_json
+from s2s.io.json_values import read_json
+from s2s.recipe.filters import DuplicatesFilterOptions
+
+BLOCK_CHARACTERS = 1 << 26  # in a block of long texts, which therefore has fewer pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Pairs that follow each other, and what could not be read among them."""
+
+    pairs: list[Pair]
+    invalid: list[str]  # `file:line`
+    damaged: list[Pair]  # with a damaged image
+
+
+def read_shard(plan: Plan, shard: int, shards: int) -> None:
+    """Read all training pairs, and store every block whose number modulo `shards` is `shard` and that is not stored.
+
+    Raises: DataError if a pair is invalid, or if their number has changed since another shard read them.
+    """
+    parts = plan.parts
+    if (totals := parts.totals()) and not any(number % shards == shard for number in parts.unread()):
+        return
+    counts = []
+    for number, block in enumerate(_blocks(plan)):
+        counts.append(len(block.pairs))
+        if number % shards == shard and not parts.read(number, "json").exists():
+            _store(plan, number, block)
+    if totals and totals.blocks != counts:
+        raise DataError(f"{plan.names('train')} changed while it was read", "start again")
+    write_json(parts.totals_file, dataclasses.asdict(Totals(counts)))
+
+
+def _blocks(plan: Plan) -> Iterator[Block]:
+    """Yield the training pairs in blocks, which depend on the pairs alone."""
+    block, characters = Block([], [], []), 0
+
+    def add_invalid(where: str) -> None:
+        block.invalid.append(where)
+
+    def add_damaged(pair: Pair) -> None:
+        block.damaged.append(pair)
+
+    for pair in with_progress(plan.read("train", add_invalid, add_damaged), "reading the training pairs"):
+        block.pairs.append(pair)
+        characters += len(pair.source) + len(pair.target)
+        if len(block.pairs) == plan.block or characters >= BLOCK_CHARACTERS:
+            yield block
+            block, characters = Block([], [], []), 0
+    if block.pairs or block.invalid or block.damaged:
+        yield block
+
+
+def _store(plan: Plan, number: int, block: Block) -> None:
+    parts, filters = plan.parts, plan.data.all_filters()
+    with dropped_pairs(parts.read(number, "dropped"), filters) as dropped:
+        for where in block.invalid:
+            dropped.add_invalid("train", where)
+        for pair in block.damaged:
+            dropped.add_damaged("train", pair)
+    found = fingerprint(
+        map(plan.identified, block.pairs),
+        [text_filter(one, plan.data) for one in filters],
+        [one.by for one in filters if isinstance(one, DuplicatesFilterOptions)],
+        of_images=plan.images is not None,
+    )
+    write_block(parts.read(number, "arrow"), block.pairs, found)
+    readable = Counter(pair.file for pair in block.pairs)
+    write_json(parts.read(number, "json"), {"readable": readable, "dropped": dropped.tallies.counts()})
+
+
+def readable_pairs(plan: Plan) -> Counter[str]:
+    """Return the number of training pairs that were read from each file."""
+    totals = plan.parts.totals()
+    assert totals
+    infos = (read_json(plan.parts.read(number, "json")) for number in range(len(totals.blocks)))
+    return sum((Counter(info["readable"]) for info in infos), Counter())

@@ -1,0 +1,144 @@
+"""Decide which training pairs are kept, diagnose them, and train the tokenizer.
+
+N: training pairs.
+"""
+
+import dataclasses
+import itertools
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2s.data.diagnosis import Diagnosis
+from s2s.data.dropped import Tallies
+from s2s.data.filters.selection import PairStatus, Statuses, classify
+from s2s.data.ledger import REASONS, Finding
+from s2s.data.preparation.blocks import FingerprintBlocks, read_pairs, take_pairs
+from s2s.data.preparation.plan import CHUNK, Plan, Totals
+from s2s.errors import DataError
+from s2s.io.atomic import atomic_writer, write_bytes, write_json
+from s2s.io.json_values import read_json, validate
+from s2s.recipe.data import GeneratorDataOptions
+from s2s.text.tokenizer import Tokenizer
+from s2s.text.tokenizer_training import MAX_TEXTS, train_tokenizer, without_long_texts
+
+log = logging.getLogger(__name__)
+
+SEED = 1  # of the sample that the tokenizer is trained on
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What was decided, besides the status of each pair."""
+
+    alone: list[int]  # pairs that each filter would drop without those before it, filters that count tokens left out
+    findings: list[Finding]
+
+
+def select_pairs(plan: Plan) -> None:
+    """Decide the status of each pair, diagnose the pairs and train the tokenizer, unless that was done before.
+
+    Raises: DataError if no pair is left, or inputs have changed; VocabularySizeError.
+    """
+    parts, totals = plan.parts, plan.parts.totals()
+    assert totals
+    if parts.selection_file.exists():
+        return
+    plan.check_inputs()
+    if not sum(totals.blocks):
+        raise no_pairs(plan, "train", parts_tallies(plan).tally("train", "invalid").count)
+    blocks = FingerprintBlocks(parts, len(totals.blocks))
+    status, alone = classify(blocks, plan.data, plan.data.all_filters())
+    check_kept(plan, status)
+    with atomic_writer(parts.status_file) as file:
+        np.save(file, status)
+    findings, model = _diagnose_and_train(plan, totals, status)
+    write_bytes(parts.tokenizer_file, model)
+    write_json(parts.selection_file, dataclasses.asdict(Selection(alone, findings)))
+
+
+def read_selection(plan: Plan) -> Selection:
+    """Return what was decided."""
+    path = plan.parts.selection_file
+    return validate(Selection, read_json(path), str(path))
+
+
+def _diagnose_and_train(plan: Plan, totals: Totals, status: Statuses) -> tuple[list[Finding], bytes]:
+    """Diagnose the pairs while the tokenizer is trained, which another process does."""
+    diagnosis = Diagnosis(plan.data.source_language, plan.data.target_language)
+    made = plan.images or isinstance(plan.data, GeneratorDataOptions)  # no text of people on both sides
+
+    def diagnose(number: int) -> None:
+        for pair in itertools.chain.from_iterable(read_pairs(plan.parts.read(number, "arrow"))):
+            diagnosis.add(plan.identified(pair))
+
+    pool = ThreadPoolExecutor(1)
+    try:
+        waiting = [pool.submit(diagnose, number) for number in range(0 if made else len(totals.blocks))]
+        model = plan.tokenizer_model or _train_tokenizer(plan, totals, status)
+        Tokenizer(model)
+        for one in waiting:
+            one.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return diagnosis.findings(), model
+
+
+def _train_tokenizer(plan: Plan, totals: Totals, status: Statuses) -> bytes:
+    log.info(f"training a tokenizer of {plan.tokenizer.vocab_size:,} tokens")
+    sides = 1 if plan.images else 2
+    kept = np.flatnonzero(status == PairStatus.KEPT)
+    if sides * len(kept) > MAX_TEXTS:
+        log.info(f"the tokenizer is trained on a sample of {MAX_TEXTS:,} of {sides * len(kept):,} texts")
+        kept = np.sort(np.random.default_rng(SEED).choice(kept, MAX_TEXTS // sides, replace=False, shuffle=False))
+    return train_tokenizer(without_long_texts(_texts(plan, totals, kept)), plan.tokenizer)
+
+
+def _texts(plan: Plan, totals: Totals, rows: NDArray[np.int64]) -> Iterator[tuple[str, str]]:
+    """Yield the places and normalized texts of some pairs, the names of images left out."""
+    ends = np.cumsum(totals.blocks)
+    for number, (start, end) in enumerate(zip(ends - totals.blocks, ends, strict=True)):
+        inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, end)] - start
+        for at in range(0, len(inside), CHUNK):
+            for pair in map(plan.normalized, take_pairs(plan.parts.read(number, "arrow"), inside[at : at + CHUNK])):
+                for text in [pair.target] if plan.images else [pair.source, pair.target]:
+                    yield f"{pair.file}:{pair.line}", text
+
+
+def check_kept(plan: Plan, status: Statuses) -> None:
+    """Raise DataError naming the reasons if no training pair is kept, given the status [N] of each."""
+    if (status == PairStatus.KEPT).any():
+        return
+    tallies = parts_tallies(plan)
+    counts = [(tallies.tally("train", reason).count, REASONS[reason]) for reason in ("invalid", "image")]
+    names = [
+        REASONS["empty"],
+        REASONS["held_out_source"],
+        *(f"{one.name}: {one.describe()}" for one in plan.data.all_filters()),
+    ]
+    counts += zip(np.bincount(status)[PairStatus.EMPTY :].tolist(), names, strict=False)
+    reasons = "; ".join(f"{count:,}: {reason}" for count, reason in counts if count)
+    raise DataError(
+        f"the corpus is empty: all training pairs were dropped ({reasons})",
+        "check data.filter_preset and data.filters; see s2s explain data.filters",
+    )
+
+
+def parts_tallies(plan: Plan) -> Tallies:
+    """Return what could not be read of the training pairs."""
+    totals = plan.parts.totals()
+    assert totals
+    tallies = Tallies(plan.data.all_filters())
+    for number in range(len(totals.blocks)):
+        tallies.merge(read_json(plan.parts.read(number, "json"))["dropped"])
+    return tallies
+
+
+def no_pairs(plan: Plan, split: str, invalid: int) -> DataError:
+    """Return the error of a split without pairs."""
+    dropped = f" ({invalid:,} invalid ones dropped)" if invalid else ""
+    return DataError(f"the corpus is empty: {split} has no pairs{dropped} in {plan.names(split)}")

@@ -1,0 +1,237 @@
+"""A corpus is the same however the work is shared, and wherever it was interrupted."""
+
+import functools
+import hashlib
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from s2s.data import prepare
+from s2s.data.corpus import VERIFIED, Corpus
+from s2s.data.filters import selection
+from s2s.data.filters.selection import repeated
+from s2s.data.preparation import blocks, encoding, plan, reading, selecting
+from s2s.data.preparation.engines import Processes
+from s2s.data.preparation.plan import Plan
+from s2s.errors import DataError, UsageError
+from s2s.io.paths import remove_tree
+from s2s.recipe.data import DataOptions
+from s2s.recipe.tokenizer import TokenizerOptions
+from s2s.text.tokenizer_training import train_tokenizer
+
+TOKENIZER = TokenizerOptions(vocab_size=50, algorithm="bpe")
+WORDS = ["ein", "zwei", "drei", "vier", "und", "one", "two", "three", "four", "and"]
+
+
+def write_data(directory: Path, count: int) -> DataOptions:
+    """Pairs in two files, among them empty, invalid, repeated and long ones; validation is held out."""
+    chosen, train = random.Random(count), {"source": [], "target": []}
+    pairs = [(" ".join(chosen.choices(WORDS, k=1 + row % 6)), f"and {row % 37}") for row in range(count)]
+    pairs[3], pairs[8], pairs[-2] = ("", "x"), ("ein " * 30, "one"), pairs[5]
+    directory.mkdir(exist_ok=True)
+    for number, part in enumerate((pairs[: count // 3], pairs[count // 3 :])):
+        for side, texts in zip(("source", "target"), zip(*part, strict=True), strict=True):
+            lines = [text.encode() + b"\n" for text in texts]
+            if side == "target":
+                lines[::11] = [b"\xff\n"] * len(lines[::11])
+            (directory / f"{number}.{side}").write_bytes(b"".join(lines))
+            train[side].append(f"{number}.{side}")
+    for side in ("source", "target"):
+        (directory / f"test.{side}").write_text("ein zwei\n\nvier\n")
+    return TypeAdapter(DataOptions).validate_python(
+        {
+            "root": str(directory),
+            "train": train,
+            "test": {"source": ["test.source"], "target": ["test.target"]},
+            "hold_out_validation": 4,
+            "on_invalid": "drop",
+            "filters": [{"name": "duplicates", "by": "letters"}, {"name": "length", "max": 20}],
+        }
+    )
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataOptions:
+    """73 pairs, which are ten blocks."""
+    monkeypatch.setattr(plan, "BLOCK", 7)
+    return write_data(tmp_path / "data", 73)
+
+
+def contents(corpus: Corpus) -> dict[str, str]:
+    """Digests of all files but the one of times."""
+    files = [path for path in corpus.path.iterdir() if path.name != VERIFIED]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@functools.cache
+def trained() -> bytes:
+    """A tokenizer of the words."""
+    return train_tokenizer(WORDS * 9, TOKENIZER)
+
+
+EXPECTED: dict[str, dict[str, str]] = {}
+
+
+def expected(data: DataOptions, tokenizer: bytes | None) -> dict[str, str]:
+    """What preparing alone and uninterrupted gives, computed once; nothing of it stays."""
+    key = Plan.make(data, TOKENIZER, tokenizer).key
+    if key not in EXPECTED:
+        corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=tokenizer)
+        EXPECTED[key] = contents(corpus)
+        remove_tree(corpus.path)
+    return EXPECTED[key]
+
+
+def run_shards(data: DataOptions, order: list[int], tokenizer: bytes | None) -> Corpus:
+    """Prepare in shards and merges, two rounds; the shards of each in this order, from 0."""
+    for _ in range(2):
+        for shard in order:
+            prepare.prepare_shard(Plan.make(data, TOKENIZER, tokenizer), shard, len(order))
+        corpus = prepare.merge_shards(Plan.make(data, TOKENIZER, tokenizer))
+    assert corpus
+    return corpus
+
+
+@pytest.mark.parametrize("order", [[0], [1, 0], [2, 0, 1], [4, 6, 1, 0, 5, 3, 2]], ids=len)
+def test_shards_give_the_same_corpus_byte_for_byte(data: DataOptions, order: list[int]) -> None:
+    alone = expected(data, None)
+    corpus = run_shards(data, order, None)
+    assert contents(corpus) == alone
+    assert len([name for name in alone if name.startswith("train-")]) == 10
+    train = corpus.ledger.splits["train"]
+    assert train.read == 73
+    assert train.dropped["invalid"].count == 8
+    assert train.filters[4].dropped.count > 0
+
+
+def test_processes_give_the_same_corpus_and_say_things_once(data: DataOptions, said: list[str]) -> None:
+    alone = expected(data, None)
+    said.clear()
+    corpus = prepare.prepare_corpus(data, TOKENIZER, engine=Processes(2))
+    assert contents(corpus) == alone
+    assert said.count("reading the training pairs") == 1
+    assert said.count("encoding the training pairs: block 5 of 5") == 1
+
+
+def test_an_error_in_another_process_is_raised_here_and_leaves_nothing(data: DataOptions, own_home: Path) -> None:
+    strict = data.model_copy(update={"on_invalid": "refuse"})
+    with pytest.raises(DataError, match=r"0\.target:1: invalid UTF-8") as caught:
+        prepare.prepare_corpus(strict, TOKENIZER, engine=Processes(2))
+    assert "iconv" in str(caught.value.hint)
+    assert not [path for path in (own_home / "corpora").iterdir() if path.is_dir()]
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "call"),
+    [
+        (reading, "write_json", 4),
+        (reading, "write_block", 6),
+        (selecting, "train_tokenizer", 1),
+        (selecting, "write_json", 1),
+        (encoding, "write_json", 3),
+        (encoding, "split_writer", 9),
+        (prepare, "assemble", 1),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_was_interrupted_continues_and_ends_the_same(
+    data: DataOptions, monkeypatch: pytest.MonkeyPatch, said: list[str], module: Any, name: str, call: int
+) -> None:
+    tokenizer = None if name == "train_tokenizer" else trained()
+    alone = expected(data, tokenizer)
+    calls, real = [], getattr(module, name)
+
+    def interrupted(*given: Any, **named: Any) -> Any:
+        calls.append(None)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return real(*given, **named)
+
+    monkeypatch.setattr(module, name, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=tokenizer)
+    corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=tokenizer)
+    assert contents(corpus) == alone
+    assert any("continuing the preparation" in text for text in said)
+    assert [path.name for path in corpus.path.parent.iterdir() if path.is_dir()] == [corpus.path.name]
+
+
+def test_blocks_that_were_stored_are_not_stored_again(data: DataOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = []
+    real_read, real_encode = reading.write_block, encoding.BlockEncoder.encode
+
+    def write(path: Path, *given: Any) -> None:
+        stored.append(path.name)
+        real_read(path, *given)
+
+    def encode(self: Any, pool: Any) -> None:
+        stored.append(f"{self._number} encoded")
+        real_encode(self, pool)
+        if self._number == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(reading, "write_block", write)
+    monkeypatch.setattr(encoding.BlockEncoder, "encode", encode)
+    with pytest.raises(KeyboardInterrupt):
+        prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=trained())
+    prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=trained())
+    assert stored == [*(f"{number:05}.arrow" for number in range(10)), *(f"{number} encoded" for number in range(10))]
+
+
+def test_a_merge_without_all_shards_says_what_is_missing(data: DataOptions) -> None:
+    with pytest.raises(UsageError, match="no shard has been read"):
+        prepare.merge_shards(Plan.make(data, TOKENIZER))
+    prepare.prepare_shard(Plan.make(data, TOKENIZER), 1, 3)
+    with pytest.raises(UsageError, match="7 blocks of pairs are not read yet, the first of them block 1"):
+        prepare.merge_shards(Plan.make(data, TOKENIZER))
+
+
+def test_inputs_that_change_between_shards_are_refused(data: DataOptions, tmp_path: Path) -> None:
+    first = Plan.make(data, TOKENIZER)
+    prepare.prepare_shard(first, 0, 2)
+    write_data(tmp_path / "data", 66)
+    with pytest.raises(DataError, match="changed while it was read"):
+        prepare.prepare_shard(first, 1, 2)
+
+
+def test_long_texts_make_smaller_blocks(data: DataOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "BLOCK_CHARACTERS", 60)
+    corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=trained())
+    assert len([path for path in corpus.path.iterdir() if path.name.startswith("train-")]) > 12
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(12, 90), st.integers(1, 40), st.integers(1, 4), st.booleans())
+def test_counts_of_shards_are_those_of_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, block: int, shards: int, chunked: bool
+) -> None:
+    data = write_data(tmp_path / "data", count)
+    monkeypatch.setattr(plan, "BLOCK", 1000)
+    monkeypatch.setattr(blocks, "CHUNK", 5 if chunked else 4000)
+    corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=trained())
+    ledger = corpus.ledger
+    remove_tree(corpus.path)
+    monkeypatch.setattr(plan, "BLOCK", block)
+    corpus = run_shards(data, [*range(shards)], trained())
+    assert corpus.ledger == ledger
+    remove_tree(corpus.path)
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_repeated_digests_are_found_in_ranges(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(selection, "SORTED", size)
+    numbers = np.random.default_rng(1)
+    digests = numbers.choice(numbers.integers(0, 2**64, 20, dtype=np.uint64, endpoint=False), 50)
+    among = numbers.random(50) < 0.8
+    seen: set[int] = set()
+    found = []
+    for digest, counts in zip(digests.tolist(), among.tolist(), strict=True):
+        found.append(counts and digest in seen)
+        seen |= {digest} if counts else set()
+    assert repeated(digests, among).tolist() == found
