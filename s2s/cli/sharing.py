@@ -23,4 +23,6 @@ def refuse_combinations(
     if len(names) > 1:
         raise UsageError(f"{' and '.join(names)} exclude each other", "leave one out")
     if (engine == "dask") != bool(address):
-        raise UsageError("--engine dask and --address need each other", "such as --engine dask --address tcp://head:8786")
+        raise UsageError(
+            "--engine dask and --address need each other", "such as --engine dask --address tcp://head:8786"
+        )

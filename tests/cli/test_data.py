@@ -193,6 +193,57 @@ def test_corpora_are_listed_with_their_models_and_removed(run, own_home: Path, c
     assert [path.name for path in corpus_directories()] == [one["corpus"]]
 
 
+def test_shards_and_merges_give_the_corpus_that_prepare_gives(run, recipe: str, own_home: Path):
+    alone = json.loads(run("data", "inspect", recipe, "--json").out)
+    assert run("data", "rm", Path(alone["path"]).name).code == 0
+    for done, merged in (("read", "with every --shard again, then --merge"), ("encoded", f"s2s train {recipe}")):
+        for shard in ("2/2", "1/2"):
+            found = run("data", "prepare", recipe, "--shard", shard)
+            assert (found.code, found.out) == (0, "")
+            assert f"shard {shard[0]} of 2: {done}" in found.err
+            assert f"s2s data prepare {recipe} --merge" in found.err
+        found = run("data", "prepare", recipe, "--merge")
+        assert found.code == 0
+        assert merged in found.err
+    again = json.loads(run("data", "inspect", recipe, "--json").out)
+    assert again == alone
+    assert "the corpus is prepared" in run("data", "prepare", recipe, "--shard", "1/2").err
+
+
+def test_unfinished_corpora_are_listed_and_removed(run, recipe: str, own_home: Path):
+    run("data", "prepare", recipe, "--shard", "1/1")
+    (parts,) = (path for path in (own_home / "corpora").iterdir() if path.is_dir())
+    name = parts.name.removeprefix(".").removesuffix(".parts")
+    listed = run("data", "list")
+    assert (listed.code, listed.out) == (0, "")
+    assert f"{name} is not complete" in listed.err
+    assert f"removed {own_home / 'corpora' / name}: freed" in run("data", "rm", name[:6]).err
+    assert not parts.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--shard", "3/2"], "expected I/N with I from 1 to N"),
+        (["--shard", "0/2"], "expected I/N with I from 1 to N"),
+        (["--shard", "half"], "expected I/N with I from 1 to N"),
+        (["--shard", "1/2", "--merge"], "--shard and --merge exclude each other"),
+        (
+            ["--processes", "2", "--engine", "dask", "--address", "x"],
+            "--processes and --engine dask exclude each other",
+        ),
+        (["--engine", "dask"], "--engine dask and --address need each other"),
+        (["--address", "tcp://head:8786"], "--engine dask and --address need each other"),
+        (["--merge"], "no shard has been read yet"),
+    ],
+    ids=" ".join,
+)
+def test_options_of_sharing_that_make_no_sense_are_refused(run, recipe: str, options: list[str], message: str):
+    found = run("data", "prepare", recipe, *options)
+    assert found.code == 2
+    assert message in found.err
+
+
 def test_why_says_what_became_of_a_line(run, recipe: str, in_directory: Path):
     with (in_directory / "a.de").open("ab") as source, (in_directory / "a.en").open("ab") as target:
         source.write(b"eins\n\xff\n" + (in_directory / "a.de").read_bytes().splitlines(keepends=True)[0])

@@ -2,10 +2,19 @@
 
 import functools
 import hashlib
+import json
+import os
 import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import distributed
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,10 +25,10 @@ from s2s.data import prepare
 from s2s.data.corpus import VERIFIED, Corpus
 from s2s.data.filters import selection
 from s2s.data.filters.selection import repeated
-from s2s.data.preparation import blocks, encoding, plan, reading, selecting
-from s2s.data.preparation.engines import Processes
+from s2s.data.preparation import blocks, encoding, engines, plan, reading, selecting
+from s2s.data.preparation.engines import Dask, Processes
 from s2s.data.preparation.plan import Plan
-from s2s.errors import DataError, UsageError
+from s2s.errors import DataError, ResourceError, UsageError
 from s2s.io.paths import remove_tree
 from s2s.recipe.data import DataOptions
 from s2s.recipe.tokenizer import TokenizerOptions
@@ -235,3 +244,65 @@ def test_repeated_digests_are_found_in_ranges(monkeypatch: pytest.MonkeyPatch, s
         found.append(counts and digest in seen)
         seen |= {digest} if counts else set()
     assert repeated(digests, among).tolist() == found
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """The address of a cluster of Dask, and its two workers, of one thread each."""
+    file = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
+    options = ["--no-dashboard", "--scheduler-file", str(file), "--host", "127.0.0.1"]
+    commands = [["scheduler", *options, "--port", "0"], *[["worker", *options, "--nthreads", "1", "--no-nanny"]] * 2]
+    started = [
+        subprocess.Popen([*dask, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for command in commands
+    ]
+    try:
+        wait_until(file.exists)
+        address = json.loads(file.read_text())["address"]
+        with distributed.Client(address) as client:
+            client.wait_for_workers(2, timeout=60)
+            workers = {info["pid"] for info in client.run(worker_process).values()}
+        assert workers == {process.pid for process in started[1:]}
+        yield address, started[1:]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def worker_process() -> dict[str, int]:
+    return {"pid": os.getpid()}
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    for _ in range(1200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+def test_a_cluster_that_loses_a_worker_gives_the_same_corpus(
+    data: DataOptions, cluster: tuple[str, list[subprocess.Popen[bytes]]]
+) -> None:
+    alone = expected(data, trained())
+    address, (lost, _) = cluster
+    lost.send_signal(signal.SIGSTOP)
+    parts = Plan.make(data, TOKENIZER, trained()).parts
+    with ThreadPoolExecutor(1) as pool:
+        prepared = pool.submit(prepare.prepare_corpus, data, TOKENIZER, tokenizer_model=trained(), engine=Dask(address))
+        wait_until(lambda: len([*(parts.path / "read").glob("*.json")]) == 5)
+        assert not prepared.done()
+        lost.kill()
+        assert contents(prepared.result(60)) == alone
+
+
+def test_a_cluster_that_cannot_be_reached_is_an_error(data: DataOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "TIMEOUT", 0.5)
+    with pytest.raises(UsageError, match="cannot reach the scheduler"):
+        prepare.prepare_corpus(data, TOKENIZER, engine=Dask("tcp://127.0.0.1:9"))
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ResourceError, match="distributed") as caught:
+        prepare.prepare_corpus(data, TOKENIZER, engine=Dask("tcp://127.0.0.1:9"))
+    assert "s2s[cluster]" in str(caught.value.hint)

@@ -16,6 +16,7 @@ from s2s.io.processes import die_with_parent
 
 log = logging.getLogger(__name__)
 
+TIMEOUT = 10  # seconds to reach the scheduler
 Task = Callable[[Plan, int, int], None]  # given the number of a shard and of all shards
 
 
@@ -75,7 +76,7 @@ class Dask:
                 "--engine dask needs the library distributed", "install it with pip install 's2s[cluster]'"
             ) from error
         try:
-            client = Client(self._address, timeout=10)
+            client = Client(self._address, timeout=TIMEOUT)
         except (OSError, ValueError) as error:
             raise UsageError(f"--address {self._address}: cannot reach the scheduler ({error})") from error
         with client:

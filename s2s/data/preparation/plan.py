@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s2s.data.corpora import corpora_directory
+from s2s.data.corpora import corpora_directory, parts_directory
 from s2s.data.corpus import SPLITS
 from s2s.data.corpus_key import corpus_key
 from s2s.data.image_preparation import StoredImages, store_images
@@ -88,11 +88,6 @@ class Plan:
         """Return the normalized pair; in place of an image's name, what images of the same content share."""
         pair = self.normalized(pair)
         return self.images.by_content(pair) if self.images else pair
-
-
-def parts_directory(corpus: Path) -> Path:
-    """Return where the parts of a corpus are kept until it is complete."""
-    return corpus.with_name(f".{corpus.name}.parts")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def list_corpora(as_json: AsJson = False) -> None:
         s2s data list
         s2s data list --json
     """
-    from s2s.data.corpora import corpora_directory, corpus_directories
+    from s2s.data.corpora import corpora_directory, corpus_directories, parts_directory, unfinished_corpora
     from s2s.data.corpus import Corpus
     from s2s.errors import S2SError
     from s2s.io.paths import directory_size
@@ -50,13 +50,17 @@ def list_corpora(as_json: AsJson = False) -> None:
         }
         for corpus in found
     ]
+    unfinished = unfinished_corpora()
+    for directory in unfinished:
+        name, size = directory.name, format_size(directory_size(parts_directory(directory)))
+        note(f"{name} is not complete ({size}); s2s data prepare continues it, s2s data rm {name} removes it")
     if as_json:
         print_json(listed)
     elif listed:
         columns = [*listed[0]]
         rows = [[format_size(value) if key == "size" else _cell(value) for key, value in one.items()] for one in listed]
         print_table(columns, rows, set(columns) - {"corpus", "kind", "models"}, details="models")
-    elif not failed:
+    elif not (failed or unfinished):
         note(f"no corpora in {corpora_directory()}. Next: s2s data prepare numbers/attention")
     if failed:
         raise typer.Exit(failed)
