@@ -78,6 +78,8 @@ def fingerprint(
 
 def without_spaces(text: str) -> str:
     """Return a text without white space at its ends, and with single spaces inside."""
+    if text.isprintable() and "  " not in text and text[:1] != " " != text[-1:]:  # no white space but single spaces
+        return text
     return " ".join(text.split())
 
 
