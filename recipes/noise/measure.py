@@ -25,11 +25,13 @@ from s2s.data.filters.text import text_filter
 from s2s.data.ledger import Extent, Finding
 from s2s.data.readers import Pair, read_split
 from s2s.recipe.data import LinesDataOptions, PoDataOptions
+from s2s.recipe.filters import LanguageFilterOptions, RatioFilterOptions
 from s2s.recipe.splits import LinesSplitOptions, TableSplitOptions
 from s2s.text.lines import Texts
 from s2s.text.parallel import read_pairs
 
 SIZES = (8, 10, 12, 15, 20, 25, 30, 40, 50, 100, 400)
+FILTERS = [LanguageFilterOptions(name="language"), RatioFilterOptions(name="ratio", max=2, unit="characters")]
 NONE: Literal["none"] = "none"
 Lines = set[int]
 
@@ -63,7 +65,7 @@ def diagnose(text: Corruption, languages: tuple[str, str]) -> tuple[list[Finding
 
 
 def filtered(text: Corruption, languages: tuple[str, str]) -> dict[str, Lines]:
-    """Return the lines that each filter of the preset "clean" drops, as far as that takes only the text of a pair."""
+    """Return the lines that each filter of FILTERS and of the preset "clean" drops because of the text of a pair."""
     data = LinesDataOptions(
         source_language=languages[0],
         target_language=languages[1],
@@ -71,6 +73,7 @@ def filtered(text: Corruption, languages: tuple[str, str]) -> dict[str, Lines]:
         hold_out_validation=1,
         hold_out_test=1,
         filter_preset="clean",
+        filters=FILTERS,
     )
     drops = {one.name: drop for one in data.all_filters() if (drop := text_filter(one, data))}
     pairs = list(enumerate(zip(text.sources, text.targets, strict=True), 1))

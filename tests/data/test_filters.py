@@ -126,7 +126,7 @@ def test_without_its_library_the_language_filter_says_what_to_install(monkeypatc
     monkeypatch.setitem(sys.modules, "py3langid.langid", None)
     with pytest.raises(ResourceError, match="py3langid") as caught:
         languages.is_other_language("a", "de", 0.5)
-    assert "s2s[language]" in str(caught.value.hint)
+    assert "s2s-toolkit[language]" in str(caught.value.hint)
 
 
 def test_every_filter_is_tested_and_presets_have_known_ones():

@@ -305,4 +305,4 @@ def test_a_cluster_that_cannot_be_reached_is_an_error(data: DataOptions, monkeyp
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ResourceError, match="distributed") as caught:
         prepare.prepare_corpus(data, TOKENIZER, engine=Dask("tcp://127.0.0.1:9"))
-    assert "s2s[cluster]" in str(caught.value.hint)
+    assert "s2s-toolkit[cluster]" in str(caught.value.hint)

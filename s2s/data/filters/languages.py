@@ -22,6 +22,6 @@ def _identifier() -> Any:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
     except ImportError as error:
         raise ResourceError(
-            "the filter language needs the library py3langid", "install it with pip install 's2s[language]'"
+            "the filter language needs the library py3langid", "install it with pip install 's2s-toolkit[language]'"
         ) from error
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -15,6 +15,7 @@ from s2s.data.preparation.plan import CHUNK, Parts
 from s2s.data.readers import Pair
 from s2s.io.atomic import atomic_writer
 
+TEXTS = ["source", "target", "line", "file"]  # columns of what was read
 OTHER = "other "  # what columns of further digests begin with
 
 
@@ -42,22 +43,26 @@ def write_block(path: Path, pairs: Sequence[Pair], fingerprints: PairFingerprint
 
 def read_pairs(path: Path) -> Iterator[list[Pair]]:
     """Yield the raw pairs of a block in chunks."""
-    batch = _read_batch(path).select(["source", "target", "line", "file"])
+    batch = _read_batch(path)
     for start in range(0, batch.num_rows, CHUNK):
-        chunk = batch.slice(start, CHUNK)
-        yield [*map(Pair, *(column.to_pylist() for column in chunk.columns))]
+        yield _pairs(batch.slice(start, CHUNK))
 
 
 def take_pairs(path: Path, rows: NDArray[np.integer[Any]]) -> list[Pair]:
     """Return some raw pairs of a block."""
-    batch = _read_batch(path).select(["source", "target", "line", "file"])
-    return [*map(Pair, *(column.to_pylist() for column in batch.take(rows).columns))]
+    return _pairs(_read_batch(path).select(TEXTS).take(rows))
+
+
+def _pairs(batch: Any) -> list[Pair]:
+    source, target, line, file = (batch.column(name) for name in TEXTS)
+    columns = source, target, line, file.dictionary_decode()
+    return [*map(Pair, *(column.to_pylist() for column in columns))]
 
 
 def read_fingerprints(path: Path) -> PairFingerprints:
     """Map the fingerprints [N] of a block."""
     batch = _read_batch(path)
-    found = {name: batch.column(name).to_numpy() for name in batch.schema.names[4:]}
+    found = {name: batch.column(name).to_numpy() for name in batch.schema.names if name not in TEXTS}
     others = {name.removeprefix(OTHER): digests for name, digests in found.items() if name.startswith(OTHER)}
     return PairFingerprints(
         found["sources"], found["letters"], found["pairs"], found["empty"].view(np.bool_), found["dropped"], others

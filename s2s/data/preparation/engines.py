@@ -73,7 +73,7 @@ class Dask:
             from distributed import Client
         except ImportError as error:
             raise ResourceError(
-                "--engine dask needs the library distributed", "install it with pip install 's2s[cluster]'"
+                "--engine dask needs the library distributed", "install it with pip install 's2s-toolkit[cluster]'"
             ) from error
         try:
             client = Client(self._address, timeout=TIMEOUT)

@@ -52,10 +52,10 @@ def prepare(
     Examples:
         s2s data prepare numbers/attention
         s2s data prepare multi30k/attention --set data.root=multi30k --on-invalid drop
-        s2s data prepare large.toml --processes 8
-        s2s data prepare large.toml --shard 2/7
-        s2s data prepare large.toml --merge
-        s2s data prepare large.toml --engine dask --address tcp://head:8786
+        s2s data prepare numbers/attention --processes 2
+        s2s data prepare numbers/attention --shard 2/7
+        s2s data prepare numbers/attention --merge
+        s2s data prepare numbers/attention --engine dask --address tcp://head:8786
     """
     from shlex import join
 
