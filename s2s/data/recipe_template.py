@@ -64,7 +64,8 @@ def measure(data: DataOptions) -> Measured:
     found = fingerprint(counted())
     pairs = len(np.unique(found.sources[~found.empty]))
     if pairs < MIN_PAIRS:
-        raise DataError(f"there are {pairs} different source sentences, too few for training, validation and test")
+        sources = f"{pairs} different source {'sentence' if pairs == 1 else 'sentences'}"
+        raise DataError(f"{sources}: too few for training, validation and test")
     characters = {character for word in words for character in word}
     repeated = sum(1 for count in words.values() if count > 1)
     few = list(sample) if len(sample) <= FEW else []

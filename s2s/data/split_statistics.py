@@ -1,7 +1,7 @@
 """What the ledger says of the pairs of a split, counted while they are written."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from s2s.data.ledger import LengthSummary, SideLengths, SplitLengths
 from s2s.data.source_profile import SourceProfile
-from s2s.data.split_writer import Encoded
+from s2s.data.split_writer import EncodedPairs
 from s2s.recipe.data import DataOptions
 from s2s.text.fertility import Fertility, FertilityCounter
 from s2s.text.sentences import split_sentences
@@ -28,22 +28,21 @@ class SplitStatistics:
         self._characters: tuple[Counter[int], Counter[int]] = (Counter(), Counter())  # texts of a side by their lengths
         self.pairs = 0
 
-    def add(self, encoded: Sequence[Encoded]) -> None:
+    def add(self, encoded: EncodedPairs) -> None:
         """Count pairs."""
-        if not encoded:
-            return
-        self.pairs += len(encoded)
-        pairs, *tokens = zip(*encoded, strict=True)
-        self._tokens.update(zip(*(map(len, side) for side in tokens), strict=True))
-        texts = [pair.source for pair in pairs], [pair.target for pair in pairs]
-        for counts, side in zip(self._characters, texts, strict=True):
+        self.pairs += len(encoded.pairs)
+        self._tokens.update(zip(*(side.tolist() for side in encoded.lengths()), strict=True))
+        texts = {
+            "source": [pair.source for pair in encoded.pairs],
+            "target": [pair.target for pair in encoded.pairs],
+        }
+        for counts, side in zip(self._characters, texts.values(), strict=True):
             counts.update(map(len, side))
-        sides = {"source": (texts[0], tokens[0]), "target": (texts[1], tokens[1])}
         for name, counter in self._fertility.items():
-            counter.add(*sides[name])
+            counter.add(texts[name], getattr(encoded, name).flatten().to_numpy())
         if not self._data.image_size:
             language = self._data.source_language
-            self._sentence_ends += sum(len(split_sentences(text, language)) > 1 for text in texts[0])
+            self._sentence_ends += sum(len(split_sentences(text, language)) > 1 for text in texts["source"])
 
     def counts(self) -> dict[str, Any]:
         """Return what was counted, as JSON values."""

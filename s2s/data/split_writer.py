@@ -1,11 +1,14 @@
 """Write the pairs of a split, or of a part of it, to an Arrow stream."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from s2s.data.readers.pair import Pair
 from s2s.io.atomic import atomic_writer
@@ -14,12 +17,32 @@ BATCH = 100_000  # pairs written together: few large batches are mapped sooner t
 BATCH_CHARACTERS = 1 << 26
 
 
-class Encoded(NamedTuple):
-    """A pair and its token ids."""
+@dataclass(frozen=True, slots=True)
+class EncodedPairs:
+    """Pairs and their token ids, as columns of Arrow; the token of an image is its row."""
 
-    pair: Pair
-    source: list[int]  # the row of an image
-    target: list[int]
+    pairs: list[Pair]
+    source: Any  # list<item: int32>
+    target: Any
+
+    @classmethod
+    def of(cls, pairs: list[Pair], sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> Self:
+        """Take pairs and the token ids of both sides."""
+        import pyarrow as pa
+
+        tokens = pa.list_(pa.int32())
+        return cls(pairs, pa.array(sources, tokens), pa.array(targets, tokens))
+
+    def select(self, mask: NDArray[np.bool_]) -> "EncodedPairs":
+        """Return some of the pairs."""
+        if mask.all():
+            return self
+        return EncodedPairs([*itertools.compress(self.pairs, mask)], self.source.filter(mask), self.target.filter(mask))
+
+    def lengths(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the lengths of both sides in tokens."""
+        source, target = (side.value_lengths().to_numpy().astype(np.int64) for side in (self.source, self.target))
+        return source, target
 
 
 class SplitWriter:
@@ -32,21 +55,21 @@ class SplitWriter:
         self._waiting: list[Any] = []  # tables
         self._pairs = self._characters = 0  # waiting
 
-    def write(self, encoded: Sequence[Encoded], files: Sequence[int]) -> None:
+    def write(self, encoded: EncodedPairs, files: Sequence[int]) -> None:
         """Append pairs; `files` are the numbers of their files in the ledger."""
         import pyarrow as pa
 
-        sources, targets = [pair.source for pair, _, _ in encoded], [pair.target for pair, _, _ in encoded]
+        sources, targets = [pair.source for pair in encoded.pairs], [pair.target for pair in encoded.pairs]
         columns = {
-            "source": [source for _, source, _ in encoded],
-            "target": [target for _, _, target in encoded],
+            "source": encoded.source,
+            "target": encoded.target,
             "source_text": sources,
             "target_text": targets,
-            "line": np.array([pair.line for pair, _, _ in encoded], dtype=np.int64),
+            "line": np.array([pair.line for pair in encoded.pairs], dtype=np.int64),
             "file": np.array(files, dtype=np.int32),
         }
         self._waiting.append(pa.table(columns, schema=self._schema))
-        self._pairs += len(encoded)
+        self._pairs += len(files)
         self._characters += sum(map(len, sources)) + sum(map(len, targets))
         if self._pairs >= self._batch or self._characters >= BATCH_CHARACTERS:
             self.flush()

@@ -6,7 +6,6 @@ V: vocabulary size.
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -70,15 +69,15 @@ class FertilityCounter:
         self._is_space[[code for code in range(MAX_SPACE + 1) if chr(code).isspace()]] = True
         self.uses: NDArray[np.int64] = np.zeros(tokenizer.size, np.int64)
 
-    def add(self, texts: Sequence[str], ids: Sequence[Sequence[int]]) -> None:
-        """Count texts, normalized, and their token ids, without BOS and EOS."""
+    def add(self, texts: Sequence[str], ids: NDArray[np.integer[Any]]) -> None:
+        """Count texts, normalized, and the token ids of all of them, without BOS and EOS."""
         self._texts += len(texts)
         codes = np.frombuffer("\n".join(["", *texts]).encode("utf-32-le", "surrogatepass"), np.uint32)
         is_space = self._is_space[codes]
         self._words += int((is_space[:-1] & ~is_space[1:]).sum())
         found = np.bincount(codes, minlength=1)
         self._characters[: len(found)] += found
-        self.uses += np.bincount(np.fromiter(chain.from_iterable(ids), np.int64), minlength=len(self.uses))
+        self.uses += np.bincount(ids, minlength=len(self.uses))
 
     def counts(self) -> dict[str, Any]:
         """Return what was counted, as JSON values."""

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Literal
+
+import numpy as np
 
 from s2s.errors import DataError
 from s2s.text.fertility import Fertility, FertilityCounter
@@ -79,7 +81,8 @@ def fit_texts(tokenizer: Tokenizer, texts: Iterable[str]) -> Fit:
     """Return how a tokenizer fits normalized texts, in constant memory. Raises DataError if there are none."""
     counter, remaining = FertilityCounter(tokenizer), iter(texts)
     while chunk := list(islice(remaining, TEXTS_AT_ONCE)):
-        counter.add(chunk, tokenizer.encode(chunk))
+        ids = tokenizer.encode(chunk)
+        counter.add(chunk, np.fromiter(chain.from_iterable(ids), np.int64))
     fertility = counter.result()
     if not fertility.texts:
         raise DataError("there is no text to count the tokens of")

@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from s2s.text.tokenizer_training import MAX_TEXTS
+
 if TYPE_CHECKING:
     from s2s.recipe.data import DataOptions
 
@@ -43,15 +45,14 @@ vocab_size = {vocabulary}
 """
 ALONE = """
 import io, itertools, sentencepiece, sys
-from s2s.text.tokenizer_training import sample_texts, MAX_TEXTS
 def texts():
     with open("source.txt") as source, open("target.txt") as target:
         for pair in zip(source, target): yield from (text.rstrip("\\n") for text in pair)
 model = io.BytesIO()
-sample, _ = sample_texts(texts(), MAX_TEXTS)
 options = {"normalization_rule_name": "identity", "byte_fallback": True, "minloglevel": 2, "num_threads": 1}
 sentencepiece.SentencePieceTrainer.train(
-    sentence_iterator=iter(sample), model_writer=model, vocab_size=int(sys.argv[1]), **options
+    input=["source.txt", "target.txt"], input_sentence_size=int(sys.argv[3]), shuffle_input_sentence=True,
+    model_writer=model, vocab_size=int(sys.argv[1]), **options
 )
 tokenizer = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
 every = texts()
@@ -157,7 +158,7 @@ def main() -> int:
             directory.mkdir()
             write_pairs(directory, number)
         started = time.perf_counter()
-        run(ALONE, many, str(VOCABULARY), str(threads))
+        run(ALONE, many, str(VOCABULARY), str(threads), str(MAX_TEXTS))
         alone = time.perf_counter() - started
         _, little, _ = prepare(few, threads)
         seconds, peak, corpus = prepare(many, threads)

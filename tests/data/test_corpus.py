@@ -10,7 +10,7 @@ from s2s.data.ledger import Ledger, LengthSummary, SideLengths, SplitLedger, Spl
 from s2s.data.lookup import find_pair
 from s2s.data.readers import Pair
 from s2s.data.split import Split
-from s2s.data.split_writer import Encoded, split_writer
+from s2s.data.split_writer import EncodedPairs, split_writer
 from s2s.errors import ArtefactError, UsageError
 from s2s.text.fertility import Fertility
 from s2s.text.tokenizer import Tokenizer
@@ -26,8 +26,9 @@ ROWS = [
 FILES = ["a.de", "b.de"]
 
 
-def encoded(rows: list[tuple]) -> list[Encoded]:
-    return [Encoded(Pair(*texts, line, file), source, target) for source, target, *texts, line, file in rows]
+def encoded(rows: list[tuple]) -> EncodedPairs:
+    pairs = [Pair(*texts, line, file) for _, _, *texts, line, file in rows]
+    return EncodedPairs.of(pairs, [row[0] for row in rows], [row[1] for row in rows])
 
 
 def store(directory: Path, chunk: int) -> Corpus:

@@ -1,5 +1,6 @@
 """Make a corpus of the blocks that were encoded, and of validation and test."""
 
+import dataclasses
 import functools
 import itertools
 import logging
@@ -102,8 +103,7 @@ class Assembly:
                 readable.update(pair.file for pair in chunk)
                 for pair in filter(is_empty, chunk):
                     empty.add(pair)
-                encoded = encode_pairs(plan, self.tokenizer, chunk)
-                raw = [one._replace(pair=pair) for one, pair in zip(encoded, chunk, strict=True)]
+                raw = dataclasses.replace(encode_pairs(plan, self.tokenizer, chunk), pairs=chunk)
                 writer.write(raw, [files.setdefault(pair.file, len(files)) for pair in chunk])
                 statistics.add(raw)
         if not statistics.pairs:

@@ -19,7 +19,7 @@ from s2s.data.preparation.blocks import read_pairs
 from s2s.data.preparation.plan import Plan
 from s2s.data.readers import Pair
 from s2s.data.split_statistics import SplitStatistics
-from s2s.data.split_writer import Encoded, split_writer
+from s2s.data.split_writer import EncodedPairs, split_writer
 from s2s.io.ahead import computed_ahead
 from s2s.io.atomic import atomic_writer, write_json
 from s2s.io.digests import digest_file
@@ -61,8 +61,8 @@ class BlockEncoder:
             for (pairs, known), encoded in computed_ahead(pool, self._encode_offered, self._chunks(status)):
                 offered = _is_offered(known)
                 known[offered] = self._filter_tokens(encoded, known[offered])
-                kept = [*itertools.compress(encoded, known[offered] == PairStatus.KEPT)]
-                writer.write(kept, [self._files[pair.file] for pair, _, _ in kept])
+                kept = encoded.select(known[offered] == PairStatus.KEPT)
+                writer.write(kept, [self._files[pair.file] for pair in kept.pairs])
                 self._statistics.add(kept)
                 for row in np.flatnonzero(known != PairStatus.KEPT):
                     dropped.add(pairs[row], int(known[row]))
@@ -91,16 +91,16 @@ class BlockEncoder:
             yield pairs, status[start : start + len(pairs)]
             start += len(pairs)
 
-    def _encode_offered(self, chunk: tuple[list[Pair], Statuses]) -> list[Encoded]:
+    def _encode_offered(self, chunk: tuple[list[Pair], Statuses]) -> EncodedPairs:
         """Encode the pairs of a chunk that are neither empty nor held out."""
         pairs, known = chunk
         return encode_pairs(self._plan, self._tokenizer, [*itertools.compress(pairs, _is_offered(known))])
 
-    def _filter_tokens(self, encoded: list[Encoded], status: Statuses) -> Statuses:
+    def _filter_tokens(self, encoded: EncodedPairs, status: Statuses) -> Statuses:
         """Return the status of pairs by their lengths in tokens; those of an image and a caption by the caption's."""
-        targets = np.array([len(target) for _, _, target in encoded], dtype=np.int64)
-        of_images = self._plan.data.image_size is not None
-        sources = targets if of_images else np.array([len(source) for _, source, _ in encoded], dtype=np.int64)
+        sources, targets = encoded.lengths()
+        if self._plan.data.image_size:
+            sources = targets
         for index, one in enumerate(self._filters):
             if one.counts_tokens:
                 drops = token_filter(one, sources, targets)
@@ -109,15 +109,14 @@ class BlockEncoder:
         return status
 
 
-def encode_pairs(plan: Plan, tokenizer: Tokenizer, pairs: list[Pair]) -> list[Encoded]:
+def encode_pairs(plan: Plan, tokenizer: Tokenizer, pairs: list[Pair]) -> EncodedPairs:
     """Return the pairs, normalized, with their token ids."""
     pairs = list(map(plan.normalized, pairs))
     if plan.images:
         sources = [[plan.images.rows[pair.source]] for pair in pairs]
     else:
         sources = tokenizer.encode([pair.source for pair in pairs])
-    targets = tokenizer.encode([pair.target for pair in pairs])
-    return list(map(Encoded, pairs, sources, targets))
+    return EncodedPairs.of(pairs, sources, tokenizer.encode([pair.target for pair in pairs]))
 
 
 def _is_offered(status: Statuses) -> Mask:
