@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from s2s.data.directories import creation_lock
+from s2s.data.directories import creation_lock, remove_directory
 from s2s.errors import UsageError, did_you_mean, wrap_os_errors
-from s2s.io.paths import directory_size, home_dir, real_directories, remove_tree
+from s2s.io.paths import directory_size, home_dir, real_directories
 
 PARTS = ".parts"  # what the names of directories of unfinished corpora end with
 
@@ -27,7 +27,8 @@ def parts_directory(corpus: Path) -> Path:
 def unfinished_corpora() -> list[Path]:
     """Return the directories that corpora will have whose preparation was interrupted, or goes on."""
     found = [path for path in _directories() if path.name.startswith(".") and path.name.endswith(PARTS)]
-    return [path.with_name(path.name[1:].removesuffix(PARTS)) for path in found]
+    corpora = [path.with_name(path.name[1:].removesuffix(PARTS)) for path in found]
+    return [path for path in corpora if not path.exists()]
 
 
 def remove_corpus(name: str) -> tuple[Path, int]:
@@ -49,7 +50,7 @@ def remove_corpus(name: str) -> tuple[Path, int]:
         present = [path for path in (directory, parts_directory(directory)) if path.exists()]
         size = sum(map(directory_size, present))
         for path in present:
-            remove_tree(path)
+            remove_directory(path, directory)
     return directory, size
 
 

@@ -23,16 +23,29 @@ def exclusive_lock(path: Path, activity: str, on_wait: Callable[[str], None] | N
     If another process holds it, `on_wait` gets a message that names the process and its `activity`, and the lock is
     waited for. Raises: ResourceError with the same message if there is no `on_wait`.
     """
+    with _held(path, fcntl.LOCK_EX, activity, on_wait):
+        yield
+
+
+@contextlib.contextmanager
+def shared_lock(path: Path, activity: str, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold the lock file `path`, together with others that share it, while the block runs; see `exclusive_lock`."""
+    with _held(path, fcntl.LOCK_SH, activity, on_wait):
+        yield
+
+
+@contextlib.contextmanager
+def _held(path: Path, kind: int, activity: str, on_wait: Callable[[str], None] | None) -> Iterator[None]:
     with wrap_os_errors(path, "lock"):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = open_lock(path)
     try:
-        if not any(lock_now(handle) for _ in attempts()):
+        if not any(lock_now(handle, kind) for _ in attempts()):
             busy = f"process {_process_in(handle)} is {activity}"
             if on_wait is None:
                 raise ResourceError(busy)
             on_wait(f"{busy}: waiting for it")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            fcntl.flock(handle, kind)
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
@@ -77,10 +90,10 @@ def attempts() -> Iterator[int]:
         yield attempt
 
 
-def lock_now(handle: int) -> bool:
+def lock_now(handle: int, kind: int = fcntl.LOCK_EX) -> bool:
     """Lock an open file if nobody else holds it, and return whether it is locked now."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
