@@ -1,25 +1,29 @@
 """Prepare a corpus, or reuse what was prepared before."""
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 from s2s.data.corpus import Corpus
-from s2s.data.directories import creation_lock, new_directory
+from s2s.data.directories import creation_lock, new_directory, remove_directory
 from s2s.data.ledger import dropped_warning, overlap_warning
 from s2s.data.preparation.assembly import assemble
 from s2s.data.preparation.encoding import encode_shard
 from s2s.data.preparation.engines import Engine, InProcess
 from s2s.data.preparation.plan import Plan
 from s2s.data.preparation.reading import read_shard
+from s2s.data.preparation.records import DamagedPartError
 from s2s.data.preparation.selecting import select_pairs
-from s2s.errors import ArtefactError, DataError, UsageError
-from s2s.io.paths import remove_tree
+from s2s.errors import ArtefactError, DataError, ResourceError, UsageError
 from s2s.recipe.data import DataOptions
 from s2s.recipe.tokenizer import TokenizerOptions
 
 log = logging.getLogger(__name__)
+
+DONE = "the corpus is prepared"
+USELESS = (DataError, UsageError, ArtefactError)  # errors that come again with what is prepared so far
 
 
 def prepare_corpus(
@@ -37,7 +41,7 @@ def prepare_corpus(
     Raises: UsageError, DataError, ResourceError; ArtefactError if `tokenizer_model` is not a tokenizer.
     """
     plan = Plan.make(data, tokenizer, tokenizer_model)
-    corpus = _open(plan.directory)
+    corpus = _finished(plan)
     if corpus is None:
         with creation_lock(plan.directory):
             corpus = _open(plan.directory)  # another process may have prepared it meanwhile
@@ -51,54 +55,70 @@ def prepare_corpus(
 def prepare_shard(plan: Plan, shard: int, shards: int) -> str:
     """Do one shard's part of the first step that is not finished, and return what was done.
 
-    Raises: see `prepare_corpus`.
+    Raises: DamagedPartError if what is prepared so far is damaged; see `prepare_corpus`.
     """
-    if _open(plan.directory):
-        return "the corpus is prepared"
-    if plan.parts.selection_file.exists():
-        encode_shard(plan, shard, shards)
-        return "encoded"
-    with _useless_parts_removed(plan):
-        read_shard(plan, shard, shards)
-    return "read"
+    if _finished(plan):
+        return DONE
+    try:
+        with creation_lock(plan.directory, shared=True):
+            if _open(plan.directory):  # another process may have prepared it meanwhile
+                return DONE
+            if plan.parts.selection_file.exists():
+                encode_shard(plan, shard, shards)
+                return "encoded"
+            read_shard(plan, shard, shards)
+            return "read"
+    except USELESS:
+        with contextlib.suppress(ResourceError), creation_lock(plan.directory, wait=False):  # no other shard works
+            remove_directory(plan.parts.path, plan.directory)
+        raise
 
 
 def merge_shards(plan: Plan) -> Corpus | None:
     """Finish a step whose shards are all done; return the corpus if it is complete.
 
-    Raises: UsageError if parts are missing; see `prepare_corpus`.
+    Raises: UsageError if parts are missing; see `prepare_shard`.
     """
-    if corpus := _open(plan.directory):
+    if corpus := _finished(plan):
         return corpus
-    parts = plan.parts
     with creation_lock(plan.directory):
-        selected = parts.selection_file.exists()
+        if corpus := _open(plan.directory):
+            return corpus
+        parts = plan.parts
         if not parts.totals_file.exists():
             raise UsageError("no shard has been read yet", "run s2s data prepare --shard 1/N to N/N first")
-        _check_complete(parts.unencoded() if selected else parts.unread(), "encoded" if selected else "read")
-        if not selected:
-            with _useless_parts_removed(plan):
+        with _useless_parts_removed(plan):
+            selected = parts.selection_file.exists()
+            missing = parts.unencoded() if selected else parts.unread()
+        if missing:
+            done = "encoded" if selected else "read"
+            raise UsageError(
+                f"{len(missing):,} blocks of pairs are not {done} yet, the first of them block {missing[0] + 1:,}",
+                "run s2s data prepare with every --shard first",
+            )
+        with _useless_parts_removed(plan):
+            if not selected:
                 select_pairs(plan)
-            return None
-        _finish(plan)
+                return None
+            _finish(plan)
     corpus = Corpus.open(plan.directory)
     _report(corpus)
     return corpus
 
 
-def _check_complete(missing: list[int], done: str) -> None:
-    if missing:
-        raise UsageError(
-            f"{len(missing):,} blocks of pairs are not {done} yet, the first of them block {missing[0] + 1:,}",
-            "run s2s data prepare with every --shard first",
-        )
-
-
 def _prepare(plan: Plan, engine: Engine) -> None:
-    """Do all steps that are not finished."""
-    parts = plan.parts
-    if parts.path.exists():
+    """Do all steps that are not finished, or everything anew if something of those that are is damaged."""
+    if plan.parts.path.exists():
         log.info(f"continuing the preparation of {plan.directory.name}")
+        try:
+            return _do_all_steps(plan, engine)
+        except DamagedPartError as error:
+            log.warning(f"{error.message}; the preparation starts again")
+            plan = dataclasses.replace(plan)  # without what it has read of the parts
+    return _do_all_steps(plan, engine)
+
+
+def _do_all_steps(plan: Plan, engine: Engine) -> None:
     with _useless_parts_removed(plan):
         _ = plan.images  # stored once, before they are shared
         engine.run(read_shard, plan)
@@ -109,10 +129,10 @@ def _prepare(plan: Plan, engine: Engine) -> None:
 
 def _finish(plan: Plan) -> None:
     """Make the corpus, and remove the parts that it was made of."""
-    remove_tree(plan.directory)
+    remove_directory(plan.directory, plan.directory)
     with new_directory(plan.directory) as new:
         assemble(plan, new)
-    remove_tree(plan.parts.path)
+    remove_directory(plan.parts.path, plan.directory)
 
 
 @contextlib.contextmanager
@@ -120,8 +140,8 @@ def _useless_parts_removed(plan: Plan) -> Iterator[None]:
     """Remove the parts if the block raises an error that will come again."""
     try:
         yield
-    except (DataError, UsageError, ArtefactError):
-        remove_tree(plan.parts.path)
+    except USELESS:
+        remove_directory(plan.parts.path, plan.directory)
         raise
 
 
@@ -135,6 +155,15 @@ def _report(corpus: Corpus) -> None:
         log.warning(finding.message)
         for example in finding.examples:
             log.info(f"  {example}")
+
+
+def _finished(plan: Plan) -> Corpus | None:
+    """Open and verify the corpus if it is complete, and remove what a killed process has left of its preparation."""
+    corpus = _open(plan.directory)
+    if corpus and plan.parts.path.exists():
+        with contextlib.suppress(ResourceError, OSError), creation_lock(plan.directory):
+            remove_directory(plan.parts.path, plan.directory)
+    return corpus
 
 
 def _open(directory: Path) -> Corpus | None:

@@ -22,15 +22,19 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from s2s.data import prepare
+from s2s.data.corpora import corpora_directory, remove_corpus, unfinished_corpora
 from s2s.data.corpus import VERIFIED, Corpus
+from s2s.data.directories import creation_lock
 from s2s.data.filters import selection
 from s2s.data.filters.selection import repeated
-from s2s.data.preparation import blocks, encoding, engines, plan, reading, selecting
+from s2s.data.preparation import blocks, encoding, engines, plan, reading, records, selecting
 from s2s.data.preparation.engines import Dask, Processes
 from s2s.data.preparation.plan import Plan
-from s2s.errors import DataError, ResourceError, UsageError
+from s2s.errors import ArtefactError, DataError, ResourceError, UsageError
+from s2s.io import paths
 from s2s.io.paths import remove_tree
 from s2s.recipe.data import DataOptions
+from s2s.recipe.filters import LengthFilterOptions
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.text.tokenizer_training import train_tokenizer
 
@@ -89,7 +93,8 @@ EXPECTED: dict[str, dict[str, str]] = {}
 
 def expected(data: DataOptions, tokenizer: bytes | None) -> dict[str, str]:
     """What preparing alone and uninterrupted gives, computed once; nothing of it stays."""
-    key = Plan.make(data, TOKENIZER, tokenizer).key
+    made = Plan.make(data, TOKENIZER, tokenizer)
+    key = f"{made.key} {made.block}"
     if key not in EXPECTED:
         corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=tokenizer)
         EXPECTED[key] = contents(corpus)
@@ -139,11 +144,11 @@ def test_an_error_in_another_process_is_raised_here_and_leaves_nothing(data: Dat
 @pytest.mark.parametrize(
     ("module", "name", "call"),
     [
-        (reading, "write_json", 4),
+        (reading, "write_record", 4),
         (reading, "write_block", 6),
         (selecting, "train_tokenizer", 1),
-        (selecting, "write_json", 1),
-        (encoding, "write_json", 3),
+        (selecting, "write_record", 1),
+        (encoding, "write_record", 3),
         (encoding, "split_writer", 9),
         (prepare, "assemble", 1),
     ],
@@ -191,6 +196,168 @@ def test_blocks_that_were_stored_are_not_stored_again(data: DataOptions, monkeyp
         prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=trained())
     prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=trained())
     assert stored == [*(f"{number:05}.arrow" for number in range(10)), *(f"{number} encoded" for number in range(10))]
+
+
+DAMAGED = ["read/00001.arrow", "read/00002.json", "read/00000.dropped", "totals.json", "status.npy", "tokenizer.model"]
+DAMAGED += ["selection.json", "encoded/00001.arrow", "encoded/00002.json", "encoded/00000.npy", "encoded/00001.dropped"]
+
+
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file; its size stays."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_parts_are_noticed_and_prepared_anew(
+    data: DataOptions, monkeypatch: pytest.MonkeyPatch, said: list[str], name: str
+) -> None:
+    monkeypatch.setattr(plan, "BLOCK", 25)
+    alone = expected(data, trained())
+    file = interrupted_parts(data, monkeypatch) / name
+    file.unlink() if name == "encoded/00000.npy" else flip(file)
+    corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=trained())
+    assert contents(corpus) == alone
+    assert any(name in text and "starts again" in text for text in said)
+
+
+def interrupted_parts(data: DataOptions, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Interrupt a preparation when everything is encoded, and return the directory of its parts."""
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "assemble", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=trained())
+    return Plan.make(data, TOKENIZER, trained()).parts.path
+
+
+def test_shards_and_merges_that_meet_a_damaged_part_remove_all_parts(
+    data: DataOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "BLOCK", 25)
+    parts = interrupted_parts(data, monkeypatch)
+    flip(parts / "encoded" / "00001.arrow")
+    made = Plan.make(data, TOKENIZER, trained())
+    with pytest.raises(ArtefactError, match=r"unfinished corpus has a part that is damaged") as caught:
+        prepare.merge_shards(made)
+    assert (caught.value.hint, parts.exists()) == ("start the preparation again", False)
+    prepare.prepare_shard(made, 0, 1)
+    prepare.merge_shards(made)
+    flip(parts / "read" / "00001.arrow")
+    with creation_lock(made.directory, shared=True), pytest.raises(ArtefactError, match=r"read/00001.arrow"):
+        prepare.prepare_shard(made, 0, 1)
+    assert parts.exists()  # another shard is at work
+    with pytest.raises(ArtefactError, match=r"read/00001.arrow"):
+        prepare.prepare_shard(made, 0, 1)
+    assert not parts.exists()
+
+
+def test_a_removal_that_is_interrupted_leaves_no_parts_to_go_on_with(
+    data: DataOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = expected(data, trained())
+    parts = interrupted_parts(data, monkeypatch)
+
+    def interrupted(directory: Path) -> None:
+        (directory / "read" / "00000.arrow").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(paths.shutil, "rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            remove_corpus(parts.name[1:7])
+    corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=trained())
+    assert contents(corpus) == alone
+    assert directories() == [corpus.path.name]
+
+
+def directories() -> list[str]:
+    return [path.name for path in corpora_directory().iterdir() if path.is_dir()]
+
+
+def test_parts_of_a_complete_corpus_are_not_unfinished_and_are_removed(
+    data: DataOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = Plan.make(data, TOKENIZER, trained()).parts.path
+    real = prepare.remove_directory
+
+    def remove(path: Path, directory: Path) -> None:
+        if path == parts:
+            raise KeyboardInterrupt
+        real(path, directory)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "remove_directory", remove)
+        with pytest.raises(KeyboardInterrupt):
+            prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=trained())
+    assert parts.exists()
+    assert unfinished_corpora() == []
+    prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=trained())
+    assert not parts.exists()
+
+
+def test_shards_work_together_and_nobody_else_beside_them(data: DataOptions) -> None:
+    made = Plan.make(data, TOKENIZER, trained())
+    with ThreadPoolExecutor(2) as pool:
+        with creation_lock(made.directory, shared=True):
+            assert pool.submit(prepare.prepare_shard, made, 1, 2).result(30) == "read"
+            whole = pool.submit(prepare.prepare_corpus, data, TOKENIZER, tokenizer_model=trained())
+            time.sleep(0.3)
+            assert not whole.done()
+        corpus = whole.result(60)
+        remove_corpus(corpus.path.name)
+        with creation_lock(made.directory):
+            shard = pool.submit(prepare.prepare_shard, made, 1, 2)
+            time.sleep(0.3)
+            assert not shard.done()
+        assert shard.result(30) == "read"
+        with creation_lock(made.directory, shared=True), pytest.raises(ResourceError, match="is creating"):
+            creation_lock(made.directory, wait=False).__enter__()
+
+
+def test_blocks_of_an_input_that_was_changed_and_restored_are_read_again(
+    data: DataOptions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    alone = expected(data, trained())
+    made = Plan.make(data, TOKENIZER, trained())
+    file = tmp_path / "data" / "0.source"
+    before = file.read_bytes()
+    file.write_bytes(before.replace(b"ein", b"kein"))
+    calls = iter(range(3))
+
+    def interrupted(*given: Any) -> None:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        records.write_record(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "write_record", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepare.prepare_shard(made, 0, 1)
+    file.write_bytes(before)
+    assert contents(prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=trained())) == alone
+
+
+def test_a_merge_that_ends_without_pairs_leaves_nothing(data: DataOptions) -> None:
+    nothing = data.model_copy(update={"filters": [LengthFilterOptions(name="length", min=90, max=99)]})
+    with pytest.raises(DataError, match="all training pairs were dropped"):
+        run_shards(nothing, [0, 1], trained())
+    assert directories() == []
+
+
+def test_validation_without_pairs_is_refused_before_train_is_read(
+    data: DataOptions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(reading, "write_block", lambda *_: pytest.fail("train was read first"))
+    for content, message in ((b"\xff\n" * 3, "test has no pairs"), (b"a\nb\n", "has 3, ")):
+        (tmp_path / "data" / "test.target").write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=trained())
+        assert directories() == []
 
 
 def test_a_merge_without_all_shards_says_what_is_missing(data: DataOptions) -> None:

@@ -22,11 +22,11 @@ from s2s.data.preparation.blocks import read_fingerprints, take_pairs
 from s2s.data.preparation.encoding import encode_pairs
 from s2s.data.preparation.plan import CHUNK, Plan
 from s2s.data.preparation.reading import readable_pairs
-from s2s.data.preparation.selecting import check_kept, no_pairs, read_selection
+from s2s.data.preparation.records import read_record, verified_files
+from s2s.data.preparation.selecting import check_kept, read_selection
 from s2s.data.readers import Pair, split_given
 from s2s.data.split_statistics import SplitStatistics
 from s2s.data.split_writer import split_writer
-from s2s.io.json_values import read_json
 from s2s.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ class Assembly:
     def __init__(self, plan: Plan, directory: Path, dropped: DroppedPairs) -> None:
         totals = plan.parts.totals()
         assert totals
+        verified_files(plan.parts.selection_file)
         self._plan = plan
         self._directory = directory
         self._dropped = dropped
@@ -66,15 +67,18 @@ class Assembly:
         statistics, alone = SplitStatistics(plan.data, self.tokenizer), np.array(selection.alone, dtype=np.int64)
         statuses: Counter[int] = Counter()
         for number in self._blocks:
-            info = read_json(parts.encoded(number, "json"))
+            record = parts.encoded(number, "json")
+            self.digests[shard_name(number)] = verified_files(record)[parts.encoded(number, "arrow").name]
+            verified_files(parts.read(number, "json"))
+            info = read_record(record)
             statistics.merge(info["statistics"])
             alone += np.array(info["alone"], dtype=np.int64)
             statuses.update(Counter(self._statuses(number).tolist()))
-            self._dropped.append(parts.read(number, "dropped"), read_json(parts.read(number, "json"))["dropped"])
+            self._dropped.append(parts.read(number, "dropped"), read_record(parts.read(number, "json"))["dropped"])
             self._dropped.append(parts.encoded(number, "dropped"), info["dropped"])
             os.link(parts.encoded(number, "arrow"), self._directory / shard_name(number))
-            self.digests[shard_name(number)] = info["sha256"]
         if plan.images:
+            self.digests[IMAGES] = verified_files(parts.images_file)[IMAGES]
             os.link(parts.path / IMAGES, self._directory / IMAGES)
         check_kept(plan, np.fromiter(statuses.elements(), np.uint8, statuses.total()))
         reasons: tuple[Reason, ...] = "empty", "held_out_source"
@@ -107,7 +111,7 @@ class Assembly:
                 writer.write(raw, [files.setdefault(pair.file, len(files)) for pair in chunk])
                 statistics.add(raw)
         if not statistics.pairs:
-            raise no_pairs(plan, name, dropped.tallies.tally(name, "invalid").count)
+            raise plan.no_pairs(name, dropped.tallies.tally(name, "invalid").count)
         if empty.count:
             log.warning(f"{name}: {empty.count:,} pairs with an empty side (first: {empty.examples[0].line})")
         other = fingerprint(map(plan.identified, self._pairs(name)), of_images=plan.images is not None)

@@ -17,12 +17,12 @@ from s2s.data.filters.fingerprints import Mask
 from s2s.data.filters.selection import PairStatus, Statuses, token_filter
 from s2s.data.preparation.blocks import read_pairs
 from s2s.data.preparation.plan import Plan
+from s2s.data.preparation.records import verified_files, write_record
 from s2s.data.readers import Pair
 from s2s.data.split_statistics import SplitStatistics
 from s2s.data.split_writer import EncodedPairs, split_writer
 from s2s.io.ahead import computed_ahead
-from s2s.io.atomic import atomic_writer, write_json
-from s2s.io.digests import digest_file
+from s2s.io.atomic import atomic_writer
 from s2s.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ def encode_shard(plan: Plan, shard: int, shards: int) -> None:
     """Encode every block whose number modulo `shards` is `shard` and that is not encoded yet."""
     due = [number for number in plan.parts.unencoded() if number % shards == shard]
     if due:
+        verified_files(plan.parts.selection_file)
         tokenizer = Tokenizer(plan.parts.tokenizer_file.read_bytes())
         files = {file: number for number, file in enumerate(plan.parts.files())}
         with ThreadPoolExecutor(1) as pool:
@@ -56,6 +57,7 @@ class BlockEncoder:
     def encode(self, pool: ThreadPoolExecutor) -> None:
         """Write the block's pairs, dropped pairs, statuses and, last, what was counted; `pool` has one thread."""
         path = functools.partial(self._plan.parts.encoded, self._number)
+        verified_files(self._plan.parts.read(self._number, "json"))
         status = self._statuses()
         with dropped_pairs(path("dropped"), self._filters) as dropped, split_writer(path("arrow")) as writer:
             for (pairs, known), encoded in computed_ahead(pool, self._encode_offered, self._chunks(status)):
@@ -72,9 +74,8 @@ class BlockEncoder:
             "statistics": self._statistics.counts(),
             "dropped": dropped.tallies.counts(),
             "alone": self._alone,
-            "sha256": digest_file(path("arrow")),
         }
-        write_json(path("json"), counts)
+        write_record(path("json"), counts, path("arrow"), path("dropped"), path("npy"))
 
     def _statuses(self) -> Statuses:
         """Return the status of each pair of the block, as far as its text decides."""

@@ -11,10 +11,10 @@ from s2s.data.corpora import corpora_directory, parts_directory
 from s2s.data.corpus import SPLITS
 from s2s.data.corpus_key import corpus_key
 from s2s.data.image_preparation import StoredImages, store_images
+from s2s.data.image_store import IMAGES
+from s2s.data.preparation.records import read_record, write_record
 from s2s.data.readers import OnInvalid, Pair, read_split, source_digests
 from s2s.errors import DataError
-from s2s.io.atomic import write_json
-from s2s.io.json_values import read_json, validate
 from s2s.recipe.data import DataOptions
 from s2s.recipe.pairs import FileOptions
 from s2s.recipe.tokenizer import TokenizerOptions
@@ -60,17 +60,22 @@ class Plan:
         """Return the names of the inputs of a split, for messages."""
         return ", ".join(self.inputs[split])
 
+    def no_pairs(self, split: str, invalid: int) -> DataError:
+        """Return the error of a split without pairs."""
+        dropped = f" ({invalid:,} invalid ones dropped)" if invalid else ""
+        return DataError(f"the corpus is empty: {split} has no pairs{dropped} in {self.names(split)}")
+
     @functools.cached_property
     def images(self) -> StoredImages | None:
         """Where the images are stored, if they are the sources; they are read and stored if they are not yet."""
         if not self.data.image_size:
             return None
-        path = self.parts.path / "images.json"
+        path = self.parts.images_file
         if path.exists():
-            return validate(StoredImages, read_json(path), str(path))
+            return StoredImages(**read_record(path))
         named = (pair.source for name in SPLITS for pair in read_split(self.data, name))
         stored = store_images(self.parts.path, self.data, named)
-        write_json(path, dataclasses.asdict(stored))
+        write_record(path, dataclasses.asdict(stored), path.with_name(IMAGES))
         return stored
 
     def read(self, split: str, invalid: OnInvalid, damaged: Any) -> Iterator[Pair]:
@@ -99,7 +104,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Parts:
-    """The files of a preparation. Each appears complete or not at all; a block's `.json` is its last one."""
+    """The files of a preparation. Each appears complete or not at all; records (`.json`) follow what they describe."""
 
     path: Path
 
@@ -110,6 +115,11 @@ class Parts:
     def encoded(self, number: int, suffix: str) -> Path:
         """Return a file of an encoded block: pairs (arrow), counts (json), dropped pairs, statuses (npy)."""
         return self.path / "encoded" / f"{number:05}.{suffix}"
+
+    @property
+    def images_file(self) -> Path:
+        """Where each image is stored, if images are the sources."""
+        return self.path / "images.json"
 
     @property
     def totals_file(self) -> Path:
@@ -134,7 +144,7 @@ class Parts:
     def totals(self) -> Totals | None:
         """Return the numbers of pairs; None if nobody has read all."""
         path = self.totals_file
-        return validate(Totals, read_json(path), str(path)) if path.exists() else None
+        return Totals(**read_record(path)) if path.exists() else None
 
     def unread(self) -> list[int]:
         """Return the blocks that are not stored yet."""
@@ -152,5 +162,5 @@ class Parts:
         """Return the names of the files of the training pairs, in the order in which they were read."""
         totals = self.totals()
         assert totals
-        infos = (read_json(self.read(number, "json")) for number in range(len(totals.blocks)))
+        infos = (read_record(self.read(number, "json")) for number in range(len(totals.blocks)))
         return [*dict.fromkeys(file for info in infos for file in info["readable"])]

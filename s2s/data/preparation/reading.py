@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from s2s.data.dropped import dropped_pairs
-from s2s.data.filters.fingerprints import fingerprint
+from s2s.data.filters.fingerprints import fingerprint, text_digest
 from s2s.data.filters.text import text_filter
 from s2s.data.preparation.blocks import write_block
 from s2s.data.preparation.plan import Plan, Totals
 from s2s.data.preparation.progress import with_progress
-from s2s.data.readers import Pair
+from s2s.data.preparation.records import read_record, write_record
+from s2s.data.readers import Pair, split_given
 from s2s.errors import DataError
-from s2s.io.atomic import write_json
-from s2s.io.json_values import read_json
 from s2s.recipe.filters import DuplicatesFilterOptions
 
 BLOCK_CHARACTERS = 1 << 26  # in a block of long texts, which therefore has fewer pairs
@@ -28,23 +27,40 @@ class Block:
     invalid: list[str]  # `file:line`
     damaged: list[Pair]  # with a damaged image
 
+    def digest(self) -> str:
+        """Return a digest of everything."""
+        places = (f"{pair.file}:{pair.line}" for pair in (*self.pairs, *self.damaged))
+        texts = (text for pair in self.pairs for text in (pair.source, pair.target))
+        return f"{text_digest(*self.invalid, *places, *texts):x}"
+
 
 def read_shard(plan: Plan, shard: int, shards: int) -> None:
     """Read all training pairs, and store every block whose number modulo `shards` is `shard` and that is not stored.
 
-    Raises: DataError if a pair is invalid, or if their number has changed since another shard read them.
+    Raises: DataError if a pair is invalid, or if their number has changed since another shard read them;
+    DamagedPartError.
     """
     parts = plan.parts
     if (totals := parts.totals()) and not any(number % shards == shard for number in parts.unread()):
         return
+    if not totals:
+        _check_held_out(plan)
     counts = []
     for number, block in enumerate(_blocks(plan)):
         counts.append(len(block.pairs))
-        if number % shards == shard and not parts.read(number, "json").exists():
+        if number % shards == shard and not _is_stored(plan, number, block):
             _store(plan, number, block)
     if totals and totals.blocks != counts:
         raise DataError(f"{plan.names('train')} changed while it was read", "start again")
-    write_json(parts.totals_file, dataclasses.asdict(Totals(counts)))
+    write_record(parts.totals_file, dataclasses.asdict(Totals(counts)))
+
+
+def _check_held_out(plan: Plan) -> None:
+    """Raise DataError if validation or test cannot be read or have no pairs, before train is read for a long time."""
+    for name in ("validation", "test"):
+        invalid: list[str] = []
+        if split_given(plan.data, name) and not sum(1 for _ in plan.read(name, invalid.append, lambda _: None)):
+            raise plan.no_pairs(name, len(invalid))
 
 
 def _blocks(plan: Plan) -> Iterator[Block]:
@@ -67,6 +83,12 @@ def _blocks(plan: Plan) -> Iterator[Block]:
         yield block
 
 
+def _is_stored(plan: Plan, number: int, block: Block) -> bool:
+    """Return whether a block is stored; one of other pairs is not, which an input had while it was changed."""
+    record = plan.parts.read(number, "json")
+    return record.exists() and read_record(record)["contents"] == block.digest()
+
+
 def _store(plan: Plan, number: int, block: Block) -> None:
     parts, filters = plan.parts, plan.data.all_filters()
     with dropped_pairs(parts.read(number, "dropped"), filters) as dropped:
@@ -82,12 +104,13 @@ def _store(plan: Plan, number: int, block: Block) -> None:
     )
     write_block(parts.read(number, "arrow"), block.pairs, found)
     readable = Counter(pair.file for pair in block.pairs)
-    write_json(parts.read(number, "json"), {"readable": readable, "dropped": dropped.tallies.counts()})
+    values = {"contents": block.digest(), "readable": readable, "dropped": dropped.tallies.counts()}
+    write_record(parts.read(number, "json"), values, parts.read(number, "arrow"), parts.read(number, "dropped"))
 
 
 def readable_pairs(plan: Plan) -> Counter[str]:
     """Return the number of training pairs that were read from each file."""
     totals = plan.parts.totals()
     assert totals
-    infos = (read_json(plan.parts.read(number, "json")) for number in range(len(totals.blocks)))
+    infos = (read_record(plan.parts.read(number, "json")) for number in range(len(totals.blocks)))
     return sum((Counter(info["readable"]) for info in infos), Counter())

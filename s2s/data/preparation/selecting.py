@@ -19,9 +19,10 @@ from s2s.data.filters.selection import PairStatus, Statuses, classify
 from s2s.data.ledger import REASONS, Finding
 from s2s.data.preparation.blocks import FingerprintBlocks, read_pairs, take_pairs
 from s2s.data.preparation.plan import CHUNK, Plan, Totals
+from s2s.data.preparation.records import read_record, verified_files, write_record
 from s2s.errors import DataError
-from s2s.io.atomic import atomic_writer, write_bytes, write_json
-from s2s.io.json_values import read_json, validate
+from s2s.io.atomic import atomic_writer, write_bytes
+from s2s.io.json_values import validate
 from s2s.recipe.data import GeneratorDataOptions
 from s2s.text.tokenizer import Tokenizer
 from s2s.text.tokenizer_training import MAX_TEXTS, train_tokenizer, without_long_texts
@@ -50,7 +51,9 @@ def select_pairs(plan: Plan) -> None:
         return
     plan.check_inputs()
     if not sum(totals.blocks):
-        raise no_pairs(plan, "train", parts_tallies(plan).tally("train", "invalid").count)
+        raise plan.no_pairs("train", parts_tallies(plan).tally("train", "invalid").count)
+    for number in range(len(totals.blocks)):
+        verified_files(parts.read(number, "json"))
     blocks = FingerprintBlocks(parts, len(totals.blocks))
     status, alone = classify(blocks, plan.data, plan.data.all_filters())
     check_kept(plan, status)
@@ -58,13 +61,14 @@ def select_pairs(plan: Plan) -> None:
         np.save(file, status)
     findings, model = _diagnose_and_train(plan, totals, status)
     write_bytes(parts.tokenizer_file, model)
-    write_json(parts.selection_file, dataclasses.asdict(Selection(alone, findings)))
+    selection = dataclasses.asdict(Selection(alone, findings))
+    write_record(parts.selection_file, selection, parts.status_file, parts.tokenizer_file)
 
 
 def read_selection(plan: Plan) -> Selection:
     """Return what was decided."""
     path = plan.parts.selection_file
-    return validate(Selection, read_json(path), str(path))
+    return validate(Selection, read_record(path), str(path))
 
 
 def _diagnose_and_train(plan: Plan, totals: Totals, status: Statuses) -> tuple[list[Finding], bytes]:
@@ -134,11 +138,5 @@ def parts_tallies(plan: Plan) -> Tallies:
     assert totals
     tallies = Tallies(plan.data.all_filters())
     for number in range(len(totals.blocks)):
-        tallies.merge(read_json(plan.parts.read(number, "json"))["dropped"])
+        tallies.merge(read_record(plan.parts.read(number, "json"))["dropped"])
     return tallies
-
-
-def no_pairs(plan: Plan, split: str, invalid: int) -> DataError:
-    """Return the error of a split without pairs."""
-    dropped = f" ({invalid:,} invalid ones dropped)" if invalid else ""
-    return DataError(f"the corpus is empty: {split} has no pairs{dropped} in {plan.names(split)}")
