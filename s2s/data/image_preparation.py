@@ -14,7 +14,8 @@ from s2s.data.readers.pair import Pair
 from s2s.data.sources import Features, Pixels
 from s2s.devices.runtime import usable_threads
 from s2s.errors import DataError, S2SError
-from s2s.recipe.data import CaptionDataOptions, DataOptions
+from s2s.recipe.data import DataOptions
+from s2s.recipe.kinds import CaptionDataOptions
 from s2s.report.format import counted
 
 log = logging.getLogger(__name__)

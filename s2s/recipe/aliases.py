@@ -58,6 +58,14 @@ ALIASES = {
     "data.augmentation.title_case": "titlecase",
     "data.augmentation.no_final_punctuation": "removeendpunct removeendpunctuation",
     "data.augmentation.merge": "concatenate",
+    "data.temperature": "sampling_temperature multilang_sampling_temperature",
+    "data.datasets.name": "corpora data_sets",
+    "data.datasets.weight": "sampling_weight sampling_weights ratio",
+    "data.datasets.tag": (
+        "src_prefix source_prefix prefix lang_tok lang_token encoder_langtok src_lang_token trg_tag target_tag"
+    ),
+    "data.stages.until": "curriculum",
+    "data.stages.weights": "mix mixture",
     "tokenizer.vocab_size": (
         "vocab vocabs vocabulary vocabulary_size voc_limit src_voc_limit trg_voc_limit src_vocab_size tgt_vocab_size "
         "dim_vocabs nwordssrc nwordstgt num_words"

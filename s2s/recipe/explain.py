@@ -1,7 +1,8 @@
 """Describe the keys of a recipe, from its schema: allowed values, default and meaning.
 
-Tables that come in several variants (`data` by its kind, `model.encoder` and `model.decoder` by their families, those
-of the list `data.filters` by their names) have keys that only some of them use.
+Tables that come in several variants (`data` by its kind, like those of the list `data.datasets`; `model.encoder` and
+`model.decoder` by their families, those of the list `data.filters` by their names) have keys that only some of them
+use.
 """
 
 import re
@@ -14,7 +15,14 @@ from s2s.recipe.aliases import keys_called
 from s2s.recipe.options import SELECTORS
 from s2s.recipe.recipe import Recipe
 
-NAMES = {"integer": "integer", "number": "number", "string": "text", "boolean": "true or false", "array": "list"}
+NAMES = {
+    "integer": "integer",
+    "number": "number",
+    "string": "text",
+    "boolean": "true or false",
+    "array": "list",
+    "object": "table",
+}
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
 
@@ -164,10 +172,11 @@ def _values(field: dict[str, Any]) -> str:
         return " | ".join(_values(one) for one in field["anyOf"] if one.get("type") != "null")
     if choices := field.get("enum", [field["const"]] if "const" in field else None):
         return " | ".join(map(str, choices))
-    if field["type"] == "array":
-        parts = field.get("prefixItems")
-        return f"list of {len(parts)}: {_values(parts[0])}" if parts else f"list of {_values(field['items'])}"
     name = NAMES[field["type"]]
+    if field["type"] in {"array", "object"}:
+        parts = field.get("prefixItems")
+        items = field.get("items") or field.get("additionalProperties", {})
+        return f"{name} of {len(parts)}: {_values(parts[0])}" if parts else f"{name} of {_values(items)}"
     if "form" in field:
         return str(field["form"])
     if "pattern" in field:

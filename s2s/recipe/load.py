@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from s2s.errors import ArtefactError, UsageError, did_you_mean, wrap_os_errors
 from s2s.io.schema import check_schema
-from s2s.recipe.data import LOCATION, keys_of, kind_of
+from s2s.recipe.data import LOCATION, keys_of
+from s2s.recipe.kinds import kind_of
 from s2s.recipe.model import family_of
 from s2s.recipe.options import SELECTORS
 from s2s.recipe.recipe import SCHEMA, Recipe

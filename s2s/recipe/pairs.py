@@ -45,6 +45,16 @@ class PairOptions(Options):
         """Size of the sources if they are images; None if they are sentences."""
         return None
 
+    @property
+    def tags(self) -> list[str]:
+        """What is put before the sources of each dataset; may be empty. Only a mixture has several datasets."""
+        return [""]
+
+    @property
+    def directions(self) -> list[tuple[str, ...]]:
+        """Of each dataset, what else than its texts tells a pair from a duplicate of another dataset."""
+        return [()]
+
     def all_filters(self) -> list[FilterOptions]:
         """Return the filters of training pairs: those of the preset, then the recipe's own."""
         languages = bool(self.source_language or self.target_language)

@@ -2,20 +2,18 @@
 
 import re
 import unicodedata
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from s2s.recipe.data import DataOptions
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.model import ModelOptions
-from s2s.recipe.options import Options
+from s2s.recipe.options import NAME_PATTERN, Name, Options
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.recipe.training import TrainingOptions
 
 SCHEMA = 5  # number of the recipe's schema; raised when a stored recipe would be read differently
-NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
-Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
 
 
 class Recipe(Options):
@@ -39,11 +37,13 @@ class Recipe(Options):
                     f"but tokenizer.algorithm is {self.tokenizer.algorithm}"
                 )
         form = self.data.normalization
-        for symbol in self.tokenizer.user_symbols if form != "none" else ():
+        symbols = [("tokenizer.user_symbols", symbol) for symbol in self.tokenizer.user_symbols]
+        symbols += [("data.datasets.tag", tag) for tag in self.data.tags]
+        for key, symbol in symbols if form != "none" else ():
             if (written := unicodedata.normalize("NFC" if form == "nfc" else "NFKC", symbol)) != symbol:
-                raise ValueError(
-                    f"tokenizer.user_symbols: {symbol!r} never occurs in {form.upper()}: write {written!r}"
-                )
+                raise ValueError(f"{key}: {symbol!r} never occurs in {form.upper()}: write {written!r}")
+        if any(self.data.tags) and self.tokenizer.algorithm == "word":
+            raise ValueError("data.datasets.tag needs another tokenizer.algorithm: tokens of word are words")
         if self.training.r_drop and not self.model.dropout:
             raise ValueError("training.r_drop requires model.dropout: without it, both passes are the same")
         if self.training.attention_coverage and not self.model.has_attention:

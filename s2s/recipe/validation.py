@@ -37,7 +37,7 @@ def _place(location: tuple[int | str, ...], keys: list[Key]) -> tuple[str, tuple
     selectors = {
         (key.table, one): (key.key, one) for key in keys if key.key in chosen for one in key.values.split(" | ")
     }
-    tables = {table for table, _ in selectors}
+    tables = {key.table for key in keys}
     parts: list[str] = []
     variant = None
     for part in location:

@@ -19,8 +19,7 @@ from s2s.io.atomic import atomic_writer
 from s2s.io.digests import digest_json
 from s2s.io.json_values import parse_json, validate
 from s2s.io.schema import check_schema
-from s2s.recipe.options import Options
-from s2s.recipe.recipe import Name
+from s2s.recipe.options import Name, Options
 from s2s.registry.receiving import Offer, chunks, receive, untrusted
 from s2s.registry.store import Registry
 from s2s.registry.version import Version, VersionRecord

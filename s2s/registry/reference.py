@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from s2s.errors import UsageError
-from s2s.recipe.recipe import NAME_PATTERN
+from s2s.recipe.options import NAME_PATTERN
 
 PATTERN = re.compile(rf"(?P<name>{NAME_PATTERN})(?::(?P<version>[1-9][0-9]{{0,17}})|@(?P<alias>{NAME_PATTERN}))?")
 

@@ -41,7 +41,7 @@ def test_a_table_that_has_a_family_is_shown_for_each(run):
     titles = [line for line in run("explain", "model.encoder").out.splitlines() if line.startswith("model.encoder, ")]
     assert len(titles) == 3
     assert (
-        "\ndata, kind lines | tsv | csv | jsonl | parquet | tmx | po | images | features\n\ndata.root"
+        "\ndata, kind lines | tsv | csv | jsonl | parquet | tmx | po | images | features | mixed\n\ndata.root"
         in run("explain", "data").out
     )
 

@@ -9,7 +9,7 @@ from s2s.data.readers import images
 from s2s.data.readers.images import digest_images, image_path, read_captions
 from s2s.data.readers.pair import Pair
 from s2s.errors import DataError, UsageError
-from s2s.recipe.data import ImagesDataOptions
+from s2s.recipe.kinds import ImagesDataOptions
 from s2s.recipe.splits import CaptionSplitOptions
 
 

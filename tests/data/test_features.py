@@ -15,8 +15,8 @@ from s2s.data.features import read_features
 from s2s.data.prepare import prepare_corpus
 from s2s.data.sources import Image
 from s2s.errors import DataError, S2SError, UsageError
-from s2s.recipe.data import FeaturesDataOptions
 from s2s.recipe.image_size import ImageSize
+from s2s.recipe.kinds import FeaturesDataOptions
 from s2s.recipe.tokenizer import TokenizerOptions
 
 SIZE = ImageSize(2, 3, 4)

@@ -13,8 +13,8 @@ from s2s.data.image_store import IMAGES
 from s2s.data.prepare import prepare_corpus
 from s2s.data.sources import Image
 from s2s.errors import ArtefactError, DataError
-from s2s.recipe.data import GeneratorDataOptions, ImagesDataOptions
 from s2s.recipe.image_size import ImageSize
+from s2s.recipe.kinds import GeneratorDataOptions, ImagesDataOptions
 from s2s.recipe.tokenizer import TokenizerOptions
 
 TOKENIZER = TokenizerOptions(vocab_size=24)

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from s2s.data.readers import Pair, files, read_split, source_digests
 from s2s.errors import DataError, UsageError
-from s2s.recipe.data import DataOptions, HubDataOptions
+from s2s.recipe.data import DataOptions
+from s2s.recipe.kinds import HubDataOptions
 
 data_options = TypeAdapter(DataOptions).validate_python
 

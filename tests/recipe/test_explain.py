@@ -15,7 +15,9 @@ DATA = {
     "features": FILES | {"height": 2, "width": 3, "channels": 4},
     "hub": FILES | {"train": {"hub_split": "a"}, "hub": "b"},
     "generator": {},
+    "mixed": {"datasets": [{"name": "a", "kind": "generator"}], "stages": [{}]},
 }
+LISTS = {"data.filters", "data.datasets", "data.stages"}  # lists of tables, which may be empty
 FAMILIES = ("rnn", "transformer")
 
 
@@ -37,9 +39,10 @@ def test_every_key_is_listed_for_each_kind_and_family(kind, family):
         model["encoder"] |= {"input_channels": 4, "channels": [], "blocks": []}
     recipe = Recipe.model_validate({"name": "any", "data": {"kind": kind, **DATA.get(kind, FILES)}, "model": model})
     chosen = {"data.kind": kind, "model.encoder.family": encoder, "model.decoder.family": family}
-    keys = [key for key in recipe_keys() if key.table != "data.filters"]  # tables of a list, which may be empty
+    keys = [key for key in recipe_keys() if not key.key.startswith(tuple(f"{name}." for name in LISTS))]
     listed = [key.key for key in keys if not key.variants or chosen[key.selector] in key.variants]
-    assert sorted([*listed, "data.filters"]) == sorted(leaves(recipe.model_dump(by_alias=True)))
+    found = {*leaves(recipe.model_dump(by_alias=True))}
+    assert sorted([*listed, *(LISTS & found)]) == sorted(found)
 
 
 def test_every_key_is_described():
@@ -51,6 +54,7 @@ def test_keys_that_depend_on_a_kind_or_family():
         "",
         "data.kind",
         "data.filters.name",
+        "data.datasets.kind",
         "model.encoder.family",
         "model.decoder.family",
     }
@@ -82,8 +86,14 @@ def test_keys_that_depend_on_a_kind_or_family():
         ("data.source_column", "integer ≥ 1 | text", 1),
         ("model.size", "tiny | small | base | big", None),
         ("model.encoder.family", "rnn | transformer | cnn", "rnn"),
-        ("data.kind", "lines | tsv | csv | jsonl | parquet | tmx | po | images | features | hub | generator", "lines"),
+        (
+            "data.kind",
+            "lines | tsv | csv | jsonl | parquet | tmx | po | images | features | hub | generator | mixed",
+            "lines",
+        ),
         ("model.encoder.heads", "integer ≥ 1, ≤ 1024", 8),
+        ("data.datasets.kind", "lines | tsv | csv | jsonl | parquet | tmx | po | hub | generator", "lines"),
+        ("data.stages.weights", "table of number ≥ 0, ≤ 1000000", {}),
     ],
 )
 def test_values_and_defaults(key, values, default):
@@ -96,7 +106,8 @@ def test_a_pattern_is_shown():
 
 def test_only_names_and_the_size_of_features_are_required():
     assert [key.key for key in recipe_keys() if key.required] == [
-        "name", "data.filters.name", "data.height", "data.width", "data.channels", "data.hub"
+        "name", "data.filters.name", "data.height", "data.width", "data.channels", "data.hub", "data.datasets.name",
+        "data.datasets.hub",
     ]  # fmt: skip
 
 
@@ -110,12 +121,14 @@ def test_every_section_has_a_title():
     titles = section_titles()
     assert {key.section for key in recipe_keys()} <= set(titles)
     assert [section for section, title in titles.items() if not title] == [
-        "data, kind lines | tsv | csv | jsonl | parquet | tmx | po | images | features | hub",
-        "data, kind lines | tsv | csv | jsonl | parquet | tmx | po | images | features",
+        "data, kind lines | tsv | csv | jsonl | parquet | tmx | po | images | features | hub | mixed",
+        "data, kind lines | tsv | csv | jsonl | parquet | tmx | po | images | features | mixed",
         "data.filters, name length | ratio",
         "data, kind tsv | csv",
         "data, kind jsonl | parquet | hub",
         "data, kind images | features",
+        "data.datasets, kind tsv | csv",
+        "data.datasets, kind jsonl | parquet | hub",
     ]
     assert titles["data"].startswith("The sentence pairs")
     assert titles["model.encoder, family rnn"] == "A recurrent encoder."

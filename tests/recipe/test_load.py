@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from s2s.errors import ArtefactError, OutdatedError, UsageError
-from s2s.recipe.data import GeneratorDataOptions, LinesDataOptions, TsvDataOptions
+from s2s.recipe.kinds import GeneratorDataOptions, LinesDataOptions, TsvDataOptions
 from s2s.recipe.load import builtin_recipes, find_recipe, load_recipe, parse_recipe, recipe_files, recipe_to_keep
 from s2s.recipe.model import RnnEncoderOptions, TransformerEncoderOptions
 from s2s.recipe.recipe import SCHEMA

@@ -1,7 +1,8 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from s2s.recipe.data import DataOptions, GeneratorDataOptions, GeneratorOptions
+from s2s.recipe.data import DataOptions
+from s2s.recipe.kinds import GeneratorDataOptions, GeneratorOptions
 from s2s.recipe.recipe import SCHEMA, Recipe, is_name
 from s2s.recipe.training import TrainingOptions, limit_parts
 

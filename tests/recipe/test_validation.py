@@ -91,7 +91,7 @@ def test_an_unknown_key_of_a_table_that_has_a_family(small, overrides, message, 
         (
             ["data.root=texts"],
             "data.root: unknown key for kind generator "
-            "(known for kind lines, tsv, csv, jsonl, parquet, tmx, po, images, features)",
+            "(known for kind lines, tsv, csv, jsonl, parquet, tmx, po, images, features, mixed)",
         ),
         (["data.train.files=a"], "data.train: unknown key for kind generator"),
         (
@@ -119,7 +119,8 @@ def test_a_key_of_another_kind_of_data_is_refused(small, overrides, message):
 def test_an_unknown_kind(small, given, hint):
     message, hinted = refused(f"data.kind={given}")
     assert message.startswith(
-        "data.kind: expected one of lines, tsv, csv, jsonl, parquet, tmx, po, images, features, hub, generator (found "
+        "data.kind: expected one of lines, tsv, csv, jsonl, parquet, tmx, po, images, features, hub, generator, "
+        "mixed (found "
     )
     assert hint in hinted
 

@@ -17,7 +17,7 @@ from random import Random
 from babel import Locale
 from num2words import num2words
 
-from s2s.recipe.data import GeneratorOptions
+from s2s.recipe.kinds import GeneratorOptions
 
 LARGEST = 10**12
 FIRST_DAY, LAST_DAY = datetime.date(1900, 1, 1), datetime.date(2099, 12, 31)

@@ -11,7 +11,7 @@ integers are drawn, so that a seed gives the same sentences on every machine.
 
 from random import Random
 
-from s2s.recipe.data import GeneratorOptions
+from s2s.recipe.kinds import GeneratorOptions
 
 KEYS, VALUES, QUERIES = 500, 50, 4
 SEPARATOR = "?"

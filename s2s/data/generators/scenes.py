@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from s2s.errors import UsageError
 from s2s.metrics.scenes import COLOURS, SHAPES, SIZES, Box
-from s2s.recipe.data import GeneratorOptions
 from s2s.recipe.image_size import SCENE_SIZE
+from s2s.recipe.kinds import GeneratorOptions
 from s2s.report.format import counted
 
 if TYPE_CHECKING:

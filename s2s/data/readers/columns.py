@@ -9,7 +9,7 @@ from s2s.data.readers.headers import SOURCE_NAMES, TARGET_NAMES, is_one_of, lang
 from s2s.data.readers.tmx import read_units
 from s2s.errors import DataError
 from s2s.io.inputs import open_input, read_lines
-from s2s.recipe.data import CsvDataOptions, TsvDataOptions
+from s2s.recipe.kinds import CsvDataOptions, TsvDataOptions
 from s2s.recipe.languages import primary_language
 from s2s.recipe.splits import TableSplitOptions
 from s2s.text.lines import Texts

@@ -13,7 +13,7 @@ from s2s.data.readers.messages import Places, log_once
 from s2s.data.readers.pair import OnInvalid, Pair, drop_invalid
 from s2s.errors import DataError
 from s2s.io.inputs import read_lines
-from s2s.recipe.data import CsvDataOptions, DelimitedDataOptions
+from s2s.recipe.kinds import CsvDataOptions, DelimitedDataOptions
 from s2s.recipe.splits import TableSplitOptions
 from s2s.text.lines import Texts, decode_line, single_line
 

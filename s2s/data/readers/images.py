@@ -16,7 +16,7 @@ from s2s.devices.runtime import usable_threads
 from s2s.errors import DataError, S2SError, UsageError, did_you_mean, wrap_os_errors
 from s2s.io.compression import SUFFIXES, without_suffix
 from s2s.io.inputs import open_input, read_lines
-from s2s.recipe.data import CaptionDataOptions
+from s2s.recipe.kinds import CaptionDataOptions
 from s2s.recipe.splits import CaptionSplitOptions
 from s2s.text.lines import Texts, decode_line, single_line, tsv_texts
 

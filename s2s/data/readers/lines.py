@@ -7,7 +7,7 @@ from s2s.data.readers.files import data_path, open_data_file
 from s2s.data.readers.pair import OnInvalid, Pair, drop_invalid
 from s2s.errors import UsageError
 from s2s.io.inputs import read_lines
-from s2s.recipe.data import LinesDataOptions, TableDataOptions
+from s2s.recipe.kinds import LinesDataOptions, TableDataOptions
 from s2s.recipe.pairs import FileOptions
 from s2s.recipe.splits import LinesSplitOptions, TableSplitOptions
 from s2s.text.lines import json_texts

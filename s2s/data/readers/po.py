@@ -13,7 +13,7 @@ from s2s.data.readers.messages import log_once
 from s2s.data.readers.pair import OnInvalid, Pair, drop_invalid
 from s2s.errors import DataError
 from s2s.io.inputs import open_input, read_lines
-from s2s.recipe.data import PoDataOptions
+from s2s.recipe.kinds import PoDataOptions
 from s2s.recipe.languages import is_language_code, primary_language
 from s2s.recipe.splits import TableSplitOptions
 from s2s.text.lines import Texts, decode_line, single_line

@@ -9,7 +9,7 @@ from s2s.data.readers.files import data_path, open_data_file
 from s2s.data.readers.pair import OnInvalid, Pair, drop_invalid
 from s2s.errors import DataError, UsageError, did_you_mean
 from s2s.io.paths import home_dir
-from s2s.recipe.data import HubDataOptions, TableDataOptions
+from s2s.recipe.kinds import HubDataOptions, TableDataOptions
 from s2s.recipe.splits import HubSplitOptions, TableSplitOptions
 from s2s.text.lines import single_line
 

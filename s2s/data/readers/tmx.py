@@ -17,7 +17,7 @@ from s2s.data.readers.messages import log_once
 from s2s.data.readers.pair import OnInvalid, Pair, drop_invalid
 from s2s.errors import DataError, UsageError
 from s2s.io.inputs import read_lines
-from s2s.recipe.data import TmxDataOptions
+from s2s.recipe.kinds import TmxDataOptions
 from s2s.recipe.languages import primary_language
 from s2s.recipe.splits import TableSplitOptions
 from s2s.text.lines import Texts, single_line

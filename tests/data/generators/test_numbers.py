@@ -8,7 +8,7 @@ from babel.dates import format_date
 from num2words import num2words
 
 from s2s.data.generators.numbers import date_texts, english_number, german_number, numbers_pairs, numbers_stream
-from s2s.recipe.data import GeneratorOptions
+from s2s.recipe.kinds import GeneratorOptions
 
 SMALL = {"train": 700, "validation": 50, "test": 130}
 Pairs = list[tuple[str, str]]

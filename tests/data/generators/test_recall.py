@@ -16,7 +16,7 @@ from s2s.data.generators.recall import (
     recall_pairs,
 )
 from s2s.errors import UsageError
-from s2s.recipe.data import GeneratorOptions
+from s2s.recipe.kinds import GeneratorOptions
 from s2s.recipe.load import parse_recipe
 
 OPTIONS = GeneratorOptions(name="recall", seed=3, train=2000, validation=50, test=25, min_items=3, max_items=497)

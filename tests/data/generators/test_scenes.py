@@ -23,8 +23,8 @@ from s2s.data.generators.scenes import (
 )
 from s2s.errors import UsageError
 from s2s.metrics.scenes import COLOURS, SHAPES, SIZES, named_objects, scene_f1
-from s2s.recipe.data import GeneratorOptions
 from s2s.recipe.image_size import SCENE_SIZE
+from s2s.recipe.kinds import GeneratorOptions
 
 OPTIONS = GeneratorOptions(name="scenes", seed=3, train=2000, validation=70, test=240, min_items=1, max_items=6)
 PAIRS = scenes_pairs(OPTIONS)

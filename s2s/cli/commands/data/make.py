@@ -33,7 +33,7 @@ def scenes(
     from s2s.data.generators.scenes import draw_scene, scenes_pairs
     from s2s.errors import UsageError
     from s2s.io.atomic import atomic_directory
-    from s2s.recipe.data import GeneratorOptions
+    from s2s.recipe.kinds import GeneratorOptions
 
     if min_items > max_items:
         raise UsageError(f"--min-items {min_items} is larger than --max-items {max_items}")
