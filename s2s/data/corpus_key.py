@@ -10,6 +10,7 @@ from s2s.recipe.tokenizer import TokenizerOptions
 
 # Data options that name inputs, of whose contents the corpus key has digests, and those that training alone uses.
 NAMES = {*SPLITS, "augmentation", "root", "images", "max_damaged", "hub", "hub_config", "generator"}
+MIXING = {"temperature", "stages"}  # of a mixture, which training alone uses; and the weight of a dataset
 
 
 def corpus_key(
@@ -26,7 +27,9 @@ def corpus_key(
         ordered = [[digests[file] for file in files] for files in lists]
         others = [digest for file, digest in digests.items() if not any(file in files for files in lists)]
         contents[name] = [*ordered, others] if any(ordered) else others
-    options = data.model_dump(mode="json", exclude={*NAMES, "filter_preset", "filters"})
+    left_out = dict.fromkeys([*NAMES, *MIXING, "filter_preset", "filters"], True)
+    of_datasets = dict.fromkeys([*NAMES, "weight"], True)
+    options = data.model_dump(mode="json", exclude={**left_out, "datasets": {"__all__": of_datasets}})
     options["filters"] = [one.model_dump(mode="json") for one in data.all_filters()]
     tokens = tokenizer.model_dump(mode="json") if tokenizer_model is None else digest_bytes(tokenizer_model)
     return digest_json({"schema": SCHEMA, "contents": contents, "data": options, "tokenizer": tokens})

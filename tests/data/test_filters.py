@@ -33,7 +33,7 @@ def classified(texts: list[tuple[str, str]], data: DataOptions) -> tuple[list[in
     """The status of each pair, and what each filter drops alone."""
     filters = data.all_filters()
     compared = [one.by for one in filters if isinstance(one, DuplicatesFilterOptions)]
-    found = fingerprint(pairs_of(*texts), [text_filter(one, data) for one in filters], compared)
+    found = fingerprint(pairs_of(*texts), [[text_filter(one, data) for one in filters]], compared)
     status, alone = classify([found], data, filters)
     return status.tolist(), alone
 

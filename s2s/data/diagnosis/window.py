@@ -108,7 +108,7 @@ class Windows:
 
     def add(self, pair: Pair) -> Window | None:
         """Add a pair, and return the window that it completes, if it does."""
-        source, target, line, file = pair
+        source, target, line, file, _ = pair
         if len(source) > MAX_CHARACTERS or len(target) > MAX_CHARACTERS:
             self._uncut[len(self._pairs)] = len(source), len(target)
             pair = Pair(source[:MAX_CHARACTERS], target[:MAX_CHARACTERS], line, file)

@@ -40,32 +40,39 @@ class PairFingerprints:
 
 def fingerprint(
     pairs: Iterable[Pair],
-    filters: Sequence[TextFilter | None] = (),
+    filters: Sequence[Sequence[TextFilter | None]] = (),
     compared: Iterable[str] = (),
     *,
+    directions: Sequence[tuple[str, ...]] = ((),),
     of_images: bool = False,
 ) -> PairFingerprints:
     """Read normalized pairs once and return their digests, and which of `filters` drop them.
 
-    `compared`: what filters of duplicates compare: `pair`, `source`, `target` or `letters`. With `of_images`, a source
-    names an image, and filters see the target on both sides.
+    `filters` and `directions` have an item for each dataset: its filters, and what pairs must also share to be
+    duplicates, such as a target language. `compared`: what filters of duplicates compare: `pair`, `source`, `target` or
+    `letters`. With `of_images`, a source names an image, and filters see the target on both sides.
     """
-    active = [(1 << index, drops) for index, drops in enumerate(filters) if drops is not None]
+    active = {
+        dataset: [(1 << index, drops) for index, drops in enumerate(own) if drops is not None]
+        for dataset, own in enumerate(filters)
+    }
     sources, letters, both = array("Q"), array("Q"), array("Q")
     dropped, empty = array("I"), bytearray()
-    others = {by: array("Q") for by in compared if by not in {"source", "pair"}}
+    alike = {"pair"} if any(directions) else {"source", "pair"}  # digests that are there anyway
+    others = {by: array("Q") for by in compared if by not in alike}
     for pair in pairs:
         texts = without_spaces(pair.source), without_spaces(pair.target)
         sources.append(text_digest(texts[0]))
         source_letters = texts[0] if of_images else letters_only(texts[0])
         letters.append(text_digest(source_letters))
-        both.append(text_digest(*texts))
+        direction = directions[pair.dataset]
+        both.append(text_digest(*texts, *direction))
         empty.append(is_empty(pair))
         for by, digests in others.items():
-            compare = [texts[1]] if by == "target" else [source_letters, letters_only(texts[1])]
-            digests.append(text_digest(*compare))
+            compare = {"source": texts[:1], "target": texts[1:]}.get(by) or (source_letters, letters_only(texts[1]))
+            digests.append(text_digest(*compare, *direction))
         source = pair.target if of_images else pair.source
-        dropped.append(sum(bit for bit, drops in active if drops(source, pair.target)))
+        dropped.append(sum(bit for bit, drops in active.get(pair.dataset, ()) if drops(source, pair.target)))
     return PairFingerprints(
         np.frombuffer(sources, dtype=np.uint64),
         np.frombuffer(letters, dtype=np.uint64),

@@ -14,7 +14,9 @@ from s2s.data.readers.pair import OnInvalid, Pair
 from s2s.data.readers.po import read_po
 from s2s.data.readers.tables import read_hub, read_parquet
 from s2s.data.readers.tmx import read_tmx
-from s2s.recipe.data import CaptionDataOptions, DataOptions, GeneratorDataOptions, GeneratorOptions
+from s2s.recipe.data import DataOptions
+from s2s.recipe.kinds import CaptionDataOptions, GeneratorDataOptions, GeneratorOptions
+from s2s.recipe.mixed import MixedDataOptions
 from s2s.recipe.pairs import FileOptions
 from s2s.recipe.splits import HubSplitOptions
 from s2s.text.lines import Texts
@@ -42,11 +44,20 @@ def read_split(data: DataOptions, name: str, invalid: OnInvalid = lambda _: None
     Raises: DataError for invalid UTF-8, missing columns and unequal line counts; UsageError or ResourceError if a file
     cannot be opened.
     """
-    if isinstance(data, GeneratorDataOptions):
+    if isinstance(data, MixedDataOptions):
+        yield from _read_datasets(data, name, invalid)
+    elif isinstance(data, GeneratorDataOptions):
         for line, (source, target) in enumerate(_generate(data.generator)[name], 1):
             yield Pair(source, target, line, data.generator.name)
     else:
         yield from READERS[data.kind](data, data.split(name), invalid)
+
+
+def _read_datasets(data: MixedDataOptions, name: str, invalid: OnInvalid) -> Iterator[Pair]:
+    """Yield the raw pairs of a split of all datasets, one after the other; what is no file is called by the dataset."""
+    for number, (dataset, part) in enumerate(zip(data.datasets, data.parts, strict=True)):
+        for source, target, line, file, _ in read_split(part, name, invalid):
+            yield Pair(source, target, line, file if isinstance(part, FileOptions) else dataset.name, number)
 
 
 def split_given(data: DataOptions, name: str) -> bool:
@@ -56,6 +67,13 @@ def split_given(data: DataOptions, name: str) -> bool:
 
 def source_digests(data: DataOptions, name: str) -> dict[str, str]:
     """Return the sha256 of the unpacked content of each file of a split, or of all pairs if it has no files."""
+    if isinstance(data, MixedDataOptions):
+        parts = zip(data.datasets, data.parts, strict=True)
+        return {
+            file if isinstance(part, FileOptions) else f"{dataset.name}: {file}": digest
+            for dataset, part in parts
+            for file, digest in source_digests(part, name).items()
+        }
     if isinstance(data, GeneratorDataOptions):
         return {f"generator {data.generator.name}": _digest_pairs(read_split(data, name))}
     split = data.split(name)

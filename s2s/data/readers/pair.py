@@ -17,6 +17,7 @@ class Pair(NamedTuple):
     target: str
     line: int  # from 1
     file: str  # as the recipe names it
+    dataset: int = 0  # number of the dataset of a mixture
 
 
 def drop_invalid(read: Callable[[], Texts | None], data: PairOptions, where: str, invalid: OnInvalid) -> Texts | None:
