@@ -11,6 +11,7 @@ from s2s.text.subword_regularization import SubwordSampler
 from s2s.text.tokenizer import Tokenizer
 from s2s.training.augmentation import augmented
 from s2s.training.examples import Examples
+from s2s.training.mixing import Mixture
 
 AUGMENT = 3  # random stream of an epoch, apart from those of its examples
 
@@ -22,6 +23,7 @@ class TrainingBatches:
         self.split = split
         self.tokenizer = tokenizer
         self.recipe = recipe
+        self.mixture = Mixture(split.dataset_numbers, recipe.data, recipe.training.seed)
         self._sampler = _sampler(tokenizer, recipe.training)
         self._epoch = -1
         self._examples: Examples
@@ -54,7 +56,8 @@ class TrainingBatches:
         if epoch == self._epoch:
             return
         options = self.recipe.training
-        self._examples = Examples(self.split, self.tokenizer, self._sampler, self.recipe, epoch)
+        rows = self.mixture.rows(epoch)
+        self._examples = Examples(self.split, rows, self.tokenizer, self._sampler, self.recipe, epoch)
         lengths = self._examples.source_lengths, self._examples.target_lengths
         self._batches = plan_batches(*lengths, options.batch_tokens, options.seed, epoch)
         self._epoch = epoch

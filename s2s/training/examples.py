@@ -1,11 +1,12 @@
-"""The training examples of an epoch: the corpus's pairs, perhaps joined, changed at random, or segmented anew.
+"""The training examples of an epoch: pairs of the corpus, perhaps joined, changed at random, or segmented anew.
 
-N: pairs of the corpus, M ≤ N: examples of an epoch.
+N: pairs of an epoch, M ≤ N: its examples.
 """
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from s2s.data.batching import Rows
 from s2s.data.sources import Sentences, Sources
 from s2s.data.split import Split
+from s2s.recipe.data import parts_of
 from s2s.recipe.image_size import ImageSize
 from s2s.recipe.languages import primary_language
 from s2s.recipe.recipe import Recipe
@@ -61,24 +63,33 @@ class Lists:
 class Examples:
     """The examples of one epoch: a pure function of the corpus, the recipe and the epoch.
 
-    Each pair occurs once, on its own or joined with others. Lengths are those of the changed texts and of the sampled
+    Each pair is an example on its own or joined with others. Lengths are those of the changed texts and of the sampled
     tokens.
     """
 
     def __init__(
-        self, split: Split, tokenizer: Tokenizer, sampler: SubwordSampler | None, recipe: Recipe, epoch: int
+        self,
+        split: Split,
+        rows: Rows,
+        tokenizer: Tokenizer,
+        sampler: SubwordSampler | None,
+        recipe: Recipe,
+        epoch: int,
     ) -> None:
+        """Take the `rows` [N] of the pairs; those that occur again come after all others."""
         self._split = split
         self._recipe = recipe
         self._seed = (recipe.training.seed, epoch)
         self._tokenizer = tokenizer
         data = recipe.data
-        languages = data.source_language, data.target_language
-        self._spaces = ["" if primary_language(language) in NO_SPACES else " " for language in languages]
+        languages = [(part.source_language, part.target_language) for part in parts_of(data)]
+        self._spaces = [tuple("" if primary_language(one) in NO_SPACES else " " for one in both) for both in languages]
+        self._tags = [f"{tag} " if tag else "" for tag in data.tags]
         symbols = tokenizer.tokens(sorted(tokenizer.user_tokens))
-        self._augmenter = TextAugmenter(data.augmentation, languages, symbols)
+        self._augmenters = [TextAugmenter(data.augmentation, both, symbols) for both in languages]
+        self._datasets = split.dataset_numbers
         merging = np.random.default_rng([*self._seed, MERGE])
-        self._pairs = Lists(*merged_rows(split, data.augmentation, data.max_length, merging))
+        self._pairs = Lists(*merged_rows(split, rows, data.augmentation, data.max_length, merging))
         self._changed = self._left_out = 0  # changes of texts that were drawn, and those that were not made
         self._sources: Lists | None = None
         self._targets: Lists | None = None
@@ -88,12 +99,12 @@ class Examples:
     @property
     def source_lengths(self) -> NDArray[np.int32]:
         """Number of tokens in each source [M], without special tokens; of an image, those that it counts as."""
-        return self._sources.lengths if self._sources else self._split.source_lengths
+        return self._sources.lengths if self._sources else self._split.source_lengths[self._pairs.values]
 
     @property
     def target_lengths(self) -> NDArray[np.int32]:
         """Number of tokens in each target [M], without special tokens."""
-        return self._targets.lengths if self._targets else self._split.target_lengths
+        return self._targets.lengths if self._targets else self._split.target_lengths[self._pairs.values]
 
     @property
     def image_size(self) -> ImageSize | None:
@@ -103,8 +114,8 @@ class Examples:
     def encoded(self, rows: Rows) -> tuple[Sources, Sentences]:
         """Return the sources and targets of some examples as tokens; the sources may be images instead."""
         if self._targets is None:
-            return self._split.encoded(rows)
-        sources = self._sources.take(rows) if self._sources else self._split.encoded(rows)[0]
+            return self._split.encoded(self._pairs.values[rows])
+        sources = self._sources.take(rows) if self._sources else self._split.encoded(self._pairs.values[rows])[0]
         return sources, self._targets.take(rows)
 
     def places(self, rows: Rows) -> list[str]:
@@ -157,9 +168,11 @@ class Examples:
         """
         form, max_length = self._recipe.data.normalization, self._recipe.data.max_length
         draws = np.random.default_rng([*self._seed, CHANGE, group]).random((len(rows), DRAWS))
-        changed = np.flatnonzero(self._augmenter.changes(draws))
+        changed = np.flatnonzero(self._augmenters[0].changes(draws))
         unchanged = zip(*self._unchanged_texts(rows[changed]), strict=True)
-        pairs = [self._augmenter(texts, row) for texts, row in zip(unchanged, draws[changed].tolist(), strict=True)]
+        datasets = [self._datasets[pair[0]] for pair in self._pairs.take(rows[changed])]
+        drawn = zip(datasets, unchanged, draws[changed].tolist(), strict=True)
+        pairs = [self._augmenters[dataset](texts, row) for dataset, texts, row in drawn]
         texts = [(normalize(source, form), normalize(target, form)) for source, target in pairs]
         sides = [self._tokenizer.encode([pair[side] for pair in texts]) for side in (0, 1)]
         self._changed += len(changed)
@@ -170,15 +183,17 @@ class Examples:
                 self._left_out += 1
 
     def _unchanged_texts(self, rows: Rows) -> tuple[list[str], list[str]]:
-        """Return the sources and targets of some examples as text, those of several pairs joined."""
+        """Return the sources and targets of some examples as text, those of several pairs joined; tags occur once."""
         pairs = self._pairs.take(rows)
         if not pairs:
             return [], []
-        ends = np.cumsum([len(pair) for pair in pairs]).tolist()
-        texts = self._split.texts(np.concatenate(pairs))
-        starts = [0, *ends[:-1]]
-        source, target = (
-            [space.join(side[start:end]) for start, end in zip(starts, ends, strict=True)]
-            for side, space in zip(texts, self._spaces, strict=True)
-        )
-        return source, target
+        texts = iter(zip(*self._split.texts(np.concatenate(pairs)), strict=True))
+        sources, targets = [], []
+        for pair in pairs:
+            dataset = self._datasets[pair[0]]
+            (source, target), *others = islice(texts, len(pair))
+            source_space, target_space = self._spaces[dataset]
+            untagged = (other.removeprefix(self._tags[dataset]) for other, _ in others)
+            sources.append(source_space.join([source, *untagged]))
+            targets.append(target_space.join([target, *(other for _, other in others)]))
+        return sources, targets

@@ -1,6 +1,6 @@
 """Choose which training pairs are joined to one example.
 
-N: pairs of the corpus, M ≤ N: examples.
+N: pairs of an epoch, M ≤ N: examples.
 """
 
 import numpy as np
@@ -12,19 +12,25 @@ from s2s.recipe.augmentation import AugmentationOptions
 
 
 def merged_rows(
-    split: Split, options: AugmentationOptions, max_length: int, random: np.random.Generator
+    split: Split, rows: Rows, options: AugmentationOptions, max_length: int, random: np.random.Generator
 ) -> tuple[Rows, Rows]:
-    """Return the rows of all pairs [N], and where those of each example end [M].
+    """Return the `rows` [N] of an epoch's pairs in another order, and where those of each example end [M].
 
-    A share `options.merge` of the examples are 2 to `merge_lines` pairs, fewer where a side would exceed `max_length`
-    tokens or where a file ends. Each pair is part of one example.
+    A share `options.merge` of the examples are 2 to `merge_lines` pairs of one dataset, fewer where a side would exceed
+    `max_length` tokens, where a file ends or where `rows` leave out the next pair. Each pair is part of one example.
     """
-    count = len(split)
+    count = len(rows)
     if not options.merge:
-        return np.arange(count), np.arange(1, count + 1)
-    in_order = options.merge_with == "next"
-    rows = np.arange(count) if in_order else random.permutation(count)
-    files = split.file_numbers if in_order else np.zeros(count, dtype=np.int32)
+        return rows, np.arange(1, count + 1)
+    datasets = split.dataset_numbers
+    if options.merge_with == "next":
+        follows = (np.diff(rows) == 1) & (np.diff(split.file_numbers[rows]) == 0)
+    else:
+        rows = rows[random.permutation(count)]
+        rows = rows[np.argsort(datasets[rows], kind="stable")]
+        follows = np.ones(count - 1, dtype=np.bool_)
+    follows &= np.diff(datasets[rows]) == 0
+    runs = np.append(0, np.cumsum(~follows))  # pairs with the same number may be joined
     totals = [
         np.concatenate([[0], np.cumsum(lengths[rows], dtype=np.int64)])
         for lengths in (split.source_lengths, split.target_lengths)
@@ -36,7 +42,7 @@ def merged_rows(
         starts, sizes = starts[sizes > step], sizes[sizes > step]
         last = starts + step
         fits = np.all([total[last + 1] - total[starts] <= max_length for total in totals], axis=0)
-        fits &= files[starts] == files[last]
+        fits &= runs[starts] == runs[last]
         starts, sizes = starts[fits], sizes[fits]
         joined[starts + step] = True
     return rows, np.append(np.flatnonzero(~joined)[1:], count)

@@ -122,6 +122,8 @@ class Trainer:
     def train_on_next_batch(self) -> None:
         """Take one step on the next batch, and account for it."""
         state, epoch, index = self.state, self.state.epoch, self.state.batch
+        if index == 0 and (shares := self.batches.mixture.describe(epoch)):
+            self.log.message(shares)
         sources, targets = self.batches.pairs(epoch, index)
         lr = state.lr_factor * self._learning_rate()
         result = train_step_within_memory(

@@ -21,12 +21,17 @@ def pairs(count: int = 5000, files: int = 7) -> Pairs:
     random = np.random.default_rng(2)
     lengths = [random.integers(1, 40, count).astype(np.int32) for _ in range(2)]
     numbers = np.sort(random.integers(0, files, count)).astype(np.int32)
-    return Pairs(source_lengths=lengths[0], target_lengths=lengths[1], file_numbers=numbers)
+    return Pairs(
+        source_lengths=lengths[0],
+        target_lengths=lengths[1],
+        file_numbers=numbers,
+        dataset_numbers=np.zeros_like(numbers),
+    )
 
 
 def groups(split: Pairs, max_length: int = 1000, seed: int = 3, **options: Any) -> list[list[int]]:
     chosen = AugmentationOptions.model_validate(options)
-    rows, ends = merged_rows(split, chosen, max_length, np.random.default_rng(seed))  # type: ignore[arg-type]
+    rows, ends = merged_rows(split, np.arange(len(split)), chosen, max_length, np.random.default_rng(seed))  # type: ignore[arg-type]
     assert sorted(rows.tolist()) == list(range(len(split)))
     assert ends[-1] == len(split)
     return [part.tolist() for part in np.split(rows, ends[:-1])]
