@@ -62,6 +62,15 @@ Split = Annotated[
         "with --nbest, --prefix and attention.",
     ),
 ]
+Tag = Annotated[
+    str,
+    typer.Option(
+        "--tag",
+        metavar="TAG",
+        help="Put TAG, such as <2en>, before lines that begin with none of the model's tags (data.datasets.tag).",
+        show_default=False,
+    ),
+]
 Ensemble = Annotated[
     list[str] | None,
     typer.Option("--ensemble", metavar="MODEL", help="Add a model to the ensemble (repeatable)."),

@@ -22,3 +22,4 @@ class TranslatorConfig:
     need_attention: bool = False  # refuse models without attention
     prefixes: bool = False  # whether translations have forced prefixes
     images: bool = False  # whether sources are images
+    tag: str = ""  # put before lines that begin with none

@@ -52,6 +52,7 @@ class DescribedModel:
             "image_size": settings["image_size"] and ImageSize(*settings["image_size"]),
             "grid": settings["grid"] and tuple(settings["grid"]),
             "decoding": DecodingOptions.model_validate(settings["decoding"]),
+            "tags": {tag: tuple(languages) for tag, languages in settings["tags"].items()},
         }
         sources = profile and SourceProfile(**profile | {"ratios": [RatioBound(**one) for one in profile["ratios"]]})
         return cls(
@@ -83,8 +84,9 @@ class CombinedModels:
 
 def combine(models: Sequence[DescribedModel], config: TranslatorConfig) -> CombinedModels:
     """Check that models and options suit each other. Raises UsageError if they do not."""
-    settings = models[0].settings.with_decoding(config.decoding or {})
+    settings = models[0].settings.with_decoding(config.decoding or {}).with_tag(config.tag)
     for one in models:
+        one.settings.with_tag(config.tag)
         one.settings.require_task(images=config.images)
         if config.need_attention:
             one.settings.require_attention()

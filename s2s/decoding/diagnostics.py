@@ -24,11 +24,13 @@ DIAGNOSTICS = {
     "long_source": "of a sentence longer than those of training",
     "incomplete": "that seems to leave out part of its source",
     "lost_placeholders": "without all placeholders and tags of its source",
+    "untagged": "of a source that begins with none of the model's tags (--tag)",
 }
 
 
 def diagnostics(source: str, translation: Translation) -> list[str]:
     """Return the keys of DIAGNOSTICS that apply to a translation; none if the source is blank."""
+    source = source.strip().removeprefix(translation.tag)
     if not source.strip():
         return []
     applies = {
@@ -41,6 +43,7 @@ def diagnostics(source: str, translation: Translation) -> list[str]:
         "long_source": translation.long_source,
         "incomplete": translation.incomplete,
         "lost_placeholders": bool(lost_placeholders(source, translation.text)),
+        "untagged": translation.untagged,
     }
     return [name for name in DIAGNOSTICS if applies[name]]
 

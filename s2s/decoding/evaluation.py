@@ -39,9 +39,9 @@ from s2s.metrics.scores import (
     score_corpus,
     texts_of,
 )
-from s2s.recipe.data import GeneratorDataOptions
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.image_size import SCENE_SIZE, ImageSize
+from s2s.recipe.kinds import GeneratorDataOptions
 from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version
 from s2s.text.parallel import read_pairs

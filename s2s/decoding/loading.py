@@ -59,7 +59,7 @@ def load_translator(config: TranslatorConfig) -> Iterator[RecipeTranslator[Engin
         engine = load_engine(selection, versions, models.tokenizer, device)
         log.debug("%s, %s; %s", engine.describe(), device, options.describe())
         decoding = recipe.model_copy(update={"decoding": options})
-        yield RecipeTranslator(engine, models.tokenizer, decoding, versions[0].card.source_profile)
+        yield RecipeTranslator(engine, models.tokenizer, decoding, versions[0].card.source_profile, config.tag)
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def score_lines(
     An empty target is scored as EOS alone; an empty source is encoded as EOS alone.
     """
     tokenizer = translator.tokenizer
-    source_ids, target_ids = translator.encode(sources), translator.encode(targets)
+    source_ids, target_ids = translator.encode_lines(sources), translator.encode(targets)
     forced_lines = translator.engine.force(source_ids, target_ids, need_attention=need_attention)
     scored: dict[int, ScoredLine] = {}
     for row, forced in forced_lines:

@@ -18,37 +18,57 @@ class Segment:
     text: str  # source text, white space around it included; empty for an image
     cut: bool  # whether it is a part of a sentence
     source: list[int] | Image  # source tokens, EOS excluded, not empty; or an image
+    tag: str = ""  # that the source begins with
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line to translate."""
+
+    text: str  # without its tag
+    start: int  # characters of the line before the text
+    tag: str  # to put before each segment; may be empty
+    language: str  # of the text
 
 
 def cut_lines(
-    lines: Sequence[str],
+    lines: Sequence[Line],
     encode: Callable[[Sequence[str]], list[list[int]]],
     *,
     max_length: int,
     split: bool,
-    language: str,
 ) -> list[Segment]:
-    """Return the segments of all lines, in order; a line without tokens has none.
+    """Return the segments of all lines, in order; a line without text has none.
 
-    With `split`, lines are cut at the sentence ends of `language`. Sentences of more than `max_length` tokens are cut
-    at punctuation. `encode` returns the tokens of each text.
+    With `split`, lines are cut at the sentence ends of their language. Sentences of more than `max_length` tokens are
+    cut at punctuation. `encode` returns the tokens of each text.
     """
     sentences = [
         (number, sentence)
         for number, line in enumerate(lines)
-        if line.strip()
-        for sentence in (split_sentences(line, language) if split else [line])
+        if line.text.strip()
+        for sentence in (split_sentences(line.text, line.language) if split else [line.text])
     ]
-    encoded = encode([sentence.strip() if split else sentence for _, sentence in sentences])
+    encoded = encode(
+        [_tagged(sentence.strip() if split else sentence, lines[number]) for number, sentence in sentences]
+    )
     segments: list[Segment] = []
     counts: Counter[int] = Counter()  # segments of each line so far
-    starts: Counter[int] = Counter()  # characters of each line before the next segment
+    starts = [line.start for line in lines]  # characters of each line before the next segment
     for (number, sentence), tokens in zip(sentences, encoded, strict=True):
-        cut = len(tokens) > max_length
-        texts = split_long(sentence, max_length, lambda texts: list(map(len, encode(texts)))) if cut else [sentence]
-        for text, text_tokens in zip(texts, encode([text.strip() for text in texts]) if cut else [tokens], strict=True):
+        cut, texts, parts = len(tokens) > max_length, [sentence], [tokens]
+        if cut:
+            room = max(1, max_length - len(encode([lines[number].tag])[0]))
+            texts = split_long(sentence, room, lambda texts: list(map(len, encode(texts))))
+            parts = encode([_tagged(text.strip(), lines[number]) for text in texts])
+        for text, text_tokens in zip(texts, parts, strict=True):
             if text_tokens:
-                segments.append(Segment(number, counts[number], starts[number], text, cut, text_tokens))
+                tag = lines[number].tag
+                segments.append(Segment(number, counts[number], starts[number], text, cut, text_tokens, tag))
                 counts[number] += 1
             starts[number] += len(text)
     return segments
+
+
+def _tagged(text: str, line: Line) -> str:
+    return f"{line.tag} {text}" if line.tag else text

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import ValidationError
 
 from s2s.data.source_profile import SourceProfile
-from s2s.errors import UsageError
+from s2s.errors import UsageError, did_you_mean
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.image_size import ImageSize
 
 if TYPE_CHECKING:
+    from s2s.recipe.data import DataOptions
     from s2s.recipe.recipe import Recipe
 
 MIN_SOURCE_LIMIT = 400  # source tokens that every model translates in one go, even if training saw only shorter ones
@@ -39,10 +40,15 @@ class TranslatorSettings:
     grid: tuple[int, int] | None  # (height, width) of an image's memory
     has_attention: bool
     decoding: DecodingOptions  # in effect
+    tags: Mapping[str, tuple[str, str]]  # what may stand before sources: source and target language of each
+    all_tagged: bool  # whether training had a tag before each source
+    tag: str = ""  # put before lines that begin with none
 
     @classmethod
     def of(cls, recipe: "Recipe") -> Self:
         """Return the settings of a recipe's model."""
+        from s2s.recipe.data import parts_of
+
         data, model = recipe.data, recipe.model
         return cls(
             name=recipe.name,
@@ -50,13 +56,37 @@ class TranslatorSettings:
             source_language=data.source_language,
             target_language=data.target_language,
             normalization=data.normalization,
-            natural=data.kind != "generator" and data.image_size is None,
+            natural=any(part.kind != "generator" for part in parts_of(data)) and data.image_size is None,
             max_source_length=max_source_length(recipe),
             image_size=data.image_size,
             grid=model.encoder.grid,
             has_attention=model.has_attention,
             decoding=recipe.decoding,
+            tags=tag_languages(data),
+            all_tagged=all(data.tags),
         )
+
+    def with_tag(self, tag: str) -> Self:
+        """Return the settings with a tag for lines that begin with none.
+
+        Raises: UsageError if the model has no such tag.
+        """
+        if tag and tag not in self.tags:
+            hint = did_you_mean(tag, [*self.tags]) or f"its tags are {', '.join(self.tags)}"
+            raise UsageError(f"--tag {tag}: {self.name} has no such tag", hint if self.tags else "leave out --tag")
+        return replace(self, tag=tag)
+
+    def split_tag(self, line: str) -> tuple[str, str]:
+        """Return the tag that a line is translated with, and the line without the tag that it begins with, if any."""
+        text = line.lstrip()
+        for tag in sorted(self.tags, key=len, reverse=True):
+            if text.startswith(tag):
+                return tag, text.removeprefix(tag)
+        return self.tag, line
+
+    def languages(self, tag: str) -> tuple[str, str]:
+        """Return the source and target language of lines with a tag."""
+        return self.tags.get(tag, (self.source_language, self.target_language))
 
     def with_decoding(self, overrides: Mapping[str, Any]) -> Self:
         """Return the settings with overridden decoding options; None values are ignored.
@@ -92,6 +122,20 @@ class TranslatorSettings:
                 f"model {self.name} has no attention: {self.network}",
                 'train a recipe with model.decoder.context = "attention"',
             )
+
+
+def tag_languages(data: "DataOptions") -> dict[str, tuple[str, str]]:
+    """Return the source and target language of each tag; empty where datasets with the same tag differ."""
+    from s2s.recipe.data import parts_of
+
+    found: dict[str, tuple[str, str]] = {}
+    for tag, part in zip(data.tags, parts_of(data), strict=True):
+        source, target = found.get(tag, (part.source_language, part.target_language))
+        found[tag] = (
+            source if source == part.source_language else "",
+            target if target == part.target_language else "",
+        )
+    return {tag: languages for tag, languages in found.items() if tag}
 
 
 def usual_sources(recipe: "Recipe", profile: SourceProfile | None) -> SourceProfile | None:

@@ -25,6 +25,8 @@ class Translation:
     incomplete: bool = False  # whether it seems to leave out some of the source
     source_length: int = 0  # source tokens, EOS excluded
     unknown_tokens: int = 0  # source tokens that are UNK or byte fallback
+    tag: str = ""  # that the source begins with, or that was put before it
+    untagged: bool = False  # whether it has none, but all sources of training had
     source_tokens: tuple[str, ...] = ()  # with attention: S source tokens, `</s>` last
     attention: tuple[tuple[float, ...], ...] = ()  # with attention: [L, S]; empty if there are parts, which have it
     grid: tuple[int, int] | None = None  # of an image: height and width of the grid of its S positions
@@ -76,6 +78,8 @@ def join_parts(line: str, parts: Sequence[Part], *, spaces: bool) -> Translation
         incomplete=any(one.incomplete for one in translations),
         source_length=sum(one.source_length for one in translations),
         unknown_tokens=sum(one.unknown_tokens for one in translations),
+        tag=translations[0].tag,
+        untagged=translations[0].untagged,
     )
 
 

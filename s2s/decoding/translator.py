@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from s2s.data.source_profile import SourceProfile
 from s2s.data.sources import Image, RawSources, Sources
 from s2s.decoding.engine import DecodingInput, Engine, Hypothesis, PendingSearch, Request, check_finite
-from s2s.decoding.segments import Segment, cut_lines
+from s2s.decoding.segments import Line, Segment, cut_lines
 from s2s.decoding.settings import TranslatorSettings, usual_sources
 from s2s.decoding.translation import Part, Translation, join_parts
 from s2s.recipe.decoding import DecodingOptions
@@ -73,10 +73,11 @@ class PendingTranslations:
     def _translations(self, line: str, segments: list[list[Part]]) -> list[Translation]:
         """Return one line's translations from the n-best lists of its segments."""
         if not segments:
-            return [Translation("")]
+            return [Translation("", tag=self.translator.settings.split_tag(line)[0])]
         if len(segments) == 1:
             return [part.translation for part in segments[0]]
-        spaces = primary_language(self.translator.settings.target_language) not in NO_SPACES
+        _, language = self.translator.settings.languages(segments[0][0].translation.tag)
+        spaces = primary_language(language) not in NO_SPACES
         return [
             join_parts(line, [nbest[min(rank, len(nbest) - 1)] for nbest in segments], spaces=spaces)
             for rank in range(max(map(len, segments)))
@@ -112,8 +113,13 @@ class Translator(Generic[Engine_co]):
         return self.tokenizer.encode([normalize(line, form) for line in lines])
 
     def encode_sources(self, sources: RawSources) -> Sources:
-        """Return the token ids of raw lines; images stay as they are."""
-        return cast(Sources, sources) if _are_images(sources) else self.encode(cast(Sequence[str], sources))
+        """Return the token ids of raw source lines; images stay as they are."""
+        return cast(Sources, sources) if _are_images(sources) else self.encode_lines(cast(Sequence[str], sources))
+
+    def encode_lines(self, sources: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of raw source lines, with the tag where they have none."""
+        tagged = map(self.settings.split_tag, sources)
+        return self.encode([f"{tag} {text}" if tag and text.strip() else text for tag, text in tagged])
 
     def translate(
         self,
@@ -170,9 +176,11 @@ class Translator(Generic[Engine_co]):
         if _are_images(sources):
             segments = [Segment(number, 0, 0, "", False, cast(Image, image)) for number, image in enumerate(sources)]
             return segments, [""] * len(sources)
-        lines = cast(Sequence[str], sources)
-        max_length, language = self.settings.max_source_length, self.settings.source_language
-        return cut_lines(lines, self.encode, max_length=max_length, split=split, language=language), lines
+        texts, lines = cast(Sequence[str], sources), []
+        for line in texts:
+            tag, text = self.settings.split_tag(line)
+            lines.append(Line(text, len(line) - len(text), tag, self.settings.languages(tag)[0]))
+        return cut_lines(lines, self.encode, max_length=self.settings.max_source_length, split=split), texts
 
     def translation(self, segment: Segment, hypothesis: Hypothesis, text: str) -> Translation:
         """Describe a hypothesis of a segment and its detokenized text."""
@@ -195,6 +203,8 @@ class Translator(Generic[Engine_co]):
             incomplete=self._is_incomplete(len(source), hypothesis),
             source_length=len(source),
             unknown_tokens=self.tokenizer.unknown(source),
+            tag=segment.tag,
+            untagged=self.settings.all_tagged and not segment.tag,
             source_tokens=() if attention is None else (*self.tokenizer.tokens(source), "</s>"),
             attention=() if attention is None else _rounded(attention[:, : len(source) + 1]),
         )
@@ -211,9 +221,15 @@ class RecipeTranslator(Translator[Engine_co]):
     """A translator that has the whole recipe of its model."""
 
     def __init__(
-        self, engine: Engine_co, tokenizer: Tokenizer, recipe: "Recipe", profile: SourceProfile | None = None
+        self,
+        engine: Engine_co,
+        tokenizer: Tokenizer,
+        recipe: "Recipe",
+        profile: SourceProfile | None = None,
+        tag: str = "",
     ) -> None:
-        super().__init__(engine, tokenizer, TranslatorSettings.of(recipe), usual_sources(recipe, profile))
+        settings = TranslatorSettings.of(recipe).with_tag(tag)
+        super().__init__(engine, tokenizer, settings, usual_sources(recipe, profile))
         self.recipe = recipe
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from s2s.cli.console import note, print_json
+from s2s.cli.decoding_options import Tag
 from s2s.cli.options import AsJson, BeamSize, Device, Force, LengthPenalty, ModelReference, Precision, Threads, Wait
 from s2s.report.console import out
 
@@ -35,6 +36,7 @@ def evaluate(
     ] = None,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
+    tag: Tag = "",
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE", help="Also write the translations or captions.")
     ] = None,
@@ -85,6 +87,7 @@ def evaluate(
         wait,
         changes,
         images=version.card.of_images,
+        tag=tag,
     )
     inputs = [name for name in (source, reference) if name]
     with open_output(output, inputs, force) as file, load_translator(config) as translator:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from s2s.cli.console import note, show_log
+from s2s.cli.decoding_options import Tag
 from s2s.cli.options import Device, Force, ModelReference, NoServer, Output, Threads, Wait
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def score(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line pair.")] = False,
+    tag: Tag = "",
     output: Output = "-",
     force: Force = False,
     device: Device = "auto",
@@ -84,7 +86,7 @@ def score(
                     file.flush()
             progress(len(lines))
 
-        config = TranslatorConfig([model], f"s2s score {model}", "pytorch", "fp32", device, wait)
+        config = TranslatorConfig([model], f"s2s score {model}", "pytorch", "fp32", device, wait, tag=tag)
         with open_scorer(config, use_server=not (no_server or threads)) as translator:
             if aligned:
                 translator.settings.require_attention()

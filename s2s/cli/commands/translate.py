@@ -18,6 +18,7 @@ from s2s.cli.decoding_options import (
     Seed,
     Split,
     Stopping,
+    Tag,
     Temperature,
     TopK,
     TopP,
@@ -68,6 +69,7 @@ def translate(
     nbest: NBest = None,
     prefix: Prefix = None,
     split: Split = "auto",
+    tag: Tag = "",
     ensemble: Ensemble = None,
     show_attention: Annotated[
         bool, typer.Option("--show-attention", help="Draw an attention heat map of every line in the terminal.")
@@ -158,6 +160,7 @@ def translate(
         nbest=nbest or 1,
         need_attention=need_attention,
         prefixes=prefix is not None,
+        tag=tag,
     )
     outputs = OutputOptions(output, attention, as_json, attention_weights, show_attention, nbest is not None)
     stream = StreamOptions(nbest or 1, need_attention, strict, prefix, split)

@@ -40,7 +40,7 @@ def encode(answer: dict[str, Any]) -> bytes:
 def translate(body: Any) -> dict[str, Any]:
     """Translate the lines of a `TranslateBody`."""
     lines = [body.text] if isinstance(body.text, str) else body.text
-    config = _config(body, body.engine, body.decoding())
+    config = replace(_config(body, body.engine, body.decoding()), tag=body.tag)
     stream = StreamOptions(body.nbest or 1, body.attention, split=body.split)
     with _translator(config, body) as (reference, translator):
         pending = translator.start(
@@ -65,7 +65,7 @@ def caption(body: Any) -> dict[str, Any]:
 
 def score(body: ScoreBody) -> dict[str, Any]:
     """Score the pairs of lines of a body."""
-    config = TranslatorConfig([body.model], "", "pytorch", "fp32", need_attention=body.attention)
+    config = TranslatorConfig([body.model], "", "pytorch", "fp32", need_attention=body.attention, tag=body.tag)
     sources, targets = [pair.source for pair in body.pairs], [pair.target for pair in body.pairs]
     with _translator(config, body) as (reference, translator):
         scored = score_lines(translator, sources, targets, need_attention=body.attention)

@@ -17,6 +17,7 @@ from pydantic import (
 
 from s2s.io.quantities import MAX_KEEP_ALIVE, parse_keep_alive
 from s2s.recipe.decoding import DecodingOptions
+from s2s.recipe.user_symbols import MAX_SYMBOL
 from s2s.text.lines import single_line
 
 MAX_LINES = 1000
@@ -40,6 +41,9 @@ KeepAlive = Annotated[
     Discriminator(lambda value: "duration" if isinstance(value, str) else "seconds"),
 ]
 Attention = Annotated[bool, Field(description="whether the answer has attention")]
+SourceTag = Annotated[
+    str, Field(max_length=MAX_SYMBOL, description="put before lines that begin with none of the model's tags")
+]
 NBest = Annotated[int | None, Field(ge=1, le=MAX_NBEST, description="number of translations; default: the best alone")]
 SHARED = ("beam_size", "length_penalty", "no_repeat_ngram", "sample", "temperature", "top_k", "top_p", "seed")
 
@@ -97,6 +101,7 @@ def _options(*names: str) -> dict[str, Any]:
 
 class _Text(DecodingBody):
     text: Text = Field(description="a line, or several")
+    tag: SourceTag = ""
     split: Literal["auto", "on", "off"] = Field("auto", description="translate the sentences of a line one by one")
     engine: Literal["auto", "pytorch", "ctranslate2"] = "auto"
 
@@ -132,6 +137,7 @@ class ScoreBody(Body):
     """A request for scores."""
 
     pairs: list[Pair] = Field(max_length=MAX_LINES)
+    tag: SourceTag = ""
     tokens: bool = Field(False, description="whether the answer has the log-probability of each token")
     attention: bool = Field(False, description="whether the answer has a word alignment from attention")
 
