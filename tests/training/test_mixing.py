@@ -24,7 +24,7 @@ from s2s.training.batches import TrainingBatches
 from s2s.training.examples import Examples
 from s2s.training.merging import merged_rows
 from s2s.training.mixing import Mixture, counts_of_epoch
-from s2s.training.runs.lifecycle import resume, train
+from s2s.training.runs.lifecycle import resume, run_key, train
 from s2s.training.runs.record import runs_directory
 
 WEIGHTS = st.lists(st.sampled_from([0.0, 0.3, 1.0, 2.5, 40.0]), min_size=3, max_size=3).filter(any)
@@ -178,6 +178,17 @@ def recipe(tmp_path: Path) -> Recipe:
 @pytest.fixture
 def corpus(recipe: Recipe) -> Corpus:
     return prepare_corpus(recipe.data, recipe.tokenizer)
+
+
+def test_a_run_is_another_with_other_shares(recipe: Recipe, corpus: Corpus) -> None:
+    values = recipe.as_dict()
+    stages = values["data"]["stages"]
+    down, up = values["data"]["datasets"]
+    changes = [{"temperature": 3}, {"stages": stages[1:]}, {"datasets": [down, up | {"weight": 2}]}]
+    others = [parse_recipe(values | {"data": values["data"] | change}, "other") for change in changes]
+    assert len({run_key(one, corpus) for one in [recipe, *others]}) == 4
+    moved = parse_recipe(values | {"data": values["data"] | {"root": "/elsewhere"}}, "moved")
+    assert run_key(moved, corpus) == run_key(recipe, corpus)
 
 
 def test_a_merged_example_has_its_tag_once(recipe: Recipe, corpus: Corpus) -> None:

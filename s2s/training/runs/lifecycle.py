@@ -57,6 +57,7 @@ log = logging.getLogger(__name__)
 
 FEW_TOKENS = 8192  # of a batch for each of several GPUs; with fewer, the exchange of gradients takes most of the time
 PARENT_TOKENIZER = "tokenizer.model"
+OF_TRAINING = "augmentation", "temperature", "stages"  # options of data; the digest of the corpus covers all others
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,10 @@ def run_key(recipe: Recipe, corpus: Corpus, parent: Version | None = None, chang
     """
     values = recipe.as_dict()
     del values["description"]
-    values["data"] = {"augmentation": values["data"]["augmentation"]}  # the corpus' digest covers all else
+    data = values["data"]
+    values["data"] = {key: data[key] for key in OF_TRAINING if key in data}
+    if "datasets" in data:
+        values["data"]["weights"] = [one["weight"] for one in data["datasets"]]
     content = {"recipe": values, "corpus": corpus.digest, "code": CODE}
     if parent:
         content["from"] = parent.file("weights.safetensors").digest
