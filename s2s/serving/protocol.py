@@ -19,7 +19,7 @@ from s2s.io.json_values import parse_json
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VERSION = 2  # of the protocol; a client and a server of different versions do not talk to each other
+VERSION = 3  # of the protocol; a client and a server of different versions do not talk to each other
 LENGTHS = struct.Struct("!II")
 MAX_VALUES = 2**20  # bytes of the JSON object
 MAX_PAYLOAD = 2**26  # bytes of the arrays
