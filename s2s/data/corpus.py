@@ -142,10 +142,10 @@ class Corpus:
         split = next((split for split in SPLITS if name in _split_files(self._files, split)), None)
         if not split:
             return
-        images, ledger = self._images(), self.ledger
+        images, ledger, tokens = self._images(), self.ledger.splits[split], self.ledger.tokenizer.tokens
         try:
             table = map_tables([self.path / name])
-            check_table(table, ledger.tokenizer.tokens, len(ledger.splits[split].files), images)
+            check_table(table, tokens, len(ledger.files), max(1, len(ledger.datasets)), images)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise _damaged(self.path, name, f"not the Arrow stream of a split ({error})") from error
 

@@ -177,6 +177,7 @@ class SplitLedger:
     findings: list[Finding] = field(default_factory=list)  # train only, of text
     empty: Tally | None = None  # validation and test only: kept pairs with an empty side
     overlap: Overlap | None = None  # validation and test only
+    datasets: dict[str, int] = field(default_factory=dict)  # of a mixture: kept pairs, in the order of their numbers
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,9 @@ def _report(corpus: Corpus) -> None:
         log.info(dropped)
     if overlap := overlap_warning(corpus.ledger):
         log.warning(overlap)
+    for name, count in corpus.ledger.splits["train"].datasets.items():
+        if not count:
+            log.warning(f"no training pairs of dataset {name} are kept")
     for finding in corpus.ledger.splits["train"].findings:
         log.warning(finding.message)
         for example in finding.examples:

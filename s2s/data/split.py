@@ -21,6 +21,7 @@ COLUMNS = {  # Arrow types
     "target_text": "string",
     "line": "int64",
     "file": "int32",
+    "dataset": "int32",
 }
 Rows = Sequence[int] | NDArray[np.integer[Any]]
 Ids = NDArray[np.int32]
@@ -107,6 +108,12 @@ class Split:
         numbers: Ids = self._table["file"].to_numpy()
         return numbers
 
+    @property
+    def dataset_numbers(self) -> Ids:
+        """Number of each pair's dataset [N]: those of a mixture in its order, else 0."""
+        numbers: Ids = self._table["dataset"].to_numpy()
+        return numbers
+
     def lines(self, rows: Rows) -> list[int]:
         """Return the line number, from 1, of each of `rows` in its file."""
         return self._values("line", rows)
@@ -147,8 +154,8 @@ def map_tables(paths: Sequence[Path]) -> Any:
     return pa.concat_tables(pa.ipc.open_stream(pa.memory_map(str(path))).read_all() for path in paths)
 
 
-def check_table(table: Any, vocab_size: int, files: int, images: ImageStore | None) -> None:
-    """Check a table of pairs with tokens below `vocab_size`, from a number of files.
+def check_table(table: Any, vocab_size: int, files: int, datasets: int, images: ImageStore | None) -> None:
+    """Check a table of pairs with tokens below `vocab_size`, from a number of files and datasets.
 
     Raises: ValueError or ArrowException if it has other columns, or numbers in them that are too large.
     """
@@ -159,9 +166,9 @@ def check_table(table: Any, vocab_size: int, files: int, images: ImageStore | No
     if types != COLUMNS or any(column.null_count for column in table.columns):
         raise ValueError(f"its columns are {types}")
     sources = vocab_size if images is None else len(images)
-    for name, end in {"source": sources, "target": vocab_size, "file": files}.items():
+    for name, end in {"source": sources, "target": vocab_size, "file": files, "dataset": datasets}.items():
         column = table.column(name)
-        found = pc.min_max(column if name == "file" else pc.list_flatten(column)).as_py()
+        found = pc.min_max(pc.list_flatten(column) if name in {"source", "target"} else column).as_py()
         if found["max"] is not None and not 0 <= found["min"] <= found["max"] < end:
             raise ValueError(f"{name} holds {found['min']} to {found['max']}, expected 0 to {end - 1}")
     if images is not None and set(_Lists(table.column("source").chunks).lengths) - {1}:

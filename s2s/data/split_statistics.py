@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s.data.ledger import LengthSummary, SideLengths, SplitLengths
+from s2s.data.mixed import dataset_names
 from s2s.data.source_profile import SourceProfile
 from s2s.data.split_writer import EncodedPairs
-from s2s.recipe.data import DataOptions
+from s2s.recipe.data import DataOptions, parts_of
 from s2s.text.fertility import Fertility, FertilityCounter
 from s2s.text.sentences import split_sentences
 from s2s.text.tokenizer import Tokenizer
@@ -24,6 +25,8 @@ class SplitStatistics:
         sides = ("target",) if data.image_size else ("source", "target")
         self._fertility = {side: FertilityCounter(tokenizer) for side in sides}
         self._sentence_ends = 0
+        self._languages = [part.source_language for part in parts_of(data)]
+        self._datasets: Counter[int] = Counter()  # pairs by dataset
         self._tokens: Counter[tuple[int, int]] = Counter()  # pairs by their lengths, of source and target
         self._characters: tuple[Counter[int], Counter[int]] = (Counter(), Counter())  # texts of a side by their lengths
         self.pairs = 0
@@ -41,14 +44,16 @@ class SplitStatistics:
         for name, counter in self._fertility.items():
             counter.add(texts[name], getattr(encoded, name).flatten().to_numpy())
         if not self._data.image_size:
-            language = self._data.source_language
-            self._sentence_ends += sum(len(split_sentences(text, language)) > 1 for text in texts["source"])
+            ends = (split_sentences(pair.source, self._languages[pair.dataset]) for pair in encoded.pairs)
+            self._sentence_ends += sum(len(sentences) > 1 for sentences in ends)
+        self._datasets.update(pair.dataset for pair in encoded.pairs)
 
     def counts(self) -> dict[str, Any]:
         """Return what was counted, as JSON values."""
         return {
             "pairs": self.pairs,
             "sentence_ends": self._sentence_ends,
+            "datasets": sorted(self._datasets.items()),
             "tokens": [[*lengths, count] for lengths, count in sorted(self._tokens.items())],
             "characters": [sorted(counts.items()) for counts in self._characters],
             "fertility": {side: counter.counts() for side, counter in self._fertility.items()},
@@ -58,12 +63,17 @@ class SplitStatistics:
         """Add the `counts` of other pairs of the split."""
         self.pairs += counts["pairs"]
         self._sentence_ends += counts["sentence_ends"]
+        self._datasets.update(dict(counts["datasets"]))
         for source, target, count in counts["tokens"]:
             self._tokens[source, target] += count
         for own, others in zip(self._characters, counts["characters"], strict=True):
             own.update(dict(others))
         for side, counter in self._fertility.items():
             counter.merge(counts["fertility"][side])
+
+    def datasets(self) -> dict[str, int]:
+        """Return the number of pairs of each dataset of a mixture; empty for other data."""
+        return {name: self._datasets[number] for number, name in enumerate(dataset_names(self._data))}
 
     def profile(self) -> SourceProfile:
         """Describe the sources of at least one pair."""

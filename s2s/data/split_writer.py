@@ -67,6 +67,7 @@ class SplitWriter:
             "target_text": targets,
             "line": np.array([pair.line for pair in encoded.pairs], dtype=np.int64),
             "file": np.array(files, dtype=np.int32),
+            "dataset": np.array([pair.dataset for pair in encoded.pairs], dtype=np.int32),
         }
         self._waiting.append(pa.table(columns, schema=self._schema))
         self._pairs += len(files)
@@ -90,7 +91,7 @@ def split_writer(path: Path, batch: int = BATCH) -> Iterator[SplitWriter]:
 
     tokens = pa.list_(pa.int32())
     columns = [("source", tokens), ("target", tokens), ("source_text", pa.string()), ("target_text", pa.string())]
-    schema = pa.schema([*columns, ("line", pa.int64()), ("file", pa.int32())])
+    schema = pa.schema([*columns, ("line", pa.int64()), ("file", pa.int32()), ("dataset", pa.int32())])
     with atomic_writer(path) as file, pa.ipc.new_stream(file, schema) as stream:
         writer = SplitWriter(stream, schema, batch)
         yield writer

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -184,8 +185,8 @@ def test_a_manifest_that_names_a_file_elsewhere_is_refused(tmp_path: Path):
         Corpus.open(directory)
 
 
-def test_the_frozen_corpus_is_read():
-    corpus = Corpus.open(Path(__file__).parent / "frozen" / "corpus-5")
+def test_the_frozen_corpus_is_read(tmp_path: Path):
+    corpus = Corpus.open(shutil.copytree(Path(__file__).parent / "frozen" / "corpus-5", tmp_path / "corpus"))
     corpus.verify()
     train, test = corpus.split("train"), corpus.split("test")
     assert train.texts([0, 2]) == (["ein Hund", "drei Katzen"], ["a dog", "three cats"])

@@ -1,6 +1,5 @@
 """Check the pairs of each dataset of a mixture on its own."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from s2s.data.diagnosis.diagnosis import Diagnosis
@@ -25,12 +24,10 @@ class DatasetDiagnosis:
             for part in parts_of(data)
         ]
 
-    def watch(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
-        """Yield pairs, and check each."""
-        for pair in pairs:
-            if diagnosis := self._by_dataset[pair.dataset]:
-                diagnosis.add(pair)
-            yield pair
+    def add(self, pair: Pair) -> None:
+        """Check the next pair."""
+        if diagnosis := self._by_dataset[pair.dataset]:
+            diagnosis.add(pair)
 
     def findings(self) -> list[Finding]:
         """Return what is wrong with the pairs, and in a mixture with which dataset; call it once, after the last."""

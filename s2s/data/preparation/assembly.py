@@ -18,6 +18,7 @@ from s2s.data.filters.fingerprints import Mask, PairFingerprints, count_overlap,
 from s2s.data.filters.selection import PairStatus, Statuses
 from s2s.data.image_store import IMAGES
 from s2s.data.ledger import Ledger, Reason, SplitLedger, Tally, TokenizerLedger
+from s2s.data.mixed import tagged
 from s2s.data.preparation.blocks import read_fingerprints, take_pairs
 from s2s.data.preparation.encoding import encode_pairs
 from s2s.data.preparation.plan import CHUNK, Plan
@@ -107,14 +108,16 @@ class Assembly:
                 readable.update(pair.file for pair in chunk)
                 for pair in filter(is_empty, chunk):
                     empty.add(pair)
-                raw = dataclasses.replace(encode_pairs(plan, self.tokenizer, chunk), pairs=chunk)
-                writer.write(raw, [files.setdefault(pair.file, len(files)) for pair in chunk])
-                statistics.add(raw)
+                raw = [tagged(pair, plan.data.tags) for pair in chunk]
+                encoded = dataclasses.replace(encode_pairs(plan, self.tokenizer, chunk), pairs=raw)
+                writer.write(encoded, [files.setdefault(pair.file, len(files)) for pair in chunk])
+                statistics.add(encoded)
         if not statistics.pairs:
             raise plan.no_pairs(name, dropped.tallies.tally(name, "invalid").count)
         if empty.count:
             log.warning(f"{name}: {empty.count:,} pairs with an empty side (first: {empty.examples[0].line})")
-        other = fingerprint(map(plan.identified, self._pairs(name)), of_images=plan.images is not None)
+        identified = map(plan.identified, self._pairs(name))
+        other = fingerprint(identified, directions=plan.data.directions, of_images=plan.images is not None)
         overlap = count_overlap(self._kept(), other, self._pairs(name))
         return self._ledger(name, readable, statistics, {}, empty=empty, overlap=overlap)
 
@@ -133,6 +136,7 @@ class Assembly:
             kept=statistics.pairs,
             files=list(readable),
             readable=dict(readable),
+            datasets=statistics.datasets(),
             lengths=statistics.lengths(),
             fertility=statistics.fertility(),
             dropped=unread | dropped,

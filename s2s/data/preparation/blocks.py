@@ -15,7 +15,7 @@ from s2s.data.preparation.plan import CHUNK, Parts
 from s2s.data.readers import Pair
 from s2s.io.atomic import atomic_writer
 
-TEXTS = ["source", "target", "line", "file"]  # columns of what was read
+TEXTS = ["source", "target", "line", "file", "dataset"]  # columns of what was read
 OTHER = "other "  # what columns of further digests begin with
 
 
@@ -29,6 +29,7 @@ def write_block(path: Path, pairs: Sequence[Pair], fingerprints: PairFingerprint
         "target": pa.array([pair.target for pair in pairs], pa.large_string()),
         "line": np.array([pair.line for pair in pairs], dtype=np.int64),
         "file": pa.array([pair.file for pair in pairs], pa.string()).dictionary_encode(),
+        "dataset": np.array([pair.dataset for pair in pairs], dtype=np.int32),
         "sources": found.sources,
         "letters": found.letters,
         "pairs": found.pairs,
@@ -54,8 +55,8 @@ def take_pairs(path: Path, rows: NDArray[np.integer[Any]]) -> list[Pair]:
 
 
 def _pairs(batch: Any) -> list[Pair]:
-    source, target, line, file = (batch.column(name) for name in TEXTS)
-    columns = source, target, line, file.dictionary_decode()
+    source, target, line, file, dataset = (batch.column(name) for name in TEXTS)
+    columns = source, target, line, file.dictionary_decode(), dataset
     return [*map(Pair, *(column.to_pylist() for column in columns))]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from s2s.data.dropped import dropped_pairs
 from s2s.data.filters.fingerprints import Mask
 from s2s.data.filters.selection import PairStatus, Statuses, token_filter
+from s2s.data.mixed import tagged
 from s2s.data.preparation.blocks import read_pairs
 from s2s.data.preparation.plan import Plan
 from s2s.data.preparation.records import verified_files, write_record
@@ -52,6 +53,7 @@ class BlockEncoder:
         self._number = number
         self._filters = plan.data.all_filters()
         self._alone = [0] * len(self._filters)  # what filters drop that count tokens, without those before them
+        self._tag_lengths = np.array([len(tokens) for tokens in tokenizer.encode(plan.data.tags)], dtype=np.int64)
         self._statistics = SplitStatistics(plan.data, tokenizer)
 
     def encode(self, pool: ThreadPoolExecutor) -> None:
@@ -98,8 +100,9 @@ class BlockEncoder:
         return encode_pairs(self._plan, self._tokenizer, [*itertools.compress(pairs, _is_offered(known))])
 
     def _filter_tokens(self, encoded: EncodedPairs, status: Statuses) -> Statuses:
-        """Return the status of pairs by their lengths in tokens; those of an image and a caption by the caption's."""
+        """Return the status of pairs by their lengths in tokens, tags left out; those of captions by the caption's."""
         sources, targets = encoded.lengths()
+        sources -= self._tag_lengths[[pair.dataset for pair in encoded.pairs]]
         if self._plan.data.image_size:
             sources = targets
         for index, one in enumerate(self._filters):
@@ -111,8 +114,9 @@ class BlockEncoder:
 
 
 def encode_pairs(plan: Plan, tokenizer: Tokenizer, pairs: list[Pair]) -> EncodedPairs:
-    """Return the pairs, normalized, with their token ids."""
-    pairs = list(map(plan.normalized, pairs))
+    """Return the pairs, normalized and with their tags, with their token ids."""
+    tags = plan.data.tags
+    pairs = [tagged(plan.normalized(pair), tags) for pair in pairs]
     if plan.images:
         sources = [[plan.images.rows[pair.source]] for pair in pairs]
     else:

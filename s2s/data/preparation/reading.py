@@ -14,6 +14,7 @@ from s2s.data.preparation.progress import with_progress
 from s2s.data.preparation.records import read_record, write_record
 from s2s.data.readers import Pair, split_given
 from s2s.errors import DataError
+from s2s.recipe.data import parts_of
 from s2s.recipe.filters import DuplicatesFilterOptions
 
 BLOCK_CHARACTERS = 1 << 26  # in a block of long texts, which therefore has fewer pairs
@@ -98,8 +99,9 @@ def _store(plan: Plan, number: int, block: Block) -> None:
             dropped.add_damaged("train", pair)
     found = fingerprint(
         map(plan.identified, block.pairs),
-        [text_filter(one, plan.data) for one in filters],
+        [[text_filter(one, part) for one in filters] for part in parts_of(plan.data)],
         [one.by for one in filters if isinstance(one, DuplicatesFilterOptions)],
+        directions=plan.data.directions,
         of_images=plan.images is not None,
     )
     write_block(parts.read(number, "arrow"), block.pairs, found)

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s.data.diagnosis import Diagnosis
+from s2s.data.diagnosis import DatasetDiagnosis
 from s2s.data.dropped import Tallies
 from s2s.data.filters.selection import PairStatus, Statuses, classify
 from s2s.data.ledger import REASONS, Finding
+from s2s.data.mixed import require_tags, with_tags
 from s2s.data.preparation.blocks import FingerprintBlocks, read_pairs, take_pairs
 from s2s.data.preparation.plan import CHUNK, Plan, Totals
 from s2s.data.preparation.records import read_record, verified_files, write_record
 from s2s.errors import DataError
 from s2s.io.atomic import atomic_writer, write_bytes
 from s2s.io.json_values import validate
-from s2s.recipe.data import GeneratorDataOptions
 from s2s.text.tokenizer import Tokenizer
 from s2s.text.tokenizer_training import MAX_TEXTS, train_tokenizer, without_long_texts
 
@@ -73,8 +73,7 @@ def read_selection(plan: Plan) -> Selection:
 
 def _diagnose_and_train(plan: Plan, totals: Totals, status: Statuses) -> tuple[list[Finding], bytes]:
     """Diagnose the pairs while the tokenizer is trained, which another process does."""
-    diagnosis = Diagnosis(plan.data.source_language, plan.data.target_language)
-    made = plan.images or isinstance(plan.data, GeneratorDataOptions)  # no text of people on both sides
+    diagnosis = DatasetDiagnosis(plan.data)
 
     def diagnose(number: int) -> None:
         for pair in itertools.chain.from_iterable(read_pairs(plan.parts.read(number, "arrow"))):
@@ -82,9 +81,9 @@ def _diagnose_and_train(plan: Plan, totals: Totals, status: Statuses) -> tuple[l
 
     pool = ThreadPoolExecutor(1)
     try:
-        waiting = [pool.submit(diagnose, number) for number in range(0 if made else len(totals.blocks))]
+        waiting = [pool.submit(diagnose, number) for number in range(len(totals.blocks))]
         model = plan.tokenizer_model or _train_tokenizer(plan, totals, status)
-        Tokenizer(model)
+        require_tags(Tokenizer(model), plan.data)
         for one in waiting:
             one.result()
     finally:
@@ -99,7 +98,8 @@ def _train_tokenizer(plan: Plan, totals: Totals, status: Statuses) -> bytes:
     if sides * len(kept) > MAX_TEXTS:
         log.info(f"the tokenizer is trained on a sample of {MAX_TEXTS:,} of {sides * len(kept):,} texts")
         kept = np.sort(np.random.default_rng(SEED).choice(kept, MAX_TEXTS // sides, replace=False, shuffle=False))
-    return train_tokenizer(without_long_texts(_texts(plan, totals, kept)), plan.tokenizer)
+    options = with_tags(plan.tokenizer, plan.data)
+    return train_tokenizer(without_long_texts(_texts(plan, totals, kept)), options)
 
 
 def _texts(plan: Plan, totals: Totals, rows: NDArray[np.int64]) -> Iterator[tuple[str, str]]:

@@ -164,6 +164,8 @@ def _print_lengths(splits: "dict[str, SplitLedger]", *, of_images: bool) -> None
 def _show_split(name: str, split: "SplitLedger") -> None:
     """Print how many pairs of a split were read, held out and dropped, and why, with examples."""
     out.print(f"{name}: {split.read:,} pairs read, {split.kept:,} kept", soft_wrap=True)
+    for dataset, count in split.datasets.items():
+        out.print(f"  {dataset}: {count:,} kept", soft_wrap=True)
     for other, count in (split.held_out or {}).items():
         if count:
             out.print(f"  held out for {other}: {count:,}", soft_wrap=True)
