@@ -1,6 +1,7 @@
 """What a server tells its clients of models."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,10 @@ def models(many_models: Path) -> dict[str, DescribedModel]:
 
 def test_a_description_survives_its_way_as_json(models: dict[str, DescribedModel]) -> None:
     assert len({(one.settings.has_attention, one.settings.grid) for one in models.values()}) == 3
-    for one in models.values():
-        assert DescribedModel.from_dict(json.loads(json.dumps(one.as_dict()))) == one
+    for model in models.values():
+        tagged = replace(model.settings, tags={"<2en>": ("de", "en")}, all_tagged=True)
+        for one in (model, replace(model, settings=tagged)):
+            assert DescribedModel.from_dict(json.loads(json.dumps(one.as_dict()))) == one
 
 
 def test_settings_are_those_of_the_recipe(models: dict[str, DescribedModel], many_models: Path) -> None:
@@ -48,6 +51,7 @@ def test_a_tokenizer_that_has_changed_is_refused(models: dict[str, DescribedMode
         (["numbers-attention"], {"images": True}, "translates text"),
         (["numbers-attention"], {"nbest": 99}, "--nbest 99 exceeds"),
         (["numbers-attention"], {"decoding": {"temperature": 2.0}}, "--temperature only applies with --sample"),
+        (["numbers-attention"], {"tag": "<2en>"}, "--tag <2en>: numbers-attention has no such tag"),
         (["numbers-attention", "numbers-transformer"], {}, "do not share a vocabulary"),
     ],
 )
