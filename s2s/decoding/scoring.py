@@ -71,6 +71,7 @@ class Totals:
     tokens: int = 0  # target tokens, EOS included
     target_bytes: int = 0  # of the raw target lines in UTF-8
     log_probability: float = 0.0  # in nats
+    untagged: int = 0  # lines whose source lacks a tag
 
     def add(self, lines: Sequence[ScoredLine]) -> None:
         """Add scored lines."""
@@ -168,5 +169,6 @@ def score_files(
         sources, targets = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         lines = score_lines(translator, sources, targets, need_attention=need_attention)
         totals.add(lines)
+        totals.untagged += sum(map(translator.settings.lacks_tag, sources))
         write(lines)
     return totals

@@ -84,6 +84,10 @@ class TranslatorSettings:
                 return tag, text.removeprefix(tag)
         return self.tag, line
 
+    def lacks_tag(self, line: str) -> bool:
+        """Return whether a line has text but no tag, although training had one before each source."""
+        return self.all_tagged and bool(line.strip()) and not self.split_tag(line)[0]
+
     def languages(self, tag: str) -> tuple[str, str]:
         """Return the source and target language of lines with a tag."""
         return self.tags.get(tag, (self.source_language, self.target_language))

@@ -86,6 +86,7 @@ def test_a_model_translates_by_tag(run, recipe: Path):
     Path("in.fr").write_text("deux huit\n\nun\n")
     right, wrong = (run("score", "many", "in.de", "in.fr", "--tag", tag).out.split() for tag in ("<2fr>", "<2en>"))
     assert float(right[0]) > float(wrong[0]) + 3
+    assert "2 of 3 lines: the source begins with none of the model's tags" in run("score", "many", "in.de", "in.fr").err
     scored = [run("evaluate", "many", "in.de", "in.fr", "--tag", tag, "--json").out for tag in ("<2fr>", "<2en>")]
     right, wrong = (json.loads(text) for text in scored)
     assert right["perplexity"] < wrong["perplexity"]

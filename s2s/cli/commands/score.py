@@ -92,6 +92,9 @@ def score(
                 translator.settings.require_attention()
             totals = score_files(translator, source, target, write, need_attention=aligned is not None)
     note(totals.describe())
+    if totals.untagged:
+        lines = f"{totals.untagged:,} of {totals.lines:,} lines"
+        note(f"warning: {lines}: the source begins with none of the model's tags (--tag)")
     for name in (output, alignments):
         if name not in {None, "-"}:
             note(f"wrote {name}")
