@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from s2s.data.corpus import Corpus
+from s2s.data.diagnosis import DatasetDiagnosis
 from s2s.data.prepare import prepare_corpus
 from s2s.data.readers import Pair, read_split
 from s2s.errors import UsageError
@@ -135,3 +136,15 @@ def test_generators_of_one_kind_are_told_apart() -> None:
     first, *_, last = read_split(data, "test")
     assert (first.file, first.dataset, last.file, last.dataset) == ("a", 0, "b", 1)
     assert len([*read_split(data, "test")]) == 14
+
+
+def test_findings_name_the_dataset(root: Path) -> None:
+    sources = [f"sentence number {number} of a text in English" for number in range(300)]
+    targets = [f"phrase numéro {number} d'un texte en français" for number in range(300)]
+    diagnosis = DatasetDiagnosis(mixed(root))
+    rows = [(sources, sources, 0), (sources, targets, 1)]
+    pairs = [Pair(*texts, 1, "a", number) for *sides, number in rows for texts in zip(*sides, strict=True)]
+    assert list(diagnosis.watch(pairs)) == pairs
+    found = diagnosis.findings()
+    assert "copies" in {finding.kind for finding in found}
+    assert all(finding.message.startswith("greek: ") for finding in found)
