@@ -9,7 +9,7 @@ import pytest
 from s2s.data.corpus import Corpus
 from s2s.data.diagnosis import DatasetDiagnosis
 from s2s.data.prepare import prepare_corpus
-from s2s.data.readers import Pair, read_split
+from s2s.data.readers import Pair, read_split, source_digests
 from s2s.errors import UsageError
 from s2s.recipe.mixed import MixedDataOptions
 from s2s.recipe.tokenizer import TokenizerOptions
@@ -136,6 +136,7 @@ def test_generators_of_one_kind_are_told_apart() -> None:
     first, *_, last = read_split(data, "test")
     assert (first.file, first.dataset, last.file, last.dataset) == ("a", 0, "b", 1)
     assert len([*read_split(data, "test")]) == 14
+    assert [*source_digests(data, "test")] == ["a: generator numbers", "b: generator numbers"]
 
 
 def test_findings_name_the_dataset(root: Path) -> None:
