@@ -72,8 +72,9 @@ class TranslatorSettings:
         Raises: UsageError if the model has no such tag.
         """
         if tag and tag not in self.tags:
-            hint = did_you_mean(tag, [*self.tags]) or f"its tags are {', '.join(self.tags)}"
-            raise UsageError(f"--tag {tag}: {self.name} has no such tag", hint if self.tags else "leave out --tag")
+            known = ", ".join(self.tags) or "none"
+            hint = did_you_mean(tag, [*self.tags]) if self.tags else "leave out --tag"
+            raise UsageError(f"--tag {tag}: {self.name} has no such tag; it has {known}", hint)
         return replace(self, tag=tag)
 
     def split_tag(self, line: str) -> tuple[str, str]:
