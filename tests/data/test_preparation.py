@@ -124,6 +124,25 @@ def test_shards_give_the_same_corpus_byte_for_byte(data: DataOptions, order: lis
     assert train.filters[4].dropped.count > 0
 
 
+def test_shards_of_a_mixture_keep_the_datasets_and_tags(data: DataOptions) -> None:
+    sides = {"train": {"source": ["0.source"], "target": ["1.source"]}, "test": data.test.model_dump()}
+    (Path(data.root) / "1.source").write_bytes((Path(data.root) / "0.source").read_bytes().upper())
+    datasets = [
+        {"name": "small", "source_language": "de", "target_language": "en", "tag": "<2en>", **sides},
+        {"name": "capital", "source_language": "de", "target_language": "fr", "tag": "<2fr>", **sides},
+    ]
+    values = {"kind": "mixed", "root": data.root, "datasets": datasets, "hold_out_validation": 3}
+    mixed = TypeAdapter(DataOptions).validate_python(values)
+    alone = expected(mixed, None)
+    corpus = run_shards(mixed, [1, 0, 2], None)
+    assert contents(corpus) == alone
+    train = corpus.split("train")
+    tags = [source.partition(" ")[0] for source in train.texts(range(len(train)))[0]]
+    assert tags == [["<2en>", "<2fr>"][number] for number in train.dataset_numbers]
+    assert len({*tags}) == 2
+    assert corpus.ledger.splits["train"].datasets == {"small": tags.count("<2en>"), "capital": tags.count("<2fr>")}
+
+
 def test_processes_give_the_same_corpus_and_say_things_once(data: DataOptions, said: list[str]) -> None:
     alone = expected(data, None)
     said.clear()
