@@ -1,8 +1,6 @@
 """`python -m s2s` is `s2s`."""
 
-import sys
-
-from s2s.cli.app import main
+from s2s.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

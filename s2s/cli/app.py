@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -21,6 +21,7 @@ from s2s.errors import DataError, StoppedError, UsageError, did_you_mean
 
 Command = TyperCommand | TyperGroup
 MANY_OBJECTS = 50_000  # before garbage is looked for; at every 700 new ones, commands start 3 to 5 % slower
+SIGNALED = 128  # exit codes above it: 128 and the number of the signal that ended the command
 PEER_SECONDS = 3.0  # that a process lives on after one beside it has failed: the exit code is that of who ends first
 
 # Each command: its module, which holds a function of its name or a typer `app`, and its line in `s2s --help`.
@@ -186,6 +187,21 @@ def main(arguments: list[str] | None = None) -> int:
         return 141
     except Exception as error:
         return _failed(error, debug)
+
+
+def run() -> NoReturn:
+    """Run the command line of this process and end it.
+
+    After a signal it ends at once: other threads may be computing in libraries that abort the process when the
+    interpreter is taken away from under them.
+    """
+    code = main()
+    if code > SIGNALED:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(AttributeError, OSError, ValueError):  # None or closed
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 @contextlib.contextmanager
