@@ -36,7 +36,7 @@ def new_directory(directory: Path) -> Iterator[Path]:
 
     Call it under `creation_lock`; the files inside must be made durable by the block.
     """
-    temporary = _temporary(directory)
+    temporary = temporary_directory(directory)
     remove_tree(temporary)
     temporary.mkdir()
     with rename_when_done(temporary, directory):
@@ -48,7 +48,7 @@ def remove_directory(path: Path, directory: Path) -> None:
 
     Call it under the `creation_lock` of `directory`. Raises: OSError.
     """
-    temporary = _temporary(directory)
+    temporary = temporary_directory(directory)
     remove_tree(temporary)
     if path.exists():
         path.rename(temporary)  # if the removal is interrupted, the next process goes on with it
@@ -56,7 +56,8 @@ def remove_directory(path: Path, directory: Path) -> None:
         remove_tree(temporary)
 
 
-def _temporary(directory: Path) -> Path:
+def temporary_directory(directory: Path) -> Path:
+    """Return where `directory` is before it is complete, and while it is removed."""
     return directory.with_name(f".{directory.name}.tmp")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from s2s.data.corpus import Corpus
-from s2s.data.directories import creation_lock, new_directory, remove_directory
+from s2s.data.directories import creation_lock, new_directory, remove_directory, temporary_directory
 from s2s.data.ledger import dropped_warning, overlap_warning
 from s2s.data.preparation.assembly import assemble
 from s2s.data.preparation.encoding import encode_shard
@@ -163,7 +163,7 @@ def _report(corpus: Corpus) -> None:
 def _finished(plan: Plan) -> Corpus | None:
     """Open and verify the corpus if it is complete, and remove what a killed process has left of its preparation."""
     corpus = _open(plan.directory)
-    if corpus and plan.parts.path.exists():
+    if corpus and (plan.parts.path.exists() or temporary_directory(plan.directory).exists()):
         with contextlib.suppress(ResourceError, OSError), creation_lock(plan.directory):
             remove_directory(plan.parts.path, plan.directory)
     return corpus

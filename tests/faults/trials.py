@@ -19,6 +19,7 @@ import pytest
 from watching import Operation, watched
 
 from s2s.cli.app import main
+from s2s.data.preparation import plan
 from s2s.registry.blobs import Blobs
 from s2s.registry.store import Registry
 from s2s.training import step, trainer
@@ -55,6 +56,7 @@ class Trial:
     fail_at: int = -1  # number of the file operation, from 0, at which the disk is full
     signals: tuple[signal.Signals, ...] = ()  # signals to send
     during: str = ""  # when to send them: loading, training, validating or saving
+    block: int = 0  # pairs in a block of training pairs; 0: as usual
     nth: int = 1  # at which occurrence of that phase
     record: Path | None = None  # file to store all operations in
     errors: Path | None = None  # file for standard error; default: `said` in the home
@@ -117,6 +119,8 @@ def _run(trial: Trial) -> None:
     os.environ |= {name: str(trial.home / directory) for name, directory in directories.items()} | {"COLUMNS": "200"}
     with (trial.errors or trial.home / "said").open("w") as said:
         os.dup2(said.fileno(), 2)
+    if trial.block:
+        plan.BLOCK = trial.block
     with watched(trial.home, trial.before), signalled(trial):
         code = main(command(trial))
     if trial.record:

@@ -46,8 +46,9 @@ class Processes:
         context = multiprocessing.get_context("spawn")
         messages = context.Queue()
         with _shown(messages), ProcessPoolExecutor(self._count, context, _start, (messages,)) as pool:
-            shards = [pool.submit(_compute, task, plan, shard, self._count) for shard in range(self._count)]
             try:
+                with _interrupts_blocked():  # also in the processes, until they are ready for one
+                    shards = [pool.submit(_compute, task, plan, shard, self._count) for shard in range(self._count)]
                 for shard in as_completed(shards):
                     shard.result()
             except BaseException as error:
@@ -70,7 +71,7 @@ class Dask:
     def run(self, task: Task, plan: Plan) -> None:
         """Compute a shard for each thread of the cluster. Raises ResourceError if it cannot be reached."""
         try:
-            from distributed import Client
+            from distributed import Client, wait
         except ImportError as error:
             raise ResourceError(
                 "--engine dask needs the library distributed", "install it with pip install 's2s-toolkit[cluster]'"
@@ -84,12 +85,15 @@ class Dask:
             if not shards:
                 raise ResourceError(f"the cluster at {self._address} has no workers", "start some with dask worker")
             log.info(f"{task.__name__.replace('_', ' ')}: {shards} on the cluster at {self._address}")
-            client.gather(client.map(task, [plan] * shards, range(shards), [shards] * shards, pure=False))
+            tasks = client.map(task, [plan] * shards, range(shards), [shards] * shards, pure=False)
+            wait(tasks)  # also if one fails: the others write files
+            client.gather(tasks)
 
 
 def _start(messages: Any) -> None:
     """Prepare a process of `Processes`: it ends with its parent, and at once when it is interrupted."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     die_with_parent()
     logging.getLogger("s2s").addHandler(logging.handlers.QueueHandler(messages))
 
@@ -98,6 +102,16 @@ def _compute(task: Task, plan: Plan, shard: int, shards: int) -> None:
     """Compute a shard in a process of `Processes`. All of them read the same data, so one reports."""
     logging.getLogger("s2s").setLevel(logging.CRITICAL if shard else logging.INFO)
     task(plan, shard, shards)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Hold SIGINT back while the block runs; processes that are started meanwhile hold it back, too."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
