@@ -3,6 +3,7 @@
 import logging
 import logging.handlers
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -95,6 +96,9 @@ def _start(messages: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     die_with_parent()
+    parent = multiprocessing.parent_process()
+    if parent and os.getppid() != parent.pid:  # it has ended already
+        os._exit(1)
     logging.getLogger("s2s").addHandler(logging.handlers.QueueHandler(messages))
 
 
