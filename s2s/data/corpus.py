@@ -7,7 +7,7 @@
     tokenizer.model                 SentencePiece model of both sides
     ledger.json                     pairs read, kept and dropped, lengths, overlap
     manifest.json                   sha256 and size of the others; written last
-    verified.json                   size and time of change of the files whose sha256 was found right
+    verified.json                   size, time of change and inode of the files whose sha256 was found right
 
 Texts of validation and test are stored raw, because scores compare raw text; those of train are normalized.
 """
@@ -17,13 +17,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from s2s.data.image_store import IMAGES, ImageStore
 from s2s.data.ledger import Ledger
 from s2s.data.source_profile import SourceProfile
 from s2s.data.split import Split, check_table, map_tables
-from s2s.errors import ArtefactError, ResourceError, S2SError
+from s2s.errors import ArtefactError, S2SError
 from s2s.io.atomic import write_bytes, write_json
 from s2s.io.digests import digest_file
 from s2s.io.json_values import read_json, validate
@@ -36,6 +36,7 @@ SCHEMA = 5  # of the corpus and its ledger; also raised when the same inputs giv
 SPLITS = ("train", "validation", "test")
 DROPPED = "dropped.arrow"
 MANIFEST, LEDGER, TOKENIZER, VERIFIED = "manifest.json", "ledger.json", "tokenizer.model", "verified.json"
+NAME_LENGTH = 80  # of a file in messages
 REMEDY = "remove the directory; s2s data prepare creates it again"
 
 
@@ -118,9 +119,8 @@ class Corpus:
         if name not in self._splits:
             names = _split_files(self._files, name)
             self._verify(names)
-            self._splits[name] = Split(
-                map_tables([self.path / one for one in names]), self.ledger.splits[name].files, self._images()
-            )
+            table = self._map(names)
+            self._splits[name] = Split(table, self.ledger.splits[name].files, self._images())
         return self._splits[name]
 
     def _verify(self, names: Iterable[str], *, again: bool = False) -> None:
@@ -144,10 +144,18 @@ class Corpus:
             return
         images, ledger, tokens = self._images(), self.ledger.splits[split], self.ledger.tokenizer.tokens
         try:
-            table = map_tables([self.path / name])
-            check_table(table, tokens, len(ledger.files), max(1, len(ledger.datasets)), images)
+            check_table(self._map([name]), tokens, len(ledger.files), max(1, len(ledger.datasets)), images)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise _damaged(self.path, name, f"not the Arrow stream of a split ({error})") from error
+            raise _not_pairs(self.path, name, error) from error
+
+    def _map(self, names: list[str]) -> Any:
+        """Map files of pairs as one table. Raises ArtefactError."""
+        import pyarrow as pa
+
+        try:
+            return map_tables([self.path / name for name in names])
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise _not_pairs(self.path, names[0], error) from error
 
     def _images(self) -> ImageStore | None:
         """Map the images that are the sources; None if sources are sentences. Raises ArtefactError."""
@@ -182,14 +190,17 @@ def write_verified(directory: Path, states: Mapping[str, list[int]]) -> None:
     """Remember which files of a corpus were found right, unless its directory cannot be written."""
     try:
         write_json(directory / VERIFIED, states)
-    except ResourceError as error:
+    except S2SError as error:
         log.debug("%s", error)
 
 
 def _state(path: Path) -> list[int]:
-    """Return the size of a file, and when it was changed in nanoseconds: another content has another state."""
+    """Return the size of a file, when it was changed in nanoseconds, and its inode: another content has another state.
+
+    A copy has another inode, so that nobody but this file system's users can claim that its content is right.
+    """
     status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
 def _check_files(directory: Path, files: dict[str, CorpusFile]) -> None:
@@ -199,6 +210,8 @@ def _check_files(directory: Path, files: dict[str, CorpusFile]) -> None:
     for name in expected:
         if name not in files:
             raise _damaged(directory, MANIFEST, f"it does not list {name}")
+    if others := {*files} - {*expected, IMAGES}:
+        raise _damaged(directory, MANIFEST, f"it lists {min(others)[:NAME_LENGTH]!r}")
     for name, file in files.items():
         _check_size(directory, name, file.bytes)
     for name in (TOKENIZER, LEDGER):
@@ -220,6 +233,10 @@ def _check_size(directory: Path, name: str, size: int) -> None:
 
 def _damaged(directory: Path, name: str, reason: str) -> ArtefactError:
     return ArtefactError(f"corpus {directory} is damaged: {name}: {reason}", REMEDY)
+
+
+def _not_pairs(directory: Path, name: str, error: Exception) -> ArtefactError:
+    return _damaged(directory, name, f"not the Arrow stream of a split ({error})")
 
 
 def write_corpus_files(

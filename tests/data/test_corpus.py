@@ -1,11 +1,22 @@
 import json
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from s2s.data.corpus import DROPPED, SCHEMA, Corpus, write_corpus_files
+from s2s.data.corpus import (
+    DROPPED,
+    MANIFEST,
+    SCHEMA,
+    VERIFIED,
+    Corpus,
+    _state,
+    read_verified,
+    write_corpus_files,
+    write_verified,
+)
 from s2s.data.dropped import dropped_pairs
 from s2s.data.ledger import Ledger, LengthSummary, SideLengths, SplitLedger, SplitLengths, TokenizerLedger
 from s2s.data.lookup import find_pair
@@ -181,8 +192,53 @@ def test_a_manifest_that_names_a_file_elsewhere_is_refused(tmp_path: Path):
     manifest = json.loads((directory / "manifest.json").read_text())
     manifest["files"]["../elsewhere"] = {"sha256": "", "bytes": 1}
     (directory / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ArtefactError, match="leaves the directory"):
+    with pytest.raises(ArtefactError, match=r"it lists '\.\./elsewhere'"):
         Corpus.open(directory)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a" * 5000, "train-1.arrow"], ids=["NUL", "long", "unknown"])
+def test_a_manifest_that_lists_other_files_is_refused(tmp_path: Path, name: str):
+    store(tmp_path, 2)
+    values = json.loads((tmp_path / MANIFEST).read_text())
+    values["files"][name] = values["files"]["test.arrow"]
+    (tmp_path / MANIFEST).write_text(json.dumps(values))
+    with pytest.raises(ArtefactError, match=r"manifest\.json: it lists '") as caught:
+        Corpus.open(tmp_path)
+    assert len(caught.value.message) < 400
+
+
+def test_a_copy_is_verified_whatever_it_says_of_itself(tmp_path: Path):
+    (tmp_path / "first").mkdir()
+    store(tmp_path / "first", 2)
+    shutil.copytree(tmp_path / "first", tmp_path / "copy")
+    change_a_byte(tmp_path / "copy" / "test.arrow")
+    for name in read_verified(tmp_path / "first"):  # tar and rsync keep the times, too
+        status = (tmp_path / "first" / name).stat()
+        os.utime(tmp_path / "copy" / name, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    with pytest.raises(ArtefactError, match="its content has changed"):
+        Corpus.open(tmp_path / "copy").split("test")
+
+
+def test_a_split_that_cannot_be_mapped_is_damaged_even_if_it_was_verified(tmp_path: Path):
+    store(tmp_path, 2)
+    (tmp_path / "test.arrow").write_bytes(bytes((tmp_path / "test.arrow").stat().st_size))
+    write_verified(tmp_path, {name: _state(tmp_path / name) for name in read_verified(tmp_path)})
+    with pytest.raises(ArtefactError, match=r"test\.arrow: not the Arrow stream of a split"):
+        Corpus.open(tmp_path).split("test")
+
+
+@pytest.mark.parametrize("content", ["{", "null", '{"test.arrow": ["a"]}', '{"other": [1]}', None], ids=str)
+def test_a_damaged_memory_of_what_was_verified_is_ignored(tmp_path: Path, content: str | None):
+    store(tmp_path, 2)
+    (tmp_path / VERIFIED).unlink()
+    if content is None:
+        (tmp_path / VERIFIED).mkdir()
+    else:
+        (tmp_path / VERIFIED).write_text(content)
+    assert len(Corpus.open(tmp_path).split("test")) == 5
+    change_a_byte(tmp_path / "test.arrow")
+    with pytest.raises(ArtefactError, match="its content has changed"):
+        Corpus.open(tmp_path).split("test")
 
 
 def test_the_frozen_corpus_is_read(tmp_path: Path):
