@@ -20,9 +20,9 @@ from s2s.data.corpus import VERIFIED, Corpus
 from s2s.io.paths import remove_tree
 
 BLOCK = 40  # pairs
-KILLS = 18  # of the file operations, these are tried
-FAILURES = 12  # of power, tried
-PARTS = 9
+KILLS = 10  # of the file operations, these are tried
+FAILURES = 8  # of power, tried
+PARTS = 5
 SIZES = ["generator.train=100", "generator.validation=7", "generator.test=5", "generator.max_items=1"]
 PREPARE = ["data", "prepare", "numbers/attention", "--set", "tokenizer.vocab_size=60"]
 PREPARE += [part for size in SIZES for part in ("--set", f"data.{size}")]
