@@ -72,7 +72,8 @@ def fingerprint(
             compare = {"source": texts[:1], "target": texts[1:]}.get(by) or (source_letters, letters_only(texts[1]))
             digests.append(text_digest(*compare, *direction))
         source = pair.target if of_images else pair.source
-        dropped.append(sum(bit for bit, drops in active.get(pair.dataset, ()) if drops(source, pair.target)))
+        own = active.get(pair.dataset)
+        dropped.append(sum(bit for bit, drops in own if drops(source, pair.target)) if own else 0)
     return PairFingerprints(
         np.frombuffer(sources, dtype=np.uint64),
         np.frombuffer(letters, dtype=np.uint64),

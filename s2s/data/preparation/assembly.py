@@ -66,7 +66,7 @@ class Assembly:
         """Link the shards, and return what was counted."""
         plan, parts, selection = self._plan, self._plan.parts, read_selection(self._plan)
         statistics, alone = SplitStatistics(plan.data, self.tokenizer), np.array(selection.alone, dtype=np.int64)
-        statuses: Counter[int] = Counter()
+        statuses = np.zeros(256, dtype=np.int64)  # pairs by status
         for number in self._blocks:
             record = parts.encoded(number, "json")
             self.digests[shard_name(number)] = verified_files(record)[parts.encoded(number, "arrow").name]
@@ -74,14 +74,14 @@ class Assembly:
             info = read_record(record)
             statistics.merge(info["statistics"])
             alone += np.array(info["alone"], dtype=np.int64)
-            statuses.update(Counter(self._statuses(number).tolist()))
+            statuses += np.bincount(self._statuses(number), minlength=len(statuses))
             self._dropped.append(parts.read(number, "dropped"), read_record(parts.read(number, "json"))["dropped"])
             self._dropped.append(parts.encoded(number, "dropped"), info["dropped"])
             os.link(parts.encoded(number, "arrow"), self._directory / shard_name(number))
         if plan.images:
             self.digests[IMAGES] = verified_files(parts.images_file)[IMAGES]
             os.link(parts.path / IMAGES, self._directory / IMAGES)
-        check_kept(plan, np.fromiter(statuses.elements(), np.uint8, statuses.total()))
+        check_kept(plan, statuses)
         reasons: tuple[Reason, ...] = "empty", "held_out_source"
         tallies = self._dropped.tallies
         return self._ledger(
@@ -90,7 +90,7 @@ class Assembly:
             statistics,
             {reason: tallies.tally("train", reason) for reason in reasons},
             filters=tallies.filter_ledgers(alone.tolist()),
-            held_out={name: statuses[status] for name, status in HELD_OUT.items()},
+            held_out={name: int(statuses[status]) for name, status in HELD_OUT.items()},
             profile=statistics.profile(),
             findings=selection.findings,
         )

@@ -18,6 +18,7 @@ from s2s.data.filters.selection import PairStatus, Statuses, token_filter
 from s2s.data.mixed import tagged
 from s2s.data.preparation.blocks import read_pairs
 from s2s.data.preparation.plan import Plan
+from s2s.data.preparation.progress import paused_collection
 from s2s.data.preparation.records import verified_files, write_record
 from s2s.data.readers import Pair
 from s2s.data.split_statistics import SplitStatistics
@@ -29,6 +30,7 @@ from s2s.text.tokenizer import Tokenizer
 log = logging.getLogger(__name__)
 
 
+@paused_collection()
 def encode_shard(plan: Plan, shard: int, shards: int) -> None:
     """Encode every block whose number modulo `shards` is `shard` and that is not encoded yet."""
     due = [number for number in plan.parts.unencoded() if number % shards == shard]

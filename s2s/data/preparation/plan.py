@@ -87,7 +87,10 @@ class Plan:
         """Return the pair with normalized texts; the name of an image stays as it is."""
         form = self.data.normalization
         source = pair.source if self.data.image_size else normalize(pair.source, form)
-        return pair._replace(source=source, target=normalize(pair.target, form))
+        target = normalize(pair.target, form)
+        if source is pair.source and target is pair.target:  # as of most pairs
+            return pair
+        return pair._replace(source=source, target=target)
 
     def identified(self, pair: Pair) -> Pair:
         """Return the normalized pair; in place of an image's name, what images of the same content share."""

@@ -1,5 +1,7 @@
-"""Messages while many pairs are handled."""
+"""What handling many pairs needs: messages meanwhile, and no search for garbage."""
 
+import contextlib
+import gc
 import logging
 import time
 from collections.abc import Iterable, Iterator
@@ -21,3 +23,15 @@ def with_progress(items: Iterable[T], activity: str) -> Iterator[T]:
             logged = time.monotonic()
             log.info(f"{activity}: {count:,} done")
         yield item
+
+
+@contextlib.contextmanager
+def paused_collection() -> Iterator[None]:
+    """Do not look for cyclic garbage inside the block: pairs are none, and looking takes a quarter of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -10,7 +10,7 @@ from s2s.data.filters.fingerprints import fingerprint, text_digest
 from s2s.data.filters.text import text_filter
 from s2s.data.preparation.blocks import write_block
 from s2s.data.preparation.plan import Plan, Totals
-from s2s.data.preparation.progress import with_progress
+from s2s.data.preparation.progress import paused_collection, with_progress
 from s2s.data.preparation.records import read_record, write_record
 from s2s.data.readers import Pair, split_given
 from s2s.errors import DataError
@@ -30,11 +30,14 @@ class Block:
 
     def digest(self) -> str:
         """Return a digest of everything."""
-        places = (f"{pair.file}:{pair.line}" for pair in (*self.pairs, *self.damaged))
-        texts = (text for pair in self.pairs for text in (pair.source, pair.target))
-        return f"{text_digest(*self.invalid, *places, *texts):x}"
+        damaged = (f"{pair.file}:{pair.line}" for pair in self.damaged)
+        files = dict.fromkeys(pair.file for pair in self.pairs)
+        places = [*self.invalid, *damaged, *files, *(str(pair.line) for pair in self.pairs)]
+        sides = [pair.source for pair in self.pairs], [pair.target for pair in self.pairs]
+        return " ".join(f"{text_digest(*texts):x}" for texts in (places, *sides))
 
 
+@paused_collection()
 def read_shard(plan: Plan, shard: int, shards: int) -> None:
     """Read all training pairs, and store every block whose number modulo `shards` is `shard` and that is not stored.
 

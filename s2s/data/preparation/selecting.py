@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ def select_pairs(plan: Plan) -> None:
         verified_files(parts.read(number, "json"))
     blocks = FingerprintBlocks(parts, len(totals.blocks))
     status, alone = classify(blocks, plan.data, plan.data.all_filters())
-    check_kept(plan, status)
+    check_kept(plan, np.bincount(status))
     with atomic_writer(parts.status_file) as file:
         np.save(file, status)
     findings, model = _diagnose_and_train(plan, totals, status)
@@ -73,6 +74,8 @@ def read_selection(plan: Plan) -> Selection:
 
 def _diagnose_and_train(plan: Plan, totals: Totals, status: Statuses) -> tuple[list[Finding], bytes]:
     """Diagnose the pairs while the tokenizer is trained, which another process does."""
+    from threadpoolctl import threadpool_limits
+
     diagnosis = DatasetDiagnosis(plan.data)
 
     def diagnose(number: int) -> None:
@@ -80,6 +83,7 @@ def _diagnose_and_train(plan: Plan, totals: Totals, status: Statuses) -> tuple[l
             diagnosis.add(plan.identified(pair))
 
     pool = ThreadPoolExecutor(1)
+    limits = threadpool_limits(1, "blas")  # NumPy's small products: threads that wait for more would slow training down
     try:
         waiting = [pool.submit(diagnose, number) for number in range(len(totals.blocks))]
         model = plan.tokenizer_model or _train_tokenizer(plan, totals, status)
@@ -88,6 +92,7 @@ def _diagnose_and_train(plan: Plan, totals: Totals, status: Statuses) -> tuple[l
             one.result()
     finally:
         pool.shutdown(cancel_futures=True)
+        limits.restore_original_limits()
     return diagnosis.findings(), model
 
 
@@ -113,9 +118,9 @@ def _texts(plan: Plan, totals: Totals, rows: NDArray[np.int64]) -> Iterator[tupl
                     yield f"{pair.file}:{pair.line}", text
 
 
-def check_kept(plan: Plan, status: Statuses) -> None:
-    """Raise DataError naming the reasons if no training pair is kept, given the status [N] of each."""
-    if (status == PairStatus.KEPT).any():
+def check_kept(plan: Plan, statuses: NDArray[np.integer[Any]]) -> None:
+    """Raise DataError naming the reasons if no training pair is kept, given the number of pairs by status."""
+    if statuses[PairStatus.KEPT]:
         return
     tallies = parts_tallies(plan)
     counts = [(tallies.tally("train", reason).count, REASONS[reason]) for reason in ("invalid", "image")]
@@ -124,7 +129,7 @@ def check_kept(plan: Plan, status: Statuses) -> None:
         REASONS["held_out_source"],
         *(f"{one.name}: {one.describe()}" for one in plan.data.all_filters()),
     ]
-    counts += zip(np.bincount(status)[PairStatus.EMPTY :].tolist(), names, strict=False)
+    counts += zip(statuses[PairStatus.EMPTY :].tolist(), names, strict=False)
     reasons = "; ".join(f"{count:,}: {reason}" for count, reason in counts if count)
     raise DataError(
         f"the corpus is empty: all training pairs were dropped ({reasons})",
