@@ -84,17 +84,17 @@ class FertilityCounter:
         return {
             "texts": self._texts,
             "words": self._words,
-            "characters": [*zip(*_counted(self._characters), strict=True)],
-            "tokens": [*zip(*_counted(self.uses), strict=True)],
+            "characters": {str(code): int(self._characters[code]) for code in np.flatnonzero(self._characters)},
+            "tokens": self.uses.tolist(),
         }
 
     def merge(self, counts: Mapping[str, Any]) -> None:
         """Add the `counts` of another counter with the same tokenizer."""
         self._texts += counts["texts"]
         self._words += counts["words"]
-        for array, pairs in ((self._characters, counts["characters"]), (self.uses, counts["tokens"])):
-            for index, count in pairs:
-                array[index] += count
+        for code, count in counts["characters"].items():
+            self._characters[int(code)] += count
+        self.uses += np.array(counts["tokens"], dtype=np.int64)
 
     def result(self) -> Fertility:
         """Return the figures of all texts."""
@@ -109,12 +109,6 @@ class FertilityCounter:
             unknown=int(self.uses[sorted(tokens.fallback_tokens)].sum()),
             scripts=_coverage(counts, tokens.characters()),
         )
-
-
-def _counted(counts: NDArray[np.int64]) -> tuple[list[int], list[int]]:
-    """Return the indices of the counts above 0, and these."""
-    found = np.flatnonzero(counts)
-    return found.tolist(), counts[found].tolist()
 
 
 def _coverage(counts: Mapping[str, int], known: frozenset[str]) -> dict[str, ScriptCoverage]:

@@ -3,7 +3,7 @@
     python tests/bench/data.py                       5 million pairs
     python tests/bench/data.py --pairs 500000
 
-SentencePiece alone trains a tokenizer on a sample of a million texts, as s2s does, and encodes both sides of all pairs,
+SentencePiece alone trains a tokenizer on a sample of as many texts as s2s does, and encodes both sides of all pairs,
 with as many threads as there are processors. s2s prepares the same files without filters, in as many processes. The
 files take 700 MB for 5 million pairs, what is prepared 6 GB. Exits with code 1 if a check fails.
 """

@@ -22,8 +22,9 @@ from s2s.data.mixed import tagged
 from s2s.data.preparation.blocks import read_fingerprints, take_pairs
 from s2s.data.preparation.encoding import encode_pairs
 from s2s.data.preparation.plan import CHUNK, Plan
+from s2s.data.preparation.progress import paused_collection
 from s2s.data.preparation.reading import readable_pairs
-from s2s.data.preparation.records import read_record, verified_files
+from s2s.data.preparation.records import verified_record
 from s2s.data.preparation.selecting import check_kept, read_selection
 from s2s.data.readers import Pair, split_given
 from s2s.data.split_statistics import SplitStatistics
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 HELD_OUT = {"validation": PairStatus.VALIDATION, "test": PairStatus.TEST}
 
 
+@paused_collection()
 def assemble(plan: Plan, directory: Path) -> None:
     """Write all files of a corpus. Raises DataError if a split has no pairs."""
     with dropped_pairs(directory / DROPPED, plan.data.all_filters()) as dropped:
@@ -54,7 +56,7 @@ class Assembly:
     def __init__(self, plan: Plan, directory: Path, dropped: DroppedPairs) -> None:
         totals = plan.parts.totals()
         assert totals
-        verified_files(plan.parts.selection_file)
+        verified_record(plan.parts.selection_file)
         self._plan = plan
         self._directory = directory
         self._dropped = dropped
@@ -68,18 +70,17 @@ class Assembly:
         statistics, alone = SplitStatistics(plan.data, self.tokenizer), np.array(selection.alone, dtype=np.int64)
         statuses = np.zeros(256, dtype=np.int64)  # pairs by status
         for number in self._blocks:
-            record = parts.encoded(number, "json")
-            self.digests[shard_name(number)] = verified_files(record)[parts.encoded(number, "arrow").name]
-            verified_files(parts.read(number, "json"))
-            info = read_record(record)
-            statistics.merge(info["statistics"])
-            alone += np.array(info["alone"], dtype=np.int64)
+            shard = parts.encoded(number, "arrow")
+            read, encoded = (verified_record(path(number, "json")) for path in (parts.read, parts.encoded))
+            statistics.merge(encoded.values["statistics"])
+            alone += np.array(encoded.values["alone"], dtype=np.int64)
             statuses += np.bincount(self._statuses(number), minlength=len(statuses))
-            self._dropped.append(parts.read(number, "dropped"), read_record(parts.read(number, "json"))["dropped"])
-            self._dropped.append(parts.encoded(number, "dropped"), info["dropped"])
-            os.link(parts.encoded(number, "arrow"), self._directory / shard_name(number))
+            self._dropped.append(parts.read(number, "dropped"), read.values["dropped"])
+            self._dropped.append(parts.encoded(number, "dropped"), encoded.values["dropped"])
+            self.digests[shard_name(number)] = encoded.files[shard.name]
+            os.link(shard, self._directory / shard_name(number))
         if plan.images:
-            self.digests[IMAGES] = verified_files(parts.images_file)[IMAGES]
+            self.digests[IMAGES] = verified_record(parts.images_file).files[IMAGES]
             os.link(parts.path / IMAGES, self._directory / IMAGES)
         check_kept(plan, statuses)
         reasons: tuple[Reason, ...] = "empty", "held_out_source"

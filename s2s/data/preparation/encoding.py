@@ -19,7 +19,7 @@ from s2s.data.mixed import tagged
 from s2s.data.preparation.blocks import read_pairs
 from s2s.data.preparation.plan import Plan
 from s2s.data.preparation.progress import paused_collection
-from s2s.data.preparation.records import verified_files, write_record
+from s2s.data.preparation.records import verified_record, write_record
 from s2s.data.readers import Pair
 from s2s.data.split_statistics import SplitStatistics
 from s2s.data.split_writer import EncodedPairs, split_writer
@@ -35,7 +35,7 @@ def encode_shard(plan: Plan, shard: int, shards: int) -> None:
     """Encode every block whose number modulo `shards` is `shard` and that is not encoded yet."""
     due = [number for number in plan.parts.unencoded() if number % shards == shard]
     if due:
-        verified_files(plan.parts.selection_file)
+        verified_record(plan.parts.selection_file)
         tokenizer = Tokenizer(plan.parts.tokenizer_file.read_bytes())
         files = {file: number for number, file in enumerate(plan.parts.files())}
         with ThreadPoolExecutor(1) as pool:
@@ -61,7 +61,7 @@ class BlockEncoder:
     def encode(self, pool: ThreadPoolExecutor) -> None:
         """Write the block's pairs, dropped pairs, statuses and, last, what was counted; `pool` has one thread."""
         path = functools.partial(self._plan.parts.encoded, self._number)
-        verified_files(self._plan.parts.read(self._number, "json"))
+        verified_record(self._plan.parts.read(self._number, "json"))
         status = self._statuses()
         with dropped_pairs(path("dropped"), self._filters) as dropped, split_writer(path("arrow")) as writer:
             for (pairs, known), encoded in computed_ahead(pool, self._encode_offered, self._chunks(status)):

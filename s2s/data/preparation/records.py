@@ -1,7 +1,7 @@
 """Records: what is known of the files of a preparation, written after them, with digests of them and of itself."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from s2s.errors import ArtefactError, UsageError
 from s2s.io.atomic import write_json
@@ -15,6 +15,13 @@ class DamagedPartError(ArtefactError):
     """A file of an unfinished corpus that is damaged, or of another version of s2s."""
 
 
+class Record(NamedTuple):
+    """What is known of some files."""
+
+    values: Any
+    files: dict[str, str]  # digests by name
+
+
 def write_record(path: Path, values: Any, *files: Path) -> None:
     """Write JSON values and the digests of files beside them, which must be complete."""
     content = {"schema": SCHEMA, "values": values, "files": {file.name: digest_file(file) for file in files}}
@@ -26,14 +33,14 @@ def read_record(path: Path) -> Any:
     return _read(path)["values"]
 
 
-def verified_files(path: Path) -> dict[str, str]:
-    """Return the digests of the files of a record, by name. Raises DamagedPartError if one of them has changed."""
-    files: dict[str, str] = _read(path)["files"]
-    for name, digest in files.items():
+def verified_record(path: Path) -> Record:
+    """Return a record. Raises DamagedPartError if one of its files has changed."""
+    content = _read(path)
+    for name, digest in content["files"].items():
         file = path.with_name(name)
         if not file.is_file() or digest_file(file) != digest:
             raise _damaged(file)
-    return files
+    return Record(content["values"], content["files"])
 
 
 def _read(path: Path) -> dict[str, Any]:

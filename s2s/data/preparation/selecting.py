@@ -21,7 +21,8 @@ from s2s.data.ledger import REASONS, Finding
 from s2s.data.mixed import require_tags, with_tags
 from s2s.data.preparation.blocks import FingerprintBlocks, read_pairs, take_pairs
 from s2s.data.preparation.plan import CHUNK, Plan, Totals
-from s2s.data.preparation.records import read_record, verified_files, write_record
+from s2s.data.preparation.progress import paused_collection
+from s2s.data.preparation.records import read_record, verified_record, write_record
 from s2s.errors import DataError
 from s2s.io.atomic import atomic_writer, write_bytes
 from s2s.io.json_values import validate
@@ -41,6 +42,7 @@ class Selection:
     findings: list[Finding]
 
 
+@paused_collection()
 def select_pairs(plan: Plan) -> None:
     """Decide the status of each pair, diagnose the pairs and train the tokenizer, unless that was done before.
 
@@ -54,7 +56,7 @@ def select_pairs(plan: Plan) -> None:
     if not sum(totals.blocks):
         raise plan.no_pairs("train", parts_tallies(plan).tally("train", "invalid").count)
     for number in range(len(totals.blocks)):
-        verified_files(parts.read(number, "json"))
+        verified_record(parts.read(number, "json"))
     blocks = FingerprintBlocks(parts, len(totals.blocks))
     status, alone = classify(blocks, plan.data, plan.data.all_filters())
     check_kept(plan, np.bincount(status))

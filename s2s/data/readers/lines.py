@@ -10,7 +10,7 @@ from s2s.io.inputs import read_lines
 from s2s.recipe.kinds import LinesDataOptions, TableDataOptions
 from s2s.recipe.pairs import FileOptions
 from s2s.recipe.splits import LinesSplitOptions, TableSplitOptions
-from s2s.text.lines import json_texts
+from s2s.text.lines import Texts, json_texts
 from s2s.text.parallel import UnequalLinesError, decode_pair, line_pairs
 
 
@@ -47,8 +47,12 @@ def _read_pairs(data: FileOptions, source: str, target: str, invalid: OnInvalid)
     with open_data_file(data, source) as source_file, open_data_file(data, target) as target_file:
         lines = line_pairs(read_lines(source_file, paths[0]), read_lines(target_file, paths[1]), paths)
         for number, pair in enumerate(lines, 1):
-            read = functools.partial(decode_pair, pair, paths, number)
-            texts = drop_invalid(read, data, f"{source}:{number}", invalid)
+            texts: Texts | None
+            try:
+                texts = pair[0].decode(), pair[1].decode()
+            except UnicodeDecodeError:
+                read = functools.partial(decode_pair, pair, paths, number)
+                texts = drop_invalid(read, data, f"{source}:{number}", invalid)
             if texts is not None:
                 yield Pair(*texts, number, source)
 
