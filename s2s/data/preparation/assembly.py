@@ -54,13 +54,11 @@ class Assembly:
     """Writes the splits of a corpus to a directory; `digests` are those of the training pairs' files."""
 
     def __init__(self, plan: Plan, directory: Path, dropped: DroppedPairs) -> None:
-        totals = plan.parts.totals()
-        assert totals
         verified_record(plan.parts.selection_file)
         self._plan = plan
         self._directory = directory
         self._dropped = dropped
-        self._blocks = range(len(totals.blocks))
+        self._blocks = range(len(plan.parts.sizes()))
         self.tokenizer = Tokenizer(plan.parts.tokenizer_file.read_bytes())
         self.digests: dict[str, str] = {}
 

@@ -83,11 +83,10 @@ class BlockEncoder:
 
     def _statuses(self) -> Statuses:
         """Return the status of each pair of the block, as far as its text decides."""
-        totals = self._plan.parts.totals()
-        assert totals
-        start = sum(totals.blocks[: self._number])
+        sizes = self._plan.parts.sizes()
+        start = sum(sizes[: self._number])
         every: Statuses = np.load(self._plan.parts.status_file, mmap_mode="r")
-        return every[start : start + totals.blocks[self._number]].copy()
+        return every[start : start + sizes[self._number]].copy()
 
     def _chunks(self, status: Statuses) -> Iterator[tuple[list[Pair], Statuses]]:
         """Yield the pairs in chunks, with a view of their statuses."""

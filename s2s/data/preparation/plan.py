@@ -98,13 +98,6 @@ class Plan:
         return self.images.by_content(pair) if self.images else pair
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """How many pairs were read."""
-
-    blocks: list[int]  # pairs of each block
-
-
 @dataclass(frozen=True)
 class Parts:
     """The files of a preparation. Each appears complete or not at all; records (`.json`) follow what they describe."""
@@ -144,26 +137,20 @@ class Parts:
         """The trained tokenizer."""
         return self.path / "tokenizer.model"
 
-    def totals(self) -> Totals | None:
-        """Return the numbers of pairs; None if nobody has read all."""
-        path = self.totals_file
-        return Totals(**read_record(path)) if path.exists() else None
+    def sizes(self) -> list[int]:
+        """Return the number of pairs of each block, once all were read."""
+        sizes: list[int] = read_record(self.totals_file)["blocks"]
+        return sizes
 
     def unread(self) -> list[int]:
         """Return the blocks that are not stored yet."""
-        totals = self.totals()
-        assert totals
-        return [number for number in range(len(totals.blocks)) if not self.read(number, "json").exists()]
+        return [number for number in range(len(self.sizes())) if not self.read(number, "json").exists()]
 
     def unencoded(self) -> list[int]:
         """Return the blocks that are not encoded yet."""
-        totals = self.totals()
-        assert totals
-        return [number for number in range(len(totals.blocks)) if not self.encoded(number, "json").exists()]
+        return [number for number in range(len(self.sizes())) if not self.encoded(number, "json").exists()]
 
     def files(self) -> list[str]:
         """Return the names of the files of the training pairs, in the order in which they were read."""
-        totals = self.totals()
-        assert totals
-        infos = (read_record(self.read(number, "json")) for number in range(len(totals.blocks)))
+        infos = (read_record(self.read(number, "json")) for number in range(len(self.sizes())))
         return [*dict.fromkeys(file for info in infos for file in info["readable"])]

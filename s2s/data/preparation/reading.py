@@ -1,6 +1,5 @@
 """Read the training pairs and store them in blocks, with the fingerprints of the pairs."""
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from s2s.data.dropped import dropped_pairs
 from s2s.data.filters.fingerprints import fingerprint, text_digest
 from s2s.data.filters.text import text_filter
 from s2s.data.preparation.blocks import write_block
-from s2s.data.preparation.plan import Plan, Totals
+from s2s.data.preparation.plan import Plan
 from s2s.data.preparation.progress import paused_collection, with_progress
 from s2s.data.preparation.records import read_record, write_record
 from s2s.data.readers import Pair, split_given
@@ -45,18 +44,19 @@ def read_shard(plan: Plan, shard: int, shards: int) -> None:
     DamagedPartError.
     """
     parts = plan.parts
-    if (totals := parts.totals()) and not any(number % shards == shard for number in parts.unread()):
-        return
-    if not totals:
+    sizes = parts.sizes() if parts.totals_file.exists() else None
+    if sizes is None:
         _check_held_out(plan)
+    elif not any(number % shards == shard for number in parts.unread()):
+        return
     counts = []
     for number, block in enumerate(_blocks(plan)):
         counts.append(len(block.pairs))
         if number % shards == shard and not _is_stored(plan, number, block):
             _store(plan, number, block)
-    if totals and totals.blocks != counts:
+    if sizes is not None and sizes != counts:
         raise DataError(f"{plan.names('train')} changed while it was read", "start again")
-    write_record(parts.totals_file, dataclasses.asdict(Totals(counts)))
+    write_record(parts.totals_file, {"blocks": counts})
 
 
 def _check_held_out(plan: Plan) -> None:
@@ -115,7 +115,5 @@ def _store(plan: Plan, number: int, block: Block) -> None:
 
 def readable_pairs(plan: Plan) -> Counter[str]:
     """Return the number of training pairs that were read from each file."""
-    totals = plan.parts.totals()
-    assert totals
-    infos = (read_record(plan.parts.read(number, "json")) for number in range(len(totals.blocks)))
+    infos = (read_record(plan.parts.read(number, "json")) for number in range(len(plan.parts.sizes())))
     return sum((Counter(info["readable"]) for info in infos), Counter())

@@ -20,7 +20,7 @@ from s2s.data.filters.selection import PairStatus, Statuses, classify
 from s2s.data.ledger import REASONS, Finding
 from s2s.data.mixed import require_tags, with_tags
 from s2s.data.preparation.blocks import FingerprintBlocks, read_pairs, take_pairs
-from s2s.data.preparation.plan import CHUNK, Plan, Totals
+from s2s.data.preparation.plan import CHUNK, Plan
 from s2s.data.preparation.progress import paused_collection
 from s2s.data.preparation.records import read_record, verified_record, write_record
 from s2s.errors import DataError
@@ -48,21 +48,21 @@ def select_pairs(plan: Plan) -> None:
 
     Raises: DataError if no pair is left, or inputs have changed; VocabularySizeError.
     """
-    parts, totals = plan.parts, plan.parts.totals()
-    assert totals
+    parts = plan.parts
     if parts.selection_file.exists():
         return
     plan.check_inputs()
-    if not sum(totals.blocks):
+    sizes = parts.sizes()
+    if not sum(sizes):
         raise plan.no_pairs("train", parts_tallies(plan).tally("train", "invalid").count)
-    for number in range(len(totals.blocks)):
+    for number in range(len(sizes)):
         verified_record(parts.read(number, "json"))
-    blocks = FingerprintBlocks(parts, len(totals.blocks))
+    blocks = FingerprintBlocks(parts, len(sizes))
     status, alone = classify(blocks, plan.data, plan.data.all_filters())
     check_kept(plan, np.bincount(status))
     with atomic_writer(parts.status_file) as file:
         np.save(file, status)
-    findings, model = _diagnose_and_train(plan, totals, status)
+    findings, model = _diagnose_and_train(plan, sizes, status)
     write_bytes(parts.tokenizer_file, model)
     selection = dataclasses.asdict(Selection(alone, findings))
     write_record(parts.selection_file, selection, parts.status_file, parts.tokenizer_file)
@@ -74,7 +74,7 @@ def read_selection(plan: Plan) -> Selection:
     return validate(Selection, read_record(path), str(path))
 
 
-def _diagnose_and_train(plan: Plan, totals: Totals, status: Statuses) -> tuple[list[Finding], bytes]:
+def _diagnose_and_train(plan: Plan, sizes: list[int], status: Statuses) -> tuple[list[Finding], bytes]:
     """Diagnose the pairs while the tokenizer is trained, which another process does."""
     from threadpoolctl import threadpool_limits
 
@@ -87,8 +87,8 @@ def _diagnose_and_train(plan: Plan, totals: Totals, status: Statuses) -> tuple[l
     pool = ThreadPoolExecutor(1)
     limits = threadpool_limits(1, "blas")  # NumPy's small products: threads that wait for more would slow training down
     try:
-        waiting = [pool.submit(diagnose, number) for number in range(len(totals.blocks))]
-        model = plan.tokenizer_model or _train_tokenizer(plan, totals, status)
+        waiting = [pool.submit(diagnose, number) for number in range(len(sizes))]
+        model = plan.tokenizer_model or _train_tokenizer(plan, sizes, status)
         require_tags(Tokenizer(model), plan.data)
         for one in waiting:
             one.result()
@@ -98,7 +98,7 @@ def _diagnose_and_train(plan: Plan, totals: Totals, status: Statuses) -> tuple[l
     return diagnosis.findings(), model
 
 
-def _train_tokenizer(plan: Plan, totals: Totals, status: Statuses) -> bytes:
+def _train_tokenizer(plan: Plan, sizes: list[int], status: Statuses) -> bytes:
     log.info(f"training a tokenizer of {plan.tokenizer.vocab_size:,} tokens")
     sides = 1 if plan.images else 2
     kept = np.flatnonzero(status == PairStatus.KEPT)
@@ -106,13 +106,13 @@ def _train_tokenizer(plan: Plan, totals: Totals, status: Statuses) -> bytes:
         log.info(f"the tokenizer is trained on a sample of {MAX_TEXTS:,} of {sides * len(kept):,} texts")
         kept = np.sort(np.random.default_rng(SEED).choice(kept, MAX_TEXTS // sides, replace=False, shuffle=False))
     options = with_tags(plan.tokenizer, plan.data)
-    return train_tokenizer(without_long_texts(_texts(plan, totals, kept)), options)
+    return train_tokenizer(without_long_texts(_texts(plan, sizes, kept)), options)
 
 
-def _texts(plan: Plan, totals: Totals, rows: NDArray[np.int64]) -> Iterator[tuple[str, str]]:
+def _texts(plan: Plan, sizes: list[int], rows: NDArray[np.int64]) -> Iterator[tuple[str, str]]:
     """Yield the places and normalized texts of some pairs, the names of images left out."""
-    ends = np.cumsum(totals.blocks)
-    for number, (start, end) in enumerate(zip(ends - totals.blocks, ends, strict=True)):
+    ends = np.cumsum(sizes)
+    for number, (start, end) in enumerate(zip(ends - sizes, ends, strict=True)):
         inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, end)] - start
         for at in range(0, len(inside), CHUNK):
             for pair in map(plan.normalized, take_pairs(plan.parts.read(number, "arrow"), inside[at : at + CHUNK])):
@@ -141,9 +141,7 @@ def check_kept(plan: Plan, statuses: NDArray[np.integer[Any]]) -> None:
 
 def parts_tallies(plan: Plan) -> Tallies:
     """Return what could not be read of the training pairs."""
-    totals = plan.parts.totals()
-    assert totals
     tallies = Tallies(plan.data.all_filters())
-    for number in range(len(totals.blocks)):
+    for number in range(len(plan.parts.sizes())):
         tallies.merge(read_record(plan.parts.read(number, "json"))["dropped"])
     return tallies
