@@ -57,31 +57,42 @@ def read_lines(file: BinaryIO, name: str = "input") -> Iterator[bytes]:
     Raises: DataError if it is not UTF-8 text but an archive, a Parquet file or text in UTF-16 or UTF-32, or if a line
     is longer than MAX_LINE or a compressed file is damaged or truncated; ResourceError if it cannot be read.
     """
-    lines = _bounded(file, name)
-    head = b""
-    for number, line in enumerate(islice(lines, FIRST_LINES)):
-        head = (head + line[:HEAD])[:HEAD]
-        check_text(head, name)
-        if number == 0:
-            check_line_ends(line, name)
-        text = line.removesuffix(b"\n").removesuffix(b"\r")
-        yield text if number else text.removeprefix(b"\xef\xbb\xbf")
-    for line in lines:
-        yield line.removesuffix(b"\n").removesuffix(b"\r")
+    head, looked_at = b"", 0  # lines
+    for part in _whole_lines(file, name):
+        lines = part.removesuffix(b"\n").split(b"\n")
+        if looked_at == 0:
+            lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
+        for line in islice(io.BytesIO(part), FIRST_LINES - looked_at):
+            head = (head + line[:HEAD])[:HEAD]
+            check_text(head, name)
+            if looked_at == 0:
+                check_line_ends(line, name)
+            looked_at += 1
+        yield from [line.removesuffix(b"\r") for line in lines] if b"\r" in part else lines
 
 
-def _bounded(file: BinaryIO, name: str) -> Iterator[bytes]:
-    """Yield the lines of a file with their line ends. Raises DataError if one is longer than MAX_LINE."""
-    offset = 0
+def _whole_lines(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """Yield the bytes of a file in parts that end with a line. Raises DataError if one is longer than MAX_LINE."""
+    read = file.readline if isinstance(file, Pipe) else cast(io.BufferedReader, file).read1
+    offset, rest = 0, b""  # of the rest, which has no line end
     try:
-        while line := file.readline(MAX_LINE + 1):
-            if len(line) > MAX_LINE:
+        while True:
+            chunk = read(CHUNK)
+            if len(rest) + (chunk.find(b"\n") + 1 or len(chunk)) > MAX_LINE:
                 if offset == 0:
-                    check_text(line[:HEAD], name)
-                    check_line_ends(line, name)
+                    check_text((rest + chunk)[:HEAD], name)
+                    check_line_ends(rest + chunk, name)
                 where = f"{name}: the line that starts at byte {offset + 1:,}"
                 raise DataError(f"{where} is longer than {MAX_LINE >> 20} MiB", "is it text?")
-            offset += len(line)
-            yield line
+            if not chunk:
+                break
+            part = rest + chunk
+            end = part.rfind(b"\n") + 1
+            part, rest = part[:end], part[end:]
+            if part:
+                offset += end
+                yield part
     except OSError as error:
         raise ResourceError(f"cannot read {name}: {error.strerror or error}") from error
+    if rest:
+        yield rest

@@ -73,7 +73,7 @@ class FertilityCounter:
         """Count texts, normalized, and the token ids of all of them, without BOS and EOS."""
         self._texts += len(texts)
         codes = np.frombuffer("\n".join(["", *texts]).encode("utf-32-le", "surrogatepass"), np.uint32)
-        is_space = self._is_space[codes]
+        is_space = self._is_space.take(codes)
         self._words += int((is_space[:-1] & ~is_space[1:]).sum())
         found = np.bincount(codes, minlength=1)
         self._characters[: len(found)] += found

@@ -70,6 +70,11 @@ def normalize(text: str, form: Literal["nfc", "nfkc", "none"]) -> str:
     return unicodedata.normalize("NFC" if form == "nfc" else "NFKC", text)
 
 
+def is_normalized(text: str, form: Literal["nfc", "nfkc", "none"]) -> bool:
+    """Return whether a text has a Unicode normal form; of several lines, whether each of them has it."""
+    return form == "none" or unicodedata.is_normalized("NFC" if form == "nfc" else "NFKC", text)
+
+
 def single_line(text: str) -> str:
     r"""Replace each line break (`\n`, `\r`, `\r\n`) by a space; keep U+2028 and other separators."""
     return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ")

@@ -24,17 +24,16 @@ def line_pairs(
 
     Raises: UnequalLinesError with both line counts if they differ, after all complete pairs.
     """
-    counts = [0, 0]
-    for source, target in zip_longest(sources, targets):
-        counts[0] += source is not None
-        counts[1] += target is not None
-        if source is not None and target is not None:
-            yield source, target
-    if counts[0] != counts[1]:
-        raise UnequalLinesError(
-            f"line counts differ: {names[0]} has {counts[0]:,}, {names[1]} has {counts[1]:,}",
-            "line N of one file must be the translation of line N of the other",
-        )
+    pairs = zip_longest(sources, targets)
+    for complete, (source, target) in enumerate(pairs):
+        if source is None or target is None:
+            longer = complete + 1 + sum(1 for _ in pairs)
+            counts = (complete, longer) if source is None else (longer, complete)
+            raise UnequalLinesError(
+                f"line counts differ: {names[0]} has {counts[0]:,}, {names[1]} has {counts[1]:,}",
+                "line N of one file must be the translation of line N of the other",
+            )
+        yield source, target
 
 
 def decode_pair(pair: tuple[bytes, bytes], names: tuple[str, str], number: int) -> Texts:

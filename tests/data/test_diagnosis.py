@@ -14,7 +14,7 @@ def diagnose(
 ) -> list[Finding]:
     diagnosis = Diagnosis(*languages)
     for line, (source, target) in enumerate(zip(sources, targets, strict=True), 1):
-        diagnosis.add(Pair(source, target, line, file))
+        diagnosis.add([Pair(source, target, line, file)])
     return diagnosis.findings()
 
 
@@ -85,7 +85,7 @@ def test_files_are_aligned_one_by_one():
     for row, (source, target) in enumerate(zip(sources[1:] + sources[:1], targets, strict=True)):
         shifted = row >= LINES // 2
         pair = Pair(source if shifted else sources[row], target, row % (LINES // 2) + 1, "b" if shifted else "a")
-        diagnosis.add(pair)
+        diagnosis.add([pair])
     (extent,) = only(diagnosis.findings(), "misaligned").extents
     assert (extent.file, extent.first, extent.last, extent.shift) == ("b", 1, LINES // 2, -1)
 

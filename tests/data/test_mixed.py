@@ -146,7 +146,7 @@ def test_findings_name_the_dataset(root: Path) -> None:
     rows = [(sources, sources, 0), (sources, targets, 1)]
     for *sides, number in rows:
         for texts in zip(*sides, strict=True):
-            diagnosis.add(Pair(*texts, 1, "a", number))
+            diagnosis.add([Pair(*texts, 1, "a", number)])
     found = diagnosis.findings()
     assert "copies" in {finding.kind for finding in found}
     assert all(finding.message.startswith("greek: ") for finding in found)

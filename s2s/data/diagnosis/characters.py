@@ -36,7 +36,7 @@ class Characters:
     @functools.cached_property
     def facts(self) -> Bytes:
         """Which kinds of characters each text has [N]: DIGIT and others, as bits."""
-        return np.bitwise_or.reduceat(_facts()[self._index], self._starts)
+        return np.bitwise_or.reduceat(_facts().take(self._index), self._starts)
 
     @functools.cached_property
     def scripts(self) -> Bytes:
@@ -62,7 +62,7 @@ class Characters:
 
     def presence(self, columns: NDArray[np.int16]) -> NDArray[np.float32]:
         """Return which trigrams each text has [N, F]; `columns` [HASHES] gives their columns, -1 for others."""
-        found = columns[self.trigrams]
+        found = columns.take(self.trigrams)
         places = np.flatnonzero(found >= 0)
         present = np.zeros((len(self.lengths), int(columns.max()) + 1), dtype=np.float32)
         present[np.searchsorted(self._starts, places, side="right") - 1, found[places]] = 1
@@ -76,7 +76,7 @@ class Characters:
     def sum_over_trigrams(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the sum [N] of the weights of each text's trigrams."""
         values = np.zeros(len(self._points))
-        values[: len(self.trigrams)] = weights[self.trigrams]
+        values[: len(self.trigrams)] = weights.take(self.trigrams)
         return np.add.reduceat(values, self._starts)
 
 
@@ -103,12 +103,12 @@ class Scripts:
 
     def numbers(self, points: NDArray[np.uint32]) -> Bytes:
         """Return the numbers [C] of the scripts of characters [C]."""
-        numbers = self._table[points]
+        numbers = self._table.take(points)
         if numbers.max(initial=0) == self.UNKNOWN:
             for block in np.unique(points[numbers == self.UNKNOWN] >> 8).tolist():
                 for point in range(block << 8, (block + 1) << 8):
                     self._table[point] = self._number(script_of(chr(point)))
-            numbers = self._table[points]
+            numbers = self._table.take(points)
         return numbers
 
     def _number(self, name: str) -> int:

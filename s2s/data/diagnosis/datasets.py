@@ -1,6 +1,9 @@
 """Check the pairs of each dataset of a mixture on its own."""
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import replace
+from operator import attrgetter
 
 from s2s.data.diagnosis.diagnosis import Diagnosis
 from s2s.data.ledger import Finding
@@ -24,10 +27,11 @@ class DatasetDiagnosis:
             for part in parts_of(data)
         ]
 
-    def add(self, pair: Pair) -> None:
-        """Check the next pair."""
-        if diagnosis := self._by_dataset[pair.dataset]:
-            diagnosis.add(pair)
+    def add(self, pairs: Iterable[Pair]) -> None:
+        """Check the next pairs."""
+        for dataset, together in itertools.groupby(pairs, attrgetter("dataset")):
+            if diagnosis := self._by_dataset[dataset]:
+                diagnosis.add(together)
 
     def findings(self) -> list[Finding]:
         """Return what is wrong with the pairs, and in a mixture with which dataset; call it once, after the last."""

@@ -1,6 +1,8 @@
 """Notice what is wrong with parallel text while it is read: shifted lines, swapped sides, wrong encodings and more."""
 
+import itertools
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 
 import numpy as np
 
@@ -11,9 +13,9 @@ from s2s.data.diagnosis.pair_model import length_moments
 from s2s.data.diagnosis.script_check import ScriptCheck, script_findings
 from s2s.data.diagnosis.side_model import LEARNED, MIN_LEARNED, SideModel
 from s2s.data.diagnosis.signals import Check, Signal
-from s2s.data.diagnosis.window import Window, Windows
+from s2s.data.diagnosis.window import WINDOW, Window, Windows
 from s2s.data.ledger import EXAMPLES, Example, Finding
-from s2s.data.readers.pair import Pair
+from s2s.data.readers.pair import Pair, in_chunks
 from s2s.recipe.languages import primary_language
 
 MIN_COPY = 20  # characters; shorter texts are often names and terms that stay as they are
@@ -57,19 +59,20 @@ class Diagnosis:
         self._file = ""
         self._windows = Windows()
 
-    def add(self, pair: Pair) -> None:
-        """Check the next pair."""
-        if pair.file != self._file:
-            self._end_file()
-            self._file = pair.file
-        if window := self._windows.add(pair):
-            self._check(window)
+    def add(self, pairs: Iterable[Pair]) -> None:
+        """Check the next pairs."""
+        for file, together in itertools.groupby(pairs, attrgetter("file")):
+            if file != self._file:
+                self._end_file()
+                self._file = file
+            for window in self._windows.add(together):
+                self._check(window)
 
     def watch(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
-        """Yield pairs, and check each."""
-        for pair in pairs:
-            self.add(pair)
-            yield pair
+        """Yield pairs, and check them."""
+        for chunk in in_chunks(pairs, WINDOW):
+            self.add(chunk)
+            yield from chunk
 
     def findings(self) -> list[Finding]:
         """Return what is wrong with the pairs; call it once, after the last one."""

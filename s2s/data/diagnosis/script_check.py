@@ -37,14 +37,16 @@ class ScriptCheck:
         characters: Characters = getattr(window, self._side)
         letters = characters.count(characters.scripts > 0)
         is_expected = np.array([name in self.expected for name in SCRIPTS.names])
-        expected = characters.count(is_expected[characters.scripts])
+        expected = characters.count(is_expected.take(characters.scripts))
         judged = letters >= MIN_LETTERS
-        self.signal.add(window, judged & (expected < (1 - OTHER_SCRIPT) * letters), judged)
-        self._letters += np.bincount(characters.scripts, minlength=len(self._letters))
+        others = judged & (expected < (1 - OTHER_SCRIPT) * letters)
+        self.signal.add(window, others, judged)
+        if others.any():
+            self._letters += np.bincount(characters.scripts, minlength=len(self._letters))
 
     @property
     def mostly(self) -> str:
-        """The script of most letters; empty if there are none."""
+        """The script of most letters of windows that have texts in another script; empty if there are none."""
         letters = self._letters[1:]
         return SCRIPTS.names[1 + int(letters.argmax())] if letters.any() else ""
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from s2s.data.diagnosis.alignment import PARALLEL, Aligner
-from s2s.data.diagnosis.window import Windows
-from s2s.data.readers.pair import Pair
+from s2s.data.diagnosis.window import WINDOW, Windows
+from s2s.data.readers.pair import Pair, in_chunks
 
 
 def last_parallel_line(sources: Iterable[bytes], targets: Iterable[bytes]) -> int | None:
@@ -14,12 +14,15 @@ def last_parallel_line(sources: Iterable[bytes], targets: Iterable[bytes]) -> in
     lines to tell, or no line is parallel. Memory: about 10,000 lines.
     """
     aligner, windows = Aligner(), Windows()
-    for number, (source, target) in enumerate(zip(sources, targets, strict=False), 1):
-        pair = Pair(source.decode(errors="replace"), target.decode(errors="replace"), number, "")
-        if window := windows.add(pair):
+    pairs = (
+        Pair(source.decode(errors="replace"), target.decode(errors="replace"), number, "")
+        for number, (source, target) in enumerate(zip(sources, targets, strict=False), 1)
+    )
+    for chunk in in_chunks(pairs, WINDOW):
+        for window in windows.add(chunk):
             aligner.add(window)
-    if window := windows.end():
-        aligner.add(window)
+    if rest := windows.end():
+        aligner.add(rest)
     segments = aligner.finish()
     parallel = [segment for segment in segments if segment.state == PARALLEL]
     return parallel[-1].last if parallel else None

@@ -4,6 +4,7 @@ N: pairs.
 """
 
 import functools
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +23,16 @@ Mask = NDArray[np.bool_]
 class Window:
     """Consecutive pairs of one file; their texts are cut to MAX_CHARACTERS."""
 
-    def __init__(self, pairs: list[Pair], uncut: dict[int, tuple[int, int]]) -> None:
-        """`uncut`: lengths of both texts in characters by row, where one has been cut."""
-        self.pairs = pairs
-        self.source = Characters([pair.source for pair in pairs])
-        self.target = Characters([pair.target for pair in pairs])
-        self.lengths = np.stack([self.source.lengths, self.target.lengths], axis=1)  # [N, 2]
-        self.whole: Mask = np.ones(len(pairs), dtype=np.bool_)  # [N], whether no text is cut
-        for row, lengths in uncut.items():
-            self.lengths[row], self.whole[row] = lengths, False
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        texts = [pair.source for pair in pairs], [pair.target for pair in pairs]
+        self.lengths = np.array([[*map(len, side)] for side in texts], dtype=np.int64).T  # [N, 2]
+        self.whole: Mask = self.lengths.max(axis=1) <= MAX_CHARACTERS  # [N], whether no text is cut
+        self.pairs = list(pairs)
+        for row in np.flatnonzero(~self.whole).tolist():
+            for side in texts:
+                side[row] = side[row][:MAX_CHARACTERS]
+            self.pairs[row] = pairs[row]._replace(source=texts[0][row], target=texts[1][row])
+        self.source, self.target = map(Characters, texts)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -50,6 +52,12 @@ class Window:
             digests[row] = source.digest, target.digest
         return digests
 
+    @functools.cached_property
+    def texts(self) -> NDArray[np.int64]:
+        """Digests of both texts [N, 2], which hold in this process only."""
+        sides = [pair.source for pair in self.pairs], [pair.target for pair in self.pairs]
+        return np.array([[*map(hash, side)] for side in sides], dtype=np.int64).T
+
     def sides(self, vocabulary: Vocabulary | None = None) -> Sides:
         """Return the features of both sides; without a vocabulary only the lengths."""
         logs = np.log(self.lengths + 1.0).astype(np.float32)
@@ -58,13 +66,13 @@ class Window:
         if vocabulary:
             present = self.source.presence(vocabulary.source), self.target.presence(vocabulary.target)
             features = [np.hstack(both) for both in zip(features, present, strict=True)]
-        texts = np.array([(hash(source), hash(target)) for source, target, *_ in self.pairs])
-        return Sides(*features, *(np.stack([self.digests[:, side], texts[:, side]], axis=1) for side in (0, 1)))
+        return Sides(*features, *(np.stack([self.digests[:, side], self.texts[:, side]], axis=1) for side in (0, 1)))
 
     @functools.cached_property
     def copied(self) -> Mask:
         """Which targets [N] repeat the source."""
-        return self._mask([row for row, (source, target, *_) in enumerate(self.pairs) if source == target])
+        same: Mask = self.texts[:, 0] == self.texts[:, 1]
+        return same
 
     def differing_numbers(self) -> tuple[Mask, Mask]:
         """Return which pairs [N] have different numbers, and which have numbers on both sides."""
@@ -104,19 +112,17 @@ class Windows:
 
     def __init__(self) -> None:
         self._pairs: list[Pair] = []
-        self._uncut: dict[int, tuple[int, int]] = {}
 
-    def add(self, pair: Pair) -> Window | None:
-        """Add a pair, and return the window that it completes, if it does."""
-        source, target, line, file, _ = pair
-        if len(source) > MAX_CHARACTERS or len(target) > MAX_CHARACTERS:
-            self._uncut[len(self._pairs)] = len(source), len(target)
-            pair = Pair(source[:MAX_CHARACTERS], target[:MAX_CHARACTERS], line, file)
-        self._pairs.append(pair)
-        return self.end() if len(self._pairs) == WINDOW else None
+    def add(self, pairs: Iterable[Pair]) -> Iterator[Window]:
+        """Add pairs, and yield the windows that they complete."""
+        self._pairs += pairs
+        while len(self._pairs) >= WINDOW:
+            window = Window(self._pairs[:WINDOW])
+            del self._pairs[:WINDOW]
+            yield window
 
     def end(self) -> Window | None:
         """Return the window of the pairs since the last one, if there are any."""
-        window = Window(self._pairs, self._uncut) if self._pairs else None
-        self._pairs, self._uncut = [], {}
+        window = Window(self._pairs) if self._pairs else None
+        self._pairs = []
         return window

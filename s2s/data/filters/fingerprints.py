@@ -93,7 +93,8 @@ def without_spaces(text: str) -> str:
 
 def text_digest(*texts: str) -> int:
     """Return an 8-byte digest of texts without line ends."""
-    return xxhash.xxh3_64_intdigest("\n".join(texts).encode("utf-8", "surrogatepass"))
+    text = "\n".join(texts) if len(texts) > 1 else texts[0]
+    return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
 
 
 def is_empty(pair: Pair) -> bool:

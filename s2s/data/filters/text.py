@@ -30,6 +30,7 @@ from s2s.text.scripts import letters_by_script, scripts_of_language
 NUMBER = re.compile(r"\d+(?:[.,:'’]\d+|[ \u00a0\u202f]\d{3}(?!\d))*")
 URL = re.compile(r"(?:https?://|www\.)[^\s<>\"]+|[\w.+-]+@[\w-]+\.[\w.-]+")
 NO_LETTERS = bytes(code for code in range(256) if not chr(code).isalpha())  # of Latin-1
+FOLDED = bytes(ord(chr(code).casefold()) if code not in b"\xb5\xdf" else code for code in range(256))
 FIRST_MARK = "\u0300"  # the first combining character
 SPELLED_OUT = 12  # numbers up to this one are often words on the other side
 Languages = tuple[str, str]  # of source and target
@@ -86,11 +87,12 @@ def _shared(source: Counter[str], target: Counter[str]) -> float:
 
 def letters_only(text: str) -> str:
     """Return the letters of a text without case, for comparison; the text as it is if it has none."""
-    folded = text.casefold()
     try:
-        return folded.encode("latin-1").translate(None, NO_LETTERS).decode("latin-1") or text
+        letters = text.encode("latin-1").translate(FOLDED, NO_LETTERS)
     except UnicodeEncodeError:
+        folded = text.casefold()
         return "".join(filter(str.isalpha if max(folded) < FIRST_MARK else _is_letter, folded)) or text
+    return letters.decode("latin-1").replace("ß", "ss").replace("µ", "μ") or text
 
 
 def _is_letter(character: str) -> bool:

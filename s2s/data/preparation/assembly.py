@@ -26,7 +26,7 @@ from s2s.data.preparation.progress import paused_collection
 from s2s.data.preparation.reading import readable_pairs
 from s2s.data.preparation.records import verified_record
 from s2s.data.preparation.selecting import check_kept, read_selection
-from s2s.data.readers import Pair, split_given
+from s2s.data.readers import Pair, in_chunks, split_given
 from s2s.data.split_statistics import SplitStatistics
 from s2s.data.split_writer import split_writer
 from s2s.text.tokenizer import Tokenizer
@@ -103,7 +103,7 @@ class Assembly:
         )
         with split_writer(self._directory / f"{name}.arrow") as writer:
             files: dict[str, int] = {}
-            while chunk := [*itertools.islice(pairs, CHUNK)]:
+            for chunk in in_chunks(pairs, CHUNK):
                 readable.update(pair.file for pair in chunk)
                 for pair in filter(is_empty, chunk):
                     empty.add(pair)
@@ -115,7 +115,7 @@ class Assembly:
             raise plan.no_pairs(name, dropped.tallies.tally(name, "invalid").count)
         if empty.count:
             log.warning(f"{name}: {empty.count:,} pairs with an empty side (first: {empty.examples[0].line})")
-        identified = map(plan.identified, self._pairs(name))
+        identified = itertools.chain.from_iterable(map(plan.identified, in_chunks(self._pairs(name), CHUNK)))
         other = fingerprint(identified, directions=plan.data.directions, of_images=plan.images is not None)
         overlap = count_overlap(self._kept(), other, self._pairs(name))
         return self._ledger(name, readable, statistics, {}, empty=empty, overlap=overlap)

@@ -117,7 +117,7 @@ class BlockEncoder:
 def encode_pairs(plan: Plan, tokenizer: Tokenizer, pairs: list[Pair]) -> EncodedPairs:
     """Return the pairs, normalized and with their tags, with their token ids."""
     tags = plan.data.tags
-    pairs = [tagged(plan.normalized(pair), tags) for pair in pairs]
+    pairs = [tagged(pair, tags) for pair in plan.normalized(pairs)]
     if plan.images:
         sources = [[plan.images.rows[pair.source]] for pair in pairs]
     else:

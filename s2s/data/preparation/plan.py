@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from s2s.errors import DataError
 from s2s.recipe.data import DataOptions
 from s2s.recipe.pairs import FileOptions
 from s2s.recipe.tokenizer import TokenizerOptions
-from s2s.text.lines import normalize
+from s2s.text.lines import is_normalized, normalize
 
 BLOCK = 100_000  # pairs
 CHUNK = 4000  # pairs handled together
@@ -83,19 +83,24 @@ class Plan:
         pairs = read_split(self.data, split, invalid)
         return self.images.intact(pairs, damaged) if self.images else pairs
 
-    def normalized(self, pair: Pair) -> Pair:
-        """Return the pair with normalized texts; the name of an image stays as it is."""
+    def normalized(self, pairs: Sequence[Pair]) -> Sequence[Pair]:
+        """Return the pairs with normalized texts; the names of images stay as they are."""
+        of_images = self.data.image_size is not None
+        sources = [] if of_images else [pair.source for pair in pairs]
         form = self.data.normalization
-        source = pair.source if self.data.image_size else normalize(pair.source, form)
-        target = normalize(pair.target, form)
-        if source is pair.source and target is pair.target:  # as of most pairs
-            return pair
-        return pair._replace(source=source, target=target)
+        if is_normalized("\n".join([*sources, *(pair.target for pair in pairs)]), form):  # most texts are
+            return pairs
+        targets = [normalize(pair.target, form) for pair in pairs]
+        sources = [pair.source if of_images else normalize(pair.source, form) for pair in pairs]
+        return [
+            pair._replace(source=source, target=target)
+            for pair, source, target in zip(pairs, sources, targets, strict=True)
+        ]
 
-    def identified(self, pair: Pair) -> Pair:
-        """Return the normalized pair; in place of an image's name, what images of the same content share."""
-        pair = self.normalized(pair)
-        return self.images.by_content(pair) if self.images else pair
+    def identified(self, pairs: Sequence[Pair]) -> Sequence[Pair]:
+        """Return the normalized pairs; in place of an image's name, what images of the same content share."""
+        pairs = self.normalized(pairs)
+        return [*map(self.images.by_content, pairs)] if self.images else pairs
 
 
 @dataclass(frozen=True)

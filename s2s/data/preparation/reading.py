@@ -101,7 +101,7 @@ def _store(plan: Plan, number: int, block: Block) -> None:
         for pair in block.damaged:
             dropped.add_damaged("train", pair)
     found = fingerprint(
-        map(plan.identified, block.pairs),
+        plan.identified(block.pairs),
         [[text_filter(one, part) for one in filters] for part in parts_of(plan.data)],
         [one.by for one in filters if isinstance(one, DuplicatesFilterOptions)],
         directions=plan.data.directions,

@@ -4,7 +4,6 @@ N: training pairs.
 """
 
 import dataclasses
-import itertools
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -81,8 +80,8 @@ def _diagnose_and_train(plan: Plan, sizes: list[int], status: Statuses) -> tuple
     diagnosis = DatasetDiagnosis(plan.data)
 
     def diagnose(number: int) -> None:
-        for pair in itertools.chain.from_iterable(read_pairs(plan.parts.read(number, "arrow"))):
-            diagnosis.add(plan.identified(pair))
+        for pairs in read_pairs(plan.parts.read(number, "arrow")):
+            diagnosis.add(plan.identified(pairs))
 
     pool = ThreadPoolExecutor(1)
     limits = threadpool_limits(1, "blas")  # NumPy's small products: threads that wait for more would slow training down
@@ -115,7 +114,7 @@ def _texts(plan: Plan, sizes: list[int], rows: NDArray[np.int64]) -> Iterator[tu
     for number, (start, end) in enumerate(zip(ends - sizes, ends, strict=True)):
         inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, end)] - start
         for at in range(0, len(inside), CHUNK):
-            for pair in map(plan.normalized, take_pairs(plan.parts.read(number, "arrow"), inside[at : at + CHUNK])):
+            for pair in plan.normalized(take_pairs(plan.parts.read(number, "arrow"), inside[at : at + CHUNK])):
                 for text in [pair.target] if plan.images else [pair.source, pair.target]:
                     yield f"{pair.file}:{pair.line}", text
 

@@ -10,7 +10,7 @@ from s2s.data.readers.delimited import read_delimited
 from s2s.data.readers.files import digest_data_file
 from s2s.data.readers.images import digest_images, read_captions
 from s2s.data.readers.lines import read_json_lines, read_line_files
-from s2s.data.readers.pair import OnInvalid, Pair
+from s2s.data.readers.pair import OnInvalid, Pair, in_chunks
 from s2s.data.readers.po import read_po
 from s2s.data.readers.tables import read_hub, read_parquet
 from s2s.data.readers.tmx import read_tmx
@@ -21,7 +21,7 @@ from s2s.recipe.pairs import FileOptions
 from s2s.recipe.splits import HubSplitOptions
 from s2s.text.lines import Texts
 
-__all__ = ["READERS", "OnInvalid", "Pair", "read_split", "source_digests", "split_given"]
+__all__ = ["READERS", "OnInvalid", "Pair", "in_chunks", "read_split", "source_digests", "split_given"]
 
 READERS: dict[str, Callable[[Any, Any, OnInvalid], Iterator[Pair]]] = {  # called with the kind's data and split options
     "lines": read_line_files,

@@ -1,6 +1,7 @@
 """Sentence pairs, and what to do with invalid ones."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from s2s.errors import DataError
@@ -18,6 +19,13 @@ class Pair(NamedTuple):
     line: int  # from 1
     file: str  # as the recipe names it
     dataset: int = 0  # number of the dataset of a mixture
+
+
+def in_chunks(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:
+    """Yield pairs in lists of `size`; the last one may be shorter."""
+    pairs = iter(pairs)
+    while chunk := [*itertools.islice(pairs, size)]:
+        yield chunk
 
 
 def drop_invalid(read: Callable[[], Texts | None], data: PairOptions, where: str, invalid: OnInvalid) -> Texts | None:
