@@ -1,5 +1,6 @@
 """What the ledger says of the pairs of a split, counted while they are written."""
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from s2s.data.source_profile import SourceProfile
 from s2s.data.split_writer import EncodedPairs
 from s2s.recipe.data import DataOptions, parts_of
 from s2s.text.fertility import Fertility, FertilityCounter
-from s2s.text.sentences import split_sentences
+from s2s.text.sentences import are_plain, split_sentences
 from s2s.text.tokenizer import Tokenizer
 
 
@@ -33,6 +34,8 @@ class SplitStatistics:
 
     def add(self, encoded: EncodedPairs) -> None:
         """Count pairs."""
+        if not encoded.pairs:
+            return
         self.pairs += len(encoded.pairs)
         self._tokens.update(zip(*(side.tolist() for side in encoded.lengths()), strict=True))
         texts = {
@@ -44,7 +47,8 @@ class SplitStatistics:
         for name, counter in self._fertility.items():
             counter.add(texts[name], getattr(encoded, name).flatten().to_numpy())
         if not self._data.image_size:
-            ends = (split_sentences(pair.source, self._languages[pair.dataset]) for pair in encoded.pairs)
+            others = itertools.compress(encoded.pairs, ~are_plain(texts["source"]))
+            ends = (split_sentences(pair.source, self._languages[pair.dataset]) for pair in others)
             self._sentence_ends += sum(len(sentences) > 1 for sentences in ends)
         self._datasets.update(pair.dataset for pair in encoded.pairs)
 

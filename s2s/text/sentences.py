@@ -1,12 +1,18 @@
 """Cut lines of text into sentences, and over-long sentences at punctuation. Joined, the parts give the line again."""
 
+import functools
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING
 
 from s2s.recipe.languages import primary_language
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # Languages that write ordinal numbers with a full stop: "2. Stock" is no sentence end.
 ORDINALS = {"bs", "cs", "da", "de", "et", "fi", "fo", "hr", "hu", "is", "lb", "lv", "nb", "nn", "no", "pl", "sk", "sl"}
@@ -17,7 +23,9 @@ LETTERLESS = re.compile(r"[\W\d_]*$")  # the number of a list item, a dash
 SPACE = " \t\u3000"
 # A piece of text that is never cut: a placeholder or tag, or characters up to a space or East Asian punctuation.
 ATOM = re.compile(rf"(?:<[^<>]*>|\{{[^{{}}]*\}}|[^{SPACE}；：，、。])+[；：，、。]*[{SPACE}]*|[{SPACE}；：，、。]+")
-PLAIN = re.compile(r"[\w ,'’-]+[^\w\s]? *")  # without a sentence end before its own: most lines of a corpus
+INNER = r"[\w ,'’-]"  # characters that end no sentence
+PLAIN = re.compile(rf"{INNER}+[^\w\s]? *")  # without a sentence end before its own: most lines of a corpus
+TABLE = 1 << 16  # code points that are looked up
 RANKS = (";:；：。", ",，、")  # where to cut: best after these characters, then after those, else after a space
 BALANCE = 0.25  # how much a part may differ from equal length for the sake of punctuation
 
@@ -41,6 +49,27 @@ def split_sentences(line: str, language: str) -> list[str]:
     if len(parts) > 1 and LETTERLESS.match(parts[-1]):
         parts[-2:] = ["".join(parts[-2:])]
     return parts
+
+
+def are_plain(texts: Sequence[str]) -> "NDArray[np.bool_]":
+    """Return which of at least one text [N] have no character before their last that could end a sentence."""
+    import numpy as np
+
+    joined = "\n".join(["", *texts]).encode("utf-32-le", "surrogatepass")
+    others = _others().take(np.frombuffer(joined, np.uint32), mode="clip")
+    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)
+    others[ends - 1] = False  # the last characters; before empty texts, line ends
+    plain: NDArray[np.bool_] = np.add.reduceat(others, np.concatenate([[0], ends[:-1]]), dtype=np.int64) == 0
+    return plain
+
+
+@functools.cache
+def _others() -> "NDArray[np.bool_]":
+    """Return a table [TABLE] of the characters that are not INNER, nor line ends."""
+    import numpy as np
+
+    inner = re.compile(rf"{INNER}|\n")
+    return np.array([not inner.fullmatch(chr(code)) for code in range(TABLE - 1)] + [True])
 
 
 @dataclass(frozen=True, slots=True)

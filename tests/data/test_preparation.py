@@ -397,6 +397,7 @@ def test_inputs_that_change_between_shards_are_refused(data: DataOptions, tmp_pa
 
 def test_long_texts_make_smaller_blocks(data: DataOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "BLOCK_CHARACTERS", 60)
+    monkeypatch.setattr(reading, "FEW", 1)
     corpus = prepare.prepare_corpus(data, TOKENIZER, tokenizer_model=trained())
     assert len([path for path in corpus.path.iterdir() if path.name.startswith("train-")]) > 12
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s2s.text import sentences as module
-from s2s.text.sentences import split_long, split_sentences
+from s2s.text.sentences import are_plain, split_long, split_sentences
 
 
 @pytest.mark.parametrize(
@@ -111,3 +111,11 @@ def test_plain_lines_are_one_sentence_for_the_library_too(language, monkeypatch)
     quick = [split_sentences(line, language) for line in lines]
     monkeypatch.setattr(module, "PLAIN", re.compile("(?!)"))
     assert quick == [split_sentences(line, language) for line in lines]
+
+
+def test_texts_without_an_inner_sentence_end_are_plain():
+    plain = ["", ".", "Ein Mann", "two dogs, running!", "l’homme qu'elle a vu.", "犬が走る。", "a"]
+    others = ["A. b", "He left... ", "犬。猫", "𝄞 b", "..", "a\u2028b"]
+    texts = [text for both in zip(plain, others, strict=False) for text in both]
+    assert are_plain(texts).tolist() == [True, False] * len(others)
+    assert all(len(split_sentences(text, "en")) <= 1 for text in plain)

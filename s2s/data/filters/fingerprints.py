@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from s2s.data.filters.text import TextFilter, letters_only
 from s2s.data.ledger import Overlap, Tally
-from s2s.data.readers import Pair
+from s2s.data.readers import Pair, in_chunks
 
+CHUNK = 50  # pairs handled together; one character beyond Latin-1 makes all of them slower
 Mask = NDArray[np.bool_]
 Digests = NDArray[np.uint64]
 
@@ -60,20 +61,21 @@ def fingerprint(
     dropped, empty = array("I"), bytearray()
     alike = {"pair"} if any(directions) else {"source", "pair"}  # digests that are there anyway
     others = {by: array("Q") for by in compared if by not in alike}
-    for pair in pairs:
-        texts = without_spaces(pair.source), without_spaces(pair.target)
-        sources.append(text_digest(texts[0]))
-        source_letters = texts[0] if of_images else letters_only(texts[0])
-        letters.append(text_digest(source_letters))
-        direction = directions[pair.dataset]
-        both.append(text_digest(*texts, *direction))
-        empty.append(is_empty(pair))
+    for chunk in in_chunks(pairs, CHUNK):
+        source = [without_spaces(pair.source) for pair in chunk]
+        target = [without_spaces(pair.target) for pair in chunk]
+        source_letters = source if of_images else letters_only(source)
+        direction = [["\n".join(directions[pair.dataset]) for pair in chunk]] if any(directions) else []
+        sources.extend(text_digests(source))
+        letters.extend(text_digests(source_letters))
+        both.extend(text_digests(source, target, *direction))
+        empty.extend([not (one and other) for one, other in zip(source, target, strict=True)])
         for by, digests in others.items():
-            compare = {"source": texts[:1], "target": texts[1:]}.get(by) or (source_letters, letters_only(texts[1]))
-            digests.append(text_digest(*compare, *direction))
-        source = pair.target if of_images else pair.source
-        own = active.get(pair.dataset)
-        dropped.append(sum(bit for bit, drops in own if drops(source, pair.target)) if own else 0)
+            compare = {"source": [source], "target": [target]}.get(by) or [source_letters, letters_only(target)]
+            digests.extend(text_digests(*compare, *direction))
+        for pair in chunk:
+            own, seen = active.get(pair.dataset), pair.target if of_images else pair.source
+            dropped.append(sum(bit for bit, drops in own if drops(seen, pair.target)) if own else 0)
     return PairFingerprints(
         np.frombuffer(sources, dtype=np.uint64),
         np.frombuffer(letters, dtype=np.uint64),
@@ -91,10 +93,10 @@ def without_spaces(text: str) -> str:
     return " ".join(text.split())
 
 
-def text_digest(*texts: str) -> int:
-    """Return an 8-byte digest of texts without line ends."""
-    text = "\n".join(texts) if len(texts) > 1 else texts[0]
-    return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
+def text_digests(*columns: Iterable[str]) -> list[int]:
+    """Return 8-byte digests of the rows of columns of texts without line ends."""
+    texts = columns[0] if len(columns) == 1 else map("\n".join, zip(*columns, strict=True))
+    return [xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) for text in texts]
 
 
 def is_empty(pair: Pair) -> bool:
@@ -130,9 +132,12 @@ class _Common:
     def __init__(self, wanted: Digests) -> None:
         self._wanted = wanted
         self._ordered = np.unique(wanted)
+        self._starts = np.zeros(1 << 16, dtype=np.bool_)  # which first two bytes occur: few pairs have one of them
+        self._starts[self._ordered >> 48] = True
         self._found = np.zeros(len(self._ordered), dtype=np.bool_)
 
     def add(self, digests: Digests) -> None:
+        digests = digests[self._starts.take(digests >> 48)]
         at = np.minimum(np.searchsorted(self._ordered, digests), len(self._ordered) - 1)
         self._found[at[self._ordered[at] == digests]] = True
 

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
 
@@ -29,7 +29,7 @@ from s2s.text.scripts import letters_by_script, scripts_of_language
 # digits, with separators of thousands and decimals between them: 1,234.5 and 1 234
 NUMBER = re.compile(r"\d+(?:[.,:'’]\d+|[ \u00a0\u202f]\d{3}(?!\d))*")
 URL = re.compile(r"(?:https?://|www\.)[^\s<>\"]+|[\w.+-]+@[\w-]+\.[\w.-]+")
-NO_LETTERS = bytes(code for code in range(256) if not chr(code).isalpha())  # of Latin-1
+NO_LETTERS = bytes(code for code in range(256) if not chr(code).isalpha() and chr(code) != "\n")  # of Latin-1
 FOLDED = bytes(ord(chr(code).casefold()) if code not in b"\xb5\xdf" else code for code in range(256))
 FIRST_MARK = "\u0300"  # the first combining character
 SPELLED_OUT = 12  # numbers up to this one are often words on the other side
@@ -85,14 +85,19 @@ def _shared(source: Counter[str], target: Counter[str]) -> float:
     return (source & target).total() / total if total else 1.0
 
 
-def letters_only(text: str) -> str:
-    """Return the letters of a text without case, for comparison; the text as it is if it has none."""
-    try:
-        letters = text.encode("latin-1").translate(FOLDED, NO_LETTERS)
+def letters_only(texts: Sequence[str]) -> list[str]:
+    """Return the letters of texts, which have no line ends, without case; texts without letters as they are."""
+    try:  # all at once, if all of them are Latin-1
+        letters = "\n".join(texts).encode("latin-1").translate(FOLDED, NO_LETTERS)
     except UnicodeEncodeError:
-        folded = text.casefold()
-        return "".join(filter(str.isalpha if max(folded) < FIRST_MARK else _is_letter, folded)) or text
-    return letters.decode("latin-1").replace("ß", "ss").replace("µ", "μ") or text
+        return [_letters_of(text) for text in texts]
+    found = letters.decode("latin-1").replace("ß", "ss").replace("µ", "μ").split("\n")
+    return [one or text for one, text in zip(found, texts, strict=True)]
+
+
+def _letters_of(text: str) -> str:
+    folded = text.casefold()
+    return "".join(filter(str.isalpha if max(folded, default="") < FIRST_MARK else _is_letter, folded)) or text
 
 
 def _is_letter(character: str) -> bool:

@@ -7,6 +7,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,16 @@ from s2s.data.image_store import IMAGES
 from s2s.data.ledger import Ledger, Reason, SplitLedger, Tally, TokenizerLedger
 from s2s.data.mixed import tagged
 from s2s.data.preparation.blocks import read_fingerprints, take_pairs
+from s2s.data.preparation.collection import paused_collection
 from s2s.data.preparation.encoding import encode_pairs
 from s2s.data.preparation.plan import CHUNK, Plan
-from s2s.data.preparation.progress import paused_collection
 from s2s.data.preparation.reading import readable_pairs
-from s2s.data.preparation.records import verified_record
+from s2s.data.preparation.records import Record, verified_record
 from s2s.data.preparation.selecting import check_kept, read_selection
 from s2s.data.readers import Pair, in_chunks, split_given
 from s2s.data.split_statistics import SplitStatistics
 from s2s.data.split_writer import split_writer
+from s2s.io.ahead import computed_ahead
 from s2s.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -67,9 +69,8 @@ class Assembly:
         plan, parts, selection = self._plan, self._plan.parts, read_selection(self._plan)
         statistics, alone = SplitStatistics(plan.data, self.tokenizer), np.array(selection.alone, dtype=np.int64)
         statuses = np.zeros(256, dtype=np.int64)  # pairs by status
-        for number in self._blocks:
+        for number, (read, encoded) in self._records():
             shard = parts.encoded(number, "arrow")
-            read, encoded = (verified_record(path(number, "json")) for path in (parts.read, parts.encoded))
             statistics.merge(encoded.values["statistics"])
             alone += np.array(encoded.values["alone"], dtype=np.int64)
             statuses += np.bincount(self._statuses(number), minlength=len(statuses))
@@ -93,6 +94,16 @@ class Assembly:
             profile=statistics.profile(),
             findings=selection.findings,
         )
+
+    def _records(self) -> Iterator[tuple[int, tuple[Record, Record]]]:
+        """Yield each block with the records of what was read and what was encoded, while the next is verified."""
+        parts = self._plan.parts
+
+        def verify(number: int) -> tuple[Record, Record]:
+            return verified_record(parts.read(number, "json")), verified_record(parts.encoded(number, "json"))
+
+        with ThreadPoolExecutor(1) as pool:
+            yield from computed_ahead(pool, verify, self._blocks)
 
     def held_out(self, name: str) -> SplitLedger:
         """Encode and write all pairs of validation or test, with their raw texts; compare them with those of train."""

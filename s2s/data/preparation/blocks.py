@@ -19,17 +19,30 @@ TEXTS = ["source", "target", "line", "file", "dataset"]  # columns of what was r
 OTHER = "other "  # what columns of further digests begin with
 
 
-def write_block(path: Path, pairs: Sequence[Pair], fingerprints: PairFingerprints) -> None:
-    """Write the raw pairs and their fingerprints."""
+def as_batch(pairs: Sequence[Pair]) -> Any:
+    """Return raw pairs as a record batch of Arrow."""
+    import pyarrow as pa
+
+    sources, targets, lines, files, datasets = zip(*pairs, strict=True) if pairs else [()] * 5
+    numbers = {file: number for number, file in enumerate(dict.fromkeys(files))}
+    indices = np.fromiter(map(numbers.__getitem__, files), np.int32, len(pairs))
+    columns = {
+        "source": pa.array(sources, pa.large_string()),
+        "target": pa.array(targets, pa.large_string()),
+        "line": np.array(lines, dtype=np.int64),
+        "file": pa.DictionaryArray.from_arrays(indices, pa.array(numbers, pa.string())),
+        "dataset": np.array(datasets, dtype=np.int32),
+    }
+    return pa.record_batch(columns)
+
+
+def write_block(path: Path, pairs: Any, fingerprints: PairFingerprints) -> None:
+    """Write raw pairs, given as by `as_batch`, and their fingerprints."""
     import pyarrow as pa
 
     found = fingerprints
     columns = {
-        "source": pa.array([pair.source for pair in pairs], pa.large_string()),
-        "target": pa.array([pair.target for pair in pairs], pa.large_string()),
-        "line": np.array([pair.line for pair in pairs], dtype=np.int64),
-        "file": pa.array([pair.file for pair in pairs], pa.string()).dictionary_encode(),
-        "dataset": np.array([pair.dataset for pair in pairs], dtype=np.int32),
+        **{name: pairs.column(name) for name in TEXTS},
         "sources": found.sources,
         "letters": found.letters,
         "pairs": found.pairs,

@@ -17,8 +17,8 @@ from s2s.data.filters.fingerprints import Mask
 from s2s.data.filters.selection import PairStatus, Statuses, token_filter
 from s2s.data.mixed import tagged
 from s2s.data.preparation.blocks import read_pairs
+from s2s.data.preparation.collection import paused_collection
 from s2s.data.preparation.plan import Plan
-from s2s.data.preparation.progress import paused_collection
 from s2s.data.preparation.records import verified_record, write_record
 from s2s.data.readers import Pair
 from s2s.data.split_statistics import SplitStatistics

@@ -1,25 +1,36 @@
 """Read the training pairs and store them in blocks, with the fingerprints of the pairs."""
 
+import functools
+import itertools
+import logging
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import xxhash
 
 from s2s.data.dropped import dropped_pairs
-from s2s.data.filters.fingerprints import fingerprint, text_digest
+from s2s.data.filters.fingerprints import fingerprint
 from s2s.data.filters.text import text_filter
-from s2s.data.preparation.blocks import write_block
+from s2s.data.preparation.blocks import as_batch, write_block
+from s2s.data.preparation.collection import paused_collection
 from s2s.data.preparation.plan import Plan
-from s2s.data.preparation.progress import paused_collection, with_progress
 from s2s.data.preparation.records import read_record, write_record
 from s2s.data.readers import Pair, split_given
 from s2s.errors import DataError
 from s2s.recipe.data import parts_of
 from s2s.recipe.filters import DuplicatesFilterOptions
 
+log = logging.getLogger(__name__)
+
 BLOCK_CHARACTERS = 1 << 26  # in a block of long texts, which therefore has fewer pairs
+FEW = 16  # pairs read together; each may have millions of characters
+SECONDS = 30  # between two messages
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Block:
     """Pairs that follow each other, and what could not be read among them."""
 
@@ -27,13 +38,17 @@ class Block:
     invalid: list[str]  # `file:line`
     damaged: list[Pair]  # with a damaged image
 
+    @functools.cached_property
+    def batch(self) -> Any:
+        """The pairs as a record batch of Arrow."""
+        return as_batch(self.pairs)
+
     def digest(self) -> str:
         """Return a digest of everything."""
         damaged = (f"{pair.file}:{pair.line}" for pair in self.damaged)
-        files = dict.fromkeys(pair.file for pair in self.pairs)
-        places = [*self.invalid, *damaged, *files, *(str(pair.line) for pair in self.pairs)]
-        sides = [pair.source for pair in self.pairs], [pair.target for pair in self.pairs]
-        return " ".join(f"{text_digest(*texts):x}" for texts in (places, *sides))
+        places = [*self.invalid, *damaged, *self.batch.column("file").dictionary.to_pylist()]
+        contents = "\n".join(places).encode("utf-8", "surrogatepass"), self.batch.serialize()
+        return " ".join(map(xxhash.xxh3_64_hexdigest, contents))
 
 
 @paused_collection()
@@ -50,8 +65,13 @@ def read_shard(plan: Plan, shard: int, shards: int) -> None:
     elif not any(number % shards == shard for number in parts.unread()):
         return
     counts = []
+    log.info("reading the training pairs")
+    logged = time.monotonic()
     for number, block in enumerate(_blocks(plan)):
         counts.append(len(block.pairs))
+        if time.monotonic() - logged > SECONDS:
+            logged = time.monotonic()
+            log.info(f"reading the training pairs: {sum(counts):,} done")
         if number % shards == shard and not _is_stored(plan, number, block):
             _store(plan, number, block)
     if sizes is not None and sizes != counts:
@@ -77,9 +97,10 @@ def _blocks(plan: Plan) -> Iterator[Block]:
     def add_damaged(pair: Pair) -> None:
         block.damaged.append(pair)
 
-    for pair in with_progress(plan.read("train", add_invalid, add_damaged), "reading the training pairs"):
-        block.pairs.append(pair)
-        characters += len(pair.source) + len(pair.target)
+    pairs = plan.read("train", add_invalid, add_damaged)
+    while some := [*itertools.islice(pairs, min(FEW, plan.block - len(block.pairs)))]:
+        block.pairs.extend(some)
+        characters += sum([len(pair.source) + len(pair.target) for pair in some])
         if len(block.pairs) == plan.block or characters >= BLOCK_CHARACTERS:
             yield block
             block, characters = Block([], [], []), 0
@@ -107,7 +128,7 @@ def _store(plan: Plan, number: int, block: Block) -> None:
         directions=plan.data.directions,
         of_images=plan.images is not None,
     )
-    write_block(parts.read(number, "arrow"), block.pairs, found)
+    write_block(parts.read(number, "arrow"), block.batch, found)
     readable = Counter(pair.file for pair in block.pairs)
     values = {"contents": block.digest(), "readable": readable, "dropped": dropped.tallies.counts()}
     write_record(parts.read(number, "json"), values, parts.read(number, "arrow"), parts.read(number, "dropped"))

@@ -1,10 +1,11 @@
 """Records: what is known of the files of a preparation, written after them, with digests of them and of itself."""
 
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from s2s.errors import ArtefactError, UsageError
-from s2s.io.atomic import write_json
+from s2s.io.atomic import write_bytes
 from s2s.io.digests import digest_file, digest_json
 from s2s.io.json_values import read_json, validate
 
@@ -25,7 +26,7 @@ class Record(NamedTuple):
 def write_record(path: Path, values: Any, *files: Path) -> None:
     """Write JSON values and the digests of files beside them, which must be complete."""
     content = {"schema": SCHEMA, "values": values, "files": {file.name: digest_file(file) for file in files}}
-    write_json(path, content | {"sha256": digest_json(content)})
+    write_bytes(path, json.dumps(content | {"sha256": digest_json(content)}).encode())
 
 
 def read_record(path: Path) -> Any:

@@ -19,8 +19,8 @@ from s2s.data.filters.selection import PairStatus, Statuses, classify
 from s2s.data.ledger import REASONS, Finding
 from s2s.data.mixed import require_tags, with_tags
 from s2s.data.preparation.blocks import FingerprintBlocks, read_pairs, take_pairs
+from s2s.data.preparation.collection import paused_collection
 from s2s.data.preparation.plan import CHUNK, Plan
-from s2s.data.preparation.progress import paused_collection
 from s2s.data.preparation.records import read_record, verified_record, write_record
 from s2s.errors import DataError
 from s2s.io.atomic import atomic_writer, write_bytes

@@ -54,7 +54,7 @@ def _read_pairs(data: FileOptions, source: str, target: str, invalid: OnInvalid)
                 read = functools.partial(decode_pair, pair, paths, number)
                 texts = drop_invalid(read, data, f"{source}:{number}", invalid)
             if texts is not None:
-                yield Pair(*texts, number, source)
+                yield tuple.__new__(Pair, (*texts, number, source, 0))  # in half the time of Pair(…)
 
 
 def read_json_lines(data: TableDataOptions, split: TableSplitOptions, invalid: OnInvalid) -> Iterator[Pair]:
