@@ -32,6 +32,7 @@ class Projected:
     target: NDArray[np.float32]  # [N, K], weighted
     source_cost: NDArray[np.float32]  # [N]
     target_cost: NDArray[np.float32]  # [N]
+    blank: tuple[NDArray[np.bool_], NDArray[np.bool_]]  # [N], which sources and which targets are
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,8 @@ class PairModel:
         correlations = self.correlations.astype(np.float32)
         rest = 1 - correlations**2
         cost = 0.5 * correlations**2 / rest
-        return Projected(source, target * (correlations / rest), source**2 @ cost, target**2 @ cost)
+        blank = sides.source[:, 0] < 0, sides.target[:, 0] < 0
+        return Projected(source, target * (correlations / rest), source**2 @ cost, target**2 @ cost, blank)
 
     def scores(self, sides: Sides, projected: Projected, shift: int) -> Floats:
         """Return log p(target | source) - log p(target) of each target and the source `shift` lines later [N].
@@ -91,9 +93,10 @@ class PairModel:
         products = np.einsum("nk,nk->n", projected.source[sources], projected.target[targets])
         ratio = products - projected.source_cost[sources] - projected.target_cost[targets]
         ratio -= 0.5 * np.log(1 - self.correlations**2).sum()
-        ratio *= pairs.known
+        known = ~(projected.blank[0][sources] | projected.blank[1][targets])
+        ratio *= known
         ratio += self.mark_weights[_compare(pairs.source_marks[:, 0], pairs.target_marks[:, 0])]
-        ratio[pairs.known & (pairs.source_marks[:, 1] == pairs.target_marks[:, 1])] = MAX_SCORE  # copies
+        ratio[known & (pairs.source_marks[:, 1] == pairs.target_marks[:, 1])] = MAX_SCORE  # copies
         scores[targets] = np.clip(ratio, -MAX_SCORE, MAX_SCORE)
         return scores
 

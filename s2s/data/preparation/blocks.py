@@ -69,8 +69,10 @@ def take_pairs(path: Path, rows: NDArray[np.integer[Any]]) -> list[Pair]:
 
 def _pairs(batch: Any) -> list[Pair]:
     source, target, line, file, dataset = (batch.column(name) for name in TEXTS)
-    columns = source, target, line, file.dictionary_decode(), dataset
-    return [*map(Pair, *(column.to_pylist() for column in columns))]
+    names = file.dictionary.to_pylist()
+    files = [names[number] for number in file.indices.to_pylist()]
+    rows = zip(source.to_pylist(), target.to_pylist(), line.to_pylist(), files, dataset.to_pylist(), strict=True)
+    return [tuple.__new__(Pair, row) for row in rows]  # in half the time of Pair(…)
 
 
 def read_fingerprints(path: Path) -> PairFingerprints:
