@@ -96,7 +96,7 @@ def inherited_tables(recipe: Recipe) -> Tables:
     tables["model"] = recipe.model.model_dump(
         mode="json", exclude_defaults=True, exclude={"size", "encoder", "decoder"}
     )
-    for side, options in (("encoder", recipe.model.encoder), ("decoder", recipe.model.decoder)):
+    for side, options in recipe.model.sides.items():
         tables[f"model.{side}"] = {"family": options.family, **options.model_dump(mode="json", exclude_defaults=True)}
     return tables
 

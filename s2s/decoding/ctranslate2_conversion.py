@@ -51,7 +51,9 @@ Array = npt.NDArray[np.float32]
 
 def unsupported_network(recipe: Recipe) -> str | None:
     """Return why CTranslate2 does not support a recipe's network, or None if it does."""
-    for side, options in (("encoder", recipe.model.encoder), ("decoder", recipe.model.decoder)):
+    if recipe.model.architecture == "decoder_only":
+        return "the CTranslate2 engine does not support decoder-only models"
+    for side, options in recipe.model.sides.items():
         if not isinstance(options, BlockOptions):
             return f"CTranslate2 does not support {options.family.upper()} {side}s"
         if getattr(options, "convolution", 0):
@@ -155,7 +157,7 @@ def convert(
 ) -> None:
     """Convert a supported network into an empty directory.
 
-    `weights`: arrays by their names in `EncoderDecoder.weights`; `compute`: one of `COMPUTE_TYPES`.
+    `weights`: arrays by their names in `Network.weights`; `compute`: one of `COMPUTE_TYPES`.
     Raises: ValueError if a weight is missing or unknown, or its shape does not match the recipe.
     """
     reader = WeightReader(weights)

@@ -15,8 +15,8 @@ from s2s.decoding.forced import forced_sentences
 from s2s.decoding.sampling import random_numbers, sample
 from s2s.devices.runtime import Precision
 from s2s.models.build import build_model
-from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import Model
+from s2s.models.network import Network
 from s2s.registry.version import Version
 from s2s.text.tokenizer import Tokenizer
 
@@ -77,7 +77,7 @@ class PyTorchSearch:
         return self.engine.search(self.request)
 
 
-def load_network(version: Version) -> EncoderDecoder:
+def load_network(version: Version) -> Network:
     """Load the network of a published model on the CPU, in evaluation mode.
 
     Raises: ArtefactError if its weights are damaged or not finite, or do not fit its recipe.

@@ -59,7 +59,7 @@ class TranslatorSettings:
             natural=any(part.kind != "generator" for part in parts_of(data)) and data.image_size is None,
             max_source_length=max_source_length(recipe),
             image_size=data.image_size,
-            grid=model.encoder.grid,
+            grid=model.encoder.grid if model.encoder else None,
             has_attention=model.has_attention,
             decoding=recipe.decoding,
             tags=tag_languages(data),

@@ -8,14 +8,16 @@ from collections.abc import Callable
 from torch import nn
 
 from s2s.models.cnn import CnnEncoder
+from s2s.models.decoder_only import DecoderOnly, PrefixDecoder
 from s2s.models.embedding import Embedding
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import Decoder, Encoder, MemorySpec
+from s2s.models.network import Network
 from s2s.models.rnn_attention import CurrentQueryDecoder, PreviousQueryDecoder
 from s2s.models.rnn_decoder import FixedContextDecoder, RnnDecoder
 from s2s.models.rnn_encoder import RnnEncoder
 from s2s.models.transformer import TransformerDecoder, TransformerEncoder
-from s2s.recipe.model import CnnEncoderOptions, ModelOptions, RnnDecoderOptions
+from s2s.recipe.model import CnnEncoderOptions, ModelOptions, RnnDecoderOptions, TransformerDecoderOptions
 
 
 def _rnn_decoder(options: RnnDecoderOptions, embedding: nn.Embedding, memory: MemorySpec, dropout: float) -> RnnDecoder:
@@ -37,9 +39,15 @@ ENCODERS: dict[str, Callable[..., Encoder]] = {
 DECODERS: dict[str, Callable[..., Decoder]] = {"rnn": _rnn_decoder, "transformer": TransformerDecoder}
 
 
-def build_model(options: ModelOptions, vocab_size: int) -> EncoderDecoder:
+def build_model(options: ModelOptions, vocab_size: int) -> Network:
     """Return a network with fresh weights for a joint vocabulary of the given size."""
     target = Embedding(vocab_size, options.embedding_size)
+    if options.encoder is None:
+        assert isinstance(options.decoder, TransformerDecoderOptions)
+        causal = options.source_attention == "causal"
+        alone = PrefixDecoder(options.decoder, target, options.dropout, causal=causal)
+        output = target if options.tied_embeddings != "none" else Embedding(vocab_size, options.embedding_size)
+        return DecoderOnly(alone, output.weight, bias=options.output_bias)
     source = (
         target
         if options.tied_embeddings == "all" or options.of_images

@@ -71,11 +71,11 @@ class RotaryPositions(Positions):
 
 
 def apply_rotary(vectors: Tensor, rotary: Tensor) -> Tensor:
-    """Rotate each pair (x_2i, x_2i+1) of vectors [B, T, N, d] by its position's angle; `rotary` [2, T, d / 2].
+    """Rotate each pair (x_2i, x_2i+1) of vectors [B, T, N, d] by its position's angle; `rotary` [2, (B,) T, d / 2].
 
     The dot product of two rotated vectors depends on their distance only (Su et al. 2021, equation 34).
     """
-    cosine, sine = rotary.unsqueeze(2)
+    cosine, sine = rotary.unsqueeze(-2)
     even, odd = vectors.unflatten(-1, (-1, 2)).float().unbind(-1)
     pairs = torch.stack((even * cosine - odd * sine, even * sine + odd * cosine), dim=-1)
     return pairs.flatten(-2).to(vectors.dtype)

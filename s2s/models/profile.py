@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from s2s.devices.runtime import DeviceKind, Precision, planning_for, tuning
 from s2s.models.build import build_model
 from s2s.models.dry_run import DryAutocast, DryRun
-from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import NLL, Batch, ImageInput, Objective, Source, TokenInput
+from s2s.models.network import Network
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.image_size import ImageSize
 from s2s.recipe.recipe import Recipe
@@ -142,7 +142,7 @@ def plan(recipe: Recipe) -> Plan:
     )
 
 
-def meta_model(recipe: Recipe, vocab_size: int | None = None) -> EncoderDecoder:
+def meta_model(recipe: Recipe, vocab_size: int | None = None) -> Network:
     """Build the recipe's network on the meta device, without allocating memory or drawing random numbers.
 
     `vocab_size`: that of the trained tokenizer; default: the recipe's.
@@ -172,24 +172,25 @@ def _typical_length(recipe: Recipe) -> int:
     return max(longest, size.tokens) if size else longest
 
 
-def parts(network: EncoderDecoder) -> list[Part]:
+def parts(network: Network) -> list[Part]:
     """Return the sizes of embeddings, encoder, decoder and output projection; a shared table is listed once."""
     tables: dict[Tensor, list[str]] = {}
     for name, table in _tables(network):
         tables.setdefault(table, []).append(name)
     found = [Part(_table_name(names), table.numel()) for table, names in tables.items()]
     counted = set(tables)
-    for name, module in (("encoder", network.encoder), ("decoder", network.decoder), ("output bias", network)):
+    for name, module in (*network.named_children(), ("output bias", network)):
         own = set(module.parameters()) - counted
         counted |= own
         found.append(Part(name, sum(parameter.numel() for parameter in own)))
     return [part for part in found if part.parameters]
 
 
-def _tables(network: EncoderDecoder) -> Iterator[tuple[str, Tensor]]:
+def _tables(network: Network) -> Iterator[tuple[str, Tensor]]:
     """Yield each use of an embedding or projection table [V, H], and the table."""
     V = len(network.weight)
-    for name, side in (("source", network.encoder), ("target", network.decoder)):
+    encoder = getattr(network, "encoder", network.decoder)
+    for name, side in (("source", encoder), ("target", network.decoder)):
         for module in side.modules():
             if isinstance(module, nn.Embedding) and module.num_embeddings == V:
                 yield name, module.weight
@@ -215,7 +216,7 @@ def training_memory(network: nn.Module, activations: int) -> TrainingMemory:
 
 
 def training_cost(
-    network: EncoderDecoder,
+    network: Network,
     shape: BatchShape,
     precision: Precision,
     objective: Objective = NLL,
@@ -243,7 +244,7 @@ def training_cost(
 
 
 @torch.no_grad()
-def decoding_cost(network: EncoderDecoder, shape: BatchShape, precision: Precision, options: DecodingOptions) -> Cost:
+def decoding_cost(network: Network, shape: BatchShape, precision: Precision, options: DecodingOptions) -> Cost:
     """Return the cost of a search whose outputs are as long as the sources, without weights.
 
     Only the first three steps are run: the first has one hypothesis, and the FLOPs of the others grow linearly with the

@@ -41,32 +41,36 @@ def _positions(options: BlockOptions, hidden_size: int) -> Positions:
     return RotaryPositions(hidden_size // options.heads)
 
 
-def _encode_positions(encoding: PositionalEncoding, embedded: Tensor) -> tuple[Tensor, Tensor | None]:
+def encode_positions(encoding: PositionalEncoding, embedded: Tensor) -> tuple[Tensor, Tensor | None]:
     """Return the first block's input [B, T, H] and the rotations [2, T, d / 2] for embeddings [B, T, H]."""
     T = embedded.shape[1]
     return encoding(embedded, encoding.positions.added(T, embedded)), encoding.positions.rotary(T, embedded)
 
 
-def _final_norm(options: BlockOptions, hidden_size: int) -> nn.Module:
+def final_norm(options: BlockOptions, hidden_size: int) -> nn.Module:
     """Return the norm after the last block: pre-norm blocks need one, post-norm blocks end with their own."""
     return NORMS[options.norm_kind](hidden_size) if options.norm == "pre" else nn.Identity()
 
 
-def _attention_mask(mask: Tensor, dtype: torch.dtype) -> Tensor | None:
+def attention_mask(mask: Tensor, dtype: torch.dtype) -> Tensor | None:
     """Return a mask [B, S] as [B, 1, 1, S]: of bools, or of 0 and −∞ in `dtype`, as suits the device.
 
     None on a CPU if nothing is padded, which is faster.
     """
     if mask.device.type == "cpu" and bool(mask.all()):
         return None
-    mask = mask[:, None, None]
+    return suited_mask(mask[:, None, None], dtype)
+
+
+def suited_mask(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a mask of bools [B, 1, ..., S] as suits the device: unchanged, or of 0 and −∞ in `dtype`."""
     if not tuning(mask.device.type).additive_masks:
         return mask
     return _aligned(torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, -torch.inf))
 
 
 def _aligned(mask: Tensor) -> Tensor:
-    """Copy an additive mask [B, 1, 1, S] to rows of a multiple of 16 elements; fused attention copies others itself."""
+    """Copy an additive mask [B, 1, ..., S] to rows of a multiple of 16 elements; fused attention copies others."""
     S = mask.shape[-1]
     return mask.new_zeros(*mask.shape[:-1], S + -S % 16)[..., :S].copy_(mask)
 
@@ -111,7 +115,7 @@ class TransformerEncoder(Encoder):
         self.convolution = NeighbourConvolution(H, options.convolution) if options.convolution else None
         self.positional_encoding = PositionalEncoding(options, H, dropout)
         self.blocks = nn.ModuleList(EncoderBlock(H, options, dropout) for _ in range(options.layers))
-        self.norm = _final_norm(options, H)
+        self.norm = final_norm(options, H)
 
     def forward(self, source: Source) -> Memory:
         """Encode B sentences of at least one token each: ids [B, S] -> states [B, S, D], summary [B, M]."""
@@ -121,10 +125,10 @@ class TransformerEncoder(Encoder):
         embedded = self.embedding(ids)
         if self.convolution:
             embedded = self.convolution(embedded, mask)
-        x, rotary = _encode_positions(self.positional_encoding, embedded)
-        attention_mask = _attention_mask(mask, matmul_dtype(x))
+        x, rotary = encode_positions(self.positional_encoding, embedded)
+        padding = attention_mask(mask, matmul_dtype(x))
         for block in self.blocks:
-            x = block(x, rotary, attention_mask)
+            x = block(x, rotary, padding)
         states = self.norm(x)
         summary = (states * mask.unsqueeze(2)).sum(1) / mask.sum(1, keepdim=True)
         return Memory(states=states, mask=mask, summary=summary)
@@ -218,7 +222,7 @@ class TransformerDecoder(Decoder):
         self.embedding = embedding
         self.positional_encoding = PositionalEncoding(options, H, dropout)
         self.blocks = nn.ModuleList(DecoderBlock(H, memory.states, options, dropout) for _ in range(options.layers))
-        self.norm = _final_norm(options, H)
+        self.norm = final_norm(options, H)
         # Options count layers from 1, or from -1 at the top.
         self.attention_layer = range(options.layers)[options.attention_layer - (options.attention_layer > 0)]
 
@@ -233,9 +237,9 @@ class TransformerDecoder(Decoder):
 
     def _run(self, memory: Memory, inputs: Tensor, layers: Collection[int]) -> tuple[Tensor, list[Tensor]]:
         """Return hidden vectors [B, T, H] and the attention [B, N, T, S] of some layers."""
-        x, rotary = _encode_positions(self.positional_encoding, self.embedding(inputs))
+        x, rotary = encode_positions(self.positional_encoding, self.embedding(inputs))
         states = memory.states.to(matmul_dtype(memory.states))
-        mask = _attention_mask(memory.mask, states.dtype)
+        mask = attention_mask(memory.mask, states.dtype)
         attentions = []
         for index, block in enumerate(self._decoder_blocks()):
             x, attention = block(x, rotary, states, mask, need_attention=index in layers)
@@ -259,7 +263,7 @@ class TransformerDecoder(Decoder):
         B, N, _, d = keys.shape
         return TransformerState(
             memory=keys_values,
-            mask=_attention_mask(memory.mask, states.dtype),
+            mask=attention_mask(memory.mask, states.dtype),
             cache=tuple(keys.new_empty(B, 1, max_steps, 2, N, d) for _ in self.blocks),
             added=self.positional_encoding.positions.added(max_steps, self.embedding.weight),
             rotary=self.positional_encoding.positions.rotary(max_steps, self.embedding.weight),

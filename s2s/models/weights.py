@@ -8,12 +8,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from s2s.errors import ArtefactError
-from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.network import Network
 
 DTYPES = {torch.float32: "F32", torch.int64: "I64"}  # names in safetensors files
 
 
-def read_weights(path: Path, network: EncoderDecoder, where: str) -> dict[str, Tensor]:
+def read_weights(path: Path, network: Network, where: str) -> dict[str, Tensor]:
     """Return the weights in a file, mapped; `network` may be on the meta device, errors name `where`.
 
     Raises: ValueError if names, shapes or types differ from the network's; ArtefactError if the file is damaged or a
@@ -26,7 +26,7 @@ def read_weights(path: Path, network: EncoderDecoder, where: str) -> dict[str, T
     return weights
 
 
-def check_header(path: Path, network: EncoderDecoder, where: str) -> None:
+def check_header(path: Path, network: Network, where: str) -> None:
     """Compare names, shapes and types of the weights in a file with those of a network, without reading the weights.
 
     Raises: see `read_weights`.

@@ -4,7 +4,7 @@ Taken from JoeyNMT, OpenNMT-py and Eole, fairseq, Marian, Sockeye, OpusTrainer, 
 torch.nn.Transformer.
 """
 
-_FAMILY = "type arch architecture model_type encoder_type decoder_type enc_type"
+_FAMILY = "type arch model_type encoder_type decoder_type enc_type"
 _CELL = "rnn_type cell_type rnn_cell_type enc_cell dec_cell"
 _LAYERS = (
     "num_layers n_layers nlayers enc_layers dec_layers encoder_layers decoder_layers num_encoder_layers "
@@ -75,6 +75,8 @@ ALIASES = {
     "tokenizer.byte_fallback": "spm_byte_fallback",
     "tokenizer.user_symbols": "user_defined_symbols spm_user_defined_symbols spm_protected_symbols",
     "tokenizer.keep_placeholders": "preserve_placeholders protected_patterns",
+    "model.architecture": "arch model_type is_decoder_only decoder_only",
+    "model.source_attention": "prefix_lm is_causal causal causal_mask full_context_alignment",
     "model.embedding_size": (
         "d_model model_dim embed_dim emb_dim embedding_dim dim_emb word_vec_size src_word_vec_size tgt_word_vec_size "
         "encoder_embed_dim decoder_embed_dim num_embed transformer_model_size"

@@ -163,6 +163,7 @@ def _merged(equal: list[Titled], values: str, shared: str) -> Titled:
 def _inner(field: dict[str, Any], tables: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the tables that a field or the items of its list may hold, one per variant; empty if they are values."""
     field = field.get("items", field)
+    field = next((one for one in field.get("anyOf", []) if "oneOf" in one), field)  # a table that may be missing
     return [tables[one["$ref"].rpartition("/")[2]] for one in field.get("oneOf", [field]) if "$ref" in one]
 
 

@@ -16,6 +16,7 @@ from s2s.recipe.options import SELECTORS
 from s2s.recipe.recipe import SCHEMA, Recipe
 from s2s.recipe.validation import refusal
 
+FOREIGN = {"decoder_only": "encoder", "encoder_decoder": "source_attention"}  # architecture: key of the other one
 Override = tuple[list[str], Any]  # keys and value: (["training", "lr"], 0.001)
 
 
@@ -153,7 +154,7 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _switched(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Drop from `base` the keys of another kind of data or another family than `over` selects.
+    """Drop from `base` the keys of another kind of data, another family or architecture than `over` selects.
 
     Data keeps the keys that both kinds share, except those that locate the pairs; an encoder or decoder keeps none.
     """
@@ -162,10 +163,11 @@ def _switched(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         keys = keys_of(kind_of(over["data"])) - LOCATION
         switched["data"] = {key: value for key, value in base["data"].items() if key in keys}
     if isinstance(base.get("model"), dict) and isinstance(over.get("model"), dict):
+        foreign = FOREIGN.get(str(over["model"].get("architecture")))
         switched["model"] = {
             side: value
             for side, value in base["model"].items()
-            if not _changes(base["model"], over["model"], side, "family", family_of)
+            if side != foreign and not _changes(base["model"], over["model"], side, "family", family_of)
         }
     return switched
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from s2s.recipe.options import Options
 
@@ -207,7 +207,9 @@ class CnnEncoderOptions(Options):
 class TransformerDecoderOptions(BlockOptions):
     """A Transformer decoder."""
 
-    attention_layer: int = Field(-1, description="layer whose cross-attention is shown: 1 is the first, -1 the last")
+    attention_layer: int = Field(
+        -1, description="layer whose attention to the source is shown: 1 is the first, -1 the last"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -253,20 +255,39 @@ DecoderOptions = Annotated[
 ]
 
 
+def _default_encoder(given: dict[str, Any]) -> RnnEncoderOptions | None:
+    return None if given.get("architecture") == "decoder_only" else RnnEncoderOptions()
+
+
+def _default_source_attention(given: dict[str, Any]) -> Literal["full", "causal"] | None:
+    return "full" if given.get("architecture") == "decoder_only" else None
+
+
 class ModelOptions(Options):
-    """The network: an encoder and a decoder."""
+    """The network: an encoder and a decoder, or a decoder alone."""
 
     size: Literal["tiny", "small", "base", "big"] | None = Field(
         None,
         description="preset for sizes that are not set: embedding_size 128, 256, 512 or 1024, with layers, heads and "
         "hidden sizes to match",
     )
+    architecture: Literal["encoder_decoder", "decoder_only"] = Field(
+        "encoder_decoder",
+        description="encoder_decoder; or decoder_only: one stack of Transformer layers, model.decoder, reads the "
+        "source and continues it with the target (Radford et al. 2019)",
+    )
+    source_attention: Literal["full", "causal"] | None = Field(
+        default_factory=_default_source_attention,
+        description="what a source position of a decoder-only model sees: full, all of the source (a prefix language "
+        "model, Raffel et al. 2020); causal, only positions before it; default: full",
+    )
     embedding_size: Size = Field(
         256, description="size of token embeddings, of the RNN read-out, and of all layers of a Transformer"
     )
     tied_embeddings: Literal["none", "target", "all"] = Field(
         "all",
-        description="share embeddings: target (decoder input and output projection), all (source text too) or none",
+        description="share embeddings: target (decoder input and output projection), all (source text too) or none; "
+        "a decoder-only model has one table for source and target in any case",
     )
     output_bias: bool = Field(True, description="use a bias in the output projection")
     dropout: Probability = Field(
@@ -274,7 +295,7 @@ class ModelOptions(Options):
         description="dropout probability; RNN: of embeddings, between layers, of memory and read-out; "
         "Transformer: of embeddings and of each residual branch",
     )
-    encoder: EncoderOptions = Field(RnnEncoderOptions(), description="The encoder.")
+    encoder: EncoderOptions | None = Field(default_factory=_default_encoder, description="The encoder.")
     decoder: DecoderOptions = Field(RnnDecoderOptions(), description="The decoder.")
 
     @model_validator(mode="before")
@@ -286,21 +307,45 @@ class ModelOptions(Options):
             return values
         embedding = values.get("embedding_size", size["embedding_size"])
         filled = {"embedding_size": embedding, **values}
-        for side, width in (("encoder", embedding), ("decoder", 2 * embedding)):
+        widths = {"encoder": embedding, "decoder": 2 * embedding}
+        if values.get("architecture") == "decoder_only":
+            del widths["encoder"]
+        for side, width in widths.items():
             given = values.get(side, {})
             family = family_of(given)
             if isinstance(given, dict) and family in ("rnn", "transformer"):
                 filled[side] = size[family] | ({"hidden_size": width} if family == "rnn" else {}) | given
         return filled
 
+    @field_validator("source_attention")
+    @classmethod
+    def _of_decoder_only(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and info.data.get("architecture") == "encoder_decoder":
+            raise ValueError('only for architecture = "decoder_only"')
+        return value
+
+    @field_validator("encoder", mode="before")
+    @classmethod
+    def _of_encoder_decoder(cls, value: Any, info: ValidationInfo) -> Any:
+        if (value is None) != (info.data.get("architecture") == "decoder_only"):
+            raise ValueError("expected a table" if value is None else 'architecture = "decoder_only" has no encoder')
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for side, options in (("encoder", self.encoder), ("decoder", self.decoder)):
+        for side, options in self.sides.items():
             if isinstance(options, BlockOptions):
                 _check_heads(side, options, self.embedding_size)
-        if isinstance(self.decoder, RnnDecoderOptions):
+        if self.encoder is None and isinstance(self.decoder, RnnDecoderOptions):
+            raise ValueError('architecture = "decoder_only" requires decoder.family = "transformer"')
+        if self.encoder and isinstance(self.decoder, RnnDecoderOptions):
             _check_score(self.decoder, self.encoder.memory_size(self.embedding_size))
         return self
+
+    @property
+    def sides(self) -> dict[str, EncoderOptions | DecoderOptions]:
+        """The encoder, if there is one, and the decoder, by the names of their tables."""
+        return {"encoder": self.encoder, "decoder": self.decoder} if self.encoder else {"decoder": self.decoder}
 
     @property
     def has_attention(self) -> bool:
@@ -321,10 +366,13 @@ class ModelOptions(Options):
     @property
     def recurrent(self) -> bool:
         """Whether most of the computation is recurrent: encoder or decoder are, and the encoder is no CNN."""
-        return any(isinstance(side, RecurrentOptions) for side in (self.encoder, self.decoder)) and not self.of_images
+        return any(isinstance(side, RecurrentOptions) for side in self.sides.values()) and not self.of_images
 
     def describe(self) -> str:
         """Describe the model: `bidirectional GRU encoder; GRU decoder with additive attention`."""
+        if self.encoder is None:
+            layers = _layers(self.decoder.layers)
+            return f"{layers}decoder-only Transformer with {self.source_attention} attention in the source"
         return f"{self.encoder.describe()}; {self.decoder.describe()}"
 
 

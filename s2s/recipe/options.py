@@ -8,7 +8,7 @@ from s2s.io.json_values import MAX_INTEGER
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]  # of a model or a dataset
-SELECTORS = ("kind", "family", "name")  # keys that decide which other keys their table has
+SELECTORS = ("kind", "family", "name", "architecture")  # keys that decide which other keys their table has
 
 
 class Options(BaseModel):

@@ -53,7 +53,10 @@ class Recipe(Options):
 
     def _check_images(self) -> None:
         if (self.data.image_size is None) == self.model.of_images:
-            kind, family = self.data.kind, self.model.encoder.family
+            kind = self.data.kind
+            if self.model.encoder is None:
+                raise ValueError(f"sources of data.kind {kind} need an encoder, but model.architecture is decoder_only")
+            family = self.model.encoder.family
             expected = "cnn" if self.data.image_size else "rnn or transformer"
             raise ValueError(f"model.encoder.family is {family}, but sources of data.kind {kind} need {expected}")
         size = self.data.image_size

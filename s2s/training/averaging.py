@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import Source
+from s2s.models.network import Network
 
 Weights = dict[str, Tensor]
 
@@ -23,7 +23,7 @@ class MovingAverage:
     forgotten.
     """
 
-    def __init__(self, network: EncoderDecoder, decay: float) -> None:
+    def __init__(self, network: Network, decay: float) -> None:
         self.network = network
         self.decay = decay
         self.weights: Weights = {name: value.clone() for name, value in network.weights().items()}
@@ -63,7 +63,7 @@ def average_weights(checkpoints: Sequence[Weights]) -> Weights:
 
 
 @torch.no_grad()
-def recompute_batch_norm(network: EncoderDecoder, sources: Iterable[Source]) -> None:
+def recompute_batch_norm(network: Network, sources: Iterable[Source]) -> None:
     """Replace the running statistics of BatchNorm by their mean over batches of sources; modes stay as they are.
 
     The moving average that training leaves follows its last few batches, and is far from their mean where features are
@@ -80,7 +80,7 @@ def recompute_batch_norm(network: EncoderDecoder, sources: Iterable[Source]) -> 
         norm.train()
     try:
         for source in sources:
-            network.encoder(source)
+            network.encode(source)
     finally:
         for norm, momentum, training in norms:
             norm.momentum = momentum

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from s2s.errors import ArtefactError
 from s2s.io.json_values import validate
-from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.network import Network
 from s2s.training.averaging import MovingAverage, Weights, average_weights
 from s2s.training.checkpoint import (
     Checkpoint,
@@ -33,7 +33,7 @@ class CheckpointManager:
     """
 
     def __init__(
-        self, directory: Path, network: EncoderDecoder, learner: Learner, average: MovingAverage | None, keep: int
+        self, directory: Path, network: Network, learner: Learner, average: MovingAverage | None, keep: int
     ) -> None:
         """Manage the checkpoints in a run's directory; `keep` is how many of the newest to keep."""
         self.network = network

@@ -17,8 +17,8 @@ from s2s.data.sources import Sentences, Sources, select_sources
 from s2s.devices.memory import is_out_of_memory
 from s2s.devices.runtime import Precision
 from s2s.errors import ResourceError
-from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import EOS, UNK, Batch, Objective, TokenInput
+from s2s.models.network import Network
 from s2s.recipe.training import TrainingOptions
 from s2s.training.distributed import DistributedContext, parallel
 from s2s.training.optimizer import build_optimizer
@@ -59,7 +59,7 @@ class Learner:
 
     def __init__(
         self,
-        network: EncoderDecoder,
+        network: Network,
         options: TrainingOptions,
         device: torch.device,
         precision: Precision,

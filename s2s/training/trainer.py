@@ -16,8 +16,8 @@ from s2s.devices.memory import peak_memory
 from s2s.devices.runtime import Precision
 from s2s.errors import ArtefactError, S2SError, StoppedError
 from s2s.metrics.scores import SHORT_REFERENCES
-from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import Source
+from s2s.models.network import Network
 from s2s.models.weights import is_finite
 from s2s.recipe.training import limit_parts
 from s2s.training.averaging import MovingAverage, Weights, recompute_batch_norm
@@ -57,7 +57,7 @@ class Trainer:
         self,
         corpus: Corpus,
         translator: RecipeTranslator[PyTorchEngine],
-        network: EncoderDecoder,
+        network: Network,
         precision: Precision,
         directory: Path,
         log: TrainingLog,

@@ -161,7 +161,7 @@ def test_attention_follows_its_hypothesis() -> None:
         tokens = [*best.tokens, *([] if best.truncated else [EOS])]
         assert best.attention is not None
         assert best.attention.shape == (len(tokens), S)
-        memory = model.encoder(TokenInput(batch.ids[row : row + 1], batch.lengths[row : row + 1]))
+        memory = model.encode(TokenInput(batch.ids[row : row + 1], batch.lengths[row : row + 1]))
         forced = model.decoder(memory, torch.tensor([[BOS, *tokens[:-1]]]), need_attention=True)
         torch.testing.assert_close(torch.from_numpy(best.attention), forced.attention[0])
 

@@ -113,7 +113,7 @@ def test_attention_belongs_to_the_sampled_tokens() -> None:
     for row, found in enumerate(sampled(model, batch, 3, 6)):
         for hypothesis in found:
             tokens = [*hypothesis.tokens, *([] if hypothesis.truncated else [EOS])]
-            memory = model.encoder(TokenInput(batch.ids[row : row + 1], batch.lengths[row : row + 1]))
+            memory = model.encode(TokenInput(batch.ids[row : row + 1], batch.lengths[row : row + 1]))
             forced = model.decoder(memory, torch.tensor([[BOS, *tokens[:-1]]]), need_attention=True)
             assert hypothesis.attention is not None
             torch.testing.assert_close(torch.from_numpy(hypothesis.attention), forced.attention[0])

@@ -21,7 +21,7 @@ def test_coverage_penalty_is_the_papers_equation(name: str) -> None:
     plain = model(batch).loss
     penalized = model(batch, Objective(attention_coverage=WEIGHT)).loss
 
-    attention = model.decoder(model.encoder(given), inputs, need_attention=True).attention
+    attention = model.decoder(model.encode(given), inputs, need_attention=True).attention
     expected = 0.0
     for b, target in enumerate(targets):
         S = int(given.lengths[b])

@@ -155,7 +155,7 @@ def run(model: Any) -> None:
     sums.loss.backward()
     model.eval()
     with torch.no_grad():
-        model.decoder(model.encoder(source), targets, need_attention=True)
+        model.decoder(model.encode(source), targets, need_attention=True)
         state = model.start(source, max_steps=STEPS)
         _, state = model.step(torch.full((B, 1), 5), state, need_attention=True)
         state = state.select(None, torch.zeros(B, K, dtype=torch.long))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import Decoder, Encoder, TokenInput
+from s2s.models.network import Network
 from s2s.recipe.model import ModelOptions
 
 B, S, T, V, E, W, H = 3, 5, 7, 17, 12, 6, 9
@@ -35,6 +36,7 @@ CHOICES: dict[str, dict[str, list[Any]]] = {
     "transformer encoder": {**LAYERS, **BLOCK, "convolution": [0, 3]},
     "rnn decoder": {**RECURRENT, **LAYERS, "wiring": WIRINGS, "score": ["additive", "dot", "general", "scaled_dot"]},
     "transformer decoder": {**LAYERS, **BLOCK, "attention_layer": [1, -1]},
+    "decoder only": {**LAYERS, **BLOCK, "attention_layer": [1, -1], "source_attention": ["full", "causal"]},
 }
 
 
@@ -71,10 +73,12 @@ def covered() -> list[ModelOptions]:
     random.Random(5).shuffle(decoders)
     count = max(len(encoders), len(decoders))
     pairs = itertools.islice(zip(itertools.cycle(encoders), itertools.cycle(decoders), strict=False), count)
-    return [
+    both = [
         options(*encoder, *decoder, tied)
         for (encoder, decoder), tied in zip(pairs, itertools.cycle(["all", "none", "target"]), strict=False)
     ]
+    alone = zip(pairwise(CHOICES["decoder only"], 2), itertools.cycle(["all", "none"]), strict=False)
+    return both + [decoder_only(case, tied) for case, tied in alone]
 
 
 def options(read: str, encoder: dict[str, Any], write: str, decoder: dict[str, Any], tied: str) -> ModelOptions:
@@ -97,16 +101,31 @@ def options(read: str, encoder: dict[str, Any], write: str, decoder: dict[str, A
     )
 
 
+def decoder_only(case: dict[str, Any], tied: str) -> ModelOptions:
+    source_attention = case.pop("source_attention")
+    return ModelOptions(
+        architecture="decoder_only",
+        source_attention=source_attention,
+        embedding_size=E,
+        tied_embeddings=tied,
+        output_bias=tied != "none",
+        decoder={"family": "transformer", "heads": 3, "ffn_size": 14, "max_positions": 8, **case},
+    )
+
+
 def name(chosen: ModelOptions) -> str:
     """A case in its test's name."""
-    sides = (chosen.encoder.model_dump(), chosen.decoder.model_dump())
-    return " ".join(str(value) for side in sides for value in side.values() if isinstance(value, str | bool))
+    values = [
+        chosen.source_attention,
+        *(value for side in chosen.sides.values() for value in side.model_dump().values()),
+    ]
+    return " ".join(str(value) for value in values if isinstance(value, str | bool))
 
 
 cases = pytest.mark.parametrize("chosen", covered(), ids=name)
 
 
-def network(chosen: ModelOptions) -> EncoderDecoder:
+def network(chosen: ModelOptions) -> Network:
     torch.manual_seed(1)
     model = build_model(chosen, V).eval()
     for parameter in model.parameters():
@@ -130,7 +149,7 @@ def close(found: Tensor, expected: Tensor) -> None:
 @cases
 def test_forward_is_repeated_step(chosen: ModelOptions) -> None:
     model = network(chosen)
-    memory = model.encoder(source())
+    memory = model.encode(source())
     with torch.no_grad():
         whole = model.decoder(memory, targets(), need_attention=True)
         without = model.decoder(memory, targets())
@@ -150,9 +169,9 @@ def test_forward_is_repeated_step(chosen: ModelOptions) -> None:
 def test_padding_and_neighbours_change_nothing(chosen: ModelOptions) -> None:
     model, given = network(chosen), source()
     with torch.no_grad():
-        together = model.decoder(model.encoder(given), targets(), need_attention=True)
+        together = model.decoder(model.encode(given), targets(), need_attention=True)
         for row, length in enumerate(LENGTHS):
-            alone = model.encoder(TokenInput(given.ids[row : row + 1, :length], LENGTHS[row : row + 1]))
+            alone = model.encode(TokenInput(given.ids[row : row + 1, :length], LENGTHS[row : row + 1]))
             single = model.decoder(alone, targets()[row : row + 1], need_attention=True)
             close(single.hidden[0], together.hidden[row])
             assert (single.attention is not None) == (together.attention is not None) == chosen.has_attention
@@ -184,10 +203,10 @@ def test_select_reorders_widens_and_narrows(chosen: ModelOptions) -> None:
             rows = [rows[row] for row in kept]
 
 
-def check_alone(model: EncoderDecoder, rows: list[int], written: list[list[list[int]]], logits: Tensor) -> None:
+def check_alone(model: Network, rows: list[int], written: list[list[list[int]]], logits: Tensor) -> None:
     for row, hypotheses, of_row in zip(rows, written, logits, strict=True):
         length = int(LENGTHS[row])
-        memory = model.encoder(TokenInput(source().ids[row : row + 1, :length], LENGTHS[row : row + 1]))
+        memory = model.encode(TokenInput(source().ids[row : row + 1, :length], LENGTHS[row : row + 1]))
         for tokens, found in zip(hypotheses, of_row, strict=True):
             hidden = model.decoder(memory, torch.tensor([tokens])).hidden[0, -1]
             close(found, nn.functional.linear(hidden, model.weight, model.bias))
@@ -197,11 +216,12 @@ def check_alone(model: EncoderDecoder, rows: list[int], written: list[list[list[
 def test_padding_has_no_gradient(chosen: ModelOptions) -> None:
     model, given = network(chosen), source()
     extra = torch.zeros(1, E)
-    table = nn.Parameter(torch.cat((table_of(model.encoder).weight.detach(), extra)))  # id V stands at padding alone
-    model.encoder.embedding = nn.Embedding.from_pretrained(table, freeze=False)
+    side = model.encoder if isinstance(model, EncoderDecoder) else model.decoder
+    table = nn.Parameter(torch.cat((table_of(side).weight.detach(), extra)))  # id V stands at padding alone
+    side.embedding = nn.Embedding.from_pretrained(table, freeze=False)
     ids = given.ids.masked_fill(given.ids == 0, V)
     model(pairs(TokenInput(ids, LENGTHS), targets(), targets())).loss.backward()
-    grad = table_of(model.encoder).weight.grad
+    grad = table_of(side).weight.grad
     assert grad is not None
     assert grad[V].eq(0).all()
     assert grad[:V].ne(0).any()

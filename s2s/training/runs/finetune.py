@@ -1,7 +1,7 @@
 """Fine-tuning: start training from the tokenizer and weights of a published model."""
 
 from s2s.errors import ArtefactError, UsageError
-from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.network import Network
 from s2s.models.weights import read_weights
 from s2s.recipe.flat import flattened
 from s2s.recipe.recipe import Recipe
@@ -31,7 +31,7 @@ def inherit_from(recipe: Recipe, parent: Version) -> Recipe:
     return recipe.model_copy(update=update)
 
 
-def load_parent(network: EncoderDecoder, parent: Version) -> None:
+def load_parent(network: Network, parent: Version) -> None:
     """Load the parent's weights into the network. Raises UsageError if it is another network."""
     own = parent.recipe()
     path = parent.path("weights.safetensors")

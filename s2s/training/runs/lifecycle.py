@@ -31,7 +31,7 @@ from s2s.io.digests import digest_json
 from s2s.io.locks import exclusive_lock
 from s2s.io.paths import refuse_links
 from s2s.models.build import build_model
-from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.network import Network
 from s2s.models.profile import count_parameters, meta_model
 from s2s.recipe.recipe import Recipe
 from s2s.recipe.training import limit_parts
@@ -339,7 +339,7 @@ def log_start(
     directory: Path,
     record: RunRecord,
     recipe: Recipe,
-    network: EncoderDecoder,
+    network: Network,
     device: torch.device,
 ) -> None:
     """Log the network, the run's name and how it computes; warn of more threads than may be used and small batches."""
@@ -355,7 +355,7 @@ def log_start(
         log.warning("each GPU computes only %s tokens of a batch; raise training.batch_tokens", f"{share:,}")
 
 
-def initial_network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> EncoderDecoder:
+def initial_network(record: RunRecord, recipe: Recipe, corpus: Corpus) -> Network:
     """Return the network before its first update, initialized from the seed or from the parent."""
     torch.manual_seed(recipe.training.seed)
     network = build_model(recipe.model, corpus.ledger.tokenizer.tokens)

@@ -22,7 +22,7 @@ from s2s.errors import ResourceError
 from s2s.io.atomic import make_directory
 from s2s.io.paths import directory_size
 from s2s.models.build import build_model
-from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.network import Network
 from s2s.models.profile import count_parameters
 from s2s.recipe.recipe import Recipe
 from s2s.recipe.training import limit_parts
@@ -146,9 +146,7 @@ def _check_disk(recipe: Recipe, checkpoint_bytes: int, parameters: int) -> tuple
     return needed, free
 
 
-def _translate_lines(
-    recipe: Recipe, corpus: Corpus, network: EncoderDecoder, device: torch.device
-) -> list[tuple[str, str]]:
+def _translate_lines(recipe: Recipe, corpus: Corpus, network: Network, device: torch.device) -> list[tuple[str, str]]:
     """Return a few validation sources and their translations."""
     validation = corpus.split("validation")
     lines = TestLines.of(validation, LINES)

@@ -20,7 +20,7 @@ from s2s.decoding.translator import RecipeTranslator
 from s2s.devices.runtime import Machine, package_versions
 from s2s.io.atomic import write_bytes, write_json
 from s2s.metrics.scores import SCORE_NAMES, Headline, format_score
-from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.network import Network
 from s2s.models.profile import count_parameters
 from s2s.recipe.recipe import Recipe
 from s2s.registry.blobs import StoredFile
@@ -41,7 +41,7 @@ def publish(
     record: RunRecord,
     corpus: Corpus,
     translator: RecipeTranslator[PyTorchEngine],
-    network: EncoderDecoder,
+    network: Network,
     position: TrainState,
     averaged: list[int],
     progress: TrainingLog,
@@ -87,9 +87,7 @@ def warn_if_worse(version: Version) -> None:
         )
 
 
-def _write_files(
-    directory: Path, translator: RecipeTranslator[PyTorchEngine], network: EncoderDecoder
-) -> dict[str, Path]:
+def _write_files(directory: Path, translator: RecipeTranslator[PyTorchEngine], network: Network) -> dict[str, Path]:
     """Write the files of a version into a directory and return their paths by name."""
     files = {name: directory / name for name in ("weights.safetensors", "tokenizer.model", "recipe.json")}
     weights = {name: value.cpu() for name, value in network.weights().items()}
@@ -147,7 +145,7 @@ def _card(
     record: RunRecord,
     corpus: Corpus,
     translator: RecipeTranslator[PyTorchEngine],
-    network: EncoderDecoder,
+    network: Network,
     training: TrainingRecord,
 ) -> Card:
     """Build the card, with the test scores."""
