@@ -84,8 +84,8 @@ class Attention(Residual):
     ) -> tuple[Tensor, Tensor | None]:
         """Return the projected heads [B, T, H], and attention [B, N, T, S] if requested.
 
-        Queries [B, N, T, d], keys and values [B, N, S, d], mask [B, 1, 1, S] True at real positions, or with numbers to
-        add to the scores. With `causal`, a position does not see later ones.
+        Queries [B, N, T, d], keys and values [B, N, S, d], mask [B, 1, 1, S] or [B, 1, T, S], True at positions that
+        are seen, or with numbers to add to the scores. With `causal`, a position does not see later ones.
         """
         dropping = self.training and self.attention_dropout.dropped > 0
         # On a CPU, PyTorch's fused attention in bf16 trains four to six times slower than the explicit one.
@@ -103,7 +103,8 @@ def explicit_attention(
 ) -> tuple[Tensor, Tensor]:
     """Compute attention without fused kernels: heads [B, N, T, d] and attention [B, N, T, S], 0 where masked.
 
-    Queries [B, N, T, d], keys and values [B, N, S, d], mask [B, 1, 1, S] of bools or to add to the scores.
+    Queries [B, N, T, d], keys and values [B, N, S, d], mask [B, 1, 1, S] or [B, 1, T, S] of bools or to add to the
+    scores.
     """
     B, N, T, d = query.shape
     query, keys, values = (part.reshape(B * N, -1, d) for part in (query, keys, values))

@@ -4,7 +4,7 @@ The sequence is the source with its EOS, then BOS and the target; target positio
 The source is read once, as a prefix whose keys and values the target attends to. What a source position sees: all of
 the source, which makes the network a prefix language model (Raffel et al. 2020, section 3.2.1), or what precedes it.
 
-The hidden size equals the embedding size: H = E. d: size of one head, H / N; L: layers.
+The hidden size equals the embedding size: H = E. d: size of one head, H / N; P: target positions up to the present one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -64,7 +64,7 @@ class PrefixAttention(SelfAttention):
     """Self-attention of positions that follow a prefix, to the prefix and among themselves."""
 
     def keys_values(self, x: Tensor, rotary: Tensor | None) -> KeysValues:
-        """Return keys and values [B, N, S, d] of positions x [B, S, H]."""
+        """Return keys and values [B, N, S, d] of positions x [B, S, H]; `rotary` [2, S, d / 2]."""
         _, keys, values = self._project(x, rotary)
         return keys.transpose(1, 2), values.transpose(1, 2)
 
@@ -78,10 +78,10 @@ class PrefixAttention(SelfAttention):
         causal: bool = False,
         need_attention: bool = False,
     ) -> tuple[Tensor, KeysValues, Tensor | None]:
-        """Run the layer: x [B, T, H] -> [B, T, H], its own keys and values [B, N, T, d], and attention if requested.
+        """Run the layer: x [B, T, H] -> [B, T, H], its keys and values [B, N, T, d], and attention if requested.
 
-        Attention is [B, N, T, S + T], after a prefix of S positions. `rotary` [2, (B,) T, d / 2]; `mask` [B, 1, 1, T]
-        without a prefix, [B, 1, T, S + T] with one.
+        Without a prefix: `rotary` [2, T, d / 2], `mask` [B, 1, 1, T]. After S positions with keys and values `prefix`
+        [B, N, S, d]: `rotary` [2, B, T, d / 2], `mask` [B, 1, T, S + T], attention [B, N, T, S + T].
         """
         query, keys, values = (part.transpose(1, 2) for part in self._project(x, rotary))
         seen = (keys, values)
@@ -99,10 +99,11 @@ class PrefixAttention(SelfAttention):
         prefix: KeysValues,
         mask: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """Run the layer at one position: x [B, K, H] -> [B, K, H], and attention [B, N, K, S + position + 1].
+        """Run the layer at one position: x [B, K, H] -> [B, K, H], and attention [B, N, K, S + P].
 
-        `rotary` [2, B, 1, d / 2], `mask` [B, 1, 1, S]. `cache`: keys and values of earlier target positions, each
-        [B, K, N, max_steps, d]; those of `position` are written to it. The K hypotheses share their sentence's prefix.
+        `rotary` [2, B, 1, d / 2], `prefix` [B, N, S, d], shared by a sentence's hypotheses, `mask` [B, 1, 1, S].
+        `cache`: keys and values of the target so far, each [B, K, N, max_steps, d]; those of `position` are written to
+        it.
         """
         query, key, value = self._project(x, rotary)
         B, K, N, d = query.shape
@@ -116,9 +117,8 @@ class PrefixAttention(SelfAttention):
         attention = torch.cat((to_prefix, to_own.transpose(1, 2)), dim=3).softmax(3)
         on_prefix, on_own = self.attention_dropout(attention).split((to_prefix.shape[3], position + 1), dim=3)
         weights = on_own.transpose(1, 2).reshape(B * K * N, 1, -1).to(own_values.dtype)
-        heads = (on_prefix.to(prefix[1].dtype) @ prefix[1]).transpose(1, 2) + torch.bmm(weights, own_values).view(
-            B, K, N, d
-        )
+        from_own = torch.bmm(weights, own_values).view(B, K, N, d)
+        heads = from_own + (on_prefix.to(prefix[1].dtype) @ prefix[1]).transpose(1, 2)
         return self.residual_out(x, self.out_proj(heads.flatten(2))), attention
 
 
@@ -140,14 +140,21 @@ class DecoderOnlyBlock(nn.Module):
         causal: bool = False,
         need_attention: bool = False,
     ) -> tuple[Tensor, KeysValues, Tensor | None]:
-        """Run the block: x [B, T, H] -> [B, T, H]; see `PrefixAttention.forward` for the others."""
+        """Run the block: x [B, T, H] -> [B, T, H], its keys and values [B, N, T, d], and attention if requested.
+
+        Without a prefix: `rotary` [2, T, d / 2], `mask` [B, 1, 1, T]. After S positions with keys and values `prefix`
+        [B, N, S, d]: `rotary` [2, B, T, d / 2], `mask` [B, 1, T, S + T], attention [B, N, T, S + T].
+        """
         x, keys_values, attention = self.attention(
             x, rotary, mask, prefix, causal=causal, need_attention=need_attention
         )
         return self.feed_forward(x), keys_values, attention
 
     def keys_values(self, x: Tensor, rotary: Tensor | None) -> KeysValues:
-        """Return the keys and values [B, N, S, d] of a prefix x [B, S, H], of which nothing else is needed."""
+        """Return the keys and values [B, N, S, d] of a prefix x [B, S, H], without running the block.
+
+        `rotary` [2, S, d / 2].
+        """
         return self.attention.keys_values(x, rotary)
 
     def step(
@@ -159,7 +166,10 @@ class DecoderOnlyBlock(nn.Module):
         prefix: KeysValues,
         mask: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """Run the block at one position: x [B, K, H] -> [B, K, H]; see `PrefixAttention.step` for the others."""
+        """Run the block at one position: x [B, K, H] -> [B, K, H], and attention [B, N, K, S + P].
+
+        `rotary` [2, B, 1, d / 2], `cache` [B, K, N, max_steps, d], `prefix` [B, N, S, d], `mask` [B, 1, 1, S].
+        """
         x, attention = self.attention.step(x, rotary, cache, position, prefix, mask)
         return self.feed_forward(x), attention
 
@@ -196,7 +206,7 @@ class PrefixDecoder(Decoder):
         ids, lengths = source.ids, source.lengths
         mask = torch.arange(ids.shape[1], device=ids.device) < lengths.unsqueeze(1)
         x, rotary = encode_positions(self.positional_encoding, self.embedding(ids))
-        padding = None if self.causal else attention_mask(mask, matmul_dtype(x))  # padding is later than all it follows
+        padding = None if self.causal else attention_mask(mask, matmul_dtype(x))  # real positions precede padding
         *blocks, last = self._blocks()
         keys_values = []
         for block in blocks:

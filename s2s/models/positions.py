@@ -71,8 +71,9 @@ class RotaryPositions(Positions):
 
 
 def apply_rotary(vectors: Tensor, rotary: Tensor) -> Tensor:
-    """Rotate each pair (x_2i, x_2i+1) of vectors [B, T, N, d] by its position's angle; `rotary` [2, (B,) T, d / 2].
+    """Rotate each pair (x_2i, x_2i+1) of vectors [B, T, N, d] by its position's angle.
 
+    `rotary` [2, T, d / 2], or [2, B, T, d / 2] if positions differ between sentences.
     The dot product of two rotated vectors depends on their distance only (Su et al. 2021, equation 34).
     """
     cosine, sine = rotary.unsqueeze(-2)

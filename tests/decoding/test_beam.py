@@ -14,8 +14,8 @@ from s2s.decoding.beam import BeamSearch, blockwise_topk
 from s2s.decoding.constraints import SUPPRESSED
 from s2s.decoding.engine import Hypothesis
 from s2s.devices.runtime import tuning
-from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import BOS, EOS, Batch, LossSums, Model, StepOutput, TokenInput
+from s2s.models.network import Network
 from s2s.recipe.decoding import DecodingOptions
 
 families = pytest.mark.parametrize("family", list(FAMILIES))
@@ -41,7 +41,7 @@ def search(
         return found.run(model, batch, need_attention=need_attention)
 
 
-def log_probability(model: EncoderDecoder, batch: TokenInput, row: int, tokens: list[int]) -> float:
+def log_probability(model: Network, batch: TokenInput, row: int, tokens: list[int]) -> float:
     """Return the log-probability of a target under teacher forcing, with the same tokens suppressed as in a search."""
     state, total, last = (
         model.start(TokenInput(batch.ids[row : row + 1], batch.lengths[row : row + 1]), max_steps=9),

@@ -16,8 +16,8 @@ from s2s.decoding.engine import ForcedSentence
 from s2s.decoding.forced import forced_predictions, forced_score, forced_sentences
 from s2s.devices.runtime import tuning
 from s2s.models.build import build_model
-from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import BOS, EOS, Batch, LossSums, State, StepOutput, TokenInput
+from s2s.models.network import Network
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.model import ModelOptions
 
@@ -26,7 +26,7 @@ V = 13
 SOURCES = [[5, 6, 7, 8], [9], [10, 11, 12], []]
 TARGETS = [[8, 7], [9, 9, 9, 9, 9], [], [4, 6, 5]]
 BLOCKS = {"family": "transformer", "layers": 2, "heads": 2}
-FAMILIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+FAMILIES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
     "fixed vector": ({"hidden_size": 6}, {"hidden_size": 9, "context": "fixed"}),
     "fixed vector at the start": ({"hidden_size": 6, "cell": "lstm"}, {"hidden_size": 9, "context": "initial"}),
     "attention before the step": ({"hidden_size": 6}, {"hidden_size": 9, "context": "attention"}),
@@ -36,14 +36,16 @@ FAMILIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "transformer": (BLOCKS, BLOCKS),
     "transformer decoder": ({"hidden_size": 6}, BLOCKS),
+    "decoder only": (None, BLOCKS),
 }
-ATTENDING = ["attention before the step", "attention after it", "transformer", "transformer decoder"]
+ATTENDING = ["attention before the step", "attention after it", "transformer", "transformer decoder", "decoder only"]
 
 
-def network(family: str, seed: int = 1) -> EncoderDecoder:
+def network(family: str, seed: int = 1) -> Network:
     torch.manual_seed(seed)
     encoder, decoder = FAMILIES[family]
-    model = build_model(ModelOptions(embedding_size=8, encoder=encoder, decoder=decoder), V).eval()
+    sides = {"encoder": encoder} if encoder else {"architecture": "decoder_only"}
+    model = build_model(ModelOptions(embedding_size=8, decoder=decoder, **sides), V).eval()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.5)
     return model
@@ -56,9 +58,9 @@ def sentences(model: Any, sources: list[list[int]], targets: list[list[int]], **
 
 
 @torch.inference_mode()
-def naive(model: EncoderDecoder, source: list[int], target: list[int]) -> tuple[torch.Tensor, torch.Tensor | None]:
+def naive(model: Network, source: list[int], target: list[int]) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Return logits [T + 1, V] and attention [T + 1, S + 1] of one pair, by teacher forcing."""
-    memory = model.encoder(TokenInput(torch.tensor([[*source, EOS]]), torch.tensor([len(source) + 1])))
+    memory = model.encode(TokenInput(torch.tensor([[*source, EOS]]), torch.tensor([len(source) + 1])))
     decoded = model.decoder(memory, torch.tensor([[BOS, *target]]), need_attention=True)
     logits = nn.functional.linear(decoded.hidden[0], model.weight, model.bias)
     return logits, None if decoded.attention is None else decoded.attention[0]
@@ -145,7 +147,7 @@ class Pair:
         def select(self, rows: torch.Tensor, beams: torch.Tensor) -> State:
             raise NotImplementedError
 
-    def __init__(self, *models: EncoderDecoder) -> None:
+    def __init__(self, *models: Network) -> None:
         self.models = models
 
     def forward(self, batch: Batch) -> LossSums:

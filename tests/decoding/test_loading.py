@@ -52,6 +52,19 @@ def test_transformers_use_ctranslate2_and_others_pytorch() -> None:
     assert log[1].startswith("PyTorch, fp32, cpu; beam 2")
 
 
+def test_decoder_only_models_use_pytorch(transformer: dict[str, bytes]) -> None:
+    values = json.loads(transformer["recipe.json"])
+    del values["model"]["encoder"]
+    values["model"]["architecture"] = "decoder_only"
+    recipe = parse_recipe(values, "test")
+    selection = select_engine(recipe, "cpu", recipe.decoding, TranslatorConfig(["alone"], "test"))
+    assert selection.name == "pytorch"
+    assert selection.reason == "using PyTorch: the CTranslate2 engine does not support decoder-only models"
+    with pytest.raises(UsageError, match="does not support decoder-only models") as caught:
+        select_engine(recipe, "cpu", recipe.decoding, TranslatorConfig(["alone"], "test", "ctranslate2"))
+    assert caught.value.hint == "--engine pytorch"
+
+
 def test_selection_neither_loads_nor_leases(transformer: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S2S_REGISTRY", "/nowhere")
     recipe = parse_recipe(json.loads(transformer["recipe.json"]), "test")

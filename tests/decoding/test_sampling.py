@@ -8,15 +8,15 @@ from networks import B, constraints, network, source
 
 from s2s.decoding.engine import Hypothesis
 from s2s.decoding.sampling import filter_scores, random_numbers, sample, sample_tokens
-from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import BOS, EOS, TokenInput
+from s2s.models.network import Network
 from s2s.recipe.decoding import DecodingOptions
 
 V = 7  # tokens 4, 5, 6 and EOS
 
 
 def sampled(
-    model: EncoderDecoder, batch: TokenInput, count: int, max_length: int, seed: int = 1, **options: object
+    model: Network, batch: TokenInput, count: int, max_length: int, seed: int = 1, **options: object
 ) -> list[list[Hypothesis]]:
     rows = [(row, 0) for row in range(len(batch.ids))]
     settings = DecodingOptions(sample=True, seed=seed, **options)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from s2s.models.interface import BOS, EOS, PAD, Objective
 V, WEIGHT = 13, 0.7
 
 
-@pytest.mark.parametrize("name", ["attention", "luong", "transformer"])
+@pytest.mark.parametrize("name", ["attention", "luong", "transformer", "decoder only"])
 def test_coverage_penalty_is_the_papers_equation(name: str) -> None:
     torch.manual_seed(1)
     model = network(name, V)

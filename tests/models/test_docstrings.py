@@ -18,7 +18,8 @@ from torch import Tensor, nn
 import s2s.models
 from s2s.models.build import build_model
 from s2s.models.cells import Cell
-from s2s.models.interface import TokenInput
+from s2s.models.encoder_decoder import EncoderDecoder
+from s2s.models.interface import MemorySpec, TokenInput
 from s2s.models.rnn_encoder import RnnLayer
 from s2s.recipe.model import ModelOptions
 
@@ -29,7 +30,7 @@ LENGTHS = torch.tensor([5, 2, 4])
 RNN_ENCODER = {"family": "rnn", "hidden_size": ENCODER, "layers": 2}
 BLOCKS = {"family": "transformer", "layers": 2, "heads": HEADS, "ffn_size": F}
 RNN_DECODER = {"family": "rnn", "hidden_size": DECODER, "layers": 2, "context": "attention", "attention_size": A}
-MODELS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+MODELS: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
     "fixed": (RNN_ENCODER, {**RNN_DECODER, "context": "fixed", "attention_size": None}),
     "previous": (RNN_ENCODER, RNN_DECODER),
     "previous scaled_dot": ({**RNN_ENCODER, "cell": "lstm"}, {**RNN_DECODER, "cell": "rnn", "score": "scaled_dot"}),
@@ -39,13 +40,15 @@ MODELS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "transformer": (BLOCKS, {**BLOCKS, "attention_dropout": 0.1}),
     "rotary": ({**BLOCKS, "positions": "rotary"}, {**BLOCKS, "positions": "rotary"}),
     "learned": ({**BLOCKS, "positions": "learned"}, {**BLOCKS, "positions": "learned"}),
+    "decoder only": (None, {**BLOCKS, "positions": "learned"}),
+    "rotary decoder only": (None, {**BLOCKS, "positions": "rotary"}),
 }
-SHAPE = re.compile(r"\[((?:\.\.\.|[A-Zd0-9×/' ,]|max_steps)+)\]")
+SHAPE = re.compile(r"\[((?:\.\.\.|[A-Zd0-9×+/' ,]|max_steps)+)\]")
 
 
 def sizes(model: nn.Module, module: str) -> dict[str, set[int]]:
     """Return the possible sizes of each letter in a module of s2s.models."""
-    spec = model.get_submodule("encoder").spec
+    spec = model.encoder.spec if isinstance(model, EncoderDecoder) else MemorySpec(states=E, summary=0)
     cells = [part.kind for part in model.modules() if isinstance(part, (Cell, RnnLayer))]
     decoder = next((part.hidden_size for part in model.modules() if isinstance(part, Cell)), E)
     hidden = {"rnn_encoder": {ENCODER}, "transformer": {E}, "blocks": {E}, "positions": {E}}.get(module, {decoder})
@@ -53,9 +56,11 @@ def sizes(model: nn.Module, module: str) -> dict[str, set[int]]:
     letters |= {"D": {spec.states}, "M": {spec.summary}, "A": {A}, "F": {F}, "R": {1, 2}, "d": {E // HEADS}}
     letters |= {"G": {cell.gates for cell in cells}, "P": {cell.parts for cell in cells}, "max_steps": {STEPS}}
     if module in ("recurrence", "blocks", "positions"):  # positions of a source, of a target, or of one step
-        letters |= {"B": {B, B * K}, "S": {S, T}, "T": {S, T, 1, K, STEPS}}
-    if module == "transformer":  # positions of a source or of a target
-        letters["T"] = {S, T}
+        letters |= {"B": {B, B * K}, "S": {S, T, S + T}, "T": {S, T, 1, K, STEPS}}
+    if module == "transformer":  # positions of a source, of a target or of both
+        letters |= {"T": {S, T}, "S": {S, S + T}}
+    if module == "decoder_only":
+        letters |= {"T": {S, T}, "P": {1, 2}}
     if module in ("cells", "recurrence"):
         letters["H"] = {ENCODER, decoder}
     return letters
@@ -164,7 +169,8 @@ def run(model: Any) -> None:
 
 def test_shapes_match_traced_runs(tracer: Tracer) -> None:
     for encoder, decoder in MODELS.values():
-        model = build_model(ModelOptions(embedding_size=E, encoder=encoder, decoder=decoder, dropout=0.1), V)
+        sides = {"encoder": encoder} if encoder else {"architecture": "decoder_only"}
+        model = build_model(ModelOptions(**sides, embedding_size=E, decoder=decoder, dropout=0.1), V)
         tracer.model = model
         run(model)
         tracer.model = None

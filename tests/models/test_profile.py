@@ -22,13 +22,14 @@ F, N = 11, 3  # a Transformer's feed-forward units and heads
 B, T, K = 4, 5, 2  # sentences, positions on both sides, hypotheses
 
 
-def recipe(encoder: dict, decoder: dict, tied: str = "all", **model: object) -> Recipe:
+def recipe(encoder: dict | None, decoder: dict, tied: str = "all", **model: object) -> Recipe:
+    sides = {"encoder": encoder} if encoder else {"architecture": "decoder_only"}
     return Recipe.model_validate(
         {
             "name": "tiny",
             "data": {"kind": "generator", "filters": [{"name": "length", "max": T - 1}]},
             "tokenizer": {"vocab_size": V},
-            "model": {"embedding_size": E, "tied_embeddings": tied, "encoder": encoder, "decoder": decoder, **model},
+            "model": {"embedding_size": E, "tied_embeddings": tied, **sides, "decoder": decoder, **model},
             "training": {"batch_tokens": B * T + 1},
             "decoding": {"beam_size": K, "batch_tokens": B * T * K + 1},
         }
@@ -57,6 +58,10 @@ EVERY = {
     "rotary Transformer": transformer(positions="rotary", norm="post", norm_kind="rms", activation="swiglu"),
     "RNN on Transformer": recipe({"family": "transformer", "heads": N, "layers": 1}, {"hidden_size": H}),
     "Transformer on RNN": recipe({"hidden_size": W}, {"family": "transformer", "heads": N, "layers": 2}),
+    "decoder only": recipe(None, {"family": "transformer", "heads": N, "ffn_size": F, "layers": 3}),
+    "causal decoder": recipe(
+        None, {"family": "transformer", "heads": N, "layers": 2}, source_attention="causal", dropout=0.3
+    ),
 }
 FAMILIES = pytest.mark.parametrize("tiny", EVERY.values(), ids=EVERY)
 
@@ -156,6 +161,25 @@ def test_training_flops_of_a_transformer() -> None:
     decoder = T * 2 * (8 * E * E + 2 * E * F) + 2 * scores
     forward = 3 * encoder + 2 * decoder + T * 2 * E * V
     assert profile.plan(transformer()).training_flops * T == 3 * forward + T * LOSS
+
+
+def test_training_flops_of_a_decoder_alone() -> None:
+    block = T * 2 * (4 * E * E + 2 * E * F)
+    source = block + 2 * 2 * T * T * E
+    target = block + 2 * 2 * T * 2 * T * E
+    last = T * 2 * 3 * E * E  # of the source, only keys and values are needed, which are computed with the queries
+    forward = 2 * source + last + 3 * target + T * 2 * E * V
+    assert profile.plan(EVERY["decoder only"]).training_flops * T == 3 * forward + T * LOSS
+
+
+def test_decoding_flops_of_a_decoder_alone() -> None:
+    source = 2 * (T * 2 * (4 * E * E + 2 * E * F) + 2 * 2 * T * T * E) + T * 2 * 3 * E * E
+    steps = [(t, 1 if t == 0 else K) for t in range(T)]
+    matrices = sum(count * 2 * (4 * E * E + 2 * E * F) for _, count in steps)
+    scores = sum(count * 2 * 2 * (t + 1 + T) * E for t, count in steps)  # of what is written, and of the source
+    projection = sum(count * 2 * E * V for _, count in steps)
+    expected = source + 3 * (matrices + scores) + projection
+    assert profile.plan(EVERY["decoder only"]).decoding_flops * T == expected
 
 
 def test_decoding_flops_of_a_transformer() -> None:

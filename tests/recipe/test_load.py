@@ -186,6 +186,27 @@ def test_a_table_of_another_family_replaces_the_one_it_extends(gated):
     assert (model.decoder.cell, model.decoder.hidden_size) == ("lstm", 48)
 
 
+def test_another_architecture_drops_the_keys_of_the_one_it_extends(small):
+    (small / "alone.toml").write_text("extends = 'numbers/transformer'\n[model]\narchitecture = 'decoder_only'\n")
+    (small / "causal.toml").write_text("extends = 'alone.toml'\n[model]\nsource_attention = 'causal'\n")
+    (small / "both.toml").write_text("extends = 'causal.toml'\n[model]\narchitecture = 'encoder_decoder'\n")
+    given = load_recipe("numbers/transformer")
+    for found in load_recipe("causal.toml"), load_recipe("numbers/transformer", ["model.architecture=decoder_only"]):
+        assert (found.model.encoder, found.model.decoder) == (None, given.model.decoder)
+    assert load_recipe("causal.toml").model.source_attention == "causal"
+    assert load_recipe("both.toml").model == given.model.model_copy(update={"encoder": RnnEncoderOptions()})
+    with pytest.raises(UsageError, match=r'model\.encoder: architecture = "decoder_only" has no encoder'):
+        load_recipe("alone.toml", ["model.encoder.layers=2"])
+    with pytest.raises(UsageError, match=r"model\.arch: unknown key; did you mean architecture\?"):
+        load_recipe("alone.toml", ["model.arch=decoder_only"])
+
+
+def test_images_need_an_encoder(small):
+    (small / "alone.toml").write_text("extends = 'scenes/transformer'\n[model]\narchitecture = 'decoder_only'\n")
+    with pytest.raises(UsageError, match=r"need an encoder, but model\.architecture is decoder_only"):
+        load_recipe("alone.toml")
+
+
 def test_a_table_of_the_same_family_is_merged(gated):
     (gated / "blocks.toml").write_text("extends = 'lstm.toml'\n[model.encoder]\nfamily = 'rnn'\nhidden_size = 20\n")
     (gated / "more.toml").write_text("extends = 'blocks.toml'\n[model.encoder]\nlayers = 2\n")

@@ -52,6 +52,38 @@ def test_invalid_encoders_and_decoders_are_refused(table, side, size):
         network(**size, **{side: table})
 
 
+def test_a_decoder_alone():
+    found = network(architecture="decoder_only", size="small", decoder=BLOCKS)
+    assert (found.encoder, found.source_attention) == (None, "full")
+    assert (found.decoder.layers, found.decoder.heads, found.embedding_size) == (3, 4, 256)
+    assert ModelOptions.model_validate(found.model_dump(mode="json", exclude_none=True)) == found
+    assert (found.has_attention, found.recurrent, found.of_images) == (True, False, False)
+    assert found.describe() == "3-layer decoder-only Transformer with full attention in the source"
+    assert network().source_attention is None
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "message"),
+    [
+        ({"encoder": BLOCKS, "decoder": BLOCKS}, ("encoder",), 'architecture = "decoder_only" has no encoder'),
+        ({"decoder": {"hidden_size": 9}}, (), 'requires decoder.family = "transformer"'),
+        ({"decoder": BLOCKS, "source_attention": "half"}, ("source_attention",), "'full' or 'causal'"),
+        ({"decoder": BLOCKS | {"heads": 3}}, (), "decoder.heads"),
+        (
+            {"architecture": "encoder_decoder", "source_attention": "full"},
+            ("source_attention",),
+            'only for architecture = "decoder_only"',
+        ),
+    ],
+)
+def test_what_a_decoder_alone_cannot_have(values, key, message):
+    with pytest.raises(ValidationError) as caught:
+        network(**{"architecture": "decoder_only"} | values)
+    error, *_ = caught.value.errors()
+    assert error["loc"] == key
+    assert message in error["msg"]
+
+
 @pytest.mark.parametrize(
     ("size", "embedding", "layers", "heads", "recurrent_layers"),
     [("tiny", 128, 2, 4, 1), ("small", 256, 3, 4, 1), ("base", 512, 6, 8, 2), ("big", 1024, 6, 16, 4)],

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from s2s.data.collate import real_positions
 from s2s.decoding.constraints import Constraints
 from s2s.models.build import build_model
-from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import Batch, TokenInput
+from s2s.models.network import Network
 from s2s.recipe.model import (
     ModelOptions,
     RnnDecoderOptions,
@@ -29,14 +29,16 @@ FAMILIES = {
         TransformerEncoderOptions(family="transformer", layers=1, heads=3),
         TransformerDecoderOptions(family="transformer", layers=2, heads=3),
     ),
+    "decoder only": (None, TransformerDecoderOptions(family="transformer", layers=2, heads=3)),
 }
 
 
-def network(family: str, vocabulary: int, seed: int = 1) -> EncoderDecoder:
+def network(family: str, vocabulary: int, seed: int = 1) -> Network:
     """A network that prefers some tokens clearly, but is sure of none."""
     torch.manual_seed(seed)
     encoder, decoder = FAMILIES[family]
-    model = build_model(ModelOptions(embedding_size=6, encoder=encoder, decoder=decoder), vocabulary).eval()
+    sides = {"encoder": encoder} if encoder else {"architecture": "decoder_only"}
+    model = build_model(ModelOptions(embedding_size=6, decoder=decoder, **sides), vocabulary).eval()
     for name, parameter in model.named_parameters():
         if ".norm." not in name:
             nn.init.normal_(parameter, std=0.7)

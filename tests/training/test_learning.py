@@ -19,6 +19,7 @@ LEARNERS: dict[str, tuple[int, dict[str, Any]]] = {  # the longest string, and t
         for cell in ("rnn", "gru", "lstm")
     },
     "transformer": (10, {"encoder": BLOCKS, "decoder": BLOCKS}),
+    "decoder only": (10, {"architecture": "decoder_only", "decoder": {**BLOCKS, "layers": 4}}),
     **{
         f"{cell} with a fixed vector": (
             5,

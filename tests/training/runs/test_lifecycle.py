@@ -82,6 +82,23 @@ def test_an_interrupted_run_is_refused_named_and_resumed_to_the_same_weights(
     assert finished.value.hint == "s2s train RECIPE --from again:1 trains on from its weights"
 
 
+def test_a_decoder_only_run_is_resumed_exactly(
+    own_home: Path, tiny: list[str], interrupted: Callable[[int], None]
+) -> None:
+    small = [setting for setting in tiny if "hidden_size" not in setting]
+    small += ["model.decoder.layers=2", "model.dropout=0.1", "training.r_drop=0.5", "training.word_dropout=0.1"]
+    whole, again = (load_recipe("numbers/decoder-only", [*small, f"name={name}"]) for name in ("whole", "again"))
+    version = train(whole, device="cpu", **QUIET)
+    interrupted(5)
+    with pytest.raises(KeyboardInterrupt):
+        train(again, device="cpu", **QUIET)
+    (directory,) = runs_directory().glob("again-*")
+    resumed = resume(directory.name, **QUIET)
+    assert resumed.files["weights.safetensors"] == version.files["weights.safetensors"]
+    assert resumed.card.architecture == "2-layer decoder-only Transformer with full attention in the source"
+    assert resumed.card.attention
+
+
 def test_compare_goes_on_with_an_interrupted_run_by_itself(
     trained_home: Path, tiny: list[str], interrupted: Callable[[int], None]
 ) -> None:
