@@ -1,4 +1,4 @@
-"""The interface that every model implements: an encoder, a decoder and an output projection.
+"""The interface that every model implements: an encoder (optional), a decoder and an output projection.
 
 Shape letters of all files in this package:
 
