@@ -94,7 +94,7 @@ def inherited_tables(recipe: Recipe) -> Tables:
     """Return the tokenizer and the network of a recipe: what differs from the defaults."""
     tables: Tables = {"tokenizer": recipe.tokenizer.model_dump(mode="json", exclude_defaults=True)}
     tables["model"] = recipe.model.model_dump(
-        mode="json", exclude_defaults=True, exclude={"size", "encoder", "decoder"}
+        mode="json", exclude_defaults=True, exclude_none=True, exclude={"size", "encoder", "decoder"}
     )
     for side, options in recipe.model.sides.items():
         tables[f"model.{side}"] = {"family": options.family, **options.model_dump(mode="json", exclude_defaults=True)}

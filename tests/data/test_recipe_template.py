@@ -169,13 +169,21 @@ def test_wide_networks_learn_slower():
     assert [training(10**6, "transformer", width)["lr"] for width in (64, 256, 512, 1024)] == [2e-3, 2e-3, 1e-3, 5e-4]
 
 
-def test_a_parents_tables_give_its_tokenizer_and_network():
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"encoder": {"family": "transformer"}, "decoder": {"score": "general"}},
+        {"architecture": "decoder_only", "source_attention": "causal", "decoder": {"family": "transformer"}},
+    ],
+    ids=["both", "decoder only"],
+)
+def test_a_parents_tables_give_its_tokenizer_and_network(network):
     parent = parse_recipe(
         {
             "name": "parent",
             "data": {"kind": "generator"},
             "tokenizer": {"vocab_size": 300, "algorithm": "bpe"},
-            "model": {"size": "tiny", "encoder": {"family": "transformer"}, "decoder": {"score": "general"}},
+            "model": {"size": "tiny", **network},
         },
         "parent",
     )
