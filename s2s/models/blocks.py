@@ -21,6 +21,10 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {  # built from the hidden size
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "swiglu": F.silu}
 
 
+class Block(nn.Module):
+    """Base class of the blocks of a Transformer, each of which training may shard and recompute as one."""
+
+
 class XavierLinear(nn.Linear):
     """Several projections of the same input in one layer, each with Xavier-uniform weights; biases start at zero."""
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from s2s.devices.runtime import tuning
 from s2s.models.autocast import matmul_dtype
-from s2s.models.blocks import NORMS, CrossAttention, FeedForward, SelfAttention
+from s2s.models.blocks import NORMS, Block, CrossAttention, FeedForward, SelfAttention
 from s2s.models.dropout import Dropout
 from s2s.models.interface import Decoder, DecoderOutput, Encoder, Memory, MemorySpec, Source, TokenInput
 from s2s.models.positions import LearnedPositions, Positions, RotaryPositions, SinusoidalPositions
@@ -91,7 +91,7 @@ class NeighbourConvolution(nn.Module):
         return embedded + self.conv(known).transpose(1, 2)
 
 
-class EncoderBlock(nn.Module):
+class EncoderBlock(Block):
     """Self-attention and feed-forward."""
 
     def __init__(self, hidden_size: int, options: BlockOptions, dropout: float) -> None:
@@ -169,7 +169,7 @@ class TransformerState:
         return new
 
 
-class DecoderBlock(nn.Module):
+class DecoderBlock(Block):
     """Causal self-attention, attention to the memory, and feed-forward."""
 
     def __init__(self, hidden_size: int, memory_size: int, options: BlockOptions, dropout: float) -> None:

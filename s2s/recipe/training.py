@@ -126,6 +126,16 @@ class TrainingOptions(Options):
         description="compute precision; auto: bf16 from a million parameters if the device supports it, else fp32 (on "
         "GPUs tf32, if supported)",
     )
+    parallel: Literal["ddp", "fsdp"] = Field(
+        "ddp",
+        description="how several processes share the training: ddp (each has the whole model) or fsdp (each has a part "
+        "of weights, gradients and optimizer state); both compute the same",
+    )
+    recompute: bool = Field(
+        False,
+        description="compute each Transformer block again in the backward pass instead of storing its activations: "
+        "less memory, about a third more time, the same result",
+    )
     validate_every: Interval = Field(
         "1 epoch", description='how often to validate and save: "1 epoch" or "500 updates"'
     )

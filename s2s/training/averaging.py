@@ -38,11 +38,6 @@ class MovingAverage:
         for name in weights.keys() - set(real):  # counters of BatchNorm
             self.weights[name].copy_(weights[name])
 
-    def load_weights(self, weights: Weights) -> None:
-        """Restore a stored average."""
-        for name, value in self.weights.items():
-            value.copy_(weights[name])
-
     @contextlib.contextmanager
     def swapped_in(self) -> Iterator[None]:
         """Use the average as the network's weights inside the block."""
@@ -54,12 +49,9 @@ class MovingAverage:
             self.network.load_weights(own)
 
 
-def average_weights(checkpoints: Sequence[Weights]) -> Weights:
-    """Return the mean of several checkpoints, summed in fp64 (Junczys-Dowmunt et al. 2016, section 3.1)."""
-    return {
-        name: torch.stack([weights[name] for weights in checkpoints]).double().mean(0).to(value.dtype)
-        for name, value in checkpoints[0].items()
-    }
+def mean(tensors: Sequence[Tensor]) -> Tensor:
+    """Return the mean of a tensor in several checkpoints, in fp64 (Junczys-Dowmunt et al. 2016, section 3.1)."""
+    return torch.stack(list(tensors)).double().mean(0).to(tensors[0].dtype)
 
 
 @torch.no_grad()

@@ -1,30 +1,31 @@
 """Checkpoints: everything needed to resume training, written so that each one is either complete or ignored.
 
 A checkpoint is a directory named after its update. Its manifest holds the sha256 of each file and is written last; a
-directory without a valid manifest does not count.
+directory without a valid manifest does not count. Several processes that share the weights each write their own rows:
+`model-00001-of-00004.safetensors` and so on, which any number of processes can read (see `tensor_files.py`).
 """
 
 import logging
-import os
 import re
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
-from s2s.errors import ArtefactError, OutdatedError, ResourceError, S2SError, wrap_os_errors
-from s2s.io.atomic import make_directory, sync_directory, write_json
+from s2s.errors import ArtefactError, OutdatedError, S2SError, wrap_os_errors
+from s2s.io.atomic import sync_directory, write_json
 from s2s.io.digests import digest_file
 from s2s.io.json_values import read_json, validate
 from s2s.io.paths import real_directories
 from s2s.io.schema import check_schema
+from s2s.training.distributed import DistributedContext
 from s2s.training.runs.record import MANIFEST, complete_checkpoints
+from s2s.training.sharding import own_part
+from s2s.training.tensor_files import TensorFiles, compare_tensors, write_tensors
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +45,25 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The content of a checkpoint."""
+    """The content of a checkpoint to be written."""
 
     model: dict[str, Tensor]  # weights by parameter name
     optimizer: dict[str, Tensor]  # optimizer state, `decoder.bias.exp_avg`
     state: dict[str, Any]  # progress and random generators, as JSON
     average: dict[str, Tensor] | None = None  # moving average of the weights, if the recipe has one
 
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """The content of a checkpoint on disk; see `Checkpoint`."""
+
+    model: TensorFiles
+    optimizer: TensorFiles
+    state: dict[str, Any]
+    average: TensorFiles | None
+
     @property
-    def evaluated(self) -> dict[str, Tensor]:
+    def evaluated(self) -> TensorFiles:
         """The weights to evaluate and publish: the moving average if there is one, else the last weights."""
         return self.model if self.average is None else self.average
 
@@ -62,37 +73,63 @@ def checkpoint_path(directory: Path, update: int) -> Path:
     return directory / f"{update:08d}"
 
 
-def save_checkpoint(directory: Path, update: int, checkpoint: Checkpoint) -> Path:
+def shard_names(name: str, count: int) -> list[str]:
+    """Return the names of the files that hold the tensors of `name` if `count` processes write them."""
+    if count == 1:
+        return [name]
+    stem, _, suffix = name.rpartition(".")
+    return [f"{stem}-{number:05d}-of-{count:05d}.{suffix}" for number in range(1, count + 1)]
+
+
+def save_checkpoint(
+    directory: Path, update: int, checkpoint: Checkpoint, distributed: DistributedContext | None = None
+) -> Path:
     """Write a checkpoint inside `directory`, read it back, and return its own directory; on failure, remove it again.
 
+    All processes call this: each writes its rows of sharded tensors, the main one everything else.
     Raises: ResourceError if it cannot be written, or what is read back differs.
     """
+    distributed = distributed or DistributedContext()
     path = checkpoint_path(directory, update)
-    _remove(path)  # left by an interrupted save, or by a run that was rolled back
     tensors = {MODEL: checkpoint.model, OPTIMIZER: checkpoint.optimizer}
     if checkpoint.average is not None:
         tensors[AVERAGE] = checkpoint.average
+    # what an interrupted save left, or a run that was rolled back
+    distributed.broadcast_from_main(lambda: _remove(path))
     try:
+        own: dict[str, str] = {}
         for name, values in tensors.items():
-            write_tensors(path / name, values)
-            _compare(path / name, values)
-        write_json(path / STATE, checkpoint.state)
-        digests = {name: digest_file(path / name) for name in (*tensors, STATE)}
-        write_json(path / MANIFEST, {"schema": SCHEMA, "files": digests})
+            count = distributed.size if any(isinstance(value, DTensor) for value in values.values()) else 1
+            if part := own_part(values, main=distributed.main):
+                file = path / shard_names(name, count)[distributed.rank]
+                write_tensors(file, part)
+                compare_tensors(file, part)
+                own[file.name] = digest_file(file)
+        digests = {name: digest for one in distributed.all_gather(own) for name, digest in one.items()}
+        distributed.broadcast_from_main(lambda: _complete(path, checkpoint.state, digests))
     except BaseException:
-        _remove(path)
+        if distributed.main:
+            _remove(path)
         raise
     return path
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Return the checkpoint in `path`. Raises ArtefactError if it is damaged or has another schema."""
+def _complete(path: Path, state: dict[str, Any], digests: dict[str, str]) -> None:
+    """Write all but the tensors of a checkpoint, the manifest last."""
+    write_json(path / STATE, state)
+    write_json(path / MANIFEST, {"schema": SCHEMA, "files": {**digests, STATE: digest_file(path / STATE)}})
+
+
+def load_checkpoint(path: Path) -> StoredCheckpoint:
+    """Open the checkpoint in `path`. Raises ArtefactError if it is damaged or has another schema."""
     files = verify_checkpoint(path)
-    try:
-        tensors = {name: load_file(path / name) for name in (MODEL, OPTIMIZER, AVERAGE) if name in files}
-    except SafetensorError as error:
-        raise ArtefactError(f"checkpoint {path} is damaged: not a safetensors file ({error})") from error
-    return Checkpoint(tensors[MODEL], tensors[OPTIMIZER], read_json(path / STATE), tensors.get(AVERAGE))
+    model, optimizer, average = (_shards(files, name) for name in (MODEL, OPTIMIZER, AVERAGE))
+    return StoredCheckpoint(
+        TensorFiles([path / name for name in model]),
+        TensorFiles([path / name for name in optimizer]),
+        read_json(path / STATE),
+        TensorFiles([path / name for name in average]) if average else None,
+    )
 
 
 def verify_checkpoint(path: Path) -> dict[str, str]:
@@ -101,10 +138,20 @@ def verify_checkpoint(path: Path) -> dict[str, str]:
     values = read_json(path / MANIFEST, where)
     check_schema(values, SCHEMA, f"checkpoint {path}")
     files = validate(Manifest, values, where).files
-    for name in {MODEL, OPTIMIZER, STATE, *files}:
+    expected = {STATE, *files}
+    for name in (MODEL, OPTIMIZER, AVERAGE):
+        if (count := len(_shards(files, name))) or name != AVERAGE:
+            expected |= {*shard_names(name, max(1, count))}
+    for name in sorted(expected):
         if name not in files or not (path / name).is_file() or digest_file(path / name) != files[name]:
             raise ArtefactError(f"checkpoint {path}: {name} is damaged")
     return files
+
+
+def _shards(files: Iterable[str], name: str) -> list[str]:
+    """Return which files hold the tensors of `name`, in their order."""
+    stem, _, suffix = name.rpartition(".")
+    return sorted(file for file in files if re.fullmatch(rf"{stem}(-\d{{5}}-of-\d{{5}})?\.{suffix}", file))
 
 
 def newest_intact(directories: Sequence[Path]) -> Path | None:
@@ -153,32 +200,6 @@ def remove_checkpoints(directory: Path) -> None:
     for path in real_directories(directory):
         if re.fullmatch("[0-9]+", path.name):
             _remove(path)
-
-
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write a safetensors file atomically, without a copy of it in memory."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with wrap_os_errors(path, "write"):
-        make_directory(path.parent)
-        try:
-            save_file(tensors, temporary)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except SafetensorError as error:
-            temporary.unlink(missing_ok=True)
-            raise ResourceError(f"cannot write {path}: {error}") from error
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_directory(path.parent)
-
-
-def _compare(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Raise ResourceError if the tensors read from a file are not those that were written."""
-    stored = load_file(path)
-    if any(not torch.allclose(stored[name], value.cpu(), 0, 0, equal_nan=True) for name, value in tensors.items()):
-        raise ResourceError(f"{path} was not stored as it was written", "check the disk")
 
 
 def _remove(path: Path) -> None:

@@ -4,12 +4,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from s2s.errors import ArtefactError
 from s2s.io.json_values import validate
 from s2s.models.network import Network
-from s2s.training.averaging import MovingAverage, Weights, average_weights
+from s2s.training.averaging import MovingAverage, mean
 from s2s.training.checkpoint import (
     Checkpoint,
+    StoredCheckpoint,
     checkpoint_path,
     is_intact,
     load_checkpoint,
@@ -21,6 +24,7 @@ from s2s.training.checkpoint import (
 from s2s.training.optimizer import optimizer_tensors, restore_optimizer
 from s2s.training.rng import restore_rng, rng_state
 from s2s.training.runs.record import CHECKPOINTS, STOPPED, complete_checkpoints
+from s2s.training.sharding import load_stored, read_optimizer
 from s2s.training.state import TrainState
 from s2s.training.step import Learner
 
@@ -43,7 +47,7 @@ class CheckpointManager:
         self._validated, self._stopped = directory / CHECKPOINTS, directory / STOPPED
 
     def save(self, state: TrainState, *, stopped: bool = False) -> None:
-        """Save the training. All processes call this; the main one writes."""
+        """Save the training. All processes call this."""
         distributed = self.learner.distributed
         checkpoint = Checkpoint(
             model=self.network.weights(),
@@ -52,9 +56,9 @@ class CheckpointManager:
             average=self.average.weights if self.average else None,
         )
         directory = self._stopped if stopped else self._validated
-        distributed.broadcast_from_main(lambda: save_checkpoint(directory, state.update, checkpoint))
+        save_checkpoint(directory, state.update, checkpoint, distributed)
 
-    def latest(self, *, stopped: bool = True) -> Checkpoint | None:
+    def latest(self, *, stopped: bool = True) -> StoredCheckpoint | None:
         """Return the newest intact checkpoint; with `stopped`, the one saved after a signal counts too.
 
         None if none was ever saved. All processes call this.
@@ -64,19 +68,20 @@ class CheckpointManager:
         path = self.learner.distributed.broadcast_from_main(lambda: newest_intact(directories))
         return load_checkpoint(path) if path else None
 
-    def restore(self, checkpoint: Checkpoint) -> TrainState:
+    def restore(self, checkpoint: StoredCheckpoint) -> TrainState:
         """Restore weights, average, optimizer and random generators, and return the state to continue from.
 
         Raises: ArtefactError if the checkpoint does not fit the network.
         """
         try:
             state = validate(TrainState, checkpoint.state["train_state"], "the checkpoint")
-            self.network.load_weights(checkpoint.model)
+            load_stored(self.network.weights(), checkpoint.model)
             if self.average and checkpoint.average:
-                self.average.load_weights(checkpoint.average)
-            restore_optimizer(self.learner.optimizer, self.network, checkpoint.optimizer)
+                load_stored(self.average.weights, checkpoint.average)
+            optimizer = read_optimizer(checkpoint.optimizer, self.network)
+            restore_optimizer(self.learner.optimizer, self.network, optimizer)
             restore_rng(checkpoint.state["rng"], self.learner.distributed.rank)
-        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
             raise ArtefactError(f"the checkpoint does not fit the run: {error}") from error
         return state
 
@@ -95,8 +100,8 @@ class CheckpointManager:
         prune_checkpoints(self._validated, self.keep, kept)
         remove_checkpoints(self._stopped)
 
-    def average_of(self, updates: Sequence[int]) -> Weights:
-        """Return the mean weights of the checkpoints of these updates."""
-        return average_weights(
-            [load_checkpoint(checkpoint_path(self._validated, update)).evaluated for update in updates]
-        )
+    def load_mean(self, updates: Sequence[int], network: Network) -> None:
+        """Load the mean weights of the checkpoints of these updates, one tensor at a time."""
+        several = [load_checkpoint(checkpoint_path(self._validated, update)).evaluated for update in updates]
+        for name, value in network.weights().items():
+            value.copy_(mean([weights[name] for weights in several]))

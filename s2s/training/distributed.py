@@ -1,7 +1,7 @@
 """Data-parallel training with several processes: the role of this one, and how they agree on values.
 
 torchrun starts the processes, or `launch`, which calls torchrun's own launcher. DistributedDataParallel exchanges the
-gradients; the collectives here use gloo, on the CPU.
+gradients, or `sharding.py` shards the network; the collectives here use gloo, on the CPU.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from s2s.errors import S2SError, StoppedError
 from s2s.io.processes import die_with_parent
+from s2s.training.sharding import shard
 
 T = TypeVar("T")
 TIMEOUT = timedelta(days=1)  # the other processes wait while the main one prepares the data or tests the model
@@ -51,9 +52,12 @@ class DistributedContext:
         """True in the process that logs and writes files."""
         return self.rank == 0
 
-    def shard(self, count: int) -> range:
-        """Return which of `count` sentences this process computes: every size-th, as they are sorted by length."""
-        return range(self.rank, count, self.size)
+    def shard(self, count: int, rank: int | None = None) -> range:
+        """Return which of `count` sentences this process, or that of a rank, computes: every size-th.
+
+        Sentences are sorted by length, so that all processes compute about as much.
+        """
+        return range(self.rank if rank is None else rank, count, self.size)
 
     def broadcast_from_main(self, compute: Callable[[], T]) -> T:
         """Return in all processes what `compute` returns in the main one; the others wait for it."""
@@ -108,11 +112,19 @@ def process_group(context: DistributedContext) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
-def parallel(network: nn.Module, context: DistributedContext) -> nn.Module:
-    """Return a network whose backward pass sums gradients over the processes; itself for a single process."""
+def parallel(
+    network: nn.Module, device: torch.device, context: DistributedContext, *, sharded: bool = False
+) -> nn.Module:
+    """Return a network whose backward pass averages gradients over the processes; itself for a single process.
+
+    `sharded`: divide the network itself among the processes, and move it to the device.
+    """
     if context.size == 1:
         return network
     group = distributed.new_group(timeout=GRADIENT_TIMEOUT)
+    if sharded:
+        shard(network, device, group)
+        return network
     return DistributedDataParallel(network, process_group=group, gradient_as_bucket_view=True)
 
 

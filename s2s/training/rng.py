@@ -15,7 +15,9 @@ def rng_state() -> dict[str, Any]:
 
 
 def restore_rng(states: list[dict[str, Any]], rank: int) -> None:
-    """Restore what `rng_state` returned in the process of that rank."""
+    """Restore what `rng_state` returned in the process of that rank; one that did not exist then goes on as it is."""
+    if rank >= len(states):
+        return
     state = states[rank]
     torch.set_rng_state(_as_tensor(state["cpu"]))
     if "cuda" in state and torch.cuda.is_available():

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from s2s.data.batching import Rows, cut_batches
@@ -22,6 +24,7 @@ from s2s.models.network import Network
 from s2s.recipe.training import TrainingOptions
 from s2s.training.distributed import DistributedContext, parallel
 from s2s.training.optimizer import build_optimizer
+from s2s.training.sharding import recompute_blocks
 
 
 @dataclass(frozen=True)
@@ -65,19 +68,34 @@ class Learner:
         precision: Precision,
         distributed: DistributedContext,
     ) -> None:
-        """Build the optimizer; with several processes, wrap the network so that they exchange gradients."""
+        """Prepare the network for its processes, and build the optimizer."""
         self.options = options
         self.device = device
         self.precision = precision
         self.distributed = distributed
+        if options.recompute:
+            recompute_blocks(network)
+        self.network = parallel(network, device, distributed, sharded=options.parallel == "fsdp")
         self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self.optimizer = build_optimizer(network, options)
-        self.network = parallel(network, distributed)
 
     def accumulating(self, last: bool) -> contextlib.AbstractContextManager[None]:
         """Exchange gradients only in the backward pass of a batch's last micro-batch."""
-        wrapped = isinstance(self.network, DistributedDataParallel) and not last
-        return self.network.no_sync() if wrapped else contextlib.nullcontext()  # type: ignore[operator]
+        if isinstance(self.network, FSDPModule):
+            self.network.set_requires_gradient_sync(last)
+        if isinstance(self.network, DistributedDataParallel) and not last:
+            return self.network.no_sync()
+        return contextlib.nullcontext()
+
+    def micro_batches(self, lengths: NDArray[np.int64], micro_batch_tokens: int) -> tuple[list[Rows], int]:
+        """Return the micro-batches of this process, and how many passes all processes make through the network.
+
+        `lengths`: of all sentences of the batch. A sharded network is gathered in every pass, by all processes at once.
+        """
+        shares = [self.distributed.shard(len(lengths), rank) for rank in range(self.distributed.size)]
+        parts = [_micro_batches(lengths[np.array(share or [0])], micro_batch_tokens) for share in shares]
+        own = parts[self.distributed.rank]
+        return own, max(map(len, parts)) if isinstance(self.network, FSDPModule) else len(own)
 
 
 def train_step(
@@ -92,23 +110,26 @@ def train_step(
     weight = learner.distributed.size if rows else 0  # gradients are averaged over processes, and should be summed
     own_sources, own_targets = select_sources(sources, rows or [0]), [targets[row] for row in rows or [0]]
     tokens = _count_tokens(targets)
-    parts = _micro_batches(_lengths(own_sources, own_targets), micro_batch_tokens)
+    parts, passes = learner.micro_batches(_lengths(sources, targets), micro_batch_tokens)
 
     learner.optimizer.zero_grad(set_to_none=True)
     losses = []
-    for number, part in enumerate(parts, 1):
+    for number in range(passes):
+        part = parts[min(number, len(parts) - 1)]
         batch = pair_batch(select_sources(own_sources, part), [own_targets[row] for row in part], learner.device)
         batch = with_word_dropout(batch, learner.options.word_dropout)
-        with learner.accumulating(last=number == len(parts)):
+        with learner.accumulating(last=number == passes - 1):
             with torch.autocast(learner.device.type, torch.bfloat16, enabled=learner.precision == "bf16"):
                 sums = learner.network(batch, Objective.of(learner.options))
-            (sums.loss * weight / tokens).backward()
+            (sums.loss * (weight if number < len(parts) else 0) / tokens).backward()
         losses.append(sums.loss.detach())
-    loss = torch.stack(losses).sum()
+    loss = torch.stack(losses[: len(parts)]).sum()
     loss = loss if rows else torch.zeros_like(loss)
 
     max_norm = learner.options.clip_norm or inf
     norm = torch.nn.utils.clip_grad_norm_(learner.parameters, max_norm, foreach=True)
+    if isinstance(norm, DTensor):
+        norm = norm.full_tensor()
     skipped = (~(norm.isfinite() & loss.isfinite())).float()
     learner.distributed.reduce_max_(skipped)
     for group in learner.optimizer.param_groups:

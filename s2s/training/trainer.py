@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from math import isfinite
@@ -20,16 +20,17 @@ from s2s.models.interface import Source
 from s2s.models.network import Network
 from s2s.models.weights import is_finite
 from s2s.recipe.training import limit_parts
-from s2s.training.averaging import MovingAverage, Weights, recompute_batch_norm
+from s2s.training.averaging import MovingAverage, recompute_batch_norm
 from s2s.training.batches import TrainingBatches
 from s2s.training.checkpoint_manager import CheckpointManager
 from s2s.training.distributed import DistributedContext
 from s2s.training.lr_schedule import learning_rate
+from s2s.training.sharding import gathered, is_sharded, own_part
 from s2s.training.signals import StopSignals
 from s2s.training.state import MetricsWindow, TrainState
 from s2s.training.step import Learner, StepResult, train_step_within_memory
 from s2s.training.training_log import BLEU_WARNING, ProgressReport, TrainingLog
-from s2s.training.validation import Share, Validation, combine_shares, compute_share
+from s2s.training.validation import Share, Validation, combine_shares, compute_share, sharded_loss, translate_share
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +76,8 @@ class Trainer:
         self.distributed = distributed or DistributedContext()
         self.batches = TrainingBatches(corpus.split("train"), translator.tokenizer, translator.recipe)
         self.validation_split = corpus.split("validation")
-        self.average = MovingAverage(network, self.options.ema) if self.options.ema else None
         self.learner = Learner(network, self.options, translator.engine.device, precision, self.distributed)
+        self.average = MovingAverage(network, self.options.ema) if self.options.ema else None
         self.checkpoints = CheckpointManager(
             directory, network, self.learner, self.average, self.options.keep_checkpoints
         )
@@ -114,7 +115,7 @@ class Trainer:
             except StoppedError:
                 self._account_for_last()
                 self._close_window()
-                if self.state.validated < self.state.update and is_finite(self.network.weights()):
+                if self.state.validated < self.state.update and self._weights_are_finite():
                     self.checkpoints.save(self.state, stopped=True)
                 raise
         return self.state
@@ -182,7 +183,7 @@ class Trainer:
         if self.state is not state:  # rolled back
             return
         self._close_window()
-        if not is_finite(self.network.weights()):
+        if not self._weights_are_finite():
             self.rollback("the weights are not finite")
             return
         outcome = self._validate()
@@ -199,6 +200,11 @@ class Trainer:
         kept = {self.state.best_update, *self.averaged_updates()}
         self.distributed.broadcast_from_main(lambda: self.checkpoints.prune(kept))
         self.window = MetricsWindow(time.perf_counter())
+
+    def _weights_are_finite(self) -> bool:
+        """Return whether all weights are finite, in all processes, which may have different parts of them."""
+        finite = is_finite(own_part(self.network.weights(), main=True))
+        return not self.distributed.all_reduce_max(int(not finite))
 
     def rollback(self, reason: str) -> None:
         """Return to the last intact checkpoint, at half the learning rate. Raises S2SError if that is hopeless."""
@@ -244,28 +250,26 @@ class Trainer:
             validations = sorted(validations, key=lambda validation: validation[1])
         return sorted(update for update, _ in validations[-int(count) :])
 
-    def load_final_weights(self) -> list[int]:
-        """Load the weights to publish, and return the updates whose checkpoints they are the mean of."""
-        weights, averaged = self.final_weights()
-        self.network.load_weights(weights)
-        self.network.eval()
-        recompute_batch_norm(self.network, self._first_sources())
-        return averaged
+    def load_final_weights(self, network: EncoderDecoder, updates: Sequence[int]) -> None:
+        """Load the weights to publish, from `final_updates`, into a network that is not sharded."""
+        self.checkpoints.load_mean(updates, network)
+        network.eval()
+        recompute_batch_norm(network, self._first_sources())
 
     def _first_sources(self) -> Iterator[Source]:
         """Yield the sources of the first training batches; nothing is planned before the first is asked for."""
         for index in range(min(STATISTICS_BATCHES, len(self.batches.of_epoch(0)))):
             yield source_batch(self.batches.pairs(0, index)[0], self.learner.device)
 
-    def final_weights(self) -> tuple[Weights, list[int]]:
-        """Return the weights to publish, and the updates whose checkpoints they are the mean of.
+    def final_updates(self) -> list[int]:
+        """Return the updates whose checkpoints' mean is to be published. All processes call this.
 
         The best checkpoint alone, if the recipe does not average or the others are damaged; the best intact one, if it
         is damaged, too. Raises: ArtefactError if no checkpoint is intact.
         """
         averaged = self.averaged_updates()
         if averaged and self.checkpoints.intact(averaged) == averaged:
-            return self.checkpoints.average_of(averaged), averaged
+            return averaged
         by_metric = sorted(self.state.validations, key=lambda validation: -validation[1])
         best = next((update for update, _ in by_metric if self.checkpoints.intact([update])), None)
         if best is None:
@@ -273,7 +277,7 @@ class Trainer:
         if averaged or best != self.state.best_update:
             log.warning("a checkpoint to publish is damaged; publishing that of update %s instead", f"{best:,}")
             self.state.best_update = best
-        return self.checkpoints.average_of([best]), []
+        return [best]
 
     def _finished(self) -> bool:
         finished = self._fraction_done() >= 1 or 0 < self.options.patience <= self.state.bad_validations
@@ -351,11 +355,17 @@ class Trainer:
     def _compute_share(self) -> Share | int:
         """Return this process's share of the validation, or the signal that interrupted it."""
         own = slice(self.distributed.rank, None, self.distributed.size)
+        split, lines = self.validation_split, self.options.validation_lines
         self.network.eval()
         try:
-            with self.stop.immediate(), self.average.swapped_in() if self.average else nullcontext():
-                recompute_batch_norm(self.network, self._first_sources())
-                return compute_share(self.translator, self.validation_split, self.options.validation_lines, own)
+            with self.average.swapped_in() if self.average else nullcontext():
+                if is_sharded(self.network):
+                    loss = sharded_loss(self.network, split, self.learner.device, self.distributed)
+                    with gathered(self.network) if lines else nullcontext(), self.stop.immediate():
+                        return translate_share(self.translator, split, lines, own, loss)
+                with self.stop.immediate():
+                    recompute_batch_norm(self.network, self._first_sources())
+                    return compute_share(self.translator, split, lines, own)
         except StoppedError as stopped:
             return stopped.signal
         finally:

@@ -4,13 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
+import numpy as np
+import torch
+
+from s2s.data.batching import cut_batches
+from s2s.data.collate import pair_batch
+from s2s.data.sources import select_sources
 from s2s.data.split import Split
+from s2s.decoding.engine import ForcedScore
 from s2s.decoding.evaluation import TestLines, first_references, scoring_of
 from s2s.decoding.forced import forced_score, without_empty
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
+from s2s.devices.runtime import tuning
 from s2s.metrics.scores import Headline, score_corpus
+from s2s.models.network import Network
 from s2s.recipe.recipe import Recipe
+from s2s.training.distributed import DistributedContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +56,38 @@ def compute_share(translator: Translator[PyTorchEngine], split: Split, lines: in
     """Compute the loss of the `own` pairs of `split`, and translate the own ones of its first `lines` greedily."""
     sources, targets = split.encoded(range(len(split))[own])
     forced = forced_score(translator.engine.model, *without_empty(sources, targets), translator.engine.device)
-    if not isfinite(forced.nll):
-        return Share(forced.nll, forced.tokens, [])
+    return translate_share(translator, split, lines, own, forced)
+
+
+def translate_share(
+    translator: Translator[PyTorchEngine], split: Split, lines: int, own: slice, loss: ForcedScore
+) -> Share:
+    """Translate the `own` ones of the first `lines` of `split` greedily, unless the loss is not finite."""
+    if not isfinite(loss.nll):
+        return Share(loss.nll, loss.tokens, [])
     greedy = translator.settings.decoding.model_copy(update={"beam_size": 1})
     raw = split.sources([rows[0] for rows in split.test_rows()[:lines][own]])
-    return Share(forced.nll, forced.tokens, [translation.text for translation in translator.translate(raw, greedy)])
+    return Share(loss.nll, loss.tokens, [translation.text for translation in translator.translate(raw, greedy)])
+
+
+@torch.no_grad()
+def sharded_loss(network: Network, split: Split, device: torch.device, distributed: DistributedContext) -> ForcedScore:
+    """Compute this process's share of the loss with a sharded network, which all processes use at once.
+
+    Each computes its rows of every batch, so that all make as many passes.
+    """
+    sources, targets = without_empty(*split.encoded(range(len(split))))
+    lengths = np.array([max(len(source), len(target)) + 1 for source, target in zip(sources, targets, strict=True)])
+    order = lengths.argsort(kind="stable")
+    nll, tokens = 0.0, 0
+    for rows in cut_batches(lengths[order], order, tuning(device.type).decoding_tokens * distributed.size):
+        own = rows[list(distributed.shard(len(rows)))]
+        some = own if len(own) else rows[:1]
+        sums = network(pair_batch(select_sources(sources, some), [targets[row] for row in some], device))
+        if len(own):
+            nll, tokens = nll + float(sums.nll), tokens + sums.tokens
+    network.reshard()  # type: ignore[operator]  # the root, which a forward pass leaves gathered
+    return ForcedScore(nll, tokens)
 
 
 def combine_shares(shares: Sequence[Share], split: Split, lines: int, sample_index: int, recipe: Recipe) -> Validation:

@@ -44,8 +44,16 @@ from s2s.training.distributed import DistributedContext, process_group
 from s2s.training.memory import micro_batch_that_fits, try_largest_batches
 from s2s.training.optimizer import freeze
 from s2s.training.runs.finetune import find_parent, inherit_from, load_parent
-from s2s.training.runs.publish import publish
-from s2s.training.runs.record import LOCK, RECIPE, RunRecord, find_run, recipe_of_run, runs_directory, unfinished_run
+from s2s.training.runs.publish import publish, write_files
+from s2s.training.runs.record import (
+    LOCK,
+    RECIPE,
+    RunRecord,
+    find_run,
+    recipe_of_run,
+    runs_directory,
+    unfinished_run,
+)
 from s2s.training.runs.reproducibility import CODE, check_unchanged
 from s2s.training.signals import StopSignals
 from s2s.training.state import TrainState
@@ -57,6 +65,7 @@ log = logging.getLogger(__name__)
 
 FEW_TOKENS = 8192  # of a batch for each of several GPUs; with fewer, the exchange of gradients takes most of the time
 PARENT_TOKENIZER = "tokenizer.model"
+HOW = "parallel", "recompute"  # options of training that do not change what is computed
 OF_TRAINING = "augmentation", "temperature", "stages"  # options of data; the digest of the corpus covers all others
 
 
@@ -115,11 +124,13 @@ class RunContext:
 def run_key(recipe: Recipe, corpus: Corpus, parent: Version | None = None, changes: Sequence[str] | None = None) -> str:
     """Return the digest that identifies a run.
 
-    It covers the recipe (its data by content), the corpus, the parent's weights, the version of the training code and
-    changes accepted when the run was resumed.
+    It covers the recipe (its data by content, without how processes share the work), the corpus, the parent's weights,
+    the version of the training code and changes accepted when the run was resumed.
     """
     values = recipe.as_dict()
     del values["description"]
+    for key in HOW:
+        del values["training"][key]
     data = values["data"]
     values["data"] = {key: data[key] for key in OF_TRAINING if key in data}
     if "datasets" in data:
@@ -310,7 +321,10 @@ def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunCon
         device = resolve_device(device_name)
         prepare(device, record.threads, record.precision, deterministic=record.deterministic)
         network = initial_network(record, recipe, corpus)
-        translator = RecipeTranslator(PyTorchEngine(network.to(device), device), Tokenizer(corpus.tokenizer), recipe)
+        sharded = recipe.training.parallel == "fsdp" and distributed.size > 1
+        if not sharded:
+            network.to(device)
+        translator = RecipeTranslator(PyTorchEngine(network, device), Tokenizer(corpus.tokenizer), recipe)
         log_start(training_log, directory, record, recipe, network, device)
         trainer = Trainer(
             corpus,
@@ -327,11 +341,18 @@ def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunCon
             torch.manual_seed(recipe.training.seed + distributed.rank)
         trainer.resume()
         state = fit(trainer, directory, training_log)
-        averaged = trainer.load_final_weights()
+        updates = trainer.final_updates()
+        averaged = updates if updates == trainer.averaged_updates() else []
+
+        def finish() -> Version:
+            whole = build_model(recipe.model, corpus.ledger.tokenizer.tokens) if sharded else network
+            trainer.load_final_weights(whole, updates)
+            files = write_files(directory, translator, whole)
+            translator.engine.model = whole.to(device)
+            return publish(directory, files, record, corpus, translator, whole, state, averaged, training_log)
+
         with hint_on_failure(f"s2s resume {directory.name} publishes the model without training again"):
-            return distributed.broadcast_from_main(
-                lambda: publish(directory, record, corpus, translator, network, state, averaged, training_log)
-            )
+            return distributed.broadcast_from_main(finish)
 
 
 def log_start(

@@ -28,16 +28,19 @@ from s2s.registry.card import Card, ScoreRecord, TrainingRecord
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
 from s2s.report.format import clock
-from s2s.training.checkpoint import write_tensors
 from s2s.training.runs.record import RunRecord
 from s2s.training.state import TrainState
+from s2s.training.tensor_files import write_tensors
 from s2s.training.training_log import TrainingLog
 
 log = logging.getLogger(__name__)
 
+PUBLISHED = "published"  # directory of a run in which the files of a version are written
+
 
 def publish(
     directory: Path,
+    files: dict[str, Path],
     record: RunRecord,
     corpus: Corpus,
     translator: RecipeTranslator[PyTorchEngine],
@@ -46,17 +49,16 @@ def publish(
     averaged: list[int],
     progress: TrainingLog,
 ) -> Version:
-    """Test the model, publish it, and record the version in the run.
+    """Test the model, publish its files from `write_files`, and record the version in the run.
 
     `averaged`: updates of the checkpoints that the network's weights are the mean of; empty if they are of one update.
     """
-    files = _write_files(directory / "published", translator, network)
     version = _already_published(record, files["weights.safetensors"])
     if version is None:
         card = _card(record, corpus, translator, network, _training(record, translator.recipe, position, averaged))
         version = Registry.default().publish(record.name, files, card)
         warn_if_worse(version)
-    shutil.rmtree(directory / "published")
+    shutil.rmtree(directory / PUBLISHED)
     replace(record, published=str(version.reference)).write(directory)
     score, *others = version.card.scores
     best = f"mean of {len(averaged)} checkpoints" if averaged else f"best at {position.best_update:,}"
@@ -87,9 +89,11 @@ def warn_if_worse(version: Version) -> None:
         )
 
 
-def _write_files(directory: Path, translator: RecipeTranslator[PyTorchEngine], network: Network) -> dict[str, Path]:
-    """Write the files of a version into a directory and return their paths by name."""
-    files = {name: directory / name for name in ("weights.safetensors", "tokenizer.model", "recipe.json")}
+def write_files(
+    directory: Path, translator: RecipeTranslator[PyTorchEngine], network: EncoderDecoder
+) -> dict[str, Path]:
+    """Write the files of a version into a directory of the run and return their paths by name."""
+    files = {name: directory / PUBLISHED / name for name in ("weights.safetensors", "tokenizer.model", "recipe.json")}
     weights = {name: value.cpu() for name, value in network.weights().items()}
     write_tensors(files["weights.safetensors"], weights)
     write_bytes(files["tokenizer.model"], translator.tokenizer.model)
