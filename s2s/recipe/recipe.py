@@ -48,6 +48,11 @@ class Recipe(Options):
             raise ValueError("training.r_drop requires model.dropout: without it, both passes are the same")
         if self.training.attention_coverage and not self.model.has_attention:
             raise ValueError("training.attention_coverage requires a decoder with attention")
+        transformers = [side.family == "transformer" for side in (self.model.encoder, self.model.decoder)]
+        if self.training.parallel == "fsdp" and not all(transformers):
+            raise ValueError("training.parallel fsdp shards the blocks of Transformers; use ddp for this model")
+        if self.training.recompute and not any(transformers):
+            raise ValueError("training.recompute computes blocks of Transformers again, and this model has none")
         self._check_images()
         return self
 

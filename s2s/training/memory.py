@@ -1,17 +1,30 @@
 """Memory: check that the largest possible batch of a corpus fits the device, before training fills it."""
 
+from contextlib import nullcontext
+
 import numpy as np
+from torch import nn
 
 from s2s.data.batching import Rows, cut_batches
 from s2s.devices.memory import free_memory
 from s2s.devices.runtime import DeviceKind, Precision
 from s2s.devices.select import resolve_device
 from s2s.errors import ResourceError
+from s2s.models.blocks import Block
+from s2s.models.dry_run import DryAutocast
 from s2s.models.interface import Objective
-from s2s.models.profile import BatchShape, meta_model, training_cost, training_memory
+from s2s.models.profile import (
+    BatchShape,
+    TrainingMemory,
+    count_parameters,
+    meta_model,
+    training_cost,
+    training_memory,
+)
 from s2s.recipe.recipe import Recipe
 from s2s.report.format import format_size
 from s2s.training.examples import Examples
+from s2s.training.sharding import recompute_blocks
 from s2s.training.step import Learner, train_step_within_memory
 
 SAFETY = 0.8  # usable fraction of the free memory: the estimate does not include what libraries allocate
@@ -25,20 +38,43 @@ def worst_shapes(examples: Examples, tokens: int) -> list[BatchShape]:
     return list(dict.fromkeys([shapes[0], max(shapes, key=lambda shape: shape.sentences * shape.positions)]))
 
 
-def memory_needed(recipe: Recipe, examples: Examples, tokens: int, device: str, precision: Precision) -> int:
-    """Return the bytes that training adds with `tokens` computed at once: weights, gradients, optimizer, activations.
+def memory_needed(
+    recipe: Recipe, examples: Examples, tokens: int, device: str, precision: Precision, processes: int = 1
+) -> int:
+    """Return the bytes that training adds to each of several processes with `tokens` computed at once by each.
 
-    An estimate from the shapes alone (see `models/profile.py`).
+    An estimate of weights, gradients, optimizer and activations, from the shapes alone (see `models/profile.py`).
     """
     network = meta_model(recipe)
+    if recipe.training.recompute:
+        recompute_blocks(network, lambda: (nullcontext(), DryAutocast()))
     objective = Objective.of(recipe.training)
     shapes = worst_shapes(examples, tokens)
     kind: DeviceKind = "cuda" if resolve_device(device).type == "cuda" else "cpu"
     work = max(training_cost(network, shape, precision, objective, kind=kind).work for shape in shapes)
     parts = training_memory(network, work)
+    if recipe.training.parallel == "fsdp" and processes > 1:
+        parts = sharded_memory(parts, network, processes, accumulating=tokens < recipe.training.batch_tokens)
     if kind == "cpu":
         return parts.on_cpu(precision)
     return parts.weights + parts.gradients + parts.optimizer + parts.activations
+
+
+def sharded_memory(memory: TrainingMemory, network: nn.Module, processes: int, *, accumulating: bool) -> TrainingMemory:
+    """Return the memory that each of several processes needs if they share weights, gradients and optimizer state.
+
+    A process also holds the weights it has gathered, and their gradients before they are exchanged: of two blocks, one
+    of them ahead of its use, and of all that is not in a block. With several micro-batches, whose gradients are summed
+    before the exchange, those of all weights.
+    """
+    blocks = [4 * count_parameters(module) for module in network.modules() if isinstance(module, Block)]
+    gathered = memory.weights - sum(blocks) + 2 * max(blocks)
+    return TrainingMemory(
+        weights=memory.weights // processes + gathered,
+        gradients=memory.gradients if accumulating else memory.gradients // processes + gathered,
+        optimizer=memory.optimizer // processes,
+        activations=memory.activations,
+    )
 
 
 def largest_batches(examples: Examples, planned: list[Rows], tokens: int) -> list[Rows]:
@@ -65,14 +101,16 @@ def try_largest_batches(learner: Learner, examples: Examples, planned: list[Rows
     return micro_batch_tokens
 
 
-def micro_batch_that_fits(recipe: Recipe, examples: Examples, device: str, precision: Precision) -> int:
+def micro_batch_that_fits(
+    recipe: Recipe, examples: Examples, device: str, precision: Precision, processes: int = 1
+) -> int:
     """Return the largest of batch_tokens, a half, a quarter … that by estimate fits a device; 0 for the whole batch.
 
     On a CPU only the estimate decides: a process that tries and takes too much is killed.
     Raises: ResourceError if not even one sentence fits.
     """
     tokens, free = recipe.training.batch_tokens, free_memory(resolve_device(device))
-    while (needed := memory_needed(recipe, examples, tokens, device, precision)) > SAFETY * free:
+    while (needed := memory_needed(recipe, examples, tokens, device, precision, processes)) > SAFETY * free:
         if all(shape.sentences == 1 for shape in worst_shapes(examples, tokens)):
             raise does_not_fit(needed, free)
         tokens //= 2
@@ -83,5 +121,6 @@ def does_not_fit(needed: int, free: int) -> ResourceError:
     """Return the error for insufficient memory."""
     return ResourceError(
         f"training needs about {format_size(needed)} of memory, but only {format_size(free)} are free",
-        "try --set training.micro_batch_tokens=auto, or make the network smaller",
+        "try --set training.micro_batch_tokens=auto or training.recompute=true, more processes with "
+        "training.parallel=fsdp, or a smaller network",
     )

@@ -6,7 +6,8 @@ in the order of the processes; the last processes have fewer, or none.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 
 import torch
@@ -14,16 +15,21 @@ from torch import Tensor, distributed, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, noop_context_fn
 
 from s2s.models.blocks import Block
 from s2s.training.tensor_files import TensorFiles
 
+Contexts = Callable[[], tuple[AbstractContextManager[None], AbstractContextManager[None]]]
 
-def recompute_blocks(network: nn.Module) -> None:
-    """Have the backward pass compute each Transformer block again, from its input, instead of storing activations."""
+
+def recompute_blocks(network: nn.Module, contexts: Contexts = noop_context_fn) -> None:
+    """Have the backward pass compute each Transformer block again, from its input, instead of storing activations.
+
+    Random masks are drawn again from the same state. `contexts` returns those of the first and the second pass.
+    """
     for block in _blocks(network):
-        block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False, context_fn=contexts)
 
 
 def shard(network: nn.Module, device: torch.device, group: distributed.ProcessGroup) -> None:

@@ -58,7 +58,7 @@ def train(
     from s2s.training.distributed import DistributedContext, launch
 
     world = DistributedContext.current()
-    if processes > 1 and not world.launched and not check:
+    if processes > 1 and not world.launched:
         launch(processes)
         return
     loaded = load_recipe(recipe, [*(values or []), *([f'name="{name}"'] if name else [])])
@@ -67,7 +67,7 @@ def train(
     parent = Registry.default().resolve(begin_from) if begin_from else None
     if check:
         _check(loaded, parent, device, wait, as_json)
-        if not as_json:
+        if world.main and not as_json:
             options: list[tuple[str, object]] = [("--set", value) for value in values or []]
             options += [("--name", name), ("--from", begin_from), ("--device", None if device == "auto" else device)]
             waiting = "forever" if wait == math.inf else f"{wait:g}s" if wait else None
@@ -108,16 +108,19 @@ def _check(recipe: "Recipe", parent: "Version | None", device: str, wait: float,
     """Print the result of `--check` on standard output."""
     from dataclasses import asdict
 
-    from s2s.data.prepare import prepare_corpus
-    from s2s.devices.leases import lease
+    from s2s.training.distributed import process_group
     from s2s.training.runs.finetune import inherit_from
+    from s2s.training.runs.lifecycle import RunContext
     from s2s.training.runs.preflight import check
 
+    context = RunContext.current(wait, tensorboard=False)
     recipe = inherit_from(recipe, parent) if parent else recipe
-    tokenizer = parent.read("tokenizer.model") if parent else None
-    corpus = prepare_corpus(recipe.data, recipe.tokenizer, tokenizer_model=tokenizer)
-    with lease(device, wait=wait, command=f"s2s train {recipe.name} --check") as leased:
-        found = check(recipe, corpus, leased, parent)
+    with process_group(context.distributed):
+        corpus = context.corpus(recipe, parent.read("tokenizer.model") if parent else None)
+        with context.leased(device, f"s2s train {recipe.name} --check") as leased:
+            found = check(recipe, corpus, leased, parent, context.distributed)
+    if not context.distributed.main:
+        return
     if as_json:
         print_json(asdict(found))
         return

@@ -272,7 +272,7 @@ def create_run(
         recipe=recipe.as_dict(),
         tokenizer=corpus.ledger.tokenizer.digest,
         processes=context.distributed.size,
-        micro_batch_tokens=_micro_batch_tokens(recipe, corpus, resolve_device(device), precision),
+        micro_batch_tokens=_micro_batch_tokens(recipe, corpus, resolve_device(device), precision, context),
         deterministic=deterministic,
         parent=parent.reference if parent else None,
         code=CODE,
@@ -287,13 +287,19 @@ def create_run(
     return directory
 
 
-def _micro_batch_tokens(recipe: Recipe, corpus: Corpus, device: torch.device, precision: Precision) -> int:
-    """Return the tokens to compute at once, 0 for the whole batch; `auto` tries on a GPU what fits."""
+def _micro_batch_tokens(
+    recipe: Recipe, corpus: Corpus, device: torch.device, precision: Precision, context: RunContext
+) -> int:
+    """Return the tokens to compute at once, 0 for the whole batch; `auto` tries on a GPU what fits.
+
+    A network that is to be sharded may be too large to be tried by one process: there the estimate decides.
+    """
     if recipe.training.micro_batch_tokens != "auto":
         return recipe.training.micro_batch_tokens
     batches = TrainingBatches(corpus.split("train"), Tokenizer(corpus.tokenizer), recipe)
-    if device.type == "cpu":
-        return micro_batch_that_fits(recipe, batches.examples(0), str(device), precision)
+    processes = context.distributed.size
+    if device.type == "cpu" or (recipe.training.parallel == "fsdp" and processes > 1):
+        return micro_batch_that_fits(recipe, batches.examples(0), str(device), precision, processes)
     prepare(device, usable_threads(), precision)
     network = build_model(recipe.model, corpus.ledger.tokenizer.tokens).to(device).train()
     learner = Learner(network, recipe.training, device, precision, DistributedContext())

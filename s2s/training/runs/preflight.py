@@ -1,5 +1,6 @@
 """Pre-flight check: do everything that training does once, on the largest batches of the corpus."""
 
+import contextlib
 import logging
 import shutil
 import tempfile
@@ -37,6 +38,7 @@ from s2s.training.memory import does_not_fit, memory_needed, micro_batch_that_fi
 from s2s.training.optimizer import freeze, optimizer_tensors
 from s2s.training.runs.finetune import load_parent
 from s2s.training.runs.record import runs_directory
+from s2s.training.sharding import gathered
 from s2s.training.step import Learner, train_step_within_memory
 
 log = logging.getLogger(__name__)
@@ -67,34 +69,47 @@ class Preflight:
     lines: list[tuple[str, str]]  # sources and their translations before training
 
 
-def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | None = None) -> Preflight:
-    """Try the largest batches, a checkpoint and a translation, and leave nothing behind.
+def check(
+    recipe: Recipe,
+    corpus: Corpus,
+    device_name: str,
+    parent: Version | None = None,
+    distributed: DistributedContext | None = None,
+) -> Preflight:
+    """Try the largest batches, a checkpoint and a translation, and leave nothing behind. All processes call this.
 
     Raises: ResourceError if memory or disk space does not suffice, before it is used up; UsageError if the recipe does
     not fit the parent.
     """
-    device = resolve_device(device_name)
+    device, distributed = resolve_device(device_name), distributed or DistributedContext()
     batches = TrainingBatches(corpus.split("train"), Tokenizer(corpus.tokenizer), recipe)
     examples, planned = batches.examples(0), batches.of_epoch(0)
     torch.manual_seed(recipe.training.seed)
     network = build_model(recipe.model, corpus.ledger.tokenizer.tokens)
     size = count_parameters(network)
-    threads = threads_for(size, recurrent=recipe.model.recurrent)
+    threads = max(1, threads_for(size, recurrent=recipe.model.recurrent) // distributed.local_size)
     precision = choose_precision(recipe.training.precision, device, size)
     prepare(device, threads, precision)
-    micro, needed, free = _check_memory(recipe, examples, device, precision)
+    micro, needed, free = distributed.broadcast_from_main(
+        lambda: _check_memory(recipe, examples, device, precision, distributed)
+    )
     if parent:
         load_parent(network, parent)
     freeze(network, recipe.training.freeze)
-    learner = Learner(network.to(device).train(), recipe.training, device, precision, DistributedContext())
+    if recipe.training.parallel != "fsdp" or distributed.size == 1:
+        network.to(device)
+    learner = Learner(network.train(), recipe.training, device, precision, distributed)
     micro = try_largest_batches(learner, examples, planned, micro)
     peak = peak_memory(device)
     seconds = _epoch_seconds(learner, examples, planned, micro)
     epochs = _count_epochs(recipe, examples, len(planned), seconds)
     _warn_of_long_warmup(recipe.training.warmup, epochs * len(planned))
     average = network.weights() if recipe.training.ema else None
-    saved = _save_and_read(Checkpoint(network.weights(), optimizer_tensors(learner.optimizer, network), {}, average))
+    checkpoint = Checkpoint(network.weights(), optimizer_tensors(learner.optimizer, network), {}, average)
+    saved = _save_and_read(checkpoint, distributed)
     disk, disk_free = _check_disk(recipe, saved, size)
+    with gathered(network):
+        lines = _translate_lines(recipe, corpus, network, device)
     return Preflight(
         device=device_name,
         precision=precision,
@@ -110,23 +125,26 @@ def check(recipe: Recipe, corpus: Corpus, device_name: str, parent: Version | No
         batches=len(planned),
         epoch_seconds=seconds,
         total_seconds=epochs * seconds,
-        lines=_translate_lines(recipe, corpus, network, device),
+        lines=lines,
     )
 
 
 def _check_memory(
-    recipe: Recipe, examples: Examples, device: torch.device, precision: Precision
+    recipe: Recipe, examples: Examples, device: torch.device, precision: Precision, distributed: DistributedContext
 ) -> tuple[int, int, int]:
     """Return the tokens of a micro-batch, and the bytes of memory estimated and free.
 
     Raises: ResourceError if the estimate exceeds what is free, unless the largest batches are tried on a GPU.
     """
     micro, on_cpu = recipe.training.micro_batch_tokens, device.type == "cpu"
-    tried = micro == "auto" and not on_cpu
+    estimated = on_cpu or distributed.size > 1
+    tried = micro == "auto" and not estimated
     if micro == "auto":
-        micro = micro_batch_that_fits(recipe, examples, str(device), precision) if on_cpu else 0
-    free = free_memory(device)
-    needed = memory_needed(recipe, examples, micro or recipe.training.batch_tokens, str(device), precision)
+        processes = distributed.size
+        micro = micro_batch_that_fits(recipe, examples, str(device), precision, processes) if estimated else 0
+    free = free_memory(device) // (distributed.local_size if on_cpu else 1)
+    tokens = micro or recipe.training.batch_tokens
+    needed = memory_needed(recipe, examples, tokens, str(device), precision, distributed.size)
     if needed > free and not tried:
         raise does_not_fit(needed, free)
     return micro, needed, free
@@ -181,8 +199,11 @@ def _warn_of_long_warmup(warmup: int, updates: float) -> None:
         log.warning("training.warmup takes %s, more than a third; lower it", shown)
 
 
-def _save_and_read(checkpoint: Checkpoint) -> int:
+def _save_and_read(checkpoint: Checkpoint, distributed: DistributedContext) -> int:
     """Write a checkpoint, which is read back, and return its size in bytes. Raises ResourceError if they differ."""
     make_directory(runs_directory())
-    with tempfile.TemporaryDirectory(dir=runs_directory(), prefix=".check-") as directory:
-        return directory_size(save_checkpoint(Path(directory), 0, checkpoint))
+    with contextlib.ExitStack() as stack:
+        temporary = tempfile.TemporaryDirectory(dir=runs_directory(), prefix=".check-")
+        directory = distributed.all_gather(stack.enter_context(temporary))[0]
+        size = directory_size(save_checkpoint(Path(directory), 0, checkpoint, distributed))
+        return distributed.all_reduce_max(size)  # nobody removes the directory before all have seen it

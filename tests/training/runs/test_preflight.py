@@ -210,7 +210,7 @@ def test_fewer_tokens_at_once_need_less_memory(examples: Examples, recipe: Recip
 def test_auto_takes_the_largest_part_that_fits(
     free: int, expected: int, examples: Examples, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "memory_needed", lambda _recipe, _split, tokens, _device, _precision: 1000 * tokens)
+    monkeypatch.setattr(memory, "memory_needed", lambda _recipe, _split, tokens, *_: 1000 * tokens)
     with_free(monkeypatch, free)
     assert micro_batch_that_fits(recipe, examples, "cpu", "fp32") == expected
 
@@ -218,7 +218,7 @@ def test_auto_takes_the_largest_part_that_fits(
 def test_auto_gives_up_where_not_one_sentence_fits(
     examples: Examples, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "memory_needed", lambda _recipe, _split, tokens, _device, _precision: 1000 * tokens)
+    monkeypatch.setattr(memory, "memory_needed", lambda _recipe, _split, tokens, *_: 1000 * tokens)
     with_free(monkeypatch, 100)
     with pytest.raises(ResourceError, match="training needs about"):
         micro_batch_that_fits(recipe, examples, "cpu", "fp32")
@@ -247,7 +247,7 @@ def test_memory_is_that_of_sampled_segmentations(corpus: Corpus, tiny: list[str]
 
 
 def test_auto_is_frozen_into_the_run(tiny_train: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "memory_needed", lambda _recipe, _split, tokens, _device, _precision: 1000 * tokens)
+    monkeypatch.setattr(memory, "memory_needed", lambda _recipe, _split, tokens, *_: 1000 * tokens)
     with_free(monkeypatch, 130_000)
     tiny_train("training.micro_batch_tokens=auto")
     (directory,) = runs_directory().glob("again-*")
