@@ -58,10 +58,11 @@ def train(
     from s2s.training.distributed import DistributedContext, launch
 
     world = DistributedContext.current()
-    if processes > 1 and not world.launched:
+    loaded = load_recipe(recipe, [*(values or []), *([f'name="{name}"'] if name else [])])
+    alone = check and loaded.training.parallel == "ddp"  # what one process needs, each of several needs at most
+    if processes > 1 and not world.launched and not alone:
         launch(processes)
         return
-    loaded = load_recipe(recipe, [*(values or []), *([f'name="{name}"'] if name else [])])
     from s2s.registry.store import Registry
 
     parent = Registry.default().resolve(begin_from) if begin_from else None
