@@ -51,6 +51,18 @@ class ResourceError(S2SError):
     exit_code = 5
 
 
+class LostProcessError(S2SError):
+    """Another of the processes that train a model together has ended."""
+
+    def __init__(self, hint: str | None = None) -> None:
+        super().__init__("another process of this training has ended; it or its launcher says why", hint)
+
+
+def is_lost_process(error: Exception) -> bool:
+    """Return whether an error says that another process of a distributed training has closed its connection."""
+    return any(text in str(error) for text in ("Connection closed by peer", "Connection reset by peer"))
+
+
 class StoppedError(S2SError):
     """Stopped by a signal, after saving. The exit code is 128 plus the signal number.
 

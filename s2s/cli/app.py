@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from s2s._version import __version__
-from s2s.errors import DataError, StoppedError, UsageError, did_you_mean
+from s2s.errors import DataError, LostProcessError, StoppedError, UsageError, did_you_mean
 
 Command = TyperCommand | TyperGroup
 MANY_OBJECTS = 50_000  # before garbage is looked for; at every 700 new ones, commands start 3 to 5 % slower
@@ -251,9 +251,9 @@ def _failed(error: Exception, debug: bool) -> int:
     shown = as_s2s_error(error)
     if not _is_first() and isinstance(shown, (UsageError, DataError)):
         return shown.exit_code  # the main process reports it
-    if "Connection closed by peer" in str(error):
+    if isinstance(shown, LostProcessError) and not _is_first_of_several_hosts():
         time.sleep(PEER_SECONDS)
-        return shown.exit_code
+        return shown.exit_code  # the process beside this one, or its launcher, says why
     try:
         if debug:
             traceback.print_exception(error)
@@ -267,6 +267,12 @@ def _failed(error: Exception, debug: bool) -> int:
 def _is_first() -> bool:
     """Whether this process is the first, or the only one, of those that torchrun has started."""
     return os.environ.get("RANK", "0") == "0" or "TORCHELASTIC_RUN_ID" not in os.environ
+
+
+def _is_first_of_several_hosts() -> bool:
+    """Whether this process is the first on its host of those that torchrun has started on several."""
+    own, all_hosts = (os.environ.get(name) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+    return own != all_hosts and os.environ.get("LOCAL_RANK") == "0"
 
 
 def _flush() -> None:

@@ -6,7 +6,7 @@ import os
 import typer
 
 from s2s.devices.memory import is_out_of_memory
-from s2s.errors import ResourceError, S2SError, UsageError, did_you_mean
+from s2s.errors import LostProcessError, ResourceError, S2SError, UsageError, did_you_mean, is_lost_process
 
 BUSY_OR_FULL = {
     errno.ENOSPC,
@@ -28,6 +28,8 @@ def as_s2s_error(error: Exception) -> S2SError:
         return _usage(error)
     if isinstance(error, OSError) and error.errno in BUSY_OR_FULL:
         return _resource(error)
+    if is_lost_process(error):
+        return LostProcessError()
     if is_out_of_memory(error):
         return ResourceError(
             "out of memory",

@@ -151,6 +151,10 @@ ALIASES = {
     "training.averaging": "average checkpoint_averaging num_epoch_checkpoints num_update_checkpoints avg_best_k",
     "training.freeze": "freeze_encoder freeze_decoder fixed_param_names fixed_param_strategy",
     "training.precision": "fp16 bf16 amp dtype model_dtype compute_dtype mixed_precision",
+    "training.parallel": "fsdp fully_sharded zero ddp_backend parallel_mode distributed_strategy",
+    "training.recompute": (
+        "gradient_checkpointing activation_checkpointing checkpoint_activations checkpointing use_ckpting"
+    ),
     "training.validate_every": (
         "validation_freq valid_freq valid_steps validate_interval validate_interval_updates eval_steps eval_strategy "
         "checkpoint_interval save_interval save_interval_updates save_freq save_steps save_checkpoint_steps"

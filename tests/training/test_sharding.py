@@ -6,6 +6,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ import s2s
 from s2s.errors import ArtefactError, UsageError
 from s2s.recipe.load import load_recipe
 from s2s.training.checkpoint import AVERAGE, MODEL, OPTIMIZER, load_checkpoint, newest_intact, shard_names
+from s2s.training.runs.lifecycle import run_key
 from s2s.training.runs.record import MANIFEST
 from s2s.training.sharding import recompute_blocks
 from s2s.training.tensor_files import TensorFiles
@@ -156,3 +158,10 @@ def test_networks_without_blocks_are_refused(setting: str, message: str) -> None
     with pytest.raises(UsageError, match=message):
         load_recipe("numbers/attention", [f"training.{setting}"])
     load_recipe("numbers/transformer", [f"training.{setting}"])
+
+
+def test_how_processes_share_the_work_leaves_the_key_of_a_run() -> None:
+    corpus: Any = SimpleNamespace(digest="d")
+    settings = [[], ["training.parallel=fsdp"], ["training.recompute=true"], ["training.ema=0.5"]]
+    keys = [run_key(load_recipe("numbers/transformer", one), corpus) for one in settings]
+    assert keys[0] == keys[1] == keys[2] != keys[3]

@@ -33,7 +33,10 @@ def train(
         bool, typer.Option("--check", help="Dry run: try the largest batches, a checkpoint and three translations.")
     ] = False,
     processes: Annotated[
-        int, typer.Option("--processes", min=1, help="Number of data-parallel processes on this host.")
+        int,
+        typer.Option(
+            "--processes", min=1, help="Processes on this host that share the training; see training.parallel."
+        ),
     ] = 1,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Use deterministic GPU kernels, so that resuming is exact; slower.")

@@ -25,7 +25,7 @@ from s2s.decoding.translator import RecipeTranslator
 from s2s.devices.leases import lease, lease_several
 from s2s.devices.runtime import Precision, cpu_features, package_versions, prepare, threads_for, usable_threads
 from s2s.devices.select import available_devices, choose_precision, resolve_device
-from s2s.errors import ResourceError, S2SError, StoppedError, UsageError
+from s2s.errors import LostProcessError, ResourceError, S2SError, StoppedError, UsageError, is_lost_process
 from s2s.io.atomic import write_bytes
 from s2s.io.digests import digest_json
 from s2s.io.locks import exclusive_lock
@@ -405,6 +405,10 @@ def fit(trainer: Trainer, directory: Path, training_log: TrainingLog) -> TrainSt
     except S2SError as error:
         training_log.write(f"stopped: {error.message}")
         raise
+    except RuntimeError as error:
+        if not is_lost_process(error):
+            raise
+        raise LostProcessError(f"{hint} the last checkpoint") from error
     except KeyboardInterrupt:
         training_log.message(f"stopped; {hint} the last checkpoint")
         raise
