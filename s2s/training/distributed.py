@@ -115,16 +115,17 @@ def process_group(context: DistributedContext) -> Iterator[None]:
 def parallel(
     network: nn.Module, device: torch.device, context: DistributedContext, *, sharded: bool = False
 ) -> nn.Module:
-    """Return a network whose backward pass averages gradients over the processes; itself for a single process.
+    """Move a network to the device, and have its backward pass average gradients over the processes.
 
-    `sharded`: divide the network itself among the processes, and move it to the device.
+    `sharded`: divide the network itself among several processes, so that only this one's part is moved.
     """
     if context.size == 1:
-        return network
+        return network.to(device)
     group = distributed.new_group(timeout=GRADIENT_TIMEOUT)
     if sharded:
         shard(network, device, group)
         return network
+    network.to(device)
     return DistributedDataParallel(network, process_group=group, gradient_as_bucket_view=True)
 
 

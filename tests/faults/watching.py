@@ -14,7 +14,7 @@ import pytest
 from safetensors.torch import save
 from torch import Tensor
 
-from s2s.training import checkpoint
+from s2s.training import tensor_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ def watched(directory: Path, before: Callable[[Operation], None]) -> Iterator[No
         observe("write", str(path), content=save(tensors))
         real_save_file(tensors, path)
 
-    real_mkstemp, real_fsync, real_save_file = tempfile.mkstemp, os.fsync, checkpoint.save_file
+    real_mkstemp, real_fsync, real_save_file = tempfile.mkstemp, os.fsync, tensor_files.save_file
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "mkstemp", mkstemp)
         patch.setattr(os, "fsync", fsync)
         patch.setattr(os, "fdopen", fdopen)
-        patch.setattr(checkpoint, "save_file", save_file)
+        patch.setattr(tensor_files, "save_file", save_file)
         for name, kind in {"unlink": "remove", "rmdir": "remove", "mkdir": "directory"}.items():
             patch.setattr(os, name, _observed(getattr(os, name), kind, observe))
         for name, kind in {"rename": "rename", "replace": "rename", "link": "link"}.items():

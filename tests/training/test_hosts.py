@@ -27,7 +27,7 @@ TINY = [
     "model.encoder.ffn_size=19",
     "model.decoder.layers=1",
     "model.decoder.ffn_size=23",
-    "training.stop_after=60 updates",
+    "training.stop_after=40 updates",
     "training.validate_every=8 updates",
     "training.validation_lines=5",
     "training.batch_tokens=120",
@@ -38,8 +38,9 @@ TINY = [
 NAMES = {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"}
 
 
-def environment(home: Path) -> dict[str, str]:
-    here = {"S2S_HOME": str(home), "S2S_LEASES": str(home / "leases"), "OMP_NUM_THREADS": "1"}
+def environment(home: Path, host: str = "first") -> dict[str, str]:
+    """Return the environment of a host, which has its own leases."""
+    here = {"S2S_HOME": str(home), "S2S_LEASES": str(home / f"leases-{host}"), "OMP_NUM_THREADS": "1"}
     return os.environ | here | {"PYTHONPATH": str(Path(s2s.__file__).parents[1])}
 
 
@@ -53,8 +54,8 @@ def agents(home: Path, name: str) -> "list[subprocess.Popen[str]]":
     settings = [part for setting in [*TINY, "training.parallel=fsdp"] for part in ("--set", setting)]
     command = [sys.executable, *torchrun, *settings, "--name", name]
     return [
-        subprocess.Popen(command, env=environment(home), stderr=subprocess.PIPE, text=True, start_new_session=True)
-        for _ in range(2)
+        subprocess.Popen(command, env=environment(home, host), stderr=subprocess.PIPE, text=True)
+        for host in ("first", "second")
     ]
 
 
@@ -67,7 +68,7 @@ def test_a_killed_host_ends_the_other_and_the_run_continues(own_home: Path) -> N
     train(load_recipe("numbers/transformer", [*TINY, "name=one"]), device="cpu", wait=0)
     both = agents(own_home, "sharded")
     while not (found := list(runs_directory().glob("sharded-*/checkpoints/00000008/manifest.json"))):
-        assert all(agent.poll() is None for agent in both), [agent.communicate()[1] for agent in both]
+        assert all(agent.poll() is None for agent in both), "".join(agent.communicate()[1] for agent in both)
         time.sleep(0.05)
     os.kill(worker_of(both[1]), signal.SIGKILL)
     said = [agent.communicate(timeout=100)[1] for agent in both]

@@ -55,6 +55,7 @@ from s2s.training.runs.record import (
     unfinished_run,
 )
 from s2s.training.runs.reproducibility import CODE, check_unchanged
+from s2s.training.sharding import is_sharded
 from s2s.training.signals import StopSignals
 from s2s.training.state import TrainState
 from s2s.training.step import Learner
@@ -301,7 +302,7 @@ def _micro_batch_tokens(
     if device.type == "cpu" or (recipe.training.parallel == "fsdp" and processes > 1):
         return micro_batch_that_fits(recipe, batches.examples(0), str(device), precision, processes)
     prepare(device, usable_threads(), precision)
-    network = build_model(recipe.model, corpus.ledger.tokenizer.tokens).to(device).train()
+    network = build_model(recipe.model, corpus.ledger.tokenizer.tokens).train()
     learner = Learner(network, recipe.training, device, precision, DistributedContext())
     return try_largest_batches(learner, batches.examples(0), batches.of_epoch(0), 0)
 
@@ -327,9 +328,6 @@ def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunCon
         device = resolve_device(device_name)
         prepare(device, record.threads, record.precision, deterministic=record.deterministic)
         network = initial_network(record, recipe, corpus)
-        sharded = recipe.training.parallel == "fsdp" and distributed.size > 1
-        if not sharded:
-            network.to(device)
         translator = RecipeTranslator(PyTorchEngine(network, device), Tokenizer(corpus.tokenizer), recipe)
         log_start(training_log, directory, record, recipe, network, device)
         trainer = Trainer(
@@ -351,6 +349,7 @@ def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunCon
         averaged = updates if updates == trainer.averaged_updates() else []
 
         def finish() -> Version:
+            sharded = is_sharded(network)
             whole = build_model(recipe.model, corpus.ledger.tokenizer.tokens) if sharded else network
             trainer.load_final_weights(whole, updates)
             files = write_files(directory, translator, whole)
@@ -372,7 +371,7 @@ def log_start(
     """Log the network, the run's name and how it computes; warn of more threads than may be used and small batches."""
     training_log.message(f"{recipe.name}: {recipe.model.describe()}; {count_parameters(network):,} parameters")
     threads = counted(record.threads, "thread")
-    processes = f", {record.processes} processes" if record.processes > 1 else ""
+    processes = f", {record.processes} processes ({recipe.training.parallel})" if record.processes > 1 else ""
     training_log.message(f"run {directory.name}; {device}, {record.precision}, {threads}{processes}")
     if record.threads > usable_threads():
         usable = counted(usable_threads(), "thread")

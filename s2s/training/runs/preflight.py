@@ -96,8 +96,6 @@ def check(
     if parent:
         load_parent(network, parent)
     freeze(network, recipe.training.freeze)
-    if recipe.training.parallel != "fsdp" or distributed.size == 1:
-        network.to(device)
     learner = Learner(network.train(), recipe.training, device, precision, distributed)
     micro = try_largest_batches(learner, examples, planned, micro)
     peak = peak_memory(device)

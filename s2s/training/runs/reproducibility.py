@@ -12,7 +12,7 @@ from s2s.recipe.recipe import Recipe
 from s2s.training.runs.record import RunRecord
 
 CODE = 4  # version of the training code: raised when the same recipe would be trained to other weights
-IGNORED = {"description", "data.root"}  # keys that do not affect training; the corpus digest covers the data
+IGNORED = {"description", "data.root", "training.recompute"}  # keys without effect; the corpus digest covers the data
 LIBRARIES = {"s2s", "torch", "numpy", "sentencepiece"}  # those that affect results
 
 
