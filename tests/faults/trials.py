@@ -24,11 +24,11 @@ from s2s.registry.blobs import Blobs
 from s2s.registry.store import Registry
 from s2s.training import step, trainer
 from s2s.training.checkpoint import load_checkpoint
-from s2s.training.runs import lifecycle
+from s2s.training.runs import context as run_context
 from s2s.training.runs.record import complete_checkpoints
 
 PHASES = {
-    "loading": (lifecycle, "prepare_corpus"),
+    "loading": (run_context, "prepare_corpus"),
     "training": (step, "pair_batch"),
     "validating": (trainer, "compute_share"),
 }

@@ -113,8 +113,8 @@ def _check(recipe: "Recipe", parent: "Version | None", device: str, wait: float,
     from dataclasses import asdict
 
     from s2s.training.distributed import process_group
+    from s2s.training.runs.context import RunContext
     from s2s.training.runs.finetune import inherit_from
-    from s2s.training.runs.lifecycle import RunContext
     from s2s.training.runs.preflight import check
 
     context = RunContext.current(wait, tensorboard=False)

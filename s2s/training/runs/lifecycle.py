@@ -12,19 +12,17 @@ The directory of a run holds
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import tomli_w
 import torch
 
 from s2s.data.corpus import Corpus
-from s2s.data.prepare import prepare_corpus
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import RecipeTranslator
-from s2s.devices.leases import lease, lease_several
 from s2s.devices.runtime import Precision, cpu_features, package_versions, prepare, threads_for, usable_threads
-from s2s.devices.select import available_devices, choose_precision, resolve_device
+from s2s.devices.select import choose_precision, resolve_device
 from s2s.errors import LostProcessError, ResourceError, S2SError, StoppedError, UsageError, is_lost_process
 from s2s.io.atomic import write_bytes
 from s2s.io.digests import digest_json
@@ -43,6 +41,7 @@ from s2s.training.batches import TrainingBatches
 from s2s.training.distributed import DistributedContext, process_group
 from s2s.training.memory import micro_batch_that_fits, try_largest_batches
 from s2s.training.optimizer import freeze
+from s2s.training.runs.context import RunContext
 from s2s.training.runs.finetune import find_parent, inherit_from, load_parent
 from s2s.training.runs.publish import publish, write_files
 from s2s.training.runs.record import (
@@ -60,7 +59,7 @@ from s2s.training.signals import StopSignals
 from s2s.training.state import TrainState
 from s2s.training.step import Learner
 from s2s.training.trainer import Trainer
-from s2s.training.training_log import TrainingLog, board_writer
+from s2s.training.training_log import TrainingLog
 
 log = logging.getLogger(__name__)
 
@@ -68,58 +67,6 @@ FEW_TOKENS = 8192  # of a batch for each of several GPUs; with fewer, the exchan
 PARENT_TOKENIZER = "tokenizer.model"
 HOW = "parallel", "recompute"  # options of training that do not change what is computed
 OF_TRAINING = "augmentation", "temperature", "stages"  # options of data; the digest of the corpus covers all others
-
-
-@dataclass(frozen=True, slots=True)
-class RunContext:
-    """Settings of this process, independent of the recipe."""
-
-    distributed: DistributedContext
-    wait: float  # seconds to wait for a busy device
-    tensorboard: bool = False  # also write TensorBoard event files
-
-    @classmethod
-    def current(cls, wait: float, tensorboard: bool) -> "RunContext":
-        """Return the context of this process; only the main process of several logs messages.
-
-        Raises: ResourceError if TensorBoard is requested but not installed.
-        """
-        distributed = DistributedContext.current()
-        if distributed.main:
-            if tensorboard:
-                board_writer()
-            return cls(distributed, wait, tensorboard)
-        logging.getLogger("s2s").setLevel(logging.ERROR)
-        return cls(distributed, wait)
-
-    def corpus(self, recipe: Recipe, tokenizer: bytes | None) -> Corpus:
-        """Return the recipe's corpus, which the main process prepares if it is missing."""
-
-        def prepare() -> Corpus:
-            return prepare_corpus(recipe.data, recipe.tokenizer, tokenizer_model=tokenizer)
-
-        if self.distributed.size > 1:
-            self.distributed.broadcast_from_main(lambda: prepare().digest)
-        return prepare()
-
-    @contextlib.contextmanager
-    def leased(self, device: str, command: str) -> Iterator[str]:
-        """Lease this process's device: with several processes, a GPU each, or a share of the CPU.
-
-        The first process of a host leases for all of them, so that two trainings never wait for each other's GPUs.
-        """
-        if self.distributed.size == 1:
-            with lease(device, wait=self.wait, command=command) as name:
-                yield name
-            return
-        on_gpus = device != "cpu" and available_devices() != ["cpu"]
-        kind, count = ("auto", self.distributed.local_size) if on_gpus else ("cpu", 1)
-        with contextlib.ExitStack() as stack:
-            names: list[str] = []
-            if self.distributed.local_rank == 0:
-                names = stack.enter_context(lease_several(kind, count, wait=self.wait, command=command))
-            own_host = self.distributed.all_gather(names)[self.distributed.rank - self.distributed.local_rank]
-            yield own_host[self.distributed.local_rank % count]
 
 
 def run_key(recipe: Recipe, corpus: Corpus, parent: Version | None = None, changes: Sequence[str] | None = None) -> str:
