@@ -5,6 +5,7 @@ self-attention S = T.
 """
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.
 
 class Block(nn.Module):
     """Base class of the blocks of a Transformer, each of which training may shard and recompute as one."""
+
+    also_computes: ClassVar[tuple[str, ...]] = ()  # methods besides forward that training calls
 
 
 class XavierLinear(nn.Linear):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from s2s.models.autocast import matmul_dtype
-from s2s.models.blocks import FeedForward, SelfAttention
+from s2s.models.blocks import Block, FeedForward, SelfAttention
 from s2s.models.interface import Decoder, DecoderOutput, Memory, Source, TokenInput
 from s2s.models.network import Network
 from s2s.models.transformer import (
@@ -122,8 +122,10 @@ class PrefixAttention(SelfAttention):
         return self.residual_out(x, self.out_proj(heads.flatten(2))), attention
 
 
-class DecoderOnlyBlock(nn.Module):
+class DecoderOnlyBlock(Block):
     """Self-attention and feed-forward, of a prefix or of what follows it."""
+
+    also_computes = ("keys_values",)
 
     def __init__(self, hidden_size: int, options: BlockOptions, dropout: float) -> None:
         super().__init__()

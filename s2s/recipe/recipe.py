@@ -48,7 +48,7 @@ class Recipe(Options):
             raise ValueError("training.r_drop requires model.dropout: without it, both passes are the same")
         if self.training.attention_coverage and not self.model.has_attention:
             raise ValueError("training.attention_coverage requires a decoder with attention")
-        transformers = [side.family == "transformer" for side in (self.model.encoder, self.model.decoder)]
+        transformers = [side.family == "transformer" for side in self.model.sides.values()]
         if self.training.parallel == "fsdp" and not all(transformers):
             raise ValueError("training.parallel fsdp shards the blocks of Transformers; use ddp for this model")
         if self.training.recompute and not any(transformers):

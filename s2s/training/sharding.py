@@ -6,6 +6,7 @@ in the order of the processes; the last processes have fewer, or none.
 """
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
@@ -13,7 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint, noop_context_fn
 
@@ -37,9 +38,13 @@ def shard(network: nn.Module, device: torch.device, group: distributed.ProcessGr
 
     A block is moved to the device only to cut out the part of this process.
     """
+    # keys and values that a block returns may be views; nothing changes them in place
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module", UserWarning)
     mesh = DeviceMesh.from_group(group, device.type)
     for block in _blocks(network):
         fully_shard(block, mesh=mesh)
+        for method in block.also_computes:
+            register_fsdp_forward_method(block, method)
     fully_shard(network, mesh=mesh)
 
 

@@ -250,7 +250,7 @@ class Trainer:
             validations = sorted(validations, key=lambda validation: validation[1])
         return sorted(update for update, _ in validations[-int(count) :])
 
-    def load_final_weights(self, network: EncoderDecoder, updates: Sequence[int]) -> None:
+    def load_final_weights(self, network: Network, updates: Sequence[int]) -> None:
         """Load the weights to publish, from `final_updates`, into a network that is not sharded."""
         self.checkpoints.load_mean(updates, network)
         network.eval()

@@ -35,16 +35,20 @@ from s2s.training.step import Learner, StepResult, train_step
 V, H, F, HEADS = 17, 10, 7, 2  # only H and HEADS divide by two, and none by three
 BLOCKS = {"layers": 2, "heads": HEADS, "ffn_size": F}
 CPU = torch.device("cpu")
+ARCHITECTURES = ("encoder-decoder", "decoder-only")
 
 
 class Training:
     """A training that computes the same in any number of processes."""
 
-    def __init__(self, directory: Path, world: DistributedContext, *, dropout: float = 0.0) -> None:
+    def __init__(
+        self, directory: Path, world: DistributedContext, *, dropout: float = 0.0, decoder_only: bool = False
+    ) -> None:
         torch.manual_seed(3)
         model = ModelOptions(
+            architecture="decoder_only" if decoder_only else "encoder_decoder",
             embedding_size=H,
-            encoder=TransformerEncoderOptions(family="transformer", **BLOCKS),
+            encoder=None if decoder_only else TransformerEncoderOptions(family="transformer", **BLOCKS),
             decoder=TransformerDecoderOptions(family="transformer", **BLOCKS),
             tied_embeddings="all",
             dropout=dropout,
@@ -137,7 +141,7 @@ def three_processes(directory: Path, world: DistributedContext) -> dict[str, Any
     training.step()
     training.checkpoints.save(training.state)
     training.leave("saved by three")
-    figures = steps(directory, world)
+    figures = {name: steps(directory, world, decoder_only=name == "decoder-only") for name in ARCHITECTURES}
     training = Training(directory, world)
     with gathered(training.network):
         alone = [figure(training) for _ in range(1 + world.rank)]  # without the other processes
@@ -151,12 +155,13 @@ def one_process(directory: Path) -> dict[str, Any]:
     training = Training(directory, world, dropout=0.3)
     training.restore(4)
     training.leave("read by one")
-    return {"alone": steps(directory, world), "whole": figure(Training(directory, world))}
+    figures = {name: steps(directory, world, decoder_only=name == "decoder-only") for name in ARCHITECTURES}
+    return {"alone": figures, "whole": figure(Training(directory, world))}
 
 
-def steps(directory: Path, world: DistributedContext) -> list[list[float]]:
+def steps(directory: Path, world: DistributedContext, *, decoder_only: bool) -> list[list[float]]:
     """Return loss and gradient norm of a few steps; the last ones accumulate gradients."""
-    training, found = Training(directory, world), []
+    training, found = Training(directory, world, decoder_only=decoder_only), []
     for update in range(6):
         result = training.step(micro_batch_tokens=12 if update > 2 else 0)
         found.append([*world.all_reduce_sums(result.loss), result.gradient_norm])

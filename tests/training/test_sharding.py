@@ -45,10 +45,12 @@ def found(left: Path) -> dict[str, Any]:
     return json.loads((left / "found.json").read_text())
 
 
-def test_losses_and_gradients_are_those_of_one_process(found: dict[str, Any]) -> None:
-    for alone, together in zip(found["alone"], found["steps"], strict=True):
-        assert together == pytest.approx(alone, rel=1e-5)
-    assert found["alone"][0][0] > found["alone"][-1][0] > 0
+@pytest.mark.parametrize("architecture", sharded.ARCHITECTURES)
+def test_losses_and_gradients_are_those_of_one_process(found: dict[str, Any], architecture: str) -> None:
+    steps = found["alone"][architecture]
+    for alone, together in zip(steps, found["steps"][architecture], strict=True):
+        assert together == pytest.approx(alone, rel=1e-4)
+    assert steps[0][0] > steps[-1][0] > 0
 
 
 def test_each_process_has_its_rows(found: dict[str, Any]) -> None:

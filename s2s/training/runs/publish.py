@@ -89,9 +89,7 @@ def warn_if_worse(version: Version) -> None:
         )
 
 
-def write_files(
-    directory: Path, translator: RecipeTranslator[PyTorchEngine], network: EncoderDecoder
-) -> dict[str, Path]:
+def write_files(directory: Path, translator: RecipeTranslator[PyTorchEngine], network: Network) -> dict[str, Path]:
     """Write the files of a version into a directory of the run and return their paths by name."""
     files = {name: directory / PUBLISHED / name for name in ("weights.safetensors", "tokenizer.model", "recipe.json")}
     weights = {name: value.cpu() for name, value in network.weights().items()}
