@@ -48,6 +48,7 @@ def build_model(options: ModelOptions, vocab_size: int) -> Network:
         alone = PrefixDecoder(options.decoder, target, options.dropout, causal=causal)
         output = target if options.tied_embeddings != "none" else Embedding(vocab_size, options.embedding_size)
         return DecoderOnly(alone, output.weight, bias=options.output_bias)
+    assert options.decoder is not None, "encoder-only networks are not trained"
     source = (
         target
         if options.tied_embeddings == "all" or options.of_images

@@ -103,6 +103,11 @@ class DryAutocast(TorchFunctionMode):
         super().__init__()
         self._weights: dict[int, Tensor] = {}
 
+    @property
+    def copied(self) -> int:
+        """Bytes of the weights' copies, which live as long as this object."""
+        return sum(weight.nbytes for weight in self._weights.values())
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one function with its factors converted as autocast would."""
         kwargs = kwargs or {}
@@ -120,6 +125,21 @@ class DryAutocast(TorchFunctionMode):
         if id(value) not in self._weights:
             self._weights[id(value)] = value.to(dtype)
         return self._weights[id(value)]
+
+
+class FusedAttention(TorchFunctionMode):
+    """Attention as a GPU's fused kernels compute it, which do not store the scores (Dao et al. 2022).
+
+    Without this, meta tensors take PyTorch's explicit attention.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run one function, attention with the shapes of PyTorch's memory-efficient kernel."""
+        kwargs = kwargs or {}
+        if func is not F.scaled_dot_product_attention:
+            return func(*args, **kwargs)
+        mask, is_causal = kwargs.get("attn_mask"), kwargs.get("is_causal", False)
+        return aten._scaled_dot_product_efficient_attention(*args, mask, True, 0.0, is_causal)[0]
 
 
 def _key(tensor: Tensor) -> int:

@@ -2,11 +2,12 @@
 
 Parameter, gradient, optimizer and decoder-state sizes and matmul FLOPs are exact. Activations and working memory are
 estimates: the peak of all live tensors, without the libraries' own buffers and the allocator's unused blocks. Attention
-counts its matrix [B, N, T, S], which fused kernels do not store, and the half that a causal mask hides, as is usual
-(Chowdhery et al. 2022, appendix B).
+counts the half that a causal mask hides, as is usual (Chowdhery et al. 2022, appendix B), and on a CPU its matrix
+[B, N, T, S], which a GPU's fused kernels do not store.
 """
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from s2s.devices.runtime import DeviceKind, Precision, planning_for, tuning
 from s2s.models.build import build_model
-from s2s.models.dry_run import DryAutocast, DryRun
+from s2s.models.dry_run import DryAutocast, DryRun, FusedAttention
 from s2s.models.interface import NLL, Batch, ImageInput, Objective, Source, TokenInput
 from s2s.models.network import Network
 from s2s.recipe.decoding import DecodingOptions
@@ -95,9 +96,9 @@ class Plan:
     training_memory: dict[Precision, TrainingMemory]
     training_on_cpu: dict[Precision, int]  # resident bytes of the process
     training_flops: float  # forward and backward pass
-    decoding: BatchShape
+    decoding: BatchShape | None  # None: it does not decode, as for the next two
     decoding_memory: dict[Precision, DecodingMemory]
-    decoding_flops: float  # all hypotheses together
+    decoding_flops: float | None  # all hypotheses together
 
     @property
     def parameters(self) -> int:
@@ -110,8 +111,9 @@ class Cost:
     """Cost of one run."""
 
     flops: int
-    work: int  # peak working memory in bytes
+    work: int  # peak working memory in bytes, copies included
     state: int = 0  # bytes of the decoding state
+    copies: int = 0  # bytes of the copies of weights that autocast makes
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -151,23 +153,24 @@ def meta_model(recipe: Recipe, vocab_size: int | None = None) -> Network:
         return build_model(recipe.model, vocab_size or recipe.tokenizer.vocab_size)
 
 
-def training_shape(recipe: Recipe) -> BatchShape:
-    """Return the shape of a training batch filled with typical sentences."""
-    positions = _typical_length(recipe)
-    return BatchShape(max(1, recipe.training.batch_tokens // positions), positions, image_size=recipe.data.image_size)
+def training_shape(recipe: Recipe, tokens: int | None = None) -> BatchShape:
+    """Return the shape of a batch of typical sentences: a training batch, or one of so many tokens."""
+    positions = typical_length(recipe)
+    sentences = max(1, (tokens or recipe.training.batch_tokens) // positions)
+    return BatchShape(sentences, positions, image_size=recipe.data.image_size)
 
 
 def decoding_shape(recipe: Recipe) -> BatchShape:
     """Return the shape of a decoding batch filled with typical sentences and their hypotheses."""
-    positions, beam = _typical_length(recipe), recipe.decoding.beam_size
+    positions, beam = typical_length(recipe), recipe.decoding.beam_size
     tokens = recipe.decoding.batch_tokens
     tokens = tuning("cpu").decoding_tokens if tokens == "auto" else tokens
     return BatchShape(max(1, tokens // beam // positions), positions, beam, recipe.data.image_size)
 
 
-def _typical_length(recipe: Recipe) -> int:
+def typical_length(recipe: Recipe) -> int:
     """Return S and T of a typical pair; an image counts as many positions as it has patches."""
-    longest = min(TYPICAL_LENGTH, recipe.data.max_length + 1)
+    longest = min(max(TYPICAL_LENGTH, recipe.data.min_length + 1), recipe.data.max_length + 1)
     size = recipe.data.image_size
     return max(longest, size.tokens) if size else longest
 
@@ -216,7 +219,7 @@ def training_memory(network: nn.Module, activations: int) -> TrainingMemory:
 
 
 def training_cost(
-    network: Network,
+    network: nn.Module,
     shape: BatchShape,
     precision: Precision,
     objective: Objective = NLL,
@@ -225,7 +228,7 @@ def training_cost(
 ) -> Cost:
     """Return the cost of one forward and backward pass, without weights and gradients.
 
-    `kind`: the device to plan for; on a GPU, the loss computes more rows at a time.
+    `kind`: the device to plan for; a GPU's fused attention stores no scores, and the loss computes more rows at a time.
     """
     network.train()
     ids = torch.empty(shape.sentences, shape.positions, dtype=torch.long, device="meta")
@@ -236,11 +239,12 @@ def training_cost(
         parameter.grad = gradient
     with DryRun([*network.parameters(), *network.buffers(), *gradients, ids, real, *_tensors(source)]) as run:
         autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
-        with planning_for(kind), DryAutocast(), autocast:
+        fused = FusedAttention() if kind == "cuda" else nullcontext()
+        with planning_for(kind), fused, DryAutocast() as casts, autocast:
             sums = network(Batch(source, inputs=ids, labels=ids, real=real), objective)
         (sums.loss / sums.tokens).backward()
     network.zero_grad()
-    return Cost(run.flops, run.peak)
+    return Cost(run.flops, run.peak, copies=casts.copied)
 
 
 @torch.no_grad()

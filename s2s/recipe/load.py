@@ -16,7 +16,11 @@ from s2s.recipe.options import SELECTORS
 from s2s.recipe.recipe import SCHEMA, Recipe
 from s2s.recipe.validation import refusal
 
-FOREIGN = {"decoder_only": "encoder", "encoder_decoder": "source_attention"}  # architecture: key of the other one
+FOREIGN = {  # architecture: keys of the others
+    "encoder_decoder": {"source_attention"},
+    "decoder_only": {"encoder"},
+    "encoder_only": {"decoder", "source_attention"},
+}
 Override = tuple[list[str], Any]  # keys and value: (["training", "lr"], 0.001)
 
 
@@ -163,11 +167,11 @@ def _switched(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         keys = keys_of(kind_of(over["data"])) - LOCATION
         switched["data"] = {key: value for key, value in base["data"].items() if key in keys}
     if isinstance(base.get("model"), dict) and isinstance(over.get("model"), dict):
-        foreign = FOREIGN.get(str(over["model"].get("architecture")))
+        foreign = FOREIGN.get(str(over["model"].get("architecture")), set())
         switched["model"] = {
             side: value
             for side, value in base["model"].items()
-            if side != foreign and not _changes(base["model"], over["model"], side, "family", family_of)
+            if side not in foreign and not _changes(base["model"], over["model"], side, "family", family_of)
         }
     return switched
 

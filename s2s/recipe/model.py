@@ -15,6 +15,8 @@ SIZES: dict[str, dict[str, Any]] = {
     "big": {"embedding_size": 1024, "transformer": {"layers": 6, "heads": 16}, "rnn": {"layers": 4}},
 }
 
+MISSING_SIDES = {"decoder_only": "encoder", "encoder_only": "decoder"}  # by architecture
+
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Size = Annotated[int, Field(ge=1, le=16384)]
 Layers = Annotated[int, Field(ge=1, le=128)]
@@ -109,10 +111,10 @@ class BlockOptions(Options):
     ffn_size: int | None = Field(
         None, ge=1, le=262144, description="inner size of feed-forward layers; default: 4 × embedding_size"
     )
-    positions: Literal["sinusoidal", "learned", "rotary"] = Field(
+    positions: Literal["sinusoidal", "learned", "rotary", "relative"] = Field(
         "sinusoidal",
         description="positional encoding: sinusoidal (Vaswani et al. 2017), learned embeddings, "
-        "or rotary (Su et al. 2021)",
+        "rotary (Su et al. 2021), or, only to plan encoder_only, relative (Dai et al. 2019)",
     )
     max_positions: int = Field(
         1024, ge=1, le=1_000_000, description="number of learned positions; later positions share the last one"
@@ -135,6 +137,9 @@ class BlockOptions(Options):
 class TransformerEncoderOptions(BlockOptions):
     """A Transformer encoder."""
 
+    token_types: int = Field(
+        0, ge=0, le=64, description="encoder_only: number of token types, such as first and second text of a pair"
+    )
     convolution: int = Field(
         0,
         ge=0,
@@ -255,6 +260,10 @@ DecoderOptions = Annotated[
 ]
 
 
+def _default_decoder(given: dict[str, Any]) -> RnnDecoderOptions | None:
+    return None if given.get("architecture") == "encoder_only" else RnnDecoderOptions()
+
+
 def _default_encoder(given: dict[str, Any]) -> RnnEncoderOptions | None:
     return None if given.get("architecture") == "decoder_only" else RnnEncoderOptions()
 
@@ -264,17 +273,18 @@ def _default_source_attention(given: dict[str, Any]) -> Literal["full", "causal"
 
 
 class ModelOptions(Options):
-    """The network: an encoder and a decoder, or a decoder alone."""
+    """The network: an encoder and a decoder, or one of them alone."""
 
     size: Literal["tiny", "small", "base", "big"] | None = Field(
         None,
         description="preset for sizes that are not set: embedding_size 128, 256, 512 or 1024, with layers, heads and "
         "hidden sizes to match",
     )
-    architecture: Literal["encoder_decoder", "decoder_only"] = Field(
+    architecture: Literal["encoder_decoder", "decoder_only", "encoder_only"] = Field(
         "encoder_decoder",
-        description="encoder_decoder; or decoder_only: one stack of Transformer layers, model.decoder, reads the "
-        "source and continues it with the target (Radford et al. 2019)",
+        description="encoder_decoder; decoder_only: one stack of Transformer layers, model.decoder, reads the "
+        "source and continues it with the target (Radford et al. 2019); encoder_only: model.encoder alone, to be "
+        "planned and not trained (Devlin et al. 2019)",
     )
     source_attention: Literal["full", "causal"] | None = Field(
         default_factory=_default_source_attention,
@@ -296,7 +306,7 @@ class ModelOptions(Options):
         "Transformer: of embeddings and of each residual branch",
     )
     encoder: EncoderOptions | None = Field(default_factory=_default_encoder, description="The encoder.")
-    decoder: DecoderOptions = Field(RnnDecoderOptions(), description="The decoder.")
+    decoder: DecoderOptions | None = Field(default_factory=_default_decoder, description="The decoder.")
 
     @model_validator(mode="before")
     @classmethod
@@ -308,8 +318,8 @@ class ModelOptions(Options):
         embedding = values.get("embedding_size", size["embedding_size"])
         filled = {"embedding_size": embedding, **values}
         widths = {"encoder": embedding, "decoder": 2 * embedding}
-        if values.get("architecture") == "decoder_only":
-            del widths["encoder"]
+        if (missing := MISSING_SIDES.get(str(values.get("architecture")))) is not None:
+            del widths[missing]
         for side, width in widths.items():
             given = values.get(side, {})
             family = family_of(given)
@@ -320,37 +330,47 @@ class ModelOptions(Options):
     @field_validator("source_attention")
     @classmethod
     def _of_decoder_only(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value and info.data.get("architecture") == "encoder_decoder":
+        if value and info.data.get("architecture") != "decoder_only":
             raise ValueError('only for architecture = "decoder_only"')
         return value
 
-    @field_validator("encoder", mode="before")
+    @field_validator("encoder", "decoder", mode="before")
     @classmethod
-    def _of_encoder_decoder(cls, value: Any, info: ValidationInfo) -> Any:
-        if (value is None) != (info.data.get("architecture") == "decoder_only"):
-            raise ValueError("expected a table" if value is None else 'architecture = "decoder_only" has no encoder')
+    def _of_architecture(cls, value: Any, info: ValidationInfo) -> Any:
+        architecture, side = info.data.get("architecture", ""), str(info.field_name)
+        if (value is None) != (MISSING_SIDES.get(architecture) == side):
+            raise ValueError("expected a table" if value is None else f'architecture = "{architecture}" has no {side}')
         return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for side, options in self.sides.items():
-            if isinstance(options, BlockOptions):
-                _check_heads(side, options, self.embedding_size)
+        for side, options in self.transformers.items():
+            _check_heads(side, options, self.embedding_size)
+            if self.architecture != "encoder_only":
+                _check_trainable(side, options)
         if self.encoder is None and isinstance(self.decoder, RnnDecoderOptions):
             raise ValueError('architecture = "decoder_only" requires decoder.family = "transformer"')
+        if self.decoder is None:
+            _check_encoder_only(self.encoder)
         if self.encoder and isinstance(self.decoder, RnnDecoderOptions):
             _check_score(self.decoder, self.encoder.memory_size(self.embedding_size))
         return self
 
     @property
     def sides(self) -> dict[str, EncoderOptions | DecoderOptions]:
-        """The encoder, if there is one, and the decoder, by the names of their tables."""
-        return {"encoder": self.encoder, "decoder": self.decoder} if self.encoder else {"decoder": self.decoder}
+        """Encoder and decoder, or the one there is, by the names of their tables."""
+        both = {"encoder": self.encoder, "decoder": self.decoder}
+        return {name: side for name, side in both.items() if side}
+
+    @property
+    def transformers(self) -> dict[str, BlockOptions]:
+        """Those of encoder and decoder that are Transformers, by the names of their tables."""
+        return {name: side for name, side in self.sides.items() if isinstance(side, BlockOptions)}
 
     @property
     def has_attention(self) -> bool:
         """Whether the decoder computes attention."""
-        return self.decoder.has_attention
+        return self.decoder is not None and self.decoder.has_attention
 
     @property
     def of_images(self) -> bool:
@@ -370,10 +390,11 @@ class ModelOptions(Options):
 
     def describe(self) -> str:
         """Describe the model: `bidirectional GRU encoder; GRU decoder with additive attention`."""
-        if self.encoder is None:
-            layers = _layers(self.decoder.layers)
-            return f"{layers}decoder-only Transformer with {self.source_attention} attention in the source"
-        return f"{self.encoder.describe()}; {self.decoder.describe()}"
+        described = "; ".join(side.describe() for side in self.sides.values())
+        if self.architecture == "decoder_only":
+            alone = described.replace("Transformer decoder", "decoder-only Transformer")
+            return f"{alone} with {self.source_attention} attention in the source"
+        return described.replace("Transformer encoder", "encoder-only Transformer") if self.decoder is None else described
 
 
 def _check_heads(side: str, options: BlockOptions, embedding: int) -> None:
@@ -383,6 +404,19 @@ def _check_heads(side: str, options: BlockOptions, embedding: int) -> None:
         raise ValueError(f"{side}: rotary positions require an even head size, not {embedding // options.heads}")
     if options.positions == "sinusoidal" and embedding % 2:
         raise ValueError(f"{side}: sinusoidal positions require an even embedding_size, not {embedding}")
+
+
+def _check_encoder_only(encoder: EncoderOptions | None) -> None:
+    if not isinstance(encoder, TransformerEncoderOptions):
+        raise ValueError('architecture = "encoder_only" requires encoder.family = "transformer"')
+    if encoder.positions not in ("learned", "relative"):
+        raise ValueError('architecture = "encoder_only" requires encoder.positions = "learned" or "relative"')
+
+
+def _check_trainable(side: str, options: BlockOptions) -> None:
+    if options.positions == "relative" or isinstance(options, TransformerEncoderOptions) and options.token_types:
+        key = 'positions = "relative"' if options.positions == "relative" else "token_types"
+        raise ValueError(f'{side}.{key} requires architecture = "encoder_only"')
 
 
 def _check_score(decoder: RnnDecoderOptions, memory: int) -> None:

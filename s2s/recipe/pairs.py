@@ -62,6 +62,12 @@ class PairOptions(Options):
         return [*preset, *self.filters]
 
     @property
+    def min_length(self) -> int:
+        """Minimum length of a side of a training pair in tokens."""
+        filters = (one for one in self.all_filters() if isinstance(one, LengthFilterOptions) and one.counts_tokens)
+        return max((one.min for one in filters), default=1)
+
+    @property
     def max_length(self) -> int:
         """Maximum length of a side of a training pair in tokens; UNFILTERED_LENGTH if no filter sets one."""
         filters = (one for one in self.all_filters() if isinstance(one, LengthFilterOptions) and one.counts_tokens)

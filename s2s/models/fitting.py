@@ -1,0 +1,100 @@
+"""Ways of training that fit the memory of several devices, or the smallest change that makes one fit."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from s2s.devices.runtime import SMALL, Precision
+from s2s.models.device_memory import DeviceMemory, DevicePlanner, Parallel, Way
+from s2s.models.profile import PRECISIONS, typical_length
+from s2s.recipe.recipe import Recipe
+
+MOST_DEVICES = 4096  # to look for
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A way to train and the memory it takes on each device."""
+
+    way: Way
+    memory: dict[Precision, DeviceMemory]
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePlan:
+    """What fits devices of the same memory."""
+
+    devices: int
+    limit: int  # bytes of each device
+    precision: Precision  # in which the recipe trains on a GPU
+    ways: list[Planned]  # at the recipe's batch
+    advised: Planned | None  # the recipe as it is, or with the fewest changes; None if nothing fits
+
+
+def plan_devices(recipe: Recipe, devices: int, limit: int) -> DevicePlan:
+    """Return which ways of training a recipe fit, and the one with the fewest changes to it."""
+    planner = DevicePlanner(recipe)
+    precision = _precision(recipe, planner)
+    tokens = tokens_at_once(recipe, devices)
+    alone = [Way("none", 1, recompute, tokens_at_once(recipe, 1)) for recompute in (False, True)]
+    kinds: tuple[Parallel, ...] = ("ddp", "fsdp")
+    shared = [Way(kind, devices, recompute, tokens) for kind in kinds for recompute in (False, True)]
+    ways = [*alone, *(shared if devices > 1 else [])]
+    found = [_planned(planner, way) for way in ways]
+    return DevicePlan(devices, limit, precision, [one for one in found if one], _advised(planner, devices, limit, precision))
+
+
+def devices_needed(planner: DevicePlanner, limit: int, precision: Precision, *, recompute: bool) -> int | None:
+    """Return the fewest devices on which training fits, with FSDP if it takes several; None if no number does."""
+    for devices in range(1, MOST_DEVICES + 1):
+        way = Way("fsdp" if devices > 1 else "none", devices, recompute, tokens_at_once(planner.recipe, devices))
+        memory = planner.memory(way, precision)
+        if memory and memory.total <= limit:
+            return devices
+    return None
+
+
+def tokens_at_once(recipe: Recipe, devices: int) -> int:
+    """Return the tokens that each device computes at once: its share of a batch, or a micro-batch."""
+    share = -(-recipe.training.batch_tokens // devices)
+    micro = recipe.training.micro_batch_tokens
+    return share if micro in (0, "auto") else min(share, int(micro))
+
+
+def _advised(planner: DevicePlanner, devices: int, limit: int, precision: Precision) -> Planned | None:
+    """Return what fits with the fewest changes; of as many, FSDP first, then less at once, then recomputation."""
+    recipe = planner.recipe
+    plain: Parallel = "ddp" if devices > 1 else "none"
+    for recompute, smaller, sharded in sorted(product((False, True), repeat=3), key=sum):
+        if sharded and devices == 1:
+            continue
+        for tokens in _smaller(recipe, devices) if smaller else [tokens_at_once(recipe, devices)]:
+            way = Way("fsdp" if sharded else plain, devices, recompute, tokens)
+            memory = planner.memory(way, precision)
+            if memory and memory.total <= limit:
+                return _planned(planner, way)
+    needed = devices_needed(planner, limit, precision, recompute=True)
+    if needed is None:
+        return None
+    return _planned(planner, Way("fsdp", needed, True, tokens_at_once(recipe, needed)))
+
+
+def _smaller(recipe: Recipe, devices: int) -> Iterator[int]:
+    """Yield a half, a quarter … of the tokens computed at once, down to one sentence."""
+    tokens = tokens_at_once(recipe, devices)
+    while tokens > typical_length(recipe):
+        tokens = max(tokens // 2, typical_length(recipe))
+        yield tokens
+
+
+def _planned(planner: DevicePlanner, way: Way) -> Planned | None:
+    memory = {precision: planner.memory(way, precision) for precision in PRECISIONS}
+    found = {precision: one for precision, one in memory.items() if one}
+    return Planned(way, found) if found else None
+
+
+def _precision(recipe: Recipe, planner: DevicePlanner) -> Precision:
+    chosen = recipe.training.precision
+    if chosen == "auto":
+        return "bf16" if planner.sizes.parameters >= SMALL else "fp32"
+    return "bf16" if chosen == "bf16" else "fp32"
