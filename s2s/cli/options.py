@@ -100,6 +100,16 @@ Memory = Annotated[
         help="Memory for all models together: 20GiB, 800MB. Default: 9/10 of a GPU's free memory, half of a CPU's.",
     ),
 ]
+DeviceMemory = Annotated[
+    int | None,
+    typer.Option(
+        "--memory",
+        parser=_parser(parse_size),
+        metavar="SIZE",
+        show_default=False,
+        help="Memory of each device: 80GiB (default), 24GB.",
+    ),
+]
 NoServer = Annotated[
     bool, typer.Option("--no-server", help="Load the model in this process, although s2s serve runs on this machine.")
 ]

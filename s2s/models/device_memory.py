@@ -47,17 +47,22 @@ class Way:
 class DeviceMemory:
     """Bytes on each device."""
 
-    weights: int  # 4 per parameter on one device and with DDP; divided by the devices with FSDP, as the next two
-    gradients: int  # 4 per parameter
+    weights: int  # 4 per parameter; divided by the devices with FSDP, as the next two
+    gradients: int  # 4 per parameter; FSDP keeps them whole until the last micro-batch of several
     optimizer: int  # 8 per parameter
     copies: int  # bf16 copies of weights
-    gathered: int  # weights and gradients of the blocks that FSDP works on
+    gathered: int  # weights, and gradients that are not accumulated, of what FSDP works on
     activations: int
 
     @property
     def total(self) -> int:
         """All of it."""
         return self.weights + self.gradients + self.optimizer + self.copies + self.gathered + self.activations
+
+
+def share(recipe: Recipe, devices: int) -> int:
+    """Return the tokens of a batch that each of several devices computes."""
+    return -(-recipe.training.batch_tokens // devices)
 
 
 def network_of(recipe: Recipe) -> nn.Module:
@@ -95,14 +100,15 @@ class DevicePlanner:
         found = activations.recomputed if way.recompute else activations.stored
         if found is None:
             return None
-        sharded = way.parallel == "fsdp"
-        own = self.sizes.shard(way.devices) if sharded else self.sizes.parameters
+        sharded, whole = way.parallel == "fsdp", self.sizes.parameters
+        own = self.sizes.shard(way.devices) if sharded else whole
+        accumulates = way.tokens < share(self.recipe, way.devices)
         return DeviceMemory(
             weights=4 * own,
-            gradients=4 * own,
+            gradients=4 * (whole if accumulates else own),
             optimizer=8 * own,
             copies=activations.copies,
-            gathered=2 * 4 * self.sizes.gathered if sharded else 0,
+            gathered=4 * self.sizes.gathered * (1 if accumulates else 2) if sharded else 0,
             activations=found,
         )
 
@@ -140,6 +146,6 @@ class DevicePlanner:
         return training_cost(network_of(recipe), shape, precision, objective, kind="cuda")
 
     def _block_input(self, shape: BatchShape) -> int:
-        """Return the bytes of what a block reads; one that reads source and target, also the source's keys and values."""
+        """Return the bytes of what a block reads: source and target of decoder-only ones, and keys and values."""
         vectors = 4 if self.recipe.model.architecture == "decoder_only" else 1
         return 4 * vectors * shape.sentences * shape.positions * self.recipe.model.embedding_size

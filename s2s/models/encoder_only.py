@@ -4,7 +4,7 @@ The hidden size equals the embedding size: H = E. F: size of the feed-forward la
 """
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from s2s.models.autocast import matmul_dtype
 from s2s.models.blocks import NORMS, XavierLinear
@@ -16,6 +16,7 @@ from s2s.models.positions import LearnedPositions
 from s2s.models.sizes import Shape, Sizes
 from s2s.models.transformer import EncoderBlock, attention_mask, final_norm
 from s2s.recipe.model import TransformerEncoderOptions
+
 
 class EncoderOnly(nn.Module):
     """BERT's encoder: normalized sum of three embeddings, blocks, and a pooler of the first position's state."""

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from itertools import product
 
 from s2s.devices.runtime import SMALL, Precision
-from s2s.models.device_memory import DeviceMemory, DevicePlanner, Parallel, Way
+from s2s.models.device_memory import DeviceMemory, DevicePlanner, Parallel, Way, share
 from s2s.models.profile import PRECISIONS, typical_length
 from s2s.recipe.recipe import Recipe
 
 MOST_DEVICES = 4096  # to look for
+USABLE = 0.9  # share of a device's memory; the rest is left to CUDA's context, libraries and fragments
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,15 @@ class DevicePlan:
     """What fits devices of the same memory."""
 
     devices: int
-    limit: int  # bytes of each device
+    usable: int  # bytes of each device
     precision: Precision  # in which the recipe trains on a GPU
     ways: list[Planned]  # at the recipe's batch
     advised: Planned | None  # the recipe as it is, or with the fewest changes; None if nothing fits
 
 
 def plan_devices(recipe: Recipe, devices: int, limit: int) -> DevicePlan:
-    """Return which ways of training a recipe fit, and the one with the fewest changes to it."""
+    """Return which ways of training a recipe fit devices of `limit` bytes, and which of them changes the least."""
+    usable = int(USABLE * limit)
     planner = DevicePlanner(recipe)
     precision = _precision(recipe, planner)
     tokens = tokens_at_once(recipe, devices)
@@ -41,27 +43,27 @@ def plan_devices(recipe: Recipe, devices: int, limit: int) -> DevicePlan:
     shared = [Way(kind, devices, recompute, tokens) for kind in kinds for recompute in (False, True)]
     ways = [*alone, *(shared if devices > 1 else [])]
     found = [_planned(planner, way) for way in ways]
-    return DevicePlan(devices, limit, precision, [one for one in found if one], _advised(planner, devices, limit, precision))
+    advised = _advised(planner, devices, usable, precision)
+    return DevicePlan(devices, usable, precision, [one for one in found if one], advised)
 
 
-def devices_needed(planner: DevicePlanner, limit: int, precision: Precision, *, recompute: bool) -> int | None:
+def devices_needed(planner: DevicePlanner, usable: int, precision: Precision, *, recompute: bool) -> int | None:
     """Return the fewest devices on which training fits, with FSDP if it takes several; None if no number does."""
     for devices in range(1, MOST_DEVICES + 1):
         way = Way("fsdp" if devices > 1 else "none", devices, recompute, tokens_at_once(planner.recipe, devices))
         memory = planner.memory(way, precision)
-        if memory and memory.total <= limit:
+        if memory and memory.total <= usable:
             return devices
     return None
 
 
 def tokens_at_once(recipe: Recipe, devices: int) -> int:
     """Return the tokens that each device computes at once: its share of a batch, or a micro-batch."""
-    share = -(-recipe.training.batch_tokens // devices)
     micro = recipe.training.micro_batch_tokens
-    return share if micro in (0, "auto") else min(share, int(micro))
+    return min(share(recipe, devices), int(micro)) if micro not in (0, "auto") else share(recipe, devices)
 
 
-def _advised(planner: DevicePlanner, devices: int, limit: int, precision: Precision) -> Planned | None:
+def _advised(planner: DevicePlanner, devices: int, usable: int, precision: Precision) -> Planned | None:
     """Return what fits with the fewest changes; of as many, FSDP first, then less at once, then recomputation."""
     recipe = planner.recipe
     plain: Parallel = "ddp" if devices > 1 else "none"
@@ -71,9 +73,9 @@ def _advised(planner: DevicePlanner, devices: int, limit: int, precision: Precis
         for tokens in _smaller(recipe, devices) if smaller else [tokens_at_once(recipe, devices)]:
             way = Way("fsdp" if sharded else plain, devices, recompute, tokens)
             memory = planner.memory(way, precision)
-            if memory and memory.total <= limit:
+            if memory and memory.total <= usable:
                 return _planned(planner, way)
-    needed = devices_needed(planner, limit, precision, recompute=True)
+    needed = devices_needed(planner, usable, precision, recompute=True)
     if needed is None:
         return None
     return _planned(planner, Way("fsdp", needed, True, tokens_at_once(recipe, needed)))

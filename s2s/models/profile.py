@@ -154,9 +154,11 @@ def meta_model(recipe: Recipe, vocab_size: int | None = None) -> Network:
 
 
 def training_shape(recipe: Recipe, tokens: int | None = None) -> BatchShape:
-    """Return the shape of a batch of typical sentences: a training batch, or one of so many tokens."""
-    positions = typical_length(recipe)
-    sentences = max(1, (tokens or recipe.training.batch_tokens) // positions)
+    """Return the shape of a batch of typical sentences of so many tokens, by default of what is computed at once."""
+    positions, micro = typical_length(recipe), recipe.training.micro_batch_tokens
+    if tokens is None:
+        tokens = recipe.training.batch_tokens if micro in (0, "auto") else int(micro)
+    sentences = max(1, tokens // positions)
     return BatchShape(sentences, positions, image_size=recipe.data.image_size)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from s2s.devices.runtime import Precision
 from s2s.models.device_memory import DeviceMemory, DevicePlanner, Parallel, Way
-from s2s.models.fitting import devices_needed, tokens_at_once
+from s2s.models.fitting import USABLE, devices_needed, tokens_at_once
 from s2s.models.profile import BYTES, PRECISIONS, typical_length
 from s2s.recipe.load import load_recipe
 from s2s.recipe.published import PUBLISHED, Published
@@ -60,12 +60,13 @@ class System:
 
 def systems(devices: int, limit: int) -> Iterator[System]:
     """Yield every system, planned for `devices` of `limit` bytes each."""
+    usable = int(USABLE * limit)
     for name, facts in PUBLISHED.items():
         reference = name.replace("-", "/", 1)
-        yield _system(reference, load_recipe(reference), facts, devices, limit)
+        yield _system(reference, load_recipe(reference), facts, devices, usable)
 
 
-def _system(reference: str, recipe: Recipe, facts: Published, devices: int, limit: int) -> System:
+def _system(reference: str, recipe: Recipe, facts: Published, devices: int, usable: int) -> System:
     planner, model = DevicePlanner(recipe), recipe.model
     sides = model.transformers
     last = list(sides.values())[-1]
@@ -83,13 +84,11 @@ def _system(reference: str, recipe: Recipe, facts: Published, devices: int, limi
         without_embeddings=planner.sizes.without_embeddings,
         training_flops=training_flops(recipe, planner),
         tokens_at_once=tokens_at_once(recipe, devices),
-        training={precision: _training(planner, devices, limit, precision) for precision in PRECISIONS},
+        training={precision: _training(planner, devices, usable, precision) for precision in PRECISIONS},
         decoding=None
         if model.architecture == "encoder_only"
         else {
-            precision: SystemDecoding(
-                BYTES[precision] * planner.sizes.parameters, BYTES[precision] * cached(recipe)
-            )
+            precision: SystemDecoding(BYTES[precision] * planner.sizes.parameters, BYTES[precision] * cached(recipe))
             for precision in PRECISIONS
         },
         trained_on=facts.text,
@@ -98,7 +97,7 @@ def _system(reference: str, recipe: Recipe, facts: Published, devices: int, limi
     )
 
 
-def _training(planner: DevicePlanner, devices: int, limit: int, precision: Precision) -> SystemTraining:
+def _training(planner: DevicePlanner, devices: int, usable: int, precision: Precision) -> SystemTraining:
     recipe = planner.recipe
 
     def memory(parallel: Parallel, count: int, *, recompute: bool) -> DeviceMemory:
@@ -113,8 +112,8 @@ def _training(planner: DevicePlanner, devices: int, limit: int, precision: Preci
         ddp_recomputed=memory("ddp", devices, recompute=True),
         fsdp=memory("fsdp", devices, recompute=False),
         fsdp_recomputed=memory("fsdp", devices, recompute=True),
-        devices_needed=devices_needed(planner, limit, precision, recompute=False),
-        devices_needed_recomputed=devices_needed(planner, limit, precision, recompute=True),
+        devices_needed=devices_needed(planner, usable, precision, recompute=False),
+        devices_needed_recomputed=devices_needed(planner, usable, precision, recompute=True),
     )
 
 

@@ -68,6 +68,15 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
     return parse_recipe(values, f"recipe {reference}")
 
 
+def refuse_encoder_only(recipe: Recipe) -> None:
+    """Raise UsageError if a recipe describes a network that is only planned."""
+    if recipe.model.architecture == "encoder_only":
+        raise UsageError(
+            f"recipe {recipe.name}: encoder-only models are planned, not trained",
+            'see s2s plan, or train a recipe with model.architecture = "encoder_decoder" or "decoder_only"',
+        )
+
+
 def recipe_to_keep(reference: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Return the values of a recipe as they would be written in a file.
 

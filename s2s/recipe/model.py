@@ -394,7 +394,9 @@ class ModelOptions(Options):
         if self.architecture == "decoder_only":
             alone = described.replace("Transformer decoder", "decoder-only Transformer")
             return f"{alone} with {self.source_attention} attention in the source"
-        return described.replace("Transformer encoder", "encoder-only Transformer") if self.decoder is None else described
+        return (
+            described.replace("Transformer encoder", "encoder-only Transformer") if self.decoder is None else described
+        )
 
 
 def _check_heads(side: str, options: BlockOptions, embedding: int) -> None:
@@ -414,7 +416,7 @@ def _check_encoder_only(encoder: EncoderOptions | None) -> None:
 
 
 def _check_trainable(side: str, options: BlockOptions) -> None:
-    if options.positions == "relative" or isinstance(options, TransformerEncoderOptions) and options.token_types:
+    if options.positions == "relative" or (isinstance(options, TransformerEncoderOptions) and options.token_types):
         key = 'positions = "relative"' if options.positions == "relative" else "token_types"
         raise ValueError(f'{side}.{key} requires architecture = "encoder_only"')
 

@@ -26,12 +26,8 @@ MEGATRON_TEXT = "Wikipedia, CC-Stories, RealNews, OpenWebText, 174 GB"
 NOT_PUBLISHED = "not published"
 
 PUBLISHED = {  # by the recipe's name, in the order of the table
-    "scaling-transformer-base": Published(
-        "Transformer base", 65_000_000, None, WMT, "8 P100 for 12 hours", VASWANI
-    ),
-    "scaling-transformer-big": Published(
-        "Transformer big", 213_000_000, None, WMT, "8 P100 for 3.5 days", VASWANI
-    ),
+    "scaling-transformer-base": Published("Transformer base", 65_000_000, None, WMT, "8 P100 for 12 hours", VASWANI),
+    "scaling-transformer-big": Published("Transformer big", 213_000_000, None, WMT, "8 P100 for 3.5 days", VASWANI),
     "scaling-bert-base": Published("BERT base", 110_000_000, 512, BOOKS, "16 TPU chips for 4 days", DEVLIN),
     "scaling-bert-large": Published("BERT large", 340_000_000, 512, BOOKS, "64 TPU chips for 4 days", DEVLIN),
     "scaling-xlnet-large": Published(

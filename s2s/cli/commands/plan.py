@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from s2s.cli.console import note, print_json
-from s2s.cli.options import AsJson, SetValues
+from s2s.cli.options import AsJson, DeviceMemory, SetValues
 from s2s.cli.tables import print_table
+from s2s.errors import UsageError
 from s2s.report.console import out
 from s2s.report.format import format_size
 
 if TYPE_CHECKING:
+    from s2s.models.fitting import DevicePlan
     from s2s.models.profile import BatchShape, Plan
     from s2s.recipe.recipe import Recipe
 
@@ -24,38 +26,94 @@ TRAINING = {
 DECODING = {"weights": "weights", "state": "keys, caches, states", "work": "working memory (estimate)"}
 
 
+DEFAULT_MEMORY = 80 * 2**30
+
+
 def plan(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a built-in recipe, or a recipe file.")],
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="[RECIPE]", help="Name of a built-in recipe, or a recipe file.")
+    ] = None,
     values: SetValues = None,
+    devices: Annotated[
+        int | None,
+        typer.Option("--devices", min=1, max=4096, help="Say what fits this many GPUs. Default with --table: 8."),
+    ] = None,
+    memory: DeviceMemory = None,
+    table: Annotated[
+        bool, typer.Option("--table", help="Plan the published Transformers of recipes/scaling instead of a recipe.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Estimate the parameters, memory and FLOPs of a recipe's model, without data or training.
 
     Parameter, gradient, optimizer and decoder-state sizes and matmul FLOPs are exact; activations are estimates.
-    Training in bf16 keeps weights in fp32. A process on a CPU also holds its libraries and freed memory.
+    Training in bf16 keeps weights in fp32. A process on a CPU also holds its libraries and freed memory. On several
+    GPUs, DDP keeps a copy of the network on each and FSDP a part; recomputing keeps the activations of one layer.
 
     Examples:
         s2s plan multi30k/attention
         s2s plan numbers/attention --set model.decoder.hidden_size=512 --json
+        s2s plan scaling/gpt2-xl --devices 8 --memory 80GiB
+        s2s plan --table
     """
+    if table:
+        if recipe or values:
+            raise UsageError("--table plans the built-in recipes", "leave RECIPE and --set out")
+        _plan_table(devices or 8, memory or DEFAULT_MEMORY, as_json)
+    elif recipe is None:
+        raise UsageError("no recipe named", "name one (s2s recipes list), or s2s plan --table")
+    else:
+        _plan_recipe(recipe, values or [], devices, memory, as_json)
+
+
+def _plan_table(devices: int, memory: int, as_json: bool) -> None:
+    """Plan the published systems."""
+    from dataclasses import asdict
+
+    from s2s.cli.plan_format import show_systems
+    from s2s.models.systems import systems
+
+    found = list(systems(devices, memory))
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    show_systems(found, devices, memory)
+    note(f"Next: s2s plan {found[-1].recipe} --devices {devices}")
+
+
+def _plan_recipe(recipe: str, values: list[str], devices: int | None, memory: int | None, as_json: bool) -> None:
+    """Plan one recipe, and for several devices if their number or memory is given."""
+    from s2s.cli.plan_format import show_devices, train_command
+    from s2s.models.encoder_plan import plan_encoder
+    from s2s.models.fitting import plan_devices
     from s2s.models.profile import plan as planned
     from s2s.recipe.load import load_recipe
 
-    loaded = load_recipe(recipe, values or [])
-    figures = planned(loaded)
+    loaded = load_recipe(recipe, values)
+    encoder_only = loaded.model.architecture == "encoder_only"
+    figures = plan_encoder(loaded) if encoder_only else planned(loaded)
+    shared = plan_devices(loaded, devices or 1, memory or DEFAULT_MEMORY) if devices or memory else None
     if as_json:
-        print_json(_as_json(loaded, figures))
+        print_json(_as_json(loaded, figures, shared))
         return
     _show(loaded, figures)
-    note(f"Next: s2s train {recipe}")
+    if shared:
+        show_devices(shared, loaded, memory or DEFAULT_MEMORY)
+    if encoder_only or (shared and shared.advised is None):
+        return
+    advised = shared.advised if shared else None
+    note(f"Next: {train_command(recipe, values, advised, loaded) if advised else f's2s train {recipe}'}")
 
 
-def _as_json(recipe: "Recipe", figures: "Plan") -> dict[str, Any]:
+def _as_json(recipe: "Recipe", figures: "Plan", shared: "DevicePlan | None") -> dict[str, Any]:
     """Return the figures, memory in bytes."""
     from dataclasses import asdict
 
+    from s2s.cli.plan_format import devices_as_json
+
     words = {"name": recipe.name, "architecture": recipe.model.describe(), "vocab_size": recipe.tokenizer.vocab_size}
-    return words | {"parameters": figures.parameters} | asdict(figures)
+    found = words | {"parameters": figures.parameters} | asdict(figures)
+    return found | ({"devices": devices_as_json(shared, recipe)} if shared else {})
 
 
 def _show(recipe: "Recipe", figures: "Plan") -> None:
@@ -65,16 +123,12 @@ def _show(recipe: "Recipe", figures: "Plan") -> None:
     _table("part", ["parameters"], [*rows, ("all", [f"{figures.parameters:,}"])])
     process = ("process on a CPU (estimate)", [format_size(size) for size in figures.training_on_cpu.values()])
     _memory(f"training, {_shape(figures.training)}", TRAINING, figures.training_memory, process)
-    _memory(f"decoding, {_shape(figures.decoding)}", DECODING, figures.decoding_memory)
-    beam = f"beam {figures.decoding.hypotheses}" if figures.decoding.hypotheses > 1 else "greedy"
-    _table(
-        "computation for a target token",
-        ["FLOPs"],
-        [
-            ("training", [f"{figures.training_flops / 1e6:,.1f} million"]),
-            (f"decoding, {beam}", [f"{figures.decoding_flops / 1e6:,.1f} million"]),
-        ],
-    )
+    computation = [("training", [f"{figures.training_flops / 1e6:,.1f} million"])]
+    if figures.decoding and figures.decoding_flops:
+        _memory(f"decoding, {_shape(figures.decoding)}", DECODING, figures.decoding_memory)
+        beam = f"beam {figures.decoding.hypotheses}" if figures.decoding.hypotheses > 1 else "greedy"
+        computation.append((f"decoding, {beam}", [f"{figures.decoding_flops / 1e6:,.1f} million"]))
+    _table("computation for a target token", ["FLOPs"], computation)
 
 
 def _shape(shape: "BatchShape") -> str:

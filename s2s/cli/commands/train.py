@@ -57,11 +57,12 @@ def train(
     """
     from shlex import join
 
-    from s2s.recipe.load import load_recipe
+    from s2s.recipe.load import load_recipe, refuse_encoder_only
     from s2s.training.distributed import DistributedContext, launch
 
     world = DistributedContext.current()
     loaded = load_recipe(recipe, [*(values or []), *([f'name="{name}"'] if name else [])])
+    refuse_encoder_only(loaded)
     alone = check and loaded.training.parallel == "ddp"  # what one process needs, each of several needs at most
     if processes > 1 and not world.launched and not alone:
         launch(processes)

@@ -31,6 +31,7 @@ from s2s.io.paths import refuse_links
 from s2s.models.build import build_model
 from s2s.models.network import Network
 from s2s.models.profile import count_parameters, meta_model
+from s2s.recipe.load import refuse_encoder_only
 from s2s.recipe.recipe import Recipe
 from s2s.recipe.training import limit_parts
 from s2s.registry.store import Registry
@@ -106,8 +107,9 @@ def train(
 
     `parent`: the model to fine-tune, whose tokenizer and weights training starts from.
     Raises: ResourceError if an unfinished run with the same key exists and `resume_unfinished` is false; UsageError if
-    the recipe does not fit the parent.
+    the recipe does not fit the parent, or is encoder-only.
     """
+    refuse_encoder_only(recipe)
     context = RunContext.current(wait, tensorboard)
     Registry.default().check_writable(recipe.name)
     if parent:
