@@ -1,4 +1,7 @@
 import json
+import math
+import os
+import resource
 import subprocess
 import sys
 
@@ -70,3 +73,119 @@ def test_compiler_of_torch_is_not_needed_to_build_shapes():
     )
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.fixture(scope="module")
+def measured() -> tuple[list[dict], resource.struct_rusage]:
+    """The published systems, and what the command took."""
+    command = [sys.executable, "-m", "s2s", "plan", "--table", "--devices", "4", "--memory", "40GiB", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"}) as process:
+        assert process.stdout
+        found = json.load(process.stdout)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return found, usage
+
+
+@pytest.fixture
+def systems(measured) -> list[dict]:
+    return measured[0]
+
+
+def test_table_takes_seconds_and_little_memory(measured):
+    _, usage = measured
+    assert usage.ru_utime + usage.ru_stime < 10
+    assert usage.ru_maxrss * 1024 < 2**30
+
+
+def test_table_as_json_has_an_object_for_each_system(systems):
+    assert len(systems) == 14
+    assert all(one["name"] and one["counted"] > one["without_embeddings"] > 0 for one in systems)
+    assert [one["name"] for one in systems if abs(one["counted"] / one["published"] - 1) > 0.04] == [
+        "XLNet large",
+        "GPT-2 small",
+    ]
+    largest = systems[-1]
+    assert (largest["name"], largest["published"], largest["counted"]) == (
+        "Megatron-LM 8.3B", 8_300_000_000, 8_317_040_640,
+    )  # fmt: skip
+    assert largest["layers"] == {"decoder": 72}
+    assert largest["context"] == 1024
+    assert largest["training"]["bf16"]["one_device"]["optimizer"] == 8 * largest["counted"]
+    assert largest["training"]["bf16"]["fsdp"]["weights"] == pytest.approx(largest["counted"], rel=1e-4)  # a quarter
+    assert largest["decoding"]["bf16"]["cache"] == 2 * 2 * 72 * 1024 * 3072  # keys and values, two bytes each
+    assert 0.9 < 6 * largest["without_embeddings"] / largest["training_flops"] < 1
+    bert = systems[2]
+    assert (bert["name"], bert["decoding"], bert["context"]) == ("BERT base", None, 512)
+
+
+def test_more_devices_are_needed_without_recomputing(systems):
+    needed = [one["training"]["bf16"]["devices_needed_recomputed"] for one in systems]
+    stored = [one["training"]["bf16"]["devices_needed"] for one in systems]
+    assert needed[0] == stored[0] == 1
+    assert all(few <= (more or math.inf) for few, more in zip(needed, stored, strict=True))
+    assert needed[-1] > 4
+
+
+def test_table_for_people_is_whole_in_a_pipe(run, systems):
+    lines = run("plan", "--table").out.splitlines()
+    for one in systems:
+        (counted,) = [line for line in lines if line.startswith(f"{one['name']} ") and f"{one['counted']:,}" in line]
+        assert f"{one['without_embeddings']:,}" in counted
+        assert sum(line.startswith(one["name"]) and one["trained_with"] in line for line in lines) == 1
+    assert "8 P100 for 12 hours" in "\n".join(lines)
+
+
+def advised(run, *arguments) -> dict:
+    return json.loads(run("plan", "scaling/gpt2-xl", *arguments, "--json").out)["devices"]["advised"]
+
+
+def test_what_fits_as_it_is(run):
+    found = run("plan", "scaling/gpt2-xl", "--devices", "8", "--memory", "80GiB")
+    assert "It fits as it is, in bf16: DDP over 8" in found.out
+    assert found.err == "Next: s2s train scaling/gpt2-xl --processes 8\n"
+
+
+def test_what_fits_with_fsdp(run):
+    found = run("plan", "scaling/gpt2-xl", "--devices", "8", "--memory", "32GiB", "--set", "training.batch_tokens=8192")
+    assert "it fits with --set training.parallel=fsdp: " in found.out
+    assert found.err == (
+        "Next: s2s train scaling/gpt2-xl --set training.batch_tokens=8192 --set training.parallel=fsdp --processes 8\n"
+    )
+
+
+def test_what_fits_with_several_changes_or_more_devices(run):
+    assert advised(run, "--devices", "8", "--memory", "20GiB")["settings"] == [
+        "training.parallel=fsdp",
+        "training.recompute=true",
+    ]
+    more = advised(run, "--memory", "20GiB")
+    assert more["devices"] > 1
+    assert more["memory"]["bf16"]["fits"]
+
+
+def test_what_fits_nowhere(run):
+    found = run("plan", "scaling/gpt2-xl", "--devices", "2", "--memory", "1GiB")
+    assert found.code == 0
+    assert "nothing fits" in found.out
+    assert found.err == ""
+
+
+def test_encoder_only_models_are_planned_but_not_trained(run, in_directory, own_home):
+    plan = run("plan", "scaling/bert-base")
+    assert plan.code == 0
+    assert "109,482,240" in plan.out
+    assert plan.err == ""
+    for arguments in ([], ["--check"]):
+        refused = run("train", "scaling/bert-base", *arguments)
+        assert refused.code == 2
+        assert "encoder-only models are planned, not trained" in refused.err
+    assert list(own_home.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["numbers/attention", "--table"], ["--table", "--set", "training.lr=1"]])
+def test_a_recipe_or_the_table(run, arguments):
+    found = run("plan", *arguments)
+    assert found.code == 2
+    assert "--table" in found.err
