@@ -31,6 +31,7 @@ class Activations:
     stored: int  # of all layers
     recomputed: int | None  # of one layer, and the inputs of the others; None without Transformer blocks
     copies: int  # bf16 copies of weights, which autocast keeps from the forward to the backward pass
+    copies_recomputed: int  # of one layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +96,19 @@ class DevicePlanner:
         return sizes_of(self.recipe)
 
     def memory(self, way: Way, precision: Precision) -> DeviceMemory | None:
-        """Return the memory on each device; None if the network has no blocks that could be recomputed."""
+        """Return the memory on each device; None if the network has no blocks to be sharded or recomputed."""
         activations = self.activations(way.tokens, precision)
-        found = activations.recomputed if way.recompute else activations.stored
-        if found is None:
-            return None
         sharded, whole = way.parallel == "fsdp", self.sizes.parameters
+        found = activations.recomputed if way.recompute else activations.stored
+        if found is None or (sharded and activations.recomputed is None):
+            return None
         own = self.sizes.shard(way.devices) if sharded else whole
         accumulates = way.tokens < share(self.recipe, way.devices)
         return DeviceMemory(
             weights=4 * own,
             gradients=4 * (whole if accumulates else own),
             optimizer=8 * own,
-            copies=activations.copies,
+            copies=activations.copies_recomputed if way.recompute else activations.copies,
             gathered=4 * self.sizes.gathered * (1 if accumulates else 2) if sharded else 0,
             activations=found,
         )
@@ -122,7 +123,7 @@ class DevicePlanner:
         sides = self.recipe.model.transformers
         if sides.keys() != self.recipe.model.sides.keys():
             cost = self._cost({}, shape, precision)
-            return Activations(cost.work - cost.copies, None, cost.copies)
+            return Activations(cost.work - cost.copies, None, cost.copies, 0)
         one = dict.fromkeys(sides, 1)
         first = self._cost(one, shape, precision)
         stored = recomputed = first.work - first.copies
@@ -132,7 +133,7 @@ class DevicePlanner:
             copies += (side.layers - 1) * (second.copies - first.copies)
             stored += (side.layers - 1) * (second.work - second.copies - first.work + first.copies)
             recomputed += (side.layers - 1) * self._block_input(shape)
-        return Activations(stored, recomputed, copies)
+        return Activations(stored, recomputed, copies, first.copies)
 
     def _cost(self, layers: dict[str, int], shape: BatchShape, precision: Precision) -> Cost:
         """Return the cost of training the recipe's network with other numbers of layers."""

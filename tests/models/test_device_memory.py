@@ -93,6 +93,9 @@ def test_weights_gradients_and_moments_take_16_bytes_a_parameter(precision: Prec
         products = sum(prod(shape) for block in planner.sizes.blocks for shape in block if len(shape) > 1)
         biases = LAYERS["decoder"] * (3 * E + E + F + E)
         assert memory.copies == (2 * (products + biases) if precision == "bf16" else 0)
+        recomputed = planner.memory(Way(parallel, devices, True, 10), precision)  # type: ignore[arg-type]
+        assert recomputed is not None
+        assert recomputed.copies == memory.copies // LAYERS["decoder"]
 
 
 @pytest.mark.parametrize(("tokens", "whole"), [(14, False), (7, True)])
@@ -124,11 +127,12 @@ def test_activations_of_many_layers_follow_from_those_of_two(architecture: str, 
     assert found.recomputed < found.stored
 
 
-def test_networks_without_blocks_are_not_recomputed() -> None:
+def test_networks_without_blocks_are_neither_sharded_nor_recomputed() -> None:
     planned = plan_devices(load_recipe("numbers/attention"), 2, 2**30)
     assert [(one.way.parallel, one.way.recompute) for one in planned.ways] == [
-        ("none", False), ("ddp", False), ("fsdp", False),
-    ]  # fmt: skip
+        ("none", False),
+        ("ddp", False),
+    ]
 
 
 @pytest.mark.parametrize("architecture", ["encoder_decoder", "decoder_only"])
