@@ -96,6 +96,18 @@ def _advice(plan: "DevicePlan", recipe: "Recipe") -> str:
     return f"In {plan.precision}, it fits with {change}: {size} on each device."
 
 
+def system_as_json(system: "System") -> dict[str, Any]:
+    """Return the figures of a system, memory in bytes."""
+    from dataclasses import asdict
+
+    values = asdict(system)
+    for precision, training in system.training.items():
+        for way, memory in values["training"][precision].items():
+            if isinstance(memory, dict):
+                memory["total"] = getattr(training, way).total
+    return values
+
+
 def show_systems(found: "Sequence[System]", devices: int, limit: int) -> None:
     """Print the published systems in several tables."""
     print_table(

@@ -68,14 +68,12 @@ def plan(
 
 def _plan_table(devices: int, memory: int, as_json: bool) -> None:
     """Plan the published systems."""
-    from dataclasses import asdict
-
-    from s2s.cli.plan_format import show_systems
+    from s2s.cli.plan_format import show_systems, system_as_json
     from s2s.models.systems import systems
 
     found = list(systems(devices, memory))
     if as_json:
-        print_json([asdict(one) for one in found])
+        print_json([system_as_json(one) for one in found])
         return
     show_systems(found, devices, memory)
     note(f"Next: s2s plan {found[-1].recipe} --devices {devices}")
