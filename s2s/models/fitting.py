@@ -1,5 +1,6 @@
 """Ways of training that fit the memory of several devices, or the smallest change that makes one fit."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -9,7 +10,7 @@ from s2s.models.device_memory import DeviceMemory, DevicePlanner, Parallel, Way,
 from s2s.models.profile import PRECISIONS, typical_length
 from s2s.recipe.recipe import Recipe
 
-MOST_DEVICES = 4096  # to look for
+POWERS = [2**exponent for exponent in range(11)]  # numbers of devices to look among, and between
 USABLE = 0.9  # share of a device's memory; the rest is left to CUDA's context, libraries and fragments
 
 
@@ -49,12 +50,16 @@ def plan_devices(recipe: Recipe, devices: int, limit: int) -> DevicePlan:
 
 def devices_needed(planner: DevicePlanner, usable: int, precision: Precision, *, recompute: bool) -> int | None:
     """Return the fewest devices on which training fits, with FSDP if it takes several; None if no number does."""
-    for devices in range(1, MOST_DEVICES + 1):
+
+    def fits(devices: int) -> bool:
         way = Way("fsdp" if devices > 1 else "none", devices, recompute, tokens_at_once(planner.recipe, devices))
         memory = planner.memory(way, precision)
-        if memory and memory.total <= usable:
-            return devices
-    return None
+        return memory is not None and memory.total <= usable
+
+    enough = next((count for count in POWERS if fits(count)), None)  # the more devices, the less for each
+    if enough is None:
+        return None
+    return bisect_left(range(enough), True, lo=enough // 2 + 1, key=fits)
 
 
 def tokens_at_once(recipe: Recipe, devices: int) -> int:
