@@ -69,21 +69,26 @@ def tokens_at_once(recipe: Recipe, devices: int) -> int:
 
 
 def _advised(planner: DevicePlanner, devices: int, usable: int, precision: Precision) -> Planned | None:
-    """Return what fits with the fewest changes; of as many, FSDP first, then less at once, then recomputation."""
-    recipe = planner.recipe
+    """Return what fits with the fewest changes; of as many, FSDP first, then less at once, then recomputation.
+
+    If nothing fits, the number of devices is doubled until something does.
+    """
+    for factor in POWERS:
+        for way in _changed(planner.recipe, devices * factor):
+            memory = planner.memory(way, precision)
+            if memory and memory.total <= usable:
+                return _planned(planner, way)
+    return None
+
+
+def _changed(recipe: Recipe, devices: int) -> Iterator[Way]:
+    """Yield the ways to train on several devices: none, one, two or three things changed."""
     plain: Parallel = "ddp" if devices > 1 else "none"
     for recompute, smaller, sharded in sorted(product((False, True), repeat=3), key=sum):
         if sharded and devices == 1:
             continue
         for tokens in _smaller(recipe, devices) if smaller else [tokens_at_once(recipe, devices)]:
-            way = Way("fsdp" if sharded else plain, devices, recompute, tokens)
-            memory = planner.memory(way, precision)
-            if memory and memory.total <= usable:
-                return _planned(planner, way)
-    needed = devices_needed(planner, usable, precision, recompute=True)
-    if needed is None:
-        return None
-    return _planned(planner, Way("fsdp", needed, True, tokens_at_once(recipe, needed)))
+            yield Way("fsdp" if sharded else plain, devices, recompute, tokens)
 
 
 def _smaller(recipe: Recipe, devices: int) -> Iterator[int]:
