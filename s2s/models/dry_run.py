@@ -16,6 +16,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from s2s.models.plain_results import plain_result
+
 aten = torch.ops.aten
 
 INITIALIZERS = {aten.normal_, aten.uniform_, aten.zero_, aten.fill_}
@@ -28,12 +30,6 @@ PRODUCTS = {
     aten.addmv,
     aten.dot,
 }  # of the last two arguments
-# Operations whose results have plain shapes; torch takes milliseconds to find each of them.
-LIKE_FIRST = {
-    *(aten.gelu, aten.relu, aten.tanh, aten.gelu_backward, aten.threshold_backward, aten.tanh_backward),
-    *(aten.native_dropout_backward, aten.bitwise_not, aten.clamp, aten.tril, aten.log, aten.neg),
-}
-BINARY = {aten.add, aten.sub, aten.mul, aten.div}
 AUTOCAST_OPERATIONS = {  # computed in bfloat16 under autocast
     *(torch.matmul, torch.mm, torch.bmm, torch.addmm, torch.baddbmm, Tensor.matmul, Tensor.mm, Tensor.bmm),
     *(Tensor.__matmul__, Tensor.__rmatmul__, F.linear, F.scaled_dot_product_attention, F.conv2d),
@@ -70,7 +66,7 @@ class DryRun(TorchDispatchMode):
         packet = func.overloadpacket
         if packet in PRODUCTS:
             return self._product(args[-2], args[-1], kwargs.get("out"))
-        if (plain := _plain_result(packet, args)) is not None:
+        if (plain := plain_result(func, args, kwargs)) is not None:
             return plain
         if packet in INITIALIZERS:  # torch would import its compiler to run these on meta tensors
             return args[0]
@@ -99,24 +95,6 @@ class DryRun(TorchDispatchMode):
     def _freed(self, key: int, size: int) -> None:
         self._known.discard(key)
         self.bytes -= size
-
-
-def _plain_result(packet: Any, args: Any) -> Any:
-    """Return the empty result of an operation whose shape follows from its first arguments; None for others."""
-    if packet in LIKE_FIRST:
-        return torch.empty_like(args[0])
-    if packet in BINARY and args[0].is_floating_point():
-        shape = torch.broadcast_shapes(args[0].shape, getattr(args[1], "shape", ()))
-        return args[0].new_empty(shape, dtype=torch.result_type(args[0], args[1]))
-    if packet is aten.native_dropout:
-        return torch.empty_like(args[0]), torch.empty_like(args[0], dtype=torch.bool)
-    if packet is aten.native_layer_norm:
-        values, normalized = args[:2]
-        statistic = values.new_empty(*values.shape[: -len(normalized)], *[1] * len(normalized), dtype=torch.float32)
-        return torch.empty_like(values), statistic, torch.empty_like(statistic)
-    if packet is aten.native_layer_norm_backward:
-        return tuple(torch.empty_like(args[index]) for index in (1, 5, 6))  # by values, gains and biases
-    return None
 
 
 class DryAutocast(TorchFunctionMode):
