@@ -24,11 +24,11 @@ def memory_limit(limit: int) -> str:
 
 
 def way_settings(way: "Way", recipe: "Recipe") -> list[str]:
-    """Return the keys and values that train a recipe in this way, where they are not its own or their defaults."""
+    """Return the keys and values that train a recipe in this way, where they are not its own."""
     from s2s.models.fitting import tokens_at_once
 
-    settings = ["training.parallel=fsdp"] if way.parallel == "fsdp" else []
-    settings += ["training.recompute=true"] if way.recompute else []
+    settings = ["training.parallel=fsdp"] if way.parallel == "fsdp" != recipe.training.parallel else []
+    settings += ["training.recompute=true"] if way.recompute and not recipe.training.recompute else []
     if recipe.training.micro_batch_tokens != "auto" and way.tokens < tokens_at_once(recipe, way.devices):
         settings.append(f"training.micro_batch_tokens={way.tokens}")
     return settings

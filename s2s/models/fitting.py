@@ -82,13 +82,13 @@ def _advised(planner: DevicePlanner, devices: int, usable: int, precision: Preci
 
 
 def _changed(recipe: Recipe, devices: int) -> Iterator[Way]:
-    """Yield the ways to train on several devices: none, one, two or three things changed."""
-    plain: Parallel = "ddp" if devices > 1 else "none"
+    """Yield the ways to train on several devices: the recipe's own, and with one, two or three things changed."""
+    own: Parallel = recipe.training.parallel if devices > 1 else "none"
     for recompute, smaller, sharded in sorted(product((False, True), repeat=3), key=sum):
-        if sharded and devices == 1:
-            continue
+        if (sharded and own != "ddp") or (recompute and recipe.training.recompute):
+            continue  # no change
         for tokens in _smaller(recipe, devices) if smaller else [tokens_at_once(recipe, devices)]:
-            yield Way("fsdp" if sharded else plain, devices, recompute, tokens)
+            yield Way("fsdp" if sharded else own, devices, recompute or recipe.training.recompute, tokens)
 
 
 def _smaller(recipe: Recipe, devices: int) -> Iterator[int]:

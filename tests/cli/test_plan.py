@@ -93,10 +93,8 @@ def systems(measured) -> list[dict]:
     return measured[0]
 
 
-def test_table_takes_seconds_and_little_memory(measured):
-    _, usage = measured
-    assert usage.ru_utime + usage.ru_stime < 10
-    assert usage.ru_maxrss * 1024 < 2**30
+def test_table_takes_little_memory(measured):
+    assert measured[1].ru_maxrss * 1024 < 2**30
 
 
 def test_table_as_json_has_an_object_for_each_system(systems):
@@ -156,6 +154,14 @@ def test_what_fits_with_fsdp(run):
     assert found.err == (
         f"Next: s2s train scaling/gpt2-small --set {changed} --set training.parallel=fsdp --processes 8\n"
     )
+
+
+def test_what_a_recipe_sets_is_no_change(run):
+    own = ["training.batch_tokens=8192", "training.parallel=fsdp", "training.recompute=true"]
+    values = [part for value in own for part in ("--set", value)]
+    found = run("plan", "scaling/gpt2-small", "--devices", "8", "--memory", "3.2GiB", *values)
+    assert "It fits as it is, in bf16: FSDP over 8, recomputing" in found.out
+    assert found.err == f"Next: s2s train scaling/gpt2-small {' '.join(values)} --processes 8\n"
 
 
 def test_what_fits_with_several_changes_or_more_devices(run):
