@@ -1,8 +1,7 @@
 """Datasets of a mixture: tags before their sources, and the numbers and names by which a corpus tells them apart."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from s2s.data.readers.pair import Pair
 from s2s.errors import UsageError
 from s2s.recipe.data import DataOptions
 from s2s.recipe.mixed import MixedDataOptions
@@ -15,10 +14,12 @@ def dataset_names(data: DataOptions) -> list[str]:
     return [one.name for one in data.datasets] if isinstance(data, MixedDataOptions) else []
 
 
-def tagged(pair: Pair, tags: Sequence[str]) -> Pair:
-    """Return a pair with its dataset's tag before the source, unless that is blank."""
-    tag = tags[pair.dataset]
-    return pair._replace(source=f"{tag} {pair.source}") if tag and pair.source.strip() else pair
+def tagged(sources: list[str], datasets: Iterable[int], tags: Sequence[str]) -> list[str]:
+    """Return sources with the tags of their datasets before those that are not blank; the same list without tags."""
+    if not any(tags):
+        return sources
+    found = zip(sources, datasets, strict=True)
+    return [f"{tags[number]} {source}" if tags[number] and source.strip() else source for source, number in found]
 
 
 def with_tags(options: TokenizerOptions, data: DataOptions) -> TokenizerOptions:

@@ -1,6 +1,5 @@
 """What the ledger says of the pairs of a split, counted while they are written."""
 
-import itertools
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -34,23 +33,20 @@ class SplitStatistics:
 
     def add(self, encoded: EncodedPairs) -> None:
         """Count pairs."""
-        if not encoded.pairs:
+        if not len(encoded):
             return
-        self.pairs += len(encoded.pairs)
+        self.pairs += len(encoded)
         self._tokens.update(zip(*(side.tolist() for side in encoded.lengths()), strict=True))
-        texts = {
-            "source": [pair.source for pair in encoded.pairs],
-            "target": [pair.target for pair in encoded.pairs],
-        }
+        texts = {"source": encoded.sources, "target": encoded.targets}
         for counts, side in zip(self._characters, texts.values(), strict=True):
             counts.update(map(len, side))
         for name, counter in self._fertility.items():
-            counter.add(texts[name], getattr(encoded, name).flatten().to_numpy())
+            counter.add(texts[name], encoded.columns.column(name).flatten().to_numpy())
         if not self._data.image_size:
-            others = itertools.compress(encoded.pairs, ~are_plain(texts["source"]))
-            ends = (split_sentences(pair.source, self._languages[pair.dataset]) for pair in others)
-            self._sentence_ends += sum(len(sentences) > 1 for sentences in ends)
-        self._datasets.update(pair.dataset for pair in encoded.pairs)
+            for row in np.flatnonzero(~are_plain(encoded.sources)).tolist():
+                sentences = split_sentences(encoded.sources[row], self._languages[encoded.datasets[row]])
+                self._sentence_ends += len(sentences) > 1
+        self._datasets.update(encoded.datasets.tolist())
 
     def counts(self) -> dict[str, Any]:
         """Return what was counted, as JSON values."""

@@ -20,6 +20,7 @@ from s2s.data.corpus import (
 from s2s.data.dropped import dropped_pairs
 from s2s.data.ledger import Ledger, LengthSummary, SideLengths, SplitLedger, SplitLengths, TokenizerLedger
 from s2s.data.lookup import find_pair
+from s2s.data.preparation.blocks import as_batch
 from s2s.data.readers import Pair
 from s2s.data.split import Split
 from s2s.data.split_writer import EncodedPairs, split_writer
@@ -40,7 +41,9 @@ FILES = ["a.de", "b.de"]
 
 def encoded(rows: list[tuple]) -> EncodedPairs:
     pairs = [Pair(*texts, line, file) for _, _, *texts, line, file in rows]
-    return EncodedPairs.of(pairs, [row[0] for row in rows], [row[1] for row in rows])
+    texts = [pair.source for pair in pairs], [pair.target for pair in pairs]
+    tokens = [row[0] for row in rows], [row[1] for row in rows]
+    return EncodedPairs.of(as_batch(pairs), *texts, tokens, {file: number for number, file in enumerate(FILES)})
 
 
 def store(directory: Path, chunk: int) -> Corpus:
@@ -52,7 +55,7 @@ def store(directory: Path, chunk: int) -> Corpus:
         with split_writer(directory / f"{name}.arrow", chunk) as writer:
             for start in range(0, len(pairs), chunk):
                 rows = pairs[start : start + chunk]
-                writer.write(encoded(rows), [FILES.index(file) for *_, file in rows])
+                writer.write(encoded(rows))
     lengths = SplitLengths(*[SideLengths(*[LengthSummary.of(np.ones(len(ROWS)))] * 2)] * 2)
     fertility = {side: Fertility(0, 0, 0, 0, 0, {}) for side in ("source", "target")}
     splits = {
@@ -181,7 +184,7 @@ def test_a_manifest_that_is_newer_or_wrong_is_refused(tmp_path: Path, change: di
 
 def test_a_split_that_fails_while_it_is_written_leaves_no_file(tmp_path: Path):
     with pytest.raises(KeyError), split_writer(tmp_path / "train-00000.arrow") as writer:
-        writer.write(encoded(ROWS[:2]), [{"a.de": 0}[file] for *_, file in ROWS])
+        writer.write(encoded([*ROWS[:2], ([5], [6], "fünf", "five", 1, "of no known file")]))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,6 +1,5 @@
 """Make a corpus of the blocks that were encoded, and of validation and test."""
 
-import dataclasses
 import functools
 import itertools
 import logging
@@ -19,10 +18,9 @@ from s2s.data.filters.fingerprints import Mask, PairFingerprints, count_overlap,
 from s2s.data.filters.selection import PairStatus, Statuses
 from s2s.data.image_store import IMAGES
 from s2s.data.ledger import Ledger, Reason, SplitLedger, Tally, TokenizerLedger
-from s2s.data.mixed import tagged
-from s2s.data.preparation.blocks import read_fingerprints, take_pairs
+from s2s.data.preparation.blocks import as_batch, read_fingerprints, take_pairs
 from s2s.data.preparation.collection import paused_collection
-from s2s.data.preparation.encoding import encode_pairs
+from s2s.data.preparation.encoding import encode_batch
 from s2s.data.preparation.plan import CHUNK, Plan
 from s2s.data.preparation.reading import readable_pairs
 from s2s.data.preparation.records import Record, verified_record
@@ -118,9 +116,10 @@ class Assembly:
                 readable.update(pair.file for pair in chunk)
                 for pair in filter(is_empty, chunk):
                     empty.add(pair)
-                raw = [tagged(pair, plan.data.tags) for pair in chunk]
-                encoded = dataclasses.replace(encode_pairs(plan, self.tokenizer, chunk), pairs=raw)
-                writer.write(encoded, [files.setdefault(pair.file, len(files)) for pair in chunk])
+                for pair in chunk:
+                    files.setdefault(pair.file, len(files))
+                encoded = encode_batch(plan, self.tokenizer, as_batch(chunk), files, keep_raw=True)
+                writer.write(encoded)
                 statistics.add(encoded)
         if not statistics.pairs:
             raise plan.no_pairs(name, dropped.tallies.tally(name, "invalid").count)

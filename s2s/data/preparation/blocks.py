@@ -55,19 +55,25 @@ def write_block(path: Path, pairs: Any, fingerprints: PairFingerprints) -> None:
         stream.write_batch(batch)
 
 
+def read_batches(path: Path) -> Iterator[Any]:
+    """Yield the raw pairs of a block in batches as of `as_batch`, of CHUNK pairs each."""
+    batch = _read_batch(path).select(TEXTS)
+    for start in range(0, batch.num_rows, CHUNK):
+        yield batch.slice(start, CHUNK)
+
+
 def read_pairs(path: Path) -> Iterator[list[Pair]]:
     """Yield the raw pairs of a block in chunks."""
-    batch = _read_batch(path)
-    for start in range(0, batch.num_rows, CHUNK):
-        yield _pairs(batch.slice(start, CHUNK))
+    return map(as_pairs, read_batches(path))
 
 
 def take_pairs(path: Path, rows: NDArray[np.integer[Any]]) -> list[Pair]:
     """Return some raw pairs of a block."""
-    return _pairs(_read_batch(path).select(TEXTS).take(rows))
+    return as_pairs(_read_batch(path).select(TEXTS).take(rows))
 
 
-def _pairs(batch: Any) -> list[Pair]:
+def as_pairs(batch: Any) -> list[Pair]:
+    """Return the pairs of a batch as of `as_batch`."""
     source, target, line, file, dataset = (batch.column(name) for name in TEXTS)
     names = file.dictionary.to_pylist()
     files = [names[number] for number in file.indices.to_pylist()]

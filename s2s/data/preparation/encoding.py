@@ -4,9 +4,8 @@ N: training pairs. F: filters.
 """
 
 import functools
-import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,11 +15,10 @@ from s2s.data.dropped import dropped_pairs
 from s2s.data.filters.fingerprints import Mask
 from s2s.data.filters.selection import PairStatus, Statuses, token_filter
 from s2s.data.mixed import tagged
-from s2s.data.preparation.blocks import read_pairs
+from s2s.data.preparation.blocks import as_pairs, read_batches
 from s2s.data.preparation.collection import paused_collection
 from s2s.data.preparation.plan import Plan
 from s2s.data.preparation.records import verified_record, write_record
-from s2s.data.readers import Pair
 from s2s.data.split_statistics import SplitStatistics
 from s2s.data.split_writer import EncodedPairs, split_writer
 from s2s.io.ahead import computed_ahead
@@ -64,14 +62,15 @@ class BlockEncoder:
         verified_record(self._plan.parts.read(self._number, "json"))
         status = self._statuses()
         with dropped_pairs(path("dropped"), self._filters) as dropped, split_writer(path("arrow")) as writer:
-            for (pairs, known), encoded in computed_ahead(pool, self._encode_offered, self._chunks(status)):
+            for (batch, known), encoded in computed_ahead(pool, self._encode_offered, self._batches(status)):
                 offered = _is_offered(known)
                 known[offered] = self._filter_tokens(encoded, known[offered])
                 kept = encoded.select(known[offered] == PairStatus.KEPT)
-                writer.write(kept, [self._files[pair.file] for pair in kept.pairs])
+                writer.write(kept)
                 self._statistics.add(kept)
-                for row in np.flatnonzero(known != PairStatus.KEPT):
-                    dropped.add(pairs[row], int(known[row]))
+                rows = np.flatnonzero(known != PairStatus.KEPT)
+                for pair, one in zip(as_pairs(batch.take(rows)), known[rows], strict=True):
+                    dropped.add(pair, int(one))
         with atomic_writer(path("npy")) as file:
             np.save(file, status)
         counts: dict[str, Any] = {
@@ -88,22 +87,22 @@ class BlockEncoder:
         every: Statuses = np.load(self._plan.parts.status_file, mmap_mode="r")
         return every[start : start + sizes[self._number]].copy()
 
-    def _chunks(self, status: Statuses) -> Iterator[tuple[list[Pair], Statuses]]:
-        """Yield the pairs in chunks, with a view of their statuses."""
+    def _batches(self, status: Statuses) -> Iterator[tuple[Any, Statuses]]:
+        """Yield the pairs in batches, with a view of their statuses."""
         start = 0
-        for pairs in read_pairs(self._plan.parts.read(self._number, "arrow")):
-            yield pairs, status[start : start + len(pairs)]
-            start += len(pairs)
+        for batch in read_batches(self._plan.parts.read(self._number, "arrow")):
+            yield batch, status[start : start + len(batch)]
+            start += len(batch)
 
-    def _encode_offered(self, chunk: tuple[list[Pair], Statuses]) -> EncodedPairs:
-        """Encode the pairs of a chunk that are neither empty nor held out."""
-        pairs, known = chunk
-        return encode_pairs(self._plan, self._tokenizer, [*itertools.compress(pairs, _is_offered(known))])
+    def _encode_offered(self, batch: tuple[Any, Statuses]) -> EncodedPairs:
+        """Encode the pairs of a batch that are neither empty nor held out."""
+        pairs, known = batch
+        return encode_batch(self._plan, self._tokenizer, pairs.filter(_is_offered(known)), self._files)
 
     def _filter_tokens(self, encoded: EncodedPairs, status: Statuses) -> Statuses:
         """Return the status of pairs by their lengths in tokens, tags left out; those of captions by the caption's."""
         sources, targets = encoded.lengths()
-        sources -= self._tag_lengths[[pair.dataset for pair in encoded.pairs]]
+        sources -= self._tag_lengths[encoded.datasets]
         if self._plan.data.image_size:
             sources = targets
         for index, one in enumerate(self._filters):
@@ -114,15 +113,22 @@ class BlockEncoder:
         return status
 
 
-def encode_pairs(plan: Plan, tokenizer: Tokenizer, pairs: list[Pair]) -> EncodedPairs:
-    """Return the pairs, normalized and with their tags, with their token ids."""
-    tags = plan.data.tags
-    pairs = [tagged(pair, tags) for pair in plan.normalized(pairs)]
-    if plan.images:
-        sources = [[plan.images.rows[pair.source]] for pair in pairs]
-    else:
-        sources = tokenizer.encode([pair.source for pair in pairs])
-    return EncodedPairs.of(pairs, sources, tokenizer.encode([pair.target for pair in pairs]))
+def encode_batch(
+    plan: Plan, tokenizer: Tokenizer, batch: Any, files: Mapping[str, int], *, keep_raw: bool = False
+) -> EncodedPairs:
+    """Return raw pairs with their tags and token ids; with `keep_raw`, texts are normalized for the token ids only.
+
+    `files`: the numbers of the files.
+    """
+    raw = batch.column("source").to_pylist(), batch.column("target").to_pylist()
+    datasets = batch.column("dataset").to_pylist()
+    sources, targets = plan.normalized_texts(*raw)
+    sources = tagged(sources, datasets, plan.data.tags)
+    rows = [[plan.images.rows[name]] for name in sources] if plan.images else tokenizer.encode(sources)
+    tokens = rows, tokenizer.encode(targets)
+    if keep_raw:
+        sources, targets = tagged(raw[0], datasets, plan.data.tags), raw[1]
+    return EncodedPairs.of(batch, sources, targets, tokens, files)
 
 
 def _is_offered(status: Statuses) -> Mask:

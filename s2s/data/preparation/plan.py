@@ -83,15 +83,21 @@ class Plan:
         pairs = read_split(self.data, split, invalid)
         return self.images.intact(pairs, damaged) if self.images else pairs
 
+    def normalized_texts(self, sources: list[str], targets: list[str]) -> tuple[list[str], list[str]]:
+        """Return both sides of pairs with normalized texts, the same lists if they are; names of images stay."""
+        form, of_images = self.data.normalization, self.data.image_size is not None
+        if is_normalized("\n".join(targets if of_images else [*sources, *targets]), form):
+            return sources, targets
+        if not of_images:
+            sources = [normalize(source, form) for source in sources]
+        return sources, [normalize(target, form) for target in targets]
+
     def normalized(self, pairs: Sequence[Pair]) -> Sequence[Pair]:
         """Return the pairs with normalized texts; the names of images stay as they are."""
-        of_images = self.data.image_size is not None
-        sources = [] if of_images else [pair.source for pair in pairs]
-        form = self.data.normalization
-        if is_normalized("\n".join([*sources, *(pair.target for pair in pairs)]), form):  # most texts are
+        texts = [pair.source for pair in pairs], [pair.target for pair in pairs]
+        sources, targets = self.normalized_texts(*texts)
+        if targets is texts[1]:
             return pairs
-        targets = [normalize(pair.target, form) for pair in pairs]
-        sources = [pair.source if of_images else normalize(pair.source, form) for pair in pairs]
         return [
             pair._replace(source=source, target=target)
             for pair, source, target in zip(pairs, sources, targets, strict=True)
