@@ -34,18 +34,19 @@ Column = Annotated[
 class GeneratorOptions(Options):
     """Pairs made from a seed: the same on every machine."""
 
-    name: Literal["numbers", "recall", "scenes"] = Field(
+    name: Literal["numbers", "recall", "scenes", "grammar"] = Field(
         "numbers",
         description="numbers: German and English numbers and dates; "
         "recall: look up the values of four keys among up to 500; "
-        "scenes: describe pictures of coloured shapes",
+        "scenes: describe pictures of coloured shapes; "
+        "grammar: sentences of a probabilistic grammar, translated with noise of known entropy",
     )
     seed: int = Field(1, ge=0, description="random seed of the pairs")
     train: int = Field(20_000, ge=1, le=10_000_000, description="number of training pairs")
     validation: int = Field(500, ge=1, le=1_000_000, description="number of validation pairs")
     test: int = Field(1_000, ge=1, le=1_000_000, description="number of test pairs")
     min_items: int = Field(
-        1, ge=1, le=1000, description="minimum number of items per pair (numbers or dates; key–value pairs; shapes)"
+        1, ge=1, le=1000, description="minimum number of items per pair (numbers or dates; key–value pairs; shapes; clauses)"
     )
     max_items: int = Field(3, ge=1, le=1000, description="maximum number of items per pair")
 

@@ -102,6 +102,10 @@ def _generate(options: GeneratorOptions) -> dict[str, list[Texts]]:
             from s2s.data.generators.scenes import scenes_pairs
 
             return scenes_pairs(options)
+        case "grammar":
+            from s2s.data.generators.grammar import grammar_pairs
+
+            return grammar_pairs(options)
 
 
 def _digest_pairs(pairs: Iterable[Pair]) -> str:
