@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("s2s.cli.commands.compare", "Compare recipes and models on one test set"),
     "models": ("s2s.cli.commands.models", "List, show, alias, verify, export and remove models"),
     "serve": ("s2s.cli.commands.serve", "Keep models loaded for all users of a machine"),
+    "bench": ("s2s.cli.commands.bench", "Measure how loss falls as models grow"),
 }
 
 

@@ -46,7 +46,10 @@ class GeneratorOptions(Options):
     validation: int = Field(500, ge=1, le=1_000_000, description="number of validation pairs")
     test: int = Field(1_000, ge=1, le=1_000_000, description="number of test pairs")
     min_items: int = Field(
-        1, ge=1, le=1000, description="minimum number of items per pair (numbers or dates; key–value pairs; shapes; clauses)"
+        1,
+        ge=1,
+        le=1000,
+        description="minimum number of items per pair (numbers or dates; key–value pairs; shapes; clauses)",
     )
     max_items: int = Field(3, ge=1, le=1000, description="maximum number of items per pair")
 

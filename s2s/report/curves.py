@@ -100,7 +100,11 @@ def panels(runs: Sequence[RunCurves]) -> list[Panel]:
     titled = {"loss in nats per token": losses, "validation BLEU": bleu, "validation chrF2": chrf}
     drawn = {title: [curve for curve in curves if curve.points] for title, curves in titled.items()}
     updates = [update for curves in drawn.values() for curve in curves for update, _ in curve.points]
-    return [Panel(title, curves, _updates(updates), _figures(curves)) for title, curves in drawn.items() if curves]
+    return [
+        Panel(title, curves, _updates(updates), axis_of([figure for curve in curves for _, figure in curve.points]))
+        for title, curves in drawn.items()
+        if curves
+    ]
 
 
 def _updates(updates: Sequence[int]) -> Axis:
@@ -108,9 +112,8 @@ def _updates(updates: Sequence[int]) -> Axis:
     return Axis(0, last, max(1, _step(last / 6)))
 
 
-def _figures(curves: Sequence[Curve]) -> Axis:
-    """Return an axis that ends at round numbers beyond the smallest and largest values."""
-    figures = [figure for curve in curves for _, figure in curve.points]
+def axis_of(figures: Sequence[float]) -> Axis:
+    """Return an axis that ends at round numbers beyond the smallest and largest figures."""
     low, high = min(figures), max(figures)
     step = _step(max(high - low, 1e-3 * max(1, abs(high))) / 4)
     low, high = step * math.floor(low / step), step * math.ceil(high / step)

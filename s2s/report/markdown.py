@@ -12,14 +12,14 @@ def markdown_comparison(comparison: Comparison) -> str:
     parts = [f"# {_escape(comparison.title)}", _escape(comparison.task)]
     names = [_escape(system.name) for system in comparison.systems]
     figures = [[row.label, *map(_cell, row.cells)] for row in _mark_best(table(comparison))]
-    parts.append(_table(["", *names], figures, transposed=len(names) > COLUMNS))
+    parts.append(markdown_table(["", *names], figures, transposed=len(names) > COLUMNS))
     for figure in comparison.by_length:
         lengths = [
             [bucket.label, f"{bucket.count:,}", *(f"{value:.1f}" for value in bucket.values)]
             for bucket in figure.buckets
         ]
         heads = [figure.unit, figure.counted, *names]
-        parts += [f"{figure.metric} by {figure.by}:", _table(heads, lengths, transposed=len(names) > COLUMNS)]
+        parts += [f"{figure.metric} by {figure.by}:", markdown_table(heads, lengths, transposed=len(names) > COLUMNS)]
     parts += ["\n".join(f"- {_escape(note)}" for note in comparison.notes)] if comparison.notes else []
     parts.append("\n".join(f"- `{signature}`" for signature in signatures(comparison)))
     if any(system.command for system in comparison.systems):
@@ -27,7 +27,7 @@ def markdown_comparison(comparison: Comparison) -> str:
             [_escape(system.name), *(_escape(text) for text in (system.code, system.machine, system.command))]
             for system in comparison.systems
         ]
-        parts.append(_table(["", "code", "machine", "command"], rows, transposed=False, numeric=False))
+        parts.append(markdown_table(["", "code", "machine", "command"], rows, transposed=False, numeric=False))
     return "\n\n".join(parts) + "\n"
 
 
@@ -42,7 +42,8 @@ def _cell(cell: TableCell) -> str:
     return f"{cell.text} ({cell.note.replace('  ', ', ')})" if cell.note else cell.text
 
 
-def _table(heads: list[str], rows: list[list[str]], *, transposed: bool, numeric: bool = True) -> str:
+def markdown_table(heads: list[str], rows: list[list[str]], *, transposed: bool, numeric: bool = True) -> str:
+    """Return a table of cells that are Markdown; `numeric`: all columns but the first are set flush right."""
     lines = [heads, *rows]
     if transposed:
         lines = [list(column) for column in zip(*lines, strict=True)]

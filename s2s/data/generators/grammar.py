@@ -26,8 +26,8 @@ from typing import NamedTuple, Self
 
 from s2s.recipe.kinds import GeneratorOptions
 
-NOUNS, ADJECTIVES, VERBS, PREPOSITIONS, CONJUNCTIONS = 400, 100, 100, 8, 4
-CLASSES = 8  # of nouns, and of verbs
+NOUNS, ADJECTIVES, VERBS, PREPOSITIONS, CONJUNCTIONS = 240, 60, 60, 8, 4
+CLASSES = 6  # of nouns, and of verbs
 GENDERS = 3  # of the target's nouns
 TRANSLATIONS = 4  # of a noun, an adjective or a verb
 # Contexts of a noun: the subject or object of each class of verbs, or after each preposition.
