@@ -15,7 +15,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import tiny_ladder
 from served import wait_until_it_greets
+from tiny_ladder import TINY_SCALING
 from tiny_scenes import RECURRENT, TINY_SCENES
 
 import s2s
@@ -24,6 +26,7 @@ WITH_RECIPE = {"train", "compare", "data prepare", "data inspect"}
 SCRIPT = """#!/bin/sh
 case "$*" in
 "compare numbers-"*) exec {python} -m s2s "$@" ;;
+"bench scaling"*) exec {python} -m tiny_ladder "$@" {scaling} ;;
 *scenes/attention*) exec {python} -m s2s "$@" {scenes} ;;
 {generated}) exec {python} -m s2s "$@" {settings} {generator} ;;
 {cases}) exec {python} -m s2s "$@" {settings} ;;
@@ -73,6 +76,7 @@ class Workshop:
         values = {
             "settings": _flags([override for override in overrides if override not in made]),
             "generator": _flags(made),
+            "scaling": _flags(TINY_SCALING),
             "scenes": _flags([*TINY_SCENES, *RECURRENT]),
             "cases": " | ".join(f'"{name}"*' for name in sorted(WITH_RECIPE)),
             "generated": " | ".join(f'"{name}"*numbers/*' for name in sorted(WITH_RECIPE)),
@@ -117,7 +121,7 @@ class Workshop:
         """The environment of the commands."""
         variables = {
             "PATH": f"{self.directory / 'bin'}:{os.environ['PATH']}",
-            "PYTHONPATH": str(Path(s2s.__file__).parents[1]),
+            "PYTHONPATH": os.pathsep.join(map(str, (Path(s2s.__file__).parents[1], Path(tiny_ladder.__file__).parent))),
             "S2S_HOME": str(self.directory / "home"),
             "S2S_LEASES": str(self.directory / "leases"),
             "S2S_CACHE": str(self.directory / "cache"),

@@ -45,7 +45,6 @@ def scaling(
 
     Examples:
         s2s bench scaling
-        s2s bench scaling --output scaling-2 --set training.seed=2 --json
     """
     from s2s.comparison.scaling.ladder import LADDER
     from s2s.comparison.scaling.measure import measure

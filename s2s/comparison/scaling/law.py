@@ -50,7 +50,7 @@ def fit_law(samples: Sequence[Sample]) -> Law:
     Raises: ValueError if the samples do not determine the law.
     """
     design, losses = _design(samples), np.array([sample.loss for sample in samples])
-    if not _determined(design):
+    if len(samples) <= PARAMETERS or not _varies(design):
         raise ValueError("too few models, or models whose encoder and decoder always grow together")
     low, high = 0.0, float(losses.min())
     for _ in range(REFINEMENTS):
@@ -70,9 +70,9 @@ def _design(samples: Sequence[Sample]) -> Floats:
     return np.array([[1.0, -np.log(sample.encoder), -np.log(sample.decoder)] for sample in samples])
 
 
-def _determined(design: Floats) -> bool:
-    """Whether there are more different models than parameters of the law, and they vary in both sizes."""
-    return len(np.unique(design, axis=0)) > PARAMETERS and int(np.linalg.matrix_rank(design)) == design.shape[1]
+def _varies(design: Floats) -> bool:
+    """Whether encoder and decoder vary, and not only together."""
+    return int(np.linalg.matrix_rank(design)) == design.shape[1]
 
 
 def _fit_logarithms(design: Floats, losses: Floats, floors: Floats) -> Floats:
@@ -110,9 +110,10 @@ def bootstrap(samples: Sequence[Sample], *, seed: int = 1, resamples: int = RESA
     generator, law = np.random.default_rng(seed), fit_law(samples)
     laws: list[Law] = []
     while len(laws) < resamples:
-        drawn = [samples[index] for index in generator.integers(len(samples), size=len(samples))]
-        if _determined(_design(drawn)):
-            laws.append(fit_law(drawn))
+        drawn = generator.integers(len(samples), size=len(samples)).tolist()
+        resample = [samples[index] for index in drawn]
+        if len(set(drawn)) >= PARAMETERS and _varies(_design(resample)):
+            laws.append(fit_law(resample))
     residuals = np.array([sample.loss - law.loss(sample.encoder, sample.decoder) for sample in samples])
     residuals *= np.sqrt(len(samples) / (len(samples) - PARAMETERS))
     return Bootstrap(laws, generator.choice(residuals, size=resamples).tolist())

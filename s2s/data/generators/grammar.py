@@ -53,21 +53,12 @@ Choose = Callable[[Choice], str]  # returns the word that stands there
 
 
 class Phrase(NamedTuple):
-    """A noun with an adjective, or with a preposition and another phrase."""
+    """A noun of the source with an adjective, or with a preposition and another phrase."""
 
     noun: int
     adjective: int | None = None
     preposition: int | None = None
     inner: "Phrase | None" = None
-
-    def words(self) -> Iterator[str]:
-        """Yield the words of the source."""
-        if self.adjective is not None:
-            yield f"a{self.adjective}"
-        yield f"n{self.noun}"
-        if self.inner:
-            yield f"p{self.preposition}"
-            yield from self.inner.words()
 
 
 class Clause(NamedTuple):
@@ -77,14 +68,6 @@ class Clause(NamedTuple):
     verb: int
     object: Phrase
     conjunction: int | None
-
-    def words(self) -> Iterator[str]:
-        """Yield the words of the source."""
-        if self.conjunction is not None:
-            yield f"c{self.conjunction}"
-        yield from self.subject.words()
-        yield f"v{self.verb}"
-        yield from self.object.words()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +121,22 @@ class Grammar:
         self.prepositions = [random.sample(range(CLASSES), CLASSES) for _ in range(PREPOSITIONS)]
         self.genders = [random.randrange(GENDERS) for _ in range(NOUNS)]
 
-    def pair(self, random: Random, clauses: int) -> Texts:
-        """Draw a source of that many clauses, and its translation."""
-        drawn = [self._clause(random, random.randrange(CONJUNCTIONS) if joined else None) for joined in range(clauses)]
+    def source(self, random: Random, clauses: int) -> str:
+        """Draw a source of that many clauses."""
+        words: list[str] = []
+        for joined in range(clauses):
+            words += [f"c{random.randrange(CONJUNCTIONS)}"] if joined else []
+            words += [*self._phrase(random), f"v{self.verbs.pick(random)}", *self._phrase(random)]
+        return " ".join(words)
+
+    def translation(self, random: Random, source: str) -> str:
+        """Draw a translation of a source."""
 
         def choose(choice: Choice) -> str:
             replaced = choice.probability and random.randrange(UNIT) < choice.probability
             return choice.other if replaced else choice.word
 
-        return " ".join(word for clause in drawn for word in clause.words()), " ".join(self._translate(drawn, choose))
+        return " ".join(self._translate(_parse(source), choose))
 
     def log_probability(self, source: str, target: str) -> float:
         """Return the log-probability of a target given its source, in nats; −∞ if it is no translation of it."""
@@ -177,16 +167,14 @@ class Grammar:
         # verb and mark of each clause, conjunctions between clauses, register and EOS
         return nats / (nouns + adjectives + prepositions + 2 * clauses + (clauses - 1) + 2)
 
-    def _clause(self, random: Random, conjunction: int | None) -> Clause:
-        return Clause(self._phrase(random), self.verbs.pick(random), self._phrase(random), conjunction)
-
-    def _phrase(self, random: Random) -> Phrase:
-        noun, kind = self.nouns.pick(random), random.randrange(UNIT)
+    def _phrase(self, random: Random) -> list[str]:
+        """Draw the words of a phrase of the source."""
+        noun, kind = f"n{self.nouns.pick(random)}", random.randrange(UNIT)
         if kind < WITH_ADJECTIVE:
-            return Phrase(noun, adjective=self.adjectives.pick(random))
+            return [f"a{self.adjectives.pick(random)}", noun]
         if kind < WITH_ADJECTIVE + WITH_PREPOSITION:
-            return Phrase(noun, preposition=random.randrange(PREPOSITIONS), inner=self._phrase(random))
-        return Phrase(noun)
+            return [noun, f"p{random.randrange(PREPOSITIONS)}", *self._phrase(random)]
+        return [noun]
 
     def _translate(self, clauses: Sequence[Clause], choose: Choose) -> Iterator[str]:
         """Yield the words of the target, which `choose` decides on, in order."""
@@ -222,10 +210,12 @@ def grammar_pairs(options: GeneratorOptions) -> dict[str, list[Texts]]:
     """
     grammar, random = Grammar(options.seed), Random(options.seed)
     counts = {"validation": options.validation, "test": options.test, "train": options.train}
-    return {
-        name: [grammar.pair(random, random.randint(options.min_items, options.max_items)) for _ in range(count)]
-        for name, count in counts.items()
-    }
+
+    def pair() -> Texts:
+        source = grammar.source(random, random.randint(options.min_items, options.max_items))
+        return source, grammar.translation(random, source)
+
+    return {name: [pair() for _ in range(count)] for name, count in counts.items()}
 
 
 def _parse(source: str) -> list[Clause]:

@@ -9,9 +9,10 @@ from tiny_ladder import TINY_LADDER, TINY_SCALING
 from s2s.comparison.scaling import measure as module
 from s2s.comparison.scaling.ladder import LADDER, sizes
 from s2s.comparison.scaling.measure import Measurement, known_entropy, measure, predict, train_large
-from s2s.comparison.scaling.report import markdown_scaling, panels
+from s2s.comparison.scaling.report import as_json, markdown_scaling, panels
 from s2s.comparison.scaling.seal import read_prediction, seal
 from s2s.errors import ArtefactError, UsageError
+from s2s.io.json_values import format_json
 from s2s.registry.store import Registry
 from s2s.report.scaling import svg_scaling
 
@@ -58,6 +59,7 @@ def test_a_ladder_from_the_first_model_to_the_outcome(tmp_path: Path, monkeypatc
     text = markdown_scaling(found)
     assert f"{sealed.loss:.4f} ({sealed.low:.4f} to {sealed.high:.4f}); sha256 {digest}" in text
     assert f"Outcome: {found.outcome.loss:.4f}, {found.error:+.4f} from the prediction" in text
+    assert json.loads(format_json(as_json(found)))["outcome"]["loss"] == found.outcome.loss
     assert svg_scaling(panels(found)).count("<circle") == 5 + 2 + 6 + 1
 
     content = (tmp_path / "prediction.json").read_bytes()
