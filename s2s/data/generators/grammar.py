@@ -117,7 +117,7 @@ class Grammar:
         random = Random(f"grammar {seed}")
         self.nouns = Lexicon.draw("N", random, NOUNS, GOVERNED + PREPOSITIONS)
         self.adjectives = Lexicon.draw("A", random, ADJECTIVES, CLASSES)
-        self.verbs = Lexicon.draw("V", random, VERBS, CLASSES**2)
+        self.verbs = Lexicon.draw("V", random, VERBS, 2 * CLASSES)
         self.prepositions = [random.sample(range(CLASSES), CLASSES) for _ in range(PREPOSITIONS)]
         self.genders = [random.randrange(GENDERS) for _ in range(NOUNS)]
 
@@ -188,7 +188,7 @@ class Grammar:
             yield from subject
             yield from self._phrase_words(clause.object, OBJECT + verb_class, choose)
             first, second = (self.nouns.classes[phrase.noun] for phrase in (clause.subject, clause.object))
-            yield choose(self.verbs.choice(clause.verb, CLASSES * first + second))
+            yield choose(self.verbs.choice(clause.verb, 2 * second + first % 2))
             gender = self.genders[next(int(word[1:]) for word in reversed(subject) if word[0] == "N")]
             yield choose(Choice(f"M{GENDERS * (register == 'R1') + gender}"))
 
