@@ -14,11 +14,6 @@ from s2s.report.console import out
 app = typer.Typer(help="Measure how the loss of models falls as they grow.")
 
 
-@app.callback()
-def bench() -> None:
-    """Measure how the loss of models falls as they grow."""
-
-
 @app.command()
 def scaling(
     output: Annotated[
@@ -30,18 +25,19 @@ def scaling(
     wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
-    """Train Transformers of 60,000 to 1 million parameters, fit a scaling law,
-    predict the loss of one of 2 million, and train that.
+    """Fit a scaling law, and test it on a larger model.
 
-    All are trained on equally many sentences of the recipe scaling/grammar, a
-    task without end and of known entropy, each with its own schedule. The law
-    is L = α · Ne^−pe · Nd^−pd + L∞ (Ghorbani et al. 2021). Decoder-only models
-    of equal FLOPs and other learning rates are trained for comparison.
+    Trains eleven Transformers of 60,000 to 1 million parameters, fits the law
+    L = α · Ne^−pe · Nd^−pd + L∞ (Ghorbani et al. 2021) to their losses, predicts
+    the loss of one of 2 million parameters, and trains that. All see equally
+    many sentences of the recipe scaling/grammar, a task without end and of known
+    entropy, each with its own schedule. Decoder-only models of equal FLOPs, and
+    other learning rates, are trained for comparison.
 
-    DIR gets runs.json, prediction.json, LADDER.md and ladder.svg. The
-    prediction is written once, with its sha256, before its model is trained.
-    Finished models are reused and unfinished ones resumed, so an interrupted
-    measurement continues. It takes about an hour on two cores.
+    DIR gets runs.json, prediction.json, LADDER.md and ladder.svg. The prediction
+    is written once, with its sha256, before its model is trained. Finished models
+    are reused and unfinished ones resumed, so an interrupted measurement
+    continues. It takes about an hour on two cores.
 
     Examples:
         s2s bench scaling
