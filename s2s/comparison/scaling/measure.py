@@ -85,6 +85,7 @@ def measure(directory: Path, overrides: Sequence[str], *, device: str, wait: flo
     Raises: UsageError if overrides leave the task, or if the large model was trained before its loss was predicted.
     """
     recipes = {model: model.recipe(overrides) for model in [*ladder.all(), ladder.large]}
+    find_prediction(directory / PREDICTION, recipes[ladder.large])  # refuse another one now, not after an hour
     runs: dict[LadderModel, ScalingRun] = {}
     for number, model in enumerate(ladder.all(), 1):
         log.info(f"{model.name}: model {number} of {len(ladder.all())} before the prediction")
@@ -117,7 +118,7 @@ def predict(
 ) -> tuple[Law, dict[str, Interval]]:
     """Fit the law to the runs and seal the loss that it predicts of the large model, unless that was done before.
 
-    Raises: UsageError if the large model is trained already, or the runs do not determine the law.
+    Raises: UsageError if the runs do not determine the law; see `find_prediction`.
     """
     samples = [Sample(run.encoder, run.decoder, run.loss) for run in runs]
     try:
@@ -125,33 +126,43 @@ def predict(
     except ValueError as error:
         raise UsageError(f"the law cannot be fitted: {error}") from error
     intervals = {name: resampled.interval(name) for name in LAW_PARAMETERS}
-    if path.exists():
+    if find_prediction(path, recipe):
         return law, intervals
-    key = _key(recipe)
-    if find_existing(recipe.name, key, resume_unfinished=True):
-        raise UsageError(
-            f"{recipe.name} was trained before its loss was predicted",
-            "--set training.seed=2 measures with another seed",
-        )
     encoder, decoder, _ = sizes(recipe)
     low, high = resampled.prediction_interval(encoder, decoder)
     losses = {run.model: run.loss for run in runs}
     predicted = law.loss(encoder, decoder)
-    seal(path, Prediction(large.name, key, encoder, decoder, predicted, low, high, law, losses, now()))
+    seal(path, Prediction(large.name, _key(recipe), encoder, decoder, predicted, low, high, law, losses, now()))
     log.info(f"{large.name}: predicted a loss of {predicted:.4f} ({low:.4f} to {high:.4f}), sealed in {path}")
     return law, intervals
 
 
 def train_large(path: Path, recipe: Recipe, *, device: str, wait: float) -> Version:
-    """Train the large model, of which a prediction must be sealed.
-
-    Raises: UsageError without a prediction, or with one for other settings; ArtefactError if it was changed.
-    """
-    prediction, digest = read_prediction(path)
-    if prediction.key != _key(recipe):
-        raise UsageError(f"{path} predicts the loss of another run", "name another --output, or use the same settings")
-    log.info(f"{recipe.name}: training the model of the prediction with sha256 {digest}")
+    """Train the large model. Raises UsageError if no prediction is sealed; see `find_prediction`."""
+    sealed = find_prediction(path, recipe)
+    if sealed is None:
+        raise UsageError(f"{path}: no such prediction", "a model is trained only after its loss was predicted")
+    log.info(f"{recipe.name}: training the model of the prediction with sha256 {sealed[1]}")
     return train(recipe, device=device, wait=wait, resume_unfinished=True)
+
+
+def find_prediction(path: Path, recipe: Recipe) -> tuple[Prediction, str] | None:
+    """Return the sealed prediction of the run of a recipe and its sha256, or None if there is neither one nor a run.
+
+    Raises: UsageError if it is of another run, or if there is a run without one; ArtefactError if it was changed.
+    """
+    key = _key(recipe)
+    if path.exists():
+        prediction, digest = read_prediction(path)
+        if prediction.key != key:
+            raise UsageError(f"{path} predicts the loss of another run", "name another --output, or the same settings")
+        return prediction, digest
+    if find_existing(recipe.name, key, resume_unfinished=True):
+        raise UsageError(
+            f"{recipe.name} was trained before its loss was predicted",
+            "--set training.seed=2 measures with another seed",
+        )
+    return None
 
 
 def known_entropy(recipe: Recipe) -> tuple[float, float]:

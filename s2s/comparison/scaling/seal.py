@@ -51,12 +51,7 @@ def seal(path: Path, prediction: Prediction) -> None:
 
 
 def read_prediction(path: Path) -> tuple[Prediction, str]:
-    """Return a sealed prediction and its sha256.
-
-    Raises: UsageError if there is none; ArtefactError if it is damaged or was changed.
-    """
-    if not path.exists():
-        raise UsageError(f"{path}: no such prediction", "the model is trained only after its loss was predicted")
+    """Return a sealed prediction and its sha256. Raises ArtefactError if it is damaged or was changed."""
     values = read_json(path)
     if not isinstance(values, dict) or not isinstance(values.get("prediction"), dict):
         raise ArtefactError(f"{path} is damaged: not a sealed prediction")

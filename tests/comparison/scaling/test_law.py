@@ -59,3 +59,10 @@ def test_a_seed_gives_the_same_intervals() -> None:
 def test_models_that_do_not_determine_the_law_are_refused(models: list[Sample]) -> None:
     with pytest.raises(ValueError, match="too few models"):
         fit_law(models)
+
+
+def test_a_prediction_is_less_certain_than_the_law() -> None:
+    found = bootstrap(samples(0.02), resamples=200)
+    laws = [law.loss(224_000, 299_000) for law in found.laws]
+    low, high = found.prediction_interval(224_000, 299_000)
+    assert high - low > 1.5 * np.ptp(np.quantile(laws, [0.025, 0.975]))

@@ -68,7 +68,7 @@ def test_a_ladder_from_the_first_model_to_the_outcome(tmp_path: Path, monkeypatc
     with pytest.raises(UsageError, match="a prediction is made once"):
         seal(tmp_path / "prediction.json", sealed)
     with pytest.raises(UsageError, match="predicts the loss of another run"):
-        train_large(tmp_path / "prediction.json", TINY_LADDER.large.recipe([*TINY_SCALING, "training.seed=2"]), **QUIET)
+        tiny(tmp_path, "training.seed=2")
     with pytest.raises(UsageError, match="trained before its loss was predicted"):
         predict(tmp_path / "again.json", found.runs, TINY_LADDER.large, recipe)
     (tmp_path / "prediction.json").write_bytes(content.replace(b'"low": ', b'"low": 1'))
@@ -96,4 +96,4 @@ def test_the_ladder_is_what_it_is_said_to_be() -> None:
         assert counts[other][2] == pytest.approx(counts[one][2], rel=0.01)
     for model in [*LADDER.all(), LADDER.large]:
         recipe = model.recipe([])
-        assert recipe.training.lr * recipe.model.embedding_size == pytest.approx(0.192 * model.lr_factor)
+        assert recipe.training.lr * recipe.model.embedding_size == pytest.approx(0.384 * model.lr_factor)
