@@ -15,6 +15,7 @@ from s2s.errors import S2SError, UsageError
 from s2s.io.atomic import write_json
 from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version, now
+from s2s.report.format import counted
 from s2s.training.runs.lifecycle import find_existing, run_key, train
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,8 @@ class Measurement:
     prediction: Prediction
     digest: str  # of the prediction
     outcome: ScalingRun
+    code: str  # version and commit that trained the large model
+    machine: str  # that trained it
 
     @property
     def error(self) -> float:
@@ -98,6 +101,7 @@ def measure(directory: Path, overrides: Sequence[str], *, device: str, wait: flo
     outcome = _run(ladder.large, recipes[ladder.large], version)
     _write_runs(directory, [*runs.values(), outcome])
     prediction, digest = read_prediction(directory / PREDICTION)
+    card = version.card
     entropy, test_entropy = known_entropy(recipes[ladder.large])
     return Measurement(
         runs=own,
@@ -110,6 +114,8 @@ def measure(directory: Path, overrides: Sequence[str], *, device: str, wait: flo
         prediction=prediction,
         digest=digest,
         outcome=outcome,
+        code=" ".join(filter(None, ("s2s", card.versions.get("s2s"), card.versions.get("commit")))),
+        machine=f"{card.machine.describe()}, {counted(card.training.threads, 'thread')}",
     )
 
 

@@ -54,7 +54,7 @@ def sentences(found: Measurement) -> list[str]:
     law, sealed = found.law, found.prediction
     own = {name: _between(interval, 3) for name, interval in found.intervals.items()}
     within = "inside" if found.as_predicted else "outside"
-    tokens = found.outcome.tokens
+    tokens, seconds = found.outcome.tokens, sum(run.seconds for run in _all_runs(found))
     return [
         f"L = {law.alpha:.3g} · Ne^−{law.pe:.3f} · Nd^−{law.pd:.3f} + {law.floor:.3f}, fitted to {len(found.runs)} "
         f"models, each trained on {tokens:,} target tokens: pe {own['pe']}, pd {own['pd']}, L∞ {own['floor']} "
@@ -65,6 +65,7 @@ def sentences(found: Measurement) -> list[str]:
         f"Predicted for {sealed.model} ({sealed.encoder + sealed.decoder:,} parameters) on {sealed.time}, before it "
         f"was trained: {sealed.loss:.4f} ({sealed.low:.4f} to {sealed.high:.4f}); sha256 {found.digest}.",
         f"Outcome: {found.outcome.loss:.4f}, {found.error:+.4f} from the prediction and {within} its interval.",
+        f"Training took {duration(seconds)} in all; {found.code}; {found.machine}.",
     ]
 
 
@@ -86,6 +87,12 @@ def panels(found: Measurement) -> list[ScalingPanel]:
         ScalingPanel("loss in nats per token by parameters", "parameters without embeddings", by_size, lines),
         ScalingPanel("loss in nats per token by compute", "training FLOPs per target token", by_compute, lines),
     ]
+
+
+def _all_runs(found: Measurement) -> list[ScalingRun]:
+    runs = [*found.runs, *(other for _, other in found.decoder_only), found.outcome]
+    runs += [run for group in found.lr_checks for run in group if run not in found.runs]
+    return runs
 
 
 def _point(run: ScalingRun, x: float) -> ScalingPoint:
