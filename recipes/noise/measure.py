@@ -53,8 +53,8 @@ def diagnose(text: Corruption, languages: tuple[str, str]) -> tuple[list[Finding
     """Return the findings, and the lines that each kind of finding is about."""
     found.clear()
     checks = Diagnosis(*languages)
-    for line, texts in enumerate(zip(text.sources, text.targets, strict=True), 1):
-        checks.add(Pair(*texts, line, "text"))
+    lines_of_both = enumerate(zip(text.sources, text.targets, strict=True), 1)
+    checks.add(Pair(*texts, line, "text") for line, texts in lines_of_both)
     findings = checks.findings()
     lines: dict[str, Lines] = {one.kind: found.get(one.kind, set()) for one in findings}
     for finding in findings:
