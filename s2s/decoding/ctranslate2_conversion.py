@@ -21,8 +21,8 @@ from s2s.io.atomic import atomic_directory, mark_as_cache, write_bytes, write_js
 from s2s.io.digests import digest_file, digest_json
 from s2s.io.json_values import read_json
 from s2s.io.paths import cache_dir
-from s2s.recipe.model import BlockOptions, TransformerDecoderOptions, TransformerEncoderOptions
 from s2s.recipe.recipe import Recipe
+from s2s.recipe.sides import BlockOptions, TransformerDecoderOptions, TransformerEncoderOptions
 from s2s.registry.version import Version
 from s2s.text.tokenizer import BOS, EOS, UNK, Tokenizer
 

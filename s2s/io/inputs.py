@@ -80,8 +80,9 @@ def _whole_lines(file: BinaryIO, name: str) -> Iterator[bytes]:
             chunk = read(CHUNK)
             if len(rest) + (chunk.find(b"\n") + 1 or len(chunk)) > MAX_LINE:
                 if offset == 0:
-                    check_text((rest + chunk)[:HEAD], name)
-                    check_line_ends(rest + chunk, name)
+                    start = (rest + chunk)[: MAX_LINE + 1]
+                    check_text(start[:HEAD], name)
+                    check_line_ends(start, name)
                 where = f"{name}: the line that starts at byte {offset + 1:,}"
                 raise DataError(f"{where} is longer than {MAX_LINE >> 20} MiB", "is it text?")
             if not chunk:

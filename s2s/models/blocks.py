@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from s2s.models.dropout import Dropout
 from s2s.models.positions import apply_rotary
-from s2s.recipe.model import BlockOptions
+from s2s.recipe.sides import BlockOptions
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {  # built from the hidden size
     "layer": lambda hidden_size: nn.LayerNorm(hidden_size, eps=1e-5),

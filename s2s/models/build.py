@@ -17,7 +17,8 @@ from s2s.models.rnn_attention import CurrentQueryDecoder, PreviousQueryDecoder
 from s2s.models.rnn_decoder import FixedContextDecoder, RnnDecoder
 from s2s.models.rnn_encoder import RnnEncoder
 from s2s.models.transformer import TransformerDecoder, TransformerEncoder
-from s2s.recipe.model import CnnEncoderOptions, ModelOptions, RnnDecoderOptions, TransformerDecoderOptions
+from s2s.recipe.model import ModelOptions
+from s2s.recipe.sides import CnnEncoderOptions, RnnDecoderOptions, TransformerDecoderOptions
 
 
 def _rnn_decoder(options: RnnDecoderOptions, embedding: nn.Embedding, memory: MemorySpec, dropout: float) -> RnnDecoder:

@@ -11,7 +11,7 @@ from s2s.devices.runtime import tuning
 from s2s.models.autocast import autocast_device
 from s2s.models.dropout import Dropout
 from s2s.models.interface import Encoder, ImageInput, Memory, MemorySpec, Source
-from s2s.recipe.model import CnnEncoderOptions
+from s2s.recipe.sides import CnnEncoderOptions
 
 GROUPS = 8  # of GroupNorm, or fewer where they do not divide the channels
 

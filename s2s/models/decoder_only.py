@@ -26,7 +26,7 @@ from s2s.models.transformer import (
     final_norm,
     suited_mask,
 )
-from s2s.recipe.model import BlockOptions, TransformerDecoderOptions
+from s2s.recipe.sides import BlockOptions, TransformerDecoderOptions
 
 KeysValues = tuple[Tensor, Tensor]  # keys and values, each [B, N, S, d]
 

@@ -18,8 +18,8 @@ from s2s.models.encoder_only import EncoderOnly, relative_sizes
 from s2s.models.interface import Objective
 from s2s.models.profile import BatchShape, Cost, meta_model, training_cost, training_shape
 from s2s.models.sizes import Sizes
-from s2s.recipe.model import TransformerEncoderOptions
 from s2s.recipe.recipe import Recipe
+from s2s.recipe.sides import TransformerEncoderOptions
 
 Parallel = Literal["none", "ddp", "fsdp"]
 

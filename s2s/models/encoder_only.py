@@ -15,7 +15,7 @@ from s2s.models.interface import NLL, Batch, LossSums, Objective, TokenInput
 from s2s.models.positions import LearnedPositions
 from s2s.models.sizes import Shape, Sizes
 from s2s.models.transformer import EncoderBlock, attention_mask, final_norm
-from s2s.recipe.model import TransformerEncoderOptions
+from s2s.recipe.sides import TransformerEncoderOptions
 
 
 class EncoderOnly(nn.Module):

@@ -14,7 +14,7 @@ from s2s.models.cells import GruStep
 from s2s.models.interface import DecoderOutput, Memory, MemorySpec
 from s2s.models.recurrence import AttentionGru
 from s2s.models.rnn_decoder import RnnDecoder, RnnState
-from s2s.recipe.model import RnnDecoderOptions
+from s2s.recipe.sides import RnnDecoderOptions
 
 
 class AttentionDecoder(RnnDecoder):

@@ -15,7 +15,7 @@ from s2s.models.cells import Cell
 from s2s.models.dropout import Dropout
 from s2s.models.interface import Decoder, DecoderOutput, Memory, MemorySpec
 from s2s.models.recurrence import recurrence
-from s2s.recipe.model import RnnDecoderOptions
+from s2s.recipe.sides import RnnDecoderOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from s2s.models.cells import CELL_STEPS, init_recurrent
 from s2s.models.dropout import Dropout
 from s2s.models.interface import Encoder, Memory, MemorySpec, Source, TokenInput
 from s2s.models.recurrence import recurrence
-from s2s.recipe.model import RnnEncoderOptions
+from s2s.recipe.sides import RnnEncoderOptions
 
 
 class RnnEncoder(Encoder):

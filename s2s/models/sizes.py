@@ -6,6 +6,7 @@ from math import prod
 
 from torch import nn
 
+from s2s.models.blocks import Block
 from s2s.models.positions import LearnedPositions
 
 Shape = tuple[int, ...]
@@ -33,10 +34,9 @@ class Sizes:
         tables = [parameter for module in embeddings for parameter in module.parameters()]
         tables += [module.table for module in network.modules() if isinstance(module, LearnedPositions)]
         tables += [value for name, value in network.named_parameters() if name == "weight"]
-        lists = [module for name, module in network.named_modules() if name.rpartition(".")[2] == "blocks"]
         return cls(
             tables=shapes(tables),
-            blocks=[shapes(block.parameters()) for blocks in lists for block in blocks.children()],
+            blocks=[shapes(block.parameters()) for block in network.modules() if isinstance(block, Block)],
             rest=shapes(network.parameters()),
         )
 

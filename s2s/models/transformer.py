@@ -16,7 +16,7 @@ from s2s.models.blocks import NORMS, Block, CrossAttention, FeedForward, SelfAtt
 from s2s.models.dropout import Dropout
 from s2s.models.interface import Decoder, DecoderOutput, Encoder, Memory, MemorySpec, Source, TokenInput
 from s2s.models.positions import LearnedPositions, Positions, RotaryPositions, SinusoidalPositions
-from s2s.recipe.model import BlockOptions, TransformerDecoderOptions, TransformerEncoderOptions
+from s2s.recipe.sides import BlockOptions, TransformerDecoderOptions, TransformerEncoderOptions
 
 
 class PositionalEncoding(nn.Module):

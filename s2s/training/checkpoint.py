@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 
 from s2s.errors import ArtefactError, OutdatedError, S2SError, wrap_os_errors
 from s2s.io.atomic import sync_directory, write_json
@@ -24,7 +23,7 @@ from s2s.io.paths import real_directories
 from s2s.io.schema import check_schema
 from s2s.training.distributed import DistributedContext
 from s2s.training.runs.record import MANIFEST, complete_checkpoints
-from s2s.training.sharding import own_part
+from s2s.training.sharding import is_dtensor, own_part
 from s2s.training.tensor_files import TensorFiles, compare_tensors, write_tensors
 
 log = logging.getLogger(__name__)
@@ -99,7 +98,7 @@ def save_checkpoint(
     try:
         own: dict[str, str] = {}
         for name, values in tensors.items():
-            count = distributed.size if any(isinstance(value, DTensor) for value in values.values()) else 1
+            count = distributed.size if any(map(is_dtensor, values.values())) else 1
             if part := own_part(values, main=distributed.main):
                 file = path / shard_names(name, count)[distributed.rank]
                 write_tensors(file, part)

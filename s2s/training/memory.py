@@ -10,17 +10,16 @@ from s2s.devices.memory import free_memory
 from s2s.devices.runtime import DeviceKind, Precision
 from s2s.devices.select import resolve_device
 from s2s.errors import ResourceError
-from s2s.models.blocks import Block
 from s2s.models.dry_run import DryAutocast
 from s2s.models.interface import Objective
 from s2s.models.profile import (
     BatchShape,
     TrainingMemory,
-    count_parameters,
     meta_model,
     training_cost,
     training_memory,
 )
+from s2s.models.sizes import Sizes
 from s2s.recipe.recipe import Recipe
 from s2s.report.format import format_size
 from s2s.training.examples import Examples
@@ -67,12 +66,12 @@ def sharded_memory(memory: TrainingMemory, network: nn.Module, processes: int, *
     of them ahead of its use, and of all that is not in a block. With several micro-batches, whose gradients are summed
     before the exchange, those of all weights.
     """
-    blocks = [4 * count_parameters(module) for module in network.modules() if isinstance(module, Block)]
-    gathered = memory.weights - sum(blocks) + 2 * max(blocks)
+    sizes = Sizes.of(network)
+    own, gathered = 4 * sizes.shard(processes), 4 * sizes.gathered
     return TrainingMemory(
-        weights=memory.weights // processes + gathered,
-        gradients=memory.gradients if accumulating else memory.gradients // processes + gathered,
-        optimizer=memory.optimizer // processes,
+        weights=own + gathered,
+        gradients=memory.gradients if accumulating else own + gathered,
+        optimizer=2 * own,
         activations=memory.activations,
     )
 

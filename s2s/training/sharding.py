@@ -10,16 +10,17 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
-from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint, noop_context_fn
 
 from s2s.models.blocks import Block
 from s2s.training.tensor_files import TensorFiles
+
+if TYPE_CHECKING:  # importing this takes a second, which other trainings save
+    from torch.distributed.tensor import DTensor
 
 Contexts = Callable[[], tuple[AbstractContextManager[None], AbstractContextManager[None]]]
 
@@ -38,6 +39,9 @@ def shard(network: nn.Module, device: torch.device, group: distributed.ProcessGr
 
     A block is moved to the device only to cut out the part of this process.
     """
+    from torch.distributed.device_mesh import DeviceMesh
+    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
     # keys and values that a block returns may be views; nothing changes them in place
     warnings.filterwarnings("ignore", "FSDP2-wrapped module", UserWarning)
     mesh = DeviceMesh.from_group(group, device.type)
@@ -53,14 +57,19 @@ def _blocks(network: nn.Module) -> list[Block]:
 
 
 def is_sharded(network: nn.Module) -> bool:
-    """Return whether a network is sharded."""
-    return isinstance(network, FSDPModule)
+    """Return whether a network, or a module of one, is sharded as one."""
+    return hasattr(network, "reshard")
+
+
+def is_dtensor(tensor: Tensor) -> "TypeGuard[DTensor]":
+    """Return whether a tensor is sharded."""
+    return hasattr(tensor, "to_local")
 
 
 @contextlib.contextmanager
 def gathered(network: nn.Module) -> Iterator[None]:
     """Keep all weights of a sharded network on each device inside the block, which then needs no other process."""
-    modules = [module for module in network.modules() if isinstance(module, FSDPModule)]
+    modules: list[Any] = [module for module in network.modules() if is_sharded(module)]
     for module in modules:
         module.set_reshard_after_forward(False, recurse=False)
         module.unshard()
@@ -75,9 +84,9 @@ def gathered(network: nn.Module) -> Iterator[None]:
 def own_part(tensors: Mapping[str, Tensor], *, main: bool) -> dict[str, Tensor]:
     """Return what this process stores: its rows of sharded tensors; the main process stores all others, too."""
     return {
-        name: value.to_local() if isinstance(value, DTensor) else value
+        name: value.to_local() if is_dtensor(value) else value
         for name, value in tensors.items()
-        if main or isinstance(value, DTensor)
+        if main or is_dtensor(value)
     }
 
 
@@ -88,8 +97,10 @@ def read_like(stored: TensorFiles, name: str, like: Tensor) -> Tensor:
     """
     if stored.shape(name) != tuple(like.shape):
         raise ValueError(f"{name} has shape {stored.shape(name)}, expected {tuple(like.shape)}")
-    if not isinstance(like, DTensor):
+    if not is_dtensor(like):
         return stored[name]
+    from torch.distributed.tensor import DTensor
+
     local, mesh = like.to_local(), like.device_mesh
     start = mesh.get_local_rank() * -(-len(like) // mesh.size())
     rows = stored.rows(name, start, start + len(local)).to(local)

@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.distributed.fsdp import FSDPModule
-from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from s2s.data.batching import Rows, cut_batches
@@ -24,7 +22,7 @@ from s2s.models.network import Network
 from s2s.recipe.training import TrainingOptions
 from s2s.training.distributed import DistributedContext, parallel
 from s2s.training.optimizer import build_optimizer
-from s2s.training.sharding import recompute_blocks
+from s2s.training.sharding import is_dtensor, is_sharded, recompute_blocks
 
 
 @dataclass(frozen=True)
@@ -81,8 +79,8 @@ class Learner:
 
     def accumulating(self, last: bool) -> contextlib.AbstractContextManager[None]:
         """Exchange gradients only in the backward pass of a batch's last micro-batch."""
-        if isinstance(self.network, FSDPModule):
-            self.network.set_requires_gradient_sync(last)
+        if is_sharded(self.network):
+            self.network.set_requires_gradient_sync(last)  # type: ignore[operator]
         if isinstance(self.network, DistributedDataParallel) and not last:
             return self.network.no_sync()
         return contextlib.nullcontext()
@@ -95,7 +93,7 @@ class Learner:
         shares = [self.distributed.shard(len(lengths), rank) for rank in range(self.distributed.size)]
         parts = [_micro_batches(lengths[np.array(share or [0])], micro_batch_tokens) for share in shares]
         own = parts[self.distributed.rank]
-        return own, max(map(len, parts)) if isinstance(self.network, FSDPModule) else len(own)
+        return own, max(map(len, parts)) if is_sharded(self.network) else len(own)
 
 
 def train_step(
@@ -128,7 +126,7 @@ def train_step(
 
     max_norm = learner.options.clip_norm or inf
     norm = torch.nn.utils.clip_grad_norm_(learner.parameters, max_norm, foreach=True)
-    if isinstance(norm, DTensor):
+    if is_dtensor(norm):
         norm = norm.full_tensor()
     skipped = (~(norm.isfinite() & loss.isfinite())).float()
     learner.distributed.reduce_max_(skipped)

@@ -37,6 +37,12 @@ def test_a_line_without_end_is_refused(monkeypatch):
         list(read_lines(io.BytesIO(b"1234\n123456"), "zeros"))
 
 
+def test_a_first_line_that_is_too_long_has_the_line_ends_it_has(monkeypatch):
+    monkeypatch.setattr(inputs, "MAX_LINE", 5)
+    with pytest.raises(DataError, match="the line that starts at byte 1 is longer than"):
+        list(read_lines(io.BytesIO(b"123456\r\na\r\nb\r\nc")))
+
+
 @pytest.mark.parametrize("content", [b"a\rb\rc", b"a\rb\r\xff\r", b"a\rb\rcdefgh"])
 def test_line_ends_of_old_macs_are_refused_with_the_command_that_converts(monkeypatch, content):
     monkeypatch.setattr(inputs, "MAX_LINE", 7)

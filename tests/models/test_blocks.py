@@ -19,7 +19,7 @@ from s2s.models.blocks import (
 )
 from s2s.models.dropout import Dropout
 from s2s.models.positions import RotaryPositions
-from s2s.recipe.model import TransformerEncoderOptions
+from s2s.recipe.sides import TransformerEncoderOptions
 
 B, T, S, D, E, H, d = 3, 4, 5, 6, 8, 2, 3
 MASK = (torch.arange(S) < torch.tensor([5, 2, 4]).unsqueeze(1))[:, None, None]

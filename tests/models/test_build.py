@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from s2s.models.build import build_model
-from s2s.recipe.model import ModelOptions, RnnDecoderOptions, RnnEncoderOptions
+from s2s.recipe.model import ModelOptions
+from s2s.recipe.sides import RnnDecoderOptions, RnnEncoderOptions
 
 V, E, W, H, A = 19, 6, 4, 9, 10
 

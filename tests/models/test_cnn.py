@@ -12,7 +12,8 @@ from s2s.models.build import build_model
 from s2s.models.cnn import CnnEncoder, ResidualBlock
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import Batch, ImageInput
-from s2s.recipe.model import CnnEncoderOptions, ModelOptions
+from s2s.recipe.model import ModelOptions
+from s2s.recipe.sides import CnnEncoderOptions
 
 B, HEIGHT, WIDTH, T, K, V, D, E, H = 3, 12, 20, 7, 4, 17, 10, 12, 9
 GRID = (3, 5)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from s2s.models.interface import Memory, MemorySpec
 from s2s.models.rnn_attention import AttentionDecoder, CurrentQueryDecoder, PreviousQueryDecoder
 from s2s.models.rnn_decoder import FixedContextDecoder, RnnDecoder
-from s2s.recipe.model import RnnDecoderOptions
+from s2s.recipe.sides import RnnDecoderOptions
 
 B, S, T, V, E, H, D, A, Z = 3, 5, 7, 17, 6, 9, 8, 10, 11  # Z: width of the summary
 LENGTHS = torch.tensor([5, 2, 4])

@@ -6,7 +6,7 @@ from torch import nn
 
 from s2s.models.interface import TokenInput
 from s2s.models.rnn_encoder import RnnEncoder, RnnLayer
-from s2s.recipe.model import RnnEncoderOptions
+from s2s.recipe.sides import RnnEncoderOptions
 
 B, S, V, E, W = 3, 5, 17, 6, 4
 LENGTHS = torch.tensor([5, 2, 4])

@@ -7,8 +7,8 @@ import pytest
 from s2s.errors import ArtefactError, OutdatedError, UsageError
 from s2s.recipe.kinds import GeneratorDataOptions, LinesDataOptions, TsvDataOptions
 from s2s.recipe.load import builtin_recipes, find_recipe, load_recipe, parse_recipe, recipe_files, recipe_to_keep
-from s2s.recipe.model import RnnEncoderOptions, TransformerEncoderOptions
 from s2s.recipe.recipe import SCHEMA
+from s2s.recipe.sides import RnnEncoderOptions, TransformerEncoderOptions
 
 SMALL = "name = 'small'\n[data]\nkind = 'generator'\n[training]\nlr = 0.5\nwarmup = 7\n"
 LINES = "name = 'lines'\n[data]\ntrain = { source = 'a', target = 'b' }\nhold_out_validation = 2\nhold_out_test = 3\n"

@@ -1,15 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from s2s.recipe.model import (
-    SIZES,
-    ModelOptions,
-    RnnDecoderOptions,
-    RnnEncoderOptions,
-    TransformerDecoderOptions,
-    TransformerEncoderOptions,
-    family_of,
-)
+from s2s.recipe.model import SIZES, ModelOptions, family_of
+from s2s.recipe.sides import RnnDecoderOptions, RnnEncoderOptions, TransformerDecoderOptions, TransformerEncoderOptions
 
 BLOCKS = {"family": "transformer"}
 FORWARD = {"bidirectional": False}

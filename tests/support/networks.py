@@ -8,13 +8,8 @@ from s2s.decoding.constraints import Constraints
 from s2s.models.build import build_model
 from s2s.models.interface import Batch, TokenInput
 from s2s.models.network import Network
-from s2s.recipe.model import (
-    ModelOptions,
-    RnnDecoderOptions,
-    RnnEncoderOptions,
-    TransformerDecoderOptions,
-    TransformerEncoderOptions,
-)
+from s2s.recipe.model import ModelOptions
+from s2s.recipe.sides import RnnDecoderOptions, RnnEncoderOptions, TransformerDecoderOptions, TransformerEncoderOptions
 
 B, S = 3, 5
 LENGTHS = torch.tensor([5, 2, 4])

@@ -21,7 +21,8 @@ from torch.distributed.tensor import DTensor
 from s2s.data.collate import pair_batch
 from s2s.data.sources import Sentences
 from s2s.models.build import build_model
-from s2s.recipe.model import ModelOptions, TransformerDecoderOptions, TransformerEncoderOptions
+from s2s.recipe.model import ModelOptions
+from s2s.recipe.sides import TransformerDecoderOptions, TransformerEncoderOptions
 from s2s.recipe.training import TrainingOptions
 from s2s.training.averaging import MovingAverage
 from s2s.training.checkpoint import checkpoint_path, load_checkpoint

@@ -10,7 +10,8 @@ from safetensors.torch import load as load_tensors
 
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
-from s2s.recipe.model import ModelOptions, RnnDecoderOptions, RnnEncoderOptions
+from s2s.recipe.model import ModelOptions
+from s2s.recipe.sides import RnnDecoderOptions, RnnEncoderOptions
 from s2s.registry.version import Version
 from s2s.training.averaging import MovingAverage, mean
 from s2s.training.checkpoint import checkpoint_path, load_checkpoint

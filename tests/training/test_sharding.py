@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +17,11 @@ from safetensors.torch import load_file, save_file
 
 import s2s
 from s2s.errors import ArtefactError, UsageError
+from s2s.models.profile import training_memory
+from s2s.models.sizes import Sizes
 from s2s.recipe.load import load_recipe
 from s2s.training.checkpoint import AVERAGE, MODEL, OPTIMIZER, load_checkpoint, newest_intact, shard_names
+from s2s.training.memory import sharded_memory
 from s2s.training.runs.lifecycle import run_key
 from s2s.training.runs.record import MANIFEST
 from s2s.training.sharding import recompute_blocks
@@ -58,6 +62,18 @@ def test_each_process_has_its_rows(found: dict[str, Any]) -> None:
     assert table == [[6, sharded.H], [6, sharded.H], [5, sharded.H]]
     first = [shapes["encoder.blocks.0.feed_forward.fc1.bias"] for shapes in found["shapes"]]
     assert first == [[3], [3], [1]]
+
+
+def test_planned_parts_are_those_of_the_processes(found: dict[str, Any], tmp_path: Path) -> None:
+    network = sharded.Training(tmp_path, sharded.DistributedContext()).network
+    sizes = Sizes.of(network)
+    held = [sum(map(prod, shapes.values())) for shapes in found["shapes"]]
+    assert (max(held), sum(held)) == (sizes.shard(3), sizes.parameters)
+    whole = training_memory(network, 7)
+    parts = sharded_memory(whole, network, 3, accumulating=False)
+    assert (parts.weights, parts.optimizer) == (4 * (max(held) + sizes.gathered), 8 * max(held))
+    assert parts.gradients == parts.weights
+    assert sharded_memory(whole, network, 3, accumulating=True).gradients == whole.gradients
 
 
 def test_gathered_weights_need_no_other_process(found: dict[str, Any]) -> None:

@@ -18,7 +18,8 @@ from s2s.errors import ResourceError
 from s2s.models.build import build_model
 from s2s.models.encoder_decoder import EncoderDecoder
 from s2s.models.interface import BOS, EOS, NLL, PAD, UNK, Batch, Objective
-from s2s.recipe.model import ModelOptions, RnnDecoderOptions, RnnEncoderOptions
+from s2s.recipe.model import ModelOptions
+from s2s.recipe.sides import RnnDecoderOptions, RnnEncoderOptions
 from s2s.recipe.training import TrainingOptions
 from s2s.registry.version import Version
 from s2s.training import trainer
