@@ -11,8 +11,8 @@ from s2s.comparison.scaling.law import Interval, Law, Sample, bootstrap, fit_law
 from s2s.comparison.scaling.seal import Prediction, read_prediction, seal
 from s2s.data.generators.grammar import Grammar, grammar_pairs
 from s2s.data.prepare import prepare_corpus
-from s2s.errors import S2SError, UsageError
-from s2s.io.atomic import write_json
+from s2s.errors import S2SError, UsageError, wrap_os_errors
+from s2s.io.atomic import make_directory, write_json
 from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version, now
 from s2s.report.format import counted
@@ -85,9 +85,12 @@ def measure(directory: Path, overrides: Sequence[str], *, device: str, wait: flo
     """Train what is missing of the ladder, predict the loss of the large model, and then train that.
 
     Finished runs are reused and unfinished ones resumed. `directory` gets the list of runs and the prediction.
-    Raises: UsageError if overrides leave the task, or if the large model was trained before its loss was predicted.
+    Raises: UsageError if overrides leave the task, or if the large model was trained before its loss was predicted;
+    ResourceError if the directory cannot be made.
     """
     recipes = {model: model.recipe(overrides) for model in [*ladder.all(), ladder.large]}
+    with wrap_os_errors(directory, "write to"):  # before an hour of training
+        make_directory(directory)
     find_prediction(directory / PREDICTION, recipes[ladder.large])  # refuse another one now, not after an hour
     runs: dict[LadderModel, ScalingRun] = {}
     for number, model in enumerate(ladder.all(), 1):

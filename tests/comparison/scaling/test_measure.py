@@ -11,7 +11,7 @@ from s2s.comparison.scaling.ladder import LADDER, sizes
 from s2s.comparison.scaling.measure import Measurement, known_entropy, measure, predict, train_large
 from s2s.comparison.scaling.report import as_json, markdown_scaling, panels
 from s2s.comparison.scaling.seal import read_prediction, seal
-from s2s.errors import ArtefactError, UsageError
+from s2s.errors import ArtefactError, ResourceError, UsageError
 from s2s.io.json_values import format_json
 from s2s.registry.store import Registry
 from s2s.report.scaling import svg_scaling
@@ -79,6 +79,13 @@ def test_a_ladder_from_the_first_model_to_the_outcome(tmp_path: Path, monkeypatc
 def test_other_data_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the grammar task alone"):
         tiny(tmp_path, "data.generator.name=numbers")
+
+
+def test_an_output_that_is_a_file_is_refused_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(module, "train", None)
+    with pytest.raises(ResourceError, match="File exists"):
+        tiny(tmp_path / "file")
 
 
 def test_the_entropy_of_the_test_set_is_about_that_of_the_task() -> None:
