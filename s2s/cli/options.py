@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -21,6 +21,11 @@ def _parser(parse: Callable[[str], T]) -> Callable[[str | T], T]:
             raise typer.BadParameter(str(error)) from error
 
     return parsed
+
+
+def _memory_option(help_text: str) -> Any:
+    """Return the option `--memory`, a size in bytes."""
+    return typer.Option("--memory", parser=_parser(parse_size), metavar="SIZE", show_default=False, help=help_text)
 
 
 def _request_threads(count: int | None) -> int | None:
@@ -92,24 +97,11 @@ KeepAlive = Annotated[
 ]
 Memory = Annotated[
     int | None,
-    typer.Option(
-        "--memory",
-        parser=_parser(parse_size),
-        metavar="SIZE",
-        show_default=False,
-        help="Memory for all models together: 20GiB, 800MB. Default: 9/10 of a GPU's free memory, half of a CPU's.",
+    _memory_option(
+        "Memory for all models together: 20GiB, 800MB. Default: 9/10 of a GPU's free memory, half of a CPU's."
     ),
 ]
-DeviceMemory = Annotated[
-    int | None,
-    typer.Option(
-        "--memory",
-        parser=_parser(parse_size),
-        metavar="SIZE",
-        show_default=False,
-        help="Memory of each device: 80GiB (default), 24GB.",
-    ),
-]
+DeviceMemory = Annotated[int | None, _memory_option("Memory of each device: 80GiB (default), 24GB.")]
 NoServer = Annotated[
     bool, typer.Option("--no-server", help="Load the model in this process, although s2s serve runs on this machine.")
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from networks import constraints, pairs
+from networks import constraints, pairs, source
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -44,11 +44,6 @@ def network(*given: Any, **blocks: Any) -> Network:
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.4)
     return model
-
-
-def source() -> TokenInput:
-    ids = torch.randint(4, V, (B, S), generator=torch.Generator().manual_seed(2))
-    return TokenInput(ids.masked_fill(torch.arange(S) >= LENGTHS.unsqueeze(1), 0), LENGTHS)
 
 
 def targets() -> Tensor:
@@ -116,9 +111,9 @@ def test_a_loop_over_the_whole_sequence_agrees(source_attention: str) -> None:
     with torch.no_grad():
         for shown in (1, 2):
             model = network(source_attention, attention_layer=shown)
-            found = model.decoder(model.encode(source()), targets(), need_attention=True)
+            found = model.decoder(model.encode(source(V)), targets(), need_attention=True)
             for row, length in enumerate(LENGTHS):
-                tokens, written = source().ids[row, :length].tolist(), targets()[row].tolist()
+                tokens, written = source(V).ids[row, :length].tolist(), targets()[row].tolist()
                 hidden, attention = naive(model, tokens, written, causal=source_attention == "causal")
                 check_close(found.hidden[row], hidden)
                 assert found.attention is not None
@@ -127,11 +122,11 @@ def test_a_loop_over_the_whole_sequence_agrees(source_attention: str) -> None:
 
 def test_what_a_source_position_sees() -> None:
     """The first keys of the second layer change with the last token only under full source attention."""
-    changed = source().ids.clone()
+    changed = source(V).ids.clone()
     changed[0, -1] = (changed[0, -1] - 3) % (V - 4) + 4
     for source_attention in ("full", "causal"):
         model = network(source_attention)
-        first, second = (model.encode(TokenInput(ids, LENGTHS)).keys_values[1][0] for ids in (source().ids, changed))
+        first, second = (model.encode(TokenInput(ids, LENGTHS)).keys_values[1][0] for ids in (source(V).ids, changed))
         assert torch.equal(first[0, :, 0], second[0, :, 0]) == (source_attention == "causal")
         assert torch.equal(first[1:], second[1:])
 
@@ -145,10 +140,10 @@ def test_gradients_and_search_with_either_mask(
     for masks in (False, additive):
         monkeypatch.setattr(module, "tuning", lambda kind, masks=masks: replace(tuning(kind), additive_masks=masks))
         model = network(source_attention)
-        model(pairs(source(), targets(), targets())).loss.backward()
+        model(pairs(source(V), targets(), targets())).loss.backward()
         search = BeamSearch(DecodingOptions(beam_size=3), constraints([2, 7, 4]))
         with torch.no_grad():
-            best = [hypotheses[0].tokens for hypotheses in search.run(model, source())]
+            best = [hypotheses[0].tokens for hypotheses in search.run(model, source(V))]
         results.append((best, [parameter.grad for parameter in model.parameters()]))
     (expected, gradients), (found, others) = results
     assert found == expected
@@ -157,7 +152,7 @@ def test_gradients_and_search_with_either_mask(
 
 def test_hypotheses_share_their_sentences_prefix() -> None:
     model = network()
-    state = model.start(source(), max_steps=T)
+    state = model.start(source(V), max_steps=T)
     _, state = model.step(targets()[:, :1], state)
     wide = state.select(None, torch.zeros(B, 4, dtype=torch.long))
     assert wide.memory is state.memory
@@ -178,9 +173,9 @@ def test_hypotheses_share_their_sentences_prefix() -> None:
 def test_half_precision_and_dropout() -> None:
     model = network()
     with torch.no_grad():
-        plain = model.decoder(model.encode(source()), targets()).hidden
+        plain = model.decoder(model.encode(source(V)), targets()).hidden
         with torch.autocast("cpu", torch.bfloat16):
-            memory = model.encode(source())
+            memory = model.encode(source(V))
             half = model.decoder(memory, targets()).hidden
             state = model.decoder.start(memory, max_steps=T)
             stepped, _ = model.decoder.step(targets()[:, :1], state)
@@ -188,7 +183,7 @@ def test_half_precision_and_dropout() -> None:
         torch.testing.assert_close(half.float(), plain, rtol=0.1, atol=0.2)
         torch.testing.assert_close(stepped.hidden[:, 0], half[:, 0], rtol=0.1, atol=0.1)
         whole = network().bfloat16()
-        assert whole.step(targets()[:, :1], whole.start(source(), max_steps=T))[0].logits.isfinite().all()
+        assert whole.step(targets()[:, :1], whole.start(source(V), max_steps=T))[0].logits.isfinite().all()
         dropping = network("full", 0.5).train()
-        first, second = (dropping.encode(source()).keys_values[0][0] for _ in range(2))
+        first, second = (dropping.encode(source(V)).keys_values[0][0] for _ in range(2))
         assert (first - second).abs().max() > 0.1

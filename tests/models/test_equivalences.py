@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from networks import pairs
+from networks import pairs, source
 from torch import Tensor, nn
 
 from s2s.models.build import build_model
@@ -133,11 +133,6 @@ def network(chosen: ModelOptions) -> Network:
     return model
 
 
-def source() -> TokenInput:
-    ids = torch.randint(4, V, (B, S), generator=torch.Generator().manual_seed(2))
-    return TokenInput(ids.masked_fill(torch.arange(S) >= LENGTHS.unsqueeze(1), 0), LENGTHS)
-
-
 def targets() -> Tensor:
     return torch.randint(4, V, (B, T), generator=torch.Generator().manual_seed(3))
 
@@ -149,7 +144,7 @@ def close(found: Tensor, expected: Tensor) -> None:
 @cases
 def test_forward_is_repeated_step(chosen: ModelOptions) -> None:
     model = network(chosen)
-    memory = model.encode(source())
+    memory = model.encode(source(V))
     with torch.no_grad():
         whole = model.decoder(memory, targets(), need_attention=True)
         without = model.decoder(memory, targets())
@@ -167,7 +162,7 @@ def test_forward_is_repeated_step(chosen: ModelOptions) -> None:
 
 @cases
 def test_padding_and_neighbours_change_nothing(chosen: ModelOptions) -> None:
-    model, given = network(chosen), source()
+    model, given = network(chosen), source(V)
     with torch.no_grad():
         together = model.decoder(model.encode(given), targets(), need_attention=True)
         for row, length in enumerate(LENGTHS):
@@ -185,7 +180,7 @@ def test_padding_and_neighbours_change_nothing(chosen: ModelOptions) -> None:
 def test_select_reorders_widens_and_narrows(chosen: ModelOptions) -> None:
     """Every hypothesis has the logits that its tokens have alone, however it was moved."""
     model, draw = network(chosen), random.Random(6)
-    state = model.start(source(), max_steps=T)
+    state = model.start(source(V), max_steps=T)
     rows, written = list(range(B)), [[[]] for _ in range(B)]  # which sentence a row is, its hypotheses' tokens
     with torch.no_grad():
         for step in range(5):
@@ -206,7 +201,7 @@ def test_select_reorders_widens_and_narrows(chosen: ModelOptions) -> None:
 def check_alone(model: Network, rows: list[int], written: list[list[list[int]]], logits: Tensor) -> None:
     for row, hypotheses, of_row in zip(rows, written, logits, strict=True):
         length = int(LENGTHS[row])
-        memory = model.encode(TokenInput(source().ids[row : row + 1, :length], LENGTHS[row : row + 1]))
+        memory = model.encode(TokenInput(source(V).ids[row : row + 1, :length], LENGTHS[row : row + 1]))
         for tokens, found in zip(hypotheses, of_row, strict=True):
             hidden = model.decoder(memory, torch.tensor([tokens])).hidden[0, -1]
             close(found, nn.functional.linear(hidden, model.weight, model.bias))
@@ -214,7 +209,7 @@ def check_alone(model: Network, rows: list[int], written: list[list[list[int]]],
 
 @cases
 def test_padding_has_no_gradient(chosen: ModelOptions) -> None:
-    model, given = network(chosen), source()
+    model, given = network(chosen), source(V)
     extra = torch.zeros(1, E)
     side = model.encoder if isinstance(model, EncoderDecoder) else model.decoder
     table = nn.Parameter(torch.cat((table_of(side).weight.detach(), extra)))  # id V stands at padding alone
@@ -237,7 +232,7 @@ def table_of(side: Encoder | Decoder) -> nn.Embedding:
 def test_every_weight_learns_in_either_precision(chosen: ModelOptions) -> None:
     model = network(chosen.model_copy(update={"dropout": 0.3})).train()
     torch.manual_seed(7)
-    batch = pairs(source(), targets(), targets())
+    batch = pairs(source(V), targets(), targets())
     plain = model(batch)
     plain.loss.backward()
     unused = [key for key, value in model.named_parameters() if value.grad is None]

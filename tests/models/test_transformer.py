@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from networks import constraints, pairs
+from networks import constraints, pairs, source
 from torch import Tensor, nn
 
 from s2s.decoding.beam import BeamSearch
@@ -40,11 +40,6 @@ def transformer(model: EncoderDecoder) -> tuple[TransformerEncoder, TransformerD
     assert isinstance(model.encoder, TransformerEncoder)
     assert isinstance(model.decoder, TransformerDecoder)
     return model.encoder, model.decoder
-
-
-def source() -> TokenInput:
-    ids = torch.randint(4, V, (B, S), generator=torch.Generator().manual_seed(2))
-    return TokenInput(ids.masked_fill(torch.arange(S) >= LENGTHS.unsqueeze(1), 0), LENGTHS)
 
 
 def targets() -> Tensor:
@@ -97,7 +92,7 @@ def test_encoder_and_decoder_are_torchs_layers_with_copied_weights(norm: str, ac
         "d_model": D, "nhead": 3, "dim_feedforward": F, "dropout": 0.0, "activation": activation, "batch_first": True,
         "norm_first": norm == "pre",
     }  # fmt: skip
-    given, padding = source(), torch.arange(S) >= LENGTHS.unsqueeze(1)
+    given, padding = source(V), torch.arange(S) >= LENGTHS.unsqueeze(1)
     expected = embedded(encoder.embedding, given.ids)
     for block in encoder.blocks:
         layer = nn.TransformerEncoderLayer(**kind).eval()
@@ -204,15 +199,15 @@ def test_masks_to_add_change_nothing(attention_dropout: float, monkeypatch: pyte
         monkeypatch.setattr(module, "tuning", lambda kind, chosen=chosen: chosen)
         model = network(given, given).train()
         torch.manual_seed(5)
-        model(pairs(source(), targets(), targets())).loss.backward()
+        model(pairs(source(V), targets(), targets())).loss.backward()
         gradients = [parameter.grad for parameter in model.parameters()]
         model.eval()
         hypotheses = []
         with torch.no_grad():
             for beam_size, asked in ((3, False), (1, True)):
                 search = BeamSearch(DecodingOptions(beam_size=beam_size), constraints([2, 7, 4]))
-                hypotheses += [best for (best, *_) in search.run(model, source(), need_attention=asked)]
-        mask = model.decoder.start(model.encoder(source()), max_steps=2).mask
+                hypotheses += [best for (best, *_) in search.run(model, source(V), need_attention=asked)]
+        mask = model.decoder.start(model.encoder(source(V)), max_steps=2).mask
         assert mask is not None
         assert mask.is_floating_point() == additive
         assert not additive or all(stride % 16 == 0 for stride in mask.stride()[:-1])
@@ -229,7 +224,7 @@ def test_masks_to_add_change_nothing(attention_dropout: float, monkeypatch: pyte
 @pytest.mark.parametrize(("shown", "index"), [(1, 0), (2, 1), (3, 2), (-1, 2), (-3, 0)])
 def test_weights_are_the_mean_over_the_heads_of_the_layer_named(shown: int, index: int) -> None:
     encoder, decoder = transformer(network(blocks(), blocks(layers=3, attention_layer=shown)))
-    memory = encoder(source())
+    memory = encoder(source(V))
     everything = decoder.all_attention(memory, targets())
     assert everything.shape == (B, 3, 3, T, S)
     check_close(everything.sum(-1), torch.ones(B, 3, 3, T))
@@ -260,7 +255,7 @@ mixes = pytest.mark.parametrize("mix", MIXES)
 def test_forward_is_repeated_step(mix: str) -> None:
     model = network(*MIXES[mix])
     with torch.inference_mode():
-        memory = model.encoder(source())
+        memory = model.encoder(source(V))
         whole = model.decoder(memory, targets(), need_attention=True)
         state = model.decoder.start(memory, max_steps=T)
         for t in range(T):
@@ -273,7 +268,7 @@ def test_forward_is_repeated_step(mix: str) -> None:
 
 @mixes
 def test_a_search_scores_as_forced_decoding_does(mix: str) -> None:
-    model, given = network(*MIXES[mix]), source()
+    model, given = network(*MIXES[mix]), source(V)
     with torch.inference_mode():
         assert model.bias is not None
         model.bias[[PAD, UNK, BOS]] = -100.0  # which the search never writes
@@ -298,7 +293,7 @@ def test_a_search_scores_as_forced_decoding_does(mix: str) -> None:
 def started(**given: Any) -> tuple[TransformerDecoder, Any]:
     encoder, decoder = transformer(network(blocks(), blocks(**given)))
     with torch.inference_mode():
-        return decoder, decoder.start(encoder(source()), max_steps=T)
+        return decoder, decoder.start(encoder(source(V)), max_steps=T)
 
 
 def test_what_belongs_to_a_sentence_is_not_copied_per_hypothesis() -> None:
@@ -350,9 +345,9 @@ def test_a_step_beyond_the_room_is_an_error() -> None:
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_autocast_gives_hidden_vectors_for_a_product_in_half_precision(norm: str) -> None:
     encoder, decoder = transformer(network(blocks(norm=norm), blocks(norm=norm)))
-    plain = decoder(encoder(source()), targets()).hidden
+    plain = decoder(encoder(source(V)), targets()).hidden
     with torch.autocast("cpu", torch.bfloat16):
-        memory = encoder(source())
+        memory = encoder(source(V))
         half = decoder(memory, targets()).hidden
         state = decoder.start(memory, max_steps=T)
         stepped, _ = decoder.step(targets()[:, :1], state)
@@ -365,7 +360,7 @@ def test_autocast_gives_hidden_vectors_for_a_product_in_half_precision(norm: str
 def test_a_whole_network_in_half_precision_runs() -> None:
     for said in MIXES["transformer"], MIXES["rotary transformer"]:
         encoder, decoder = transformer(network(*said).bfloat16())
-        memory = encoder(source())
+        memory = encoder(source(V))
         assert decoder(memory, targets()).hidden.dtype == torch.bfloat16
 
 
@@ -381,7 +376,7 @@ def test_no_padding_and_padding_take_the_same_way() -> None:
 
 def test_nothing_passes_through_padding() -> None:
     encoder, decoder = transformer(network(blocks(), blocks()))
-    memory = encoder(source())
+    memory = encoder(source(V))
     states = memory.states.detach().requires_grad_()
     decoder(Memory(states, memory.mask, memory.summary), targets()).hidden.square().sum().backward()
     assert states.grad is not None
@@ -393,7 +388,7 @@ def test_dropout_falls_on_embeddings_and_on_what_layers_add() -> None:
     torch.manual_seed(5)
     encoder, _ = transformer(network(blocks(), blocks(), dropout=0.5))
     encoder.train()
-    assert (encoder(source()).states - encoder(source()).states).abs().max() > 0.1
+    assert (encoder(source(V)).states - encoder(source(V)).states).abs().max() > 0.1
     entered = encoder.positional_encoding(torch.ones(B, S, D), None)
     assert entered.eq(0).any()
     torch.testing.assert_close(entered[entered.ne(0)], torch.tensor(2 * D**0.5).expand(int(entered.ne(0).sum())))

@@ -30,6 +30,7 @@ from s2s.text.scripts import letters_by_script, scripts_of_language
 NUMBER = re.compile(r"\d+(?:[.,:'’]\d+|[ \u00a0\u202f]\d{3}(?!\d))*")
 URL = re.compile(r"(?:https?://|www\.)[^\s<>\"]+|[\w.+-]+@[\w-]+\.[\w.-]+")
 NO_LETTERS = bytes(code for code in range(256) if not chr(code).isalpha() and chr(code) != "\n")  # of Latin-1
+# Latin-1 without case, but for ß and µ, which become characters that are not in it, or several
 FOLDED = bytes(ord(chr(code).casefold()) if code not in b"\xb5\xdf" else code for code in range(256))
 FIRST_MARK = "\u0300"  # the first combining character
 SPELLED_OUT = 12  # numbers up to this one are often words on the other side
