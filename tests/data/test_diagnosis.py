@@ -13,8 +13,8 @@ def diagnose(
     sources: list[str], targets: list[str], languages: tuple[str, str] = ("de", "en"), file: str = "train.de"
 ) -> list[Finding]:
     diagnosis = Diagnosis(*languages)
-    for line, (source, target) in enumerate(zip(sources, targets, strict=True), 1):
-        diagnosis.add([Pair(source, target, line, file)])
+    texts = enumerate(zip(sources, targets, strict=True), 1)
+    diagnosis.add(Pair(source, target, line, file) for line, (source, target) in texts)
     return diagnosis.findings()
 
 

@@ -1,4 +1,5 @@
 import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from pydantic import TypeAdapter
 from s2s.data.filters import languages
 from s2s.data.filters.fingerprints import count_overlap, fingerprint, text_digests
 from s2s.data.filters.selection import PairStatus, classify, token_filter
-from s2s.data.filters.text import numbers, text_filter
+from s2s.data.filters.text import letters_only, numbers, text_filter
 from s2s.data.ledger import Overlap
 from s2s.data.readers import Pair
 from s2s.errors import DataError, ResourceError
@@ -143,6 +144,14 @@ def test_the_border_between_the_sides_counts():
         fingerprint(pairs_of(("a b", "c d"))),
     )
     assert (spaced.sources == plain.sources, spaced.pairs == plain.pairs) == (True, True)
+
+
+@pytest.mark.parametrize("beside", ["a", "я"], ids=["Latin-1", "others"])
+def test_letters_do_not_depend_on_the_texts_beside_them(beside: str):
+    texts = [*map(chr, range(0x20, 0x180)), "Straße", "STRASSE", "5 µm", "5 ΜM", "É!", "1 2", ""]
+    for text in texts:
+        letters = "".join(one for one in text.casefold() if one.isalpha() or unicodedata.category(one)[0] == "M")
+        assert letters_only([beside, text, "b"]) == [beside, letters or text, "b"]
 
 
 def test_as_many_are_held_out_as_asked_for_and_no_source_stands_in_two_splits():
