@@ -15,7 +15,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "make %-12s %s\n", $$1, $$2 }'
 
 install: $(VENV)/.installed ## create a virtual environment with s2s
-demo: install ## train and compare two models in a few minutes; write report.html
+demo: install ## train and compare two models in a few minutes; write comparison/
 	$(BIN)/s2s compare numbers/bottleneck numbers/attention
 
 demo-short: install ## run a short demo that fails unless attention wins clearly

@@ -20,11 +20,12 @@ def main() -> int:
         environment = os.environ | {"S2S_HOME": directory, "S2S_LEASES": f"{directory}/leases"}
         environment.pop("S2S_REGISTRY", None)
         command = [sys.executable, "-m", "s2s", "compare", "numbers/bottleneck", "numbers/attention", "--json"]
-        command += ["--set", f"training.stop_after={LIMIT}", "--report", f"{directory}/report.html"]
+        command += ["--set", f"training.stop_after={LIMIT}", "--out", f"{directory}/comparison"]
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         return done.returncode
-    bottleneck, attention = (system["scores"]["bleu"]["value"] for system in json.loads(done.stdout)["systems"])
+    [comparison] = json.loads(done.stdout)
+    bottleneck, attention = (system["scores"]["bleu"]["value"] for system in comparison["systems"])
     good = attention >= LEAST_BLEU and attention - bottleneck >= LEAST_GAP
     print(f"BLEU after {LIMIT}: bottleneck {bottleneck:.1f}, attention {attention:.1f}")
     if not good:

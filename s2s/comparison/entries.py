@@ -1,18 +1,16 @@
-"""The systems of a comparison: recipes and their variants, published models, and stored results."""
+"""The systems of a comparison: recipes and their variants, published models, stored results, and outputs of others."""
 
 import logging
 import re
 import shlex
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from itertools import product
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from s2s.comparison.stored import StoredResult
+from s2s.comparison.variants import expand_patterns, variants
 from s2s.errors import UsageError
-from s2s.io.digests import digest_json
 from s2s.recipe.languages import primary_language
 from s2s.recipe.load import builtin_recipes, load_recipe, parse_stored_recipe
 from s2s.recipe.recipe import Recipe
@@ -21,115 +19,146 @@ from s2s.registry.version import Version
 
 log = logging.getLogger(__name__)
 
-MAX_NAME = 64  # characters of a model's name
-VALUE = re.compile(r"""(?:\[[^\]]*\]|"[^"]*"|'[^']*'|[^,])+""")  # of `--vary`: brackets and quotes may hold commas
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of test sets and outputs: parts of file names
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to compare, as the command line says it."""
+
+    names: Sequence[str] = ()  # recipes, models, files of stored results
+    overrides: Sequence[str] = ()  # KEY=VALUE, of recipes
+    vary: Sequence[str] = ()  # KEY=A,B: variants that each recipe stands for
+    seeds: int = 1  # trainings of each recipe
+    tests: Sequence[str] = ()  # NAME=SOURCE:REFERENCE; by default the test split of the first system
+    outputs: Sequence[str] = ()  # NAME=FILE, of other systems
+    scores: Sequence[str] = ()  # METRIC=FILE, tables of scores per line
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A training of a system, or results of it."""
+
+    recipe: Recipe | None = None  # None: another toolkit's system
+    version: Version | None = None  # None until the recipe is trained
+    stored: Sequence[StoredResult] = ()  # from earlier comparisons, on different test sets
+    outputs: str = ""  # file of another system's outputs
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A system to compare."""
 
+    name: str
     command: str  # that repeats its evaluation
-    recipe: Recipe
-    version: Version | None = None  # None until the recipe is trained
-    stored: StoredResult | None = None  # from an earlier comparison
+    runs: Sequence[Run] = field(default_factory=list)  # one for each seed
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """The recipe, that of the first seed; None for another toolkit's system."""
+        return self.runs[0].recipe
+
+    @property
+    def is_trained_here(self) -> bool:
+        """Whether the system is a recipe or a model, not stored results or outputs."""
+        return not (self.runs[0].stored or self.runs[0].outputs)
 
 
-def find_entries(names: Sequence[str], overrides: Sequence[str], vary: Sequence[str]) -> list[Entry]:
-    """Resolve names of systems; `vary` holds `KEY=a,b`, variants that each recipe stands for.
+def find_entries(request: Request) -> list[Entry]:
+    """Resolve the systems of a request.
 
     Raises: UsageError if there are none, if one is named twice, if they translate between different languages, or if
-    overrides apply to none.
+    overrides, variants or seeds apply to none.
     """
-    entries = [entry for name in expand_patterns(names) for entry in _entries(name, overrides, vary)]
+    named = [entry for name in expand_patterns(request.names) for entry in _entries(name, request)]
+    entries = _distinct_names([*_merge_stored(named), *map(_output_entry, request.outputs)])
     if not entries:
-        raise UsageError("nothing to compare", "name recipes, models or results")
-    system_names([entry for entry in entries if entry.version or entry.stored])
-    _check_tasks(entries)
-    _check_languages(entries)
-    _check_overrides(entries, overrides, vary)
+        raise UsageError("nothing to compare", "name recipes, models, results or outputs")
+    recipes = [(entry.name, entry.recipe) for entry in entries if entry.recipe]
+    _check_tasks(recipes)
+    _check_languages(recipes)
+    _check_settings(entries, request)
     return entries
 
 
-def system_names(entries: Sequence[Entry]) -> list[str]:
-    """Return the name of each system: a version's reference if its name is taken.
-
-    Raises: UsageError if two systems share a name.
-    """
-    names = [entry.stored.name if entry.stored else entry.recipe.name for entry in entries]
-    counts = Counter(names)
-    names = [
-        entry.version.reference if entry.version and counts[name] > 1 else name
-        for entry, name in zip(entries, names, strict=True)
-    ]
-    for name, count in Counter(names).items():
-        if count > 1:
-            raise UsageError(f"two systems are called {name}", "name each model and each stored result once")
-    return names
-
-
-def expand_patterns(names: Sequence[str]) -> list[str]:
-    """Replace patterns by the built-in recipes that match them; remove duplicates."""
-    found = []
-    for name in names:
-        matches = [known for known in builtin_recipes() if fnmatchcase(known, name)]
-        if not matches and "*" in name:
-            raise UsageError(f"no recipe matches {name}", "see s2s recipes list")
-        found += matches or [name]
-    return list(dict.fromkeys(found))
-
-
-def _entries(name: str, overrides: Sequence[str], vary: Sequence[str]) -> list[Entry]:
+def _entries(name: str, request: Request) -> list[Entry]:
     """Resolve a name: the file of a stored result, a recipe with its variants, or a model."""
     if name.endswith(".json"):
         stored = StoredResult.read(Path(name))
-        return [Entry(stored.command, parse_stored_recipe(stored.recipe, f"recipe of {name}"), stored=stored)]
+        recipe = parse_stored_recipe(stored.training.recipe, f"recipe of {name}") if stored.training else None
+        return [Entry(stored.name, stored.command, [Run(recipe, stored=[stored])])]
     if name in builtin_recipes() or name.endswith(".toml") or "/" in name:
-        return [
-            Entry(_command(name, settings), load_recipe(name, settings))
-            for settings in variants(load_recipe(name, overrides).name, overrides, vary)
-        ]
+        base = load_recipe(name, request.overrides).name
+        return [_recipe_entry(name, own, request.seeds) for own in variants(base, request.overrides, request.vary)]
     version = Registry.default().resolve(name)
     recipe = parse_stored_recipe(version.card.recipe, f"recipe of {version.reference}")
-    return [Entry(_command(name, overrides), _with_root(recipe, overrides), version)]
+    run = Run(_with_root(recipe, request.overrides), version)
+    return [Entry(recipe.name, _command(name, request.overrides), [run])]
+
+
+def _recipe_entry(name: str, settings: Sequence[str], seeds: int) -> Entry:
+    """Return the system of a recipe with its settings; the seeds follow that of the recipe."""
+    recipe = load_recipe(name, settings)
+    first = recipe.training.seed
+    others = [load_recipe(name, [*settings, f"training.seed={first + place}"]) for place in range(1, seeds)]
+    command = _command(name, settings) + (f" --seeds {seeds}" if seeds > 1 else "")
+    return Entry(recipe.name, command, [Run(own) for own in (recipe, *others)])
+
+
+def _output_entry(text: str) -> Entry:
+    """Return the system whose outputs a file holds: `NAME=FILE`."""
+    name, _, file = text.partition("=")
+    if not (NAME.fullmatch(name) and file):
+        raise UsageError(f"--hyp {text}: expected NAME=FILE", "such as --hyp opus=opus.en")
+    return Entry(name, shlex.join(["s2s", "compare", "--hyp", text]), [Run(outputs=file)])
 
 
 def _command(name: str, overrides: Sequence[str]) -> str:
     return shlex.join(["s2s", "compare", name, *(part for override in overrides for part in ("--set", override))])
 
 
-def variants(name: str, overrides: Sequence[str], vary: Sequence[str]) -> list[list[str]]:
-    """Return the overrides of each variant of a recipe called `name`, each with a name of its own.
+def _merge_stored(entries: Sequence[Entry]) -> list[Entry]:
+    """Merge the stored results of the same system: those of one seed on several test sets, and several seeds.
 
-    `vary` holds `KEY=a,b`; several give all combinations. Commas in brackets or quotes belong to a value.
-    Raises: UsageError if one has no key or values, if the key is `name`, or if two variants get the same name.
+    Raises: UsageError if there are two of the same seed and test set.
     """
-    if not vary:
-        return [list(overrides)]
-    settings = [[f"{key}={value}" for key, value in combination] for combination in product(*map(_choices, vary))]
-    names = [_variant_name(name, combination) for combination in settings]
-    for variant, count in Counter(names).items():
+    merged: dict[str, list[StoredResult]] = {}
+    for entry in entries:
+        for stored in entry.runs[0].stored:
+            merged.setdefault(entry.name, []).append(stored)
+    result: list[Entry] = []
+    for entry in entries:
+        if not entry.runs[0].stored:
+            result.append(entry)
+        elif results := merged.pop(entry.name, None):
+            result.append(Entry(entry.name, entry.command, _stored_runs(entry, results)))
+    return result
+
+
+def _stored_runs(entry: Entry, results: Sequence[StoredResult]) -> list[Run]:
+    by_seed: dict[int | None, list[StoredResult]] = {}
+    for stored in results:
+        by_seed.setdefault(stored.training.seed if stored.training else None, []).append(stored)
+    for seed, own in by_seed.items():
+        if len({stored.test for stored in own}) < len(own):
+            told = "" if seed is None else f" with seed {seed}"
+            raise UsageError(f"two results of {entry.name}{told} on one test set", "name each stored result once")
+    return [Run(entry.recipe, stored=own) for own in by_seed.values()]
+
+
+def _distinct_names(entries: Sequence[Entry]) -> list[Entry]:
+    """Name a version by its reference if another system has its name. Raises UsageError if two systems share a name."""
+    counts = Counter(entry.name for entry in entries)
+
+    def named(entry: Entry) -> Entry:
+        version = entry.runs[0].version
+        return Entry(version.reference, entry.command, entry.runs) if version and counts[entry.name] > 1 else entry
+
+    found = [named(entry) for entry in entries]
+    for name, count in Counter(entry.name for entry in found).items():
         if count > 1:
-            raise UsageError(f"--vary: two variants of {name} are called {variant}", "give each value once")
-    return [[*overrides, *one, f'name="{variant}"'] for one, variant in zip(settings, names, strict=True)]
-
-
-def _choices(text: str) -> list[tuple[str, str]]:
-    """Return the key with each of its values: `a=1,2` gives `a`, `1` and `a`, `2`."""
-    key, _, values = text.partition("=")
-    if key == "name":
-        raise UsageError("--vary name: variants are named after their values", "vary another key")
-    choices = [(key, value.strip()) for value in VALUE.findall(values) if value.strip()]
-    if not (key and choices):
-        raise UsageError(f"--vary {text}: expected KEY=VALUE,VALUE")
-    return choices
-
-
-def _variant_name(name: str, settings: Sequence[str]) -> str:
-    """Name a variant after its values; a long name is cut and ends with a digest."""
-    values = "-".join(setting.partition("=")[2] for setting in settings)
-    full = f"{name}-{re.sub(r'[^a-z0-9._-]+', '-', values.lower()).strip('-')}"
-    return full if len(full) <= MAX_NAME else f"{full[: MAX_NAME - 9]}-{digest_json(list(settings))[:8]}"
+            raise UsageError(f"two systems are called {name}", "name each system once")
+    return found
 
 
 def _with_root(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
@@ -139,34 +168,42 @@ def _with_root(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     return recipe.model_copy(update={"data": data})
 
 
-def _check_tasks(entries: Sequence[Entry]) -> None:
+def _check_tasks(recipes: Sequence[tuple[str, Recipe]]) -> None:
     """Raise UsageError if some systems caption images and others translate text."""
-    by_task = {entry.recipe.model.of_images: entry.recipe.name for entry in entries}
+    by_task = {recipe.model.of_images: name for name, recipe in recipes}
     if len(by_task) > 1:
         raise UsageError(
             f"{by_task[True]} captions images, but {by_task[False]} translates text", "compare systems of one task"
         )
 
 
-def _check_languages(entries: Sequence[Entry]) -> None:
+def _check_languages(recipes: Sequence[tuple[str, Recipe]]) -> None:
     """Raise UsageError if systems translate between different languages."""
-    pairs = {entry.recipe.name: _languages(entry.recipe) for entry in entries if entry.recipe.data.source_language}
+    pairs = {name: _languages(recipe) for name, recipe in recipes if recipe.data.source_language}
     if len(set(pairs.values())) > 1:
         shown = ", ".join(f"{name} ({languages})" for name, languages in pairs.items())
         raise UsageError(f"the systems translate between different languages: {shown}", "compare systems of one pair")
 
 
-def _check_overrides(entries: Sequence[Entry], overrides: Sequence[str], vary: Sequence[str]) -> None:
-    """Warn of overrides that do not apply to all systems; raise UsageError if they apply to none."""
-    settings = [f"--set {text}" for text in overrides if not text.startswith("data.root=")]
-    settings += [f"--vary {text}" for text in vary]
-    fixed = [entry.recipe.name for entry in entries if entry.version or entry.stored]
+def _check_settings(entries: Sequence[Entry], request: Request) -> None:
+    """Warn of settings that do not apply to all systems; raise UsageError if they apply to none."""
+    settings = list(_recipe_settings(request))
+    fixed = [entry.name for entry in entries if entry.runs[0].version or not entry.is_trained_here]
     if not settings or not fixed:
         return
     if len(fixed) == len(entries):
-        hint = "name a recipe, or leave it out"
-        raise UsageError(f"{settings[0]} applies to recipes, but only models are compared", hint)
+        raise UsageError(
+            f"{settings[0]} applies to recipes, but none is compared", "name a recipe, or leave the option out"
+        )
     log.warning(f"{settings[0]} applies to recipes only, not to {', '.join(fixed)}")
+
+
+def _recipe_settings(request: Request) -> Iterator[str]:
+    """Yield the options that apply to recipes alone."""
+    yield from (f"--set {text}" for text in request.overrides if not text.startswith("data.root="))
+    yield from (f"--vary {text}" for text in request.vary)
+    if request.seeds > 1:
+        yield f"--seeds {request.seeds}"
 
 
 def _languages(recipe: Recipe) -> str:

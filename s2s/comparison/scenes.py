@@ -3,9 +3,11 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+from s2s.comparison.measured import SystemResults
 from s2s.comparison.stored import StoredResult
+from s2s.comparison.test_set import TestSet
 from s2s.data.generators.scenes import has_unseen, parse_scene
-from s2s.metrics.length_buckets import LengthBucket, LengthBuckets
+from s2s.metrics.breakdown import Breakdown, Bucket
 from s2s.metrics.scenes import pointing_scores
 from s2s.metrics.scores import Reference, score_corpus
 
@@ -16,41 +18,42 @@ BY_OBJECTS = {
 }
 
 
-def scenes_by_objects(
-    scenes: Sequence[str], references: Sequence[Reference], results: Sequence[StoredResult]
-) -> list[LengthBuckets]:
+def scenes_by_objects(systems: Sequence[SystemResults], test: TestSet) -> list[Breakdown]:
     """Return percentages by number of objects: exact captions, objects named, and attention near the named object."""
     lines: dict[int, list[int]] = defaultdict(list)
-    for line, scene in enumerate(scenes):
+    for line, scene in enumerate(test.names):
         lines[len(parse_scene(scene))].append(line)
 
-    def buckets(metric: str) -> list[LengthBucket]:
+    def buckets(metric: str) -> list[Bucket]:
         return [
-            LengthBucket(
-                count, count, len(members), tuple(_score(metric, stored, references, members) for stored in results)
-            )
+            Bucket(str(count), len(members), tuple(_mean_score(metric, system, test, members) for system in systems))
             for count, members in sorted(lines.items())
         ]
 
     return [
-        LengthBuckets(label, "objects", buckets(metric), by="number of objects", counted="scenes")
+        Breakdown(label, "number of objects", buckets(metric), "objects", "scenes")
         for metric, label in BY_OBJECTS.items()
-        if metric != "pointing_near" or all(stored.pointing for stored in results)
+        if metric != "pointing_near" or all(run.pointing for system in systems for run in system.runs)
     ]
 
 
-def scene_notes(scenes: Sequence[str], references: Sequence[Reference], results: Sequence[StoredResult]) -> list[str]:
+def scene_notes(systems: Sequence[SystemResults], test: TestSet) -> list[str]:
     """Return for each system the share of exact captions of scenes with and without unseen combinations."""
-    every = range(len(scenes))
-    unseen = [line for line in every if has_unseen(scenes[line])]
-    seen = [line for line in every if not has_unseen(scenes[line])]
+    every = range(len(test.names))
+    unseen = [line for line in every if has_unseen(test.names[line])]
+    seen = [line for line in every if not has_unseen(test.names[line])]
     notes = []
-    for stored in results:
-        known, new = (_score("exact", stored, references, lines) if lines else 0.0 for lines in (seen, unseen))
+    for system in systems:
+        known, new = (_mean_score("exact", system, test, lines) if lines else 0.0 for lines in (seen, unseen))
         notes.append(
-            f"{stored.name}: {known:.1f} % exact, {new:.1f} % with a colour of a shape that training never had"
+            f"{system.name}: {known:.1f} % exact, {new:.1f} % with a colour of a shape that training never had"
         )
     return notes
+
+
+def _mean_score(metric: str, system: SystemResults, test: TestSet, lines: Sequence[int]) -> float:
+    """Return a score of some captions, in percent, as the mean over the seeds."""
+    return sum(_score(metric, run, test.references, lines) for run in system.runs) / len(system.runs)
 
 
 def _score(metric: str, stored: StoredResult, references: Sequence[Reference], lines: Sequence[int]) -> float:

@@ -1,4 +1,4 @@
-"""Stored results of one system on one test set, so that a later comparison need not train or translate again."""
+"""Stored results of one training on one test set, so that a later comparison need not train or translate again."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,46 +15,57 @@ from s2s.metrics.scenes import Pointing
 from s2s.metrics.scores import TEXT_SCORES, Score
 from s2s.report.format import counted
 
-SCHEMA = 5
+SCHEMA = 6
 
 
 @dataclass(frozen=True, slots=True)
-class StoredResult:
-    """Result of one system on one test set."""
+class StoredTraining:
+    """How the weights of a system came about."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    name: str
     network: str
     recipe: dict[str, Any]
-    recipe_digest: str
+    seed: int
+    corpus: str  # digest
     tokenizer: str  # digest of its model
     parameters: int
     updates: int
-    seconds: float  # of training
-    tokens_per_second: float  # target tokens, in training
-    decoding: str
-    test: str  # digest of the test set's sentences
-    outputs: list[str]
-    scores: dict[str, Score]
-    perplexity: float
-    versions: dict[str, str]  # of the code that trained the system, with its commit if known
-    machine: Machine  # that trained the system
-    command: str  # that repeats this result
-    bits_per_byte: float | None = None  # of the references, teacher-forced; None in results that lack it
-    correct_values: list[int] = field(default_factory=list)  # recall only: correct values per line, forced decoding
-    pointing: list[Pointing] = field(default_factory=list)  # scenes only: where attention was at shape words, per line
-    schema: int = SCHEMA
+    tokens: int  # target tokens trained on
+    seconds: float
+    versions: dict[str, str]  # of the code, with its commit if known
+    machine: Machine
 
     @property
     def code(self) -> str:
-        """Version and commit that trained the system: `s2s 0.1.0 (1a2b3c4d5e6f)`."""
+        """Version and commit: `s2s 0.1.0 (1a2b3c4d5e6f)`."""
         commit = self.versions.get("commit")
         return f"s2s {self.versions.get('s2s', '?')}" + (f" ({commit})" if commit else "")
 
     def describe_machine(self) -> str:
-        """Return the machine that trained the system: `Linux x86_64 (avx2, avx512f), 2 threads`."""
+        """Return the machine: `Linux x86_64 (avx2, avx512f), 2 threads`."""
         return f"{self.machine.describe()}, {counted(self.machine.threads, 'thread')}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """Outputs and scores of one training of a system, or of another toolkit's system, on one test set."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: str  # of the system, the same for all its seeds
+    test: str  # digest of the test set's sentences
+    outputs: list[str]
+    scores: dict[str, Score]
+    command: str  # that repeats this result
+    test_name: str = ""  # of a named test set; empty: the test split of the corpus
+    decoding: str = ""  # empty: another toolkit's output
+    training: StoredTraining | None = None  # None: another toolkit's output
+    perplexity: float | None = None
+    bits_per_byte: float | None = None  # of the references, teacher-forced
+    correct_values: list[int] = field(default_factory=list)  # recall only: correct values per line, forced decoding
+    pointing: list[Pointing] = field(default_factory=list)  # scenes only: where attention was at shape words, per line
+    schema: int = SCHEMA
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -71,8 +82,11 @@ class StoredResult:
                 raise ArtefactError(f"{path} is damaged: {name}: not one for each output")
         return result
 
-    def write(self, directory: Path) -> Path:
-        """Write the result into a directory, under its name."""
-        path = directory / f"{self.name.replace(':', '-')}.json"
+    def write(self, directory: Path, *, with_seed: bool) -> Path:
+        """Write the result into a directory, named after system, seed (if `with_seed`) and test set."""
+        parts = [self.name.replace(":", "-")]
+        parts += [f"seed-{self.training.seed}"] if with_seed and self.training else []
+        parts += [self.test_name] if self.test_name else []
+        path = directory / f"{'-'.join(parts)}.json"
         write_json(path, asdict(self))
         return path

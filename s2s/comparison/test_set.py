@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s2s.comparison.entries import Entry
+from s2s.comparison.entries import NAME, Entry, Run
+from s2s.data.corpus import Corpus
 from s2s.data.prepare import prepare_corpus
 from s2s.data.sources import RawSources
 from s2s.decoding.evaluation import (
     TestLines,
     first_references,
-    is_scenes,
     metrics_of,
     read_test_set,
     scoring_of,
@@ -33,12 +33,24 @@ class TestSet:
     scoring: Scoring
     metric: Headline  # score that systems are compared by
     metrics: Sequence[str] = TEXT_SCORES  # that systems are scored by
-    of_scenes: bool = False  # whether sources are generated scenes, described by their names
+    name: str = ""  # empty: the test split of a corpus
+    task: str = ""  # of generated data, its generator; empty: natural text or images
+    corpus: Corpus | None = None  # that it belongs to; None if unknown
 
     @property
     def of_images(self) -> bool:
         """Whether sources are images."""
         return not isinstance(self.sources[0], str)
+
+    @property
+    def of_scenes(self) -> bool:
+        """Whether sources are generated scenes, described by their names."""
+        return self.task == "scenes"
+
+    @property
+    def is_natural_text(self) -> bool:
+        """Whether people wrote the texts, so that differences in scores mean what they mean in translation."""
+        return not self.task and not self.of_images
 
     @property
     def measured(self) -> list[str]:
@@ -52,16 +64,24 @@ class TestSet:
 
 
 def corpus_test_set(entries: Sequence[Entry]) -> TestSet:
-    """Return the test set of the first system that is no stored result, and describe its overlap with training."""
-    first = next((entry for entry in entries if not entry.stored), entries[0])
-    recipe, version = first.recipe, first.version
+    """Return the test set of the first system that is trained here, and describe its overlap with training.
+
+    If none is, it is that of the first stored result's recipe.
+    Raises: UsageError if no system has a recipe.
+    """
+    with_recipe = [entry for entry in entries if entry.recipe]
+    if not with_recipe:
+        raise UsageError("no test set is named", "add --test NAME=SOURCE:REFERENCE")
+    first = next((entry for entry in with_recipe if entry.is_trained_here), with_recipe[0])
+    recipe, version = first.recipe, first.runs[0].version
+    assert recipe is not None
     given = version.read("tokenizer.model") if version and version.card.parent else None
     corpus = prepare_corpus(recipe.data, recipe.tokenizer, tokenizer_model=given)
     lines = TestLines.of(corpus.split("test"))
     data = recipe.data
     languages = f"{data.source_language} → {data.target_language} · " if data.source_language else ""
-    name = data.generator.name if data.kind == "generator" else recipe.name.rpartition("-")[0] or recipe.name
-    if unchecked := [entry.recipe.name for entry in entries if not _trained_on(entry, corpus.digest, recipe)]:
+    name = _task(recipe) or recipe.name.rpartition("-")[0] or recipe.name
+    if unchecked := [entry.name for entry in entries if not _trained_on(entry.runs[0], corpus.digest, recipe)]:
         overlap = f"overlap with the training of {', '.join(unchecked)} not checked"
     elif count := corpus.test_overlap:
         overlap = f"{count:,} of their sources also in training"
@@ -69,12 +89,9 @@ def corpus_test_set(entries: Sequence[Entry]) -> TestSet:
         overlap = "none of them in training"
     kind = "images" if data.image_size else "pairs"
     description = f"{name} · {languages}test: {len(lines.names):,} {kind}, {overlap}"
-    return _scored(lines, description, entries[0], recipe)
-
-
-def _scored(lines: TestLines, description: str, first: Entry, source: Recipe) -> TestSet:
-    """Return a test set that is scored as the first system's recipe says, by metrics that suit the data of `source`."""
-    scoring = scoring_of(first.recipe)
+    scored = with_recipe[0].recipe
+    assert scored is not None
+    scoring = scoring_of(scored)
     return TestSet(
         lines.sources,
         lines.names,
@@ -82,18 +99,25 @@ def _scored(lines: TestLines, description: str, first: Entry, source: Recipe) ->
         description,
         scoring,
         scoring.headline(lines.references),
-        metrics_of(source),
-        is_scenes(source),
+        metrics_of(recipe),
+        task=_task(recipe),
+        corpus=corpus,
     )
 
 
-def _trained_on(entry: Entry, corpus: str, recipe: Recipe) -> bool:
+def _task(recipe: Recipe) -> str:
+    return recipe.data.generator.name if recipe.data.kind == "generator" else ""
+
+
+def _trained_on(run: Run, corpus: str, recipe: Recipe) -> bool:
     """Return whether a system and its parents were trained on a corpus, that of `recipe`, so that overlap is known."""
-    version = entry.version
+    if run.recipe is None:
+        return False
+    version = run.version
     if version is None:
-        return same_data(entry.recipe, recipe)
-    if version.card.parent is None and same_data(entry.recipe, recipe):  # perhaps with another tokenizer
-        return prepare_corpus(entry.recipe.data, entry.recipe.tokenizer).digest == version.card.corpus
+        return same_data(run.recipe, recipe)
+    if version.card.parent is None and same_data(run.recipe, recipe):  # perhaps with another tokenizer
+        return prepare_corpus(run.recipe.data, run.recipe.tokenizer).digest == version.card.corpus
     while version.card.corpus == corpus:
         if version.card.parent is None:
             return True
@@ -109,16 +133,30 @@ def same_data(one: Recipe, other: Recipe) -> bool:
     return one.data.with_root("") == other.data.with_root("")
 
 
-def read_test_files(text: str, first: Entry) -> TestSet:
-    """Read the test set `NAME=SOURCE:REFERENCE` to compare systems, of which `first` is the first.
+def read_test_files(text: str, entries: Sequence[Entry]) -> TestSet:
+    """Read the test set `NAME=SOURCE:REFERENCE`; it is scored by the target language of the first system with one.
 
     Raises: UsageError if `text` is malformed, or if the systems caption images.
     """
     name, _, files = text.partition("=")
     source, _, reference = files.rpartition(":")
-    if not (name and source and reference):
+    if not (NAME.fullmatch(name) and source and reference):
         raise UsageError(f"--test {text}: expected NAME=SOURCE:REFERENCE", "such as --test news=news.de:news.en")
-    TranslatorSettings.of(first.recipe).require_task(images=False)
+    recipe = next((entry.recipe for entry in entries if entry.recipe), None)
+    if recipe:
+        TranslatorSettings.of(recipe).require_task(images=False)
+    scoring = scoring_of(recipe) if recipe else Scoring()
     sources, references = read_test_set(source, reference)
     description = f"{name} · {len(sources):,} pairs, overlap with training not checked"
-    return _scored(TestLines(sources, sources, [*references]), description, first, first.recipe)
+    several: list[Reference] = [*references]
+    return TestSet(
+        sources,
+        sources,
+        several,
+        description,
+        scoring,
+        scoring.headline(several),
+        metrics_of(recipe) if recipe else TEXT_SCORES,
+        name,
+        _task(recipe) if recipe else "",
+    )

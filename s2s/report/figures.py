@@ -1,7 +1,7 @@
 """Figures of a comparison, formatted alike for every report: terminal, HTML page and Markdown."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from typing import Literal
@@ -9,12 +9,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from s2s.metrics.length_buckets import LengthBuckets
+from s2s.metrics.breakdown import Breakdown
+from s2s.metrics.ranking import SIGNIFICANT
 from s2s.metrics.scores import SCORE_NAMES, Headline, Reference, Score, format_score
-from s2s.metrics.significance import Difference
+from s2s.metrics.significance import Significance, show_p_value
+from s2s.metrics.variance import Estimate
 from s2s.report.format import duration, signed
 
 Pixels = NDArray[np.uint8]
+Section = Literal["network", "scores", "difference", "training"]
 MISSING = "–"
 COLUMNS = 3  # more systems than this get a line each instead of a column
 PERCENT = {"exact", "pointing_near", "pointing_inside"}  # scores that are shown with a percent sign
@@ -31,19 +34,47 @@ class HeatMap:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """Difference in the comparison's score between a system and the first."""
+
+    estimate: Estimate
+    bootstrap: Significance | None = None  # sacrebleu's tests; None if a system has several seeds
+    randomization: Significance | None = None
+    agreement: float | None = None  # percent of such pairs of systems that people judge alike; None if unknown
+
+    @property
+    def p_value(self) -> float:
+        """P-value to go by: of sacrebleu's bootstrap for one seed, of the estimate for several."""
+        return self.bootstrap.p_value if self.bootstrap else self.estimate.p_value
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraScore:
+    """A score of another metric, read from a table of scores per line."""
+
+    value: float
+    difference: Estimate | None  # from the first system
+
+
+@dataclass(frozen=True, slots=True)
 class System:
-    """One system of a comparison; unknown values are None."""
+    """One system of a comparison, with means over its seeds; unknown values are None."""
 
     name: str
-    network: str  # "GRU encoder; GRU decoder with additive attention"
-    parameters: int
     scores: dict[str, Score]
+    network: str = ""  # "GRU encoder; GRU decoder with additive attention"; empty: another toolkit's
+    parameters: int | None = None
+    seeds: int = 1  # trainings
+    deviations: dict[str, float] = field(default_factory=dict)  # standard deviations of scores over the seeds
     perplexity: float | None = None  # per target token, teacher-forced; None if vocabularies differ
     bits_per_byte: float | None = None  # of the references, teacher-forced
+    estimate: Estimate | None = None  # of the comparison's score
+    difference: Difference | None = None
+    group: int | None = None  # 1 for the best; systems of a group cannot be told apart
+    extra: dict[str, ExtraScore] = field(default_factory=dict)  # by metric
     updates: int | None = None
+    tokens: int | None = None  # target tokens trained on
     seconds: float | None = None  # of training
-    tokens_per_second: float | None = None  # target tokens, in training
-    difference: Difference | None = None  # of the comparison's metric from the first system
     code: str = ""  # version and commit that trained it
     command: str = ""  # command that repeats it
     machine: str = ""
@@ -68,7 +99,7 @@ class Comparison:
     title: str
     task: str  # "numbers · de → en · test: 1,000 pairs, none of them in training"
     systems: Sequence[System]
-    by_length: Sequence[LengthBuckets] = ()
+    breakdowns: Sequence[Breakdown] = ()  # the score by source length first
     examples: Sequence[Example] = ()
     notes: Sequence[str] = ()  # decoding options, differences between recipes
     commands: Sequence[str] = ()  # suggested next commands
@@ -89,7 +120,7 @@ class Row:
     """One line of the table, with a cell for each system."""
 
     label: str
-    group: Literal["network", "scores", "training"]
+    group: Section
     cells: tuple[TableCell, ...]
 
 
@@ -97,23 +128,59 @@ def table(comparison: Comparison) -> list[Row]:
     """Return the rows of the comparison's table, without rows for which no system has a value."""
     systems = comparison.systems
     rows = [
-        Row("network", "network", tuple(TableCell(system.network) for system in systems)),
+        Row("network", "network", tuple(TableCell(system.network or MISSING) for system in systems)),
         _row("parameters", "network", [system.parameters for system in systems], _count),
         *(row for metric in SCORE_NAMES for row in _scores(comparison, metric)),
+        *(_extra_scores(comparison, metric) for metric in _extra_metrics(comparison)),
         _row("perplexity", "scores", [system.perplexity for system in systems], _perplexity, min),
         _row("bits per byte", "scores", [system.bits_per_byte for system in systems], "{:.3f}".format, min),
-        _row("updates", "training", [system.updates for system in systems], _count),
-        _row("training time", "training", [system.seconds for system in systems], duration),
-        _row("tokens/s", "training", [system.tokens_per_second for system in systems], _count),
+        *difference_rows(comparison),
+        *training_rows(comparison),
     ]
     return [row for row in rows if any(cell.text != MISSING for cell in row.cells)]
+
+
+def difference_rows(comparison: Comparison) -> list[Row]:
+    """Return what is known of the differences in the comparison's score from the first system."""
+    found = [system.difference for system in comparison.systems]
+
+    def row(label: str, value: Callable[[Difference], float | None], show: Callable[[float], str]) -> Row:
+        return _row(label, "difference", [value(one) if one else None for one in found], show)
+
+    shown = [f"{signed(one.estimate.value)} ± {one.estimate.interval:.1f}" if one else MISSING for one in found]
+    return [
+        Row("difference", "difference", tuple(map(TableCell, shown))),
+        row("by sentences", lambda one: one.estimate.sentences, "{:.2f}".format),
+        row("by training", lambda one: one.estimate.seeds, "{:.2f}".format),
+        row("detectable", lambda one: one.estimate.detectable, "{:.1f}".format),
+        row("bootstrap", lambda one: one.bootstrap.p_value if one.bootstrap else None, show_p_value),
+        row("randomization", lambda one: one.randomization.p_value if one.randomization else None, show_p_value),
+        row("people agree", lambda one: one.agreement, "{:.0f} %".format),
+        _row("group", "difference", [system.group for system in comparison.systems], _count),
+    ]
+
+
+def training_rows(comparison: Comparison) -> list[Row]:
+    """Return how the systems were trained."""
+    systems = comparison.systems
+    several = any(system.seeds > 1 for system in systems)
+    seeds = [system.seeds if several and system.network else None for system in systems]
+    speed = [one.tokens / one.seconds if one.tokens and one.seconds else None for one in systems]
+    return [
+        _row("seeds", "training", seeds, _count),
+        _row("updates", "training", [system.updates for system in systems], _count),
+        _row("tokens", "training", [system.tokens for system in systems], _count),
+        _row("training time", "training", [system.seconds for system in systems], duration),
+        _row("tokens/s", "training", speed, _count),
+    ]
 
 
 def signatures(comparison: Comparison) -> list[str]:
     """Return the distinct signatures of all scores and of the significance test, in the table's order."""
     found = [score.signature for system in comparison.systems for score in system.scores.values()]
-    found += [system.difference.signature for system in comparison.systems if system.difference]
-    return list(dict.fromkeys(found))
+    differences = [system.difference for system in comparison.systems if system.difference]
+    tests = [test for one in differences for test in (one.bootstrap, one.randomization) if test]
+    return list(dict.fromkeys([*found, *(test.signature for test in tests)]))
 
 
 def headline(comparison: Comparison) -> str | None:
@@ -130,11 +197,11 @@ def headline(comparison: Comparison) -> str | None:
         return f"None scores above {first.name}."
     if best.difference is None:
         return None
-    if f"{abs(best.difference.difference):.1f}" == "0.0":
+    gain, p_value = best.difference.estimate.value, best.difference.p_value
+    if f"{abs(gain):.1f}" == "0.0":
         return f"{best.name} and {first.name} score the same: {score}."
-    doubt = "" if best.difference.p_value < 0.05 else ", which may be chance"
-    reached = f"{score}, {best.difference.difference:.1f} above {first.name}"
-    return f"{best.name} reaches {reached}{doubt} ({best.difference.probability})."
+    doubt = "" if p_value < SIGNIFICANT else ", which may be chance"
+    return f"{best.name} reaches {score}, {gain:.1f} above {first.name}{doubt} ({show_p_value(p_value)})."
 
 
 def _count(value: float) -> str:
@@ -147,7 +214,7 @@ def _perplexity(value: float) -> str:
 
 def _row(
     label: str,
-    group: Literal["network", "scores", "training"],
+    group: Section,
     values: Sequence[float | None],
     show: Callable[[float], str],
     best: Callable[[list[float]], float] | None = None,
@@ -165,12 +232,30 @@ def _scores(comparison: Comparison, metric: str) -> list[Row]:
     values = [system.scores[metric].value if metric in system.scores else None for system in systems]
     best = {"ter": min, "distinct": None}.get(metric, max)
     row = _row(SCORE_NAMES[metric], "scores", values, partial(_score, metric), best)
+    spread = [system.deviations.get(metric) for system in systems]
+    cells = [
+        cell if deviation is None else replace(cell, text=f"{cell.text} ± {deviation:.1f}")
+        for cell, deviation in zip(row.cells, spread, strict=True)
+    ]
     if metric != comparison.metric:
-        return [row]
+        return [replace(row, cells=tuple(cells))]
     differences = [system.difference for system in systems]
-    notes = [f"{signed(one.difference)}  {one.probability}" if one else "" for one in differences]
-    cells = tuple(replace(cell, note=note) for cell, note in zip(row.cells, notes, strict=True))
-    return [replace(row, cells=cells), *_gains([value for value in values if value is not None], len(systems))]
+    notes = [f"{signed(one.estimate.value)}  {show_p_value(one.p_value)}" if one else "" for one in differences]
+    noted = tuple(replace(cell, note=note) for cell, note in zip(cells, notes, strict=True))
+    return [replace(row, cells=noted), *_gains([value for value in values if value is not None], len(systems))]
+
+
+def _extra_metrics(comparison: Comparison) -> list[str]:
+    return list(dict.fromkeys(metric for system in comparison.systems for metric in system.extra))
+
+
+def _extra_scores(comparison: Comparison, metric: str) -> Row:
+    """Return the row of a score from a table, with its differences from the first system."""
+    found = [system.extra.get(metric) for system in comparison.systems]
+    differences = [one.difference if one else None for one in found]
+    notes = [f"{one.value:+.4g}  {show_p_value(one.p_value)}".replace("-", "−") if one else "" for one in differences]
+    row = _row(metric, "scores", [one.value if one else None for one in found], "{:.4g}".format)
+    return replace(row, cells=tuple(replace(cell, note=note) for cell, note in zip(row.cells, notes, strict=True)))
 
 
 def _score(metric: str, value: float) -> str:

@@ -3,23 +3,21 @@
 import re
 from collections.abc import Sequence
 
+from s2s.metrics.breakdown import Bucket
 from s2s.report.figures import COLUMNS, Comparison, Row, TableCell, signatures, table
 from s2s.report.marking import printable
 
 
 def markdown_comparison(comparison: Comparison) -> str:
-    """Return title, task, scores, scores by source length, notes, signatures, and how to repeat each row; escaped."""
+    """Return title, task, scores, breakdowns, notes, signatures, and how to repeat each row; escaped."""
     parts = [f"# {_escape(comparison.title)}", _escape(comparison.task)]
     names = [_escape(system.name) for system in comparison.systems]
     figures = [[row.label, *map(_cell, row.cells)] for row in _mark_best(table(comparison))]
     parts.append(markdown_table(["", *names], figures, transposed=len(names) > COLUMNS))
-    for figure in comparison.by_length:
-        lengths = [
-            [bucket.label, f"{bucket.count:,}", *(f"{value:.1f}" for value in bucket.values)]
-            for bucket in figure.buckets
-        ]
+    for figure in comparison.breakdowns:
+        rows = [[bucket.label, f"{bucket.count:,}", *_values(bucket)] for bucket in figure.buckets]
         heads = [figure.unit, figure.counted, *names]
-        parts += [f"{figure.metric} by {figure.by}:", markdown_table(heads, lengths, transposed=len(names) > COLUMNS)]
+        parts += [f"{figure.metric} by {figure.by}:", markdown_table(heads, rows, transposed=len(names) > COLUMNS)]
     parts += ["\n".join(f"- {_escape(note)}" for note in comparison.notes)] if comparison.notes else []
     parts.append("\n".join(f"- `{signature}`" for signature in signatures(comparison)))
     if any(system.command for system in comparison.systems):
@@ -29,6 +27,13 @@ def markdown_comparison(comparison: Comparison) -> str:
         ]
         parts.append(markdown_table(["", "code", "machine", "command"], rows, transposed=False, numeric=False))
     return "\n\n".join(parts) + "\n"
+
+
+def _values(bucket: Bucket) -> list[str]:
+    """Return the scores of a bucket, with half the width of their 95 % intervals."""
+    if not bucket.intervals:
+        return [f"{value:.1f}" for value in bucket.values]
+    return [f"{value:.1f} ± {own:.1f}" for value, own in zip(bucket.values, bucket.intervals, strict=True)]
 
 
 def _mark_best(rows: Sequence[Row]) -> list[Row]:

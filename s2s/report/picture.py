@@ -2,7 +2,7 @@
 
 from s2s.report.figures import Comparison, HeatMap, Pixels
 from s2s.report.image_maps import draw_attention
-from s2s.report.plots import draw_by_length
+from s2s.report.plots import draw_breakdown
 from s2s.report.svg import Drawing, document, moved, text
 
 EDGE = 20.0
@@ -11,8 +11,8 @@ TOP = EDGE + 46  # of the drawings, below a title and a line of small text
 
 def svg_picture(comparison: Comparison) -> str:
     """Return the picture of a comparison as a self-contained SVG for a README."""
-    figure = comparison.by_length[0]
-    bars = draw_by_length([system.name for system in comparison.systems], figure)
+    figure = comparison.breakdowns[0]
+    bars = draw_breakdown([system.name for system in comparison.systems], figure)
     parts = [
         text(f"{figure.metric} by {figure.by}", EDGE, EDGE + 14, class_="title"),
         text(comparison.task, EDGE, EDGE + 34, class_="muted"),

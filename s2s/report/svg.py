@@ -33,6 +33,7 @@ STYLE = f"""
 .s2s .token{{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}}
 .s2s .title{{font-size:15px;font-weight:600}}
 .s2s .line{{stroke:var(--line);stroke-width:1}}
+.s2s .interval{{stroke:var(--ink);stroke-width:1.5;opacity:.55}}
 .s2s .frame{{fill:none;stroke:var(--line)}}
 .s2s .paper{{fill:var(--paper)}}
 """

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from s2s.metrics.length_buckets import LengthBuckets
+from s2s.metrics.breakdown import Breakdown
 from s2s.metrics.scores import texts_of
 from s2s.report.figures import COLUMNS, Comparison, Example, Row, System, TableCell, headline, signatures, table
 from s2s.report.image_maps import terminal_attention
@@ -77,12 +77,17 @@ def _columns(comparison: Comparison, width: int) -> Iterator[RenderableType]:
     for row in rows:
         grid.add_row(Text(row.label), *(_figure(cell, column_width) for cell in row.cells))
     yield grid
-    for figure in comparison.by_length:
+    for figure in _main_breakdowns(comparison):
         title = Text(f"{figure.metric} by {figure.by} ({figure.unit}, {figure.counted})", style="bold")
         yield Group(title, _bars(comparison, figure, width))
 
 
-def _bars(comparison: Comparison, figure: LengthBuckets, width: int) -> Table:
+def _main_breakdowns(comparison: Comparison) -> list[Breakdown]:
+    """Return those by the first property, which is length; a page has the others."""
+    return [figure for figure in comparison.breakdowns if figure.by == comparison.breakdowns[0].by]
+
+
+def _bars(comparison: Comparison, figure: Breakdown, width: int) -> Table:
     systems = len(comparison.systems)
     maximum = max((value for bucket in figure.buckets for value in bucket.values), default=0)
     labels = max(len(bucket.label) for bucket in figure.buckets)
@@ -111,11 +116,11 @@ def _lines(comparison: Comparison, width: int) -> Iterator[RenderableType]:
     name = max(6, min(NAME, width // 3))
     for fitting in _row_groups(rows, width - 2 - name):
         yield _transposed_table(comparison, fitting, name)
-    for figure in comparison.by_length:
+    for figure in _main_breakdowns(comparison):
         yield Group(Text(f"{figure.metric} by {figure.by} ({figure.unit})", style="bold"), _figures(comparison, figure))
 
 
-def _figures(comparison: Comparison, figure: LengthBuckets) -> Table:
+def _figures(comparison: Comparison, figure: Breakdown) -> Table:
     grid = _grid(2)
     grid.add_column(overflow="fold")
     for _ in figure.buckets:

@@ -90,3 +90,11 @@ def open_side(name: str) -> Iterator[BinaryIO]:
     finally:
         if name != "-":
             file.close()
+
+
+def read_texts(name: str) -> list[str]:
+    """Return the lines of one file as text. Raises DataError for invalid UTF-8 or a damaged compressed file."""
+    with open_side(name) as file:
+        return [
+            decode_line(line, f"{name}:{number}", "refuse") for number, line in enumerate(read_lines(file, name), 1)
+        ]

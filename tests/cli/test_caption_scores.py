@@ -161,11 +161,10 @@ def test_training_ends_with_all_scores(run: Callable) -> None:
 
 def test_a_comparison_holds_all_scores(run: Callable) -> None:
     done = run(
-        "compare", "own-bottleneck", "own-attention", "--set", f"data.root={Path.cwd()}", "--results", "RESULTS.md",
-        "--json",
+        "compare", "own-bottleneck", "own-attention", "--set", f"data.root={Path.cwd()}", "--out", ".", "--json",
     )  # fmt: skip
     assert done.code == 0, done.err
-    comparison = json.loads(done.out)
+    [comparison] = json.loads(done.out)
     for system in comparison["systems"]:
         found = evaluated(run, system["name"])
         assert {name: score["value"] for name, score in system["scores"].items()} == pytest.approx(
@@ -176,22 +175,22 @@ def test_a_comparison_holds_all_scores(run: Callable) -> None:
     notes = " ".join(comparison["notes"])
     assert "over resamples of the images, each with all its captions; other scores are not tested" in notes
     assert "on fewer than 100 images" in notes
-    signature = comparison["systems"][1]["difference"]["signature"]
+    signature = comparison["systems"][1]["difference"]["bootstrap"]["signature"]
     assert "|nrefs:2|bs:1000|" in signature
     page, table = Path("report.html").read_text(), Path("RESULTS.md").read_text()
     for text in ("CIDEr-D", "distinct words", CIDER):
         assert text in page
         assert text in table.replace("\\", "")
-    (by_length,) = comparison["by_length"]
+    (by_length,) = comparison["breakdowns"]
     assert (by_length["by"], by_length["counted"]) == ("reference length", "images")
     again = run("compare", "results/own-bottleneck.json", "results/own-attention.json", "--set",
                 f"data.root={Path.cwd()}", "--json")  # fmt: skip
-    assert json.loads(again.out)["systems"] == comparison["systems"]
+    assert json.loads(again.out)[0]["systems"] == comparison["systems"]
 
 
 def test_the_page_shows_pictures_with_captions_and_maps_of_all_systems(run: Callable) -> None:
     assert run("compare", "scenes-attention", "scenes-bottleneck").code == 0
-    page = Path("report.html").read_text()
+    page = Path("comparison/report.html").read_text()
     examples = page.split("<article>")[1:]
     assert 1 <= len(examples) <= 6
     for example in examples:

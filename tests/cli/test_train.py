@@ -112,25 +112,25 @@ def test_compare_prints_figures_and_writes_page_table_results_and_picture(
         "numbers/bottleneck",
         "numbers/attention",
         *settings(tiny),
-        "--results",
-        "RESULTS.md",
-        "--picture",
-        "result.svg",
+        "--out",
+        "out",
     )
     assert done.code == 0, done.err
     for shown in ("numbers-bottleneck", "numbers-attention", "BLEU", "perplexity", "BLEU|nrefs:1|case:mixed"):
         assert shown in done.out
-    page = (in_directory / "report.html").read_text()
+    page = (in_directory / "out" / "report.html").read_text()
     assert "numbers-attention" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
-    assert (in_directory / "results" / "numbers-attention.json").exists()
-    assert (in_directory / "result.svg").read_text().startswith("<svg")
-    refused = run("compare", "numbers/bottleneck", "numbers/attention", *settings(tiny), "--results", "RESULTS.md")
+    assert (in_directory / "out" / "results" / "numbers-attention.json").exists()
+    assert (in_directory / "out" / "result.svg").read_text().startswith("<svg")
+    refused = run("compare", "numbers/bottleneck", "numbers/attention", *settings(tiny), "--out", "out")
     assert refused.code == 2
-    assert "RESULTS.md exists" in refused.err
-    directory = run("compare", "numbers/bottleneck", "numbers/attention", *settings(tiny), "--results", ".", "--force")
-    assert directory.code == 2
-    assert "it is a directory" in directory.err
-    as_json = json.loads(run("compare", "numbers-bottleneck", "numbers-attention", "--json").out)
+    assert "report.html exists" in refused.err
+    file = run("compare", "numbers/bottleneck", "numbers/attention", *settings(tiny), "--out", "out/result.svg")
+    assert file.code == 2
+    assert "out/result.svg is not a directory" in file.err
+    [as_json] = json.loads(run("compare", "numbers-bottleneck", "numbers-attention", "--json").out)
+    assert (in_directory / "comparison" / "RESULTS.md").exists()
+    assert run("compare", "numbers-bottleneck", "numbers-attention").code == 0
     assert [system["name"] for system in as_json["systems"]] == ["numbers-bottleneck", "numbers-attention"]
     assert all("signature" in system["scores"]["bleu"] for system in as_json["systems"])

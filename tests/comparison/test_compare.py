@@ -1,6 +1,7 @@
 """Comparisons: of recipes, models and results, on one test set."""
 
 import json
+import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,15 +9,17 @@ from typing import Any
 
 import pytest
 
-from s2s.comparison import compare as module
-from s2s.comparison import test_set
-from s2s.comparison.compare import compare
-from s2s.comparison.entries import expand_patterns, variants
-from s2s.comparison.results import write_results
+from s2s.comparison import measured, test_set
+from s2s.comparison.compare import Compared, compare
+from s2s.comparison.entries import Request
+from s2s.comparison.measured import SystemResults
+from s2s.comparison.results import as_json, write_results
 from s2s.comparison.stored import StoredResult
+from s2s.comparison.summary import summarize
+from s2s.comparison.variants import expand_patterns, variants
 from s2s.errors import ArtefactError, DataError, UsageError
 from s2s.metrics.scores import Scoring
-from s2s.recipe.load import builtin_directory, load_recipe, parse_recipe
+from s2s.recipe.load import load_recipe, parse_recipe
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.registry.store import Registry
 from s2s.report.figures import Comparison, table
@@ -25,8 +28,19 @@ from s2s.training.runs.lifecycle import train
 QUIET = {"device": "cpu", "wait": 0}
 
 
+def run_all(names: Sequence[str], overrides: Sequence[str] = (), **more: Any) -> list[Compared]:
+    return compare(Request(names, overrides, **more), **QUIET)
+
+
 def run(names: Sequence[str], overrides: Sequence[str] = (), **more: Any) -> tuple[Comparison, list[StoredResult]]:
-    return compare(names, overrides, **QUIET, **more)
+    """Compare on one test set; return the comparison and all stored results."""
+    [compared] = run_all(names, overrides, **more)
+    return compared.comparison, [result for system in compared.systems for result in system.runs]
+
+
+def written(directory: Path, names: Sequence[str], overrides: Sequence[str] = (), **more: Any) -> list[Path]:
+    """Compare, and return the stored results that were written."""
+    return [file for file in write_results(directory, run_all(names, overrides, **more)) if file.suffix == ".json"]
 
 
 def test_patterns_name_recipes_once() -> None:
@@ -65,8 +79,8 @@ def test_recipes_and_models_give_the_same_figures(trained_home: Path, tiny: list
     assert first.difference is None
     assert second.difference is not None
     gain = second.scores["bleu"].value - first.scores["bleu"].value
-    assert second.difference.difference == pytest.approx(gain)
-    assert sum(bucket.count for bucket in of_recipes.by_length[0].buckets) == 30
+    assert second.difference.estimate.value == pytest.approx(gain)
+    assert sum(bucket.count for bucket in of_recipes.breakdowns[0].buckets) == 30
     assert "30 pairs, none of them in training" in of_recipes.task
     assert "model.decoder.context: fixed | attention" in " ".join(of_recipes.notes)
     assert "a test set of fewer than 100 lines says little" in of_recipes.notes[0]
@@ -80,31 +94,33 @@ def test_recipes_and_models_give_the_same_figures(trained_home: Path, tiny: list
 
 
 def test_cells_stand_for_their_systems(trained_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    comparison, results = run(["numbers-bottleneck", "numbers-attention"])
-    table, *files = write_results(tmp_path / "RESULTS.md", comparison, results)
+    [compared] = run_all(["numbers-bottleneck", "numbers-attention"])
+    page, table, picture, *files = write_results(tmp_path, [compared])
     assert "numbers-attention" in table.read_text()
+    assert "numbers-attention" in page.read_text()
+    assert picture.read_text().startswith("<svg")
+    comparison, results = compared.comparison, [system.first for system in compared.systems]
     assert [file.relative_to(tmp_path).as_posix() for file in files] == [
         "results/numbers-bottleneck.json",
         "results/numbers-attention.json",
     ]
     assert StoredResult.read(files[0]) == results[0]
-    monkeypatch.setattr(module, "evaluate", lambda *_, **__: pytest.fail("translated again"))
+    monkeypatch.setattr(measured, "evaluate", lambda *_, **__: pytest.fail("translated again"))
     again, _ = run([str(file) for file in files])
     assert again.systems == comparison.systems
-    assert again.by_length == comparison.by_length
+    assert again.breakdowns == comparison.breakdowns
 
 
 def test_cells_of_another_test_set_are_refused(trained_home: Path, tmp_path: Path) -> None:
-    comparison, results = run(["numbers-bottleneck"])
-    _, file = write_results(tmp_path / "RESULTS.md", comparison, results)
+    [file] = written(tmp_path, ["numbers-bottleneck"])
     file.write_text(json.dumps(json.loads(file.read_text()) | {"test": "0" * 64}))
-    with pytest.raises(DataError, match="different test sets"):
+    with pytest.raises(DataError, match="no result on this test set"):
         run(["numbers-attention", str(file)])
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("[]", "not a stored"), ('{"schema": 5}', "name: field required"), ('{"schema": 99}', "newer"), ("{", "not JSON")],
+    [("[]", "not a stored"), ('{"schema": 6}', "name: field required"), ('{"schema": 99}', "newer"), ("{", "not JSON")],
 )
 def test_what_is_no_cell_is_refused(tmp_path: Path, content: str, message: str) -> None:
     file = tmp_path / "stored.json"
@@ -118,13 +134,12 @@ def test_what_is_no_cell_is_refused(tmp_path: Path, content: str, message: str) 
     [
         ({"scores": {}}, "scores: no bleu, chrf, exact, ter"),
         ({"correct_values": [1]}, "correct_values: not one for each output"),
-        ({"outputs": ["a"]}, r"1 outputs of numbers-\w+.* for 1,000 references"),
+        ({"outputs": ["a"]}, r"1 outputs of numbers-attention for 30 references"),
     ],
 )
-def test_damaged_results_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    shipped = next((builtin_directory() / "numbers" / "results").glob("*.json"))
-    file = tmp_path / "stored.json"
-    file.write_text(json.dumps(json.loads(shipped.read_text()) | change))
+def test_damaged_results_are_refused(trained_home: Path, tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    [file] = written(tmp_path, ["numbers-attention"])
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
     with pytest.raises((ArtefactError, DataError), match=message):
         run([str(file)])
 
@@ -160,19 +175,19 @@ def test_versions_of_a_model_are_told_apart(trained_home: Path, tmp_path: Path) 
     version = Registry.default().resolve("numbers-attention")
     files = {name: version.path(name) for name in version.files}
     Registry.default().publish("numbers-attention", files, version.card)
-    comparison, results = run(["numbers-attention:1", "numbers-attention:2"])
-    assert [system.name for system in comparison.systems] == ["numbers-attention:1", "numbers-attention:2"]
-    _, *written = write_results(tmp_path / "RESULTS.md", comparison, results)
-    assert [file.name for file in written] == ["numbers-attention-1.json", "numbers-attention-2.json"]
+    found = written(tmp_path, ["numbers-attention:1", "numbers-attention:2"])
+    assert [file.name for file in found] == ["numbers-attention-1.json", "numbers-attention-2.json"]
+    assert [StoredResult.read(file).name for file in found] == ["numbers-attention:1", "numbers-attention:2"]
 
 
 def test_a_system_is_named_once(trained_home: Path, tiny: list[str], tmp_path: Path) -> None:
-    for names in (["numbers-attention", "numbers-attention:1"], ["numbers/attention", "numbers-attention"]):
-        with pytest.raises(UsageError, match="two systems are called numbers-attention:1"):
-            run(names, tiny)
-    _, file = write_results(tmp_path / "RESULTS.md", *run(["numbers-attention"]))
+    with pytest.raises(UsageError, match="two systems are called numbers-attention:1"):
+        run(["numbers-attention", "numbers-attention:1"])
+    with pytest.raises(UsageError, match="two systems are numbers-attention:1"):
+        run(["numbers/attention", "numbers-attention"], tiny)
+    [file] = written(tmp_path, ["numbers-attention"])
     (tmp_path / "copy.json").write_bytes(file.read_bytes())
-    with pytest.raises(UsageError, match="two systems are called numbers-attention"):
+    with pytest.raises(UsageError, match="two results of numbers-attention with seed 1 on one test set"):
         run([str(file), str(tmp_path / "copy.json")])
     _, results = run([str(file), "numbers-attention"])
     assert [stored.name for stored in results] == ["numbers-attention", "numbers-attention:1"]
@@ -188,14 +203,15 @@ def test_short_references_are_compared_by_chrf(trained_home: Path, tmp_path: Pat
     (tmp_path / "a.de").write_text("drei\nvier\n12. Mai 1999\n")
     (tmp_path / "a.en").write_text("three\nfour\nMay 12, 1999\n")
     test = f"short={tmp_path / 'a.de'}:{tmp_path / 'a.en'}"
-    comparison, results = run(["numbers-attention", "numbers-bottleneck"], test_files=test)
+    comparison, results = run(["numbers-attention", "numbers-bottleneck"], tests=[test])
     assert comparison.notes[0].endswith("chrF2 is the score to go by")
-    assert comparison.by_length[0].metric == "chrF2"
+    assert comparison.breakdowns[0].metric == "chrF2"
     first, second = (stored.scores["chrf"].value for stored in results)
     difference = comparison.systems[1].difference
     assert difference is not None
-    assert difference.difference == pytest.approx(second - first)
-    assert difference.signature.startswith("chrF2|")
+    assert difference.estimate.value == pytest.approx(second - first)
+    assert difference.bootstrap is not None
+    assert difference.bootstrap.signature.startswith("chrF2|")
     assert [row.label for row in table(comparison) if any(cell.note for cell in row.cells)] == ["chrF2"]
     best = max(results, key=lambda stored: stored.scores["chrf"].value).name
     assert comparison.commands[1] == f"s2s models show {best}"
@@ -215,12 +231,12 @@ def test_own_test_files(trained_home: Path, tmp_path: Path) -> None:
     (tmp_path / "a.de").write_text("drei\nvier\n")
     (tmp_path / "a.en").write_text("three\nfour\n")
     comparison, _ = run(
-        ["numbers-attention", "numbers-bottleneck"], test_files=f"mine={tmp_path / 'a.de'}:{tmp_path / 'a.en'}"
+        ["numbers-attention", "numbers-bottleneck"], tests=[f"mine={tmp_path / 'a.de'}:{tmp_path / 'a.en'}"]
     )
     assert comparison.task == "mine · 2 pairs, overlap with training not checked"
-    for text in ("mine", "mine=a.de", "=a:b"):
+    for text in ("mine", "mine=a.de", "=a:b", "../x=a:b"):
         with pytest.raises(UsageError, match="expected NAME=SOURCE:REFERENCE"):
-            run(["numbers-attention"], test_files=text)
+            run(["numbers-attention"], tests=[text])
 
 
 def test_overrides_leave_models_alone(trained_home: Path, tiny: list[str], caplog: pytest.LogCaptureFixture) -> None:
@@ -242,12 +258,125 @@ def test_what_cannot_be_compared_is_refused(trained_home: Path, tiny: list[str])
 
 
 def test_perplexity_needs_one_vocabulary(trained_home: Path, tiny: list[str]) -> None:
-    _, (attention, bottleneck) = run(["numbers-attention", "numbers-bottleneck"])
-    other = replace(bottleneck, tokenizer="0" * 64)
+    [compared] = run_all(["numbers-attention", "numbers-bottleneck"])
     test = test_set.TestSet(["a"] * 30, ["a"] * 30, ["b"] * 30, "", Scoring(), "bleu")
-    results = [replace(stored, test=test.digest) for stored in (attention, bottleneck)]
-    shown = [module.compare_results([results[0], stored], test, []) for stored in
-             (results[1], replace(other, test=test.digest))]  # fmt: skip
+    attention, bottleneck = [replace(system, test=test) for system in compared.systems]
+    assert bottleneck.training is not None
+    training = replace(bottleneck.training, tokenizer="0" * 64)
+    other = SystemResults("other", "", [replace(bottleneck.first, training=training)], test)
+    shown = [summarize([attention, second], test, []) for second in (bottleneck, other)]
     labels = [[row.label for row in table(comparison)] for comparison in shown]
     assert ["perplexity" in found for found in labels] == [True, False]
     assert all("bits per byte" in found for found in labels)
+
+
+class TestSeeds:
+    """Each recipe is trained from several seeds; figures are means with intervals that cover chance in training."""
+
+    def test_seeds_are_versions_and_their_results_are_merged_again(
+        self, trained_home: Path, tiny: list[str], tmp_path: Path
+    ) -> None:
+        [compared] = run_all(["numbers/bottleneck", "numbers/attention"], tiny, seeds=2)
+        assert [len(system.runs) for system in compared.systems] == [2, 2]
+        assert [run.training and run.training.seed for run in compared.systems[1].runs] == [1, 2]
+        comparison = compared.comparison
+        values = [run.scores["bleu"].value for run in compared.systems[1].runs]
+        second = comparison.systems[1]
+        assert second.scores["bleu"].value == pytest.approx(sum(values) / 2)
+        assert second.deviations["bleu"] == pytest.approx(statistics.stdev(values))
+        assert second.difference is not None
+        assert second.difference.bootstrap is None
+        assert second.difference.estimate.seeds is not None
+        assert "intervals and p cover the choice of sentences and chance in training" in comparison.notes
+        assert {row.label for row in table(comparison)} >= {"seeds", "by training"}
+        files = [file for file in write_results(tmp_path, [compared]) if file.suffix == ".json"]
+        assert [file.name for file in files] == [
+            "numbers-bottleneck-seed-1.json", "numbers-bottleneck-seed-2.json",
+            "numbers-attention-seed-1.json", "numbers-attention-seed-2.json",
+        ]  # fmt: skip
+        again, _ = run([str(file) for file in files])
+        assert again.systems == comparison.systems
+        assert json.loads(json.dumps(as_json(again), allow_nan=False))["systems"][1]["difference"]["estimate"][
+            "p_value"
+        ]
+
+    def test_seeds_apply_to_recipes(self, trained_home: Path) -> None:
+        with pytest.raises(UsageError, match="--seeds 3 applies to recipes"):
+            run(["numbers-attention"], seeds=3)
+
+
+class TestOtherSystems:
+    """Outputs of other toolkits, and scores of other metrics."""
+
+    @pytest.fixture
+    def files(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+        monkeypatch.chdir(tmp_path)
+        sources, references = ["drei", "vier ; fünf", "zwölf"] * 4, ["three", "four ; five", "twelve"] * 4
+        Path("a.de").write_text("".join(f"{line}\n" for line in sources))
+        Path("a.en").write_text("".join(f"{line}\n" for line in references))
+        Path("other.en").write_text("".join(f"{line}\n" for line in [*references[:-1], "two"]))
+        return "mine=a.de:a.en"
+
+    def test_outputs_are_scored_beside_models(self, trained_home: Path, files: str, tmp_path: Path) -> None:
+        [compared] = run_all(["numbers-attention"], tests=[files], outputs=["other=other.en"])
+        other = compared.comparison.systems[1]
+        assert other.scores["exact"].value == pytest.approx(100 * 11 / 12)
+        assert (other.parameters, other.network, other.perplexity) == (None, "", None)
+        assert other.command == "s2s compare --hyp other=other.en"
+        stored = [file for file in write_results(tmp_path / "out", [compared]) if file.suffix == ".json"]
+        assert [file.name for file in stored] == ["numbers-attention-mine.json", "other-mine.json"]
+        again, _ = run([str(file) for file in stored], tests=[files])
+        assert again.systems == compared.comparison.systems
+
+    def test_outputs_need_no_model(self, files: str) -> None:
+        comparison, _ = run([], tests=[files], outputs=["other=other.en", "copy=a.de"])
+        assert [system.name for system in comparison.systems] == ["other", "copy"]
+        assert comparison.commands == []
+        with pytest.raises(UsageError, match="no test set is named"):
+            run([], outputs=["other=other.en"])
+
+    @pytest.mark.parametrize("text", ["other.en", "=other.en", "a/b=other.en", "other="])
+    def test_outputs_are_named(self, files: str, text: str) -> None:
+        with pytest.raises(UsageError, match="expected NAME=FILE"):
+            run([], tests=[files], outputs=[text])
+
+    def test_outputs_have_a_line_for_each_source(self, files: str) -> None:
+        Path("short.en").write_text("three\n")
+        with pytest.raises(DataError, match=r"1 lines of short\.en for 12 references"):
+            run([], tests=[files], outputs=["other=short.en"])
+
+    def test_several_test_sets_are_compared_apart(self, trained_home: Path, files: str) -> None:
+        other = files.replace("mine", "again")
+        first, second = run_all(["numbers-attention"], tests=[files, other])
+        assert first.comparison.task.startswith("mine · 12 pairs")
+        assert second.comparison.task.startswith("again · 12 pairs")
+        for tests, more, message in [
+            ([files, files], {}, "two test sets are called mine"),
+            ([files, other], {"outputs": ["other=other.en"]}, "--hyp with several test sets"),
+            ([files, other], {"scores": ["COMET=x.tsv"]}, "--scores with several test sets"),
+        ]:
+            with pytest.raises(UsageError, match=message):
+                run(["numbers-attention"], tests=tests, **more)
+
+    def test_scores_of_another_metric(self, files: str) -> None:
+        Path("comet.tsv").write_text("other\tcopy\n" + "0.8\t0.25\n" * 6 + "0.6\t0.35\n" * 6)
+        comparison, _ = run([], tests=[files], outputs=["other=other.en", "copy=a.de"], scores=["COMET=comet.tsv"])
+        [row] = [row for row in table(comparison) if row.label == "COMET"]
+        assert [cell.text for cell in row.cells] == ["0.7", "0.3"]
+        assert row.cells[1].note.startswith("−0.4  p < 0.001")
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("other\n" + "1\n" * 11, r"12 rows for 12 lines"),
+            ("unknown\n" + "1\n" * 12, "no system is called 'unknown'"),
+            ("other\tother\n" + "1\t2\n" * 12, "2 columns of other, which has 1 seeds"),
+            ("other\n" + "1\n" * 11 + "x\n", r"t\.tsv:13: column 1 is not a number"),
+            ("other\n" + "1\n" * 11 + "nan\n", r"t\.tsv:13: column 1 is not a number"),
+        ],
+        ids=["rows", "system", "seeds", "text", "nan"],
+    )
+    def test_score_tables_that_do_not_fit_are_refused(self, files: str, content: str, message: str) -> None:
+        Path("t.tsv").write_text(content)
+        with pytest.raises(DataError, match=message):
+            run([], tests=[files], outputs=["other=other.en"], scores=["COMET=t.tsv"])

@@ -13,7 +13,7 @@ def made_test_set(lines: int) -> test_set.TestSet:
 
 
 def system(name: str, bleu: float, outputs: list[str]) -> SimpleNamespace:
-    return SimpleNamespace(name=name, outputs=outputs, scores={"bleu": SimpleNamespace(value=bleu)})
+    return SimpleNamespace(name=name, first=SimpleNamespace(outputs=outputs), score=bleu)
 
 
 def test_each_example_has_its_reason():

@@ -20,9 +20,16 @@ def test_figures_are_shown_with_their_units(comparison):
         "chrF2": "99.2",
         "exact match": "78.7 %",
         "perplexity": "1.84",
+        "difference": "+37.5 ± 1.2",
+        "by sentences": "0.60",
+        "detectable": "1.7",
+        "bootstrap": "p < 0.001",
+        "randomization": "p = 0.002",
+        "group": "1",
         "updates": "2,460",
+        "tokens": "943,434",
         "training time": "2 min 15 s",
-        "tokens/s": "12,512",
+        "tokens/s": "6,968",
     }
 
 
@@ -61,14 +68,15 @@ def test_more_than_two_systems_have_their_gain_over_the_one_before(make_comparis
 
 def test_signatures_are_listed_once_in_order(comparison):
     found = signatures(comparison)
-    assert [signature.split("|")[0] for signature in found] == ["BLEU", "chrF2", "exact", "BLEU"]
-    assert "|bs:1000|" in found[-1]
+    assert [signature.split("|")[0] for signature in found] == ["BLEU", "chrF2", "exact", "BLEU", "BLEU"]
+    assert ("|bs:1000|" in found[-2], "|ar:10000|" in found[-1]) == (True, True)
 
 
 def test_headline_names_the_best_and_doubts_what_may_be_chance(comparison):
     assert headline(comparison) == "numbers-attention reaches 98.7 BLEU, 37.5 above numbers-bottleneck (p < 0.001)."
     first, second = comparison.systems
-    doubtful = replace(second, difference=replace(second.difference, p_value=0.21))
+    chance = replace(second.difference.bootstrap, p_value=0.21)
+    doubtful = replace(second, difference=replace(second.difference, bootstrap=chance))
     assert "which may be chance (p = 0.210)" in headline(replace(comparison, systems=[first, doubtful]))
     assert headline(replace(comparison, systems=[second, first])) == "None scores above numbers-attention."
     assert headline(replace(comparison, systems=[first])) is None

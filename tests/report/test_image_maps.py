@@ -78,7 +78,7 @@ def test_systems_are_side_by_side_and_marked_by_the_nearest_reference(comparison
         heatmaps=[None, heatmap],
         image=PIXELS,
     )
-    page = comparison_page(replace(comparison, examples=[example]))
+    page = comparison_page([replace(comparison, examples=[example])])
     assert "a <mark>thick</mark> blue ring" in page
     assert "one round <mark>object</mark>" in page
     assert page.index("a thin blue ring") < page.index("one round thing") < page.index('class="beside"')

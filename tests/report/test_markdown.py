@@ -8,9 +8,11 @@ def test_few_systems_are_columns(comparison):
     assert lines[0] == "# numbers: bottleneck and attention"
     assert "|  | numbers-bottleneck | numbers-attention |" in lines
     assert "| BLEU | 61.2 | **98.7** (+37.5, p < 0.001) |" in lines
-    assert "| 20–39 | 370 | 72.0 | 98.7 |" in lines
+    assert "| 20–39 | 370 | 72.0 ± 1.5 | 98.7 ± 1.5 |" in lines
     assert "- `BLEU|nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0`" in lines
     assert "- decoded greedily" in lines
+    assert "| difference | – | +37.5 ± 1.2 |" in lines
+    assert lines[-1].startswith("| numbers-attention | s2s 0.1.0 (1a2b3c4d5e6f) | Linux x86\\_64 (avx2), 2 threads | ")
 
 
 def test_many_systems_are_lines(make_comparison):

@@ -41,7 +41,7 @@ def read(page):
 @pytest.mark.parametrize("systems", [1, 2, 3, 6])
 def test_the_page_is_well_formed_and_tells_every_figure(make_comparison, systems):
     comparison = make_comparison(systems)
-    reader = read(comparison_page(comparison))
+    reader = read(comparison_page([comparison]))
     assert reader.open == []
     text = " ".join(" ".join(reader.text).split())
     for system in comparison.systems:
@@ -53,13 +53,13 @@ def test_the_page_is_well_formed_and_tells_every_figure(make_comparison, systems
 
 
 def test_differences_to_the_reference_are_marked(comparison):
-    page = comparison_page(comparison)
+    page = comparison_page([comparison])
     assert "January <mark>12</mark>, 2087" in page
     assert '<span class="missing" title="missing: and seven">…</span>' in page
 
 
 def test_nothing_comes_from_elsewhere(comparison):
-    page = comparison_page(comparison)
+    page = comparison_page([comparison])
     reader = read(page)
     assert not {"script", "link", "img", "iframe", "object"} & set(reader.tags)
     assert not {"src", "href", "srcset", "xlink:href"} & {name for name, _ in reader.attributes}
@@ -68,7 +68,7 @@ def test_nothing_comes_from_elsewhere(comparison):
 
 
 def test_light_and_dark(comparison):
-    page = comparison_page(comparison)
+    page = comparison_page([comparison])
     assert "prefers-color-scheme: dark" in page
     assert '<meta name="color-scheme" content="light dark">' in page
 
@@ -85,18 +85,31 @@ def test_all_text_is_escaped(make_comparison):
         systems=[replace(first, name=evil, network=evil), replace(second, name=f"b{evil}")],
         examples=[replace(example, reference=f"a {evil} b", heatmaps=[None, heatmap])],
     )  # fmt: skip
-    page = comparison_page(comparison)
+    page = comparison_page([comparison])
     reader = read(page)
     assert "script" not in reader.tags
     assert "alert" in "".join(reader.text)
 
 
 def test_control_characters_are_made_visible(make_comparison):
-    page = comparison_page(make_comparison(2, source="a\x1bb\x00c"))
+    page = comparison_page([make_comparison(2, source="a\x1bb\x00c")])
     assert "a\ufffdb\ufffdc" in page
 
 
 def test_parts_without_figures_are_left_out(comparison):
-    page = comparison_page(replace(comparison, by_length=[], examples=[], notes=[], commands=[]))
+    page = comparison_page([replace(comparison, breakdowns=[], examples=[], notes=[], commands=[])])
     assert "<svg" not in page
     assert "<h2>" not in page
+
+
+def test_several_test_sets_share_a_page(comparison):
+    page = comparison_page([comparison, replace(comparison, task="news · 20 pairs")])
+    assert read(page).open == []
+    assert page.count("<h1>") == 1
+    assert page.index(comparison.task) < page.index("news · 20 pairs")
+    assert page.count("How to read the figures") == 1
+
+
+def test_every_system_names_its_command_code_and_machine(comparison):
+    text = " ".join(" ".join(read(comparison_page([comparison])).text).split())
+    assert "s2s compare numbers/attention trained with s2s 0.1.0 (1a2b3c4d5e6f) on Linux x86_64 (avx2)" in text

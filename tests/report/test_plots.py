@@ -2,15 +2,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from s2s.metrics.length_buckets import LengthBucket, LengthBuckets
-from s2s.report.plots import bar, svg_by_length
+from s2s.metrics.breakdown import Breakdown, Bucket
+from s2s.report.plots import bar, svg_breakdown
 
 SVG = "{http://www.w3.org/2000/svg}"
-BUCKETS = [LengthBucket(1, 19, 204, (94.4, 100.0)), LengthBucket(20, None, 1, (45.0, 98.5))]
+BUCKETS = [Bucket("1–19", 204, (94.4, 100.0), (3.0, 0.0)), Bucket("20–", 1, (45.0, 98.5), (9.0, 4.5))]
 
 
-def of(*buckets: LengthBucket) -> LengthBuckets:
-    return LengthBuckets("BLEU", "characters", buckets)
+def of(*buckets: Bucket) -> Breakdown:
+    return Breakdown("BLEU", "source length", buckets, "characters")
 
 
 @pytest.mark.parametrize(
@@ -30,14 +30,14 @@ def bars(svg):
 
 
 def test_heights_are_proportional_and_each_system_has_its_colour():
-    found = bars(svg_by_length(["weak", "strong"], of(*BUCKETS)))
+    found = bars(svg_breakdown(["weak", "strong"], of(*BUCKETS)))
     heights = [float(rect.get("height")) for rect in found]
     assert [round(height / heights[1], 3) for height in heights] == [0.944, 1.0, 0.45, 0.985]
     assert [rect.get("fill") for rect in found] == ["var(--series-0)", "var(--series-1)"] * 2
 
 
 def test_axes_legend_and_counts_are_labelled():
-    root = ElementTree.fromstring(svg_by_length(["weak", "strong"], of(*BUCKETS)))
+    root = ElementTree.fromstring(svg_breakdown(["weak", "strong"], of(*BUCKETS)))
     texts = [text.text for text in root.iter(f"{SVG}text")]
     for expected in ("weak", "strong", "BLEU", "source length in characters", "1–19", "20–", "204 sentences",
                      "1 sentence", "94.4", "100"):  # fmt: skip
@@ -45,7 +45,7 @@ def test_axes_legend_and_counts_are_labelled():
 
 
 def test_the_scale_fits_low_scores():
-    svg = svg_by_length(["a"], of(LengthBucket(1, None, 5, (13.2,))))
+    svg = svg_breakdown(["a"], of(Bucket("1–", 5, (13.2,))))
     texts = [text.text for text in ElementTree.fromstring(svg).iter(f"{SVG}text")]
     assert "20" in texts
     assert "100" not in texts
@@ -53,15 +53,29 @@ def test_the_scale_fits_low_scores():
 
 def test_many_systems_stay_inside_the_picture():
     names = [f"system-{number}-with-a-long-name" for number in range(11)]
-    svg = svg_by_length(
-        names, of(LengthBucket(1, 9, 3, tuple(float(n) for n in range(11))), LengthBucket(10, None, 3, (50.0,) * 11))
-    )
+    svg = svg_breakdown(names, of(Bucket("1–9", 3, tuple(float(n) for n in range(11))), Bucket("10–", 3, (50.0,) * 11)))
     root = ElementTree.fromstring(svg)
     assert len(bars(svg)) == 22
     assert all(float(text.get("x")) + 6 * len(text.text) <= 790 for text in root.iter(f"{SVG}text"))
 
 
 def test_names_are_escaped():
-    svg = svg_by_length(['<img src="x">'], of(LengthBucket(1, None, 5, (13.2,))))
+    svg = svg_breakdown(['<img src="x">'], of(Bucket("1–", 5, (13.2,))))
     assert "<img" not in svg
     assert ElementTree.fromstring(svg).get("aria-label") == 'BLEU by source length: <img src="x">'
+
+
+def test_intervals_are_drawn_to_scale_and_stay_on_it():
+    root = ElementTree.fromstring(svg_breakdown(["weak", "strong"], of(*BUCKETS)))
+    drawn = [line for line in root.iter(f"{SVG}line") if line.get("class") == "interval"]
+    heights = [float(line.get("y2")) - float(line.get("y1")) for line in drawn]
+    assert heights == pytest.approx([250 * 0.06, 250 * 0.18, 250 * (0.045 + 0.015)], abs=0.02)
+    assert min(float(line.get("y1")) for line in drawn) == 0
+
+
+def test_long_labels_are_broken_into_lines():
+    label = "over 80, longer than any in training"
+    narrow = svg_breakdown(["a"], of(*[Bucket(label, 5, (13.2,))] * 5), width=320)
+    texts = [text.text for text in ElementTree.fromstring(narrow).iter(f"{SVG}text")]
+    assert label not in texts
+    assert {"over", "80,", "longer"} & set(" ".join(texts).split())

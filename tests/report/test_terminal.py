@@ -91,8 +91,8 @@ def test_without_lengths_examples_and_scores_it_still_prints(make_comparison):
     comparison = make_comparison(2)
     bare = replace(
         comparison,
-        systems=[replace(system, scores={}, difference=None) for system in comparison.systems],
-        by_length=[], examples=[], notes=[], commands=[],
+        systems=[replace(system, scores={}, difference=None, group=None) for system in comparison.systems],
+        breakdowns=[], examples=[], notes=[], commands=[],
     )  # fmt: skip
     text = printed(bare)
     assert "parameters" in text

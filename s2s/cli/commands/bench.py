@@ -17,7 +17,7 @@ app = typer.Typer(help="Measure how the loss of models falls as they grow.")
 @app.command()
 def scaling(
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Directory of the results and the prediction.")
+        Path, typer.Option("-o", "--out", metavar="DIR", help="Directory of the results and the prediction.")
     ] = Path("scaling"),
     values: SetValues = None,
     device: Device = "auto",

@@ -164,7 +164,7 @@ def find_prediction(path: Path, recipe: Recipe) -> tuple[Prediction, str] | None
     if path.exists():
         prediction, digest = read_prediction(path)
         if prediction.key != key:
-            raise UsageError(f"{path} predicts the loss of another run", "name another --output, or the same settings")
+            raise UsageError(f"{path} predicts the loss of another run", "name another --out, or the same settings")
         return prediction, digest
     if find_existing(recipe.name, key, resume_unfinished=True):
         raise UsageError(

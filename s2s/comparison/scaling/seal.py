@@ -45,7 +45,7 @@ def seal(path: Path, prediction: Prediction) -> None:
         file.write(format_json({"prediction": values, "sha256": digest_json(values)}, indent=2).encode() + b"\n")
     try:
         if not claim(draft, path):
-            raise UsageError(f"{path} exists: a prediction is made once", "name another --output")
+            raise UsageError(f"{path} exists: a prediction is made once", "name another --out")
     finally:
         draft.unlink(missing_ok=True)
 
@@ -57,6 +57,6 @@ def read_prediction(path: Path) -> tuple[Prediction, str]:
         raise ArtefactError(f"{path} is damaged: not a sealed prediction")
     sealed: dict[str, Any] = values["prediction"]
     if digest_json(sealed) != values.get("sha256"):
-        raise ArtefactError(f"{path} was changed after it was sealed", "restore it, or name another --output")
+        raise ArtefactError(f"{path} was changed after it was sealed", "restore it, or name another --out")
     check_schema(sealed, SCHEMA, str(path))
     return validate(Prediction, sealed, str(path)), values["sha256"]

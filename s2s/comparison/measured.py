@@ -1,0 +1,152 @@
+"""Results of a system on a test set: measured with its models, read from its outputs, or stored before."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+
+from s2s.comparison.entries import Entry, Run
+from s2s.comparison.recall import count_correct_values
+from s2s.comparison.stored import StoredResult, StoredTraining
+from s2s.comparison.test_set import TestSet
+from s2s.decoding.evaluation import evaluate, first_references, likelihood
+from s2s.decoding.loading import reference_translator
+from s2s.errors import DataError
+from s2s.metrics.resampling import LineStatistics
+from s2s.metrics.scores import check_counts, score_corpus
+from s2s.registry.version import Version
+from s2s.text.parallel import read_texts
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SystemResults:
+    """The results of one system on one test set, one for each seed."""
+
+    name: str
+    command: str
+    runs: Sequence[StoredResult]
+    test: TestSet
+
+    @property
+    def first(self) -> StoredResult:
+        """The result of the first seed, whose outputs are shown."""
+        return self.runs[0]
+
+    @property
+    def training(self) -> StoredTraining | None:
+        """How the first seed was trained; None for another toolkit's system."""
+        return self.runs[0].training
+
+    @cached_property
+    def statistics(self) -> list[LineStatistics]:
+        """What the score that systems are compared by is computed from, for each seed."""
+        return [
+            LineStatistics(run.outputs, self.test.references, self.test.metric, self.test.scoring) for run in self.runs
+        ]
+
+    @property
+    def score(self) -> float:
+        """Mean over the seeds of the score that systems are compared by."""
+        return sum(run.scores[self.test.metric].value for run in self.runs) / len(self.runs)
+
+
+def measure(entry: Entry, test: TestSet, device: torch.device) -> SystemResults:
+    """Return the results of a system.
+
+    Raises: DataError if a stored result is of another test set, or if outputs do not fit the test set.
+    """
+    results = [_result(entry, run, test, device) for run in entry.runs]
+    for result in results:
+        check_counts(result.outputs, test.references, f"outputs of {entry.name}")
+    return SystemResults(entry.name, entry.command, results, test)
+
+
+def _result(entry: Entry, run: Run, test: TestSet, device: torch.device) -> StoredResult:
+    if run.stored:
+        return _stored(run.stored, test)
+    if run.outputs:
+        return _outputs(entry, run.outputs, test)
+    assert run.version is not None
+    return _translate(entry, run, run.version, test, device)
+
+
+def _stored(results: Sequence[StoredResult], test: TestSet) -> StoredResult:
+    """Return the result on this test set."""
+    for stored in results:
+        if stored.test == test.digest:
+            return stored
+    shown = test.name or "the test split of the corpus"
+    kept = ", ".join(stored.test_name or "the test split of its corpus" for stored in results)
+    hint = "name its test set with --test, or compare systems on the same test set"
+    raise DataError(f"{results[0].name} has no result on this test set ({shown}), but one on {kept}", hint)
+
+
+def _outputs(entry: Entry, file: str, test: TestSet) -> StoredResult:
+    """Score the outputs of another toolkit's system."""
+    outputs = read_texts(file)
+    check_counts(outputs, test.references, f"lines of {file}")
+    return StoredResult(
+        name=entry.name,
+        test=test.digest,
+        test_name=test.name,
+        outputs=outputs,
+        scores=score_corpus(outputs, test.references, test.metrics, test.scoring),
+        command=entry.command,
+    )
+
+
+def _translate(entry: Entry, run: Run, version: Version, test: TestSet, device: torch.device) -> StoredResult:
+    """Translate and score the test set with a model."""
+    assert run.recipe is not None
+    work = "captioning {:,} images" if test.of_images else "translating {:,} lines"
+    log.info(f"{version.reference}: {work.format(len(test.sources))}, {run.recipe.decoding.describe()}")
+    translator = reference_translator(version, device)
+    found = evaluate(
+        translator,
+        test.sources,
+        test.references,
+        decoding=run.recipe.decoding,
+        metrics=test.metrics,
+        scenes=test.names if test.of_scenes else (),
+    )
+    perplexity, bits_per_byte = likelihood(translator, test.sources, test.references)
+    correct_values = []
+    if test.task == "recall":
+        correct_values = count_correct_values(translator, test.names, first_references(test.references))
+    return StoredResult(
+        name=entry.name,
+        test=test.digest,
+        test_name=test.name,
+        outputs=found.outputs,
+        scores=found.scores,
+        command=entry.command,
+        decoding=found.decoding.describe(),
+        training=_training(run, version),
+        perplexity=perplexity,
+        bits_per_byte=bits_per_byte,
+        correct_values=correct_values,
+        pointing=found.pointing,
+    )
+
+
+def _training(run: Run, version: Version) -> StoredTraining:
+    """Return how a model was trained."""
+    assert run.recipe is not None
+    card, record = version.card, version.card.training
+    return StoredTraining(
+        network=run.recipe.model.describe(),
+        recipe=card.recipe,
+        seed=record.seed,
+        corpus=card.corpus,
+        tokenizer=version.file("tokenizer.model").digest,
+        parameters=card.parameters,
+        updates=record.updates,
+        tokens=round(record.tokens_per_second * record.seconds),
+        seconds=record.seconds,
+        versions=card.versions,
+        machine=replace(card.machine, threads=record.threads),
+    )
