@@ -8,13 +8,13 @@ from pathlib import Path
 
 from s2s.data.image_inputs import read_input
 from s2s.data.sources import Image
-from s2s.decoding.diagnostics import loops
 from s2s.decoding.engine import Engine
 from s2s.decoding.streaming import TranslatedLine
 from s2s.decoding.translation import Translation
 from s2s.decoding.translator import Translator
 from s2s.devices.runtime import usable_threads
 from s2s.errors import S2SError
+from s2s.metrics.output_faults import loops
 from s2s.recipe.image_size import ImageSize
 
 WINDOW = 1024  # images that are captioned together, at most

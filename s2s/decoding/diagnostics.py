@@ -1,17 +1,13 @@
 """Diagnostics of translations: truncated, repetitive, empty, incomplete, without placeholders …"""
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from s2s.decoding.translation import Translation
+from s2s.metrics.output_faults import MIN_COPIED_WORDS, loops
 from s2s.text.lines import encoding_hint
 from s2s.text.placeholders import lost_placeholders
 
-MIN_REPEATS = 4  # consecutive occurrences of an n-gram that count as a loop
-MAX_LOOP_NGRAM = 8  # tokens of an n-gram
-MIN_LOOP_TOKENS = 8  # tokens of all occurrences; "ha ha ha ha" is too short to be sure
-MIN_COPIED_WORDS = 3  # shorter copies may be names
 MAX_UNKNOWN_RATIO = 1 / 3  # of the source's tokens
 
 DIAGNOSTICS = {
@@ -46,17 +42,6 @@ def diagnostics(source: str, translation: Translation) -> list[str]:
         "untagged": translation.untagged,
     }
     return [name for name in DIAGNOSTICS if applies[name]]
-
-
-def loops(tokens: Sequence[Hashable]) -> bool:
-    """Return whether an n-gram occurs several times in a row."""
-    for n in range(1, MAX_LOOP_NGRAM + 1):
-        threshold, repeated = max((MIN_REPEATS - 1) * n, MIN_LOOP_TOKENS - n), 0
-        for token, later in zip(tokens, tokens[n:], strict=False):
-            repeated = repeated + 1 if token == later else 0
-            if repeated >= threshold:
-                return True
-    return False
 
 
 @dataclass(slots=True)

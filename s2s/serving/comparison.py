@@ -5,12 +5,12 @@ from pathlib import Path
 
 from pydantic import Field
 
-from s2s.decoding.diagnostics import loops
 from s2s.errors import UsageError
 from s2s.io.atomic import make_directory, write_json
 from s2s.io.json_values import read_json, validate
 from s2s.io.paths import home_dir
 from s2s.io.schema import check_schema
+from s2s.metrics.output_faults import loops
 from s2s.recipe.options import Options
 from s2s.registry.reference import Reference
 

@@ -2,26 +2,8 @@
 
 import pytest
 
-from s2s.decoding.diagnostics import DiagnosticCounts, diagnostics, loops
+from s2s.decoding.diagnostics import DiagnosticCounts, diagnostics
 from s2s.decoding.translation import Translation
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("a b c d e f g h", False),
-        ("a a a a a a a a", True),
-        ("ha ha ha ha", False),  # too short to be sure
-        ("x y z a b a b a b a b c", True),
-        ("x y z a b a b a b c", False),
-        ("a b c a b c a b c a b c", True),
-        ("a b c a b c a b c a b", False),
-        ("", False),
-    ],
-)
-def test_loops(text: str, expected: bool) -> None:
-    assert loops(text.split()) is expected
-
 
 LOOP = ("a",) * 9
 
