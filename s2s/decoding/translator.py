@@ -14,6 +14,7 @@ from s2s.decoding.engine import DecodingInput, Engine, Hypothesis, PendingSearch
 from s2s.decoding.segments import Line, Segment, cut_lines
 from s2s.decoding.settings import TranslatorSettings, usual_sources
 from s2s.decoding.translation import Part, Translation, join_parts
+from s2s.metrics.alignment import LITTLE_ATTENTION
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.languages import primary_language
 from s2s.text.lines import normalize, single_line
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from s2s.recipe.recipe import Recipe
 
 SPACES = re.compile("  +")
-LITTLE_ATTENTION = 0.2  # summed over a translation, that a source position gets if it is ignored
 MAX_IGNORED = 0.3  # share of a source's positions that a complete translation may ignore
 
 Engine_co = TypeVar("Engine_co", bound=Engine, covariant=True)
