@@ -39,7 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "translate": ("s2s.cli.commands.translate", "Translate lines of text with a model"),
     "caption": ("s2s.cli.commands.caption", "Describe images with a model"),
     "score": ("s2s.cli.commands.score", "Score given translations (log-probability)"),
-    "evaluate": ("s2s.cli.commands.evaluate", "Translate a test set and score it"),
+    "evaluate": ("s2s.cli.commands.evaluate", "Score a model, or the output of any system, on a test set"),
     "compare": ("s2s.cli.commands.compare", "Compare recipes and models on one test set"),
     "models": ("s2s.cli.commands.models", "List, show, alias, verify, export and remove models"),
     "serve": ("s2s.cli.commands.serve", "Keep models loaded for all users of a machine"),

@@ -36,6 +36,12 @@ def languages_of_files(source: str, target: str) -> Texts:
     return "", ""
 
 
+def language_of_file(name: str) -> str:
+    """Return the language that a file name ends with: `test.pt_BR.gz` -> `pt_BR`; empty if it ends with none."""
+    suffix = PurePath(without_suffix(name)).suffix.removeprefix(".")
+    return suffix if is_language_code(suffix) else ""
+
+
 def model_name(source: str, target: str, languages: Texts) -> str:
     """Suggest a model name from the common beginning of file names: `train.de`, `train.en` -> `train-de-en`.
 

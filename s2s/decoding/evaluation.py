@@ -44,7 +44,7 @@ from s2s.recipe.image_size import SCENE_SIZE, ImageSize
 from s2s.recipe.kinds import GeneratorDataOptions
 from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version
-from s2s.text.parallel import read_pairs
+from s2s.text.parallel import read_parallel
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +169,8 @@ def perplexity(translator: Translator[PyTorchEngine], sources: RawSources, refer
 
 def read_test_set(source: str, reference: str) -> tuple[list[str], list[str]]:
     """Read sources and references from two files. Raises DataError if their line counts differ or they are empty."""
-    pairs = [pair for group in read_pairs(source, reference) for pair in group]
-    if not pairs:
-        raise DataError(f"{source} has no lines")
-    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    sources, references = read_parallel((source, reference))
+    return sources, references
 
 
 def read_captioned_images(directory: str, captions: str, size: ImageSize) -> TestLines:

@@ -1,6 +1,6 @@
 """Parallel files: line N of the target is the translation of line N of the source."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice, zip_longest
 from typing import BinaryIO
@@ -66,6 +66,32 @@ def read_pairs(source: str, target: str, group_size: int = GROUP_SIZE) -> Iterat
         for first in numbered:
             group = [first, *islice(numbered, groups.size - 1)]
             yield [decode_pair(pair, names, number) for number, pair in group]
+
+
+def read_parallel(names: Sequence[str]) -> list[list[str]]:
+    """Return the lines of each of several parallel files as text.
+
+    Raises: UsageError if two are standard input; UnequalLinesError for a file that has not as many lines as the first;
+    DataError if there are no lines, for invalid UTF-8 or for a damaged compressed file.
+    """
+    refuse_twice(names)
+    sides = [_read_texts(name) for name in names]
+    shown = ["standard input" if name == "-" else name for name in names]
+    for name, side in zip(shown, sides, strict=True):
+        if len(side) != len(sides[0]):
+            raise UnequalLinesError(
+                f"line counts differ: {shown[0]} has {len(sides[0]):,}, {name} has {len(side):,}",
+                "line N of one file must belong to line N of the other",
+            )
+    if not sides[0]:
+        raise DataError(f"{shown[0]} has no lines")
+    return sides
+
+
+def _read_texts(name: str) -> list[str]:
+    with open_side(name) as file:
+        lines = enumerate(read_lines(file, name), 1)
+        return [decode_line(line, f"{name}:{number}", "refuse") for number, line in lines]
 
 
 class _Groups:

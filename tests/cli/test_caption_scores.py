@@ -66,8 +66,9 @@ def evaluated(run: Callable, *arguments: str) -> dict[str, dict]:
     ],
 )
 def test_evaluation_on_the_own_test_split_repeats_the_card(model: str, metrics: tuple[str, ...], run: Callable) -> None:
-    found = evaluated(run, model)
+    found = evaluated(run, model, "-o", "out.txt")
     assert tuple(found) == metrics
+    assert evaluated(run, model, "--hyp", "out.txt") == {name: found[name] for name in metrics if name not in POINTING}
     card = json.loads(run("models", "show", model, "--json").out)["card"]["scores"]
     recorded = {one["metric"]: one for one in card if one["metric"] != "perplexity"}
     assert {name: one["value"] for name, one in found.items()} == pytest.approx(
@@ -109,6 +110,7 @@ def test_a_table_of_captions_is_scored_as_its_captions_are(run: Callable) -> Non
     lines = [{"image": name, "captions": list(texts)} for (name, _), texts in zip(rows, references, strict=True)]
     Path("table.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     assert evaluated(run, "own-attention", "pictures", "table.jsonl") == found
+    assert evaluated(run, "own-attention", "pictures", "table.jsonl", "--hyp", "out.txt") == found
 
 
 def test_own_pictures_of_scenes_have_objects_but_no_pointing(run: Callable) -> None:

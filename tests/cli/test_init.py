@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from publishing import publish
 
-from s2s.data.file_names import kind_of_file, languages_of_files, model_name
+from s2s.data.file_names import kind_of_file, language_of_file, languages_of_files, model_name
 from s2s.data.readers import read_split
 from s2s.recipe.load import load_recipe
 from s2s.registry.card import Card
@@ -167,6 +167,14 @@ def test_languages_can_be_given(run, files):
 )
 def test_languages_are_guessed_from_names(source, target, languages):
     assert languages_of_files(source, target) == languages
+
+
+@pytest.mark.parametrize(
+    ("name", "language"),
+    [("test.zh", "zh"), ("a.b.pt_BR.gz", "pt_BR"), ("zh.txt", ""), ("test", ""), ("-", ""), ("a.src", "")],
+)
+def test_the_language_that_a_name_ends_with(name: str, language: str) -> None:
+    assert language_of_file(name) == language
 
 
 @pytest.mark.parametrize(

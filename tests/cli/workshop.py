@@ -54,7 +54,7 @@ def make_files(directory: Path) -> None:
         train = sentences(3000, number, 60_000)
         write(directory / f"train.{side}", train)
         write(directory / f"train.{side}.gz", train)
-        for name in ("input", "test"):
+        for name in ("input", "test", "system"):
             write(directory / f"{name}.{side}", sentences(3, number + 2, 20))
         (directory / "multi30k").mkdir(exist_ok=True)
         for name, count in (("train", 90), ("val", 5), ("test_2016_flickr", 7)):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from s2s.errors import DataError, UsageError
-from s2s.text.parallel import line_pairs, read_pairs
+from s2s.text.parallel import line_pairs, read_pairs, read_parallel
 
 NAMES = ("a.de", "a.en")
 
@@ -96,3 +96,15 @@ def test_invalid_utf8_names_file_and_line(tmp_path: Path, side: str) -> None:
 def test_standard_input_for_both_sides_is_refused() -> None:
     with pytest.raises(UsageError, match="standard input"):
         next(read_pairs("-", "-"))
+
+
+def test_several_files_are_read_as_text(tmp_path: Path) -> None:
+    contents = {"a": "\ufeffä\r\n\nc", "b": "1\u2028\n2\n3\n", "c": "x\ny\nz\n"}
+    names = [write(tmp_path / name, content.encode()) for name, content in contents.items()]
+    assert read_parallel(names) == [["ä", "", "c"], ["1\u2028", "2", "3"], ["x", "y", "z"]]
+    longer = write(tmp_path / "d", b"1\n" * 1234)
+    with pytest.raises(DataError) as refused:
+        read_parallel([*names, longer])
+    assert refused.value.message == f"line counts differ: {names[0]} has 3, {longer} has 1,234"
+    with pytest.raises(DataError, match="has no lines"):
+        read_parallel([write(tmp_path / "e", b"")] * 2)

@@ -1,4 +1,4 @@
-"""`s2s evaluate`: translate a test set, or caption its images, and score the results."""
+"""`s2s evaluate`: translate a test set, or caption its images, and score them; or score an output."""
 
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -6,16 +6,29 @@ import typer
 
 from s2s.cli.console import note, print_json
 from s2s.cli.decoding_options import Tag
-from s2s.cli.options import AsJson, BeamSize, Device, Force, LengthPenalty, ModelReference, Precision, Threads, Wait
+from s2s.cli.options import AsJson, BeamSize, Device, Force, LengthPenalty, Precision, Threads, Wait
 from s2s.report.console import out
 
 if TYPE_CHECKING:
-    from s2s.decoding.evaluation import Evaluation, TestLines
+    from collections.abc import Mapping
+
+    from s2s.decoding.config import TranslatorConfig
+    from s2s.metrics.scores import Score
     from s2s.registry.version import Version
+
+WITH_HYP = {"model", "source", "reference", "hyp", "ref", "language", "as_json"}  # parameters
 
 
 def evaluate(
-    model: ModelReference,
+    context: typer.Context,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="NAME, NAME:VERSION or NAME@ALIAS in the registry. With --hyp it may be left out.",
+            show_default=False,
+        ),
+    ] = None,
     source: Annotated[
         str | None,
         typer.Argument(
@@ -34,6 +47,33 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    hyp: Annotated[
+        str | None,
+        typer.Option(
+            "--hyp",
+            metavar="FILE",
+            help="Score FILE, the output of any system, instead of translating: one line for each source, plain or "
+            "compressed; - is standard input.",
+        ),
+    ] = None,
+    ref: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ref",
+            metavar="FILE",
+            help="With --hyp: references, instead of MODEL, SRC and REF; repeatable, for several of each line.",
+        ),
+    ] = None,
+    language: Annotated[
+        str,
+        typer.Option(
+            "--language",
+            metavar="CODE",
+            help="With --hyp, without MODEL: target language, which decides BLEU's tokenizer. Default: the end of the "
+            "first references' name, as in test.zh; else 13a is the tokenizer.",
+            show_default=False,
+        ),
+    ] = "",
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
     tag: Tag = "",
@@ -56,27 +96,38 @@ def evaluate(
     These are BLEU, chrF, TER, exact match and perplexity; of captions also CIDEr-D and distinct words. Captions of
     generated scenes have the F1 of the objects they name instead of CIDEr-D, and the share of attention near them.
 
+    With --hyp, the output of any system is scored instead, without perplexity. Warnings name what looks wrong with it,
+    such as shifted lines, tokenized or lower-cased text, marks of subwords, or another language. If MODEL is also
+    named, it sets the target language and, without SRC and REF, the test set.
+
     Examples:
         s2s evaluate numbers-attention
         s2s evaluate numbers-attention test.de test.en
         s2s evaluate numbers-attention test.de test.en --beam-size 1 --json
         s2s evaluate scenes-attention
         s2s evaluate scenes-attention pictures pictures/captions.tsv
+        s2s evaluate --hyp system.en test.de test.en
+        s2s evaluate --hyp system.en --ref test.en --json
+        s2s evaluate numbers-attention test.de test.en --hyp system.en
     """
-    from s2s.cli.output import open_output
-    from s2s.decoding import evaluation
-    from s2s.decoding.config import TranslatorConfig
-    from s2s.decoding.loading import load_translator
-    from s2s.decoding.pytorch_engine import PyTorchEngine
-    from s2s.decoding.translator import Translator
     from s2s.errors import UsageError
-    from s2s.registry.store import Registry
 
+    if hyp is not None:
+        _refuse_decoding_options(context)
+        _score_output(hyp, [name for name in (model, source, reference) if name], ref or [], language, as_json)
+        return
+    if ref or language:
+        option = "--ref" if ref else "--language"
+        raise UsageError(f"{option} only applies with --hyp", "s2s evaluate MODEL SRC REF translates and scores")
+    if model is None:
+        raise UsageError("no model is named", "s2s models list shows those there are; --hyp FILE scores an output")
     if output == "-":
         raise UsageError("-o -: standard output is for the scores", "write the translations to a file")
+
+    from s2s.decoding.config import TranslatorConfig
+    from s2s.registry.store import Registry
+
     version = Registry.default().resolve(model)
-    test = _test_lines(version, source, reference)
-    scenes = test.names if source is None and evaluation.is_scenes(version.recipe()) else ()
     changes = {"beam_size": beam_size, "length_penalty": length_penalty}
     config = TranslatorConfig(
         [version.reference],
@@ -89,6 +140,29 @@ def evaluate(
         images=version.card.of_images,
         tag=tag,
     )
+    _score_model(model, version, config, source, reference, output, force, as_json)
+
+
+def _score_model(
+    model: str,
+    version: "Version",
+    config: "TranslatorConfig",
+    source: str | None,
+    reference: str | None,
+    output: str | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Print the scores of a model, and write its outputs to a file if one is named."""
+    from s2s.cli.output import open_output
+    from s2s.cli.test_sets import test_lines
+    from s2s.decoding import evaluation
+    from s2s.decoding.loading import load_translator
+    from s2s.decoding.pytorch_engine import PyTorchEngine
+    from s2s.decoding.translator import Translator
+
+    test = test_lines(version, source, reference)
+    scenes = test.names if source is None and evaluation.is_scenes(version.recipe()) else ()
     inputs = [name for name in (source, reference) if name]
     with open_output(output, inputs, force) as file, load_translator(config) as translator:
         result = evaluation.evaluate(translator, test.sources, test.references, scenes=scenes)
@@ -98,9 +172,11 @@ def evaluate(
             perplexity = evaluation.perplexity(pytorch_translator, test.sources, test.references)
         decoding = f"{result.decoding.describe()}; {translator.engine.describe()}"
         if as_json:
-            _print_json(model, result, perplexity, decoding)
+            scores = _json_scores(result.scores)
+            print_json({"model": model, "decoding": decoding, "scores": scores, "perplexity": perplexity})
         else:
-            _print_scores(result, perplexity, decoding)
+            _print_scores(result.scores, perplexity)
+            note(f"translated by {decoding}")
         if file:
             file.write("".join(f"{line}\n" for line in result.outputs).encode())
     for warning in result.warnings():
@@ -109,34 +185,49 @@ def evaluate(
         note(f"wrote {output}")
 
 
-def _test_lines(version: "Version", source: str | None, reference: str | None) -> "TestLines":
-    """Read the test set that the arguments name, or that of the model's corpus."""
-    from s2s.decoding import evaluation
+def _refuse_decoding_options(context: typer.Context) -> None:
+    """Raise UsageError if the command line has an option that does not apply with --hyp."""
     from s2s.errors import UsageError
 
-    if source is None:
-        return evaluation.own_test_lines(version)
-    if reference is None:
-        raise UsageError(f"{source}: no references are named", "name them after the sources")
-    if not version.card.of_images:
-        sources, references = evaluation.read_test_set(source, reference)
-        return evaluation.TestLines(sources, sources, [*references])
-    size = version.recipe().data.image_size
-    assert size is not None
-    return evaluation.read_captioned_images(source, reference, size)
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "")
+        if parameter.name not in WITH_HYP and given is not None and given.name == "COMMANDLINE":
+            hint = "leave it out: nothing is translated, the lines of FILE are scored as they are"
+            raise UsageError(f"{parameter.opts[-1]} cannot be combined with --hyp", hint)
 
 
-def _print_json(model: str, result: "Evaluation", perplexity: float | None, decoding: str) -> None:
-    """Print the scores with their signatures as JSON."""
-    scores = {name: {"value": score.value, "signature": score.signature} for name, score in result.scores.items()}
-    print_json({"model": model, "decoding": decoding, "scores": scores, "perplexity": perplexity})
+def _score_output(hyp: str, names: list[str], refs: list[str], language: str, as_json: bool) -> None:
+    """Print the scores of a system's output, and warnings."""
+    from s2s.cli.test_sets import read_output
+    from s2s.metrics.cider import MIN_LINES, TOO_FEW_LINES
+    from s2s.metrics.output_checks import check_output
+    from s2s.metrics.scores import score_corpus
+
+    output = read_output(hyp, names, refs, language)
+    scores = score_corpus(output.lines, output.references, output.metrics, output.scoring)
+    found = check_output(output.lines, output.references, scores, sources=output.sources, scoring=output.scoring)
+    shown, count = "standard input" if hyp == "-" else hyp, len(output.lines)
+    if as_json:
+        warnings = [{"kind": warning.kind, "message": warning.message} for warning in found]
+        print_json({"hypotheses": hyp, "lines": count, "scores": _json_scores(scores), "warnings": warnings})
+    else:
+        _print_scores(scores, None)
+        note(f"scored {count:,} lines of {shown}")
+    for warning in found:
+        note(f"warning: {shown}: {warning.message}")
+    if "cider" in scores and count < MIN_LINES:
+        note(f"warning: {TOO_FEW_LINES}")
 
 
-def _print_scores(result: "Evaluation", perplexity: float | None, decoding: str) -> None:
+def _json_scores(scores: "Mapping[str, Score]") -> dict[str, dict[str, float | str]]:
+    """Return the scores with their signatures as JSON values."""
+    return {name: {"value": score.value, "signature": score.signature} for name, score in scores.items()}
+
+
+def _print_scores(scores: "Mapping[str, Score]", perplexity: float | None) -> None:
     """Print the scores, each with its signature."""
-    width = max(len("perplexity"), *map(len, result.scores))
-    for score in result.scores.values():
+    width = max(len("perplexity"), *map(len, scores))
+    for score in scores.values():
         out.print(f"{score.metric:{width}} {score.shown:>6}  {score.signature}", soft_wrap=True)
     if perplexity is not None:
         out.print(f"{'perplexity':{width}} {perplexity:6.2f}  teacher-forced, per token", soft_wrap=True)
-    note(f"translated by {decoding}")
