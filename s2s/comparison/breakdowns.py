@@ -1,4 +1,4 @@
-"""Scores on buckets of the test lines: by length, or by what suits recall and scenes."""
+"""Scores on buckets of the test lines: by length, words, names, overlap, or by what suits recall and scenes."""
 
 from collections.abc import Sequence
 
@@ -8,22 +8,62 @@ from s2s.comparison.stored import StoredResult
 from s2s.comparison.test_set import TestSet
 from s2s.data.generators.recall import answer_positions
 from s2s.decoding.evaluation import first_references
-from s2s.metrics.breakdown import Breakdown, lines_by_length, score_buckets
+from s2s.metrics.breakdown import Breakdown, Bucket, lines_by_length, score_buckets
+from s2s.metrics.line_groups import LineGroup, by_capitals, by_digits, by_overlap, by_rarest_word
 from s2s.metrics.resampling import LineValues
 from s2s.metrics.scores import SCORE_NAMES
+from s2s.metrics.training_facts import TrainingFacts
+from s2s.metrics.word_accuracy import word_accuracy
 
 
-def breakdowns(systems: Sequence[SystemResults], test: TestSet) -> list[Breakdown]:
-    """Return the scores by the length of sources, or of the references of images; or what suits recall and scenes."""
+def breakdowns(systems: Sequence[SystemResults], test: TestSet, facts: TrainingFacts | None) -> list[Breakdown]:
+    """Return the score by length first, then by other properties of the lines; or what suits recall and scenes.
+
+    `facts`: what training had of the test set; None if unknown.
+    """
     if test.of_scenes:
         return scenes_by_objects(systems, test)
     if all(run.correct_values for system in systems for run in system.runs):
         return recall_by_length(systems, test)
-    buckets = score_buckets(lines_by_length(test.measured), [system.statistics for system in systems])
+    statistics = [system.statistics for system in systems]
     name = SCORE_NAMES[test.metric]
+    longest = facts.longest_source if facts else None
+    by_length = score_buckets(lines_by_length(test.measured, longest), statistics)
     if test.of_images:
-        return [Breakdown(name, "reference length", buckets, "characters", "images")]
-    return [Breakdown(name, "source length", buckets, "characters")]
+        return [Breakdown(name, "reference length", by_length, "characters", "images")]
+    found = [Breakdown(name, "source length", by_length, "characters")]
+    for by, groups in _line_groups(test, facts).items():
+        if len(groups) > 1:
+            lines = {group.label: group.lines for group in groups}
+            found.append(Breakdown(name, by, score_buckets(lines, statistics)))
+    return [*found, _words_by_frequency(systems, test, facts)] if facts else found
+
+
+def _line_groups(test: TestSet, facts: TrainingFacts | None) -> dict[str, list[LineGroup]]:
+    """Return groups of lines by property."""
+    groups = {
+        "numbers": by_digits(test.names),
+        "names": by_capitals(test.names, test.references, *test.languages),
+    }
+    if facts:
+        groups = {
+            "rarest word of the reference": by_rarest_word(test.references, facts),
+            **groups,
+            "overlap with training": by_overlap(test.names, facts),
+        }
+    return groups
+
+
+def _words_by_frequency(systems: Sequence[SystemResults], test: TestSet, facts: TrainingFacts) -> Breakdown:
+    """Return the F-measure of words by their frequency in training, as the mean over the seeds."""
+    found = word_accuracy([run.outputs for system in systems for run in system.runs], test.references, facts)
+
+    def means(values: Sequence[float]) -> tuple[float, ...]:
+        rest = iter(values)
+        return tuple(sum(next(rest) for _ in system.runs) / len(system.runs) for system in systems)
+
+    buckets = [Bucket(one.label, one.words, means([system.f1 for system in one.systems])) for one in found]
+    return Breakdown("F1 of words", "frequency in training", buckets, counted="words")
 
 
 def recall_by_length(systems: Sequence[SystemResults], test: TestSet) -> list[Breakdown]:

@@ -11,7 +11,7 @@ from s2s.comparison.examples import examples
 from s2s.comparison.measured import SystemResults, measure
 from s2s.comparison.score_tables import read_score_table
 from s2s.comparison.summary import summarize
-from s2s.comparison.test_set import TestSet, corpus_test_set, read_test_files
+from s2s.comparison.test_set import TestSet, corpus_test_set, read_test_files, training_corpus
 from s2s.devices.leases import lease
 from s2s.devices.select import resolve_device
 from s2s.errors import UsageError
@@ -39,7 +39,8 @@ def compare(request: Request, *, device: str, wait: float) -> list[Compared]:
     _check_tests(tests, request)
     entries = [_trained(entry, device, wait) for entry in entries]
     _refuse_twice(entries)
-    tests = tests or [corpus_test_set(entries)]
+    corpus = training_corpus(entries) if tests else None
+    tests = [replace(test, corpus=corpus) for test in tests] or [corpus_test_set(entries)]
     with lease(device, wait=wait, command="s2s compare") as leased:
         return [_compare(entries, test, request, resolve_device(leased)) for test in tests]
 

@@ -10,12 +10,13 @@ from s2s.comparison.measured import SystemResults
 from s2s.comparison.test_set import TestSet
 from s2s.data.sources import Image, Pixels, RawSources
 from s2s.decoding.loading import reference_translator
+from s2s.metrics.line_differences import line_differences
 from s2s.metrics.scores import Reference, sentence_chrf, texts_of
 from s2s.report.figures import Example, HeatMap
 
 MAX_LENGTH = 60  # characters of the line whose attention is drawn
 SCORED = 2000  # lines that are searched for the worst and the most different outputs
-MORE_IMAGES = 3  # images with large differences that are shown beside the one with the largest
+WINS = 3  # lines that the best system wins most clearly, and that it loses
 
 
 def examples(
@@ -60,25 +61,33 @@ def _pixels(source: str | Image) -> "Pixels | None":
 def example_lines(systems: Sequence[SystemResults], test: TestSet) -> dict[int, str]:
     """Return lines worth showing, with the reason: the first one suits a picture of attention.
 
-    They are a line that only some systems have exactly, the longest source (of images, the longest reference), the line
-    whose outputs differ most in chrF (of images, up to four), and the best system's output with the lowest chrF.
+    They are a line that only some systems have exactly, the longest source (of images, the longest reference), those
+    that the best system wins or loses most clearly against the first one, and its output with the lowest chrF.
     """
     measured, references = test.measured, test.references
     outputs = [system.first.outputs for system in systems]
     lines = {_partly_exact(outputs, measured, references): "example"}
     longest = max(range(len(measured)), key=lambda line: len(measured[line]))
     lines.setdefault(longest, "the longest reference" if test.of_images else "the longest source")
-    scores = [sentence_chrf(own[:SCORED], references[:SCORED]) for own in outputs]
-    if len(systems) > 1:
-        spread = [max(values) - min(values) for values in zip(*scores, strict=True)]
-        most, *others = sorted(range(len(spread)), key=lambda line: -spread[line])
-        lines.setdefault(most, "the largest difference in chrF2")
-        for line in others[:MORE_IMAGES] if test.of_images else []:
-            if spread[line]:
-                lines.setdefault(line, "another large difference in chrF2")
     best = max(range(len(systems)), key=lambda place: systems[place].score)
-    lines.setdefault(scores[best].index(min(scores[best])), f"the lowest chrF2 of {systems[best].name}")
+    for line, reason in _wins_and_losses(systems, best or len(systems) - 1, references).items():
+        lines.setdefault(line, reason)
+    scores = sentence_chrf(outputs[best][:SCORED], references[:SCORED])
+    lines.setdefault(scores.index(min(scores)), f"the lowest chrF2 of {systems[best].name}")
     return lines
+
+
+def _wins_and_losses(systems: Sequence[SystemResults], place: int, references: Sequence[Reference]) -> dict[int, str]:
+    """Return the lines on which a system differs most from the first one."""
+    if not place:
+        return {}
+    name = systems[place].name
+    first, second = systems[0].first.outputs[:SCORED], systems[place].first.outputs[:SCORED]
+    wins, losses = line_differences(first, second, references[:SCORED], WINS)
+    return {
+        **{one.line: f"a large win of {name} (chrF2 {one.first:.0f} → {one.second:.0f})" for one in wins},
+        **{one.line: f"a large loss of {name} (chrF2 {one.first:.0f} → {one.second:.0f})" for one in losses},
+    }
 
 
 def _partly_exact(outputs: Sequence[Sequence[str]], measured: Sequence[str], references: Sequence[Reference]) -> int:

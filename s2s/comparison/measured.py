@@ -11,11 +11,17 @@ from s2s.comparison.entries import Entry, Run
 from s2s.comparison.recall import count_correct_values
 from s2s.comparison.stored import StoredResult, StoredTraining
 from s2s.comparison.test_set import TestSet
+from s2s.data.generators.numbers_alignment import numbers_alignment
+from s2s.decoding.attention_quality import AttentionQuality, attention_quality
 from s2s.decoding.evaluation import evaluate, first_references, likelihood
 from s2s.decoding.loading import reference_translator
+from s2s.decoding.pytorch_engine import PyTorchEngine
+from s2s.decoding.translator import RecipeTranslator
 from s2s.errors import DataError
+from s2s.metrics.output_checks import check_output
 from s2s.metrics.resampling import LineStatistics
 from s2s.metrics.scores import check_counts, score_corpus
+from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version
 from s2s.text.parallel import read_texts
 
@@ -89,12 +95,16 @@ def _outputs(entry: Entry, file: str, test: TestSet) -> StoredResult:
     """Score the outputs of another toolkit's system."""
     outputs = read_texts(file)
     check_counts(outputs, test.references, f"lines of {file}")
+    scores = score_corpus(outputs, test.references, test.metrics, test.scoring)
+    sources = () if test.of_images else test.names
+    for warning in check_output(outputs, test.references, scores, sources=sources, scoring=test.scoring):
+        log.warning(f"{file}: {warning.message}")
     return StoredResult(
         name=entry.name,
         test=test.digest,
         test_name=test.name,
         outputs=outputs,
-        scores=score_corpus(outputs, test.references, test.metrics, test.scoring),
+        scores=scores,
         command=entry.command,
     )
 
@@ -114,9 +124,8 @@ def _translate(entry: Entry, run: Run, version: Version, test: TestSet, device: 
         scenes=test.names if test.of_scenes else (),
     )
     perplexity, bits_per_byte = likelihood(translator, test.sources, test.references)
-    correct_values = []
-    if test.task == "recall":
-        correct_values = count_correct_values(translator, test.names, first_references(test.references))
+    references = first_references(test.references)
+    correct_values = count_correct_values(translator, test.names, references) if test.task == "recall" else []
     return StoredResult(
         name=entry.name,
         test=test.digest,
@@ -130,7 +139,18 @@ def _translate(entry: Entry, run: Run, version: Version, test: TestSet, device: 
         bits_per_byte=bits_per_byte,
         correct_values=correct_values,
         pointing=found.pointing,
+        attention=_attention(translator, run.recipe, test, references),
     )
+
+
+def _attention(
+    translator: RecipeTranslator[PyTorchEngine], recipe: Recipe, test: TestSet, references: Sequence[str]
+) -> AttentionQuality | None:
+    """Measure the attention of a model that translates text and has any; its alignment where the task knows it."""
+    if test.of_images or not recipe.model.has_attention:
+        return None
+    known = {"known_alignment": numbers_alignment} if test.task == "numbers" else {}
+    return attention_quality(translator, test.names, references, **known)
 
 
 def _training(run: Run, version: Version) -> StoredTraining:

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pydantic import ConfigDict
 
+from s2s.decoding.attention_quality import AttentionQuality
 from s2s.devices.runtime import Machine
 from s2s.errors import ArtefactError
 from s2s.io.atomic import write_json
@@ -65,6 +66,7 @@ class StoredResult:
     bits_per_byte: float | None = None  # of the references, teacher-forced
     correct_values: list[int] = field(default_factory=list)  # recall only: correct values per line, forced decoding
     pointing: list[Pointing] = field(default_factory=list)  # scenes only: where attention was at shape words, per line
+    attention: AttentionQuality | None = None  # to the sources of text, while the references are forced
     schema: int = SCHEMA
 
     @classmethod

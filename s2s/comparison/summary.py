@@ -14,8 +14,10 @@ from s2s.comparison.scenes import scene_notes
 from s2s.comparison.score_tables import ScoreTable
 from s2s.comparison.stored import StoredTraining
 from s2s.comparison.test_set import TestSet, same_data
+from s2s.comparison.training_words import training_facts
 from s2s.metrics.cider import MIN_LINES, TOO_FEW_LINES
 from s2s.metrics.human_agreement import human_agreement
+from s2s.metrics.output_faults import output_faults
 from s2s.metrics.ranking import rank_groups
 from s2s.metrics.resampling import Floats, LineValues, Statistics, resampled_scores
 from s2s.metrics.scores import SCORE_NAMES, SHORT_REFERENCES, Score
@@ -67,7 +69,7 @@ def summarize(
         task=test.description,
         systems=_systems(systems, test, tables),
         metric=test.metric,
-        breakdowns=breakdowns(systems, test),
+        breakdowns=breakdowns(systems, test, training_facts(systems, test)),
         examples=examples,
         notes=_notes(systems, test),
         commands=_commands(systems, test),
@@ -116,6 +118,8 @@ def _system(
         difference=difference,
         group=group,
         extra=extra,
+        faults=_mean_faults(system),
+        attention=_mean_attention(system),
         updates=_rounded(mean(lambda one: one.updates)),
         tokens=_rounded(mean(lambda one: one.tokens)),
         seconds=mean(lambda one: one.seconds),
@@ -147,6 +151,28 @@ def _deviations(system: SystemResults) -> dict[str, float]:
     if len(system.runs) == 1:
         return {}
     return {name: statistics.stdev(run.scores[name].value for run in system.runs) for name in system.first.scores}
+
+
+def _mean_faults(system: SystemResults) -> dict[str, float]:
+    """Return the number of outputs with each fault."""
+    test = system.test
+    sources = [""] * len(test.names) if test.of_images else test.names
+    split = test.scoring.word_splitter()
+    found = [output_faults(run.outputs, sources, test.references, split) for run in system.runs]
+    return {kind: sum(len(own[kind]) for own in found) / len(found) for kind in found[0]}
+
+
+def _mean_attention(system: SystemResults) -> dict[str, float]:
+    """Return the figures of attention; none without attention."""
+    found = [run.attention for run in system.runs if run.attention]
+    if not found:
+        return {}
+    figures = {
+        "effective_positions": [one.sums.effective_positions for one in found],
+        "coverage": [100 * one.sums.coverage for one in found],
+        "error_rate": [100 * one.alignment.error_rate for one in found if one.aligned_lines],
+    }
+    return {kind: sum(values) / len(values) for kind, values in figures.items() if values}
 
 
 def _differences(systems: Sequence[SystemResults], test: TestSet, samples: Samples) -> list[Difference | None]:

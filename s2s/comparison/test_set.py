@@ -33,9 +33,10 @@ class TestSet:
     scoring: Scoring
     metric: Headline  # score that systems are compared by
     metrics: Sequence[str] = TEXT_SCORES  # that systems are scored by
+    languages: tuple[str, str] = ("", "")  # codes of sources and references; empty if unknown
     name: str = ""  # empty: the test split of a corpus
     task: str = ""  # of generated data, its generator; empty: natural text or images
-    corpus: Corpus | None = None  # that it belongs to; None if unknown
+    corpus: Corpus | None = None  # of the training pairs that it is compared with; None if unknown
 
     @property
     def of_images(self) -> bool:
@@ -100,9 +101,19 @@ def corpus_test_set(entries: Sequence[Entry]) -> TestSet:
         scoring,
         scoring.headline(lines.references),
         metrics_of(recipe),
+        (data.source_language, data.target_language),
         task=_task(recipe),
         corpus=corpus,
     )
+
+
+def training_corpus(entries: Sequence[Entry]) -> Corpus | None:
+    """Return the corpus that the first recipe or model was trained on; None without one."""
+    for entry in entries:
+        run = entry.runs[0]
+        if run.version and run.recipe and not run.version.card.parent:
+            return prepare_corpus(run.recipe.data, run.recipe.tokenizer)
+    return None
 
 
 def _task(recipe: Recipe) -> str:
@@ -157,6 +168,7 @@ def read_test_files(text: str, entries: Sequence[Entry]) -> TestSet:
         scoring,
         scoring.headline(several),
         metrics_of(recipe) if recipe else TEXT_SCORES,
+        (recipe.data.source_language, recipe.data.target_language) if recipe else ("", ""),
         name,
         _task(recipe) if recipe else "",
     )

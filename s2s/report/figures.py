@@ -17,8 +17,19 @@ from s2s.metrics.variance import Estimate
 from s2s.report.format import duration, signed
 
 Pixels = NDArray[np.uint8]
-Section = Literal["network", "scores", "difference", "training"]
+Section = Literal["network", "scores", "difference", "outputs", "attention", "training"]
 MISSING = "–"
+FAULTS = {  # rows of the table, by the keys of `System.faults`
+    "empty": "empty",
+    "repetition": "repetitions",
+    "copy": "copied from source",
+    "omission": "omissions",
+}
+ATTENTION = {  # rows of the table and formats, by the keys of `System.attention`
+    "effective_positions": ("positions attended", "{:.2f}"),
+    "coverage": ("source covered", "{:.1f} %"),
+    "error_rate": ("alignment error", "{:.1f} %"),
+}
 COLUMNS = 3  # more systems than this get a line each instead of a column
 PERCENT = {"exact", "pointing_near", "pointing_inside"}  # scores that are shown with a percent sign
 
@@ -72,6 +83,8 @@ class System:
     difference: Difference | None = None
     group: int | None = None  # 1 for the best; systems of a group cannot be told apart
     extra: dict[str, ExtraScore] = field(default_factory=dict)  # by metric
+    faults: dict[str, float] = field(default_factory=dict)  # outputs with a fault, by kind: mean over the seeds
+    attention: dict[str, float] = field(default_factory=dict)  # figures of attention, by kind
     updates: int | None = None
     tokens: int | None = None  # target tokens trained on
     seconds: float | None = None  # of training
@@ -135,6 +148,7 @@ def table(comparison: Comparison) -> list[Row]:
         _row("perplexity", "scores", [system.perplexity for system in systems], _perplexity, min),
         _row("bits per byte", "scores", [system.bits_per_byte for system in systems], "{:.3f}".format, min),
         *difference_rows(comparison),
+        *output_rows(comparison),
         *training_rows(comparison),
     ]
     return [row for row in rows if any(cell.text != MISSING for cell in row.cells)]
@@ -158,6 +172,16 @@ def difference_rows(comparison: Comparison) -> list[Row]:
         row("people agree", lambda one: one.agreement, "{:.0f} %".format),
         _row("group", "difference", [system.group for system in comparison.systems], _count),
     ]
+
+
+def output_rows(comparison: Comparison) -> list[Row]:
+    """Return what the outputs and the attention of the systems are like."""
+    systems = comparison.systems
+    faults = {kind: [system.faults.get(kind) for system in systems] for kind in FAULTS}
+    rows = [_row(FAULTS[kind], "outputs", values, "{:,.4g}".format) for kind, values in faults.items() if any(values)]
+    for kind, (label, shown) in ATTENTION.items():
+        rows.append(_row(label, "attention", [system.attention.get(kind) for system in systems], shown.format))
+    return rows
 
 
 def training_rows(comparison: Comparison) -> list[Row]:

@@ -21,6 +21,7 @@ from s2s.report.picture import shown_attention
 from s2s.report.plots import bar
 
 GAP = 3  # between two columns, in cells
+EXAMPLES = 3  # a page has the others
 NAME = 20  # the widest name of a system before its line, in cells
 BAR = 24  # the longest bar, in cells
 NETWORK = 14  # the width below which the words for a network do not fold, in cells
@@ -36,7 +37,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     for part in parts:
         console.print(Padding(part, INDENT, expand=False))
         console.print()
-    for example in comparison.examples:
+    for example in comparison.examples[:EXAMPLES]:
         console.print(Text(printable(example.title), style="bold"))
         console.print(Padding(_example(comparison, example, _is_monochrome(console)), INDENT, expand=False))
         console.print()

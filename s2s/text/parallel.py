@@ -75,7 +75,7 @@ def read_parallel(names: Sequence[str]) -> list[list[str]]:
     DataError if there are no lines, for invalid UTF-8 or for a damaged compressed file.
     """
     refuse_twice(names)
-    sides = [_read_texts(name) for name in names]
+    sides = [read_texts(name) for name in names]
     shown = ["standard input" if name == "-" else name for name in names]
     for name, side in zip(shown, sides, strict=True):
         if len(side) != len(sides[0]):
@@ -88,7 +88,8 @@ def read_parallel(names: Sequence[str]) -> list[list[str]]:
     return sides
 
 
-def _read_texts(name: str) -> list[str]:
+def read_texts(name: str) -> list[str]:
+    """Return the lines of a file as text. Raises DataError for invalid UTF-8 or a damaged compressed file."""
     with open_side(name) as file:
         lines = enumerate(read_lines(file, name), 1)
         return [decode_line(line, f"{name}:{number}", "refuse") for number, line in lines]
@@ -116,11 +117,3 @@ def open_side(name: str) -> Iterator[BinaryIO]:
     finally:
         if name != "-":
             file.close()
-
-
-def read_texts(name: str) -> list[str]:
-    """Return the lines of one file as text. Raises DataError for invalid UTF-8 or a damaged compressed file."""
-    with open_side(name) as file:
-        return [
-            decode_line(line, f"{name}:{number}", "refuse") for number, line in enumerate(read_lines(file, name), 1)
-        ]

@@ -22,7 +22,8 @@ def test_each_example_has_its_reason():
     assert example_lines([bad, good], made_test_set(5)) == {
         4: "example",
         2: "the longest source",
-        3: "the lowest chrF2 of good",
+        1: "a large win of good (chrF2 22 → 100)",
+        3: "a large loss of good (chrF2 100 → 38)",
     }
     alone = system("bad", 10.0, ["one", "too"])
     assert example_lines([alone], made_test_set(2)) == {0: "example", 1: "the lowest chrF2 of bad"}
