@@ -13,7 +13,7 @@ from s2s.comparison.stored import StoredResult, StoredTraining
 from s2s.comparison.test_set import TestSet
 from s2s.data.generators.numbers_alignment import numbers_alignment
 from s2s.decoding.attention_quality import AttentionQuality, attention_quality
-from s2s.decoding.evaluation import evaluate, first_references, likelihood
+from s2s.decoding.evaluation import evaluate, first_references
 from s2s.decoding.loading import reference_translator
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import RecipeTranslator
@@ -123,7 +123,6 @@ def _translate(entry: Entry, run: Run, version: Version, test: TestSet, device: 
         metrics=test.metrics,
         scenes=test.names if test.of_scenes else (),
     )
-    perplexity, bits_per_byte = likelihood(translator, test.sources, test.references)
     references = first_references(test.references)
     correct_values = count_correct_values(translator, test.names, references) if test.task == "recall" else []
     return StoredResult(
@@ -135,8 +134,7 @@ def _translate(entry: Entry, run: Run, version: Version, test: TestSet, device: 
         command=entry.command,
         decoding=found.decoding.describe(),
         training=_training(run, version),
-        perplexity=perplexity,
-        bits_per_byte=bits_per_byte,
+        perplexity=found.perplexity,
         correct_values=correct_values,
         pointing=found.pointing,
         attention=_attention(translator, run.recipe, test, references),

@@ -63,7 +63,6 @@ class StoredResult:
     decoding: str = ""  # empty: another toolkit's output
     training: StoredTraining | None = None  # None: another toolkit's output
     perplexity: float | None = None
-    bits_per_byte: float | None = None  # of the references, teacher-forced
     correct_values: list[int] = field(default_factory=list)  # recall only: correct values per line, forced decoding
     pointing: list[Pointing] = field(default_factory=list)  # scenes only: where attention was at shape words, per line
     attention: AttentionQuality | None = None  # to the sources of text, while the references are forced

@@ -113,7 +113,6 @@ def _system(
         seeds=len(system.runs),
         deviations=_deviations(system),
         perplexity=_mean(system.runs, lambda run: run.perplexity) if one_vocabulary else None,
-        bits_per_byte=_mean(system.runs, lambda run: run.bits_per_byte),
         estimate=own,
         difference=difference,
         group=group,

@@ -1,13 +1,12 @@
 """Evaluation: translate a test set and score it, in training, `evaluate` and `compare` alike."""
 
-import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 
@@ -36,6 +35,7 @@ from s2s.metrics.scores import (
     Reference,
     Score,
     Scoring,
+    bits_per_byte,
     score_corpus,
     texts_of,
 )
@@ -78,6 +78,7 @@ class Evaluation:
 
     translations: list[Translation]  # in the order of the sources
     scores: dict[str, Score]  # by metric
+    perplexity: float | None  # of the references per token, teacher-forced; None with an engine that only searches
     pointing: list[Pointing]  # of each caption of a scene; empty for others, and without attention
     seconds: float  # translation time
     decoding: DecodingOptions  # how it was decoded
@@ -114,8 +115,13 @@ def evaluate(
     seconds = time.perf_counter() - start
     outputs = [translation.text for translation in translations]
     scores = score_corpus(outputs, references, metrics or metrics_of(recipe), scoring_of(recipe))
+    perplexity = None
+    if isinstance(translator.engine, PyTorchEngine):
+        perplexity, bits = _likelihood(cast(Translator[PyTorchEngine], translator), sources, references)
+        scores[bits.metric] = bits
     looked = [_point_at(*pair) for pair in zip(scenes, translations, strict=True)] if points else []
-    return Evaluation(translations, scores | (pointing_scores(looked) if points else {}), looked, seconds, decoding)
+    scores |= pointing_scores(looked) if points else {}
+    return Evaluation(translations, scores, perplexity, looked, seconds, decoding)
 
 
 def _point_at(scene: str, caption: Translation) -> Pointing:
@@ -142,9 +148,9 @@ def scoring_of(recipe: Recipe) -> Scoring:
     return Scoring.of(recipe.data.target_language, recipe.training.bleu_tokenizer)
 
 
-def likelihood(
+def _likelihood(
     translator: Translator[PyTorchEngine], sources: RawSources, references: Sequence[Reference]
-) -> tuple[float, float]:
+) -> tuple[float, Score]:
     """Return the teacher-forced perplexity per token and the bits per byte of raw references given raw sources.
 
     Perplexities compare only models of one vocabulary. Pairs with a blank side are left out.
@@ -159,12 +165,7 @@ def likelihood(
     encoded = translator.encode_sources([source for source, _ in pairs])  # type: ignore[arg-type]
     score = forced_score(engine.model, encoded, translator.encode([text for _, text in pairs]), engine.device)
     size = sum(len(text.encode()) for _, text in pairs)
-    return score.perplexity, score.nll / math.log(2) / max(size, 1)
-
-
-def perplexity(translator: Translator[PyTorchEngine], sources: RawSources, references: Sequence[Reference]) -> float:
-    """Return the teacher-forced perplexity per token: see `likelihood`."""
-    return likelihood(translator, sources, references)[0]
+    return score.perplexity, bits_per_byte(score.nll, references, size)
 
 
 def read_test_set(source: str, reference: str) -> tuple[list[str], list[str]]:

@@ -1,5 +1,6 @@
 """Corpus scores, each with a signature that states how it was computed."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -21,6 +22,7 @@ SCORE_NAMES = {
     "exact": "exact match",  # lines equal to one of their references, except for outer whitespace, in percent
     "cider": "CIDEr-D",  # as papers print it: 100 times the value of the published scorer
     "distinct": "distinct words",  # a count over all outputs
+    "bits_per_byte": "bits per byte",  # of the references under a model; lower is better
     "f1_objects": "F1 of objects",  # of scenes, as are all below, in percent
     "f1_sizes": "F1 of sizes",
     "f1_colours": "F1 of colours",
@@ -38,7 +40,7 @@ class Score:
     """A corpus score."""
 
     metric: str
-    value: float  # 0 to 100; TER may be higher, CIDEr-D is 0 to 1,000, and distinct words are a count
+    value: float  # 0 to 100; TER may be higher, CIDEr-D is 0 to 1,000; distinct words are a count, bits not a share
     signature: str  # begins with the metric's name
 
     @property
@@ -98,8 +100,9 @@ class Scoring:
 
 
 def format_score(metric: str, value: float) -> str:
-    """Return the value of a score as text: `41.7`, a count as `1,204`."""
-    return f"{value:,.0f}" if metric == "distinct" else f"{value:.1f}"
+    """Return the value of a score as text: `41.7`, a count as `1,204`, bits per byte as `0.612`."""
+    digits = {"distinct": 0, "bits_per_byte": 3}.get(metric, 1)
+    return f"{value:,.{digits}f}"
 
 
 def texts_of(reference: Reference) -> Sequence[str]:
@@ -158,6 +161,12 @@ def _scene_f1(part: str, hypotheses: Sequence[str], references: Sequence[Referen
     scores = scene_f1(hypotheses, [texts_of(reference)[0] for reference in references])
     signature = f"F1|nrefs:1|unit:{part}|match:lcs|average:micro|version:s2s-{__version__}"
     return Score(f"f1_{part}", getattr(scores, part), signature)
+
+
+def bits_per_byte(nats: float, references: Sequence[Reference], size: int) -> Score:
+    """Return the surprise of a model at references: `nats` in all, of references of `size` bytes in UTF-8."""
+    signature = f"bits per byte|nrefs:{_count_references(references)}|forced:yes|bytes:utf-8|version:s2s-{__version__}"
+    return Score("bits_per_byte", nats / math.log(2) / max(size, 1), signature)
 
 
 def _count_references(references: Sequence[Reference]) -> int | str:

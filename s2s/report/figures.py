@@ -78,7 +78,6 @@ class System:
     seeds: int = 1  # trainings
     deviations: dict[str, float] = field(default_factory=dict)  # standard deviations of scores over the seeds
     perplexity: float | None = None  # per target token, teacher-forced; None if vocabularies differ
-    bits_per_byte: float | None = None  # of the references, teacher-forced
     estimate: Estimate | None = None  # of the comparison's score
     difference: Difference | None = None
     group: int | None = None  # 1 for the best; systems of a group cannot be told apart
@@ -146,7 +145,6 @@ def table(comparison: Comparison) -> list[Row]:
         *(row for metric in SCORE_NAMES for row in _scores(comparison, metric)),
         *(_extra_scores(comparison, metric) for metric in _extra_metrics(comparison)),
         _row("perplexity", "scores", [system.perplexity for system in systems], _perplexity, min),
-        _row("bits per byte", "scores", [system.bits_per_byte for system in systems], "{:.3f}".format, min),
         *difference_rows(comparison),
         *output_rows(comparison),
         *training_rows(comparison),
@@ -254,11 +252,11 @@ def _scores(comparison: Comparison, metric: str) -> list[Row]:
     """Return the row of a score; that of the comparison's metric has differences, and another row the gains."""
     systems = comparison.systems
     values = [system.scores[metric].value if metric in system.scores else None for system in systems]
-    best = {"ter": min, "distinct": None}.get(metric, max)
+    best = {"ter": min, "bits_per_byte": min, "distinct": None}.get(metric, max)
     row = _row(SCORE_NAMES[metric], "scores", values, partial(_score, metric), best)
     spread = [system.deviations.get(metric) for system in systems]
     cells = [
-        cell if deviation is None else replace(cell, text=f"{cell.text} ± {deviation:.1f}")
+        cell if deviation is None else replace(cell, text=f"{cell.text} ± {format_score(metric, deviation)}")
         for cell, deviation in zip(row.cells, spread, strict=True)
     ]
     if metric != comparison.metric:

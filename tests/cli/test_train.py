@@ -97,7 +97,7 @@ def test_evaluate_prints_scores_with_signatures(run: Callable, in_directory: Pat
     done = run("evaluate", "numbers-attention", "a.de", "a.en", "--json", "-o", "out.en")
     assert done.code == 0
     found = json.loads(done.out)
-    assert found["scores"].keys() == {"bleu", "chrf", "ter", "exact"}
+    assert found["scores"].keys() == {"bleu", "chrf", "ter", "exact", "bits_per_byte"}
     assert found["scores"]["bleu"]["signature"].startswith("BLEU|nrefs:1|case:mixed")
     assert found["perplexity"] > 1
     assert (in_directory / "out.en").read_text().count("\n") == 2

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from s2s.data.corpus import Corpus
-from s2s.decoding.evaluation import evaluate, perplexity
+from s2s.decoding.evaluation import evaluate
 from s2s.decoding.forced import forced_score
 from s2s.decoding.loading import reference_translator
 from s2s.io.paths import home_dir
@@ -21,10 +21,15 @@ def test_scores_equal_those_on_the_card() -> None:
     test = Corpus.open(home_dir() / "corpora" / version.card.corpus[:16]).split("test")
     sources, references = test.texts(range(len(test)))
     found = evaluate(translator, sources, references)
+    assert found.perplexity is not None
     card = {score.metric: score.value for score in version.card.scores}
     for name, score in found.scores.items():
         assert score.value == pytest.approx(card[name])
-    assert perplexity(translator, sources, references) == pytest.approx(card["perplexity"], rel=1e-4)
+    assert found.perplexity == pytest.approx(card["perplexity"], rel=1e-4)
+    bits = found.scores.pop("bits_per_byte")
+    size = sum(len(reference.encode()) for reference in references)
+    tokens = sum(len(encoded) + 1 for encoded in translator.encode(references))
+    assert bits.value == pytest.approx(math.log2(found.perplexity) * tokens / size)
     assert found.scores == score_corpus(found.outputs, references)
 
 

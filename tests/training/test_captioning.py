@@ -17,6 +17,7 @@ from torch import nn
 
 import s2s
 from s2s.comparison.compare import compare
+from s2s.comparison.entries import Request
 from s2s.data.corpus import Corpus
 from s2s.data.generators.scenes import draw_scene
 from s2s.decoding.forced import forced_sentences
@@ -147,17 +148,18 @@ def test_the_api_captions_files(tmp_path: Path):
 def test_captioners_are_compared(tmp_path: Path):
     for kind in ("attention", "bottleneck", "transformer"):
         captioner(name=kind, recipe=f"scenes/{kind}")
-    comparison, results = compare(["attention", "bottleneck", "transformer"], [], device="cpu", wait=0)
-    assert [bool(stored.pointing) for stored in results] == [True, False, True]
+    [compared] = compare(Request(["attention", "bottleneck", "transformer"]), device="cpu", wait=0)
+    comparison = compared.comparison
+    assert [bool(system.first.pointing) for system in compared.systems] == [True, False, True]
     assert "test: 10 images" in comparison.task
-    assert [figure.metric for figure in comparison.by_length] == ["% of captions exact", "F1 of objects"]
-    assert [bucket.low for bucket in comparison.by_length[0].buckets] == [1, 2]
+    assert [figure.metric for figure in comparison.breakdowns] == ["% of captions exact", "F1 of objects"]
+    assert [bucket.label for bucket in comparison.breakdowns[0].buckets] == ["1", "2"]
     assert comparison.examples[0].image is not None
     pointing = ["pointing_near" in system.scores for system in comparison.systems]
     assert pointing == [True, False, True]
     assert sum("with a colour of a shape that training never had" in note for note in comparison.notes) == 3
     assert comparison.commands[0].startswith("s2s caption ")
-    looking, _ = compare(["attention", "transformer"], [], device="cpu", wait=0)
-    near = looking.by_length[2]
+    [looking] = compare(Request(["attention", "transformer"]), device="cpu", wait=0)
+    near = looking.comparison.breakdowns[2]
     assert near.metric == "% of attention near the object"
     assert [len(bucket.values) for bucket in near.buckets] == [2, 2]

@@ -1,6 +1,6 @@
 """`s2s evaluate`: translate a test set, or caption its images, and score them; or score an output."""
 
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -93,8 +93,9 @@ def evaluate(
 ) -> None:
     """Translate a test set with a model, or caption its images, and print scores with their signatures.
 
-    These are BLEU, chrF, TER, exact match and perplexity; of captions also CIDEr-D and distinct words. Captions of
-    generated scenes have the F1 of the objects they name instead of CIDEr-D, and the share of attention near them.
+    These are BLEU, chrF, TER, exact match, bits per byte and perplexity; of captions also CIDEr-D and distinct words.
+    Captions of generated scenes have the F1 of the objects they name instead of CIDEr-D, and the share of attention
+    near them.
 
     With --hyp, the output of any system is scored instead, without perplexity. Warnings name what looks wrong with it,
     such as shifted lines, tokenized or lower-cased text, marks of subwords, or another language. If MODEL is also
@@ -158,24 +159,18 @@ def _score_model(
     from s2s.cli.test_sets import test_lines
     from s2s.decoding import evaluation
     from s2s.decoding.loading import load_translator
-    from s2s.decoding.pytorch_engine import PyTorchEngine
-    from s2s.decoding.translator import Translator
 
     test = test_lines(version, source, reference)
     scenes = test.names if source is None and evaluation.is_scenes(version.recipe()) else ()
     inputs = [name for name in (source, reference) if name]
     with open_output(output, inputs, force) as file, load_translator(config) as translator:
         result = evaluation.evaluate(translator, test.sources, test.references, scenes=scenes)
-        perplexity = None
-        if isinstance(translator.engine, PyTorchEngine):
-            pytorch_translator = cast(Translator[PyTorchEngine], translator)
-            perplexity = evaluation.perplexity(pytorch_translator, test.sources, test.references)
         decoding = f"{result.decoding.describe()}; {translator.engine.describe()}"
         if as_json:
             scores = _json_scores(result.scores)
-            print_json({"model": model, "decoding": decoding, "scores": scores, "perplexity": perplexity})
+            print_json({"model": model, "decoding": decoding, "scores": scores, "perplexity": result.perplexity})
         else:
-            _print_scores(result.scores, perplexity)
+            _print_scores(result.scores, result.perplexity)
             note(f"translated by {decoding}")
         if file:
             file.write("".join(f"{line}\n" for line in result.outputs).encode())

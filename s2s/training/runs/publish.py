@@ -11,7 +11,6 @@ from s2s.decoding.evaluation import (
     TestLines,
     evaluate,
     is_scenes,
-    perplexity,
     scoring_of,
     test_digest,
 )
@@ -113,15 +112,17 @@ def portable(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"data": recipe.data.with_root("")})
 
 
-def score_records(evaluation: Evaluation, headline: Headline, perplexity: float) -> list[ScoreRecord]:
+def score_records(evaluation: Evaluation, headline: Headline) -> list[ScoreRecord]:
     """Return the test scores in the form of a card, the one to go by first."""
     settings = evaluation.decoding.describe()
     records = [
         ScoreRecord(metric=name, value=score.value, signature=score.signature, test_set="test", settings=settings)
         for name, score in sorted(evaluation.scores.items(), key=lambda one: one[0] != headline)
     ]
-    how = "teacher-forced|unit:token"
-    return [*records, ScoreRecord(metric="perplexity", value=perplexity, signature=how, test_set="test", settings="")]
+    if evaluation.perplexity is not None:
+        how, value = "teacher-forced|unit:token", evaluation.perplexity
+        records.append(ScoreRecord(metric="perplexity", value=value, signature=how, test_set="test", settings=""))
+    return records
 
 
 def _training(record: RunRecord, recipe: Recipe, position: TrainState, averaged: list[int]) -> TrainingRecord:
@@ -172,11 +173,7 @@ def _card(
         memory_bytes=sum(value.nbytes for value in network.weights().values()),
         parent=record.parent,
         training=training,
-        scores=score_records(
-            evaluation,
-            scoring_of(recipe).headline(test.references),
-            perplexity(translator, test.sources, test.references),
-        ),
+        scores=score_records(evaluation, scoring_of(recipe).headline(test.references)),
         versions=package_versions(),
         machine=Machine.current(),
     )
