@@ -58,6 +58,7 @@ def prepared(
     make_files(work)
     for line in (
         "s2s train numbers/attention --fresh",
+        "s2s compare numbers-bottleneck numbers-attention",
         "s2s models alias numbers-attention:2 best",
         "s2s models alias numbers-attention:1 production",
         "s2s models alias numbers-attention:2 production",

@@ -1,11 +1,15 @@
-"""README's command lines are run as they stand, in their order."""
+"""README's command lines are run as they stand, in their order; its figures are those of the recipes' results."""
 
 import json
+import re
 import socket
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import mean
 
 from workshop import Workshop, make_files
+
+from s2s.recipe.load import builtin_directory
 
 README = Path(__file__).parents[2] / "README.md"
 RESUMED = "mine-3f2a91c0"
@@ -54,3 +58,21 @@ def test_readme(tmp_path: Path, tiny: list[str]) -> None:
                 recipe = (work / "mine.toml").read_text()
                 (work / "new.toml").write_text(recipe.replace('name = "mine"', 'name = "new"'))
     assert len((work / "output.en").read_text().splitlines()) == len((work / "input.de").read_text().splitlines())
+
+
+def mean_bleu(task: str, recipe: str) -> float:
+    """Return a recipe's BLEU as the mean over the seeds of its stored results."""
+    stored = [json.loads(path.read_text()) for path in (builtin_directory() / task / "results").glob("*.json")]
+    return mean(one["scores"]["bleu"]["value"] for one in stored if one["name"] == f"{task}-{recipe}")
+
+
+def test_figures_are_those_of_the_results() -> None:
+    heads, _, *rows = re.findall(r"^\| (.+) \|$", README.read_text().partition("## Your own files")[0], re.MULTILINE)
+    assert heads == "recipe | parameters | BLEU, numbers | BLEU, Multi30k de–en"
+    assert len(rows) == 3
+    for row in rows:
+        name, _, *figures = row.split(" | ")
+        recipe = re.match(r"`([\w-]+)`", name)
+        assert recipe
+        found = [mean_bleu(task, recipe[1]) for task in ("numbers", "multi30k")]
+        assert figures == [f"{value:.1f}" for value in found], name

@@ -25,7 +25,7 @@ import s2s
 WITH_RECIPE = {"train", "compare", "data prepare", "data inspect"}
 SCRIPT = """#!/bin/sh
 case "$*" in
-"compare numbers-"*) exec {python} -m s2s "$@" ;;
+"compare numbers-"*|"compare comparison/"*|"compare mine --"*) exec {python} -m s2s "$@" ;;
 "bench scaling"*) exec {python} -m tiny_ladder "$@" {scaling} ;;
 *scenes/attention*) exec {python} -m s2s "$@" {scenes} ;;
 {generated}) exec {python} -m s2s "$@" {settings} {generator} ;;

@@ -86,7 +86,7 @@ def compare(
         s2s compare numbers/bottleneck numbers/attention --seeds 3 --out seeds
         s2s compare numbers/attention --vary model.decoder.context=fixed,attention
         s2s compare numbers-attention numbers-bottleneck --test mine=test.de:test.en
-        s2s compare numbers-attention --test mine=test.de:test.en --hyp other=other.en --json
+        s2s compare numbers-attention --test mine=test.de:test.en --hyp other=system.en --json
         s2s compare comparison/results/*.json
     """
     from s2s.comparison.compare import compare as run
