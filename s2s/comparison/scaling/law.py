@@ -43,10 +43,11 @@ class Sample:
 
 
 def fit_law(samples: Sequence[Sample]) -> Law:
-    """Fit the law by least squares of the loss.
+    """Fit the law to losses, with L∞ below the smallest one.
 
     For a given L∞, log(L − L∞) is linear in the other parameters; an error in L counts 1 / (L − L∞) times as much
-    there, so each sample is weighted by L − L∞. L∞ is searched for between 0 and the smallest loss.
+    there, so each sample is weighted by L − L∞. Of the L∞ between 0 and the smallest loss, the one with the least
+    squares of the loss is taken. Noisy losses can have a smaller sum of squares elsewhere.
     Raises: ValueError if the samples do not determine the law.
     """
     design, losses = _design(samples), np.array([sample.loss for sample in samples])
