@@ -3,6 +3,8 @@ from typing import Any
 
 import pytest
 import sacrebleu
+from hypothesis import given
+from hypothesis import strategies as st
 from sacrebleu.metrics import BLEU, CHRF, TER
 
 from s2s.errors import DataError, ResourceError, UsageError
@@ -181,6 +183,15 @@ def test_distinct_words_are_lower_cased_and_split_like_bleu() -> None:
     found = score_corpus(["A ring, a ring.", "the Ring"], ["x", "y"], ["distinct"])["distinct"]
     assert (found.value, found.shown) == (5, "5")
     assert found.signature.startswith("distinct|case:lc|tok:13a|")
+
+
+PARTS = [*"aBß57.,-&;!$ \t\xa0\u2028", "..", "&lt;", "&quot;", "&amp;gt;", "<skipped>"]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=12).map("".join))
+def test_words_are_those_that_bleu_counts(text: str) -> None:
+    expected = BLEU(tokenize="13a", lowercase=True)._preprocess_segment(text).split()
+    assert Scoring().word_splitter()(text) == expected
 
 
 def test_objects_that_captions_of_scenes_name() -> None:
