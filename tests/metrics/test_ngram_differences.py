@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s2s.errors import DataError
@@ -27,6 +27,7 @@ def counts(ngram: str, outputs: Sequence[str], references: Sequence[Sequence[str
     return NgramCounts(correct, written - correct)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(TEXT, TEXT, st.lists(TEXT, min_size=1, max_size=2)), min_size=1, max_size=5))
 def test_counts_and_choice_are_those_of_a_search(lines: list[tuple[str, str, list[str]]]) -> None:
     first, second, references = map(list, zip(*lines, strict=True))
@@ -72,6 +73,11 @@ def test_ranking_weighs_how_often_and_how_exclusively() -> None:
     more, less = ngram_differences(first, second, ["r"] * 16, str.split, ALL)
     assert [(one.ngram, one.own.written, one.other.written) for one in more] == [("r", 9, 1), ("t", 2, 0)]
     assert [(one.ngram, one.own.wrong, one.other.wrong) for one in less] == [("q", 6, 0), ("s", 9, 5)]
+
+
+def test_words_are_no_part_of_longer_words() -> None:
+    more, _ = ngram_differences(["the car", "the car", "he", "he"], [""] * 4, [""] * 4, str.split, ALL)
+    assert [one.ngram for one in more] == ["the car", "he"]
 
 
 def test_equal_systems_have_no_differences() -> None:

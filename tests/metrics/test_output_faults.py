@@ -41,6 +41,7 @@ def test_loops_are_windows_with_a_period(tokens: list[str]) -> None:
 
 SOURCE = "Der Mann geht heute in die große Stadt."
 REFERENCE = "The man is going to the large city today."
+UNLIKE = "We all will visit this very old metropolis soon enough."
 LAUGHTER = "ha " * 9
 
 
@@ -66,7 +67,8 @@ LAUGHTER = "ha " * 9
         ("The man walks to town now", SOURCE, REFERENCE, []),  # 6 words of 9
         ("Yes", "Ja gut", "Yes, very well", []),
         ("large city today going man", SOURCE, REFERENCE, []),  # most of the content
-        ("Man goes", SOURCE, [REFERENCE, "Man going"], []),
+        ("Man goes", SOURCE, [REFERENCE, "Man walks"], []),
+        ("large city today going man", SOURCE, [REFERENCE, UNLIKE], []),
     ],
 )
 def test_faults(output: str, source: str, reference: str | list[str], expected: list[str]) -> None:

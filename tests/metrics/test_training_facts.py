@@ -1,7 +1,7 @@
 """Facts about training pairs are those of looking everything up in all pairs at once."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s2s.metrics.scores import Scoring
@@ -10,6 +10,7 @@ from s2s.metrics.training_facts import FREQUENCIES, TrainingFacts
 TEXT = st.lists(st.sampled_from("abc"), max_size=7).map(" ".join)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(TEXT, TEXT), max_size=9), st.lists(TEXT, max_size=5), st.lists(TEXT, max_size=4))
 def test_facts_are_those_of_a_search_through_all_pairs(
     pairs: list[tuple[str, str]], sources: list[str], targets: list[str]
