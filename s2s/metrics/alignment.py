@@ -137,7 +137,7 @@ def token_links(links: Iterable[SpanLink], sources: Sequence[Span], targets: Seq
                 possible.add((s, t))
                 if link.sure and targets[t][0] < targets[t][1] and sources[s][0] < sources[s][1]:
                     sure.setdefault(t, set()).add(s)
-    return TokenLinks(frozenset((*own, t) for t, own in sure.items() if len(own) == 1), frozenset(possible))
+    return TokenLinks(frozenset((min(own), t) for t, own in sure.items() if len(own) == 1), frozenset(possible))
 
 
 def _overlapping(span: Span, tokens: Sequence[Span]) -> list[int]:

@@ -58,7 +58,7 @@ def numbers_alignment(source: str, target: str) -> list[SpanLink] | None:
     sources, targets = list(_items(source)), list(_items(target))
     if len(sources) != len(targets):
         return None
-    links = []
+    links: list[SpanLink] = []
     for (german, german_start), (english, english_start) in zip(sources, targets, strict=True):
         if english_start:
             links.append(SpanLink((german_start - 2, german_start - 1), (english_start - 2, english_start - 1), True))
@@ -87,7 +87,7 @@ def _number_links(german: str, english: str) -> list[SpanLink] | None:
         if first < 10 and 20 <= second < 100:  # siebenundzwanzig: the only words in another order than in English
             source[index : index + 2] = source[index + 1], source[index]
             wholes[index : index + 2] = [(start[0], end[1])] * 2
-    links = []
+    links: list[SpanLink] = []
     for index, ((_, own), (_, translated)) in enumerate(zip(source, target, strict=True)):
         if index:
             links.extend(_joint_links(wholes[index - 1 : index + 1], english, target[index - 1][1][1], translated[0]))
