@@ -32,7 +32,7 @@ def test_every_builtin_recipe_loads(name):
     assert recipe.description
 
 
-@pytest.mark.parametrize("directory", ["numbers", "multi30k"])
+@pytest.mark.parametrize("directory", ["numbers", "multi30k", "bible", "cmudict"])
 def test_bottleneck_and_attention_differ_only_in_the_context(directory):
     attention, bottleneck = (load_recipe(f"{directory}/{name}").as_dict() for name in ("attention", "bottleneck"))
     assert attention["model"]["decoder"].pop("context") == "attention"
