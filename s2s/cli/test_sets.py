@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from s2s.data.file_names import language_of_file
 from s2s.errors import DataError, UsageError
+from s2s.io.inputs import refuse_twice
 from s2s.metrics.scores import TEXT_SCORES, Reference, Scoring
 from s2s.recipe.languages import is_language_code
 from s2s.text.parallel import read_parallel
@@ -82,15 +83,14 @@ def _output_like_model(hyp: str, names: Sequence[str], refs: Sequence[str], lang
         raise
     recipe = version.recipe()
     metrics, scoring = evaluation.metrics_of(recipe), evaluation.scoring_of(recipe)
-    if len(names) > 1 and not version.card.of_images:
-        lines, sources, references = read_parallel([hyp, *names[1:]])
-        return Output(lines, sources, references, metrics, scoring)
+    refuse_twice([hyp, *names[1:]])
     test = test_lines(version, names[1], names[2]) if len(names) > 1 else test_lines(version, None, None)
     (lines,) = read_parallel([hyp])
     if len(lines) != len(test.references):
+        shown = "standard input" if hyp == "-" else hyp
         scored = names[2] if len(names) > 1 else f"the test split of {version.reference}"
         raise DataError(
-            f"line counts differ: {hyp} has {len(lines):,}, {scored} has {len(test.references):,}",
+            f"line counts differ: {shown} has {len(lines):,}, {scored} has {len(test.references):,}",
             "line N of the output must belong to line N of the test set",
         )
     return Output(lines, () if version.card.of_images else test.names, test.references, metrics, scoring)

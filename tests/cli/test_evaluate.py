@@ -190,3 +190,4 @@ def test_an_output_of_another_length_than_the_model_s_test_split(run: Callable) 
     assert done.code == 3
     assert "line counts differ: test.en has 3, the test split of numbers-attention:1 has 30" in done.err
     assert run("evaluate", "numbers-attention", "--hyp", "no.en").code == 2
+    assert "read once" in run("evaluate", "numbers-attention", "-", "test.en", "--hyp", "-").err
