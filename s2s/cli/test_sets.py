@@ -26,7 +26,7 @@ def test_lines(version: "Version", source: str | None, reference: str | None) ->
     if reference is None:
         raise UsageError(f"{source}: no references are named", "name them after the sources")
     if not version.card.of_images:
-        sources, references = evaluation.read_test_set(source, reference)
+        sources, references = read_parallel((source, reference))
         return evaluation.TestLines(sources, sources, [*references])
     size = version.recipe().data.image_size
     assert size is not None

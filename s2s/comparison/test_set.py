@@ -11,7 +11,6 @@ from s2s.decoding.evaluation import (
     TestLines,
     first_references,
     metrics_of,
-    read_test_set,
     scoring_of,
     test_digest,
 )
@@ -20,6 +19,7 @@ from s2s.errors import S2SError, UsageError
 from s2s.metrics.scores import TEXT_SCORES, Headline, Reference, Scoring
 from s2s.recipe.recipe import Recipe
 from s2s.registry.store import Registry
+from s2s.text.parallel import read_parallel
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ def read_test_files(text: str, entries: Sequence[Entry]) -> TestSet:
     if recipe:
         TranslatorSettings.of(recipe).require_task(images=False)
     scoring = scoring_of(recipe) if recipe else Scoring()
-    sources, references = read_test_set(source, reference)
+    sources, references = read_parallel((source, reference))
     description = f"{name} · {len(sources):,} pairs, overlap with training not checked"
     several: list[Reference] = [*references]
     return TestSet(

@@ -44,7 +44,6 @@ from s2s.recipe.image_size import SCENE_SIZE, ImageSize
 from s2s.recipe.kinds import GeneratorDataOptions
 from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version
-from s2s.text.parallel import read_parallel
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +165,6 @@ def _likelihood(
     score = forced_score(engine.model, encoded, translator.encode([text for _, text in pairs]), engine.device)
     size = sum(len(text.encode()) for _, text in pairs)
     return score.perplexity, bits_per_byte(score.nll, references, size)
-
-
-def read_test_set(source: str, reference: str) -> tuple[list[str], list[str]]:
-    """Read sources and references from two files. Raises DataError if their line counts differ or they are empty."""
-    sources, references = read_parallel((source, reference))
-    return sources, references
 
 
 def read_captioned_images(directory: str, captions: str, size: ImageSize) -> TestLines:
