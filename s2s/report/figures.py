@@ -105,6 +105,16 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class NgramDifference:
+    """An n-gram that one of two systems writes and the other does not."""
+
+    text: str
+    better: str  # name of the system that writes it
+    counts: tuple[tuple[int, int], tuple[int, int]]  # (correct, wrong) of the first system, and of the other
+    example: str  # a line in which it occurs
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """Content of a report about systems that translated the same test set; the first is the baseline."""
 
@@ -116,6 +126,7 @@ class Comparison:
     notes: Sequence[str] = ()  # decoding options, differences between recipes
     commands: Sequence[str] = ()  # suggested next commands
     metric: Headline = "bleu"  # score that systems are compared by
+    ngrams: Sequence[NgramDifference] = ()  # what one of two systems writes and the other does not
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +214,13 @@ def signatures(comparison: Comparison) -> list[str]:
     differences = [system.difference for system in comparison.systems if system.difference]
     tests = [test for one in differences for test in (one.bootstrap, one.randomization) if test]
     return list(dict.fromkeys([*found, *(test.signature for test in tests)]))
+
+
+def ngram_systems(comparison: Comparison) -> tuple[str, str]:
+    """Return the names of the two systems whose n-grams are compared; if that is unclear, the last as the second."""
+    first, *others = [system.name for system in comparison.systems]
+    named = [one.better for one in comparison.ngrams if one.better != first]
+    return first, [first, *others, *named][-1]
 
 
 def headline(comparison: Comparison) -> str | None:

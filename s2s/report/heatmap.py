@@ -10,14 +10,14 @@ from rich.style import Style
 from rich.text import Text
 
 from s2s.report.marking import printable
-from s2s.report.svg import Drawing, document, element, text, text_width, tooltip
+from s2s.report.svg import Drawing, document, element, moved, text, text_width, tooltip
 
 Attention = Sequence[Sequence[float]]
 
 # Viridis, as in matplotlib: perceptually uniform and readable with any color vision.
 RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 SHADES = ((0.1, "·"), (0.3, "░"), (0.55, "▒"), (0.8, "▓"))  # up to a fraction of the largest value; "█" above
-LABEL = 20  # the widest label of a row, in cells of the terminal
+LABEL = 20  # the widest label, in cells of the terminal
 HEIGHT = 12  # the tallest label of a column written downwards, in lines
 HORIZONTAL = 9  # the widest label of a column written across, in cells
 SIDE = 20  # of a square in the SVG, in pixels
@@ -40,32 +40,65 @@ def svg_heatmap(attention: Attention, source_tokens: Sequence[str], target_token
 
     Raises: ValueError if its shape does not match the tokens.
     """
-    return document(draw_heatmap(attention, source_tokens, target_tokens), "Attention")
+    drawing = draw_heatmap(attention, source_tokens, target_tokens)
+    return document(drawing, "Attention", describe_heatmap(attention, source_tokens, target_tokens))
 
 
-def draw_heatmap(attention: Attention, source_tokens: Sequence[str], target_tokens: Sequence[str]) -> Drawing:
-    """Draw the heat map: source tokens vertically above the columns, target tokens before the rows."""
+def describe_heatmap(attention: Attention, source_tokens: Sequence[str], target_tokens: Sequence[str]) -> str:
+    """Return for each target token the source token with most attention: `▁twenty ← zwanzig 82 %`."""
+    highest = [max(zip(row, source_tokens, strict=True), default=(0.0, "")) for row in attention]
+    return ", ".join(
+        f"{target} ← {source} {weight:.0%}".replace("%", " %")
+        for target, (weight, source) in zip(target_tokens, highest, strict=True)
+    )
+
+
+def draw_heatmap(
+    attention: Attention, source_tokens: Sequence[str], target_tokens: Sequence[str], width: float = math.inf
+) -> Drawing:
+    """Draw the heat map: source tokens vertically above the columns, target tokens before the rows.
+
+    Columns that do not fit `width` pixels follow below.
+    """
     _check(attention, source_tokens, target_tokens)
     sources, targets = _labels(source_tokens), _labels(target_tokens)
-    left = 12 + max(map(text_width, targets), default=0)
-    top = 12 + max(map(text_width, sources), default=0)
-    right, bottom = left + SIDE * len(sources), top + SIDE * len(targets)
+    left = 12 + _widest(targets)
+    columns = max(1, int(min((width - left - 12) / SIDE, len(sources))))
+    maximum, parts, y = _maximum(attention), [], 0.0
+    for start in range(0, max(1, len(sources)), columns):
+        shown = slice(start, start + columns)
+        block = _block([row[shown] for row in attention], sources[shown], targets, left, maximum)
+        parts.append(moved(block, 0, y))
+        y += block.height
+    return Drawing(left + SIDE * columns + 12, y, "".join(parts))
+
+
+def _block(
+    attention: Attention, sources: Sequence[str], targets: Sequence[str], left: float, maximum: float
+) -> Drawing:
+    """Draw columns of the heat map, with its squares from `left`."""
+    top = 12 + _widest(sources)
+    width, height = SIDE * len(sources), SIDE * len(targets)
     parts = [
-        text(label, left - 6, top + SIDE * (row + 0.7), text_anchor="end", class_="token")
+        text(clipped(label, LABEL), left - 6, top + SIDE * (row + 0.7), text_anchor="end", class_="token")
         for row, label in enumerate(targets)
     ]
     for column, label in enumerate(sources):
-        x = left + SIDE * (column + 0.7)
-        parts.append(text(label, 0, 0, class_="token", transform=f"translate({x:.0f} {top - 6:.0f}) rotate(-90)"))
-    parts += _squares(attention, sources, targets, left, top)
-    parts.append(element("rect", x=left, y=top, width=right - left, height=bottom - top, class_="frame"))
-    return Drawing(right + 12, bottom + 12, "".join(parts))
+        place = f"translate({left + SIDE * (column + 0.7):.0f} {top - 6:.0f}) rotate(-90)"
+        parts.append(text(clipped(label, LABEL), 0, 0, class_="token", transform=place))
+    parts += _squares(attention, sources, targets, left, top, maximum)
+    parts.append(element("rect", x=left, y=top, width=width, height=height, class_="frame"))
+    return Drawing(left + width + 12, top + height + 12, "".join(parts))
+
+
+def _widest(labels: Sequence[str]) -> float:
+    """Return the width of the widest label in the SVG, in pixels."""
+    return max((text_width(clipped(label, LABEL)) for label in labels), default=0)
 
 
 def _squares(
-    attention: Attention, sources: Sequence[str], targets: Sequence[str], left: float, top: float
+    attention: Attention, sources: Sequence[str], targets: Sequence[str], left: float, top: float, maximum: float
 ) -> Iterator[str]:
-    maximum = _maximum(attention)
     for row, row_attention in enumerate(attention):
         for column, weight in enumerate(row_attention):
             if not weight >= 0.01 * maximum:
@@ -97,7 +130,7 @@ class _Terminal:
         maximum = _maximum(self.attention)
         for name, row in zip(self.targets, self.attention, strict=True):
             before = " " * max(0, label - cell_len(name))
-            cells = Text(f"{before}{_clipped(name, label)} ", no_wrap=True)
+            cells = Text(f"{before}{clipped(name, label)} ", no_wrap=True)
             for weight in row[:columns]:
                 cells.append_text(shade(weight / maximum, cell, colored))
             yield cells
@@ -158,7 +191,8 @@ def _graphemes(label: str) -> list[str]:
     return letters if len(letters) <= HEIGHT else [*letters[: HEIGHT - 1], "…"]
 
 
-def _clipped(label: str, width: int) -> str:
+def clipped(label: str, width: int) -> str:
+    """Return a label in at most `width` cells, with `…` where something is left out."""
     return label if cell_len(label) <= width else set_cell_size(label, width - 1) + "…"
 
 

@@ -5,6 +5,7 @@ h, w: height and width of the grid of attention.
 
 import base64
 import io
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -18,7 +19,7 @@ from rich.text import Text
 
 from s2s.io.digests import digest_bytes
 from s2s.report.figures import HeatMap, Pixels
-from s2s.report.heatmap import Attention, draw_heatmap, shade, terminal_heatmap
+from s2s.report.heatmap import Attention, clipped, describe_heatmap, draw_heatmap, shade, terminal_heatmap
 from s2s.report.marking import printable
 from s2s.report.svg import Drawing, document, element, text, text_width
 
@@ -61,11 +62,23 @@ def word_maps(attention: Attention, tokens: Sequence[str], grid: tuple[int, int]
     return maps
 
 
-def draw_attention(heatmap: HeatMap, image: Pixels | None, across: int = ROW) -> Drawing:
-    """Draw the attention of a sentence, or that of the caption of an image, with `across` pictures in a row."""
+def draw_attention(heatmap: HeatMap, image: Pixels | None, across: int = ROW, width: float = math.inf) -> Drawing:
+    """Draw the attention of a sentence in `width` pixels, or that of a caption with `across` pictures in a row."""
     if heatmap.grid and image is not None:
         return draw_image_maps(image, heatmap.attention, heatmap.target, heatmap.grid, across)
-    return draw_heatmap(heatmap.attention, heatmap.source, heatmap.target)
+    return draw_heatmap(heatmap.attention, heatmap.source, heatmap.target, width)
+
+
+def describe_attention(heatmap: HeatMap) -> str:
+    """Return where attention is highest, in words: for each token of a sentence, or for each word of a caption."""
+    if not heatmap.grid:
+        return describe_heatmap(heatmap.attention, heatmap.source, heatmap.target)
+    height, width = heatmap.grid
+    found = []
+    for one in word_maps(heatmap.attention, heatmap.target, heatmap.grid):
+        row, column = divmod(int(one.map.argmax()), width)
+        found.append(f"{one.word} ← row {row + 1}, column {column + 1}")
+    return f"{'; '.join(found)}; of {height} × {width}"
 
 
 def svg_image_maps(pixels: Pixels, attention: Attention, tokens: Sequence[str], grid: tuple[int, int]) -> str:
@@ -81,9 +94,10 @@ def draw_image_maps(
     The image is embedded once; each word adds a shade of a few pixels that darkens it.
     """
     maps = word_maps(attention, tokens, grid)
+    names = [clipped(printable(one.word), LABEL) for one in maps]
     scale = SIDE / max(pixels.shape[:2])
     height, width = pixels.shape[0] * scale, pixels.shape[1] * scale
-    column = max([width, *(text_width(one.word) for one in maps)]) + GAP
+    column = max([width, *map(text_width, names)]) + GAP
     box: dict[str, str | float] = {"width": width, "height": height, "preserveAspectRatio": "none"}
     name = f"image-{digest_bytes(pixels.tobytes())[:16]}"  # several drawings on one page share their names
     parts = [element("defs", element("image", "", id=name, href=data_uri(pixels), **box))]
@@ -92,7 +106,7 @@ def draw_image_maps(
         parts.append(element("use", href=f"#{name}", x=x, y=y))
         if shown:
             parts.append(element("image", "", href=_shade_uri(shown.map, width / height), x=x, y=y, **box))
-            parts.append(text(shown.word, x, y + height + 16, class_="token"))
+            parts.append(text(names[number - 1], x, y + height + 16, class_="token"))
     rows = -(-(1 + len(maps)) // across)
     return Drawing(GAP + column * min(across, 1 + len(maps)), GAP + (height + 30) * rows, "".join(parts))
 

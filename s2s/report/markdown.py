@@ -3,21 +3,22 @@
 import re
 from collections.abc import Sequence
 
-from s2s.metrics.breakdown import Bucket
-from s2s.report.figures import COLUMNS, Comparison, Row, TableCell, signatures, table
+from s2s.report.figures import COLUMNS, Comparison, Row, TableCell, ngram_systems, signatures, table
 from s2s.report.marking import printable
+from s2s.report.plots import format_values
 
 
 def markdown_comparison(comparison: Comparison) -> str:
-    """Return title, task, scores, breakdowns, notes, signatures, and how to repeat each row; escaped."""
+    """Return title, task, scores, breakdowns, n-grams, notes, signatures, and how to repeat each row; escaped."""
     parts = [f"# {_escape(comparison.title)}", _escape(comparison.task)]
     names = [_escape(system.name) for system in comparison.systems]
     figures = [[row.label, *map(_cell, row.cells)] for row in _mark_best(table(comparison))]
     parts.append(markdown_table(["", *names], figures, transposed=len(names) > COLUMNS))
     for figure in comparison.breakdowns:
-        rows = [[bucket.label, f"{bucket.count:,}", *_values(bucket)] for bucket in figure.buckets]
+        rows = [[bucket.label, f"{bucket.count:,}", *format_values(bucket)] for bucket in figure.buckets]
         heads = [figure.unit, figure.counted, *names]
         parts += [f"{figure.metric} by {figure.by}:", markdown_table(heads, rows, transposed=len(names) > COLUMNS)]
+    parts += _ngrams(comparison)
     parts += ["\n".join(f"- {_escape(note)}" for note in comparison.notes)] if comparison.notes else []
     parts.append("\n".join(f"- `{signature}`" for signature in signatures(comparison)))
     if any(system.command for system in comparison.systems):
@@ -29,11 +30,17 @@ def markdown_comparison(comparison: Comparison) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _values(bucket: Bucket) -> list[str]:
-    """Return the scores of a bucket, with half the width of their 95 % intervals."""
-    if not bucket.intervals:
-        return [f"{value:.1f}" for value in bucket.values]
-    return [f"{value:.1f} ± {own:.1f}" for value, own in zip(bucket.values, bucket.intervals, strict=True)]
+def _ngrams(comparison: Comparison) -> list[str]:
+    """Return what each of two systems writes and the other does not: a title and a table for each."""
+    systems = ngram_systems(comparison)
+    heads = ["", *(head for name in systems for head in (f"{_escape(name)}: correct", "wrong"))]
+    parts = []
+    for name in systems:
+        found = [one for one in comparison.ngrams if one.better == name]
+        rows = [[_escape(one.text), *(f"{count:,}" for counts in one.counts for count in counts)] for one in found]
+        if rows:
+            parts += [f"{_escape(name)} writes:", markdown_table(heads, rows, transposed=False)]
+    return ["What one writes and the other does not:", *parts] if parts else []
 
 
 def _mark_best(rows: Sequence[Row]) -> list[Row]:

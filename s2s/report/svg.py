@@ -1,9 +1,10 @@
 """The little of SVG that the reports draw with: elements, a style for light and dark, and whole documents."""
 
+import textwrap
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 
 from s2s.report.marking import printable
 
@@ -27,7 +28,8 @@ def _colors(colors: tuple[str, ...]) -> str:
 
 STYLE = f"""
 .s2s{{--ink:#1f2328;--muted:#59636e;--line:#d5dae0;--paper:#ffffff;{_colors(LIGHT)}}}
-@media(prefers-color-scheme:dark){{.s2s{{--ink:#e6edf3;--muted:#9aa4af;--line:#3a424c;--paper:#14181d;{_colors(DARK)}}}}}
+@media screen and (prefers-color-scheme:dark){{
+.s2s{{--ink:#e6edf3;--muted:#9aa4af;--line:#3a424c;--paper:#14181d;{_colors(DARK)}}}}}
 .s2s text{{fill:var(--ink);font:12px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}}
 .s2s .muted{{fill:var(--muted)}}
 .s2s .token{{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}}
@@ -65,13 +67,23 @@ def text_width(content: str) -> float:
     return CHARACTER * cell_len(content)
 
 
-def document(drawing: Drawing, label: str) -> str:
-    """Return a complete SVG with style and background for light and dark; `label` is its accessible name."""
+def wrapped(content: str, width: float) -> list[str]:
+    """Break text into lines of at most `width` pixels, at spaces and hyphens where there are any."""
+    cells = max(1, int(width / CHARACTER))
+    return [part for line in textwrap.wrap(printable(content), cells) for part in chop_cells(line, cells)] or [""]
+
+
+def document(drawing: Drawing, label: str, description: str = "") -> str:
+    """Return a complete SVG with style and background for light and dark.
+
+    `label` and `description` are its accessible name and description: what it shows, and what can be seen in it.
+    """
     width, height = _value(drawing.width), _value(drawing.height)
     paper = element("rect", width=width, height=height, rx=8, class_="paper")
+    described = element("desc", escape(printable(description))) if description else ""
     return element(
         "svg",
-        f"<style>{STYLE}</style>{paper}{drawing.body}",
+        f"{described}<style>{STYLE}</style>{paper}{drawing.body}",
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {width} {height}",
         width=width,

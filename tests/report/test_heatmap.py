@@ -5,7 +5,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from s2s.report.heatmap import svg_heatmap, terminal_heatmap
+from s2s.report.heatmap import draw_heatmap, svg_heatmap, terminal_heatmap
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -90,6 +90,16 @@ def test_svg_has_a_square_for_each_visible_weight_and_all_labels(heatmap):
     assert [round(float(square.get("fill-opacity")), 2) for square in squares] == [0.33, 1.0]
     assert [text.text for text in root.iter(f"{SVG}text")] == ["x & y", "▁a", "b", "<c>"]
     assert squares[1].find(f"{SVG}title").text == "x & y ← <c>: 0.75"
+    assert root.find(f"{SVG}desc").text == "x & y ← <c> 75 %"
+
+
+def test_columns_that_do_not_fit_follow_below():
+    drawing = draw_heatmap([[0.2] * 5, [0.1] * 5], list("abcde"), ["xx", "y" * 30], width=220)
+    root = ElementTree.fromstring(f"<svg>{drawing.body}</svg>")
+    blocks = [[text.text for text in block.iter("text")] for block in root.findall("g")]
+    rows = ["xx", f"{'y' * 19}…"]
+    assert blocks == [[*rows, "a", "b"], [*rows, "c", "d"], [*rows, "e"]]
+    assert drawing.width <= 220
 
 
 def test_svg_needs_nothing_from_elsewhere_and_knows_dark():

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from s2s.report.figures import HeatMap
-from s2s.report.image_maps import DARK, data_uri, draw_image_maps, svg_image_maps, word_maps
+from s2s.report.image_maps import DARK, data_uri, describe_attention, draw_image_maps, svg_image_maps, word_maps
 from s2s.report.page import comparison_page
 
 TOKENS = ["▁a", "▁r", "ing", "</s>"]
@@ -85,6 +85,11 @@ def test_systems_are_side_by_side_and_marked_by_the_nearest_reference(comparison
     (beside,) = re.findall(r'<div class="beside">.*?</div>\s*</div>', page, re.DOTALL)
     assert beside.count("<svg ") == 1
     assert not re.search(r'href="(?!#|data:)', page)
+
+
+def test_attention_is_told_in_words() -> None:
+    heatmap = HeatMap(attention(9, 5, 5, 0), [], TOKENS, GRID)
+    assert describe_attention(heatmap) == "a ← row 2, column 5; ring ← row 2, column 1; of 2 × 5"
 
 
 def test_a_caption_without_words_has_no_maps() -> None:

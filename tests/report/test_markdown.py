@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+from s2s.report.figures import NgramDifference
 from s2s.report.markdown import markdown_comparison
 
 
@@ -13,6 +14,16 @@ def test_few_systems_are_columns(comparison):
     assert "- decoded greedily" in lines
     assert "| difference | – | +37.5 ± 1.2 |" in lines
     assert lines[-1].startswith("| numbers-attention | s2s 0.1.0 (1a2b3c4d5e6f) | Linux x86\\_64 (avx2), 2 threads | ")
+
+
+def test_ngrams_of_each_system_are_a_table(comparison):
+    better = comparison.systems[1].name
+    ngrams = [NgramDifference("and | seven", better, ((0, 12), (1_345, 0)), "four hundred and seven")]
+    lines = markdown_comparison(replace(comparison, ngrams=ngrams)).splitlines()
+    place = lines.index("numbers-attention writes:")
+    assert lines[place + 2] == "|  | numbers-bottleneck: correct | wrong | numbers-attention: correct | wrong |"
+    assert lines[place + 4] == r"| and \| seven | 0 | 12 | 1,345 | 0 |"
+    assert "numbers-bottleneck writes:" not in lines
 
 
 def test_many_systems_are_lines(make_comparison):

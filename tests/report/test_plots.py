@@ -75,7 +75,26 @@ def test_intervals_are_drawn_to_scale_and_stay_on_it():
 
 def test_long_labels_are_broken_into_lines():
     label = "over 80, longer than any in training"
-    narrow = svg_breakdown(["a"], of(*[Bucket(label, 5, (13.2,))] * 5), width=320)
-    texts = [text.text for text in ElementTree.fromstring(narrow).iter(f"{SVG}text")]
+    svg = svg_breakdown(["a"], of(*[Bucket(label, 5, (13.2,))] * 5))
+    texts = [text.text for text in ElementTree.fromstring(svg).iter(f"{SVG}text")]
     assert label not in texts
-    assert {"over", "80,", "longer"} & set(" ".join(texts).split())
+    assert texts.count("over 80, longer") == texts.count("than any in") == texts.count("training") == 5
+
+
+def test_long_names_are_broken_into_lines():
+    root = ElementTree.fromstring(svg_breakdown(["a" * 50, "b"], of(*BUCKETS), narrow=True))
+    named = [text for text in root.iter(f"{SVG}text") if set(text.text) in ({"a"}, {"b"})]
+    assert [len(text.text) for text in named] == [44, 6, 1]
+    assert len({text.get("y") for text in named}) == 3
+
+
+def test_narrow_bars_are_horizontal_with_their_values():
+    root = ElementTree.fromstring(svg_breakdown(["weak", "strong"], of(*BUCKETS), narrow=True))
+    widths = [float(rect.get("width")) for rect in bars(ElementTree.tostring(root))]
+    assert [round(width / widths[1], 3) for width in widths] == [0.944, 1.0, 0.45, 0.985]
+    texts = {text.text: text for text in root.iter(f"{SVG}text")}
+    assert {"94.4", "100.0", "45.0", "98.5", "1–19 (204\xa0sentences)", "20– (1\xa0sentence)"} <= texts.keys()
+    drawn = [line for line in root.iter(f"{SVG}line") if line.get("class") == "interval"]
+    ends = [(float(line.get("x1")), float(line.get("x2"))) for line in drawn]
+    assert [round((right - left) / widths[1], 3) for left, right in ends] == [0.06, 0.18, 0.06]
+    assert float(texts["100.0"].get("x")) > widths[1]
