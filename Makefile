@@ -30,7 +30,7 @@ test-slow: $(VENV)/.installed-test ## run the tests that train for minutes
 faults: $(VENV)/.installed-test ## run the tests that kill, fill and damage
 	$(BIN)/python -m pytest tests/faults tests/serving -m "not slow"
 
-browser: $(VENV)/.installed-browser chromium ## test the page of `s2s serve` in Chromium
+browser: $(VENV)/.installed-browser chromium ## test the pages of `s2s serve` and `s2s compare` in Chromium
 	$(BIN)/python -m pytest tests/browser -m browser --dist loadfile
 
 coverage: $(VENV)/.installed-test ## measure the tests' line coverage

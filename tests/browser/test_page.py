@@ -317,7 +317,8 @@ CONTRASTS = """() => {
     if (!text || !parent.checkVisibility() || parent.closest("label:has(:disabled)")) continue;
     const behind = [];
     for (let one = parent; one; one = one.parentElement) behind.unshift(getComputedStyle(one).backgroundColor);
-    const colours = [opaque(behind), opaque([...behind, getComputedStyle(parent).color])].map(luminance);
+    const ink = getComputedStyle(parent)[parent instanceof SVGElement ? "fill" : "color"];
+    const colours = [opaque(behind), opaque([...behind, ink])].map(luminance);
     found.push([text, (Math.max(...colours) + 0.05) / (Math.min(...colours) + 0.05)]);
   }
   return found;
