@@ -62,7 +62,7 @@ def _words_by_frequency(systems: Sequence[SystemResults], test: TestSet, facts: 
         rest = iter(values)
         return tuple(sum(next(rest) for _ in system.runs) / len(system.runs) for system in systems)
 
-    buckets = [Bucket(one.label, one.words, means([system.f1 for system in one.systems])) for one in found]
+    buckets = [Bucket(one.label, one.words, means([system.f1 for system in one.systems])) for one in found if one.words]
     return Breakdown("F1 of words", "frequency in training", buckets, counted="words")
 
 

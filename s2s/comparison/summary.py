@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from s2s.comparison.breakdowns import breakdowns
 from s2s.comparison.measured import SystemResults
+from s2s.comparison.ngrams import typical_ngrams
 from s2s.comparison.notes import notes
 from s2s.comparison.score_tables import ScoreTable
 from s2s.comparison.test_set import TestSet
@@ -68,6 +69,7 @@ def summarize(
         examples=examples,
         notes=notes(systems, test),
         commands=_commands(systems, test),
+        ngrams=typical_ngrams(systems, test),
     )
 
 

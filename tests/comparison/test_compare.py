@@ -330,6 +330,9 @@ class TestOtherSystems:
 
     def test_outputs_need_no_model(self, files: str) -> None:
         comparison, _ = run([], tests=[files], outputs=["other=other.en", "copy=a.de"])
+        typical = {(one.text, one.better): one.counts for one in comparison.ngrams}
+        assert typical["four ; five", "other"] == ((4, 0), (0, 0))
+        assert typical["vier ; fünf", "copy"] == ((0, 0), (0, 4))
         assert [system.name for system in comparison.systems] == ["other", "copy"]
         assert comparison.commands == []
         with pytest.raises(UsageError, match="no test set is named"):
