@@ -22,6 +22,7 @@ from s2s.report.plots import bar
 
 GAP = 3  # between two columns, in cells
 EXAMPLES = 3  # a page has the others
+LABEL = 10  # the narrowest labels of rows, in cells
 NAME = 20  # the widest name of a system before its line, in cells
 BAR = 24  # the longest bar, in cells
 NETWORK = 14  # the width below which the words for a network do not fold, in cells
@@ -32,9 +33,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print the comparison in the console's width, with colors if it supports them."""
     console.print(Text.assemble((printable(comparison.title), "bold"), "\n", printable(comparison.task)))
     console.print()
-    columns = len(comparison.systems) <= COLUMNS
-    parts = _columns(comparison, console.width) if columns else _lines(comparison, console.width)
-    for part in parts:
+    for part in _tables(comparison, console.width):
         console.print(Padding(part, INDENT, expand=False))
         console.print()
     for example in comparison.examples[:EXAMPLES]:
@@ -63,24 +62,41 @@ def _is_monochrome(console: Console) -> bool:
     return console.color_system is None or console.no_color
 
 
-def _columns(comparison: Comparison, width: int) -> Iterator[RenderableType]:
-    """For few systems: a column for each."""
+def _tables(comparison: Comparison, width: int) -> Iterator[RenderableType]:
+    """Lay out few systems in columns, if those have room for whole figures; else in lines."""
     rows = table(comparison)
-    labels = max(len(row.label) for row in rows)
+    figures = [cell.text for row in rows if row.label != "network" for cell in row.cells]
+    figure = max(map(_unbroken, figures), default=1)
     systems = len(comparison.systems)
-    column_width = max(1, (width - 2 - labels - GAP * systems) // systems)
+    room = width - 2 - GAP * systems  # of labels and columns
+    labels = min(max(len(row.label) for row in rows), room - figure * systems)
+    if systems > COLUMNS or labels < LABEL:
+        return _lines(comparison, width)
+    return _columns(comparison, width, labels, figure)
+
+
+def _unbroken(text: str) -> int:
+    """Return the width below which a figure would be broken: that of its longest word, percent sign included."""
+    return max(map(cell_len, text.replace(" %", "\N{NO-BREAK SPACE}%").split(" ")))
+
+
+def _columns(comparison: Comparison, width: int, labels: int, figure: int) -> Iterator[RenderableType]:
+    """Lay out the systems in columns, beside labels that fold; `figure`: the narrowest column, in cells."""
+    rows = table(comparison)
+    systems = len(comparison.systems)
+    column_width = (width - 2 - labels - GAP * systems) // systems
     names = [_name(system, column_width, "bold") for system in comparison.systems]
     grid = _grid()
-    grid.add_column(no_wrap=True)
+    grid.add_column(width=labels)
     for _ in names:
-        grid.add_column(overflow="fold")
+        grid.add_column(min_width=figure, max_width=column_width, overflow="fold")
     grid.add_row("", *names)
     for row in rows:
         grid.add_row(Text(row.label), *(_figure(cell, column_width) for cell in row.cells))
     yield grid
-    for figure in _main_breakdowns(comparison):
-        title = Text(f"{figure.metric} by {figure.by} ({figure.unit}, {figure.counted})", style="bold")
-        yield Group(title, _bars(comparison, figure, width))
+    for shown in _main_breakdowns(comparison):
+        title = Text(f"{shown.metric} by {shown.by} ({shown.unit}, {shown.counted})", style="bold")
+        yield Group(title, _bars(comparison, shown, width))
 
 
 def _main_breakdowns(comparison: Comparison) -> list[Breakdown]:

@@ -38,7 +38,7 @@ def test_the_card_says_how_the_model_came_about(trained_home: Path) -> None:
     assert card.training.threads >= 1
     assert {"torch", "s2s", "python", "sacrebleu"} <= card.versions.keys()
     assert card.machine == Machine.current()
-    assert {score.metric for score in card.scores} == {"bleu", "chrf", "ter", "exact", "perplexity"}
+    assert {score.metric for score in card.scores} == {"bleu", "chrf", "ter", "exact", "bits_per_byte", "perplexity"}
     assert all(score.signature for score in card.scores)
     assert "root" not in card.recipe["data"]
 
