@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import torch
 
@@ -15,6 +16,7 @@ from s2s.comparison.test_set import TestSet, corpus_test_set, read_test_files, t
 from s2s.devices.leases import lease
 from s2s.devices.select import resolve_device
 from s2s.errors import UsageError
+from s2s.metrics.scores import check_counts
 from s2s.report.figures import Comparison
 from s2s.training.runs.lifecycle import train
 
@@ -37,6 +39,9 @@ def compare(request: Request, *, device: str, wait: float) -> list[Compared]:
     entries = find_entries(request)
     tests = [read_test_files(text, entries) for text in request.tests]
     _check_tests(tests, request)
+    for test, entry in product(tests, entries):  # before hours of training
+        if entry.runs[0].file:
+            check_counts(entry.runs[0].outputs, test.references, f"lines of {entry.runs[0].file}")
     entries = [_trained(entry, device, wait) for entry in entries]
     _refuse_twice(entries)
     corpus = training_corpus(entries) if tests else None

@@ -16,6 +16,7 @@ from s2s.recipe.load import builtin_recipes, load_recipe, parse_stored_recipe
 from s2s.recipe.recipe import Recipe
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
+from s2s.text.parallel import read_texts
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,8 @@ class Run:
     recipe: Recipe | None = None  # None: another toolkit's system
     version: Version | None = None  # None until the recipe is trained
     stored: Sequence[StoredResult] = ()  # from earlier comparisons, on different test sets
-    outputs: str = ""  # file of another system's outputs
+    file: str = ""  # of another system's outputs
+    outputs: Sequence[str] = ()  # its lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Entry:
     @property
     def is_trained_here(self) -> bool:
         """Whether the system is a recipe or a model, not stored results or outputs."""
-        return not (self.runs[0].stored or self.runs[0].outputs)
+        return not (self.runs[0].stored or self.runs[0].file)
 
 
 def find_entries(request: Request) -> list[Entry]:
@@ -106,11 +108,11 @@ def _recipe_entry(name: str, settings: Sequence[str], seeds: int) -> Entry:
 
 
 def _output_entry(text: str) -> Entry:
-    """Return the system whose outputs a file holds: `NAME=FILE`."""
+    """Return the system whose outputs a file holds: `NAME=FILE`. It is read before anything is trained."""
     name, _, file = text.partition("=")
     if not (NAME.fullmatch(name) and file):
         raise UsageError(f"--hyp {text}: expected NAME=FILE", "such as --hyp opus=opus.en")
-    return Entry(name, shlex.join(["s2s", "compare", "--hyp", text]), [Run(outputs=file)])
+    return Entry(name, shlex.join(["s2s", "compare", "--hyp", text]), [Run(file=file, outputs=read_texts(file))])
 
 
 def _command(name: str, overrides: Sequence[str]) -> str:

@@ -23,7 +23,6 @@ from s2s.metrics.resampling import LineStatistics
 from s2s.metrics.scores import check_counts, score_corpus
 from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version
-from s2s.text.parallel import read_texts
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +73,8 @@ def measure(entry: Entry, test: TestSet, device: torch.device) -> SystemResults:
 def _result(entry: Entry, run: Run, test: TestSet, device: torch.device) -> StoredResult:
     if run.stored:
         return _stored(run.stored, test)
-    if run.outputs:
-        return _outputs(entry, run.outputs, test)
+    if run.file:
+        return _score_outputs(entry, run, test)
     assert run.version is not None
     return _translate(entry, run, run.version, test, device)
 
@@ -91,14 +90,14 @@ def _stored(results: Sequence[StoredResult], test: TestSet) -> StoredResult:
     raise DataError(f"{results[0].name} has no result on this test set ({shown}), but one on {kept}", hint)
 
 
-def _outputs(entry: Entry, file: str, test: TestSet) -> StoredResult:
+def _score_outputs(entry: Entry, run: Run, test: TestSet) -> StoredResult:
     """Score the outputs of another toolkit's system."""
-    outputs = read_texts(file)
-    check_counts(outputs, test.references, f"lines of {file}")
+    outputs = list(run.outputs)
+    check_counts(outputs, test.references, f"lines of {run.file}")
     scores = score_corpus(outputs, test.references, test.metrics, test.scoring)
     sources = () if test.of_images else test.names
     for warning in check_output(outputs, test.references, scores, sources=sources, scoring=test.scoring):
-        log.warning(f"{file}: {warning.message}")
+        log.warning(f"{run.file}: {warning.message}")
     return StoredResult(
         name=entry.name,
         test=test.digest,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from s2s.comparison import compare as module
 from s2s.comparison import measured, test_set
 from s2s.comparison.compare import Compared, compare
 from s2s.comparison.entries import Request
@@ -347,6 +348,18 @@ class TestOtherSystems:
         Path("short.en").write_text("three\n")
         with pytest.raises(DataError, match=r"1 lines of short\.en for 12 references"):
             run([], tests=[files], outputs=["other=short.en"])
+
+    def test_outputs_are_read_before_anything_is_trained(
+        self, own_home: Path, files: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "train", lambda *_, **__: pytest.fail("trained"))
+        Path("short.en").write_text("three\n")
+        Path("empty.en").write_text("")
+        for name, message in [("short", "1 lines of short"), ("empty", "0 lines of empty")]:
+            with pytest.raises(DataError, match=message):
+                run(["numbers/attention"], tests=[files], outputs=[f"other={name}.en"])
+        with pytest.raises(UsageError, match="absent"):
+            run(["numbers/attention"], tests=[files], outputs=["other=absent.en"])
 
     def test_several_test_sets_are_compared_apart(self, trained_home: Path, files: str) -> None:
         other = files.replace("mine", "again")
