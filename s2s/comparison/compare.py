@@ -10,7 +10,7 @@ import torch
 from s2s.comparison.entries import Entry, Request, find_entries
 from s2s.comparison.examples import examples
 from s2s.comparison.measured import SystemResults, measure
-from s2s.comparison.score_tables import read_score_table
+from s2s.comparison.score_tables import ScoreTable, read_score_table
 from s2s.comparison.summary import summarize
 from s2s.comparison.test_set import TestSet, corpus_test_set, read_test_files, training_corpus
 from s2s.devices.leases import lease
@@ -42,12 +42,13 @@ def compare(request: Request, *, device: str, wait: float) -> list[Compared]:
     for test, entry in product(tests, entries):  # before hours of training
         if entry.runs[0].file:
             check_counts(entry.runs[0].outputs, test.references, f"lines of {entry.runs[0].file}")
+    tables = [read_score_table(text, [(one.name, len(one.runs)) for one in entries]) for text in request.scores]
     entries = [_trained(entry, device, wait) for entry in entries]
     _refuse_twice(entries)
     corpus = training_corpus(entries) if tests else None
     tests = [replace(test, corpus=corpus) for test in tests] or [corpus_test_set(entries)]
     with lease(device, wait=wait, command="s2s compare") as leased:
-        return [_compare(entries, test, request, resolve_device(leased)) for test in tests]
+        return [_compare(entries, test, request, tables, resolve_device(leased)) for test in tests]
 
 
 def _check_tests(tests: Sequence[TestSet], request: Request) -> None:
@@ -81,13 +82,15 @@ def _refuse_twice(entries: Sequence[Entry]) -> None:
             raise UsageError(f"two systems are {reference}", "name each system once")
 
 
-def _compare(entries: Sequence[Entry], test: TestSet, request: Request, device: torch.device) -> Compared:
+def _compare(
+    entries: Sequence[Entry], test: TestSet, request: Request, tables: Sequence[ScoreTable], device: torch.device
+) -> Compared:
     """Compare systems on one test set."""
+    for table in tables:
+        table.check_lines(len(test.names))
     systems = [measure(entry, test, device) for entry in entries]
     if any("*" in name for name in request.names):
         order = sorted(range(len(systems)), key=lambda place: systems[place].score)
         entries, systems = [entries[place] for place in order], [systems[place] for place in order]
-    sizes = [(system.name, len(system.runs)) for system in systems]
-    tables = [read_score_table(text, sizes, len(test.names)) for text in request.scores]
     comparison = summarize(systems, test, examples(entries, systems, test, device), tables)
     return Compared(comparison, systems)

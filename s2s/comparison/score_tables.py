@@ -9,37 +9,45 @@ from s2s.comparison.entries import NAME
 from s2s.errors import DataError, UsageError
 from s2s.text.parallel import read_texts
 
+LAYOUT = "the first row names the systems, then there is a row for each line of the test set"
+
 
 @dataclass(frozen=True, slots=True)
 class ScoreTable:
     """Scores of one metric."""
 
     metric: str
+    file: str
     values: dict[str, list[list[float]]]  # by system: for each seed, the scores of the lines
 
+    def check_lines(self, lines: int) -> None:
+        """Raise DataError unless there is a row for each line of the test set."""
+        rows = len(next(iter(self.values.values()))[0])
+        if rows != lines:
+            raise DataError(f"{self.file} has {rows:,} rows of scores for {lines:,} lines of the test set", LAYOUT)
 
-def read_score_table(text: str, systems: Sequence[tuple[str, int]], lines: int) -> ScoreTable:
+
+def read_score_table(text: str, systems: Sequence[tuple[str, int]]) -> ScoreTable:
     """Read `METRIC=FILE`, a table of tab-separated scores whose first row names the systems.
 
     A system with several seeds has as many columns of its name. Other columns are refused; systems may be missing.
-    `systems`: names and numbers of seeds. `lines`: of the test set.
-    Raises: UsageError if `text` is malformed; DataError if the table does not fit the systems or the test set, or holds
-    something else than finite numbers.
+    `systems`: names and numbers of seeds.
+    Raises: UsageError if `text` is malformed; DataError if the table does not fit the systems, or holds something else
+    than finite numbers.
     """
     metric, _, file = text.partition("=")
     if not (NAME.fullmatch(metric) and file):
         raise UsageError(f"--scores {text}: expected METRIC=FILE", "such as --scores COMET=comet.tsv")
     rows = list(csv.reader(read_texts(file), delimiter="\t", quoting=csv.QUOTE_NONE))
-    if len(rows) != lines + 1:
-        hint = "the first row names the systems, then there is a row for each line of the test set"
-        raise DataError(f"{file} has {len(rows):,} rows for {lines:,} lines of the test set", hint)
+    if len(rows) < 2:
+        raise DataError(f"{file} has no scores", LAYOUT)
     heads = [name.strip() for name in rows[0]]
     _check_heads(file, heads, systems)
     values: dict[str, list[list[float]]] = {}
     for column, name in enumerate(heads):
         own = [_number(row, column, f"{file}:{number}") for number, row in enumerate(rows[1:], 2)]
         values.setdefault(name, []).append(own)
-    return ScoreTable(metric, values)
+    return ScoreTable(metric, file, values)
 
 
 def _check_heads(file: str, heads: Sequence[str], systems: Sequence[tuple[str, int]]) -> None:

@@ -358,8 +358,9 @@ class TestOtherSystems:
         for name, message in [("short", "1 lines of short"), ("empty", "0 lines of empty")]:
             with pytest.raises(DataError, match=message):
                 run(["numbers/attention"], tests=[files], outputs=[f"other={name}.en"])
-        with pytest.raises(UsageError, match="absent"):
-            run(["numbers/attention"], tests=[files], outputs=["other=absent.en"])
+        for absent in ({"outputs": ["other=absent.en"]}, {"scores": ["COMET=absent.en"]}):
+            with pytest.raises(UsageError, match="absent"):
+                run(["numbers/attention"], tests=[files], **absent)
 
     def test_several_test_sets_are_compared_apart(self, trained_home: Path, files: str) -> None:
         other = files.replace("mine", "again")
@@ -384,13 +385,14 @@ class TestOtherSystems:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            ("other\n" + "1\n" * 11, r"12 rows for 12 lines"),
+            ("other\n" + "1\n" * 11, r"11 rows of scores for 12 lines"),
+            ("other\n", "no scores"),
             ("unknown\n" + "1\n" * 12, "no system is called 'unknown'"),
             ("other\tother\n" + "1\t2\n" * 12, "2 columns of other, which has 1 seeds"),
             ("other\n" + "1\n" * 11 + "x\n", r"t\.tsv:13: column 1 is not a number"),
             ("other\n" + "1\n" * 11 + "nan\n", r"t\.tsv:13: column 1 is not a number"),
         ],
-        ids=["rows", "system", "seeds", "text", "nan"],
+        ids=["rows", "none", "system", "seeds", "text", "nan"],
     )
     def test_score_tables_that_do_not_fit_are_refused(self, files: str, content: str, message: str) -> None:
         Path("t.tsv").write_text(content)
