@@ -22,6 +22,7 @@ from s2s.models.weights import is_finite
 from s2s.recipe.training import limit_parts
 from s2s.training.averaging import MovingAverage, recompute_batch_norm
 from s2s.training.batches import TrainingBatches
+from s2s.training.checkpoint import StoredCheckpoint
 from s2s.training.checkpoint_manager import CheckpointManager
 from s2s.training.distributed import DistributedContext
 from s2s.training.lr_schedule import learning_rate
@@ -87,12 +88,12 @@ class Trainer:
         self.limit, self.limit_unit = limit_parts(self.options.stop_after)
         self.interval, self.interval_unit = limit_parts(self.options.validate_every)
         self._warned = False
+        self._start = (0.0, 0.0)  # fraction done and training time where this process began, or rolled back to
 
     def resume(self) -> None:
         """Restore the newest intact checkpoint, if there is one."""
         if checkpoint := self.checkpoints.latest():
-            self.state = self.checkpoints.restore(checkpoint)
-            self.window = MetricsWindow(time.perf_counter())
+            self._restore(checkpoint)
             self.log.message(f"continuing from the checkpoint of update {self.state.update:,}")
 
     def run(self) -> TrainState:
@@ -201,6 +202,11 @@ class Trainer:
         self.distributed.broadcast_from_main(lambda: self.checkpoints.prune(kept))
         self.window = MetricsWindow(time.perf_counter())
 
+    def _restore(self, checkpoint: StoredCheckpoint) -> None:
+        self.state = self.checkpoints.restore(checkpoint)
+        self.window, self._unread = MetricsWindow(time.perf_counter()), None
+        self._start = (self._fraction_done(), self.state.seconds)
+
     def _weights_are_finite(self) -> bool:
         """Return whether all weights are finite, in all processes, which may have different parts of them."""
         finite = is_finite(own_part(self.network.weights(), main=True))
@@ -214,8 +220,7 @@ class Trainer:
             when = f", even after {MAX_ROLLBACKS} rollbacks" if checkpoint else " before the first checkpoint"
             hint = "lower training.lr, raise training.warmup, or check the lines listed in log.txt"
             raise S2SError(f"the training diverges: {reason}{when}", hint)
-        self.state = self.checkpoints.restore(checkpoint)
-        self.window, self._unread = MetricsWindow(time.perf_counter()), None
+        self._restore(checkpoint)
         self.state.rollbacks, self.state.lr_factor, self.state.skipped = rollbacks, factor, skipped
         self.state.consecutive_skips = 0
         self.log.message(f"{reason}: rolled back to update {self.state.update}, at {factor:g} × the learning rate")
@@ -223,6 +228,7 @@ class Trainer:
     def progress_report(self, *, all_processes: bool) -> ProgressReport:
         """Report progress, with the loss of all processes (a collective operation) or of this one."""
         window, done, seconds = self.window, min(1.0, self._fraction_done()), self._seconds()
+        started_at, started_after = self._start
         loss, tokens = window.loss, float(window.local_tokens)
         if all_processes:
             loss, tokens = self.distributed.all_reduce_sums(loss, tokens)
@@ -237,7 +243,8 @@ class Trainer:
             gradient_norm=window.gradient_norm,
             memory=peak_memory(self.learner.device),
             seconds=seconds,
-            seconds_left=seconds * (1 - done) / done,
+            # by the speed of this process: a resumed run may have begun on another machine
+            seconds_left=(seconds - started_after) * (1 - done) / max(done - started_at, 1e-9),
         )
 
     def averaged_updates(self) -> list[int]:

@@ -22,6 +22,7 @@ from s2s.training.batches import TrainingBatches
 from s2s.training.runs.lifecycle import resume
 from s2s.training.runs.record import read_run, runs_directory
 from s2s.training.step import StepResult, train_step_within_memory
+from s2s.training.training_log import ProgressReport
 
 QUIET = {"wait": 0}
 
@@ -93,6 +94,30 @@ def test_figures_are_read_one_update_late(tiny_train: Callable[..., Version], mo
     tiny_train("training.stop_after=7 updates", "training.log_every=4", "training.validate_every=7 updates")
     # all are known when they are logged, after update 4, and validated, after update 7
     assert reads == [(1, 2), (2, 3), (3, 4), (4, 4), (5, 6), (6, 7), (7, 7)]
+
+
+def test_time_left_follows_the_speed_of_the_resumed_run(
+    interrupted_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, duration, left = [0.0], [10], {}
+
+    def timed(*arguments: Any, **values: Any) -> StepResult:
+        now[0] += duration[0]
+        return train_step_within_memory(*arguments, **values)
+
+    def noted(**values: Any) -> ProgressReport:
+        left[values["update"]] = values["seconds_left"]
+        return ProgressReport(**values)
+
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(trainer, "train_step_within_memory", timed)
+    monkeypatch.setattr(trainer, "ProgressReport", noted)
+    settings = ["training.stop_after=12 updates", "training.validate_every=3 updates", "training.log_every=1"]
+    run = interrupted_run(*settings, after=6)
+    assert left[5] == pytest.approx(7 * 10)
+    duration[0] = 2  # as if on a faster machine
+    resume(run.name, **QUIET)
+    assert left[8] == pytest.approx(4 * 2)
 
 
 def test_limit_in_minutes_follows_the_clock(
