@@ -3,20 +3,18 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 
 import torch
 
 from s2s.comparison.entries import Entry, Request, find_entries
 from s2s.comparison.examples import examples
-from s2s.comparison.measured import SystemResults, measure
+from s2s.comparison.measured import SystemResults, check_fits, measure
 from s2s.comparison.score_tables import ScoreTable, read_score_table
 from s2s.comparison.summary import summarize
 from s2s.comparison.test_set import TestSet, corpus_test_set, read_test_files, training_corpus
 from s2s.devices.leases import lease
 from s2s.devices.select import resolve_device
 from s2s.errors import UsageError
-from s2s.metrics.scores import check_counts
 from s2s.report.figures import Comparison
 from s2s.training.runs.lifecycle import train
 
@@ -37,16 +35,18 @@ def compare(request: Request, *, device: str, wait: float) -> list[Compared]:
     stored results, outputs or scores do not fit a test set.
     """
     entries = find_entries(request)
-    tests = [read_test_files(text, entries) for text in request.tests]
-    _check_tests(tests, request)
-    for test, entry in product(tests, entries):  # before hours of training
-        if entry.runs[0].file:
-            check_counts(entry.runs[0].outputs, test.references, f"lines of {entry.runs[0].file}")
+    named = [read_test_files(text, entries) for text in request.tests]
+    _check_tests(named, request)
     tables = [read_score_table(text, [(one.name, len(one.runs)) for one in entries]) for text in request.scores]
+    for test in named or [corpus_test_set(entries)]:  # before hours of training
+        for entry in entries:
+            check_fits(entry, test)
+        for table in tables:
+            table.check_lines(len(test.names))
     entries = [_trained(entry, device, wait) for entry in entries]
     _refuse_twice(entries)
-    corpus = training_corpus(entries) if tests else None
-    tests = [replace(test, corpus=corpus) for test in tests] or [corpus_test_set(entries)]
+    corpus = training_corpus(entries) if named else None
+    tests = [replace(test, corpus=corpus) for test in named] or [corpus_test_set(entries)]
     with lease(device, wait=wait, command="s2s compare") as leased:
         return [_compare(entries, test, request, tables, resolve_device(leased)) for test in tests]
 
@@ -86,8 +86,6 @@ def _compare(
     entries: Sequence[Entry], test: TestSet, request: Request, tables: Sequence[ScoreTable], device: torch.device
 ) -> Compared:
     """Compare systems on one test set."""
-    for table in tables:
-        table.check_lines(len(test.names))
     systems = [measure(entry, test, device) for entry in entries]
     if any("*" in name for name in request.names):
         order = sorted(range(len(systems)), key=lambda place: systems[place].score)

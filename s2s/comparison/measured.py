@@ -59,11 +59,17 @@ class SystemResults:
         return sum(run.scores[self.test.metric].value for run in self.runs) / len(self.runs)
 
 
-def measure(entry: Entry, test: TestSet, device: torch.device) -> SystemResults:
-    """Return the results of a system.
+def check_fits(entry: Entry, test: TestSet) -> None:
+    """Raise DataError if stored results of a system are of another test set, or if its outputs do not fit this one."""
+    for run in entry.runs:
+        if run.stored:
+            _stored(run.stored, test)
+        elif run.file:
+            check_counts(run.outputs, test.references, f"lines of {run.file}")
 
-    Raises: DataError if a stored result is of another test set, or if outputs do not fit the test set.
-    """
+
+def measure(entry: Entry, test: TestSet, device: torch.device) -> SystemResults:
+    """Return the results of a system, which fits the test set (`check_fits`)."""
     results = [_result(entry, run, test, device) for run in entry.runs]
     for result in results:
         check_counts(result.outputs, test.references, f"outputs of {entry.name}")
@@ -93,7 +99,6 @@ def _stored(results: Sequence[StoredResult], test: TestSet) -> StoredResult:
 def _score_outputs(entry: Entry, run: Run, test: TestSet) -> StoredResult:
     """Score the outputs of another toolkit's system."""
     outputs = list(run.outputs)
-    check_counts(outputs, test.references, f"lines of {run.file}")
     scores = score_corpus(outputs, test.references, test.metrics, test.scoring)
     sources = () if test.of_images else test.names
     for warning in check_output(outputs, test.references, scores, sources=sources, scoring=test.scoring):

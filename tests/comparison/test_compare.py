@@ -362,6 +362,22 @@ class TestOtherSystems:
             with pytest.raises(UsageError, match="absent"):
                 run(["numbers/attention"], tests=[files], **absent)
 
+    def test_what_does_not_fit_the_corpus_is_refused_before_anything_is_trained(
+        self, trained_home: Path, files: str, tiny: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (scored,) = run_all(["numbers-attention"], tests=[files])
+        stored = [str(file) for file in write_results(Path("out"), [scored]) if file.suffix == ".json"]
+        Path("short.tsv").write_text("numbers-attention\n0.5\n")
+        monkeypatch.setattr(module, "train", lambda *_, **__: pytest.fail("trained"))
+        recipe = {"names": ["numbers/attention"], "overrides": [*tiny, "training.seed=9"]}
+        for more, message in [
+            ({"outputs": ["other=other.en"]}, r"12 lines of other\.en for"),
+            ({"scores": ["COMET=short.tsv"]}, r"short\.tsv has 1 rows of scores for"),
+            ({"names": ["numbers/attention", *stored], "overrides": [*tiny, "name=new"]}, "no result on this test set"),
+        ]:
+            with pytest.raises(DataError, match=message):
+                run(**recipe | more)
+
     def test_several_test_sets_are_compared_apart(self, trained_home: Path, files: str) -> None:
         other = files.replace("mine", "again")
         first, second = run_all(["numbers-attention"], tests=[files, other])
