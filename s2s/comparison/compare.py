@@ -9,6 +9,7 @@ import torch
 from s2s.comparison.entries import Entry, Request, find_entries
 from s2s.comparison.examples import examples
 from s2s.comparison.measured import SystemResults, check_fits, measure
+from s2s.comparison.recall_demo import recall_demo
 from s2s.comparison.score_tables import ScoreTable, read_score_table
 from s2s.comparison.summary import summarize
 from s2s.comparison.test_set import TestSet, corpus_test_set, read_test_files, training_corpus
@@ -91,4 +92,4 @@ def _compare(
         order = sorted(range(len(systems)), key=lambda place: systems[place].score)
         entries, systems = [entries[place] for place in order], [systems[place] for place in order]
     comparison = summarize(systems, test, examples(entries, systems, test, device), tables)
-    return Compared(comparison, systems)
+    return Compared(replace(comparison, demo=recall_demo(entries, test)), systems)

@@ -19,10 +19,11 @@ def typical_ngrams(systems: Sequence[SystemResults], test: TestSet) -> list[Ngra
     other = best if best is not first else systems[-1]
     outputs = first.first.outputs, other.first.outputs
     of_first, of_other = ngram_differences(*outputs, test.references, test.scoring.word_splitter(), LIMIT)
+    names = first.name, other.name
     found = []
     for system, differences in ((other, of_other), (first, of_first)):
         for one in differences:
             own, theirs = ((counts.correct, counts.wrong) for counts in (one.own, one.other))
             counts = (theirs, own) if system is other else (own, theirs)
-            found.append(NgramDifference(one.ngram, system.name, counts, system.first.outputs[one.line]))
+            found.append(NgramDifference(one.ngram, names, system.name, counts, system.first.outputs[one.line]))
     return found

@@ -48,10 +48,11 @@ def write_results(directory: Path, compared: Sequence[Compared]) -> list[Path]:
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """Return the comparison's figures as JSON values, without the pixels of examples."""
+    """Return the comparison's figures as JSON values, without the pixels of examples and the weights of models."""
     examples = [replace(example, image=None) for example in comparison.examples]
-    found = _plain(replace(comparison, examples=examples))
+    found = _plain(replace(comparison, examples=examples, demo=None))
     assert isinstance(found, dict)
+    del found["demo"]
     return found
 
 

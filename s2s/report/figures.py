@@ -15,6 +15,7 @@ from s2s.metrics.scores import SCORE_NAMES, Headline, Reference, Score, format_s
 from s2s.metrics.significance import Significance, show_p_value
 from s2s.metrics.variance import Estimate
 from s2s.report.format import duration, signed
+from s2s.report.recall_demo import RecallDemo
 
 Pixels = NDArray[np.uint8]
 Section = Literal["network", "scores", "difference", "outputs", "attention", "training"]
@@ -109,8 +110,9 @@ class NgramDifference:
     """An n-gram that one of two systems writes and the other does not."""
 
     text: str
-    better: str  # name of the system that writes it
-    counts: tuple[tuple[int, int], tuple[int, int]]  # (correct, wrong) of the first system, and of the other
+    systems: tuple[str, str]  # their names
+    better: str  # name of the one that writes it
+    counts: tuple[tuple[int, int], tuple[int, int]]  # (correct, wrong) of each system
     example: str  # a line in which it occurs
 
 
@@ -127,6 +129,7 @@ class Comparison:
     commands: Sequence[str] = ()  # suggested next commands
     metric: Headline = "bleu"  # score that systems are compared by
     ngrams: Sequence[NgramDifference] = ()  # what one of two systems writes and the other does not
+    demo: RecallDemo | None = None  # models that the page runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +219,6 @@ def signatures(comparison: Comparison) -> list[str]:
     return list(dict.fromkeys([*found, *(test.signature for test in tests)]))
 
 
-def ngram_systems(comparison: Comparison) -> tuple[str, str]:
-    """Return the names of the two systems whose n-grams are compared; if that is unclear, the last as the second."""
-    first, *others = [system.name for system in comparison.systems]
-    named = [one.better for one in comparison.ngrams if one.better != first]
-    return first, [first, *others, *named][-1]
-
-
 def headline(comparison: Comparison) -> str | None:
     """Summarize the best system by score against the first in one sentence; None if there is nothing to say."""
     metric = comparison.metric
@@ -267,7 +263,7 @@ def _row(
 
 
 def _scores(comparison: Comparison, metric: str) -> list[Row]:
-    """Return the row of a score; that of the comparison's metric has differences, and another row the gains."""
+    """Return the row of a score, with differences if systems are compared by it; rows of intervals and gains follow."""
     systems = comparison.systems
     values = [system.scores[metric].value if metric in system.scores else None for system in systems]
     best = {"ter": min, "bits_per_byte": min, "distinct": None}.get(metric, max)
@@ -282,7 +278,12 @@ def _scores(comparison: Comparison, metric: str) -> list[Row]:
     differences = [system.difference for system in systems]
     notes = [f"{signed(one.estimate.value)}  {show_p_value(one.p_value)}" if one else "" for one in differences]
     noted = tuple(replace(cell, note=note) for cell, note in zip(cells, notes, strict=True))
-    return [replace(row, cells=noted), *_gains([value for value in values if value is not None], len(systems))]
+    intervals = [system.estimate.interval if system.estimate else None for system in systems]
+    return [
+        replace(row, cells=noted),
+        _row("95 % interval", "scores", intervals, "± {:.1f}".format),
+        *_gains([value for value in values if value is not None], len(systems)),
+    ]
 
 
 def _extra_metrics(comparison: Comparison) -> list[str]:

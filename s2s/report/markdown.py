@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from s2s.report.figures import COLUMNS, Comparison, Row, TableCell, ngram_systems, signatures, table
+from s2s.report.figures import COLUMNS, Comparison, Row, TableCell, signatures, table
 from s2s.report.marking import printable
 from s2s.report.plots import format_values
 
@@ -32,7 +32,9 @@ def markdown_comparison(comparison: Comparison) -> str:
 
 def _ngrams(comparison: Comparison) -> list[str]:
     """Return what each of two systems writes and the other does not: a title and a table for each."""
-    systems = ngram_systems(comparison)
+    if not comparison.ngrams:
+        return []
+    systems = comparison.ngrams[0].systems
     heads = ["", *(head for name in systems for head in (f"{_escape(name)}: correct", "wrong"))]
     parts = []
     for name in systems:
@@ -40,7 +42,7 @@ def _ngrams(comparison: Comparison) -> list[str]:
         rows = [[_escape(one.text), *(f"{count:,}" for counts in one.counts for count in counts)] for one in found]
         if rows:
             parts += [f"{_escape(name)} writes:", markdown_table(heads, rows, transposed=False)]
-    return ["What one writes and the other does not:", *parts] if parts else []
+    return ["What one writes and the other does not:", *parts]
 
 
 def _mark_best(rows: Sequence[Row]) -> list[Row]:

@@ -3,8 +3,11 @@
 The template escapes all text; drawings are SVG from `svg.py`, which escapes its text too.
 """
 
+import base64
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
+from hashlib import sha256
 from itertools import groupby, zip_longest
 from typing import Any
 
@@ -22,7 +25,6 @@ from s2s.report.figures import (
     Pixels,
     Row,
     headline,
-    ngram_systems,
     signatures,
     table,
 )
@@ -39,13 +41,16 @@ NUMBER = re.compile(r"[\d+−±–]|p [<=]")  # beginning of a cell that is a nu
 
 def comparison_page(comparisons: Sequence[Comparison]) -> str:
     """Return comparisons of the same systems on different test sets as an HTML page, to be written as UTF-8."""
+    loader = PackageLoader("s2s.report")
     environment = Environment(
-        loader=PackageLoader("s2s.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     tests = [_test(comparison) for comparison in comparisons]
     systems = list({system.name: system for one in comparisons for system in one.systems}.values())
     versions = package_versions()
+    demo = next((one.demo for one in comparisons if one.demo), None)
+    script = Markup(loader.get_source(environment, "recall_demo.js")[0])
     return environment.get_template("comparison.html").render(
         title=comparisons[0].title,
         tests=tests,
@@ -55,6 +60,9 @@ def comparison_page(comparisons: Sequence[Comparison]) -> str:
         of_images=any(example.image is not None for one in comparisons for example in one.examples),
         signatures=list(dict.fromkeys(text for comparison in comparisons for text in signatures(comparison))),
         commands=comparisons[0].commands,
+        demo=demo and asdict(demo),
+        demo_script=script,
+        demo_digest=f"sha256-{base64.b64encode(sha256(script.encode()).digest()).decode()}",
         open=OPEN,
         version=versions["s2s"],
         commit=versions.get("commit"),
@@ -80,7 +88,7 @@ def _test(comparison: Comparison) -> dict[str, Any]:
         "columns": len(names) <= COLUMNS,
         "colors": dict(zip(names, map(color, range(len(names))), strict=True)),
         "plots": [_plot(comparison, figure) for figure in comparison.breakdowns],
-        "ngram_systems": ngram_systems(comparison),
+        "ngram_systems": comparison.ngrams[0].systems if comparison.ngrams else (),
         "examples": [_example(comparison, example) for example in comparison.examples],
     }
 

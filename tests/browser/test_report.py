@@ -45,10 +45,12 @@ def breakdowns(systems: int) -> list[Breakdown]:
 
 
 def ngrams(names: Sequence[str], text: str) -> list[NgramDifference]:
-    """N-grams of the first two systems."""
+    """N-grams of the first and the last system."""
     return [
-        NgramDifference(f"{text} {count}", name, ((1_204, count), (0, 12)), f"{count} {text} und so weiter")
-        for name in names[:2]
+        NgramDifference(
+            f"{text} {count}", (names[0], names[-1]), name, ((1_204, count), (0, 12)), f"{count} {text} und so weiter"
+        )
+        for name in (names[0], names[-1])[: len(names)]
         for count in range(1, 5)
     ]
 

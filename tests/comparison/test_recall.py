@@ -1,14 +1,20 @@
 """Answers of recall, counted by hand."""
 
+import base64
 from collections.abc import Sequence
+
+import pytest
 
 from s2s.comparison import test_set
 from s2s.comparison.breakdowns import recall_by_length
 from s2s.comparison.compare import compare
 from s2s.comparison.entries import Request
 from s2s.comparison.measured import SystemResults
+from s2s.comparison.recall_demo import runs_in_page
+from s2s.comparison.results import as_json
 from s2s.comparison.stored import StoredResult
 from s2s.metrics.scores import Scoring
+from s2s.recipe.load import load_recipe
 
 TINY = [
     "data.generator.train=600",
@@ -52,3 +58,31 @@ def test_a_comparison_of_recall_shows_answers_instead_of_bleu_by_length() -> Non
     assert [bucket.label for bucket in comparison.breakdowns[0].buckets] == ["10", "29", "99", "299", "999"]
     assert all(len(system.first.correct_values) == 10 for system in compared.systems)
     assert all(0 <= value <= 100 for bucket in comparison.breakdowns[0].buckets for value in bucket.values)
+    demo = comparison.demo
+    assert demo is not None
+    assert [model.name for model in demo.models] == ["recall-attention", "recall-bottleneck"]
+    sizes = [len(base64.b64decode(model.weights)) for model in demo.models]
+    assert sizes == [2 * (system.parameters or 0) for system in comparison.systems]
+    assert {"?", "k1", "v1"} < {*demo.vocabulary}
+    assert "demo" not in as_json(comparison)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "runs"),
+    [
+        ("recall/bottleneck", [], True),
+        ("recall/attention", [], True),
+        ("recall/transformer", [], False),
+        ("recall/attention", ["model.decoder.query=previous"], False),
+        ("recall/attention", ["model.decoder.score=additive"], False),
+        ("recall/bottleneck", ["model.decoder.context=initial"], False),
+        ("recall/bottleneck", ["model.decoder.layers=2"], False),
+        ("recall/bottleneck", ["model.encoder.layers=2"], False),
+        ("recall/bottleneck", ["model.encoder.cell=lstm"], False),
+        ("recall/bottleneck", ["model.encoder.bidirectional=false"], False),
+        ("recall/bottleneck", ["model.tied_embeddings=target"], False),
+        ("recall/bottleneck", ["model.output_bias=false"], False),
+    ],
+)
+def test_page_runs_networks_that_its_script_computes(name: str, settings: list[str], runs: bool) -> None:
+    assert runs_in_page(load_recipe(name, settings)) is runs

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from s2s.metrics.scores import Score
+from s2s.metrics.variance import Estimate
 from s2s.report.figures import headline, signatures, table
 from s2s.report.format import duration, signed
 
@@ -35,6 +36,12 @@ def test_figures_are_shown_with_their_units(comparison):
 
 def test_bleu_says_the_difference_to_the_first(comparison):
     assert [cell.note for cell in row(comparison, "BLEU").cells] == ["", "+37.5  p < 0.001"]
+
+
+def test_score_has_an_interval_where_it_is_known(comparison):
+    first, second = comparison.systems
+    changed = replace(comparison, systems=[first, replace(second, estimate=Estimate(98.7, 0.5, None, None))])
+    assert [cell.text for cell in row(changed, "95 % interval").cells] == ["–", "± 1.0"]
 
 
 def test_the_best_is_the_largest_or_for_ter_and_perplexity_the_smallest(comparison):

@@ -17,8 +17,8 @@ def test_few_systems_are_columns(comparison):
 
 
 def test_ngrams_of_each_system_are_a_table(comparison):
-    better = comparison.systems[1].name
-    ngrams = [NgramDifference("and | seven", better, ((0, 12), (1_345, 0)), "four hundred and seven")]
+    names = (comparison.systems[0].name, comparison.systems[1].name)
+    ngrams = [NgramDifference("and | seven", names, names[1], ((0, 12), (1_345, 0)), "four hundred and seven")]
     lines = markdown_comparison(replace(comparison, ngrams=ngrams)).splitlines()
     place = lines.index("numbers-attention writes:")
     assert lines[place + 2] == "|  | numbers-bottleneck: correct | wrong | numbers-attention: correct | wrong |"

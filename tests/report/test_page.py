@@ -146,8 +146,8 @@ def test_examples_after_the_third_are_folded(comparison):
 def test_ngrams_of_each_system_have_a_table(comparison):
     first, second = (system.name for system in comparison.systems)
     ngrams = [
-        NgramDifference("and seven", second, ((0, 12), (1_345, 0)), "four hundred and seven"),
-        NgramDifference("<b>", first, ((0, 3), (0, 0)), "<b> of it"),
+        NgramDifference("and seven", (first, second), second, ((0, 12), (1_345, 0)), "four hundred and seven"),
+        NgramDifference("<b>", (first, second), first, ((0, 3), (0, 0)), "<b> of it"),
     ]
     text = " ".join(" ".join(read(comparison_page([replace(comparison, ngrams=ngrams)])).text).split())
     own, other = (text.index(f"{name} writes") for name in (first, second))
