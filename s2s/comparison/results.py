@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from s2s.comparison.compare import Compared
-from s2s.errors import UsageError
 from s2s.io.atomic import refuse_existing, write_output
+from s2s.io.paths import check_output_directory
 from s2s.metrics.variance import Estimate
 from s2s.report.figures import Comparison
 from s2s.report.markdown import markdown_comparison
@@ -19,8 +19,7 @@ PAGE, TABLES, PICTURE, RESULTS = "report.html", "RESULTS.md", "result.svg", "res
 
 def refuse_existing_results(directory: Path, force: bool) -> None:
     """Raise UsageError if `directory` is a file, or holds page, tables or picture without `--force`."""
-    if directory.exists() and not directory.is_dir():
-        raise UsageError(f"{directory} is not a directory", "name a directory with --out")
+    check_output_directory(directory)
     for name in (PAGE, TABLES, PICTURE):
         refuse_existing(directory / name, force)
 

@@ -106,6 +106,12 @@ def output_file(path: Path) -> Path:
     return path.resolve() if path.is_symlink() else path
 
 
+def check_output_directory(directory: Path) -> None:
+    """Raise UsageError if a directory to write to is something else."""
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"{directory} is not a directory", "name a directory with --out")
+
+
 def refuse_links(directory: Path) -> None:
     """Raise ArtefactError if a directory holds a symbolic link, through which writing would change another file."""
     for parent, directories, files in os.walk(directory):

@@ -47,8 +47,10 @@ def scaling(
     from s2s.comparison.scaling.report import as_json as figures_as_json
     from s2s.comparison.scaling.report import markdown_scaling, panels, sentences, tables
     from s2s.io.atomic import write_output
+    from s2s.io.paths import check_output_directory
     from s2s.report.scaling import svg_scaling
 
+    check_output_directory(output)
     found = measure(output, values or [], device=device, wait=wait, ladder=LADDER)
     if as_json:
         print_json(figures_as_json(found))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tiny_ladder import TINY_LADDER, TINY_SCALING
 
+from s2s.cli.app import main
 from s2s.comparison.scaling import measure as module
 from s2s.comparison.scaling.ladder import LADDER, sizes
 from s2s.comparison.scaling.measure import Measurement, known_entropy, measure, predict, train_large
@@ -104,3 +105,10 @@ def test_the_ladder_is_what_it_is_said_to_be() -> None:
     for model in [*LADDER.all(), LADDER.large]:
         recipe = model.recipe([])
         assert recipe.training.lr * recipe.model.embedding_size == pytest.approx(0.384 * model.lr_factor)
+
+
+def test_results_need_a_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "results.json"
+    file.write_text("{}")
+    assert main(["bench", "scaling", "--out", str(file)]) == 2
+    assert "results.json is not a directory" in capsys.readouterr().err.replace("\n", "")
