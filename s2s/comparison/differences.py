@@ -5,7 +5,15 @@ from typing import Any
 
 from s2s.recipe.flat import flattened
 
-IGNORED = ("name", "description", "data.root")  # names and places
+IGNORED = {  # what does not change a model: names, places, records, and how training is divided
+    "name",
+    "description",
+    "data.root",
+    "training.log_every",
+    "training.keep_checkpoints",
+    "training.parallel",
+    "training.recompute",
+}
 
 
 def differences(recipes: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -15,7 +23,7 @@ def differences(recipes: Sequence[Mapping[str, Any]]) -> list[str]:
     implies it.
     """
     flat = [flattened(recipe) for recipe in recipes]
-    keys = sorted({key for values in flat for key in values} - set(IGNORED))
+    keys = sorted({key for values in flat for key in values} - IGNORED)
     return [f"{key}: {' | '.join(str(values.get(key, '–')) for values in flat)}" for key in keys if _differs(key, flat)]
 
 

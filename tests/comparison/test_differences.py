@@ -13,6 +13,13 @@ def test_one_line_for_each_key_that_differs() -> None:
     assert differences(recipes[:1] * 2) == []
 
 
+def test_keys_that_change_no_model_are_left_out() -> None:
+    changed = ["name=other", "training.log_every=7", "training.keep_checkpoints=9"]
+    shared = ["training.parallel=fsdp", "training.recompute=true"]
+    recipes = [load_recipe("numbers/transformer", settings).as_dict() for settings in ([], changed + shared)]
+    assert differences(recipes) == []
+
+
 def test_a_key_that_only_one_has() -> None:
     assert differences([{"a": {"b": 1}}, {"a": {"b": 1, "c": 2}}]) == ["a.c: – | 2"]
 
