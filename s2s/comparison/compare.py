@@ -31,7 +31,7 @@ class Compared:
 def compare(request: Request, *, device: str, wait: float) -> list[Compared]:
     """Train what is missing, translate each test set with all systems, and compare the results.
 
-    Systems that a pattern (`numbers/*`) stands for are sorted by score, lowest first.
+    If a pattern (`numbers/*`) stands for some, systems are sorted by score on the first test set, lowest first.
     Raises: UsageError if systems cannot be compared, or test sets, outputs or scores are named wrongly; DataError if
     stored results, outputs or scores do not fit a test set.
     """
@@ -49,7 +49,14 @@ def compare(request: Request, *, device: str, wait: float) -> list[Compared]:
     corpus = training_corpus(entries) if named else None
     tests = [replace(test, corpus=corpus) for test in named] or [corpus_test_set(entries)]
     with lease(device, wait=wait, command="s2s compare") as leased:
-        return [_compare(entries, test, request, tables, resolve_device(leased)) for test in tests]
+        device = resolve_device(leased)
+        results = [[measure(entry, test, device) for entry in entries] for test in tests]
+        order = _order(results[0], request)
+        entries = [entries[place] for place in order]
+        return [
+            _compare(entries, [own[place] for place in order], test, tables, device)
+            for test, own in zip(tests, results, strict=True)
+        ]
 
 
 def _check_tests(tests: Sequence[TestSet], request: Request) -> None:
@@ -83,13 +90,21 @@ def _refuse_twice(entries: Sequence[Entry]) -> None:
             raise UsageError(f"two systems are {reference}", "name each system once")
 
 
+def _order(systems: Sequence[SystemResults], request: Request) -> list[int]:
+    """Return the places of systems in the order of their scores if a pattern named some, else as they were named."""
+    places = list(range(len(systems)))
+    return (
+        sorted(places, key=lambda place: systems[place].score) if any("*" in name for name in request.names) else places
+    )
+
+
 def _compare(
-    entries: Sequence[Entry], test: TestSet, request: Request, tables: Sequence[ScoreTable], device: torch.device
+    entries: Sequence[Entry],
+    systems: Sequence[SystemResults],
+    test: TestSet,
+    tables: Sequence[ScoreTable],
+    device: torch.device,
 ) -> Compared:
     """Compare systems on one test set."""
-    systems = [measure(entry, test, device) for entry in entries]
-    if any("*" in name for name in request.names):
-        order = sorted(range(len(systems)), key=lambda place: systems[place].score)
-        entries, systems = [entries[place] for place in order], [systems[place] for place in order]
     comparison = summarize(systems, test, examples(entries, systems, test, device), tables)
     return Compared(replace(comparison, demo=recall_demo(entries, test)), systems)

@@ -391,6 +391,20 @@ class TestOtherSystems:
             with pytest.raises(UsageError, match=message):
                 run(["numbers-attention"], tests=tests, **more)
 
+    def test_systems_of_a_pattern_have_one_order_on_all_test_sets(
+        self, trained_home: Path, tiny: list[str], files: str
+    ) -> None:
+        names = ["numbers/attention*", "numbers/bottleneck"]
+        _, results = run(names, tiny, tests=[files])
+        for result in results:  # on each of these, one system is right throughout
+            Path(f"{result.name}.en").write_text("".join(f"{line}\n" for line in result.outputs))
+        tests = [f"{name}=a.de:{name}.en" for name in ("numbers-attention", "numbers-bottleneck")]
+        compared = run_all(names, tiny, tests=tests)
+        assert [[system.name for system in one.comparison.systems] for one in compared] == [
+            ["numbers-bottleneck", "numbers-attention"]
+        ] * 2
+        assert [one.comparison.systems[1].scores["exact"].value == 100 for one in compared] == [True, False]
+
     def test_scores_of_another_metric(self, files: str) -> None:
         Path("comet.tsv").write_text("other\tcopy\n" + "0.8\t0.25\n" * 6 + "0.6\t0.35\n" * 6)
         comparison, _ = run([], tests=[files], outputs=["other=other.en", "copy=a.de"], scores=["COMET=comet.tsv"])
