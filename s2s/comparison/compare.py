@@ -12,7 +12,7 @@ from s2s.comparison.measured import SystemResults, check_fits, measure
 from s2s.comparison.recall_demo import recall_demo
 from s2s.comparison.score_tables import ScoreTable, read_score_table
 from s2s.comparison.summary import summarize
-from s2s.comparison.test_set import TestSet, corpus_test_set, read_test_files, training_corpus
+from s2s.comparison.test_set import TestSet, corpus_test_set, read_test_files, with_training
 from s2s.devices.leases import lease
 from s2s.devices.select import resolve_device
 from s2s.errors import UsageError
@@ -36,27 +36,32 @@ def compare(request: Request, *, device: str, wait: float) -> list[Compared]:
     stored results, outputs or scores do not fit a test set.
     """
     entries = find_entries(request)
-    named = [read_test_files(text, entries) for text in request.tests]
-    _check_tests(named, request)
+    tests = [read_test_files(text, entries) for text in request.tests]
+    _check_tests(tests, request)
+    tests = tests or [corpus_test_set(entries)]
     tables = [read_score_table(text, [(one.name, len(one.runs)) for one in entries]) for text in request.scores]
-    for test in named or [corpus_test_set(entries)]:  # before hours of training
+    _check_fits(entries, tests, tables)  # before hours of training
+    entries = [_trained(entry, device, wait) for entry in entries]
+    _refuse_twice(entries)
+    tests = [with_training(test, entries) for test in tests]
+    with lease(device, wait=wait, command="s2s compare") as leased:
+        place = resolve_device(leased)
+        results = [[measure(entry, test, place) for entry in entries] for test in tests]
+        order = _order(results[0], request)
+        entries = [entries[index] for index in order]
+        return [
+            _compare(entries, [own[index] for index in order], test, tables, place)
+            for test, own in zip(tests, results, strict=True)
+        ]
+
+
+def _check_fits(entries: Sequence[Entry], tests: Sequence[TestSet], tables: Sequence[ScoreTable]) -> None:
+    """Raise DataError if stored results, outputs or scores do not fit a test set."""
+    for test in tests:
         for entry in entries:
             check_fits(entry, test)
         for table in tables:
             table.check_lines(len(test.names))
-    entries = [_trained(entry, device, wait) for entry in entries]
-    _refuse_twice(entries)
-    corpus = training_corpus(entries) if named else None
-    tests = [replace(test, corpus=corpus) for test in named] or [corpus_test_set(entries)]
-    with lease(device, wait=wait, command="s2s compare") as leased:
-        device = resolve_device(leased)
-        results = [[measure(entry, test, device) for entry in entries] for test in tests]
-        order = _order(results[0], request)
-        entries = [entries[place] for place in order]
-        return [
-            _compare(entries, [own[place] for place in order], test, tables, device)
-            for test, own in zip(tests, results, strict=True)
-        ]
 
 
 def _check_tests(tests: Sequence[TestSet], request: Request) -> None:

@@ -1,7 +1,7 @@
 """The test set of a comparison, and what is known of its overlap with training."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s2s.comparison.entries import NAME, Entry, Run
 from s2s.data.corpus import Corpus
@@ -65,34 +65,23 @@ class TestSet:
 
 
 def corpus_test_set(entries: Sequence[Entry]) -> TestSet:
-    """Return the test set of the first system that is trained here, and describe its overlap with training.
+    """Return the test set of the first system that is trained here; if none is, of the first stored result's recipe.
 
-    If none is, it is that of the first stored result's recipe.
     Raises: UsageError if no system has a recipe.
     """
-    with_recipe = [entry for entry in entries if entry.recipe]
-    if not with_recipe:
+    run = _run_with_test_set(entries)
+    recipe, version = run.recipe, run.version
+    if recipe is None:
         raise UsageError("no test set is named", "add --test NAME=SOURCE:REFERENCE")
-    first = next((entry for entry in with_recipe if entry.is_trained_here), with_recipe[0])
-    recipe, version = first.recipe, first.runs[0].version
-    assert recipe is not None
     given = version.read("tokenizer.model") if version and version.card.parent else None
     corpus = prepare_corpus(recipe.data, recipe.tokenizer, tokenizer_model=given)
     lines = TestLines.of(corpus.split("test"))
     data = recipe.data
     languages = f"{data.source_language} → {data.target_language} · " if data.source_language else ""
     name = _task(recipe) or recipe.name.rpartition("-")[0] or recipe.name
-    if unchecked := [entry.name for entry in entries if not _trained_on(entry.runs[0], corpus.digest, recipe)]:
-        overlap = f"overlap with the training of {', '.join(unchecked)} not checked"
-    elif count := corpus.test_overlap:
-        overlap = f"{count:,} of their sources also in training"
-    else:
-        overlap = "none of them in training"
     kind = "images" if data.image_size else "pairs"
-    description = f"{name} · {languages}test: {len(lines.names):,} {kind}, {overlap}"
-    scored = with_recipe[0].recipe
-    assert scored is not None
-    scoring = scoring_of(scored)
+    description = f"{name} · {languages}test: {len(lines.names):,} {kind}"
+    scoring = scoring_of(next(entry.recipe for entry in entries if entry.recipe))
     return TestSet(
         lines.sources,
         lines.names,
@@ -107,7 +96,31 @@ def corpus_test_set(entries: Sequence[Entry]) -> TestSet:
     )
 
 
-def training_corpus(entries: Sequence[Entry]) -> Corpus | None:
+def with_training(test: TestSet, entries: Sequence[Entry]) -> TestSet:
+    """Return a test set with what is known once all systems are trained.
+
+    This is the overlap with training of that of a corpus, and the training corpus for one that was named.
+    """
+    recipe, corpus = _run_with_test_set(entries).recipe, test.corpus
+    if recipe is None or corpus is None:
+        return replace(test, corpus=_training_corpus(entries))
+    if unchecked := [entry.name for entry in entries if not _trained_on(entry.runs[0], corpus.digest, recipe)]:
+        overlap = f"overlap with the training of {', '.join(unchecked)} not checked"
+    elif count := corpus.test_overlap:
+        overlap = f"{count:,} of their sources also in training"
+    else:
+        overlap = "none of them in training"
+    return replace(test, description=f"{test.description}, {overlap}")
+
+
+def _run_with_test_set(entries: Sequence[Entry]) -> Run:
+    """Return the run whose corpus has the test set: the first that is trained here, or else the first stored one."""
+    with_recipe = [entry for entry in entries if entry.recipe]
+    first = next((entry for entry in with_recipe if entry.is_trained_here), (with_recipe or entries)[0])
+    return first.runs[0]
+
+
+def _training_corpus(entries: Sequence[Entry]) -> Corpus | None:
     """Return the corpus that the first recipe or model was trained on; None without one."""
     for entry in entries:
         run = entry.runs[0]
@@ -127,7 +140,8 @@ def _trained_on(run: Run, corpus: str, recipe: Recipe) -> bool:
     version = run.version
     if version is None:
         return same_data(run.recipe, recipe)
-    if version.card.parent is None and same_data(run.recipe, recipe):  # perhaps with another tokenizer
+    other_tokenizer = run.recipe.tokenizer != recipe.tokenizer
+    if version.card.parent is None and other_tokenizer and same_data(run.recipe, recipe):
         return prepare_corpus(run.recipe.data, run.recipe.tokenizer).digest == version.card.corpus
     while version.card.corpus == corpus:
         if version.card.parent is None:
