@@ -11,6 +11,7 @@ from s2s.metrics.variance import estimate
 DEFAULT_BOUNDS = (1, 20, 40, 80)  # lengths 1–19, 20–39, 40–79 and 80–, in characters
 MIN_SHARE = 0.05  # of the lines in each default range; otherwise bounds are chosen from the lengths
 SAMPLES = 500  # resamples of a bucket
+FEWEST = 10  # lines of a bucket with intervals: resamples of fewer say little of other lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Breakdown:
 
 
 def score_buckets(lines: Mapping[str, Sequence[int]], systems: Sequence[Sequence[Statistics]]) -> list[Bucket]:
-    """Return the score of each system, with its interval, on each bucket of lines that is not empty.
+    """Return the score of each system on each bucket of lines that is not empty, with intervals unless it is small.
 
     `lines`: by label. `systems`: the statistics of each seed of each system; a score is the mean over the seeds.
     """
@@ -48,11 +49,12 @@ def score_buckets(lines: Mapping[str, Sequence[int]], systems: Sequence[Sequence
     for label, members in lines.items():
         if not members:
             continue
-        estimates = [
-            estimate([one.score(members) for one in seeds], resampled_scores(seeds, members, SAMPLES).mean(0))
-            for seeds in systems
-        ]
-        values, intervals = tuple(one.value for one in estimates), tuple(one.interval for one in estimates)
+        scores = [[one.score(members) for one in seeds] for seeds in systems]
+        values = tuple(sum(own) / len(own) for own in scores)
+        intervals: tuple[float, ...] = ()
+        if len(members) >= FEWEST:
+            samples = [resampled_scores(seeds, members, SAMPLES).mean(0) for seeds in systems]
+            intervals = tuple(estimate(*both).interval for both in zip(scores, samples, strict=True))
         buckets.append(Bucket(label, len(members), values, intervals))
     return buckets
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from s2s.metrics.resampling import Floats
 
+NORMAL = 1e6  # degrees of freedom; with more, Student's t is normal, and beyond the precision of its integral
 POWER = 2.8  # standard errors: a true difference that large is found at the 5 % level 80 times in 100
 
 
@@ -74,7 +75,7 @@ def estimate(scores: Sequence[float], resampled: Floats, baseline: Sequence[floa
 
 def t_tails(t: float, degrees: float | None) -> float:
     """Return the probability that Student's t is at least as far from zero as `t`; `degrees` None: normal."""
-    if degrees is None:
+    if degrees is None or degrees > NORMAL:
         return math.erfc(abs(t) / math.sqrt(2))
     from mpmath import betainc
 

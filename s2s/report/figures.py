@@ -190,7 +190,7 @@ def output_rows(comparison: Comparison) -> list[Row]:
     """Return what the outputs and the attention of the systems are like."""
     systems = comparison.systems
     faults = {kind: [system.faults.get(kind) for system in systems] for kind in FAULTS}
-    rows = [_row(FAULTS[kind], "outputs", values, "{:,.4g}".format) for kind, values in faults.items() if any(values)]
+    rows = [_row(FAULTS[kind], "outputs", values, _mean_count) for kind, values in faults.items() if any(values)]
     for kind, (label, shown) in ATTENTION.items():
         rows.append(_row(label, "attention", [system.attention.get(kind) for system in systems], shown.format))
     return rows
@@ -242,6 +242,10 @@ def headline(comparison: Comparison) -> str | None:
 
 def _count(value: float) -> str:
     return f"{round(value):,}"
+
+
+def _mean_count(value: float) -> str:
+    return f"{value:,.1f}".removesuffix(".0")
 
 
 def _perplexity(value: float) -> str:

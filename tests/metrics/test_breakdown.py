@@ -37,18 +37,20 @@ def test_lines_longer_than_any_in_training_are_apart() -> None:
 
 
 def test_each_bucket_has_its_own_corpus_score_for_each_system() -> None:
-    bad = ["a b c d x y", "g h z z k l", *REFERENCES[2:]]
-    systems = [[LineStatistics(REFERENCES, REFERENCES)], [LineStatistics(bad, REFERENCES)]]
-    buckets = score_buckets({"short": [0, 2], "none": [], "long": [1, 3]}, systems)
-    assert [(bucket.label, bucket.count) for bucket in buckets] == [("short", 2), ("long", 2)]
+    references, short = REFERENCES * 5, [0, 2] * 5
+    bad = ["a b c d x y", "g h z z k l", *REFERENCES[2:]] * 5
+    systems = [[LineStatistics(references, references)], [LineStatistics(bad, references)]]
+    buckets = score_buckets({"short": short, "none": [], "long": [1, 3]}, systems)
+    assert [(bucket.label, bucket.count) for bucket in buckets] == [("short", 10), ("long", 2)]
     expected = score_corpus([bad[0], bad[2]], [REFERENCES[0], REFERENCES[2]], ["bleu"])["bleu"].value
     assert buckets[0].values == (pytest.approx(100), pytest.approx(expected))
     assert buckets[0].intervals[0] == pytest.approx(0, abs=1e-9)
     assert buckets[0].intervals[1] > 0
+    assert buckets[1].intervals == ()  # too few lines
 
 
 def test_seeds_are_averaged_and_widen_the_interval() -> None:
     low, high = LineValues([10.0, 10.0, 30.0]), LineValues([30.0, 30.0, 50.0])
-    [bucket] = score_buckets({"all": [0, 1]}, [[low, high]])
+    [bucket] = score_buckets({"all": [0, 1] * 5}, [[low, high]])
     assert bucket.values == (20.0,)
     assert bucket.intervals[0] > 100  # two seeds that differ by 20 points, with one degree of freedom

@@ -14,7 +14,17 @@ OUTPUTS = [line.replace("and then", "or") if i % 3 else line for i, line in enum
 
 
 @pytest.mark.parametrize(
-    ("degrees", "quantile"), [(1, 12.7062), (2, 4.3027), (4, 2.7764), (30, 2.0423), (None, 1.9600)]
+    ("degrees", "quantile"),
+    [
+        (1, 12.7062),
+        (2, 4.3027),
+        (4, 2.7764),
+        (30, 2.0423),
+        (1e5, 1.9600),
+        (1e7, 1.9600),
+        (1e60, 1.9600),
+        (None, 1.9600),
+    ],
 )  # of the tables of Student's t
 def test_quantiles_of_students_t(degrees: float | None, quantile: float) -> None:
     assert t_quantile(degrees) == pytest.approx(quantile, abs=1e-4)
@@ -31,6 +41,12 @@ def test_variances_add_up() -> None:
     assert found.degrees == pytest.approx((by_seed + by_sentence) ** 2 / ((7 / 3) ** 2 / 2 + 1**2 / 1))
     assert found.interval == pytest.approx(t_quantile(found.degrees) * found.error)
     assert found.detectable == pytest.approx(2.8 * found.error)
+
+
+def test_seeds_that_differ_by_rounding_alone_leave_the_interval_of_the_sentences() -> None:
+    resampled = np.array([1.0, 2.0, 4.0, 5.0])
+    found = estimate([99.8, 99.8 + 1e-13, 99.8 - 1e-13], resampled)
+    assert found.interval == pytest.approx(1.95996 * math.sqrt(10 / 3), abs=1e-4)
 
 
 def test_one_seed_covers_sentences_only() -> None:
