@@ -17,6 +17,7 @@ from s2s.decoding.evaluation import (
 from s2s.decoding.settings import TranslatorSettings
 from s2s.errors import S2SError, UsageError
 from s2s.metrics.scores import TEXT_SCORES, Headline, Reference, Scoring
+from s2s.recipe.load import builtin_recipes
 from s2s.recipe.recipe import Recipe
 from s2s.registry.store import Registry
 from s2s.text.parallel import read_parallel
@@ -78,9 +79,8 @@ def corpus_test_set(entries: Sequence[Entry]) -> TestSet:
     lines = TestLines.of(corpus.split("test"))
     data = recipe.data
     languages = f"{data.source_language} → {data.target_language} · " if data.source_language else ""
-    name = _task(recipe) or recipe.name.rpartition("-")[0] or recipe.name
     kind = "images" if data.image_size else "pairs"
-    description = f"{name} · {languages}test: {len(lines.names):,} {kind}"
+    description = f"{corpus_name(recipe)} · {languages}test: {len(lines.names):,} {kind}"
     scoring = scoring_of(next(entry.recipe for entry in entries if entry.recipe))
     return TestSet(
         lines.sources,
@@ -94,6 +94,12 @@ def corpus_test_set(entries: Sequence[Entry]) -> TestSet:
         task=_task(recipe),
         corpus=corpus,
     )
+
+
+def corpus_name(recipe: Recipe) -> str:
+    """Return a name for a recipe's corpus: its generator, the directory of a built-in recipe, or part of its name."""
+    builtin = {name.replace("/", "-"): name.partition("/")[0] for name in builtin_recipes()}
+    return _task(recipe) or builtin.get(recipe.name) or recipe.name.rpartition("-")[0] or recipe.name
 
 
 def with_training(test: TestSet, entries: Sequence[Entry]) -> TestSet:
