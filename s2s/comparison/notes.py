@@ -10,7 +10,7 @@ from s2s.comparison.test_set import TestSet, same_data
 from s2s.metrics.cider import MIN_LINES, TOO_FEW_LINES
 from s2s.metrics.scores import SCORE_NAMES, SHORT_REFERENCES
 from s2s.recipe.load import parse_stored_recipe
-from s2s.report.figures import COLUMNS
+from s2s.report.table import COLUMNS
 
 FEW_LINES = 100  # of a test set, below which a p-value means little
 

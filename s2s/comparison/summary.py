@@ -22,8 +22,9 @@ from s2s.metrics.scores import Score
 from s2s.metrics.significance import Significance, paired_test
 from s2s.metrics.variance import Estimate, estimate
 from s2s.recipe.load import parse_stored_recipe
-from s2s.report.figures import COLUMNS, Comparison, Difference, Example, ExtraScore, System
+from s2s.report.figures import Comparison, Difference, Example, ExtraScore, System
 from s2s.report.format import use_command
+from s2s.report.table import COLUMNS
 
 Item = TypeVar("Item")
 

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Sequence
 
-from s2s.report.figures import COLUMNS, Comparison, Row, TableCell, signatures, table
+from s2s.report.figures import Comparison
 from s2s.report.marking import printable
 from s2s.report.plots import format_values
+from s2s.report.table import COLUMNS, Row, TableCell, signatures, table
 
 
 def markdown_comparison(comparison: Comparison) -> str:

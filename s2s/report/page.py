@@ -17,21 +17,12 @@ from markupsafe import Markup
 from s2s.devices.runtime import package_versions
 from s2s.metrics.breakdown import Breakdown
 from s2s.metrics.scores import SCORE_NAMES, texts_of
-from s2s.report.figures import (
-    COLUMNS,
-    Comparison,
-    Example,
-    HeatMap,
-    Pixels,
-    Row,
-    headline,
-    signatures,
-    table,
-)
+from s2s.report.figures import Comparison, Example, HeatMap, Pixels
 from s2s.report.image_maps import data_uri, describe_attention, draw_attention
 from s2s.report.marking import marked, nearest, printable
 from s2s.report.plots import NARROW, WIDTH, color, format_values, svg_breakdown
 from s2s.report.svg import document
+from s2s.report.table import COLUMNS, Row, headline, signatures, table
 
 OPEN = 3  # examples that are shown; those after them are folded
 ACROSS = 3  # pictures in a row, which fit a telephone

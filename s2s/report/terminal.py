@@ -14,11 +14,12 @@ from rich.text import Text
 
 from s2s.metrics.breakdown import Breakdown
 from s2s.metrics.scores import texts_of
-from s2s.report.figures import COLUMNS, Comparison, Example, Row, System, TableCell, headline, signatures, table
+from s2s.report.figures import Comparison, Example, System
 from s2s.report.image_maps import terminal_attention
 from s2s.report.marking import marked, nearest, printable
 from s2s.report.picture import shown_attention
 from s2s.report.plots import bar
+from s2s.report.table import COLUMNS, Row, TableCell, headline, signatures, table
 
 GAP = 3  # between two columns, in cells
 EXAMPLES = 3  # a page has the others

@@ -23,7 +23,8 @@ from s2s.metrics.scores import Scoring
 from s2s.recipe.load import load_recipe, parse_recipe
 from s2s.recipe.tokenizer import TokenizerOptions
 from s2s.registry.store import Registry
-from s2s.report.figures import Comparison, table
+from s2s.report.figures import Comparison
+from s2s.report.table import table
 from s2s.training.runs.lifecycle import train
 
 QUIET = {"device": "cpu", "wait": 0}

@@ -5,8 +5,9 @@ from html.parser import HTMLParser
 import pytest
 
 from s2s._version import __version__
-from s2s.report.figures import HeatMap, NgramDifference, table
+from s2s.report.figures import HeatMap, NgramDifference
 from s2s.report.page import comparison_page
+from s2s.report.table import table
 
 VOID = {"meta", "img"}
 

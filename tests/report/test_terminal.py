@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from s2s.metrics.scores import Score
-from s2s.report.figures import signatures, table
+from s2s.report.table import signatures, table
 from s2s.report.terminal import print_comparison
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from s2s.metrics.scores import Score
 from s2s.metrics.variance import Estimate
-from s2s.report.figures import headline, signatures, table
 from s2s.report.format import duration, signed
+from s2s.report.table import headline, signatures, table
 
 
 def row(comparison, label):
