@@ -56,6 +56,7 @@ TINY = [
     "data.generator.validation=20",
     "data.generator.test=30",
     "data.generator.max_items=1",
+    "tokenizer.algorithm=unigram",
     "tokenizer.vocab_size=120",
     "model.embedding_size=16",
     "model.encoder.hidden_size=12",

@@ -204,15 +204,16 @@ def test_splits_fail_with_errors_of_s2s(home: Path, count: int) -> None:
 
 @trials(TRIALS)
 def test_results_fail_with_errors_of_s2s(home: Path, count: int) -> None:
-    content = next((builtin_directory() / "numbers" / "results").glob("*.json")).read_bytes()
+    content = (builtin_directory() / "numbers" / "results" / "numbers-attention-seed-1.json").read_bytes()
     chance, refused = random.Random(1), 0
     for _ in range(count):
         Path("result.json").write_bytes(mutated(content, chance))
         try:
-            StoredResult.read(Path("result.json")).describe_machine()
+            stored = StoredResult.read(Path("result.json"))
+            assert stored.training is None or stored.training.describe_machine()
         except ArtefactError:
             refused += 1
-    assert refused > 0
+    assert 0 < refused < count
 
 
 @trials(TRIALS)

@@ -339,14 +339,18 @@ def merged(base: dict, over: dict) -> dict:
 @pytest.mark.parametrize("result", RESULTS, ids=lambda path: path.stem)
 def test_recipes_of_stored_results_describe_the_same_networks(result):
     stored = json.loads(result.read_text())
+    stored = stored.get("training", stored)  # where it is since schema 6
     assert parse_recipe(stored["recipe"], result.stem).model.describe() == stored["network"]
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["training.subword_regularization=0.2", "tokenizer.algorithm=bpe"], "requires a unigram model"),
-        (["training.bpe_dropout=0.1"], "requires a bpe model, but tokenizer.algorithm is unigram"),
+        (["training.subword_regularization=0.2"], "requires a unigram model"),
+        (
+            ["training.bpe_dropout=0.1", "tokenizer.algorithm=unigram"],
+            "requires a bpe model, but tokenizer.algorithm is unigram",
+        ),
         (["training.r_drop=1"], "training.r_drop requires model.dropout"),
         (["training.attention_coverage=1", "model.decoder.context=fixed"], "requires a decoder with attention"),
         (["model.encoder.family=transformer", "model.encoder.convolution=4"], "not odd"),
