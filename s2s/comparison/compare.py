@@ -45,12 +45,12 @@ def compare(request: Request, *, device: str, wait: float) -> list[Compared]:
     _refuse_twice(entries)
     tests = [with_training(test, entries) for test in tests]
     with lease(device, wait=wait, command="s2s compare") as leased:
-        place = resolve_device(leased)
-        results = [[measure(entry, test, place) for entry in entries] for test in tests]
+        leased_device = resolve_device(leased)
+        results = [[measure(entry, test, leased_device) for entry in entries] for test in tests]
         order = _order(results[0], request)
         entries = [entries[index] for index in order]
         return [
-            _compare(entries, [own[index] for index in order], test, tables, place)
+            _compare(entries, [own[index] for index in order], test, tables, leased_device)
             for test, own in zip(tests, results, strict=True)
         ]
 
@@ -98,9 +98,9 @@ def _refuse_twice(entries: Sequence[Entry]) -> None:
 def _order(systems: Sequence[SystemResults], request: Request) -> list[int]:
     """Return the places of systems in the order of their scores if a pattern named some, else as they were named."""
     places = list(range(len(systems)))
-    return (
-        sorted(places, key=lambda place: systems[place].score) if any("*" in name for name in request.names) else places
-    )
+    if any("*" in name for name in request.names):
+        places.sort(key=lambda place: systems[place].score)
+    return places
 
 
 def _compare(

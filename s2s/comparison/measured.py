@@ -63,7 +63,7 @@ def check_fits(entry: Entry, test: TestSet) -> None:
     """Raise DataError if stored results of a system are of another test set, or if its outputs do not fit this one."""
     for run in entry.runs:
         if run.stored:
-            _stored(run.stored, test)
+            check_counts(_stored(run.stored, test).outputs, test.references, f"outputs of {entry.name}")
         elif run.file:
             check_counts(run.outputs, test.references, f"lines of {run.file}")
 
@@ -71,8 +71,6 @@ def check_fits(entry: Entry, test: TestSet) -> None:
 def measure(entry: Entry, test: TestSet, device: torch.device) -> SystemResults:
     """Return the results of a system, which fits the test set (`check_fits`)."""
     results = [_result(entry, run, test, device) for run in entry.runs]
-    for result in results:
-        check_counts(result.outputs, test.references, f"outputs of {entry.name}")
     return SystemResults(entry.name, entry.command, results, test)
 
 

@@ -7,13 +7,13 @@ from s2s.comparison.entries import Entry, Run
 from s2s.comparison.test_set import TestSet
 from s2s.data.generators.recall import KEYS, QUERIES, SEPARATOR, TEST_TOKENS, VALUES
 from s2s.decoding.pytorch_engine import load_network
+from s2s.metrics.alignment import SPACE
 from s2s.recipe.recipe import Recipe
 from s2s.recipe.sides import RnnDecoderOptions, RnnEncoderOptions
 from s2s.report.recall_demo import DemoModel, RecallDemo
 from s2s.text.tokenizer import Tokenizer
 
 LARGEST = 500_000  # parameters: the weights of a model take up to 1.3 MB of the page
-SPACE = "▁"  # what a token has for a space
 
 
 def recall_demo(entries: Sequence[Entry], test: TestSet) -> RecallDemo | None:

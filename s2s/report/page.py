@@ -41,7 +41,7 @@ def comparison_page(comparisons: Sequence[Comparison]) -> str:
     systems = list({system.name: system for one in comparisons for system in one.systems}.values())
     versions = package_versions()
     demo = next((one.demo for one in comparisons if one.demo), None)
-    script = Markup(loader.get_source(environment, "recall_demo.js")[0])
+    script = Markup(loader.get_source(environment, "recall_demo.js")[0] if demo else "")
     return environment.get_template("comparison.html").render(
         title=comparisons[0].title,
         tests=tests,
