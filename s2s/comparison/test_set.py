@@ -37,6 +37,7 @@ class TestSet:
     languages: tuple[str, str] = ("", "")  # codes of sources and references; empty if unknown
     name: str = ""  # empty: the test split of a corpus
     task: str = ""  # of generated data, its generator; empty: natural text or images
+    of_languages: bool = True  # False if the recipe names none, as for spellings and sounds
     corpus: Corpus | None = None  # of the training pairs that it is compared with; None if unknown
 
     @property
@@ -52,7 +53,7 @@ class TestSet:
     @property
     def is_natural_text(self) -> bool:
         """Whether people wrote the texts, so that differences in scores mean what they mean in translation."""
-        return not self.task and not self.of_images
+        return self.of_languages and not self.task and not self.of_images
 
     @property
     def measured(self) -> list[str]:
@@ -92,6 +93,7 @@ def corpus_test_set(entries: Sequence[Entry]) -> TestSet:
         metrics_of(recipe),
         (data.source_language, data.target_language),
         task=_task(recipe),
+        of_languages=bool(data.target_language),
         corpus=corpus,
     )
 
@@ -191,4 +193,5 @@ def read_test_files(text: str, entries: Sequence[Entry]) -> TestSet:
         (recipe.data.source_language, recipe.data.target_language) if recipe else ("", ""),
         name,
         _task(recipe) if recipe else "",
+        recipe is None or bool(recipe.data.target_language),
     )
