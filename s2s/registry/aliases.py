@@ -49,15 +49,18 @@ class Aliases:
 
     directory: Path  # of the model
 
+    def names(self) -> list[str]:
+        """Return the names of the aliases, sorted; those that cannot be read included."""
+        return sorted(path.name for path in (self.directory / "aliases").glob("*") if is_name(path.name))
+
     def numbers(self) -> dict[str, int]:
         """Return the aliases with their version numbers; skip those that cannot be read, with a warning."""
         found = {}
-        for path in sorted((self.directory / "aliases").glob("*")):
-            if is_name(path.name):
-                try:
-                    found[path.name] = _read_number(path)
-                except S2SError as error:
-                    log.warning("%s@%s is skipped: %s", self.directory.name, path.name, error.message)
+        for name in self.names():
+            try:
+                found[name] = _read_number(self._file(name))
+            except S2SError as error:
+                log.warning("%s@%s is skipped: %s", self.directory.name, name, error.message)
         return found
 
     def number(self, alias: str) -> int:
@@ -167,8 +170,6 @@ def _append(handle: int, line: str) -> None:
 
 def _read_number(path: Path) -> int:
     """Read an alias. Raises ArtefactError if it is damaged."""
-    if path.is_symlink():
-        raise ArtefactError(f"alias {path} is a symbolic link", "remove it; s2s models alias sets the alias again")
     content = read_regular(path, f"alias {path}")
     if not re.fullmatch(rb"[1-9][0-9]{0,17}\n?", content):
         raise ArtefactError(f"alias {path} is damaged: not a version number", "s2s models alias sets it again")

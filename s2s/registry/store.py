@@ -100,6 +100,10 @@ class Registry:
         """Return a model's aliases with their version numbers; skip those that cannot be read."""
         return self._aliases(name).numbers()
 
+    def alias_names(self, name: str) -> list[str]:
+        """Return the names of a model's aliases, sorted; those that cannot be read included."""
+        return self._aliases(name).names()
+
     def resolve(self, reference: str) -> Version:
         """Return the version that `name` (the newest), `name:3` or `name@alias` refers to.
 

@@ -37,7 +37,7 @@ def verify(registry: Registry, names: list[str]) -> Iterator[Verified]:
                 versions.append(registry.resolve(reference))
             except S2SError as error:
                 yield Verified(reference, [reference], problem=error.message)
-        for alias in registry.aliases(name):
+        for alias in registry.alias_names(name):
             try:
                 registry.resolve(str(Reference(name, alias=alias)))
             except S2SError as error:

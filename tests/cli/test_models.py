@@ -237,12 +237,17 @@ def test_verify_names_what_is_damaged_and_what_uses_it(run, registry, card):
     assert "s2s models verify shared" in run("models", "verify", "shared:1").err
 
 
-def test_verify_finds_an_alias_of_a_removed_version(run, registry):
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [("2\n", "numbers-attention@late points to version 2, which was removed"), ("two\n", "late is damaged")],
+)
+def test_verify_finds_an_alias_that_leads_nowhere(run, registry, content, problem):
     registry.remove("numbers-attention:2")
-    (registry.root / "models" / "numbers-attention" / "aliases" / "late").write_text("2\n")
+    (registry.root / "models" / "numbers-attention" / "aliases" / "late").write_text(content)
     found = run("models", "verify", "numbers-attention")
     assert found.code == 4
-    assert "numbers-attention@late points to version 2, which was removed" in found.err
+    assert problem in found.err
+    assert "1 problem" in found.err
 
 
 def test_diff_shows_what_differs_alone(run, registry, card):
