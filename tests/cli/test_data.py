@@ -288,5 +288,7 @@ def test_export_writes_every_pair_of_a_split(run, recipe: str, in_directory: Pat
     assert written == [*test.texts(range(5))]
     assert run("data", "export", recipe, "--split", "test", *sides).code == 2
     assert run("data", "export", recipe, "--split", "test", "--source", "other.de").code == 2
+    assert run("data", "export", recipe, "--split", "test", "--source", "same", "--target", "./same").code == 2
+    assert not Path("same").exists()
     source, place = rows[0]["source"], rows[0]["place"]
     assert json.loads(run("data", "why", recipe, place, "--json").out)["source"] == source

@@ -77,13 +77,14 @@ def export(
     import sys
     from contextlib import ExitStack
 
-    from s2s.cli.output import open_output
+    from s2s.cli.output import open_output, refuse_same_output
     from s2s.errors import UsageError
     from s2s.io.json_values import format_json
     from s2s.text.lines import single_line
 
     if bool(source) != bool(target):
         raise UsageError("--source and --target belong together", "give both, or neither for JSON lines")
+    refuse_same_output(source or None, target or None)
     pairs = open_corpus(corpus, values or []).split(split)
     with ExitStack() as stack:
         files = [cast(BinaryIO, stack.enter_context(open_output(name, [], force))) for name in (source, target) if name]
