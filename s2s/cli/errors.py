@@ -28,7 +28,7 @@ def as_s2s_error(error: Exception) -> S2SError:
         return _usage(error)
     if isinstance(error, OSError) and error.errno in BUSY_OR_FULL:
         return _resource(error)
-    if is_lost_process(error):
+    if "TORCHELASTIC_RUN_ID" in os.environ and is_lost_process(error):
         return LostProcessError()
     if is_out_of_memory(error):
         return ResourceError(

@@ -113,6 +113,7 @@ def test_an_error_of_ours_gives_message_hint_and_code(run, failing, error, code)
         (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"), 5, "out of memory"),
         (ZeroDivisionError("by zero"), 1, "ZeroDivisionError: by zero"),
         (FileNotFoundError(2, "No such file", "/gone"), 1, "/gone"),
+        (ConnectionResetError(104, "Connection reset by peer"), 1, "Connection reset by peer"),
     ],
 )
 def test_other_errors_give_one_message_without_a_traceback(run, failing, error, code, message):
