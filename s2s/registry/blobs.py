@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from pydantic import Field
 
-from s2s.errors import ArtefactError, ResourceError, wrap_os_errors
+from s2s.errors import ArtefactError, ResourceError, S2SError, wrap_os_errors
 from s2s.io.atomic import atomic_writer
 from s2s.io.digests import copy_and_digest, digest_bytes, digest_file
 from s2s.io.paths import real_directories, real_files, safe_join
@@ -53,10 +53,11 @@ class Blobs:
         """Store a copy of a file unless there is one, and mark it as new, so that `gc` spares it."""
         file = StoredFile.of(source)
         path = self.path(file)
-        if path.exists() and digest_file(path) == file.digest:
-            with contextlib.suppress(OSError):  # just swept, or another user's: store it again
-                os.utime(path)
-                return file
+        if path.exists():
+            with contextlib.suppress(OSError, S2SError):  # just swept, or another user's: store it again
+                if digest_file(path) == file.digest:
+                    os.utime(path)
+                    return file
         self._copy(source, file)
         return file
 

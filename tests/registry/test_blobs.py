@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from s2s.errors import ArtefactError, ResourceError
-from s2s.io.digests import digest_bytes
+from s2s.io.digests import digest_bytes, digest_file
 from s2s.registry.blobs import Blobs, StoredFile, discard, discard_all, discardable
 
 LONG_AGO = 1_000_000_000
@@ -59,6 +59,19 @@ def test_what_may_not_be_touched_is_written_anew(blobs, monkeypatch):
     monkeypatch.setattr(os, "utime", refused)
     store(blobs, b"abc")
     assert path.stat().st_mtime > LONG_AGO
+
+
+def test_what_is_swept_while_it_is_read_is_written_anew(blobs, monkeypatch):
+    path = blobs.path(store(blobs, b"abc"))
+
+    def swept(found: Path) -> str:
+        if found == path:
+            path.unlink()
+        return digest_file(found)
+
+    monkeypatch.setattr("s2s.registry.blobs.digest_file", swept)
+    assert path == blobs.path(store(blobs, b"abc"))
+    assert path.read_bytes() == b"abc"
 
 
 def test_storing_mends_a_damaged_blob(blobs):
