@@ -59,12 +59,11 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises: UsageError for an unknown key, a value out of range, fields that contradict each other.
     """
     path = find_recipe(reference)
-    parsed = [_override(text) for text in overrides]
-    values = _overridden(_read(path), parsed)
+    values = _overridden(_read(path), [_override(text) for text in overrides])
+    _resolve_root(values, Path.cwd())  # of an override; those of files are absolute
     data = values.get("data")
-    if isinstance(data, dict) and "root" in keys_of(kind_of(data)):
-        base = Path.cwd() if any(keys == ["data", "root"] for keys, _ in parsed) else path.parent
-        data["root"] = str((base / str(data.get("root", ""))).resolve())
+    if isinstance(data, dict) and "root" in keys_of(kind_of(data)) and data.get("root", "") == "":
+        data["root"] = str(path.parent.resolve())
     return parse_recipe(values, f"recipe {reference}")
 
 
@@ -118,9 +117,17 @@ def recipe_files(path: Path) -> list[Path]:
 def _read(path: Path) -> dict[str, Any]:
     """Read a file's values, merged over those of the file it extends."""
     merged: dict[str, Any] = {}
-    for _, values in reversed(_layers(path)):
+    for file, values in reversed(_layers(path)):
+        _resolve_root(values, file.parent)
         merged = _merged(_switched(merged, values), values)
     return merged
+
+
+def _resolve_root(values: dict[str, Any], base: Path) -> None:
+    """Make `data.root` absolute, relative to `base`, if it is set."""
+    data = values.get("data")
+    if isinstance(data, dict) and isinstance(root := data.get("root"), str) and root:
+        data["root"] = str((base / root).resolve())
 
 
 def _layers(path: Path) -> list[tuple[Path, dict[str, Any]]]:

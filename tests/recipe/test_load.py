@@ -169,6 +169,11 @@ def test_the_root_of_the_data_is_relative_to_the_file_or_to_the_current_director
     assert load_recipe("directory/rooted.toml").data.root == str(small / "directory" / "texts")
     assert load_recipe("directory/rooted.toml", ["data.root=mine"]).data.root == str(small / "mine")
     assert load_recipe("directory/rooted.toml", ["data.root=/else"]).data.root == "/else"
+    (small / "child.toml").write_text("extends = 'directory/rooted.toml'\n")
+    assert load_recipe("child.toml").data.root == str(small / "directory" / "texts")
+    assert recipe_to_keep("child.toml")["data"]["root"] == str(small / "directory" / "texts")
+    with pytest.raises(UsageError, match=r"data\.root: input should be a valid string \(found \['a', 'b'\]\)"):
+        load_recipe("lines.toml", ['data.root=["a", "b"]'])
 
 
 @pytest.fixture
