@@ -207,7 +207,7 @@ def _override(text: str) -> Override:
         raise UsageError(f"--set {text}: expected key=value")
     try:
         return key.split("."), tomllib.loads(f"x = {value}")["x"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # of TOML or of a number
         return key.split("."), value
 
 

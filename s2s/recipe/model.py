@@ -108,6 +108,8 @@ class ModelOptions(Options):
         if size is None:
             return values
         embedding = values.get("embedding_size", size["embedding_size"])
+        if not isinstance(embedding, int):
+            raise ValueError("embedding_size: expected an integer")
         filled = {"embedding_size": embedding, **values}
         widths = {"encoder": embedding, "decoder": 2 * embedding}
         if (missing := MISSING_SIDES.get(str(values.get("architecture")))) is not None:

@@ -1,4 +1,5 @@
 import json
+import re
 from itertools import permutations
 from pathlib import Path
 
@@ -148,6 +149,13 @@ def test_the_last_override_wins(small):
 @pytest.mark.parametrize("override", ["training.lr", "=3", "name.more=3", "training.lr.more=3"])
 def test_invalid_overrides_are_refused(small, override):
     with pytest.raises(UsageError, match="--set"):
+        load_recipe("small.toml", [override])
+
+
+@pytest.mark.parametrize("override", ["training.seed=" + "9" * 5000, "model=" + "[" * 5000])
+def test_an_override_that_is_no_toml_is_a_string(small, override):
+    key, _, value = override.partition("=")
+    with pytest.raises(UsageError, match=f"{key}: .*{re.escape(value[:9])}"):
         load_recipe("small.toml", [override])
 
 

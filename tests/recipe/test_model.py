@@ -158,6 +158,8 @@ def test_a_resolved_size_loads_unchanged(size, encoder, decoder):
             r"layer \(-3\) is not one of the 2 layers",
         ),
         ({"decoder": BLOCKS | {"attention_layer": 0}}, r"attention_layer \(0\) is not one of the 6 layers"),
+        ({"size": "tiny", "embedding_size": "64"}, "embedding_size: expected an integer"),
+        ({"size": "tiny", "embedding_size": {"a": 1}}, "embedding_size: expected an integer"),
     ],
 )
 def test_contradicting_options_are_refused(values, message):
