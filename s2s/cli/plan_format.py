@@ -34,10 +34,11 @@ def way_settings(way: "Way", recipe: "Recipe") -> list[str]:
     return settings
 
 
-def train_command(reference: str, given: Sequence[str], planned: "Planned", recipe: "Recipe") -> str:
-    """Return the command that trains a recipe in a way that fits."""
-    values = [part for value in (*given, *way_settings(planned.way, recipe)) for part in ("--set", value)]
-    processes = ["--processes", str(planned.way.devices)] if planned.way.devices > 1 else []
+def train_command(reference: str, given: Sequence[str], planned: "Planned | None", recipe: "Recipe") -> str:
+    """Return the command that trains a recipe, in a way that fits if one was planned."""
+    settings = way_settings(planned.way, recipe) if planned else []
+    values = [part for value in (*given, *settings) for part in ("--set", value)]
+    processes = ["--processes", str(planned.way.devices)] if planned and planned.way.devices > 1 else []
     return join(["s2s", "train", reference, *values, *processes])
 
 

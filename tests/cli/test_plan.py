@@ -24,7 +24,7 @@ def test_the_network_in_words_and_figures(run):
     assert figures[2] == ["output bias", "50"]
     for title in ("training, 32 × 32 tokens", "decoding, 25 × 32 tokens, beam 5"):
         assert any(line.startswith(title) and line.split()[-2:] == ["fp32", "bf16"] for line in lines)
-    assert found.err == "Next: s2s train numbers/attention\n"
+    assert found.err == f"Next: s2s train numbers/attention {' '.join(SMALL)}\n"
     assert [line for line in lines if len(line) > 80 and line != lines[0]] == []
     assert [line for line in lines if line != line.rstrip()] == []
 

@@ -99,8 +99,7 @@ def _plan_recipe(recipe: str, values: list[str], devices: int | None, memory: in
         show_devices(shared, loaded, memory or DEFAULT_MEMORY)
     if encoder_only or (shared and shared.advised is None):
         return
-    advised = shared.advised if shared else None
-    note(f"Next: {train_command(recipe, values, advised, loaded) if advised else f's2s train {recipe}'}")
+    note(f"Next: {train_command(recipe, values, shared.advised if shared else None, loaded)}")
 
 
 def _as_json(recipe: "Recipe", figures: "Plan", shared: "DevicePlan | None") -> dict[str, Any]:
