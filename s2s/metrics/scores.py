@@ -19,11 +19,11 @@ SHORT_REFERENCES = "most references have fewer than four words, too few for BLEU
 SCORE_NAMES = {
     "bleu": "BLEU",  # cased, with the tokenizer of the target language
     "chrf": "chrF2",
-    "ter": "TER",  # translation edit rate in percent; lower is better
+    "ter": "TER",  # translation edit rate in percent
     "exact": "exact match",  # lines equal to one of their references, except for outer whitespace, in percent
     "cider": "CIDEr-D",  # as papers print it: 100 times the value of the published scorer
     "distinct": "distinct words",  # a count over all outputs
-    "bits_per_byte": "bits per byte",  # of the references under a model; lower is better
+    "bits_per_byte": "bits per byte",  # of the references under a model
     "f1_objects": "F1 of objects",  # of scenes, as are all below, in percent
     "f1_sizes": "F1 of sizes",
     "f1_colours": "F1 of colours",
@@ -31,6 +31,7 @@ SCORE_NAMES = {
     "pointing_near": "attention near objects",  # within one cell, at the words for their shapes
     "pointing_inside": "attention on objects",
 }
+LOWER_IS_BETTER = frozenset({"ter", "bits_per_byte", "perplexity"})
 TEXT_SCORES = ("bleu", "chrf", "ter", "exact")
 CAPTION_SCORES = (*TEXT_SCORES, "cider", "distinct")
 SCENE_SCORES = (*TEXT_SCORES, "distinct", "f1_objects", "f1_sizes", "f1_colours", "f1_shapes")

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Literal
 
 from s2s.metrics.ranking import SIGNIFICANT
-from s2s.metrics.scores import SCORE_NAMES, format_score
+from s2s.metrics.scores import LOWER_IS_BETTER, SCORE_NAMES, format_score
 from s2s.metrics.significance import show_p_value
 from s2s.report.figures import Comparison, Difference
 from s2s.report.format import duration, signed
@@ -167,7 +167,7 @@ def _scores(comparison: Comparison, metric: str) -> list[Row]:
     """Return the row of a score, with differences if systems are compared by it; rows of intervals and gains follow."""
     systems = comparison.systems
     values = [system.scores[metric].value if metric in system.scores else None for system in systems]
-    best = {"ter": min, "bits_per_byte": min, "distinct": None}.get(metric, max)
+    best = None if metric == "distinct" else min if metric in LOWER_IS_BETTER else max
     row = _row(SCORE_NAMES[metric], "scores", values, partial(_score, metric), best)
     spread = [system.deviations.get(metric) for system in systems]
     cells = [

@@ -77,18 +77,24 @@ def test_a_list_as_json(run, registry):
 
 
 def test_a_list_is_sorted_by_what_is_asked(run, registry, card):
-    other = card.model_copy(update={"scores": [card.scores[0].model_copy(update={"value": 99.5})], "parameters": 7})
-    publish(registry, "zebra", {}, other)
+    first = card.scores[0]
+    for name, values in {
+        "yak": {"bits_per_byte": 0.5},
+        "zebra": {"bleu": 99.5, "bits_per_byte": 0.75, "perplexity": 1.01},
+    }.items():
+        scores = [first.model_copy(update={"metric": metric, "value": value}) for metric, value in values.items()]
+        publish(registry, name, {}, card.model_copy(update={"scores": scores, "parameters": 7 + len(name)}))
 
     def names(key: str) -> list[str]:
         found = run("models", "list", "--sort", key)
         return [line.partition(":")[0] for line in found.out.splitlines()[1:]]
 
-    assert names("name") == ["numbers-attention", "plain", "zebra"]
-    assert names("bleu") == ["zebra", "numbers-attention", "plain"]
-    assert names("published") == ["zebra", "plain", "numbers-attention"]
-    assert names("parameters") == ["numbers-attention", "plain", "zebra"]
-    assert names("perplexity") == ["numbers-attention", "plain", "zebra"]
+    assert names("name") == ["numbers-attention", "plain", "yak", "zebra"]
+    assert names("bleu") == ["zebra", "numbers-attention", "plain", "yak"]
+    assert names("published") == ["zebra", "yak", "plain", "numbers-attention"]
+    assert names("parameters") == ["numbers-attention", "zebra", "yak", "plain"]
+    assert names("perplexity") == ["zebra", "numbers-attention", "plain", "yak"]
+    assert names("bits_per_byte") == ["yak", "zebra", "numbers-attention", "plain"]
     assert "perplexity 1.03" in run("models", "list", "--sort", "perplexity").out
     wrong = run("models", "list", "--sort", "blue")
     assert (wrong.code, wrong.out) == (2, "")

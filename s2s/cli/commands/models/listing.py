@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from s2s.registry.version import Version
 
 NUMBERS = {"parameters"}  # columns that are set flush right
-LOW_IS_GOOD = {"ter", "perplexity"}
 
 
 def list_models(
@@ -143,6 +142,7 @@ def _sorted(models: Iterable[Listed], key: str) -> list[Listed]:
     Raises: UsageError if no model has such a score.
     """
     from s2s.errors import UsageError, did_you_mean
+    from s2s.metrics.scores import LOWER_IS_BETTER
 
     models = list(models)
     match key:
@@ -156,7 +156,7 @@ def _sorted(models: Iterable[Listed], key: str) -> list[Listed]:
     if key not in metrics:
         known = ["name", "published", "parameters", *metrics]
         raise UsageError(f"--sort {key}: expected one of {', '.join(known)}", did_you_mean(key, known))
-    sign = 1 if key in LOW_IS_GOOD else -1
+    sign = 1 if key in LOWER_IS_BETTER else -1
     return sorted(models, key=lambda one: inf if (value := one.value(key)) is None else sign * value)
 
 
