@@ -10,7 +10,6 @@ from rich.text import Text
 
 from s2s.report.console import PlainConsole, escape_control, out
 
-PIPED_WIDTH = 2000  # columns where standard output is no terminal, so that a row stays one line
 SHORT = 24  # cells: on a narrow terminal, columns with longer texts fold first
 GAP = 2  # cells between two columns
 
@@ -52,9 +51,9 @@ def print_table(
     ]
     if not out.is_terminal:
         piped = PlainConsole()
-        piped.width = PIPED_WIDTH
+        piped.width = sum(column.width + GAP for column in found)
         with piped.capture() as drawn:
-            piped.print(_table(found, PIPED_WIDTH, range(len(rows))))
+            piped.print(_table(found, piped.width, range(len(rows))))
         print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
         return
     below = next((column.cells for column in found if column.name == details), None)

@@ -25,3 +25,8 @@ def test_nothing_is_cut(width, details, monkeypatch, capsys):
         assert len(re.findall(rf"(?<![\d,.]){re.escape(figure)}(?![\d,.])", text)) == 1
     assert "".join(["numbers-attention:1"]) in re.sub(r"\s", "", text)
     assert all(len(line.rstrip()) <= (width or 200) for line in text.splitlines())
+
+
+def test_a_long_row_stays_one_line_in_a_pipe(capsys):
+    print_table(COLUMNS, [["long:1", "1", "0.0", "x" * 2500]], NUMBERS)
+    assert [len(line) for line in capsys.readouterr().out.splitlines()] == [33, 2526]
