@@ -200,7 +200,9 @@ def test_what_a_removal_would_free(run, registry, card):
     publish(registry, "shared", {"weights.safetensors": b"second", "own": b"1234"}, card)
     found = run("models", "rm", "shared", "--dry-run")
     assert found.code == 0
-    assert "would remove shared:1 and free 0.0 kB" in found.err
+    assert found.err == (
+        "would remove shared:1\nwould free 0.0 kB; files younger than a day are freed by a later s2s models gc\n"
+    )
     assert registry.own_bytes(registry.resolve("shared")) == 4
     for refused in ("numbers-attention:1", "numbers-attention"):  # an alias points to it; it has two versions
         real = run("models", "rm", refused)
@@ -296,6 +298,10 @@ def test_removing_keeps_all_files_where_a_version_cannot_be_read(run, registry):
     for path in registry.root.rglob("*"):
         os.utime(path, (10**9, 10**9))
     (registry.root / "models" / "plain" / "1.json").write_text("{")
+    for damaged in ("plain", "numbers-attention:2"):
+        dry = run("models", "rm", damaged, "--dry-run")
+        assert (dry.code, dry.err.startswith(f"would remove {damaged}")) == (0, True)
+        assert "not known: model plain:1 is damaged" in dry.err
     found = run("models", "rm", "numbers-attention:2")
     assert found.code == 0
     assert "removed numbers-attention:2" in found.err

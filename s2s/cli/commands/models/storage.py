@@ -32,8 +32,14 @@ def rm(
 
     registry = Registry.default()
     if dry_run:
-        version = registry.resolve(registry.remove(model, force=force, dry_run=True))
-        note(f"would remove {version.reference} and free {format_size(registry.own_bytes(version))}")
+        reference = registry.remove(model, force=force, dry_run=True)
+        note(f"would remove {reference}")
+        try:
+            own = registry.own_bytes(registry.resolve(reference))
+        except S2SError as error:  # this version or another one cannot be read
+            note(f"warning: what that would free is not known: {error.described}")
+        else:
+            note(f"would free {format_size(own)}; files younger than a day are freed by a later s2s models gc")
         return
     note(f"removed {registry.remove(model, force=force)}")
     try:
