@@ -52,6 +52,12 @@ def test_what_is_refused(run, files: Path):
     assert "shifted=10%" in corrupt(run, "--fault", "shifted=1").err
     assert "--other" in corrupt(run, "--fault", "wrong_language=1%").err
     assert "--source and --target" in run("data", "corrupt", "--fault", "shifted=1%", "-o", "bad").err
+    assert "two --fault" in corrupt(run, "--fault", "shifted=1%", "--fault", "shifted=2%").err
+    assert "--source and --target" in corrupt(run, "numbers/attention", "--fault", "shifted=1%").err
+    assert "--set" in corrupt(run, "--set", "training.seed=3", "--fault", "shifted=1%").err
+    (files / "empty.toml").write_text("name = 'empty'\n[data]\nhold_out_validation = 1\nhold_out_test = 1\n")
+    refused = run("data", "corrupt", "empty.toml", "--fault", "shifted=1%", "-o", "bad")
+    assert (refused.code, "recipe empty.toml has no training pairs" in refused.err) == (3, True)
     assert "images" in run("data", "corrupt", "scenes/attention", "--fault", "shifted=1%", "-o", "bad").err
     (files / "empty").touch()
     for sides in (("empty", "empty"), ("a.de", "a.en", "--other", "empty")):

@@ -63,6 +63,12 @@ def corrupt(
         shares = dict(map(parse_fault, faults))
     except ValueError as error:
         raise UsageError(f"--fault {error}") from error
+    if len(shares) < len(faults):
+        raise UsageError("two --fault of one kind", "give one share for each kind")
+    if recipe and (source or target):
+        raise UsageError("a recipe has its own text", "leave out --source and --target, or RECIPE")
+    if values and not recipe:
+        raise UsageError("--set changes a recipe, and none is named", "name a RECIPE, or leave out --set")
     if "wrong_language" in shares and other is None:
         raise UsageError("--fault wrong_language needs text in another language", "name a file with --other")
     if output.exists():
@@ -98,9 +104,9 @@ def _file_pairs(source: Path | None, target: Path | None) -> "tuple[list[Texts],
 
 
 def _recipe_pairs(name: str, values: list[str]) -> "tuple[list[Texts], tuple[str, str]]":
-    """Read the training pairs of a recipe; return them and names for the two sides."""
+    """Read the training pairs of a recipe; return them and names for the two sides. Raises UsageError, DataError."""
     from s2s.data.readers import read_split
-    from s2s.errors import UsageError
+    from s2s.errors import DataError, UsageError
     from s2s.recipe.load import load_recipe
 
     data = load_recipe(name, values).data
@@ -108,4 +114,7 @@ def _recipe_pairs(name: str, values: list[str]) -> "tuple[list[Texts], tuple[str
         raise UsageError(f"recipe {name}: its sources are images", "name a recipe of text")
     languages = data.source_language or "source", data.target_language or "target"
     names = [f"train.{language}" for language in (languages if languages[0] != languages[1] else ("source", "target"))]
-    return [(pair.source, pair.target) for pair in read_split(data, "train")], (names[0], names[1])
+    pairs = [(pair.source, pair.target) for pair in read_split(data, "train")]
+    if not pairs:
+        raise DataError(f"recipe {name} has no training pairs")
+    return pairs, (names[0], names[1])
