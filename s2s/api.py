@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from os import PathLike, fspath
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, get_args
 
 from s2s.decoding.config import EngineName, TranslatorConfig
 from s2s.decoding.engine import Engine
@@ -12,9 +12,11 @@ from s2s.decoding.loading import load_translator, reference_translator
 from s2s.decoding.translation import Translation
 from s2s.decoding.translator import Translator
 from s2s.devices.select import resolve_device
+from s2s.errors import DataError, UsageError, did_you_mean
 from s2s.recipe.load import load_recipe
 from s2s.registry.store import Registry
 from s2s.registry.version import Version
+from s2s.report.format import counted
 
 if TYPE_CHECKING:
     from s2s.decoding.pytorch_engine import PyTorchEngine
@@ -40,10 +42,11 @@ class Model:
             attention: also return attention, which a notebook shows as a heat map; lines are translated whole.
 
         Raises:
-            UsageError: the model captions images, or `attention` is set, but the model has none.
+            UsageError: the model captions images, or `attention` is set, but the model has none; `lines` is one text.
         """
         settings = self._translator.settings
         settings.require_task(images=False)
+        _require_list("lines", lines)
         if attention:
             settings.require_attention()
         split = self._translator.single_sentences and not attention
@@ -57,13 +60,15 @@ class Model:
             attention: also return attention over the grid of each image.
 
         Raises:
-            UsageError: the model translates text, or `attention` is set, but the model has none; a file does not exist.
+            UsageError: the model translates text, or `attention` is set, but the model has none; `images` is one path;
+                a file does not exist.
             DataError: a file is not an image.
         """
         from s2s.data.image_inputs import read_input
 
         settings = self._translator.settings
         settings.require_task(images=True)
+        _require_list("images", images)
         if attention:
             settings.require_attention()
         assert settings.image_size is not None
@@ -71,9 +76,19 @@ class Model:
         return self._translator.translate(sources, need_attention=attention)
 
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> "list[ScoredLine]":
-        """Return the log-probability of each target given its source, token by token, computed in fp32 by PyTorch."""
+        """Return the log-probability of each target given its source, token by token, computed in fp32 by PyTorch.
+
+        Raises:
+            UsageError: the model captions images; `sources` or `targets` is one text.
+            DataError: there are more sources than targets, or fewer.
+        """
         from s2s.decoding.scoring import score_lines
 
+        self._translator.settings.require_task(images=False)
+        _require_list("sources", sources)
+        _require_list("targets", targets)
+        if len(sources) != len(targets):
+            raise DataError(f"{counted(len(sources), 'source')}, but {counted(len(targets), 'target')}")
         if self._reference is None:
             self._reference = reference_translator(self.version, resolve_device(str(self._translator.engine.device)))
         return score_lines(self._reference, sources, targets)
@@ -91,6 +106,12 @@ class Model:
         self.close()
 
 
+def _require_list(name: str, values: object) -> None:
+    """Raise UsageError if `values` is one text or path, which would be taken for a list of characters."""
+    if isinstance(values, str | PathLike):
+        raise UsageError(f"{name}: expected a list, not {values!r} alone", f"pass [{values!r}]")
+
+
 def load(
     model: str, *, engine: EngineName = "auto", precision: str = "auto", device: str = "auto", wait: float = 0.0
 ) -> Model:
@@ -104,9 +125,11 @@ def load(
         wait: seconds to wait for a busy device; math.inf waits forever.
 
     Raises:
-        UsageError: the model does not exist, or does not support the engine or precision.
+        UsageError: the model or engine does not exist, or the model does not support the engine or precision.
         ResourceError: the device is busy or missing.
     """
+    if engine not in (known := get_args(EngineName)):
+        raise UsageError(f"engine {engine}: expected one of {', '.join(known)}", did_you_mean(engine, list(known)))
     version = Registry.default().resolve(model)
     images = version.card.of_images
     config = TranslatorConfig([version.reference], "s2s.load", engine, precision, device, wait, images=images)

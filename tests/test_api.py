@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import s2s
 from s2s.decoding.loading import reference_translator
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
-from s2s.errors import UsageError
+from s2s.errors import DataError, UsageError
+from s2s.recipe.image_size import ImageSize
 from s2s.registry.version import Version
 
 README = Path(__file__).parents[1] / "README.md"
@@ -64,6 +66,23 @@ def test_notebook_representation(trained_home: Path) -> None:
 def test_missing_attention_is_refused(trained_home: Path) -> None:
     with s2s.load("numbers-bottleneck", device="cpu") as model, pytest.raises(UsageError, match="attention"):
         model.translate(["zwei"], attention=True)
+
+
+def test_wrong_arguments_are_refused(trained_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="engine pytorhc: expected one of auto, pytorch, ctranslate2"):
+        s2s.load("numbers-attention", engine="pytorhc")  # type: ignore[arg-type]
+    with s2s.load("numbers-attention", device="cpu") as model:
+        for call in (model.translate, lambda text: model.score(text, ["two"]), lambda text: model.score(["two"], text)):
+            with pytest.raises(UsageError, match="expected a list, not 'zwei' alone"):
+                call("zwei")
+        with pytest.raises(DataError, match="2 sources, but 1 target"):
+            model.score(["zwei", "drei"], ["two"])
+        captioner = replace(model._translator.settings, image_size=ImageSize(9, 11))
+        monkeypatch.setattr(model._translator, "settings", captioner)
+        with pytest.raises(UsageError, match="captions images"):
+            model.score(["zwei"], ["two"])
+        with pytest.raises(UsageError, match=r"expected a list, not PosixPath\('a.png'\) alone"):
+            model.caption(Path("a.png"))  # type: ignore[arg-type]
 
 
 def test_close_releases_the_device(trained_home: Path) -> None:
