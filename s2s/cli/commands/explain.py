@@ -32,9 +32,9 @@ def explain(
     """
     from dataclasses import asdict
 
-    from s2s.recipe.explain import keys_named, recipe_keys
+    from s2s.recipe.explain import EXTENDS, keys_named, recipe_keys
 
-    keys = keys_named(key) if key else recipe_keys()
+    keys = keys_named(key) if key else [EXTENDS, *recipe_keys()]
     if as_json:
         print_json([asdict(found) for found in keys])
     else:
