@@ -94,7 +94,7 @@ class Remote:
             if record := self.record(name, number):
                 return Offer(self.address, name, number, record, lambda file, offset: self._read(record, file, offset))
         names = [entry for entry in self._list("models") if is_name(entry)]
-        known = ", ".join(map(str, self.numbers(name)))
+        known = ", ".join(map(str, sorted(number for number, _ in self._readable(name))))
         hint = f"versions of {name} there: {known}" if known else did_you_mean(name, names) or "check the address"
         raise UsageError(f"{self.address} has no model {reference}", hint)
 
@@ -122,13 +122,16 @@ class Remote:
         return self._claim(version), True
 
     def _number_of(self, name: str, files: Mapping[str, StoredFile], card: Card) -> int | None:
-        """Return the number of a version with these files and this card, or None; skip damaged ones."""
+        """Return the number of a version with these files and this card, or None."""
+        found = (number for number, record in self._readable(name) if (record.files, record.card) == (files, card))
+        return next(found, None)
+
+    def _readable(self, name: str) -> Iterator[tuple[int, VersionRecord]]:
+        """Yield the versions of a model that are neither removed nor damaged, newest first."""
         for number in reversed(self.numbers(name)):
             with contextlib.suppress(ArtefactError):
-                record = self.record(name, number)
-                if record and record.files == files and record.card == card:
-                    return number
-        return None
+                if record := self.record(name, number):
+                    yield number, record
 
     def _store(self, source: Path, file: StoredFile) -> None:
         """Store a file as a blob, unless it is there."""

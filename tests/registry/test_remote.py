@@ -254,10 +254,13 @@ def test_damaged_versions_do_not_stop_a_push(address, version):
 
 def test_what_is_not_there(address, version, other):
     Remote.open(address).push(version)
+    edit(address, "models/numbers/3.json", b"{")
+    edit(address, "models/numbers/4.json", json.dumps({"schema": 2, "removed": "2026-01-01"}).encode())
     for name, hint in {"nubmers": "did you mean numbers?", "numbers:1": "versions of numbers there: 2"}.items():
         with pytest.raises(UsageError, match=f"has no model {name}") as caught:
             pull(other, f"{address}/{name}")
-        assert hint in str(caught.value.hint)
+        assert hint == caught.value.hint
+    edit(address, "models/numbers/3.json", b"")
     edit(address, "models/numbers/2.json", json.dumps({"schema": 2, "removed": "2026-01-01"}).encode())
     with pytest.raises(UsageError, match="has no model numbers"):
         pull(other, f"{address}/numbers")
