@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS = 24 * 60 * 60.0  # `gc` spares younger files: a publisher may be about to use them
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
 MAX_NUMBER = 10**18  # of a version
-NAME_RULE = "use up to 64 lowercase letters, digits, '.', '_' and '-'"
+NAME_RULE = "use up to 64 of a-z, 0-9, '.', '_' and '-', starting with a letter or digit"
 
 
 @dataclass(frozen=True, slots=True)

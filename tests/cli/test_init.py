@@ -333,6 +333,9 @@ def test_validation_and_test_tables(run, in_directory):
         (in_directory / f"{name}.csv").write_text(delimited("de,note,en", ","))
     assert run("init", "a.csv", "--validation", "b.csv", "--test", "c.csv", "-o", "m.toml").code == 0
     assert run("init", "--test", "c.csv", "--validation", "b.csv", "-o", "n.toml", "a.csv").code == 0
+    assert run("init", "a.csv", "--test=c.csv", "--validation=b.csv", "-o", "n.toml", "--force").code == 0
+    assert load_recipe("n.toml").data == load_recipe("m.toml").data
+    assert "hint: name the table first: s2s init a.csv --test c.csv" in run("init", "--test", "c.csv", "a.csv").err
     data = load_recipe("m.toml").data
     assert (data.validation.files, data.test.files, data.hold_out_test) == (["b.csv"], ["c.csv"], 0)
     assert load_recipe("n.toml").data == data

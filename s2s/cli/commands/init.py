@@ -24,6 +24,7 @@ HINTS = {  # keys that hints name, and this command's flags
     "--set data.kind=csv": "name the file .csv if its cells are separated by commas",
     "(data.source_column, data.target_column)": "(--columns SOURCE,TARGET)",
 }
+HELD_OUT = ("--validation", "--test")
 
 
 class InitCommand(TyperCommand):
@@ -31,11 +32,12 @@ class InitCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments; a single file after these options is given twice."""
+        parts = [part for one in args for part in (one.split("=", 1) if one.partition("=")[0] in HELD_OUT else [one])]
         complete: list[str] = []
-        for position, argument in enumerate(args):
+        for position, argument in enumerate(parts):
             complete.append(argument)
-            is_first = position > 0 and args[position - 1] in ("--validation", "--test")
-            if is_first and (position + 1 == len(args) or args[position + 1].startswith("-")):
+            is_first = position > 0 and parts[position - 1] in HELD_OUT
+            if is_first and (position + 1 == len(parts) or parts[position + 1].startswith("-")):
                 complete.append(argument)
         return super().parse_args(ctx, complete)
 
@@ -167,6 +169,7 @@ def _inputs(
 ) -> "Inputs":
     """Return what the files of these flags are. Raises UsageError if flags are missing or contradict each other."""
     from s2s.cli.init_inputs import table_inputs, text_inputs
+    from s2s.data.file_names import kind_of_file
     from s2s.errors import UsageError
 
     if table and not source and not target:
@@ -176,6 +179,10 @@ def _inputs(
     if columns:
         raise UsageError("--columns are those of a table", "s2s init TABLE --columns SOURCE,TARGET")
     if not source or not target:
+        for split, (one, other) in held_out.items():
+            if one != other and kind_of_file(one) and kind_of_file(other):
+                flags = join(["s2s", "init", other, f"--{split}", one])
+                raise UsageError(f"--{split} takes both {one} and {other}", f"name the table first: {flags}")
         raise UsageError("no files named", "s2s init --source FILE --target FILE, or s2s init TABLE")
     return text_inputs(source, target, held_out, languages)
 
@@ -268,12 +275,10 @@ def _inherited(parent: "Recipe", data: dict[str, Any]) -> dict[str, Any]:
 def _checked(name: str) -> str:
     from s2s.errors import UsageError
     from s2s.recipe.recipe import is_name
+    from s2s.registry.store import NAME_RULE
 
     if not is_name(name):
-        raise UsageError(
-            f"--name {name}: not a valid model name",
-            "use up to 64 of a-z, 0-9, dots, dashes and underscores, starting with a letter or digit",
-        )
+        raise UsageError(f"--name {name}: not a valid model name", NAME_RULE)
     return name
 
 

@@ -160,5 +160,8 @@ def _curves(names: Sequence[str]) -> list["RunCurves"]:
         else:
             note(f"warning: run {run.name} has recorded no figures yet")
     if not found:
-        raise UsageError("there is nothing to plot", "figures are recorded every 50 updates and at each validation")
+        raise UsageError(
+            "there is nothing to plot",
+            "figures are recorded every training.log_every updates (50 by default) and at each validation",
+        )
     return found

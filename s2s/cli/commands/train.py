@@ -75,7 +75,7 @@ def train(
         if world.main and not as_json:
             options: list[tuple[str, object]] = [("--set", value) for value in values or []]
             options += [("--name", name), ("--from", begin_from), ("--device", None if device == "auto" else device)]
-            waiting = "forever" if wait == math.inf else f"{wait:g}s" if wait else None
+            waiting = "forever" if wait == math.inf else f"{wait:.15g}s" if wait else None
             options += [
                 ("--wait", waiting),
                 ("--threads", threads),
