@@ -1,9 +1,14 @@
 import json
 import os
+import re
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from s2s.cli.commands.doctor import NEEDED
 from s2s.devices.runtime import package_versions, usable_threads
 
 
@@ -33,6 +38,15 @@ def test_as_json(run, own_home):
     assert cpu["precision"] in {"bf16", "fp32"}
     assert cpu["threads"] == usable_threads()
     assert 0 < report["memory"]["free_bytes"] < report["memory"]["total_bytes"]
+
+
+def test_all_required_packages_are_looked_for():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    required = {re.split("[^a-z0-9-]", one)[0] for one in project["dependencies"] if "python_version" not in one}
+    known = packages_distributions()
+    checked = {package.lower().replace("_", "-") for name in NEEDED for package in known[name]}
+    assert required - checked == {"platformdirs", "pydantic", "rich", "typer"}
+    assert checked <= required
 
 
 def test_threads_and_what_limits_them(run, monkeypatch):

@@ -11,18 +11,27 @@ from s2s.cli.options import AsJson
 from s2s.report.console import out
 from s2s.report.format import counted, format_size
 
-NEEDED = (
+NEEDED = (  # beside the packages without which this command does not start
+    "PIL",
     "babel",
     "ctranslate2",
     "datasets",
+    "fsspec",
     "jinja2",
+    "mpmath",
     "num2words",
     "numpy",
+    "polib",
+    "pyarrow",
+    "pynvml",
     "sacrebleu",
     "safetensors",
     "sentencepiece",
+    "sentencex",
+    "threadpoolctl",
     "tomli_w",
     "torch",
+    "xxhash",
 )
 LITTLE_DISK = 2 * 10**9  # bytes: some checkpoints and a corpus
 LITTLE_MEMORY = 10**9  # bytes: torch, a corpus's batches and a small network
