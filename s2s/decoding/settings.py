@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from s2s.data.source_profile import SourceProfile
 from s2s.errors import UsageError, did_you_mean
+from s2s.io.json_values import uncapitalized
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.image_size import ImageSize
 
@@ -102,7 +103,7 @@ class TranslatorSettings:
         try:
             decoding = DecodingOptions.model_validate(self.decoding.model_dump() | given)
         except ValidationError as error:
-            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            reason = uncapitalized(error.errors()[0]["msg"])
             raise UsageError(f"{_flags(given)}: {reason}", f"{self.name} has {self.decoding.describe()}") from error
         search, sampling = given.keys() & SEARCH_OPTIONS, given.keys() & SAMPLING_OPTIONS
         if decoding.sample and search:

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from s2s.errors import did_you_mean
+from s2s.io.json_values import first_fault
 from s2s.recipe.filters import FilterOptions, preset_filters
 from s2s.recipe.kinds import (
     CsvDataOptions,
@@ -268,10 +269,7 @@ class MixedDataOptions(FileOptions):
             try:
                 part = self._part(one)
             except ValidationError as error:
-                first = error.errors(include_url=False)[0]
-                key = "".join(f"{key}: " for key in first["loc"])
-                message = first["msg"].removeprefix("Value error, ")
-                raise ValueError(f"datasets: {one.name}: {key}{message}") from error
+                raise ValueError(f"datasets: {one.name}: {first_fault(error)}") from error
             if part.image_size:
                 raise ValueError(f"datasets: {one.name}: sources are pictures; a mixture has only text")
         return self

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from s2s.errors import UsageError, did_you_mean
+from s2s.io.json_values import uncapitalized
 from s2s.recipe.aliases import keys_called
 from s2s.recipe.explain import Key, recipe_keys
 from s2s.recipe.options import SELECTORS
@@ -23,7 +24,7 @@ def refusal(error: ValidationError, where: str) -> UsageError:
         return _unknown_key(where, key, variant, keys)
     if kind in SELECTORS and isinstance(found, dict):
         return _unknown_variant(where, f"{key}.{kind}", found.get(kind, ""), first["msg"], keys)
-    expected = "expected a table" if kind in {*SELECTORS, "model_type"} else _expected(first["msg"])
+    expected = "expected a table" if kind in {*SELECTORS, "model_type"} else uncapitalized(first["msg"])
     shown = "" if kind == "missing" or isinstance(found, dict) else f" (found {found!r})"
     return UsageError(f"{where}: {key or 'recipe'}: {expected}{shown}", _described(key, variant, keys))
 
@@ -85,11 +86,6 @@ def _unknown_variant(where: str, key: str, found: Any, expected: str, keys: list
     variants = next(known.values for known in keys if known.key == key).split(" | ")
     hint = did_you_mean(str(found), variants) or f"s2s explain {key.rpartition('.')[0]} lists the keys of each"
     return UsageError(f"{where}: {key}: {expected} (found {found!r})", hint)
-
-
-def _expected(message: str) -> str:
-    message = message.removeprefix("Value error, ")
-    return message[:1].lower() + message[1:]
 
 
 def _described(key: str, variant: tuple[str, str] | None, keys: list[Key]) -> str | None:

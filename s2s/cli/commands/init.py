@@ -212,6 +212,7 @@ def _data_options(splits: "Splits", options: dict[str, Any]) -> "DataOptions":
     from pydantic import TypeAdapter, ValidationError
 
     from s2s.errors import UsageError
+    from s2s.io.json_values import uncapitalized
     from s2s.recipe.data import DataOptions
 
     files = {split: {key: str(path.absolute()) for key, path in named.items()} for split, named in splits.items()}
@@ -219,7 +220,7 @@ def _data_options(splits: "Splits", options: dict[str, Any]) -> "DataOptions":
     try:
         data: DataOptions = TypeAdapter(DataOptions).validate_python(options | files | held)
     except ValidationError as error:
-        message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        message = uncapitalized(error.errors(include_url=False)[0]["msg"])
         raise UsageError(message, "s2s init TABLE --columns SOURCE,TARGET") from error
     return data
 
