@@ -8,7 +8,6 @@ storage such as S3 does only if it does not exist; other storage is asked first.
 """
 
 import contextlib
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from s2s.registry.card import Card
 from s2s.registry.receiving import Offer, chunks, receive, untrusted
 from s2s.registry.reference import Reference
 from s2s.registry.store import Registry
-from s2s.registry.version import Version, VersionRecord, removal_day
+from s2s.registry.version import Version, VersionRecord, removal_day, version_numbers
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -60,8 +59,7 @@ class Remote:
 
     def numbers(self, name: str) -> list[int]:
         """Return the version numbers in use in ascending order, those of removed versions included."""
-        found = [re.fullmatch(r"([1-9][0-9]{0,17})\.json", entry) for entry in self._list(f"models/{name}")]
-        return sorted(int(match[1]) for match in found if match)
+        return version_numbers(self._list(f"models/{name}"))
 
     def record(self, name: str, number: int) -> VersionRecord | None:
         """Return the content of a version's file; None if there is none, or if the version was removed.

@@ -31,7 +31,7 @@ from s2s.registry.aliases import Aliases, AliasMove
 from s2s.registry.blobs import UNFINISHED, Blobs, StoredFile, discard_all, discardable
 from s2s.registry.card import Card
 from s2s.registry.reference import Reference
-from s2s.registry.version import Version, VersionRecord, removal_day, tombstone
+from s2s.registry.version import Version, VersionRecord, removal_day, tombstone, version_numbers
 
 log = logging.getLogger(__name__)
 
@@ -268,8 +268,7 @@ class Registry:
         with _reading(self._directory(name)):
             directory = self._directory(name)
             entries = [path.name for path in directory.iterdir()] if directory.exists() else []
-        found = [re.fullmatch(r"([1-9][0-9]{0,17})\.json", entry) for entry in entries]
-        return sorted(int(match[1]) for match in found if match)
+        return version_numbers(entries)
 
     def _is_claim(self, name: str, number: int) -> bool:
         """Return whether a version's file is empty, a claim without links, or no file at all."""

@@ -1,6 +1,7 @@
 """Versions of models: immutable once published, each described by one JSON file."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,6 +108,12 @@ class Version:
         if name not in self.files:
             raise ArtefactError(f"model {self.reference} is damaged: it has no {name}", "train the model anew")
         return self.files[name]
+
+
+def version_numbers(names: Iterable[str]) -> list[int]:
+    """Return the numbers, in ascending order, of the files among `names` that are those of versions: 3 of `3.json`."""
+    found = [re.fullmatch(r"([1-9][0-9]{0,17})\.json", name) for name in names]
+    return sorted(int(match[1]) for match in found if match)
 
 
 def tombstone() -> dict[str, Any]:
