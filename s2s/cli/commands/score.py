@@ -57,12 +57,11 @@ def score(
         s2s score numbers-attention test.de test.en --tokens
         s2s score numbers-attention test.de test.en --alignments test.align -o test.scores
     """
-    import json
-
     from s2s.cli.line_progress import line_progress
     from s2s.cli.output import open_output, refuse_same_output
     from s2s.decoding.config import TranslatorConfig
     from s2s.decoding.scoring import score_files
+    from s2s.io.json_values import format_json
     from s2s.serving.client import open_scorer
 
     refuse_same_output(output, alignments)
@@ -76,7 +75,7 @@ def score(
 
         def write(lines: "Sequence[ScoredLine]") -> None:
             for line in lines:
-                text = json.dumps(line.as_json(tokens), ensure_ascii=False) if as_json else line.as_text(tokens)
+                text = format_json(line.as_json(tokens)) if as_json else line.as_text(tokens)
                 if scores:
                     scores.write(text.encode() + b"\n")
                 if aligned:
