@@ -17,16 +17,16 @@ def corrupt(run, *arguments: object):
 
 def test_two_files_and_where_their_faults_are(run, files: Path):
     faults = ("--fault", "shifted=20%", "--fault", "wrong_language=2%", "--other", "a.fr", "--block-lines", "50")
-    done = corrupt(run, *faults)
+    done = corrupt(run, *faults, "-o", "bad texts")
     assert (done.code, done.out) == (0, "")
     assert "shifted: 100 of 500 lines" in done.err
-    assert "Next: s2s init --source bad/a.de --target bad/a.en" in done.err
-    found = [json.loads(line) for line in (files / "bad" / "faults.jsonl").read_text().splitlines()]
+    assert "Next: s2s init --source 'bad texts/a.de' --target 'bad texts/a.en'" in done.err
+    found = [json.loads(line) for line in (files / "bad texts" / "faults.jsonl").read_text().splitlines()]
     assert [one["last"] - one["first"] for one in found if one["fault"] == "shifted"] == [49, 49]
-    targets = (files / "bad" / "a.en").read_text().splitlines()
+    targets = (files / "bad texts" / "a.en").read_text().splitlines()
     french = [line for line, text in enumerate(targets, 1) if text.startswith("huile")]
     assert french == [one["first"] for one in found if one["fault"] == "wrong_language"]
-    assert (files / "bad" / "a.de").read_bytes() == (files / "a.de").read_bytes()
+    assert (files / "bad texts" / "a.de").read_bytes() == (files / "a.de").read_bytes()
 
 
 def test_training_pairs_of_a_recipe(run, in_directory: Path):

@@ -77,6 +77,8 @@ def copy(
         s2s recipes copy numbers/attention
         s2s recipes copy numbers/bottleneck mine --force
     """
+    from shlex import quote
+
     from s2s.io.atomic import write_output
 
     copies = _copies(recipe, destination)
@@ -85,7 +87,7 @@ def copy(
     for target, content in reversed(copies.items()):  # bases first, so that no copy lacks its base
         write_output(target, content)
         note(f"wrote {target}")
-    note(f"Next: s2s train {next(iter(copies))}")
+    note(f"Next: s2s train {quote(str(next(iter(copies))))}")
 
 
 def _copies(recipe: str, destination: Path) -> dict[Path, bytes]:

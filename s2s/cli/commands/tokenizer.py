@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shlex import join
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -57,7 +58,7 @@ def train(
         ) from error
     write_output(output, content)
     note(f"wrote {output}: {vocab_size:,} tokens")
-    note(f"Next: s2s tokenizer inspect {output} {files[0]}")
+    note(f"Next: {join(['s2s', 'tokenizer', 'inspect', str(output), files[0]])}")
 
 
 @app.command()

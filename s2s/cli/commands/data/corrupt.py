@@ -53,6 +53,7 @@ def corrupt(
         s2s data corrupt numbers/attention --fault untranslated=5% -o corrupted
     """
     from dataclasses import asdict
+    from shlex import join
 
     from s2s.data.corruption import Corruption, parse_fault
     from s2s.errors import UsageError
@@ -85,7 +86,8 @@ def corrupt(
     for kind, count in counts.items():
         note(f"{kind}: {count:,} of {len(pairs):,} lines")
     note(f"wrote {output}: {names[0]}, {names[1]} and faults.jsonl")
-    note(f"Next: s2s init --source {output / names[0]} --target {output / names[1]}")
+    files = [str(output / name) for name in names]
+    note(f"Next: {join(['s2s', 'init', '--source', files[0], '--target', files[1]])}")
 
 
 def _file_pairs(source: Path | None, target: Path | None) -> "tuple[list[Texts], tuple[str, str]]":

@@ -1,6 +1,7 @@
 """`s2s data make`: generate sentence pairs and pictures."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, BinaryIO, cast
 
 import typer
@@ -50,7 +51,7 @@ def scenes(
         lines = [f"{name}\t{caption}\n" for name, (_, caption) in zip(names, pairs, strict=True)]
         (new / "captions.tsv").write_text("".join(lines))
     note(f"wrote {directory}: {count:,} pictures and captions.tsv")
-    note(f"Next: s2s caption MODEL {directory}")
+    note(f"Next: s2s caption MODEL {quote(str(directory))}")
 
 
 @make.command()
@@ -85,4 +86,4 @@ def numbers(
     if output != "-":
         note(f"wrote {output}: {count:,} lines")
         as_training = 'a recipe with data.kind = "tsv"; see s2s explain data'
-        note(f"Next: {f's2s translate MODEL {output}' if source_only else as_training}")
+        note(f"Next: {f's2s translate MODEL {quote(output)}' if source_only else as_training}")
