@@ -24,7 +24,7 @@ class S2SError(Exception):
 
 
 class UsageError(S2SError):
-    """Flags, a recipe's keys and values, a name or input file that does not exist, an output that does."""
+    """A wrong command line or recipe, a name or input file that does not exist, or an output that already does."""
 
     exit_code = 2
 

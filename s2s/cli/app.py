@@ -20,9 +20,9 @@ from s2s._version import __version__
 from s2s.errors import DataError, LostProcessError, StoppedError, UsageError, did_you_mean
 
 Command = TyperCommand | TyperGroup
-MANY_OBJECTS = 50_000  # before garbage is looked for; at every 700 new ones, commands start 3 to 5 % slower
+MANY_OBJECTS = 50_000  # allocations between garbage collections; at Python's 700, commands start 3 to 5 % slower
 SIGNALED = 128  # exit codes above it: 128 and the number of the signal that ended the command
-PEER_SECONDS = 3.0  # that a process lives on after one beside it has failed: the exit code is that of who ends first
+PEER_SECONDS = 3.0  # wait after another process failed: torchrun reports the exit code of the first that ends
 
 # Each command: its module, which holds a function of its name or a typer `app`, and its line in `s2s --help`.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -90,7 +90,7 @@ def load_command(name: str) -> Command:
 
 
 def with_examples(command: Any) -> Command:
-    """Move the examples of a docstring behind the options, one a line; a group shows its commands' first ones.
+    """Move a docstring's examples below the options, one per line; a group shows the first example of each command.
 
     Plain help throughout: typer's rich help would reflow them into a paragraph.
     """
@@ -245,7 +245,7 @@ def _stopped(stopped: StoppedError) -> int:
 
 
 def _failed(error: Exception, debug: bool) -> int:
-    """Show an error, and say its exit code."""
+    """Print an error and return its exit code."""
     from s2s.cli.console import print_error
     from s2s.cli.errors import as_s2s_error
 

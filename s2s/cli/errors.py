@@ -58,7 +58,7 @@ def _usage(error: typer.TyperException) -> UsageError:
 
 
 def _resource(error: OSError) -> ResourceError:
-    """Something that the system refuses: space, permission, open files, memory."""
+    """Convert an operating-system error: no space, no permission, too many open files, no memory."""
     where = f"{error.filename}: " if error.filename else ""
     hint = None
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def at_a_terminal() -> bool:
-    """Whether someone sits before both ends."""
+    """Return whether standard input and standard output are terminals."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stdout is not None and sys.stdout.isatty()
 
 

@@ -1,4 +1,4 @@
-"""How far a stream of lines is: on standard error, a line now and then, or one that changes at a terminal."""
+"""Progress of a stream of lines on standard error: updated in place on a terminal, else a line every 30 seconds."""
 
 import sys
 import time

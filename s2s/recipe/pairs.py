@@ -52,7 +52,7 @@ class PairOptions(Options):
 
     @property
     def directions(self) -> list[tuple[str, ...]]:
-        """Of each dataset, what else than its texts tells a pair from a duplicate of another dataset."""
+        """For each dataset, what besides its texts distinguishes a pair from the same pair in another dataset."""
         return [()]
 
     def all_filters(self) -> list[FilterOptions]:

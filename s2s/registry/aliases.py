@@ -33,14 +33,14 @@ log = logging.getLogger(__name__)
 
 
 class AliasMove(Options):
-    """One line of an alias's history; an alias that did not exist, or does no longer, is at no version."""
+    """One line of an alias's history; a version is None where the alias did not exist."""
 
     time: str = Field(description="when, ISO 8601")
     user: str
     before: int | None = Field(None, description="version before", ge=1)
     after: int | None = Field(None, description="version after", ge=1)
     why: str = ""
-    rollback: bool = Field(False, description="whether the move took others back")
+    rollback: bool = Field(False, description="whether the move is a rollback")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +107,9 @@ class Aliases:
         return sorted(name for name in names if is_name(name))
 
     def previous(self, alias: str, numbers: Container[int]) -> int:
-        """Return the version that an alias pointed to before the one of now, of the `numbers` that still exist.
+        """Return the version that an alias pointed to before its current one, among the `numbers` that still exist.
 
-        Moves that were rolled back count no more, so that rolling back twice goes back two moves.
+        Moves that were rolled back are ignored, so rolling back twice goes back two moves.
         Raises: UsageError if there is none.
         """
         current, stack = self.number(alias), _standing(self.history(alias))

@@ -119,7 +119,7 @@ class Registry:
     def publish(self, name: str, files: Mapping[str, Path], card: Card, number: int | None = None) -> Version:
         """Publish copies of files with a card as a model's next version; other processes may do so at the same time.
 
-        It gets `number` if that was never taken, by default or else the one after the highest.
+        It gets `number` if that was never taken, otherwise the number after the highest.
         Raises: UsageError if the name is invalid, ResourceError if the registry cannot be written.
         """
         if not is_name(name):
