@@ -28,8 +28,8 @@ class AugmentationOptions(Options):
     )
     merge: Share = Field(
         0.0,
-        description="share of training examples that are several pairs joined, so that long lines and lines of several "
-        "sentences are not unknown; no longer than data.filters allows",
+        description="share of training examples that are several pairs joined, so that training includes long lines "
+        "and lines of several sentences, within the limits of data.filters",
     )
     merge_lines: int = Field(
         4, ge=2, le=10, description="maximum number of pairs joined; all numbers from 2 are equally frequent"

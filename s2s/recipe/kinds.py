@@ -176,8 +176,8 @@ class ImagesDataOptions(CaptionDataOptions):
     """Images and their captions."""
 
     kind: Literal["images"] = Field(description="images: image files, and tables of their captions")
-    height: Pixels = Field(64, description="height in pixels to which images are scaled; what stands over is cut off")
-    width: Pixels = Field(64, description="width in pixels to which images are scaled; what stands over is cut off")
+    height: Pixels = Field(64, description="height in pixels to which images are scaled; the rest is cropped")
+    width: Pixels = Field(64, description="width in pixels to which images are scaled; the rest is cropped")
 
     @property
     def image_size(self) -> ImageSize:

@@ -77,7 +77,7 @@ class DatasetOptions(Options):
         "", max_length=32, description="target language code, such as en; default: data.target_language"
     )
     weight: Weight = Field(
-        1.0, description="factor of the share of training examples that are the dataset's; see data.temperature"
+        1.0, description="relative weight of the dataset when training examples are drawn; see data.temperature"
     )
     tag: str = Field(
         "",
@@ -139,7 +139,7 @@ class StageOptions(Options):
 
     until: Epochs = Field(
         "",
-        description="how many epochs of training are over when the stage ends; left out in the last stage",
+        description="number of epochs from the start of training after which the stage ends; omitted in the last stage",
     )
     weights: dict[str, Weight] = Field(
         {}, description="weights of datasets by their names; others have their own; 0 leaves a dataset out"
@@ -159,9 +159,8 @@ class MixedDataOptions(FileOptions):
         1.0,
         ge=1,
         le=1000,
-        description="the share of the training examples that are a dataset's is proportional to weight × "
-        "pairs^(1/temperature); 1: to its pairs; the larger, the more equal small and large datasets are "
-        "(Arivazhagan et al. 2019)",
+        description="datasets are drawn in proportion to weight × pairs^(1/temperature); 1: to their size; larger "
+        "values bring small and large datasets closer (Arivazhagan et al. 2019)",
     )
     datasets: Annotated[list[AnyDatasetOptions], Field(min_length=1, max_length=MAX_DATASETS)] = Field(
         description="The datasets of a mixture, in the order of their pairs in the corpus."
@@ -187,7 +186,7 @@ class MixedDataOptions(FileOptions):
 
     @property
     def schedule(self) -> list[tuple[int | None, list[float]]]:
-        """Of each stage, after how many epochs it ends, or None, and the weight of each dataset."""
+        """For each stage: the number of epochs after which it ends (None: never) and the weight of each dataset."""
         return [
             (stage.end, [stage.weights.get(one.name, one.weight) for one in self.datasets])
             for stage in self.stages or [StageOptions()]

@@ -43,7 +43,7 @@ class Recipe(Options):
             if (written := unicodedata.normalize("NFC" if form == "nfc" else "NFKC", symbol)) != symbol:
                 raise ValueError(f"{key}: {symbol!r} never occurs in {form.upper()}: write {written!r}")
         if any(self.data.tags) and self.tokenizer.algorithm == "word":
-            raise ValueError("data.datasets.tag needs another tokenizer.algorithm: tokens of word are words")
+            raise ValueError('data.datasets.tag is not supported with tokenizer.algorithm = "word"')
         if self.training.r_drop and not self.model.dropout:
             raise ValueError("training.r_drop requires model.dropout: without it, both passes are the same")
         if self.training.attention_coverage and not self.model.has_attention:

@@ -28,7 +28,7 @@ class TokenizerOptions(Options):
     @model_validator(mode="after")
     def _valid_symbols(self) -> Self:
         if (self.user_symbols or self.keep_placeholders) and self.algorithm == "word":
-            raise ValueError("user_symbols and keep_placeholders need another algorithm: tokens of word are words")
+            raise ValueError('user_symbols and keep_placeholders are not supported with algorithm = "word"')
         for number, symbol in enumerate(self.user_symbols):
             if problem := symbol_problem(symbol):
                 raise ValueError(f"user_symbols: {symbol!r}: {problem}")

@@ -12,7 +12,7 @@ SCHEMA = 4  # number of the card's schema; raised when a stored card would be re
 
 
 class ScoreRecord(Options):
-    """One figure on a test set, and how it was got."""
+    """A score on a test set, and how it was computed."""
 
     metric: str = Field(description="name of the metric: bleu, chrf, ter, exact, cider, perplexity …")
     value: float
@@ -24,7 +24,7 @@ class ScoreRecord(Options):
 
 
 class TrainingRecord(Options):
-    """How the weights came about."""
+    """How the weights were trained."""
 
     key: str = Field(
         description="digest of recipe, corpus and version of the training code: the same key, the same weights"
@@ -40,14 +40,14 @@ class TrainingRecord(Options):
     precision: str
     threads: int = Field(ge=1, description="threads that computed, in each process")
     processes: int = Field(1, ge=1, description="processes that trained together")
-    skipped: NonNegativeInt = Field(0, description="updates skipped, because loss or gradient were not finite")
+    skipped: NonNegativeInt = Field(0, description="updates skipped because loss or gradient was not finite")
     changes: list[str] = Field(
         [], description="changes accepted when the run was resumed; if there are any, training was not bit-exact"
     )
 
 
 class Card(Options):
-    """All that a reader of `s2s models show` wants to know of a version."""
+    """What `s2s models show` reports about a version."""
 
     schema_version: int = Field(SCHEMA, alias="schema", ge=1, le=SCHEMA, description="number of the card's schema")
     task: Literal["translation", "captioning"] = "translation"
@@ -62,7 +62,7 @@ class Card(Options):
     test_digest: str = Field(description="digest of the test set's sentences")
     train_test_overlap: NonNegativeInt = Field(description="test sources that also occur in training")
     source_profile: SourceProfile = Field(description="sentences and lengths of the training sources")
-    parameters: NonNegativeInt = Field(description="trained numbers, shared ones once")
+    parameters: NonNegativeInt = Field(description="trained parameters; shared ones count once")
     memory_bytes: NonNegativeInt = Field(description="bytes of the weights in memory")
     parent: str | None = Field(None, description="reference of the fine-tuned version, if any")
     training: TrainingRecord

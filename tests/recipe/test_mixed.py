@@ -99,7 +99,7 @@ def test_splits_are_those_of_any_dataset_or_held_out_from_all() -> None:
         ({}, {"stages": [{"until": "2 epochs"}, {"until": "2 epochs"}, {}]}, "each must exceed the one before"),
         ({}, {"stages": [{"until": "2 updates"}, {}]}, "data.stages.until: "),
         ({}, {"stages": [{"untl": "2 epochs"}, {}]}, "data.stages.untl: unknown key; did you mean until?"),
-        ({}, {"tokenizer": {"algorithm": "word"}}, "data.datasets.tag needs another tokenizer.algorithm"),
+        ({}, {"tokenizer": {"algorithm": "word"}}, "data.datasets.tag is not supported"),
         ({"tag": "e\u0301"}, {}, "data.datasets.tag: 'e\u0301' never occurs in NFC: write 'é'"),
     ],
 )

@@ -111,8 +111,8 @@ def translate(
     """Translate text with a model, line by line: output line i belongs to input line i.
 
     At a terminal without FILE, translation is interactive. Truncated, repetitive, empty, incomplete and copied outputs
-    are counted at the end, on standard error. A translation counts as incomplete if it is shorter than 99.5 % of
-    training's were at the length of its source or, where attention is written or drawn, if it ignores more than 30 % of
+    are counted at the end, on standard error. A translation counts as incomplete if it is shorter than 99.5 % of the
+    training targets whose sources had that length or, if attention is written or drawn, if it ignores more than 30 % of
     the source's tokens.
 
     Examples:

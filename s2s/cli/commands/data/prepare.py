@@ -97,8 +97,8 @@ def inspect(
 ) -> None:
     """Show a corpus: pairs kept and dropped, lengths, test sources that also occur in training.
 
-    Of each filter: the pairs it dropped after those before it, and those it would
-    drop alone. The checksums of its files are verified. The corpus of a recipe is prepared if it does not exist.
+    For each filter: the pairs it dropped after the filters before it, and those it
+    would drop on its own. The checksums of the corpus are verified. A recipe's corpus is prepared if it does not exist.
 
     Examples:
         s2s data inspect numbers/attention

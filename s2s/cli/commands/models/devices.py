@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def ps(as_json: AsJson = False) -> None:
     """List the processes that hold a device of this host, and the models that s2s serve keeps loaded.
 
-    The memory of a model is measured. Queued are the sentences that wait for their translation.
+    The memory of a model is measured; "queued" counts sentences that wait to be translated.
 
     Examples:
         s2s models ps

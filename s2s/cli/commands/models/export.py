@@ -35,7 +35,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Export a version as a bundle, one file for s2s models import, or as a directory for CTranslate2, without s2s.
+    """Export a version as a bundle (one file, for s2s models import) or a directory that CTranslate2 reads without s2s.
 
     Examples:
         s2s models export numbers-attention numbers.s2s

@@ -11,7 +11,7 @@ from s2s.cli.console import note, print_json
 from s2s.cli.options import AsJson, ModelReference
 from s2s.cli.tables import one_line, print_table
 from s2s.report.console import out
-from s2s.report.format import format_size, use_command
+from s2s.report.format import counted, format_size, use_command
 
 if TYPE_CHECKING:
     from s2s.registry.card import Card, ScoreRecord
@@ -216,11 +216,11 @@ def _describe(version: "Version") -> list[tuple[str, str]]:
         ),
         (
             "computed",
-            f"on {training.device} in {training.precision}, {training.threads} threads"
+            f"on {training.device} in {training.precision}, {counted(training.threads, 'thread')}"
             + (f" in each of {training.processes} processes" if training.processes > 1 else ""),
         ),
         ("averaged", f"the mean of updates {', '.join(map(str, training.averaged))}" if training.averaged else ""),
-        ("skipped", f"{training.skipped:,} updates, whose loss was not finite" if training.skipped else ""),
+        ("skipped", f"{training.skipped:,} updates whose loss or gradient was not finite" if training.skipped else ""),
         ("not exact", "; ".join(training.changes)),
         ("machine", card.machine.describe()),
         ("versions", ", ".join(f"{name} {number}" for name, number in card.versions.items())),
