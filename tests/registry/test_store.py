@@ -152,13 +152,16 @@ def scored(card: Card, value: float, **changes: str) -> Card:
     return card.model_copy(update={"scores": [first.model_copy(update={"value": value}), *others]} | changes)
 
 
-def test_the_best_version_has_the_best_score_on_the_newest_ones_test_set(registry, card):
+def test_the_best_version_has_the_best_score_computed_as_the_newest_ones(registry, card):
     publish(registry, "mine", FILES, scored(card, 99.0, test_digest="0" * 64))
+    for change in ({"metric": "chrf"}, {"signature": "BLEU|tok:char"}):
+        other = card.scores[0].model_copy(update={"value": 99.0} | change)
+        publish(registry, "mine", FILES, card.model_copy(update={"scores": [other]}))
     for value in (28.6, 28.6, 0.0):
         publish(registry, "mine", FILES, scored(card, value))
     best = registry.best_version("mine")
     assert best is not None
-    assert best.number == 3
+    assert best.number == 5
     publish(registry, "unscored", FILES, card.model_copy(update={"scores": []}))
     assert registry.best_version("unscored") is None
 
