@@ -55,11 +55,12 @@ def test_what_is_refused(run, files: Path):
     assert "two --fault" in corrupt(run, "--fault", "shifted=1%", "--fault", "shifted=2%").err
     assert "--source and --target" in corrupt(run, "numbers/attention", "--fault", "shifted=1%").err
     assert "--set" in corrupt(run, "--set", "training.seed=3", "--fault", "shifted=1%").err
-    (files / "empty.toml").write_text("name = 'empty'\n[data]\nhold_out_validation = 1\nhold_out_test = 1\n")
+    (files / "empty").touch()
+    held = "hold_out_validation = 1\nhold_out_test = 1\n"
+    (files / "empty.toml").write_text(f"name = 'empty'\n[data]\n{held}train = {{source = 'empty', target = 'empty'}}\n")
     refused = run("data", "corrupt", "empty.toml", "--fault", "shifted=1%", "-o", "bad")
     assert (refused.code, "recipe empty.toml has no training pairs" in refused.err) == (3, True)
     assert "images" in run("data", "corrupt", "scenes/attention", "--fault", "shifted=1%", "-o", "bad").err
-    (files / "empty").touch()
     for sides in (("empty", "empty"), ("a.de", "a.en", "--other", "empty")):
         flags = "--source", sides[0], "--target", sides[1], *sides[2:], "--fault", "wrong_language=10%"
         refused = run("data", "corrupt", *flags, *([] if sides[2:] else ["--other", "a.de"]), "-o", "bad")
