@@ -11,11 +11,14 @@ integers are drawn, so that a seed gives the same sentences on every machine.
 
 from random import Random
 
+from s2s.errors import UsageError
 from s2s.recipe.kinds import GeneratorOptions
+from s2s.report.format import counted
 
 KEYS, VALUES, QUERIES = 500, 50, 4
 SEPARATOR = "?"
 TEST_TOKENS = (10, 30, 100, 300, 1000)  # source lengths of the test set; actual ones may be one token shorter
+TRIES = 1000  # sources drawn in a row that are all known already before the search for a new one ends
 
 Texts = tuple[str, str]  # source and target
 
@@ -26,6 +29,7 @@ def recall_pairs(options: GeneratorOptions) -> dict[str, list[Texts]]:
     Training and validation sources have n key–value pairs, `min_items` to `max_items`, with a probability proportional
     to 1 / (n · (n + 1)): sources of 100 to 200 tokens have as many tokens in total as those of 200 to 400, so most
     batches are cheap, but long sources do occur. The test set has equally many sentences of each of TEST_TOKENS.
+    Raises: UsageError if there are too few different sources.
     """
     random, seen = Random(options.seed), set[str]()
     lengths = {
@@ -57,12 +61,16 @@ def _items(random: Random, options: GeneratorOptions) -> int:
 
 
 def _new(random: Random, items: int, seen: set[str]) -> Texts:
-    """Draw a sentence whose source was not seen before."""
-    while True:
+    """Draw a sentence whose source was not seen before. Raises UsageError if hardly any is left."""
+    for _ in range(TRIES):
         source, target = _sentence(random, items)
         if source not in seen:
             seen.add(source)
             return source, target
+    raise UsageError(
+        f"there are not enough different sources of {counted(items, 'key–value pair')}",
+        "make fewer pairs, or raise min_items",
+    )
 
 
 def _sentence(random: Random, items: int) -> Texts:

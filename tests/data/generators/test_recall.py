@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from s2s.data.generators import recall
 from s2s.data.generators.recall import (
     KEYS,
     QUERIES,
@@ -70,6 +71,14 @@ def test_long_sources_are_rarer_than_short_ones_and_still_come() -> None:
 def test_the_seed_decides() -> None:
     assert recall_pairs(OPTIONS) == PAIRS
     assert recall_pairs(OPTIONS.model_copy(update={"seed": 4}))["test"] != PAIRS["test"]
+
+
+def test_too_many_sources_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recall, "KEYS", 7)
+    monkeypatch.setattr(recall, "VALUES", 3)  # 21 sources of one pair
+    options = GeneratorOptions(name="recall", train=22, validation=1, test=1, min_items=1, max_items=1)
+    with pytest.raises(UsageError, match="not enough different sources of 1 key–value pair$"):
+        recall_pairs(options)
 
 
 def test_more_keys_than_there_are_cannot_be_asked_for() -> None:
