@@ -6,8 +6,8 @@ A temporary file in the same directory is flushed, fsynced and renamed; then the
 import contextlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -37,20 +37,17 @@ def make_directory(directory: Path) -> None:
 def atomic_writer(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """Yield a binary file that appears at `path`, complete and durable, if the block succeeds.
 
-    `mode`: its permissions, of which the process's umask takes some away.
+    `mode`: its permissions before the umask is applied.
     Raises: UsageError or ResourceError if the directory cannot be written.
     """
+    temporary = _temporary(path)
     with wrap_os_errors(path, "write"):
         make_directory(path.parent)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        temporary = Path(name)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         try:
             with os.fdopen(handle, "wb") as file:
                 yield cast(BinaryIO, file)
                 file.flush()
-                os.fchmod(
-                    file.fileno(), mode & ~_umask()
-                )  # mkstemp makes it private; a shared registry must be readable
                 os.fsync(file.fileno())
             temporary.replace(path)
         except BaseException:
@@ -65,14 +62,14 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
     Raises: UsageError, ResourceError if it cannot be written or a non-empty directory exists by then.
     """
+    temporary = _temporary(path)
     with wrap_os_errors(path, "write"):
         make_directory(path.parent)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+        temporary.mkdir()
         with rename_when_done(temporary, path):
             yield temporary
             for file in temporary.iterdir():
                 _sync_file(file)
-            temporary.chmod(0o777 & ~_umask())  # mkdtemp makes it private
 
 
 @contextlib.contextmanager
@@ -96,10 +93,9 @@ def _sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _temporary(path: Path) -> Path:
+    """Return a new name beside `path` for what it is until it is complete."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
 def write_bytes(path: Path, content: bytes, mode: int = 0o666) -> None:

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import io
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,10 +43,11 @@ def watched(directory: Path, before: Callable[[Operation], None]) -> Iterator[No
     def fdopen(handle: int, mode: str) -> io.BufferedWriter:
         return io.BufferedWriter(WatchedFile(handle, mode))
 
-    @functools.wraps(tempfile.mkstemp)
-    def mkstemp(**how: Any) -> tuple[int, str]:
-        observe("make", str(how["dir"]))
-        return real_mkstemp(**how)
+    @functools.wraps(os.open)
+    def open_file(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if flags & os.O_CREAT and str(path).endswith(".tmp"):  # not a lock
+            observe("make", str(path))
+        return real_open(path, flags, mode, dir_fd=dir_fd)
 
     @functools.wraps(os.fsync)
     def fsync(handle: int) -> None:
@@ -59,9 +59,9 @@ def watched(directory: Path, before: Callable[[Operation], None]) -> Iterator[No
         observe("write", str(path), content=save(tensors))
         real_save_file(tensors, path)
 
-    real_mkstemp, real_fsync, real_save_file = tempfile.mkstemp, os.fsync, tensor_files.save_file
+    real_open, real_fsync, real_save_file = os.open, os.fsync, tensor_files.save_file
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tempfile, "mkstemp", mkstemp)
+        patch.setattr(os, "open", open_file)
         patch.setattr(os, "fsync", fsync)
         patch.setattr(os, "fdopen", fdopen)
         patch.setattr(tensor_files, "save_file", save_file)

@@ -56,6 +56,15 @@ def test_file_mode_follows_the_umask(tmp_path):
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
 
 
+def test_the_umask_is_never_changed(tmp_path, monkeypatch):
+    changed = []
+    monkeypatch.setattr(os, "umask", changed.append)  # it is the whole process's: other threads create files meanwhile
+    write_bytes(tmp_path / "file", b"")
+    with atomic_directory(tmp_path / "directory"):
+        pass
+    assert changed == []
+
+
 def test_full_disk_leaves_nothing(tmp_path, monkeypatch):
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
