@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 from s2s.cli.console import note
 from s2s.decoding.json_values import attention_values, line_values, place
 from s2s.errors import ResourceError, UsageError, wrap_os_errors
-from s2s.io.atomic import atomic_writer, refuse_existing
+from s2s.io.atomic import output_writer, refuse_existing
 from s2s.io.json_values import format_json
-from s2s.io.paths import output_file
 from s2s.report.console import err
 from s2s.report.marking import printable
 
@@ -59,7 +58,7 @@ def open_output(path: str | None, inputs: Sequence[str], force: bool) -> Iterato
         if any(name != "-" and Path(name).exists() and output.exists() and output.samefile(name) for name in inputs):
             raise UsageError(f"{path} is both input and output", "choose another output")
         refuse_existing(output, force)
-        with atomic_writer(output_file(output)) as file:
+        with output_writer(output) as file:
             yield file
 
 

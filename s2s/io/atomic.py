@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -104,9 +105,16 @@ def write_bytes(path: Path, content: bytes, mode: int = 0o666) -> None:
         file.write(content)
 
 
+def output_writer(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:
+    """Return an `atomic_writer` of a file that a user names: of a link, its target. It does not widen permissions."""
+    target = output_file(path)
+    return atomic_writer(target, stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666)
+
+
 def write_output(path: Path, content: bytes) -> None:
-    """Write a file that a user names, atomically; through a link, its target."""
-    write_bytes(output_file(path), content)
+    """Write a file that a user names, atomically; see `output_writer`."""
+    with output_writer(path) as file:
+        file.write(content)
 
 
 def write_json(path: Path, value: Any, mode: int = 0o666) -> None:

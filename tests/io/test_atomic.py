@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from s2s.errors import ResourceError, UsageError, wrap_os_errors
-from s2s.io.atomic import atomic_directory, atomic_writer, refuse_existing, write_bytes, write_json
+from s2s.io.atomic import atomic_directory, atomic_writer, refuse_existing, write_bytes, write_json, write_output
 
 KILLED = """
 import os, sys
@@ -63,6 +63,13 @@ def test_the_umask_is_never_changed(tmp_path, monkeypatch):
     with atomic_directory(tmp_path / "directory"):
         pass
     assert changed == []
+
+
+def test_a_private_output_stays_private(tmp_path):
+    path = tmp_path / "file"
+    path.touch(0o600)
+    write_output(path, b"new")
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"new", 0o600)
 
 
 def test_full_disk_leaves_nothing(tmp_path, monkeypatch):
