@@ -42,7 +42,7 @@ def atomic_writer(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     Raises: UsageError or ResourceError if the directory cannot be written.
     """
     temporary = _temporary(path)
-    with wrap_os_errors(path, "write"):
+    with _write_errors(path, temporary):
         make_directory(path.parent)
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         try:
@@ -64,7 +64,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     Raises: UsageError, ResourceError if it cannot be written or a non-empty directory exists by then.
     """
     temporary = _temporary(path)
-    with wrap_os_errors(path, "write"):
+    with _write_errors(path, temporary):
         make_directory(path.parent)
         temporary.mkdir()
         with rename_when_done(temporary, path):
@@ -94,6 +94,19 @@ def _sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+@contextlib.contextmanager
+def _write_errors(path: Path, temporary: Path) -> Iterator[None]:
+    """Convert an `OSError` at `path`, at `temporary` or at directories above and files below it; let others through."""
+    try:
+        yield
+    except OSError as error:
+        where = path if error.filename is None else Path(str(error.filename))
+        if where != path and not where.is_relative_to(temporary) and not temporary.is_relative_to(where):
+            raise
+        with wrap_os_errors(path, "write"):
+            raise
+
+
 def _temporary(path: Path) -> Path:
     """Return a new name beside `path` for what it is until it is complete."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -103,6 +116,15 @@ def write_bytes(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Write `content` to `path`, atomically. `mode`: see `atomic_writer`."""
     with atomic_writer(path, mode) as file:
         file.write(content)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a durable file a new name, or copy it to there if the file system refuses. Raises OSError."""
+    try:
+        os.link(source, target)
+    except OSError:  # it has no hard links, allows no more of them, or the file is another user's
+        shutil.copyfile(source, target)
+        _sync_file(target)
 
 
 def output_writer(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:

@@ -99,6 +99,16 @@ def test_tokens_are_those_of_the_texts_in_their_order(options, model):
     assert (len(corpus.split("validation")), len(corpus.split("test"))) == (2, 3)
 
 
+def test_a_file_system_without_links_takes_copies(options, model, monkeypatch):
+    def refused(source: Path, target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted", str(source), None, str(target))
+
+    monkeypatch.setattr(os, "link", refused)
+    corpus = prepare.prepare_corpus(options(sentences(7, 1)), TOKENIZER, tokenizer_model=model)
+    assert texts(corpus, "train") == sentences(7, 1)
+    corpus.verify(again=True)
+
+
 def test_chunks_make_no_difference(options, model, monkeypatch):
     train = [("", "x"), *sentences(11, 1), ("five " * 30, "five " * 30), *sentences(13, 2), *sentences(3, 1)]
     data = options(train, filters=[longest(20)])

@@ -82,6 +82,15 @@ def test_full_disk_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_error_at_another_file_is_not_blamed_on_the_output(tmp_path):
+    for writer in (atomic_writer, atomic_directory):
+        with pytest.raises(FileNotFoundError, match="elsewhere"), writer(tmp_path / "output"):
+            (tmp_path / "elsewhere").read_bytes()
+    with pytest.raises(UsageError, match="cannot write .*directory: "), atomic_directory(tmp_path / "directory") as new:
+        (new / "missing" / "file").write_bytes(b"")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_unwritable_directory():
     with pytest.raises((ResourceError, UsageError), match="cannot write /proc/nowhere/file"):
         write_bytes(Path("/proc/nowhere/file"), b"")

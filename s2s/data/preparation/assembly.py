@@ -3,7 +3,6 @@
 import functools
 import itertools
 import logging
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +28,7 @@ from s2s.data.readers import Pair, in_chunks, split_given
 from s2s.data.split_statistics import SplitStatistics
 from s2s.data.split_writer import split_writer
 from s2s.io.ahead import computed_ahead
+from s2s.io.atomic import link_or_copy
 from s2s.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -75,10 +75,10 @@ class Assembly:
             self._dropped.append(parts.read(number, "dropped"), read.values["dropped"])
             self._dropped.append(parts.encoded(number, "dropped"), encoded.values["dropped"])
             self.digests[shard_name(number)] = encoded.files[shard.name]
-            os.link(shard, self._directory / shard_name(number))
+            link_or_copy(shard, self._directory / shard_name(number))
         if plan.images:
             self.digests[IMAGES] = verified_record(parts.images_file).files[IMAGES]
-            os.link(parts.path / IMAGES, self._directory / IMAGES)
+            link_or_copy(parts.path / IMAGES, self._directory / IMAGES)
         check_kept(plan, statuses)
         reasons: tuple[Reason, ...] = "empty", "held_out_source"
         tallies = self._dropped.tallies
