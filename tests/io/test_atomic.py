@@ -86,7 +86,10 @@ def test_an_error_at_another_file_is_not_blamed_on_the_output(tmp_path):
     for writer in (atomic_writer, atomic_directory):
         with pytest.raises(FileNotFoundError, match="elsewhere"), writer(tmp_path / "output"):
             (tmp_path / "elsewhere").read_bytes()
-    with pytest.raises(UsageError, match="cannot write .*directory: "), atomic_directory(tmp_path / "directory") as new:
+    with (
+        pytest.raises(UsageError, match=r"cannot write .*directory: "),
+        atomic_directory(tmp_path / "directory") as new,
+    ):
         (new / "missing" / "file").write_bytes(b"")
     assert list(tmp_path.iterdir()) == []
 

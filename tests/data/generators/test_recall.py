@@ -77,7 +77,7 @@ def test_too_many_sources_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recall, "KEYS", 7)
     monkeypatch.setattr(recall, "VALUES", 3)  # 21 sources of one pair
     options = GeneratorOptions(name="recall", train=22, validation=1, test=1, min_items=1, max_items=1)
-    with pytest.raises(UsageError, match="not enough different sources of 1 key–value pair$"):
+    with pytest.raises(UsageError, match=r"not enough different sources of 1 key–value pair$"):
         recall_pairs(options)
 
 
