@@ -1,5 +1,6 @@
 """Find what became of a line of the data in a corpus."""
 
+import re
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -25,7 +26,7 @@ def find_pair(corpus: Corpus, place: str) -> Found:
     Raises: UsageError if the corpus has no such file or line, ArtefactError if it is damaged.
     """
     name, _, number = place.rpartition(":")
-    if not name or not number.isdecimal():
+    if not name or not re.fullmatch("[0-9]{1,18}", number):
         raise UsageError(f"{place}: expected FILE:LINE", "such as train.de:12345")
     file, line = _file(corpus, name), int(number)
     for split in SPLITS:

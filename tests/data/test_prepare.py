@@ -542,3 +542,6 @@ def test_a_line_is_found_by_the_name_of_its_file_without_the_directory(options, 
     kept, dropped = find_pair(corpus, "train.source:2"), find_pair(corpus, "in/train.source:6")
     assert (kept.file, kept.split, kept.row) == ("in/train.source", "train", 1)
     assert dropped.dropped == "a side is empty"
+    for number in ("9" * 19, "9" * 5000, "٣"):
+        with pytest.raises(UsageError, match="expected FILE:LINE"):
+            find_pair(corpus, f"train.source:{number}")
