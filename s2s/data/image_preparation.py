@@ -13,7 +13,7 @@ from s2s.data.image_store import image_writer
 from s2s.data.readers.pair import Pair
 from s2s.data.sources import Features, Pixels
 from s2s.devices.runtime import usable_threads
-from s2s.errors import DataError, S2SError
+from s2s.errors import DataError, UsageError
 from s2s.recipe.data import DataOptions
 from s2s.recipe.kinds import CaptionDataOptions
 from s2s.report.format import counted
@@ -89,7 +89,7 @@ def _try_to_read(
     """Return the pixels of an image, or None if it is damaged, with the reason in `damaged`."""
     try:
         return read(name)
-    except S2SError as error:
+    except (DataError, UsageError) as error:
         damaged[name] = error.message
         return None
 

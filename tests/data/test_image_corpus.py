@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from s2s.data import images
 from s2s.data.corpus import Corpus
 from s2s.data.image_store import IMAGES
 from s2s.data.prepare import prepare_corpus
 from s2s.data.sources import Image
-from s2s.errors import ArtefactError, DataError
+from s2s.errors import ArtefactError, DataError, ResourceError
 from s2s.recipe.image_size import ImageSize
 from s2s.recipe.kinds import GeneratorDataOptions, ImagesDataOptions
 from s2s.recipe.tokenizer import TokenizerOptions
@@ -100,6 +101,15 @@ def test_a_damaged_image_is_named_and_its_captions_are_dropped(root: Path, said:
     assert (dropped.count, dropped.examples[0].source) == (4, "7.png")
     assert "7.png" not in [name for split in SPLITS for name in names(corpus, split)]
     assert corpus.ledger.splits["train"].read == 60
+
+
+def test_an_image_for_which_memory_runs_out_is_not_damaged(root: Path, monkeypatch: pytest.MonkeyPatch):
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(images, "_decode", exhausted)
+    with pytest.raises(ResourceError, match="out of memory"):
+        prepare_corpus(options(root, max_damaged=1), TOKENIZER)
 
 
 def test_the_contents_of_images_are_part_of_the_key(root: Path):

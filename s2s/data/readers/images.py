@@ -13,7 +13,7 @@ from s2s.data.images import open_image
 from s2s.data.readers.files import data_path, open_data_file
 from s2s.data.readers.pair import OnInvalid, Pair, drop_invalid
 from s2s.devices.runtime import usable_threads
-from s2s.errors import DataError, S2SError, UsageError, did_you_mean, wrap_os_errors
+from s2s.errors import DataError, UsageError, did_you_mean, wrap_os_errors
 from s2s.io.compression import SUFFIXES, without_suffix
 from s2s.io.inputs import open_input, read_lines
 from s2s.recipe.kinds import CaptionDataOptions
@@ -58,7 +58,7 @@ def image_path(data: CaptionDataOptions, name: str) -> str:
 
 
 def digest_images(data: CaptionDataOptions, names: Iterable[str]) -> dict[str, str]:
-    """Return one sha256 of the names and contents of these images; those that cannot be read count as such."""
+    """Return one sha256 of the names and contents of these images; missing ones count as such."""
     ordered = sorted(set(names))
     digest = hashlib.sha256()
     with ThreadPoolExecutor(usable_threads()) as pool:
@@ -72,7 +72,7 @@ def _digest_image(data: CaptionDataOptions, name: str) -> str | None:
     try:
         with open_image(path) as file, wrap_os_errors(path, "read"):
             return hashlib.file_digest(cast(io.BufferedReader, file), "sha256").hexdigest()
-    except S2SError:
+    except UsageError:  # it is missing
         return None
 
 
