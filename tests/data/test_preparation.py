@@ -487,8 +487,10 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_corpus(
 
 def test_a_cluster_that_cannot_be_reached_is_an_error(data: DataOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "TIMEOUT", 0.5)
-    with pytest.raises(UsageError, match="cannot reach the scheduler"):
+    with pytest.raises(ResourceError, match="cannot reach the scheduler"):
         prepare.prepare_corpus(data, TOKENIZER, engine=Dask("tcp://127.0.0.1:9"))
+    with pytest.raises(UsageError, match="not the address of a scheduler"):
+        prepare.prepare_corpus(data, TOKENIZER, engine=Dask("none://127.0.0.1:9"))
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ResourceError, match="distributed") as caught:
         prepare.prepare_corpus(data, TOKENIZER, engine=Dask("tcp://127.0.0.1:9"))

@@ -70,7 +70,9 @@ class Dask:
         self._address = address
 
     def run(self, task: Task, plan: Plan) -> None:
-        """Compute a shard for each thread of the cluster. Raises ResourceError if it cannot be reached."""
+        """Compute a shard for each thread of the cluster. Raises ResourceError if it cannot be reached, UsageError if
+        its address is none.
+        """
         try:
             from distributed import Client, wait
         except ImportError as error:
@@ -79,8 +81,10 @@ class Dask:
             ) from error
         try:
             client = Client(self._address, timeout=TIMEOUT)
-        except (OSError, ValueError) as error:
-            raise UsageError(f"--address {self._address}: cannot reach the scheduler ({error})") from error
+        except ValueError as error:
+            raise UsageError(f"--address {self._address}: not the address of a scheduler ({error})") from error
+        except OSError as error:
+            raise ResourceError(f"--address {self._address}: cannot reach the scheduler ({error})") from error
         with client:
             shards = sum(client.nthreads().values())
             if not shards:
