@@ -189,6 +189,28 @@ def test_a_quote_that_is_not_closed_is_bad_data(tmp_path: Path):
     assert "quote not closed" in str(caught.value.hint)
 
 
+def test_each_line_that_a_quote_takes_is_dropped(tmp_path: Path):
+    train = write(tmp_path, "a.csv", b'a,b\n"c,d\ne,f\ng,"h"\ni,j\n')
+    told: list[str] = []
+    pairs = read_split(options(tmp_path, "csv", train, on_invalid="drop"), "train", told.append)
+    assert [pair.line for pair in pairs] == [1, 5]
+    assert told == ["a.csv:2", "a.csv:3", "a.csv:4"]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (b"c\rx,d\n", "a carriage return in a cell without quotes"),
+        (b"c" * 131_073 + b",d\n", "a cell of more than 131,072 characters"),
+    ],
+    ids=["carriage return", "long"],
+)
+def test_csv_without_quotes_is_refused_without_a_hint_at_them(tmp_path: Path, row: bytes, reason: str):
+    with pytest.raises(DataError, match=rf"a\.csv:2: not CSV: {reason}$") as caught:
+        read(options(tmp_path, "csv", write(tmp_path, "a.csv", b"a,b\n" + row)))
+    assert "quote" not in str(caught.value.hint)
+
+
 @pytest.mark.parametrize(
     ("kind", "content", "hint"),
     [

@@ -19,6 +19,11 @@ from s2s.text.lines import Texts, decode_line, single_line
 
 Cells = list[str]  # bytes that are not UTF-8 are surrogates
 Row = tuple[int, Cells | DataError]  # the line where it starts; its cells, or why it has none
+QUOTES = "a cell that contains quotes is quoted, with each quote in it doubled"
+REASONS = {  # for errors of the module csv that begin like this, which have nothing to do with quotes
+    "new-line character": "a carriage return in a cell without quotes",
+    "field larger": "a cell of more than 131,072 characters",
+}
 
 
 def read_delimited(data: DelimitedDataOptions, split: TableSplitOptions, invalid: OnInvalid) -> Iterator[Pair]:
@@ -45,7 +50,7 @@ def read_header(data: DelimitedDataOptions, name: str) -> Cells:
 
 
 def _rows(lines: Iterator[bytes], data: DelimitedDataOptions, path: str) -> Iterator[Row]:
-    """Yield the rows that are not empty."""
+    """Yield the rows that are not empty; for each line of what is not CSV, why it has none."""
     text = (line.decode(errors="surrogateescape") for line in lines)
     if isinstance(data, CsvDataOptions):
         yield from _csv_rows(text, data.delimiter, path)
@@ -62,10 +67,10 @@ def _csv_rows(lines: Iterable[str], delimiter: str, path: str) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            hint = "a cell that contains quotes is quoted, with each quote in it doubled" + (
-                "; is a quote not closed?" if reader.line_num > number else ""
-            )
-            yield number, DataError(f"{path}:{number}: not CSV: {error}", hint)
+            reason = next((reason for start, reason in REASONS.items() if str(error).startswith(start)), None)
+            hints = ["" if reason else QUOTES, "is a quote not closed?" if reader.line_num > number else ""]
+            refused = DataError(f"{path}:{number}: not CSV: {reason or error}", "; ".join(filter(None, hints)) or None)
+            yield from ((line, refused) for line in range(number, reader.line_num + 1))
             continue
         if cells:
             yield number, cells
