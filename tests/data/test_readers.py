@@ -307,11 +307,12 @@ def test_parquet_takes_columns_fields_and_odd_file_names(tmp_path: Path):
     assert read(data) == [("eins", "one", 1), ("zw ei", "two", 2)]
 
 
-def test_parquet_without_the_column_names_those_there_are(tmp_path: Path):
+@pytest.mark.parametrize("column", ["target", "english.de"])
+def test_parquet_without_the_column_names_those_there_are(tmp_path: Path, column: str):
     train = parquet(tmp_path / "a.parquet", {"source": ["a"], "english": ["b"]})
-    with pytest.raises(UsageError, match="no column target") as caught:
-        read(options(tmp_path, "parquet", train))
-    assert "source, english" in str(caught.value.hint)
+    with pytest.raises(UsageError, match=f"no column {column}$") as caught:
+        read(options(tmp_path, "parquet", train, target_column=column))
+    assert "english" in str(caught.value.hint)
 
 
 def test_a_missing_value_in_parquet_is_bad_data_or_dropped(tmp_path: Path):

@@ -66,12 +66,13 @@ def _table_pairs(
 
 def _column(table: Any, key: str, name: str) -> Any:
     """Return a column of an Arrow table; `translation.de` is the field `de` of the column `translation`."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     column, *fields = [key] if key in table.column_names else key.split(".")
     try:
         return pc.struct_field(table.column(column), fields) if fields else table.column(column)
-    except (KeyError, ValueError, TypeError) as error:  # Arrow's errors derive from these
+    except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
         known = did_you_mean(key, table.column_names) or f"its columns: {', '.join(table.column_names)}"
         hint = f"{known} (data.source_column, data.target_column)"
         raise UsageError(f"{name} has no column {key}", hint) from error
