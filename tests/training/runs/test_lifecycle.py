@@ -130,7 +130,7 @@ def test_unknown_runs_and_newer_schemas(trained_home: Path) -> None:
     assert directory.name in (unknown.value.hint or "")
     record = json.loads((directory / "run.json").read_text())
     (directory / "run.json").write_text(json.dumps(record | {"schema": 99}))
-    with pytest.raises(ArtefactError, match="newer"):
+    with pytest.raises(ArtefactError, match="is newer than"):
         resume(directory.name, **QUIET)
 
 
