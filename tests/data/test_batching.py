@@ -27,6 +27,8 @@ def test_batches_hold_sentences_of_like_length() -> None:
     batches = plan_batches(source, source, 400, seed=1, epoch=0)
     padding = sum(len(rows) * (source[rows].max() + 1) for rows in batches) / (source + 1).sum()
     assert padding < 1.1
+    longest = [source[rows].max() for rows in batches]
+    assert longest != sorted(longest)
 
 
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:
