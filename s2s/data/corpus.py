@@ -14,7 +14,7 @@ Texts of validation and test are stored raw, because scores compare raw text; th
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -123,8 +123,10 @@ class Corpus:
             self._splits[name] = Split(table, self.ledger.splits[name].files, self._images())
         return self._splits[name]
 
-    def _verify(self, names: Iterable[str], *, again: bool = False) -> None:
+    def _verify(self, names: Collection[str], *, again: bool = False) -> None:
         """Check the contents of some files, and remember those that are right."""
+        for name in names:
+            _check_size(self.path, name, self._files[name].bytes)
         known = read_verified(self.path)
         due = [name for name in names if again or known.get(name) != _state(self.path / name)]
         for name in due:

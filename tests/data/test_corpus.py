@@ -140,6 +140,14 @@ def test_a_missing_or_shortened_file_is_found_on_opening(tmp_path: Path, name: s
         Corpus.open(tmp_path)
 
 
+def test_a_file_removed_since_is_found_when_it_is_needed(tmp_path: Path):
+    corpus = store(tmp_path, 2)
+    assert len(corpus.split("train")) == len(ROWS)
+    (tmp_path / "test.arrow").unlink()
+    with pytest.raises(ArtefactError, match=r"test\.arrow: it is missing"):
+        corpus.split("test")
+
+
 def test_changed_bytes_are_found_by_verify(tmp_path: Path):
     corpus = store(tmp_path, 2)
     corpus.verify()

@@ -276,6 +276,7 @@ def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunCon
         stop = stack.enter_context(StopSignals(launched=distributed.launched))
         device = resolve_device(device_name)
         prepare(device, record.threads, record.precision, deterministic=record.deterministic)
+        corpus.split("test")  # mapped now, in case the corpus is removed meanwhile
         network = initial_network(record, recipe, corpus)
         translator = RecipeTranslator(PyTorchEngine(network, device), Tokenizer(corpus.tokenizer), recipe)
         log_start(training_log, directory, record, recipe, network, device)
