@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from s2s.data.file_names import language_of_file
 from s2s.errors import DataError, UsageError
-from s2s.io.inputs import refuse_twice
+from s2s.io.inputs import refuse_twice, shown_name
 from s2s.metrics.scores import TEXT_SCORES, Reference, Scoring
 from s2s.recipe.languages import is_language_code
 from s2s.text.parallel import read_parallel
@@ -87,10 +87,9 @@ def _output_like_model(hyp: str, names: Sequence[str], refs: Sequence[str], lang
     test = test_lines(version, names[1], names[2]) if len(names) > 1 else test_lines(version, None, None)
     (lines,) = read_parallel([hyp])
     if len(lines) != len(test.references):
-        shown = "standard input" if hyp == "-" else hyp
         scored = names[2] if len(names) > 1 else f"the test split of {version.reference}"
         raise DataError(
-            f"line counts differ: {shown} has {len(lines):,}, {scored} has {len(test.references):,}",
+            f"line counts differ: {shown_name(hyp)} has {len(lines):,}, {scored} has {len(test.references):,}",
             "line N of the output must belong to line N of the test set",
         )
     return Output(lines, () if version.card.of_images else test.names, test.references, metrics, scoring)

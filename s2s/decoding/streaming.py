@@ -13,7 +13,7 @@ from s2s.decoding.engine import Engine
 from s2s.decoding.translation import Translation
 from s2s.decoding.translator import PendingTranslations, Translator
 from s2s.errors import DataError
-from s2s.io.inputs import read_lines, refuse_twice
+from s2s.io.inputs import read_lines, refuse_twice, shown_name
 from s2s.text.lines import decode_line, read_ahead
 from s2s.text.parallel import open_side
 
@@ -108,9 +108,9 @@ def _windows(inputs: Sequence[str], strict: bool, counts: DiagnosticCounts) -> I
     """Yield the lines of files in groups; an empty group marks a pause of the input."""
     for name in inputs:
         with open_side(name) as file:
-            first = 1
-            for lines in read_ahead(file, WINDOW, name):
-                yield [_decode(line, f"{name}:{number}", strict, counts) for number, line in enumerate(lines, first)]
+            first, shown = 1, shown_name(name)
+            for lines in read_ahead(file, WINDOW, shown):
+                yield [_decode(line, f"{shown}:{number}", strict, counts) for number, line in enumerate(lines, first)]
                 first += len(lines)
 
 
@@ -150,4 +150,4 @@ def _open_prefixes(name: str | None) -> Iterator[_Prefixes | None]:
         yield None
         return
     with open_side(name) as file:
-        yield _Prefixes(name, read_lines(file, name))
+        yield _Prefixes(shown_name(name), read_lines(file, shown_name(name)))

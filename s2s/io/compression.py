@@ -111,7 +111,7 @@ def is_undecided(head: bytes) -> bool:
 def filter_hint(command: str, name: str, suffix: str) -> str:
     """Return a hint at converting an input with a command that reads standard input.
 
-    `suffix` is that of the converted file; `name` is the input, compressed or not, or `-` for standard input.
+    `suffix` is that of the converted file; `name` is the input, compressed or not; it need not be a file.
     """
     if not Path(name).is_file():
         return f"convert it: … | {command} | …"

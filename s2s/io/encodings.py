@@ -97,5 +97,5 @@ def _is_latin(text: bytes) -> bool:
 
 
 def conversion_hint(encoding: str, name: str) -> str:
-    """Return a hint at the command that converts a file, `-` for standard input, to UTF-8."""
+    """Return a hint at the command that converts an input, a file or not, to UTF-8."""
     return filter_hint(f"iconv -f {encoding} -t UTF-8", name, ".utf8")

@@ -16,6 +16,11 @@ MAX_LINE = 2**24  # bytes
 FIRST_LINES = 10  # lines whose bytes tell whether an input is text
 
 
+def shown_name(name: str) -> str:
+    """Return how messages name an input: `-` is standard input."""
+    return "standard input" if name == "-" else name
+
+
 def open_input(path: str) -> BinaryIO:
     """Open a file for reading bytes: `-` is standard input; gzip, bzip2, xz and Zstandard files are decompressed.
 
@@ -24,7 +29,7 @@ def open_input(path: str) -> BinaryIO:
     if path == "-":
         if sys.stdin is None:
             raise ResourceError("cannot read standard input: it is closed")
-        return unpacked(sys.stdin.buffer, "standard input")
+        return unpacked(sys.stdin.buffer, shown_name(path))
     with wrap_os_errors(path, "read"):
         if Path(path).is_dir():
             raise UsageError(f"cannot read {path}: it is a directory", "name a file")

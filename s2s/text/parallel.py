@@ -6,7 +6,7 @@ from itertools import islice, zip_longest
 from typing import BinaryIO
 
 from s2s.errors import DataError
-from s2s.io.inputs import open_input, read_lines, refuse_twice
+from s2s.io.inputs import open_input, read_lines, refuse_twice, shown_name
 from s2s.io.pipes import Pipe
 from s2s.text.lines import Texts, decode_line, read_ahead
 
@@ -53,15 +53,15 @@ def read_pairs(source: str, target: str, group_size: int = GROUP_SIZE) -> Iterat
     Raises: UsageError if both are standard input; DataError if line counts differ, for invalid UTF-8 or for a damaged
     compressed file.
     """
-    names = source, target
-    refuse_twice(names)
+    refuse_twice((source, target))
+    names = shown_name(source), shown_name(target)
     with open_side(source) as source_file, open_side(target) as target_file:
         if not isinstance(source_file, Pipe):  # group by the side that may pause; reading the other one never waits
-            groups = _Groups(read_ahead(target_file, group_size, target))
-            lines = line_pairs(read_lines(source_file, source), groups, names)
+            groups = _Groups(read_ahead(target_file, group_size, names[1]))
+            lines = line_pairs(read_lines(source_file, names[0]), groups, names)
         else:
-            groups = _Groups(read_ahead(source_file, group_size, source))
-            lines = line_pairs(groups, read_lines(target_file, target), names)
+            groups = _Groups(read_ahead(source_file, group_size, names[0]))
+            lines = line_pairs(groups, read_lines(target_file, names[1]), names)
         numbered = enumerate(lines, 1)
         for first in numbered:
             group = [first, *islice(numbered, groups.size - 1)]
@@ -76,7 +76,7 @@ def read_parallel(names: Sequence[str]) -> list[list[str]]:
     """
     refuse_twice(names)
     sides = [read_texts(name) for name in names]
-    shown = ["standard input" if name == "-" else name for name in names]
+    shown = [shown_name(name) for name in names]
     for name, side in zip(shown, sides, strict=True):
         if len(side) != len(sides[0]):
             raise UnequalLinesError(
@@ -91,8 +91,9 @@ def read_parallel(names: Sequence[str]) -> list[list[str]]:
 def read_texts(name: str) -> list[str]:
     """Return the lines of a file as text. Raises DataError for invalid UTF-8 or a damaged compressed file."""
     with open_side(name) as file:
-        lines = enumerate(read_lines(file, name), 1)
-        return [decode_line(line, f"{name}:{number}", "refuse") for number, line in lines]
+        shown = shown_name(name)
+        lines = enumerate(read_lines(file, shown), 1)
+        return [decode_line(line, f"{shown}:{number}", "refuse") for number, line in lines]
 
 
 class _Groups:

@@ -201,7 +201,7 @@ def test_what_comes_through_a_pipe_in_part_leaves_no_file(pairs: Path, shell: Ca
     before = sorted(path.name for path in pairs.iterdir())
     done = shell("(head -3 s.de; sleep 0.3; echo drei) | s2s score numbers-attention - t.en -o out --alignments links")
     assert done.code == 3
-    assert "line counts differ: - has 4, t.en has 5" in done.err
+    assert "line counts differ: standard input has 4, t.en has 5" in done.err
     assert sorted(path.name for path in pairs.iterdir()) == before
 
 

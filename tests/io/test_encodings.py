@@ -95,12 +95,15 @@ def test_archives_and_tables_are_refused_with_what_reads_them(tmp_path: Path):
         entry.size = 8
         tar.addfile(entry, content)
     parquet.write_table(pa.table({"a": ["one"]}), tmp_path / "a.parquet")
-    hints = {"zip": "unpack it: unzip -p", "tgz": "unpack it: tar -xf", "parquet": 'data.kind = "parquet"'}
+    hints = {"zip": "unpack it: unzip -p", "tgz": "unpack it: tar -xf", "parquet": "s2s data prepare reads it"}
     for suffix, hint in hints.items():
         name = str(tmp_path / f"a.{suffix}")
         with open_input(name) as file, pytest.raises(DataError, match=f"{name} is a .* not text") as caught:
             list(read_lines(file, name))
         assert hint in (caught.value.hint or "")
+        with open_input(name) as file, pytest.raises(DataError, match="standard input is a") as piped:
+            list(read_lines(file, "standard input"))
+        assert "standard input" not in (piped.value.hint or "")
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,7 @@ def _refuse_decoding_options(context: typer.Context) -> None:
 def _score_output(hyp: str, names: list[str], refs: list[str], language: str, as_json: bool) -> None:
     """Print the scores of a system's output, and warnings."""
     from s2s.cli.test_sets import read_output
+    from s2s.io.inputs import shown_name
     from s2s.metrics.cider import MIN_LINES, TOO_FEW_LINES
     from s2s.metrics.output_checks import check_output
     from s2s.metrics.scores import score_corpus
@@ -201,7 +202,7 @@ def _score_output(hyp: str, names: list[str], refs: list[str], language: str, as
     output = read_output(hyp, names, refs, language)
     scores = score_corpus(output.lines, output.references, output.metrics, output.scoring)
     found = check_output(output.lines, output.references, scores, sources=output.sources, scoring=output.scoring)
-    shown, count = "standard input" if hyp == "-" else hyp, len(output.lines)
+    shown, count = shown_name(hyp), len(output.lines)
     if as_json:
         warnings = [{"kind": warning.kind, "message": warning.message} for warning in found]
         print_json({"hypotheses": hyp, "lines": count, "scores": _json_scores(scores), "warnings": warnings})

@@ -221,13 +221,13 @@ def _convert(name: str, convert: Callable[[list[str], list[str]], list[str]]) ->
     """Write what `convert` makes of the lines of a file, given some of them and their places, `file:line`."""
     import sys
 
-    from s2s.io.inputs import open_input
+    from s2s.io.inputs import open_input, shown_name
     from s2s.text.lines import decode_line, read_ahead, single_line
 
-    number = 1
+    number, shown = 1, shown_name(name)
     with open_input(name) as file:
-        for lines in read_ahead(file, LINES_AT_ONCE, name):
-            places = [f"{'standard input' if name == '-' else name}:{at}" for at in range(number, number + len(lines))]
+        for lines in read_ahead(file, LINES_AT_ONCE, shown):
+            places = [f"{shown}:{at}" for at in range(number, number + len(lines))]
             texts = [decode_line(line, place, "refuse") for line, place in zip(lines, places, strict=True)]
             for text in convert(texts, places):
                 sys.stdout.buffer.write(single_line(text).encode() + b"\n")
@@ -237,12 +237,13 @@ def _convert(name: str, convert: Callable[[list[str], list[str]], list[str]]) ->
 
 def _texts(name: str, form: Form) -> Iterator[tuple[str, str]]:
     """Yield the normalized lines of a file with their places, `file:line`."""
-    from s2s.io.inputs import open_input, read_lines
+    from s2s.io.inputs import open_input, read_lines, shown_name
     from s2s.text.lines import decode_line, normalize
 
+    shown = shown_name(name)
     with open_input(name) as file:
-        for number, line in enumerate(read_lines(file, name), 1):
-            place = f"{name}:{number}"
+        for number, line in enumerate(read_lines(file, shown), 1):
+            place = f"{shown}:{number}"
             yield place, normalize(decode_line(line, place, "refuse"), form)
 
 
