@@ -34,8 +34,8 @@ def unfinished_corpora() -> list[Path]:
 def remove_corpus(name: str) -> tuple[Path, int]:
     """Remove a corpus, damaged or unfinished ones too, and return its directory and the bytes freed.
 
-    `name`: that of its directory, or how the name begins. Processes that have opened its splits are not disturbed; one that is
-    preparing it is waited for.
+    `name`: that of its directory, or how the name begins. Processes that have opened its splits are not disturbed; one
+    that is preparing it is waited for.
     Raises: UsageError if there is no such corpus or there are several.
     """
     known = sorted({*corpus_directories(), *unfinished_corpora()})
