@@ -25,6 +25,7 @@ from random import Random
 from typing import NamedTuple, Self
 
 from s2s.recipe.kinds import GeneratorOptions
+from s2s.text.lines import Texts
 
 NOUNS, ADJECTIVES, VERBS, PREPOSITIONS, CONJUNCTIONS = 240, 60, 60, 8, 4
 CLASSES = 6  # of nouns, and of verbs
@@ -37,8 +38,6 @@ UNIT = 2**16
 FORMAL = UNIT // 4
 WITH_ADJECTIVE, WITH_PREPOSITION = UNIT * 3 // 8, UNIT // 8
 SYNONYM = UNIT // 16, UNIT // 4  # the lowest and the highest of a word
-
-Texts = tuple[str, str]  # source and target
 
 
 class Choice(NamedTuple):

@@ -18,6 +18,7 @@ from babel import Locale
 from num2words import num2words
 
 from s2s.recipe.kinds import GeneratorOptions
+from s2s.text.lines import Texts
 
 LARGEST = 10**12
 FIRST_DAY, LAST_DAY = datetime.date(1900, 1, 1), datetime.date(2099, 12, 31)
@@ -28,8 +29,6 @@ GERMAN_SCALES = (
     (10**6, "eine Million", "Millionen"),
 )
 ENGLISH_SCALES = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (10**3, "thousand"))
-
-Texts = tuple[str, str]  # German and English
 
 
 def numbers_pairs(options: GeneratorOptions) -> dict[str, list[Texts]]:

@@ -14,13 +14,12 @@ from random import Random
 from s2s.errors import UsageError
 from s2s.recipe.kinds import GeneratorOptions
 from s2s.report.format import counted
+from s2s.text.lines import Texts
 
 KEYS, VALUES, QUERIES = 500, 50, 4
 SEPARATOR = "?"
 TEST_TOKENS = (10, 30, 100, 300, 1000)  # source lengths of the test set; actual ones may be one token shorter
 TRIES = 1000  # sources drawn in a row that are all known already before the search for a new one ends
-
-Texts = tuple[str, str]  # source and target
 
 
 def recall_pairs(options: GeneratorOptions) -> dict[str, list[Texts]]:

@@ -22,6 +22,7 @@ from s2s.metrics.scenes import COLOURS, SHAPES, SIZES, Box
 from s2s.recipe.image_size import SCENE_SIZE
 from s2s.recipe.kinds import GeneratorOptions
 from s2s.report.format import counted
+from s2s.text.lines import Texts
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -43,8 +44,6 @@ RGB = dict(
         strict=True,
     )
 )  # fmt: skip
-
-Texts = tuple[str, str]  # description and caption
 
 
 @dataclass(frozen=True, slots=True)
