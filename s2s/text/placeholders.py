@@ -57,3 +57,8 @@ def lost_placeholders(source: str, target: str) -> list[str]:
     text = ARGUMENT_NUMBER.sub("", target)
     lost = [one for one, count in counts.items() for _ in range(count - text.count(one))]
     return [one for one in lost if not (one.startswith("&") and unescape(one) in text)]
+
+
+def differing_placeholders(source: str, target: str) -> list[str]:
+    """Return the placeholders, tags and entities that one side has more often than the other."""
+    return lost_placeholders(source, target) + lost_placeholders(target, source)

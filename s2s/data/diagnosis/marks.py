@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from s2s.data.diagnosis.characters import FOLLOWERS
 from s2s.data.filters.text import numbers
-from s2s.text.placeholders import lost_placeholders, placeholders
+from s2s.text.placeholders import placeholders
 
 WRONG_CHARACTER = re.compile(f"[Â-ß][{FOLLOWERS}]|[à-ï][{FOLLOWERS}]{{2}}|[ð-ô][{FOLLOWERS}]{{3}}")
 # What UTF-8 read as cp1252 stands for, besides letters: quotes, dashes, dots, the euro sign, signs of Latin-1.
@@ -31,11 +31,6 @@ class Marks(NamedTuple):
 def find_marks(text: str) -> Marks:
     """Return the numbers and placeholders of a text."""
     return Marks(frozenset(numbers(text)), tuple(sorted(placeholders(text))))
-
-
-def differing_placeholders(source: str, target: str) -> list[str]:
-    """Return the placeholders, tags and entities that one side has more often than the other."""
-    return lost_placeholders(source, target) + lost_placeholders(target, source)
 
 
 def is_tag(placeholder: str) -> bool:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from s2s.data.diagnosis.characters import DIGIT, FOLLOWER, LEAD, PLACEHOLDER, REPLACEMENT, Characters
 from s2s.data.diagnosis.features import Sides, Vocabulary
-from s2s.data.diagnosis.marks import Marks, differing_placeholders, find_marks, is_mojibake, is_tag
+from s2s.data.diagnosis.marks import Marks, find_marks, is_mojibake, is_tag
 from s2s.data.readers.pair import Pair
+from s2s.text.placeholders import differing_placeholders
 
 WINDOW = 1000  # pairs
 MAX_CHARACTERS = 1000  # of a text that are looked at

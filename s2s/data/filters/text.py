@@ -23,7 +23,7 @@ from s2s.recipe.filters import (
     UrlsFilterOptions,
 )
 from s2s.recipe.pairs import PairOptions
-from s2s.text.placeholders import lost_placeholders, placeholders
+from s2s.text.placeholders import differing_placeholders, placeholders
 from s2s.text.scripts import letters_by_script, scripts_of_language
 
 # digits, with separators of thousands and decimals between them: 1,234.5 and 1 234
@@ -157,7 +157,7 @@ def _html(_: HtmlFilterOptions, __: Languages, *sides: str) -> bool:
 
 
 def _placeholders(_: PlaceholdersFilterOptions, __: Languages, source: str, target: str) -> bool:
-    return bool(lost_placeholders(source, target) or lost_placeholders(target, source))
+    return bool(differing_placeholders(source, target))
 
 
 FILTERS: dict[str, Callable[..., bool]] = {
