@@ -12,18 +12,15 @@ from s2s.errors import did_you_mean
 from s2s.text.placeholders import placeholders
 
 FaultKind = Literal[
-    "shifted", "shuffled", "swapped", "wrong_language", "untranslated", "truncated", "mojibake", "lost_placeholders"
+    "shifted",  # blocks whose targets are rotated by 1 to 5 lines
+    "shuffled",  # blocks of targets in random order
+    "swapped",  # blocks whose sides are exchanged
+    "wrong_language",  # targets are replaced by the same line of another file
+    "untranslated",  # targets are copies of their sources
+    "truncated",  # targets lose the second half of their words
+    "mojibake",  # one side is UTF-8 read as cp1252; only lines with other characters than ASCII
+    "lost_placeholders",  # targets lose their placeholders, tags and entities; only lines that have some
 ]
-FAULTS: dict[FaultKind, str] = {
-    "shifted": "blocks whose targets move by 1 to 5 lines; those that leave a block on one side enter it on the other",
-    "shuffled": "blocks of targets in random order",
-    "swapped": "blocks whose sides are exchanged",
-    "wrong_language": "targets are replaced by the same line of another file",
-    "untranslated": "targets are copies of their sources",
-    "truncated": "targets lose the second half of their words",
-    "mojibake": "one side is UTF-8 read as cp1252; only lines with other characters than ASCII",
-    "lost_placeholders": "targets lose their placeholders, tags and entities; only lines that have some",
-}
 BLOCK_FAULTS: tuple[FaultKind, ...] = ("shifted", "shuffled", "swapped")
 MAX_SHIFT = 5
 ATTEMPTS = 1000  # to find room for a block
@@ -44,9 +41,9 @@ class Fault:
 def parse_fault(text: str) -> tuple[FaultKind, float]:
     """Parse `shifted=10%` to the name of a fault and a share. Raises ValueError."""
     name, _, share = text.partition("=")
-    if name not in get_args(FaultKind):
-        near = did_you_mean(name, list(FAULTS))
-        raise ValueError(f"{name}: no such fault; {near or 'known are ' + ', '.join(FAULTS)}")
+    known = get_args(FaultKind)
+    if name not in known:
+        raise ValueError(f"{name}: no such fault; {did_you_mean(name, [*known]) or 'known are ' + ', '.join(known)}")
     try:
         percent = float(share.removesuffix("%"))
     except ValueError:
