@@ -140,13 +140,13 @@ def _json_text(row: Any, key: str, where: str) -> str:
     value = row
     for part in [key] if isinstance(row, dict) and key in row else key.split("."):
         if not isinstance(value, dict):
-            raise DataError(f"{where}: expected an object with the key {part}, found {_kind(value)}")
+            raise DataError(f"{where}: expected an object with the key {part}, found {json_kind(value)}")
         if part not in value:
             known = did_you_mean(part, list(value)) or f"its keys: {', '.join(value)}"
             raise DataError(f"{where}: no key {part}", f"{known} (data.source_column, data.target_column)")
         value = value[part]
     if not isinstance(value, str):
-        raise DataError(f"{where}: expected text under {key}, found {_kind(value)}")
+        raise DataError(f"{where}: expected text under {key}, found {json_kind(value)}")
     try:
         value.encode()
     except UnicodeEncodeError as error:  # JSON can escape half of a surrogate pair: "\\ud800"
@@ -154,6 +154,7 @@ def _json_text(row: Any, key: str, where: str) -> str:
     return single_line(value)
 
 
-def _kind(value: Any) -> str:
+def json_kind(value: Any) -> str:
+    """Return what to call a value in messages: `a number`, `null`; the type of what is no JSON."""
     kinds = {bool: "true or false", int: "a number", float: "a number", type(None): "null", list: "a list", str: "text"}
-    return kinds.get(type(value), "an object")
+    return (kinds | {dict: "an object"}).get(type(value), type(value).__name__)

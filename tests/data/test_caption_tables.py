@@ -106,9 +106,9 @@ ROWS: dict[str, tuple[str, bytes, str]] = {  # extension, the second row, what t
     "list": ("jsonl", b"[]", "expected an object"),
     "no image": ("jsonl", line(imge="a.jpg", caption="x"), "no key image; did you mean imge"),
     "no caption": ("jsonl", line(image="a.jpg", text="x"), "no key caption; its keys: image, text"),
-    "captions are text": ("jsonl", line(image="a.jpg", captions="x"), "expected a list under captions, found str"),
-    "a caption is null": ("jsonl", line(image="a.jpg", captions=["x", None]), "text as the caption, found NoneType"),
-    "a name is a number": ("jsonl", line(image=3, caption="x"), "text as the name of the image, found int"),
+    "captions are text": ("jsonl", line(image="a.jpg", captions="x"), "expected a list under captions, found text"),
+    "a caption is null": ("jsonl", line(image="a.jpg", captions=["x", None]), "text as the caption, found null"),
+    "a name is a number": ("jsonl", line(image=3, caption="x"), "text as the name of the image, found a number"),
     "half a surrogate pair": ("jsonl", line(image="a.jpg", caption="\ud800"), "surrogate"),
 }
 
@@ -155,9 +155,9 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "not JSON"),
     "text": (b'{\n"images": [},', "not JSON: .*line 2, character 12"),
     "invalid UTF-8": (b'{"images": "\xff"}', "not JSON: .*0xff"),
-    "list": (b"[]", "expected an object with the key images, found list"),
+    "list": (b"[]", "expected an object with the key images, found a list"),
     "no annotations": (b'{"images": []}', "no key annotations"),
-    "images are an object": (b'{"images": {}, "annotations": []}', "expected a list under images, found dict"),
+    "images are an object": (b'{"images": {}, "annotations": []}', "expected a list under images, found an object"),
     "same id": (coco([*IMAGES, {"id": 7, "file_name": "other.jpg"}], ANNOTATIONS), "several images have the id 7"),
 }
 

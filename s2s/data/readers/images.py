@@ -18,7 +18,7 @@ from s2s.io.compression import SUFFIXES, without_suffix
 from s2s.io.inputs import open_input, read_lines
 from s2s.recipe.kinds import CaptionDataOptions
 from s2s.recipe.splits import CaptionSplitOptions
-from s2s.text.lines import Texts, decode_line, single_line, tsv_texts
+from s2s.text.lines import Texts, decode_line, json_kind, single_line, tsv_texts
 
 MAX_JSON = 2**29  # bytes of a COCO-style file, unpacked
 CHUNK = 2**20  # bytes
@@ -172,7 +172,7 @@ def _load_json(text: str | bytes, where: str) -> Any:
 
 def _value(row: Any, key: str, where: str) -> Any:
     if not isinstance(row, dict):
-        raise DataError(f"{where}: expected an object with the key {key}, found {type(row).__name__}")
+        raise DataError(f"{where}: expected an object with the key {key}, found {json_kind(row)}")
     if key not in row:
         raise DataError(f"{where}: no key {key}", did_you_mean(key, list(row)) or f"its keys: {', '.join(row)}")
     return row[key]
@@ -181,7 +181,7 @@ def _value(row: Any, key: str, where: str) -> Any:
 def _list(row: Any, key: str, where: str) -> list[Any]:
     value = _value(row, key, where)
     if not isinstance(value, list):
-        raise DataError(f"{where}: expected a list under {key}, found {type(value).__name__}")
+        raise DataError(f"{where}: expected a list under {key}, found {json_kind(value)}")
     return value
 
 
@@ -201,7 +201,7 @@ def _captions(image: Any, captions: list[Any], where: str) -> list[Texts]:
 
 def _text(value: Any, what: str, where: str) -> str:
     if not isinstance(value, str):
-        raise DataError(f"{where}: expected text as {what}, found {type(value).__name__}")
+        raise DataError(f"{where}: expected text as {what}, found {json_kind(value)}")
     try:
         value.encode()
     except UnicodeEncodeError as error:  # JSON can escape half of a surrogate pair: "\\ud800"

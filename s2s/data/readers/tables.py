@@ -11,10 +11,9 @@ from s2s.errors import DataError, UsageError, did_you_mean
 from s2s.io.paths import home_dir
 from s2s.recipe.kinds import HubDataOptions, TableDataOptions
 from s2s.recipe.splits import HubSplitOptions, TableSplitOptions
-from s2s.text.lines import single_line
+from s2s.text.lines import Texts, json_kind, single_line
 
 ROWS = 1000  # rows of a table in memory
-STAY_OFFLINE = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}  # set by the user
 
 
 def read_parquet(data: TableDataOptions, split: TableSplitOptions, invalid: OnInvalid) -> Iterator[Pair]:
@@ -37,7 +36,7 @@ def read_parquet(data: TableDataOptions, split: TableSplitOptions, invalid: OnIn
 
 def read_hub(data: HubDataOptions, split: HubSplitOptions, invalid: OnInvalid) -> Iterator[Pair]:
     """Yield the pairs of a hub data set, downloaded once."""
-    datasets = datasets_library(online=True)
+    datasets = datasets_library()
     try:
         rows = datasets.load_dataset(data.hub, data.hub_config or None, split=split.hub_split)
     except Exception as error:  # from an unknown name to a network failure
@@ -78,13 +77,13 @@ def _column(table: Any, key: str, name: str) -> Any:
         raise UsageError(f"{name} has no column {key}", hint) from error
 
 
-def _cell_texts(cells: tuple[Any, Any], where: str) -> tuple[str, str]:
+def _cell_texts(cells: tuple[Any, Any], where: str) -> Texts:
     try:
         source, target = (cell.as_py() for cell in cells)
     except UnicodeDecodeError as error:
         raise DataError(f"{where}: invalid UTF-8") from error
     if not (isinstance(source, str) and isinstance(target, str)):
-        raise DataError(f"{where}: expected text, found {type(target if isinstance(source, str) else source).__name__}")
+        raise DataError(f"{where}: expected text, found {json_kind(target if isinstance(source, str) else source)}")
     return single_line(source), single_line(target)
 
 
@@ -92,13 +91,10 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def datasets_library(*, online: bool = False) -> Any:
-    """Import and configure `datasets`: quiet, offline unless a hub data set is read, cached in the home directory."""
-    offline = not online or STAY_OFFLINE
+def datasets_library() -> Any:
+    """Import and configure `datasets`: quiet, cached in the home directory, offline if HF_HUB_OFFLINE is set."""
     cache = home_dir() / "cache"
     os.environ.update(
-        HF_HUB_OFFLINE=str(int(offline)),
-        HF_DATASETS_OFFLINE=str(int(offline)),
         HF_DATASETS_CACHE=str(cache / "datasets"),
         HF_HUB_CACHE=str(cache / "hub"),
         HF_MODULES_CACHE=str(cache / "modules"),
@@ -106,10 +102,7 @@ def datasets_library(*, online: bool = False) -> Any:
         USE_TORCH="0",  # not needed, and slow to import
     )
     import datasets
-    import huggingface_hub
 
-    # both read the environment only when first imported
-    datasets.config.HF_HUB_OFFLINE = huggingface_hub.constants.HF_HUB_OFFLINE = offline
     datasets.disable_progress_bars()
     datasets.utils.logging.set_verbosity_error()
     return datasets
