@@ -112,7 +112,7 @@ class Overlap:
     """Pairs of a split whose sentences also occur in training."""
 
     source: Tally  # the source occurs in training
-    letters: Tally  # the source occurs in training, but for case, digits and punctuation
+    letters: Tally  # the source occurs in training, ignoring case, digits and punctuation
     pair: Tally  # the whole pair occurs in training
 
 

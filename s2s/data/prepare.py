@@ -23,7 +23,7 @@ from s2s.recipe.tokenizer import TokenizerOptions
 log = logging.getLogger(__name__)
 
 DONE = "the corpus is prepared"
-USELESS = (DataError, UsageError, ArtefactError)  # errors that come again with what is prepared so far
+USELESS = (DataError, UsageError, ArtefactError)  # errors that a retry with the same parts would raise again
 
 
 def prepare_corpus(
@@ -137,7 +137,7 @@ def _finish(plan: Plan) -> None:
 
 @contextlib.contextmanager
 def _useless_parts_removed(plan: Plan) -> Iterator[None]:
-    """Remove the parts if the block raises an error that will come again."""
+    """Remove the parts if the block raises an error that a retry would raise again."""
     try:
         yield
     except USELESS:

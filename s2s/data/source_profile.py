@@ -64,6 +64,6 @@ class SourceProfile:
         return source_tokens > LONGER * self.longest
 
     def is_too_short(self, source_tokens: int, target_tokens: int) -> bool:
-        """Return whether a translation is shorter than all but few of its source's length were."""
+        """Return whether a translation is unusually short for its source's length: below the 0.5th percentile."""
         bound = next((bound for bound in self.ratios if source_tokens <= bound.up_to), self.ratios[-1])
         return target_tokens < bound.ratio * source_tokens

@@ -128,7 +128,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def output_writer(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:
-    """Return an `atomic_writer` of a file that a user names: of a link, its target. It does not widen permissions."""
+    """Return the `atomic_writer` of a file that a user names: of a link, its target. A private file stays private."""
     target = output_file(path)
     return atomic_writer(target, stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666)
 

@@ -93,7 +93,7 @@ def split_long(text: str, max_length: int, count_tokens: Callable[[Sequence[str]
     total, chosen = cuts[-1].tokens, [Cut(0, 0, 0)]
     while total - chosen[-1].tokens > max_length:
         cut = _next_cut(cuts, chosen[-1], total, max_length)
-        if cut is cuts[-1]:  # a single character of more tokens than that
+        if cut is cuts[-1]:  # a single character that takes more than `max_length` tokens
             break
         chosen.append(cut)
     bounds = [*(cut.position for cut in chosen), len(text)]

@@ -28,8 +28,8 @@ CHECKS = {
     "target": Check("untranslated", 0.015, "have a target that looks like the source's language"),
     "source": Check("untranslated", 0.015, "have a source that looks like the target's language"),
     "mojibake": Check("mojibake", 0.001, "hold mojibake, such as Ã¤ for ä"),
-    "tags": Check("tags", 0.15, "with tags or entities have others on the other side"),
-    "placeholders": Check("placeholders", 0.02, "with placeholders have others on the other side"),
+    "tags": Check("tags", 0.15, "with tags or entities have different ones on the other side"),
+    "placeholders": Check("placeholders", 0.02, "with placeholders have different ones on the other side"),
     "headings": Check("headings", 0.001, "look like headings: short and, unlike the rest, without final punctuation"),
     "numbers": Check("numbers", 0.1, "with numbers on both sides have different ones"),
 }

@@ -32,7 +32,7 @@ class _Stretch:
     first: int
     last: int
     flagged: int
-    window: int  # number of the window at whose end it ends, and may go on; 0 if at none
+    window: int  # number of the window whose end it reaches, so that it may continue in the next; 0 if it reaches none
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Where the shards of a preparation are computed: in this process, in several ones, or on a cluster of Dask."""
+"""Where the shards of a preparation are computed: in this process, in several ones, or on a Dask cluster."""
 
 import logging
 import logging.handlers
@@ -64,14 +64,15 @@ class Processes:
 
 
 class Dask:
-    """Computes the shards on a running cluster of Dask, whose workers see the same files."""
+    """Computes the shards on a running Dask cluster, whose workers see the same files."""
 
     def __init__(self, address: str) -> None:
         self._address = address
 
     def run(self, task: Task, plan: Plan) -> None:
-        """Compute a shard for each thread of the cluster. Raises ResourceError if it cannot be reached, UsageError if
-        its address is none.
+        """Compute a shard for each thread of the cluster.
+
+        Raises: UsageError if the address is malformed, ResourceError if the cluster cannot be reached.
         """
         try:
             from distributed import Client, wait

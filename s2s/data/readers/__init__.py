@@ -54,7 +54,7 @@ def read_split(data: DataOptions, name: str, invalid: OnInvalid = lambda _: None
 
 
 def _read_datasets(data: MixedDataOptions, name: str, invalid: OnInvalid) -> Iterator[Pair]:
-    """Yield the raw pairs of a split of all datasets, one after the other; what is no file is called by the dataset."""
+    """Yield the raw pairs of a split of all datasets in turn; data without files are named after their dataset."""
     for number, (dataset, part) in enumerate(zip(data.datasets, data.parts, strict=True)):
         for source, target, line, file, _ in read_split(part, name, invalid):
             yield Pair(source, target, line, file if isinstance(part, FileOptions) else dataset.name, number)

@@ -35,7 +35,7 @@ def prepare(
     ] = None,
     merge: Annotated[bool, typer.Option("--merge", help="Go on when every --shard is done.")] = False,
     engine: Annotated[
-        Literal["local", "dask"], typer.Option("--engine", help="Where to compute: here or on a cluster of Dask.")
+        Literal["local", "dask"], typer.Option("--engine", help="Where to compute: here or on a Dask cluster.")
     ] = "local",
     address: Annotated[
         str | None, typer.Option("--address", metavar="URL", help="Address of the scheduler of Dask.")
@@ -189,7 +189,7 @@ def _show_split(name: str, split: "SplitLedger") -> None:
     if split.overlap:
         _show_tally("the source also occurs in training", split.overlap.source)
         if split.overlap.letters.count > split.overlap.source.count:
-            label = "the source also occurs in training, but for case, digits and punctuation"
+            label = "the source also occurs in training, ignoring case, digits and punctuation"
             _show_tally(label, split.overlap.letters)
         _show_tally("the pair also occurs in training", split.overlap.pair)
 
