@@ -3,9 +3,11 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from s2s.data.corpora import corpus_directories, remove_corpus
 from s2s.devices.runtime import Machine
 from s2s.errors import ArtefactError, ResourceError, UsageError
 from s2s.recipe.load import load_recipe
@@ -60,6 +62,21 @@ def test_the_seed_changes_key_and_weights(trained_home: Path, tiny: list[str]) -
     assert version.card.training.key != first.card.training.key
     assert version.card.corpus == first.card.corpus
     assert version.files["weights.safetensors"] != first.files["weights.safetensors"]
+
+
+def test_a_corpus_that_is_removed_meanwhile_is_not_missed(
+    trained_home: Path, tiny: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit_without_corpus(*arguments: Any) -> Any:
+        for directory in corpus_directories():
+            remove_corpus(directory.name)
+        return fit(*arguments)
+
+    fit = module.fit
+    monkeypatch.setattr(module, "fit", fit_without_corpus)
+    version = train(load_recipe("numbers/attention", [*tiny, "training.seed=2"]), device="cpu", **QUIET)
+    assert version.card.pairs["test"] == 30
+    assert corpus_directories() == []
 
 
 @pytest.mark.parametrize("updates", [3, 6, 11])
