@@ -119,10 +119,10 @@ def write_bytes(path: Path, content: bytes, mode: int = 0o666) -> None:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Give a durable file a new name, or copy it to there if the file system refuses. Raises OSError."""
+    """Hard-link a durable file to `target`, or copy it if that is not possible. Raises OSError."""
     try:
         os.link(source, target)
-    except OSError:  # it has no hard links, allows no more of them, or the file is another user's
+    except OSError:  # the file system has no hard links or allows no more, or the file is another user's
         shutil.copyfile(source, target)
         _sync_file(target)
 

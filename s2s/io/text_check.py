@@ -12,7 +12,7 @@ UNPACK = "save it to a file and unpack that"
 
 
 def check_text(head: bytes, name: str) -> None:
-    """Check the first bytes of an input, up to HEAD. `name`: of the file, or what messages call an input that is none.
+    """Check the first bytes of an input, up to HEAD. `name`: the file's path, or what messages call another input.
 
     Raises: DataError if they are those of an archive, a Parquet file or of UTF-16 or UTF-32 text.
     """
