@@ -21,6 +21,7 @@ FaultKind = Literal[
     "mojibake",  # one side is UTF-8 read as cp1252; only lines with other characters than ASCII
     "lost_placeholders",  # targets lose their placeholders, tags and entities; only lines that have some
 ]
+FAULTS: tuple[FaultKind, ...] = get_args(FaultKind)
 BLOCK_FAULTS: tuple[FaultKind, ...] = ("shifted", "shuffled", "swapped")
 MAX_SHIFT = 5
 ATTEMPTS = 1000  # to find room for a block
@@ -41,9 +42,9 @@ class Fault:
 def parse_fault(text: str) -> tuple[FaultKind, float]:
     """Parse `shifted=10%` to the name of a fault and a share. Raises ValueError."""
     name, _, share = text.partition("=")
-    known = get_args(FaultKind)
-    if name not in known:
-        raise ValueError(f"{name}: no such fault; {did_you_mean(name, [*known]) or 'known are ' + ', '.join(known)}")
+    if name not in FAULTS:
+        near = did_you_mean(name, [*FAULTS])
+        raise ValueError(f"{name}: no such fault; {near or 'known are ' + ', '.join(FAULTS)}")
     try:
         percent = float(share.removesuffix("%"))
     except ValueError:
