@@ -288,12 +288,14 @@ class ResidentModels:
             await asyncio.shield(resident.loading)
         if resident.gone.is_set():  # it could not be loaded
             return
-        self._measured[resident.process.key] = resident.process.bytes  # it may have grown since it was loaded
-        free = free_without_context(self.device)
-        await resident.process.stop()
-        if self.device != "cpu":
-            await self._wait_for_memory(free + resident.process.bytes // 2)
-        self._forget(resident)
+        try:
+            self._measured[resident.process.key] = resident.process.bytes  # it may have grown since it was loaded
+            free = free_without_context(self.device)
+            await resident.process.stop()
+            if self.device != "cpu":
+                await self._wait_for_memory(free + resident.process.bytes // 2)
+        finally:
+            self._forget(resident)
 
     async def _wait_for_memory(self, free: int) -> None:
         """Wait until that many bytes of the GPU are free; the driver frees them some time after a process has ended."""

@@ -109,8 +109,8 @@ class Server:
         await asyncio.wait([rest, asyncio.create_task(self._end_now.wait())], return_when=asyncio.FIRST_COMPLETED)
         for client in self._clients:
             client.close()
-        upkeep.cancel()
         await self.models.unload_all()
+        upkeep.cancel()
 
     def status(self) -> ServerStatus:
         """Describe the server and its models."""

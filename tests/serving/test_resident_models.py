@@ -40,6 +40,7 @@ class FakeProcess:
         self.alive.append(self.key.name)
 
     async def stop(self) -> None:
+        await asyncio.sleep(0.001)
         self.alive.remove(self.key.name)
 
 
@@ -231,6 +232,21 @@ def test_a_server_that_ends_while_a_load_fails():
         assert models.status() == []
 
     run(body)
+
+
+def test_a_server_that_ends_while_a_model_is_unloaded():
+    async def main() -> None:
+        models = ResidentModels("cpu", 100, 60)
+        upkeep = asyncio.create_task(models.run())
+        await use(models, "a", keep_alive=0)
+        while not models.find("a")[0].ending:
+            await asyncio.sleep(0)
+        upkeep.cancel()
+        async with asyncio.timeout(5):
+            await models.unload_all()
+        assert models.status() == []
+
+    asyncio.run(main())
 
 
 def test_a_version_that_is_removed_meanwhile_stops_nothing(monkeypatch):
