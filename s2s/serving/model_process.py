@@ -58,6 +58,7 @@ class ModelProcess:
         self.counters = Counters()
         self._arguments = (key, selection, device)
         self._process: BaseProcess | None = None
+        self._listening: asyncio.Task[None] | None = None
         self._answers: dict[int, asyncio.Future[Message]] = {}
         self._number = 0
 
@@ -115,7 +116,7 @@ class ModelProcess:
     @property
     def is_alive(self) -> bool:
         """Whether the process can be asked."""
-        return not self._listening.done()
+        return self._listening is not None and not self._listening.done()
 
     async def _listen(self) -> None:
         """Hand out answers until the process ends."""

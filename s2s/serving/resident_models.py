@@ -11,7 +11,7 @@ from datetime import datetime
 
 from s2s.decoding.loading import EngineSelection
 from s2s.devices.memory import free_without_context
-from s2s.errors import ResourceError, S2SError
+from s2s.errors import ResourceError
 from s2s.registry.store import Registry
 from s2s.registry.version import WEIGHTS
 from s2s.report.format import format_size
@@ -284,7 +284,7 @@ class ResidentModels:
             await resident.gone.wait()
             return
         resident.leaving = resident.ending = True
-        with contextlib.suppress(S2SError):
+        with contextlib.suppress(Exception):
             await asyncio.shield(resident.loading)
         if resident.gone.is_set():  # it could not be loaded
             return

@@ -98,6 +98,7 @@ def test_why_a_model_is_not_loaded(started, words, exit_code, out_of_memory):
         with pytest.raises(LoadError) as caught:
             await found.start()
         assert caught.value.out_of_memory is out_of_memory
+        assert not found.is_alive
         assert "no such engine" in caught.value.message or "a:1" in caught.value.message or out_of_memory
 
     started(lambda own: own.sendall(words), body, exit_code)

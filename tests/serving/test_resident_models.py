@@ -29,7 +29,7 @@ class FakeProcess:
         self.key = key
         self.engine, self.bytes, self.load_seconds, self.running, self.outstanding = "", 0, 0.0, 0, 0
         self.counters = Counters()
-        self.is_alive = True
+        self.is_alive = False
 
     async def start(self) -> None:
         if self.key.name in self.fail:
@@ -38,6 +38,7 @@ class FakeProcess:
         await asyncio.sleep(self.seconds)
         self.engine, self.bytes = "PyTorch, fp32", SIZES[self.key.name]
         self.alive.append(self.key.name)
+        self.is_alive = True
 
     async def stop(self) -> None:
         await asyncio.sleep(0.001)
@@ -247,6 +248,18 @@ def test_a_server_that_ends_while_a_model_is_unloaded():
         assert models.status() == []
 
     asyncio.run(main())
+
+
+def test_a_server_that_ends_while_a_version_is_removed(monkeypatch):
+    async def body(models: ResidentModels) -> None:
+        monkeypatch.setattr(ResidentModels, "_weights", lambda self, key: {}[key])
+        asked = asyncio.create_task(use(models, "a"))
+        await asyncio.sleep(0)
+        await models.unload_all()
+        with pytest.raises(KeyError):
+            await asked
+
+    run(body)
 
 
 def test_a_version_that_is_removed_meanwhile_stops_nothing(monkeypatch):
