@@ -97,6 +97,8 @@ class Scheduler:
                 item.taken = True
             self.waiting -= len(batch)
             self.running += len(batch)
+            if self.waiting:
+                self._changed.notify()  # the next thread
             return batch
 
     def complete(self, batch: Sequence[Item], results: Iterable[Any]) -> None:

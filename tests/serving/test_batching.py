@@ -1,6 +1,7 @@
 """Batches from the requests of several clients."""
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -108,6 +109,19 @@ def test_a_batch_is_waited_for(clients):
     clients.add("a", [5])
     thread.join(10)
     assert found == [["a0"]]
+
+
+def test_threads_that_wait_share_a_request(clients):
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(clients.scheduler.next_batch()), daemon=True) for _ in "ab"]
+    for one in threads:
+        one.start()
+    while len(clients.scheduler._changed._waiters) < len(threads):
+        time.sleep(0.001)
+    clients.add("a", [20, 20])
+    for one in threads:
+        one.join(5)
+    assert [len(batch) for batch in found] == [1, 1]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.lists(st.integers(1, 40), min_size=1, max_size=9)), max_size=12))
