@@ -148,10 +148,11 @@ def _add(comparison: Comparison, request: Message, answer: Message) -> Compariso
     version = Registry.default().resolve(comparison.production.model)
     tokenizer = Tokenizer(version.read("tokenizer.model"))
     inputs = [cast(list[int], one.source) for one in parse_search(request, wanted, tokenizer.size).inputs]
-    known = [row for row, source in enumerate(inputs) if UNK not in source]  # others cannot be decoded
+    results = parse_result(answer)
+    # sources with unknown tokens cannot be decoded
+    known = [row for row, source in enumerate(inputs) if UNK not in source and results[row]]
     comparison = comparison.model_copy(update={"unknown": comparison.unknown + len(inputs) - len(known)})
     sources = tokenizer.decode([inputs[row] for row in known])
-    results = parse_result(answer)
     best = [results[row][0] for row in known]
     production = [
         Output(text, tuple(tokenizer.tokens(one.tokens)))

@@ -168,7 +168,8 @@ def _answer(kind: str, results: list[Any], number: int) -> Message:
         return scores_message(results, number)
     hypotheses = cast(list[list[Hypothesis]], results)
     answer = result_message(hypotheses, number)
-    return Message(answer.values | {"tokens": sum(len(nbest[0].tokens) for nbest in hypotheses)}, answer.payload)
+    tokens = sum(len(nbest[0].tokens) for nbest in hypotheses if nbest)
+    return Message(answer.values | {"tokens": tokens}, answer.payload)
 
 
 def _described(error: Exception) -> Exception:

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from s2s.decoding.engine import Hypothesis
 from s2s.errors import UsageError
 from s2s.recipe.decoding import DecodingOptions
 from s2s.registry.store import Registry
 from s2s.serving import server, worker
 from s2s.serving.client import Connection
-from s2s.serving.messages import ModelKey, Wanted, parse_error
+from s2s.serving.messages import ModelKey, Wanted, parse_error, parse_result
 from s2s.serving.model_process import EndedError
 from s2s.serving.protocol import Message, receive_now
 from s2s.serving.server import Server
@@ -278,6 +279,11 @@ def test_an_answer_that_is_too_large_is_an_error(monkeypatch):
     assert "too large" in answer.values["message"]
     for one in (ours, theirs):
         one.close()
+
+
+def test_a_sentence_without_a_hypothesis_is_answered():
+    answer = worker._answer("search", [[], [Hypothesis([5, 6], -1.0, -0.5, truncated=False)]], 8)
+    assert (answer.values["tokens"], [len(nbest) for nbest in parse_result(answer)]) == (2, [0, 1])
 
 
 def test_idle_work_waits_for_every_other_request(serve):
