@@ -82,7 +82,7 @@ class ModelProcess:
     async def ask(self, message: Message, client: int, sentences: int) -> Message:
         """Send a request and return its answer, with the request's own id; cancelling cancels all of the client's.
 
-        Raises: EndedError if the process ends first.
+        Raises: EndedError if the process ends first, ArtefactError if the request is too long.
         """
         self._number += 1
         number, answer = self._number, asyncio.get_running_loop().create_future()

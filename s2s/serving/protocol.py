@@ -28,6 +28,7 @@ MAX_DIMENSIONS = 4
 ITEM_SIZES = {"int32": 4, "int64": 8, "float16": 2, "float32": 4, "float64": 8, "uint8": 1}
 TYPECODES = {"int32": "i", "int64": "q", "float32": "f", "float64": "d", "uint8": "B"}  # of the module array
 DTYPES = {code: name for name, code in TYPECODES.items()}
+TOO_LONG = "more bytes than a message may have"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,10 @@ class Message:
         return found
 
     def encode(self) -> bytes:
-        """Return the message as bytes."""
+        """Return the message as bytes. Raises ArtefactError if it says more than a receiver accepts."""
         values = json.dumps(self.values, separators=(",", ":")).encode()
+        if len(values) > MAX_VALUES:
+            raise _damaged(TOO_LONG)
         return LENGTHS.pack(len(values), len(self.payload)) + values + self.payload
 
 
@@ -125,7 +128,7 @@ def parse_lengths(head: bytes) -> tuple[int, int]:
     """Return the lengths of a message's two parts. Raises ArtefactError if it is too long."""
     values, payload = LENGTHS.unpack(head)
     if values > MAX_VALUES or payload > MAX_PAYLOAD:
-        raise _damaged("more bytes than a message may have")
+        raise _damaged(TOO_LONG)
     return values, payload
 
 

@@ -187,7 +187,7 @@ class Server:
             answer = error_message(error, number)
         try:
             await client.send(answer)
-        except (OSError, TimeoutError):
+        except (ArtefactError, OSError, TimeoutError):
             client.close()
         if self.shadow and message.type == "search" and answer.type == "result":
             self.shadow.offer(message, answer)

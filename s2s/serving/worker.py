@@ -80,15 +80,17 @@ class Worker:
 
     def _read(self) -> None:
         """Accept requests until the connection is closed; then end, without waiting for what nobody wants any more."""
-        while (message := receive_now(self.connection)) is not None:
-            if message.type == "cancel":
-                self.scheduler.cancel(message.values["client"])
-                continue
-            try:
-                self.scheduler.add(self._job(message))
-            except Exception as error:
-                self._send(error_message(_described(error), message.values["id"]))
-        os._exit(0)
+        try:
+            while (message := receive_now(self.connection)) is not None:
+                if message.type == "cancel":
+                    self.scheduler.cancel(message.values["client"])
+                    continue
+                try:
+                    self.scheduler.add(self._job(message))
+                except Exception as error:
+                    self._send(error_message(_described(error), message.values["id"]))
+        finally:  # also after an error: a process that no longer listens would leave every request without an answer
+            os._exit(0)
 
     def _job(self, message: Message) -> Job:
         """Return what a message asks for. Raises UsageError if it is malformed."""

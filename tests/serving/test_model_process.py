@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from s2s.decoding.loading import EngineSelection
-from s2s.errors import UsageError
+from s2s.errors import ArtefactError, UsageError
 from s2s.serving import model_process
 from s2s.serving.messages import ModelKey, error_message
 from s2s.serving.model_process import EndedError, LoadError, ModelProcess
@@ -61,6 +61,22 @@ def test_answers_go_to_those_who_asked(started):
         one, other = await asyncio.gather(found.ask(ASKED, 1, 2), found.ask(Message({"type": "search", "id": 8}), 2, 1))
         assert (one.values["id"], other.values["id"], found.outstanding) == (7, 8, 0)
         assert (found.counters.requests, found.counters.sentences, found.counters.tokens) == (2, 3, 6)
+        await found.stop()
+
+    started(process, body)
+
+
+def test_a_request_that_grows_on_its_way_is_refused_alone(started):
+    def process(own: socket.socket) -> None:
+        own.sendall(READY.encode())
+        while message := receive_now(own):
+            own.sendall(Message({"type": "result", "id": message.values["id"]}).encode())
+
+    async def body(found: ModelProcess) -> None:
+        await found.start()
+        with pytest.raises(ArtefactError, match="more bytes than a message may have"):  # six in ASCII for two in UTF-8
+            await found.ask(Message(ASKED.values | {"more": "é" * 200_000}), 1, 2)
+        assert (await found.ask(ASKED, 2, 3)).values["id"] == 7
         await found.stop()
 
     started(process, body)
