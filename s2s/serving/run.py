@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from s2s.devices.leases import lease
 from s2s.devices.memory import free_without_context
+from s2s.errors import UsageError
 from s2s.registry.store import Registry
 from s2s.report.format import duration, format_size
 from s2s.serving.resident_models import ResidentModels
@@ -42,13 +43,13 @@ def run_server(options: ServeOptions) -> None:
     """Serve the default registry until a signal.
 
     Raises: ResourceError if the device is busy, the registry cannot be read, or a server of this user already serves
-    it; UsageError for an unknown group.
+    it; UsageError for an unknown group, or options that contradict each other.
     """
     registry = Registry.default()
     registry.names()  # a directory that cannot be read is refused now
     group = None if options.group is None else group_number(options.group)
     http = _http(options)
-    shadow = ShadowProcess([Shadow.parse(text) for text in options.shadows]) if options.shadows else None
+    shadow = _shadow(options)
     with (
         listen(registry.root, group) as listener,
         lease(options.device, wait=options.wait, command="s2s serve") as device,
@@ -61,6 +62,13 @@ def run_server(options: ServeOptions) -> None:
             log.info("HTTP and a page at %s", http.url)
         models = ResidentModels(device, budget, options.keep_alive)
         asyncio.run(Server(registry, models, group, shadow).run(listener, [http] if http else []))
+
+
+def _shadow(options: ServeOptions) -> ShadowProcess | None:
+    shadows = [Shadow.parse(text) for text in options.shadows]
+    if len({(one.name, one.alias) for one in shadows}) < len(shadows):
+        raise UsageError("two --shadow name the same alias", "an alias has one candidate")
+    return ShadowProcess(shadows) if shadows else None
 
 
 def _http(options: ServeOptions) -> "HttpProcess | None":

@@ -90,12 +90,13 @@ class ShadowProcess:
             return
         size = len(request.payload) + len(answer.payload)
         for index, shadow in enumerate(self.shadows):
-            if wanted.key.models != (shadow.production(),):
+            production = shadow.production()
+            if wanted.key.models != (production,) or production == shadow.candidate:  # the alias has moved to it
                 continue
             if self._writer.is_closing() or self._writer.transport.get_write_buffer_size() + size > MAX_WAITING:
                 shadow.dropped += wanted.count
                 continue
-            values = {"shadow": index, "production": shadow.production(), "dropped": shadow.dropped}
+            values = {"shadow": index, "production": production, "dropped": shadow.dropped}
             self._writer.write(Message(request.values | values, request.payload).encode())
             self._writer.write(Message(answer.values, answer.payload).encode())
 
