@@ -98,7 +98,8 @@ class Server:
         `front_ends` use the server, and are stopped before it refuses requests.
         """
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, self._stop)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # ignored under nohup, or in a shell's background
+                asyncio.get_running_loop().add_signal_handler(number, self._stop)
         if self.shadow:
             await self.shadow.start()
         upkeep = asyncio.create_task(self.models.run())

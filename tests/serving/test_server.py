@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
 import threading
 import time
@@ -251,6 +252,34 @@ def test_a_server_that_stops_refuses_new_requests(serve):
             assert receive_now(stream).type == "status"
 
     serve(body)
+
+
+def test_a_second_signal_ends_at_once(serve):
+    def body(connect, models, found):
+        with greeted(connect) as stream:
+            ask(stream)
+            while not models.asked:
+                time.sleep(0.001)
+            models.loop.call_soon_threadsafe(found._stop)
+            stream.settimeout(0.1)
+            with pytest.raises(TimeoutError):  # it is still answered
+                receive_now(stream)
+            models.loop.call_soon_threadsafe(found._stop)
+            stream.settimeout(20)
+            assert is_dropped(stream)
+
+    serve(body, held=True)
+
+
+def test_a_signal_that_is_ignored_stays_ignored(serve):
+    def body(*_):
+        found.append(signal.getsignal(signal.SIGHUP))
+
+    found: list[Any] = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    serve(body)
+    signal.signal(signal.SIGHUP, before)
+    assert found == [signal.SIG_IGN]
 
 
 def test_a_hello_of_another_protocol_is_no_server(monkeypatch):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import multiprocessing
+import signal
 import socket
 from ipaddress import ip_address
 from pathlib import Path
@@ -55,9 +56,10 @@ class HttpProcess:
 
 
 def _answer(listener: socket.socket, token: str | None, loopback: bool) -> None:
-    """Answer requests until a signal."""
+    """Answer requests until SIGTERM or SIGINT; SIGHUP is the server's to act on."""
     import uvicorn
 
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     die_with_parent()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     uvicorn.Server(configuration(token, loopback=loopback)).run(sockets=[listener])
