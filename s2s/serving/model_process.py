@@ -20,6 +20,7 @@ from s2s.serving.worker import run_worker
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0  # that a process may take to end
+PRELOADED = ["s2s.serving.fork_server", run_worker.__module__, "s2s.decoding.pytorch_engine"]
 
 
 class LoadError(S2SError):
@@ -153,7 +154,7 @@ class ModelProcess:
 
 def _spawn(connection: socket.socket, key: ModelKey, selection: EngineSelection, device: str) -> BaseProcess:
     context = multiprocessing.get_context("forkserver")  # a new process then shares torch, already imported
-    context.set_forkserver_preload([run_worker.__module__, "s2s.decoding.pytorch_engine"])
+    context.set_forkserver_preload(PRELOADED)
     process: BaseProcess = context.Process(
         target=run_worker, args=(connection, key, selection, device), name=key.name, daemon=True
     )

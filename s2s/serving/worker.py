@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import socket
 import threading
 import time
@@ -35,10 +34,8 @@ REPORT_SECONDS = 0.25  # between two reports of the load and the memory
 def run_worker(connection: socket.socket, key: ModelKey, selection: EngineSelection, device: str) -> None:
     """Load models, then answer the messages of a connection until it is closed.
 
-    The first message says `ready`, or is the error that prevented it. Signals are the server's to act on.
+    The first message says `ready`, or is the error that prevented it. Signals are ignored, see `fork_server`.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
     die_with_parent()
     meter = MemoryMeter(device)
     try:

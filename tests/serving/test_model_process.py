@@ -1,9 +1,14 @@
 """The process of a model, as the server sees it, with threads that pretend to be one."""
 
 import asyncio
+import re
+import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
+from multiprocessing.forkserver import ForkServer
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -64,6 +69,23 @@ def test_answers_go_to_those_who_asked(started):
         await found.stop()
 
     started(process, body)
+
+
+def test_signals_to_the_group_end_no_process_of_a_model():
+    server = ForkServer()
+    server.set_forkserver_preload(model_process.PRELOADED[:1])
+    server.ensure_running()
+    wanted = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    until = time.monotonic() + 20
+    while not ignored_signals(server._forkserver_pid) >= wanted:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    server._stop()
+
+
+def ignored_signals(pid: int) -> set[int]:
+    (mask,) = re.findall(r"SigIgn:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return {number for number in range(1, 65) if int(mask, 16) >> (number - 1) & 1}
 
 
 def test_a_request_that_grows_on_its_way_is_refused_alone(started):
