@@ -114,6 +114,11 @@ class ModelProcess:
             process.kill()
             await asyncio.to_thread(process.join)
 
+    def kill(self) -> None:
+        """End the process at once, if it has been started; `start` then raises LoadError."""
+        if self._process:
+            self._process.kill()
+
     @property
     def is_alive(self) -> bool:
         """Whether the process can be asked."""

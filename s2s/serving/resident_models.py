@@ -1,7 +1,6 @@
 """The models that are kept loaded: within a budget of measured memory, the least recently used is unloaded first."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -17,7 +16,7 @@ from s2s.registry.version import WEIGHTS
 from s2s.report.format import format_size
 from s2s.serving.messages import ModelKey
 from s2s.serving.model_process import LoadError, ModelProcess
-from s2s.serving.status import ResidentModel
+from s2s.serving.status import ResidentModel, StoppingError
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +107,7 @@ class ResidentModels:
         self._measured: dict[ModelKey, int] = {}  # the same when they were last used
         self._one_load = asyncio.Lock()  # one load at a time, in the order of the requests
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
 
     @property
     def used(self) -> int:
@@ -154,7 +154,12 @@ class ResidentModels:
         await resident.gone.wait()
 
     async def unload_all(self) -> None:
-        """Unload all models, whoever uses them."""
+        """Unload all models, whoever uses them, and load none any more."""
+        self._closing = True
+        while loading := [one.process for one in self._residents.values() if not one.loading.done()]:
+            for process in loading:
+                process.kill()
+            await asyncio.sleep(POLL_SECONDS)
         await asyncio.gather(*(self._end(one) for one in list(self._residents.values())))
 
     async def run(self) -> None:
@@ -228,11 +233,13 @@ class ResidentModels:
     async def _start(self, resident: Resident) -> None:
         """Start a process; if memory runs out, once more after all models that nobody uses were unloaded."""
         process = resident.process
+        if self._closing:
+            raise StoppingError("the server is stopping")
         try:
             await process.start()
         except LoadError as error:
             idle = [one for one in self._residents.values() if one.is_idle and not one.pinned]
-            if not (error.out_of_memory and idle and resident.makes_room):
+            if self._closing or not (error.out_of_memory and idle and resident.makes_room):
                 raise
             log.warning("%s: memory ran out; unloading what nobody uses, then trying again", process.key.name)
             for one in idle:
@@ -279,15 +286,11 @@ class ResidentModels:
         await self._end(resident)
 
     async def _end(self, resident: Resident) -> None:
-        """End a model's process and wait until its memory is free."""
-        if resident.ending:
+        """End the process of a model that is not being loaded, and wait until its memory is free."""
+        if resident.ending or resident.gone.is_set():  # it may have gone because it could not be loaded
             await resident.gone.wait()
             return
         resident.leaving = resident.ending = True
-        with contextlib.suppress(Exception):
-            await asyncio.shield(resident.loading)
-        if resident.gone.is_set():  # it could not be loaded
-            return
         try:
             self._measured[resident.process.key] = resident.process.bytes  # it may have grown since it was loaded
             free = free_without_context(self.device)

@@ -13,6 +13,7 @@ from s2s.serving import resident_models
 from s2s.serving.messages import ModelKey
 from s2s.serving.model_process import Counters, LoadError
 from s2s.serving.resident_models import ResidentModels
+from s2s.serving.status import StoppingError
 
 SELECTION = EngineSelection("pytorch", "fp32", "")
 SIZES = {"a": 40, "b": 50, "c": 30, "huge": 200}
@@ -30,15 +31,22 @@ class FakeProcess:
         self.engine, self.bytes, self.load_seconds, self.running, self.outstanding = "", 0, 0.0, 0, 0
         self.counters = Counters()
         self.is_alive = False
+        self.killed = asyncio.Event()
 
     async def start(self) -> None:
         if self.key.name in self.fail:
             self.fail.remove(self.key.name)
             raise LoadError(ResourceError("out of memory"), out_of_memory=True)
-        await asyncio.sleep(self.seconds)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.seconds):
+                await self.killed.wait()
+            raise LoadError(ResourceError("was killed"), out_of_memory=True)
         self.engine, self.bytes = "PyTorch, fp32", SIZES[self.key.name]
         self.alive.append(self.key.name)
         self.is_alive = True
+
+    def kill(self) -> None:
+        self.killed.set()
 
     async def stop(self) -> None:
         await asyncio.sleep(0.001)
@@ -222,15 +230,40 @@ def test_idle_work_makes_no_room():
     run(body)
 
 
-def test_a_server_that_ends_while_a_load_fails():
+def test_a_load_that_fails_while_another_model_is_unloaded_stops_nothing():
     async def body(models: ResidentModels) -> None:
-        FakeProcess.fail = ["a", "a"]
-        asked = asyncio.create_task(use(models, "a"))
-        await asyncio.sleep(0)
+        await use(models, "a")
+        FakeProcess.seconds = 60.0
+        loading = asyncio.create_task(use(models, "b"))
+        while not models.find("b") or models.find("b")[0].expected == 0:
+            await asyncio.sleep(0)
+        (a, b) = (models.find(name)[0] for name in "ab")
+        a.leaving = True
+        while not a.ending:
+            await asyncio.sleep(0)
+        b.process.kill()
+        with pytest.raises(ResourceError, match="was killed"):
+            await loading
+        FakeProcess.seconds = 0.0
+        await use(models, "c", keep_alive=0)
+        while "c" in FakeProcess.alive:  # expired models are still unloaded
+            await asyncio.sleep(0.001)
+
+    run(body)
+
+
+def test_a_server_that_ends_while_models_are_loaded():
+    async def body(models: ResidentModels) -> None:
+        await use(models, "c")
+        FakeProcess.seconds = 60.0
+        asked = [asyncio.create_task(use(models, name)) for name in "ab"]
+        while not models.find("a") or models.find("a")[0].expected == 0:
+            await asyncio.sleep(0)
         await models.unload_all()
-        with pytest.raises(ResourceError, match="out of memory"):
-            await asked
-        assert models.status() == []
+        assert (models.status(), models.loads) == ([], 1)
+        for one, error in zip(asked, (ResourceError, StoppingError), strict=True):
+            with pytest.raises(error):
+                await one
 
     run(body)
 
@@ -248,18 +281,6 @@ def test_a_server_that_ends_while_a_model_is_unloaded():
         assert models.status() == []
 
     asyncio.run(main())
-
-
-def test_a_server_that_ends_while_a_version_is_removed(monkeypatch):
-    async def body(models: ResidentModels) -> None:
-        monkeypatch.setattr(ResidentModels, "_weights", lambda self, key: {}[key])
-        asked = asyncio.create_task(use(models, "a"))
-        await asyncio.sleep(0)
-        await models.unload_all()
-        with pytest.raises(KeyError):
-            await asked
-
-    run(body)
 
 
 def test_a_version_that_is_removed_meanwhile_stops_nothing(monkeypatch):
