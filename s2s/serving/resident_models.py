@@ -114,11 +114,6 @@ class ResidentModels:
         """Bytes of all models, measured or, while one is being loaded, expected."""
         return sum(one.bytes for one in self._residents.values())
 
-    @property
-    def outstanding(self) -> int:
-        """Sentences that are not answered."""
-        return sum(one.process.outstanding for one in self._residents.values())
-
     def status(self) -> list[ResidentModel]:
         """Describe the models."""
         return [one.status(self.device) for one in self._residents.values()]

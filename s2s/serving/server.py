@@ -105,13 +105,18 @@ class Server:
         upkeep = asyncio.create_task(self.models.run())
         server = await asyncio.start_unix_server(self._serve, sock=listener)
         await self._stop_wanted.wait()
-        log.info("stopping; %s", _unanswered(self.models.outstanding))
+        log.info("stopping; %s", _unanswered(self.outstanding))
         rest = asyncio.create_task(self._finish(server, front_ends))
         await asyncio.wait([rest, asyncio.create_task(self._end_now.wait())], return_when=asyncio.FIRST_COMPLETED)
         for client in self._clients:
             client.close()
         await self.models.unload_all()
         upkeep.cancel()
+
+    @property
+    def outstanding(self) -> int:
+        """Sentences that are not answered, those that wait for a model to be loaded included."""
+        return sum(one.outstanding for one in self._clients)
 
     def status(self) -> ServerStatus:
         """Describe the server and its models."""
@@ -220,8 +225,8 @@ class Server:
     async def _decode(self, client: Client, message: Message) -> Message:
         """Have a model answer a request; once more if its process ends meanwhile."""
         wanted = Wanted.parse(message.values.get("wanted"))
-        if client.outstanding + wanted.count > MAX_OUTSTANDING or self.models.outstanding + wanted.count > MAX_QUEUED:
-            raise BusyError(f"the server has {self.models.outstanding:,} sentences to translate", 1.0)
+        if client.outstanding + wanted.count > MAX_OUTSTANDING or self.outstanding + wanted.count > MAX_QUEUED:
+            raise BusyError(f"the server has {self.outstanding:,} sentences to translate", 1.0)
         key, selection = self._select(wanted)
         client.outstanding += wanted.count
         try:

@@ -31,7 +31,7 @@ WANTED = Wanted(key=ModelKey(models=("a:1",)), options=DecodingOptions(), count=
 class FakeModels:
     """Models whose answers a test chooses."""
 
-    device, budget, used, loads, evictions, outstanding = "cpu", 1, 0, 0, 0, 0
+    device, budget, used, loads, evictions = "cpu", 1, 0, 0, 0
 
     def __init__(self) -> None:
         self.failures = 0  # processes that end before they answer
@@ -203,6 +203,7 @@ def test_who_does_not_read_is_dropped(serve, monkeypatch):
 
 def test_too_many_sentences_are_refused(serve, monkeypatch):
     monkeypatch.setattr(server, "MAX_OUTSTANDING", 4)
+    monkeypatch.setattr(server, "MAX_QUEUED", 7)
 
     def body(connect, models, found):
         with greeted(connect) as stream, greeted(connect) as other:
@@ -212,10 +213,12 @@ def test_too_many_sentences_are_refused(serve, monkeypatch):
             ask(other)  # another client's
             while models.asked < 3:
                 threading.Event().wait(0.01)
+            ask(other)  # too many of all clients
+            assert isinstance(parse_error(receive_now(other)), BusyError)
             models.loop.call_soon_threadsafe(models.release.set)
             assert {receive_now(stream).type for _ in range(2)} == {"result"}
             assert receive_now(other).type == "result"
-            assert found.refused == 1
+            assert found.refused == 2
 
     serve(body, held=True)
 
