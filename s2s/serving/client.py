@@ -18,6 +18,7 @@ from s2s.decoding.translator import Translator
 from s2s.errors import ArtefactError, ResourceError
 from s2s.io.paths import registry_directory
 from s2s.serving.messages import (
+    MAX_OUTSTANDING,
     MAX_SOURCES,
     ForcedRequest,
     ModelKey,
@@ -131,10 +132,11 @@ class Connection:
         return message
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Part:
     """A part of a request, small enough for a message."""
 
+    count: int  # sentences
     build: Callable[[int], Message]  # the message, given its number
     parse: Callable[[Message], list[Any]]  # the results in the answer
     compute: Callable[[Engine], list[Any]]  # the same results without a server
@@ -156,6 +158,7 @@ class ServedEngine:
         self._connection = connection
         self._without_server = without_server
         self._own: Engine | None = None
+        self._parts: list[Part] = []  # whose results are still wanted, the oldest first
         self._name = str(connection.load(wanted).values["engine"])
 
     def describe(self) -> str:
@@ -168,7 +171,8 @@ class ServedEngine:
             self._search(request, request.inputs[part])
             for part in _cut([_bytes(one, request) for one in request.inputs])
         ]
-        self._send(parts)
+        self._parts += parts
+        self._send_ahead()
         return ServedSearch(self, parts)
 
     def force(
@@ -177,11 +181,12 @@ class ServedEngine:
         """Yield the index and scores of each target given its source."""
         weights = 4 if need_attention else 0
         sizes = [
-            4 * len(target) + weights * (len(source) + 1) * (len(target) + 1)
+            4 * (len(source) + len(target)) + weights * (len(source) + 1) * (len(target) + 1)
             for source, target in zip(sources, targets, strict=True)
         ]
         parts = [self._force(sources[part], targets[part], need_attention) for part in _cut(sizes)]
-        self._send(parts)
+        self._parts += parts
+        self._send_ahead()
         yield from enumerate(itertools.chain.from_iterable(map(self.result, parts)))
 
     def result(self, part: Part) -> list[Any]:
@@ -190,7 +195,7 @@ class ServedEngine:
             try:
                 if part.number is None:
                     part.number = self._connection.send(part.build)
-                return part.parse(self._connection.wait(part.number))
+                found = part.parse(self._connection.wait(part.number))
             except BusyError as error:
                 if self._without_server is None:
                     raise
@@ -201,12 +206,20 @@ class ServedEngine:
                     raise
                 log.warning("%s; going on without it", error.message)
                 self._own = self._without_server()
+            else:
+                self._parts.remove(part)
+                self._send_ahead()
+                return found
         return part.compute(self._own)
 
-    def _send(self, parts: Sequence[Part]) -> None:
-        """Send parts ahead; what fails is sent again when its result is wanted."""
-        for part in parts:
-            if self._own is None:
+    def _send_ahead(self) -> None:
+        """Send the oldest parts, as many as the server accepts; what fails is sent again when its result is wanted."""
+        sentences = 0
+        for part in self._parts:
+            sentences += part.count
+            if sentences > MAX_OUTSTANDING or self._own is not None:
+                return
+            if part.number is None:
                 try:
                     part.number = self._connection.send(part.build)
                 except StoppingError:
@@ -223,7 +236,10 @@ class ServedEngine:
             }
         )
         return Part(
-            functools.partial(search_message, part, wanted), parse_result, lambda engine: engine.start(part).result()
+            len(inputs),
+            functools.partial(search_message, part, wanted),
+            parse_result,
+            lambda engine: engine.start(part).result(),
         )
 
     def _force(self, sources: Sentences, targets: Sentences, need_attention: bool) -> Part:
@@ -234,7 +250,7 @@ class ServedEngine:
             scores = cast(ScoringEngine, engine).force(sources, targets, need_attention=need_attention)
             return [score for _, score in sorted(scores, key=lambda one: one[0])]
 
-        return Part(functools.partial(force_message, request, wanted), parse_scores, compute)
+        return Part(len(targets), functools.partial(force_message, request, wanted), parse_scores, compute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,8 +359,9 @@ def _cut(sizes: Sequence[int]) -> Iterator[slice]:
 
 
 def _bytes(one: DecodingInput, request: Request) -> int:
-    """Return the bytes that a source, or the attention of its hypotheses, takes in a message."""
+    """Return the bytes that a source and its hypotheses, at most, take in messages."""
     source = one.source
     if isinstance(source, Image):
         return source.pixels.nbytes
-    return (4 * request.nbest * one.max_length if request.need_attention else 4) * (len(source) + 1)
+    weights = len(source) + 1 if request.need_attention else 0
+    return 4 * len(source) + 4 * request.nbest * one.max_length * (1 + weights)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_SOURCES = 1024  # of a message
+MAX_OUTSTANDING = 8192  # sentences of one client
 MAX_TOKENS = 100_000  # of a source and of an output
 MAX_NBEST = 1000
 MAX_MODELS = 16  # of an ensemble

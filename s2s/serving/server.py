@@ -20,7 +20,7 @@ from s2s.errors import ArtefactError, S2SError, UsageError
 from s2s.io.processes import user_name
 from s2s.recipe.decoding import DecodingOptions
 from s2s.registry.store import Registry
-from s2s.serving.messages import MAX_MODELS, ModelKey, Wanted, error_message
+from s2s.serving.messages import MAX_MODELS, MAX_OUTSTANDING, ModelKey, Wanted, error_message
 from s2s.serving.model_process import EndedError
 from s2s.serving.protocol import VERSION, Message
 from s2s.serving.resident_models import Resident, ResidentModels
@@ -32,7 +32,6 @@ from s2s.serving.streams import receive
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 256
-MAX_OUTSTANDING = 8192  # sentences of one client
 MAX_QUEUED = 65_536  # sentences of all clients
 MESSAGE_SECONDS = 60.0  # that a message may take to arrive, and an answer to be read
 
