@@ -60,7 +60,7 @@ def listen(registry: Path, group: int | None) -> Iterator[socket.socket]:
     serves the registry.
     """
     if not hasattr(socket, "SO_PEERCRED"):
-        raise ResourceError("s2s serve runs on Linux only: other systems do not tell who is at the end of a socket")
+        raise ResourceError("s2s serve runs on Linux only: other systems cannot identify the peer of a Unix socket")
     directory = make_shared_directory(servers_directory(), VARIABLE) / f"{os.getuid()}-{_digest(registry)}"
     with wrap_os_errors(directory, "make"):
         with contextlib.suppress(FileExistsError):
@@ -72,11 +72,12 @@ def listen(registry: Path, group: int | None) -> Iterator[socket.socket]:
     try:
         if not lock_now(lock):
             raise ResourceError("a server of yours already serves this registry", "s2s models ps shows what it holds")
-        with wrap_os_errors(directory, "open"):
-            os.chown(directory, -1, os.getgid() if group is None else group)
-            directory.chmod(0o700 if group is None else 0o710)  # members may enter; what is inside is their own to open
-            with _bound(directory / SOCKET, shared=group is not None) as listener:
-                yield listener
+        with contextlib.ExitStack() as resources:
+            with wrap_os_errors(directory, "open"):
+                os.chown(directory, -1, os.getgid() if group is None else group)
+                directory.chmod(0o700 if group is None else 0o710)  # members may enter, not list or write
+                listener = resources.enter_context(_bound(directory / SOCKET, shared=group is not None))
+            yield listener
     finally:
         fcntl.flock(lock, fcntl.LOCK_UN)
         os.close(lock)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from s2s.errors import ResourceError, UsageError
-from s2s.serving.sockets import connect, group_number, listen, peer_of, servers_directory
+from s2s.serving.sockets import connect, group_number, listen, peer_of
 
 CONNECT = """
 import sys
@@ -61,6 +61,11 @@ def test_only_the_user_can_enter(registry, servers):
         connection.close()
     assert connect(registry) is None
     assert not (directory / "socket").exists()
+
+
+def test_an_error_of_the_server_is_not_one_of_its_directory(registry):
+    with pytest.raises(ConnectionResetError), listen(registry, None):
+        raise ConnectionResetError
 
 
 def test_a_registry_has_one_server_of_a_user(registry, tmp_path):
@@ -134,4 +139,3 @@ def test_a_server_of_someone_who_cannot_write_the_registry_is_not_trusted(regist
 def test_groups_are_checked():
     with pytest.raises(UsageError, match="no such group"):
         group_number("no-such-group-here")
-    assert servers_directory().name == "servers"
