@@ -60,6 +60,8 @@ def run_server(options: ServeOptions) -> None:
         if http:
             http.start()
             log.info("HTTP and a page at %s", http.url)
+            if options.token_file is None:
+                log.info("every user of this machine can use it; --token-file restricts it")
         models = ResidentModels(device, budget, options.keep_alive)
         asyncio.run(Server(registry, models, group, shadow).run(listener, [http] if http else []))
 
@@ -73,6 +75,8 @@ def _shadow(options: ServeOptions) -> ShadowProcess | None:
 
 def _http(options: ServeOptions) -> "HttpProcess | None":
     if options.http is None:
+        if options.token_file is not None:
+            raise UsageError("--token-file only applies with --http", "--http 127.0.0.1:8000")
         return None
     from s2s.serving.http.process import HttpProcess
 

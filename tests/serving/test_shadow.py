@@ -4,12 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from s2s.errors import UsageError
 from s2s.recipe.decoding import DecodingOptions
-from s2s.serving import run, shadow
+from s2s.serving import shadow
 from s2s.serving.messages import ModelKey, Wanted
 from s2s.serving.protocol import Message
-from s2s.serving.run import ServeOptions
 from s2s.serving.shadow import Shadow, ShadowProcess
 
 WANTED = Wanted(key=ModelKey(models=("a:1",)), options=DecodingOptions(), count=3)
@@ -52,10 +50,3 @@ def test_nothing_is_compared_once_the_alias_has_moved_to_the_candidate():
 def test_requests_are_dropped_while_too_much_waits():
     assert offered(WANTED, waiting=shadow.MAX_WAITING - 11) == (False, 3)
     assert offered(WANTED, waiting=shadow.MAX_WAITING - 12) == (True, 0)
-
-
-def test_two_candidates_for_an_alias_are_refused(monkeypatch):
-    monkeypatch.setattr(Shadow, "parse", lambda text: Shadow("a", "best", text, 1))
-    options = ServeOptions(None, 0.0, None, None, None, ["a:2", "a:3"], "auto", 0.0)
-    with pytest.raises(UsageError, match="name the same alias"):
-        run._shadow(options)
