@@ -122,12 +122,15 @@ def _compare(stream: socket.socket, shadows: list[Shadow]) -> None:
         comparison = comparison.model_copy(update={"dropped": request.values["dropped"], "updated": now()})
         try:
             comparison = _add(comparison, request, answer)
-        except StoppingError:
-            break
+        except StoppingError:  # or it had no connection left
+            continue
         except S2SError as error:
             comparison = comparison.model_copy(update={"problem": error.message})
         found[index] = comparison
-        comparison.save()
+        try:
+            comparison.save()
+        except (OSError, S2SError) as error:
+            log.warning("shadow mode: %s", error)
 
 
 def _begin(shadow: Shadow, production: str) -> Comparison:
