@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 import threading
 import time
@@ -19,6 +20,7 @@ from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 from s2s.cli.app import main
+from s2s.decoding.diagnostics import DIAGNOSTICS
 from s2s.serving.http import app, connections, guard, threads
 from s2s.serving.http.app import Application
 from s2s.serving.http.bodies import TranslateBody
@@ -35,6 +37,12 @@ CHUNKED = HEAD + b"Content-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n"
 STATUS = ServerStatus(
     1, "me", "registry", "cpu", 10, 5, stopping=False, connections=0, loads=0, evictions=0, refused=0, models=[]
 )
+
+
+def test_the_page_has_words_for_every_diagnostic():
+    script = (app.PAGE / "results.js").read_text()
+    (listed,) = re.findall(r"const DIAGNOSTICS = \{(.*?)\}", script, re.DOTALL)
+    assert re.findall(r"^  (\w+): ", listed, re.MULTILINE) == list(DIAGNOSTICS)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ const DIAGNOSTICS = {
   long_source: "longer than the sentences of training",
   incomplete: "may leave out part of the source",
   lost_placeholders: "lacks placeholders or tags of the source",
+  untagged: "source begins with none of the model's tags",
 };
 
 const NO_ATTENTION = "No attention: this model writes its whole output from one fixed vector of the source.";
