@@ -23,7 +23,10 @@ export function watchPictures(use) {
     event.preventDefault();
     take(event.dataTransfer.files);
   });
-  document.addEventListener("paste", (event) => take(event.clipboardData.files));
+  document.addEventListener("paste", (event) => {
+    // text of a spreadsheet or a word processor comes with a picture of itself
+    if (!event.clipboardData.types.includes("text/plain")) take(event.clipboardData.files);
+  });
 }
 
 /** Return the content of a file in base64. Throws ApiError if it is too large or cannot be read. */
