@@ -45,14 +45,16 @@ class Connection:
     """A connection to a server; for one thread."""
 
     def __init__(self, stream: socket.socket, timeout: float | None = None) -> None:
-        """Greet the server at the other end; with `timeout`, answers are waited for that many seconds in all."""
+        """Wait for the server's greeting; with `timeout`, all answers must arrive within that many seconds."""
         self._stream = stream
-        self._until = None if timeout is None else time.monotonic() + timeout
+        self._until: float | None = None
+        until = None if timeout is None else time.monotonic() + timeout
         self._numbers = itertools.count(1)
         self._answers: dict[int, Message] = {}  # that arrived while another was waited for
         stream.settimeout(HELLO_SECONDS)
         hello = self._receive().values
-        stream.settimeout(None)
+        stream.settimeout(timeout)
+        self._until = until
         if hello.get("protocol") != VERSION:
             raise ResourceError(f"the server is s2s {hello.get('version')}, which speaks another protocol")
         self.pid, self.user, self.device = int(hello["pid"]), str(hello["user"]), str(hello["device"])
@@ -79,11 +81,13 @@ class Connection:
     def send(self, build: Callable[[int], Message]) -> int:
         """Send the message that `build` makes of the request's number, and return the number.
 
-        Raises: StoppingError if the server has ended.
+        Raises: StoppingError if the server has ended, TimeoutError.
         """
         number = next(self._numbers)
         try:
             self._stream.sendall(build(number).encode())
+        except TimeoutError:
+            raise
         except OSError as error:
             raise StoppingError(GONE) from error
         return number

@@ -21,7 +21,7 @@ from s2s.serving import server, worker
 from s2s.serving.client import Connection
 from s2s.serving.messages import ModelKey, Wanted, parse_error, parse_result
 from s2s.serving.model_process import EndedError
-from s2s.serving.protocol import Message, receive_now
+from s2s.serving.protocol import VERSION, Message, receive_now
 from s2s.serving.server import Server
 from s2s.serving.status import BusyError, StoppingError
 
@@ -293,12 +293,22 @@ def test_a_hello_of_another_protocol_is_no_server(monkeypatch):
     theirs.close()
 
 
-def test_a_server_that_hangs_is_no_server(monkeypatch):
+@pytest.mark.parametrize("timeout", [None, 5.0])
+def test_a_server_that_hangs_is_no_server(monkeypatch, timeout):
     ours, theirs = socket.socketpair()
     monkeypatch.setattr("s2s.serving.client.connect", lambda _: ours)
     monkeypatch.setattr("s2s.serving.client.HELLO_SECONDS", 0.05)
-    assert Connection.open() is None
+    started = time.monotonic()
+    assert Connection.open(timeout) is None
+    assert time.monotonic() - started < 4
     theirs.close()
+
+
+def test_a_server_that_does_not_read_takes_too_long():
+    ours, theirs = socket.socketpair()
+    theirs.sendall(Message({"type": "hello", "protocol": VERSION, "pid": 5, "user": "me", "device": "cpu"}).encode())
+    with Connection(ours, timeout=0.1) as connection, theirs, pytest.raises(TimeoutError):
+        connection.send(lambda number: Message({"id": number}, b"x" * 2**24))
 
 
 def test_an_answer_that_is_too_large_is_an_error(monkeypatch):
