@@ -21,7 +21,7 @@ from s2s.io.processes import user_name
 from s2s.recipe.decoding import DecodingOptions
 from s2s.registry.store import Registry
 from s2s.serving.messages import MAX_MODELS, MAX_OUTSTANDING, ModelKey, Wanted, error_message
-from s2s.serving.model_process import EndedError
+from s2s.serving.model_process import EndedError, ModelProcess
 from s2s.serving.protocol import VERSION, Message
 from s2s.serving.resident_models import Resident, ResidentModels
 from s2s.serving.shadow import ShadowProcess
@@ -226,29 +226,35 @@ class Server:
         wanted = Wanted.parse(message.values.get("wanted"))
         if client.outstanding + wanted.count > MAX_OUTSTANDING or self.outstanding + wanted.count > MAX_QUEUED:
             raise BusyError(f"the server has {self.outstanding:,} sentences to translate", 1.0)
-        key, selection = self._select(wanted)
+
+        async def ask() -> Message:
+            async with self._use(wanted) as process:
+                return await process.ask(message, client.number, wanted.count)
+
         client.outstanding += wanted.count
         try:
-            for last_try in (False, True):
-                async with (
-                    self._turn(idle=wanted.idle),
-                    self.models.use(key, selection, wanted.keep_alive, make_room=not wanted.idle) as resident,
-                ):
-                    with contextlib.suppress(*([] if last_try else [EndedError])):
-                        return await resident.process.ask(message, client.number, wanted.count)
+            try:
+                return await ask()
+            except EndedError:
+                return await ask()
         finally:
             client.outstanding -= wanted.count
-        raise AssertionError("the last try returns or raises")
 
     async def _load(self, wanted: Wanted, number: int) -> Message:
-        key, selection = self._select(wanted)
+        async with self._use(wanted) as process:
+            values = {"engine": process.engine, "bytes": process.bytes, "load_seconds": process.load_seconds}
+            return Message({"type": "loaded", "id": number} | values)
+
+    @contextlib.asynccontextmanager
+    async def _use(self, wanted: Wanted) -> AsyncIterator[ModelProcess]:
+        """Load a model unless it is loaded, and keep it while the block runs; idle work waits for its turn first."""
+        selection = _selection(self.models.device, wanted.key, wanted.options, wanted.prefixes, wanted.images)
+        key = ModelKey(models=wanted.key.models, engine=selection.name, precision=selection.precision)
         async with (
             self._turn(idle=wanted.idle),
             self.models.use(key, selection, wanted.keep_alive, make_room=not wanted.idle) as resident,
         ):
-            process = resident.process
-            values = {"engine": process.engine, "bytes": process.bytes, "load_seconds": process.load_seconds}
-            return Message({"type": "loaded", "id": number} | values)
+            yield resident.process
 
     @contextlib.asynccontextmanager
     async def _turn(self, *, idle: bool) -> AsyncIterator[None]:
@@ -266,10 +272,6 @@ class Server:
             self._urgent -= 1
             if not self._urgent:
                 self._quiet.set()
-
-    def _select(self, wanted: Wanted) -> tuple[ModelKey, EngineSelection]:
-        selection = _selection(self.models.device, wanted.key, wanted.options, wanted.prefixes, wanted.images)
-        return ModelKey(models=wanted.key.models, engine=selection.name, precision=selection.precision), selection
 
     def _found(self, name: Any) -> list[Resident]:
         found = self.models.find(str(name))
