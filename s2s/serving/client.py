@@ -114,7 +114,7 @@ class Connection:
         return self.ask(type="load", wanted=wanted.model_dump_json())
 
     def describe(self, models: Sequence[str]) -> list[DescribedModel]:
-        """Return what models are like that references stand for. Raises UsageError for an unknown one."""
+        """Describe the models that references resolve to. Raises UsageError for an unknown one."""
         answer = self.ask(type="describe", models=list(models))
         return [DescribedModel.from_dict(values) for values in answer.values["models"]]
 

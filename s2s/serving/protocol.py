@@ -88,7 +88,7 @@ class Message:
             dtype, shape = _description(one)
             end = start + math.prod(shape) * ITEM_SIZES[dtype]
             if end > len(self.payload):
-                raise _damaged("arrays that are longer than it")
+                raise _damaged("arrays longer than its payload")
             found.append(Block(dtype, tuple(shape), self.payload[start:end]))
             start = end
         if start != len(self.payload):

@@ -1,4 +1,4 @@
-"""Start a server: lease the device, open the socket, serve."""
+"""Start a server: open the socket, lease the device, serve."""
 
 import asyncio
 import logging

@@ -281,7 +281,7 @@ class Server:
 
 
 def _describe(models: Any) -> list[dict[str, Any]]:
-    """Describe the models that references stand for now. Raises UsageError for an unknown one."""
+    """Describe the models that references resolve to now. Raises UsageError for an unknown one."""
     if not isinstance(models, list) or not 0 < len(models) <= MAX_MODELS:
         raise UsageError(f"request: models should be a list of 1 to {MAX_MODELS} references")
     registry = Registry.default()

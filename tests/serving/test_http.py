@@ -201,7 +201,7 @@ def test_scores_are_those_of_the_command(server, tmp_path, capsys):
             "attention",
         ),
         ("/v1/nothing", {}, 404, "no such path"),
-        ("/health", {}, 405, "another method"),
+        ("/health", {}, 405, "method not allowed"),
     ],
 )
 def test_what_is_wrong_is_named(server, path, body, status, words):

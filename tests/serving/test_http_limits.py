@@ -226,7 +226,7 @@ class TestWaiting:
             first = self.start(port, "first")
             assert eventually(lambda: seen)
             status, answer = ask(port)
-            assert (status, "the requests before took longer" in answer["error"]["message"]) == (429, True)
+            assert (status, "no capacity became free" in answer["error"]["message"]) == (429, True)
             go_on.set()
             first.join(20)
             assert ask(port)[0] == 200

@@ -18,14 +18,14 @@ def serve(
     ] = None,
     http: Annotated[
         str | None,
-        typer.Option("--http", metavar="ADDRESS:PORT", help="Also answer HTTP requests, and show a page."),
+        typer.Option("--http", metavar="ADDRESS:PORT", help="Also serve an HTTP API and a web page at this address."),
     ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
             "--token-file",
             metavar="FILE",
-            help="File with the token that HTTP requests must carry; required unless ADDRESS is this machine alone.",
+            help="File with the token that HTTP requests must send; required unless ADDRESS is a loopback address.",
         ),
     ] = None,
     shadow: Annotated[
@@ -33,8 +33,8 @@ def serve(
         typer.Option(
             "--shadow",
             metavar="NAME@ALIAS=NAME:N",
-            help="Also translate requests for NAME@ALIAS with this version while nothing else is to do, and keep a "
-            "comparison, which holds sources of users (repeatable). s2s models shadow shows it.",
+            help="While the server is idle, also translate requests for NAME@ALIAS with this version and keep a "
+            "comparison, which stores sentences of users (repeatable). s2s models shadow shows it.",
         ),
     ] = None,
     device: Device = "auto",

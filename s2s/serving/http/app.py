@@ -122,7 +122,7 @@ def error_response(error: Exception) -> JSONResponse:
     """Return the answer to a request that failed."""
     status = _status(error)
     if not isinstance(error, S2SError):
-        message = "the answer took too long" if status == 504 else "the server has an error of its own"
+        message = "the answer took too long" if status == 504 else "internal server error"
         error = S2SError(message)
         if status == 500:
             log.exception("a request failed")
@@ -163,6 +163,6 @@ def _status(error: Exception) -> int:
 def _not_routed(_: Request, error: Exception) -> Response:
     """Answer a request to an unknown path, or with another method than a path has."""
     assert isinstance(error, HTTPException)
-    message = {404: "no such path", 405: "the path has another method"}.get(error.status_code, error.detail)
+    message = {404: "no such path", 405: "method not allowed"}.get(error.status_code, error.detail)
     values = {"error": {"message": message, "hint": DESCRIPTION}}
     return JSONResponse(values, error.status_code, dict(error.headers or {}) | HEADERS)

@@ -1,4 +1,4 @@
-"""Connections whose clients do not go on end: silent ones must not keep others out."""
+"""Close connections whose clients stall, so that they cannot lock others out."""
 
 import asyncio
 
@@ -10,8 +10,8 @@ SECONDS = 60.0  # that a client may take for the head of its first request, and 
 class BoundedProtocol(H11Protocol):
     """HTTP/1.1 of a client that has a limited time for what it does.
 
-    uvicorn itself waits without end for the head of a request, for the rest of a body that was refused, and until an
-    answer is read; and as many clients as it accepts keep all others out.
+    uvicorn alone waits without limit for the head of a request, for the rest of a refused body and for an answer to be
+    read, so stalled clients could take all its connections.
     """
 
     _watchdog: asyncio.TimerHandle | None = None

@@ -26,7 +26,7 @@ OPEN = {"/", "/health"}  # paths that need no token, beside the page's files
 
 
 class HttpError(S2SError):
-    """An error with a status of HTTP of its own."""
+    """An error with an HTTP status code of its own."""
 
     def __init__(self, status: int, message: str, hint: str | None = None) -> None:
         super().__init__(message, hint)

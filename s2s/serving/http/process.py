@@ -102,7 +102,7 @@ def _parse_address(address: str) -> tuple[str, int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a name or an address of IP is this machine's own, which no other can reach."""
+    """Return whether a host name or IP address is a loopback address."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
@@ -113,7 +113,9 @@ def _read_token(path: Path) -> str:
     with wrap_os_errors(path, "read"):
         token = path.read_text(errors="replace").strip()
     if len(token) < 16 or not token.isascii() or len(token.split()) != 1:
-        raise UsageError(f"{path}: a token has at least 16 letters and digits", f"openssl rand -hex 16 > {path}")
+        raise UsageError(
+            f"{path}: a token must have at least 16 ASCII characters and no spaces", f"openssl rand -hex 16 > {path}"
+        )
     return token
 
 

@@ -47,4 +47,4 @@ class Threads:
             async with asyncio.timeout(WAIT_SECONDS):
                 await self._turns.acquire()
         except TimeoutError as error:
-            raise BusyError(f"the requests before took longer than {WAIT_SECONDS:.0f} seconds", 5.0) from error
+            raise BusyError(f"no capacity became free within {WAIT_SECONDS:.0f} seconds", 5.0) from error
