@@ -71,6 +71,28 @@ def test_answers_go_to_those_who_asked(started):
     started(process, body)
 
 
+def test_cancelling_a_request_cancels_those_of_its_client(started):
+    received = []
+
+    def process(own: socket.socket) -> None:
+        own.sendall(READY.encode())
+        while message := receive_now(own):
+            received.append(message.values)
+
+    async def body(found: ModelProcess) -> None:
+        await found.start()
+        asked = asyncio.create_task(found.ask(ASKED, 3, 2))
+        while not received:
+            await asyncio.sleep(0.001)
+        asked.cancel()
+        while len(received) < 2:
+            await asyncio.sleep(0.001)
+        assert (received[1], found.outstanding) == ({"type": "cancel", "client": 3}, 0)
+        await found.stop()
+
+    started(process, body)
+
+
 def test_signals_to_the_group_end_no_process_of_a_model():
     server = ForkServer()
     server.set_forkserver_preload(model_process.PRELOADED[:1])

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from s2s.decoding.engine import Hypothesis
-from s2s.errors import UsageError
+from s2s.errors import ArtefactError, UsageError
 from s2s.recipe.decoding import DecodingOptions
 from s2s.registry.store import Registry
 from s2s.serving import server, worker
@@ -23,8 +24,10 @@ from s2s.serving.messages import ModelKey, Wanted, parse_error, parse_result
 from s2s.serving.model_process import EndedError
 from s2s.serving.protocol import VERSION, Message, receive_now
 from s2s.serving.server import Server
+from s2s.serving.sockets import Peer
 from s2s.serving.status import BusyError, StoppingError
 
+STRANGER = 65_533
 WANTED = Wanted(key=ModelKey(models=("a:1",)), options=DecodingOptions(), count=2).model_dump_json()
 
 
@@ -245,6 +248,22 @@ def test_too_many_connections_are_refused(serve, monkeypatch):
     serve(body)
 
 
+@pytest.mark.parametrize(
+    ("user", "groups", "enters"),
+    [(0, (), True), (os.getuid(), (), True), (STRANGER, (7, STRANGER), False), (STRANGER, (7, 8), True)],
+    ids=["root", "the user", "a stranger", "a member"],
+)
+def test_who_may_enter(serve, monkeypatch, user, groups, enters):
+    monkeypatch.setattr(server, "peer_of", lambda _: Peer(1, user, frozenset(groups)))
+
+    def body(connect, _, found):
+        found.group = 8
+        with connect() as stream:
+            assert is_dropped(stream) is not enters
+
+    serve(body)
+
+
 def test_a_server_that_stops_refuses_new_requests(serve):
     def body(connect, models, found):
         with greeted(connect) as stream:
@@ -321,6 +340,34 @@ def test_an_answer_that_is_too_large_is_an_error(monkeypatch):
     assert "too large" in answer.values["message"]
     for one in (ours, theirs):
         one.close()
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[socket.socket, worker.Worker, list[int]]]:
+    """A connection to the process of a model, the process, and the exit codes with which it would have ended."""
+    exits: list[int] = []
+    monkeypatch.setattr(worker.os, "_exit", exits.append)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, worker.Worker(theirs, SimpleNamespace(), 9, "cpu", SimpleNamespace()), exits  # type: ignore[arg-type]
+
+
+def test_what_nobody_waits_for_any_more_is_cancelled(reader):
+    ours, found, exits = reader
+    cancelled: list[int] = []
+    found.scheduler.cancel = cancelled.append
+    ours.sendall(Message({"type": "cancel", "client": 3}).encode())
+    ours.close()
+    found._read()
+    assert (cancelled, exits) == ([3], [0])
+
+
+def test_a_process_that_cannot_read_ends(reader):
+    ours, found, exits = reader
+    ours.sendall(b"\xff" * 8)
+    with pytest.raises(ArtefactError):
+        found._read()
+    assert exits == [0]
 
 
 def test_a_sentence_without_a_hypothesis_is_answered():
