@@ -111,6 +111,8 @@ class Server:
             client.close()
         await self.models.unload_all()
         upkeep.cancel()
+        while self._clients:  # until the tasks that serve them have ended, too
+            await asyncio.sleep(0)
 
     @property
     def outstanding(self) -> int:

@@ -293,6 +293,13 @@ def test_a_second_signal_ends_at_once(serve):
     serve(body, held=True)
 
 
+def test_a_client_that_stays_connected_is_left_quietly(serve, caplog):
+    streams = []
+    serve(lambda connect, *_: streams.append(greeted(connect)))
+    assert is_dropped(streams[0])
+    assert not caplog.records
+
+
 def test_a_signal_that_is_ignored_stays_ignored(serve):
     def body(*_):
         found.append(signal.getsignal(signal.SIGHUP))
