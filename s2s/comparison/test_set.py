@@ -1,9 +1,11 @@
 """The test set of a comparison, and what is known of its overlap with training."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from s2s.comparison.entries import NAME, Entry, Run
+from s2s.data.corpora import corpora_directory
 from s2s.data.corpus import Corpus
 from s2s.data.prepare import prepare_corpus
 from s2s.data.sources import RawSources
@@ -15,12 +17,14 @@ from s2s.decoding.evaluation import (
     test_digest,
 )
 from s2s.decoding.settings import TranslatorSettings
-from s2s.errors import S2SError, UsageError
+from s2s.errors import ArtefactError, S2SError, UsageError
 from s2s.metrics.scores import TEXT_SCORES, Headline, Reference, Scoring
 from s2s.recipe.load import builtin_recipes
 from s2s.recipe.recipe import Recipe
 from s2s.registry.store import Registry
 from s2s.text.parallel import read_parallel
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +109,10 @@ def corpus_name(recipe: Recipe) -> str:
 
 
 def with_training(test: TestSet, entries: Sequence[Entry]) -> TestSet:
-    """Return a test set with what is known once all systems are trained.
+    """Complete a test set once all systems are trained.
 
-    This is the overlap with training of that of a corpus, and the training corpus for one that was named.
+    The test split of a corpus gets its overlap with training; a named test set gets the training corpus, if it is on
+    this machine.
     """
     recipe, corpus = _run_with_test_set(entries).recipe, test.corpus
     if recipe is None or corpus is None:
@@ -129,11 +134,16 @@ def _run_with_test_set(entries: Sequence[Entry]) -> Run:
 
 
 def _training_corpus(entries: Sequence[Entry]) -> Corpus | None:
-    """Return the corpus that the first recipe or model was trained on; None without one."""
+    """Return the corpus that the first model was trained on, if it is on this machine and can be read."""
     for entry in entries:
-        run = entry.runs[0]
-        if run.version and run.recipe and not run.version.card.parent:
-            return prepare_corpus(run.recipe.data, run.recipe.tokenizer)
+        version = entry.runs[0].version
+        if version and not version.card.parent:
+            directory = corpora_directory() / version.card.corpus[:16]
+            try:
+                return Corpus.open(directory) if directory.is_dir() else None
+            except ArtefactError as error:
+                log.warning(f"the test set is not compared with training: {error.message}")
+                return None
     return None
 
 

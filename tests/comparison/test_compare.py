@@ -1,6 +1,7 @@
 """Comparisons: of recipes, models and results, on one test set."""
 
 import json
+import shutil
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
@@ -239,6 +240,27 @@ def test_own_test_files(trained_home: Path, tmp_path: Path) -> None:
     for text in ("mine", "mine=a.de", "=a:b", "../x=a:b"):
         with pytest.raises(UsageError, match="expected NAME=SOURCE:REFERENCE"):
             run(["numbers-attention"], tests=[text])
+
+
+def test_own_test_files_need_no_training_data(
+    trained_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.de").write_text("drei\nvier\n")
+    (tmp_path / "a.en").write_text("three\nfour\n")
+
+    def properties() -> set[str]:
+        comparison, _ = run(["numbers-attention"], tests=[f"mine={tmp_path / 'a.de'}:{tmp_path / 'a.en'}"])
+        return {figure.by for figure in comparison.breakdowns}
+
+    monkeypatch.setattr(test_set, "prepare_corpus", lambda *_, **__: pytest.fail("prepared again"))
+    of_training = "frequency in training"
+    assert of_training in properties()
+    [ledger] = (trained_home / "corpora").glob("*/ledger.json")
+    ledger.write_text("{}")
+    assert of_training not in properties()
+    assert "the test set is not compared with training: " in caplog.text
+    shutil.rmtree(trained_home / "corpora")
+    assert of_training not in properties()
 
 
 def test_overrides_leave_models_alone(trained_home: Path, tiny: list[str], caplog: pytest.LogCaptureFixture) -> None:
