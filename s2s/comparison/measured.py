@@ -75,12 +75,16 @@ def measure(entry: Entry, test: TestSet, device: torch.device) -> SystemResults:
 
 
 def _result(entry: Entry, run: Run, test: TestSet, device: torch.device) -> StoredResult:
-    if run.stored:
-        return _stored(run.stored, test)
     if run.file:
         return _score_outputs(entry, run, test)
-    assert run.version is not None
-    return _translate(entry, run, run.version, test, device)
+    if run.stored:
+        result = _stored(run.stored, test)
+    else:
+        assert run.version is not None
+        result = _translate(entry, run, run.version, test, device)
+    # With the tokenizer of the test set: those of the systems' recipes may differ.
+    scores = score_corpus(result.outputs, test.references, test.metrics, test.scoring)
+    return replace(result, scores=result.scores | scores)
 
 
 def _stored(results: Sequence[StoredResult], test: TestSet) -> StoredResult:

@@ -13,7 +13,7 @@ from s2s.io.atomic import write_json
 from s2s.io.json_values import read_json, validate
 from s2s.io.schema import check_schema
 from s2s.metrics.scenes import Pointing
-from s2s.metrics.scores import TEXT_SCORES, Score
+from s2s.metrics.scores import Score
 from s2s.report.format import counted
 
 SCHEMA = 6
@@ -76,8 +76,6 @@ class StoredResult:
             raise ArtefactError(f"{path} is not a stored comparison result")
         check_schema(values, SCHEMA, str(path), "compare anew")
         result = validate(cls, values, str(path))
-        if missing := set(TEXT_SCORES) - result.scores.keys():
-            raise ArtefactError(f"{path} is damaged: scores: no {', '.join(sorted(missing))}")
         for name in ("correct_values", "pointing"):
             if getattr(result, name) and len(getattr(result, name)) != len(result.outputs):
                 raise ArtefactError(f"{path} is damaged: {name}: not one for each output")

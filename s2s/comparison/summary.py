@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import pairwise
 from typing import TypeVar
@@ -137,17 +137,22 @@ def _rounded(value: float | None) -> int | None:
 
 
 def _mean_scores(system: SystemResults) -> dict[str, Score]:
-    def mean(score: Score) -> Score:
-        values = [run.scores[score.metric].value for run in system.runs]
-        return Score(score.metric, sum(values) / len(values), score.signature)
-
-    return {name: mean(score) for name, score in system.first.scores.items()}
+    return {
+        name: replace(system.first.scores[name], value=sum(values) / len(values))
+        for name, values in _score_values(system).items()
+    }
 
 
 def _deviations(system: SystemResults) -> dict[str, float]:
     if len(system.runs) == 1:
         return {}
-    return {name: statistics.stdev(run.scores[name].value for run in system.runs) for name in system.first.scores}
+    return {name: statistics.stdev(values) for name, values in _score_values(system).items()}
+
+
+def _score_values(system: SystemResults) -> dict[str, list[float]]:
+    """Return the values of each score that all seeds have."""
+    common = [name for name in system.first.scores if all(name in run.scores for run in system.runs)]
+    return {name: [run.scores[name].value for run in system.runs] for name in common}
 
 
 def _mean_faults(system: SystemResults) -> dict[str, float]:

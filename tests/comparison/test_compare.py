@@ -135,7 +135,6 @@ def test_what_is_no_cell_is_refused(tmp_path: Path, content: str, message: str) 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"scores": {}}, "scores: no bleu, chrf, exact, ter"),
         ({"correct_values": [1]}, "correct_values: not one for each output"),
         ({"outputs": ["a"]}, r"1 outputs of numbers-attention for 30 references"),
     ],
@@ -145,6 +144,23 @@ def test_damaged_results_are_refused(trained_home: Path, tmp_path: Path, change:
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     with pytest.raises((ArtefactError, DataError), match=message):
         run([str(file)])
+
+
+def test_all_systems_are_scored_alike(trained_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.de").write_text("eins\nzwei ; drei\n")
+    (tmp_path / "a.en").write_text("one, two and three\ntwo ; three or four\n")
+    (tmp_path / "o.en").write_text("one, two and three\ntwo; three or four\n")
+    tests = [f"mine={tmp_path / 'a.de'}:{tmp_path / 'a.en'}"]
+    [first, *_, file] = written(tmp_path, ["numbers-attention"], tests=tests, outputs=[f"other={tmp_path / 'o.en'}"])
+    values = json.loads(file.read_text())
+    bleu = values["scores"]["bleu"]
+    file.write_text(json.dumps(values | {"scores": {"bleu": bleu | {"value": 12.5, "signature": "BLEU|tok:none"}}}))
+    comparison, _ = run([str(first), str(file)], tests=tests)
+    scored = comparison.systems[1]
+    assert scored.estimate is not None
+    assert scored.scores["bleu"].value == pytest.approx(scored.estimate.value) == pytest.approx(bleu["value"])
+    assert scored.scores["bleu"].signature == bleu["signature"]
+    assert scored.scores.keys() >= {"chrf", "exact", "ter"}
 
 
 def test_variants_have_names_of_their_own() -> None:
