@@ -1,14 +1,13 @@
 """The systems of a comparison: recipes and their variants, published models, stored results, and outputs of others."""
 
 import logging
-import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from s2s.comparison.stored import StoredResult
+from s2s.comparison.stored import NAME, StoredResult
 from s2s.comparison.variants import expand_patterns, variants
 from s2s.errors import UsageError
 from s2s.recipe.languages import primary_language
@@ -19,8 +18,6 @@ from s2s.registry.version import Version
 from s2s.text.parallel import read_texts
 
 log = logging.getLogger(__name__)
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of test sets and outputs: parts of file names
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s2s.comparison.entries import NAME
+from s2s.comparison.stored import NAME
 from s2s.errors import DataError, UsageError
 from s2s.text.parallel import read_texts
 

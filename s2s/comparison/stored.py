@@ -1,5 +1,6 @@
 """Stored results of one training on one test set, so that a later comparison need not train or translate again."""
 
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +18,8 @@ from s2s.metrics.scores import Score
 from s2s.report.format import counted
 
 SCHEMA = 6
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of test sets and systems: parts of file names
+SYSTEM = re.compile(rf"{NAME.pattern}(:[1-9][0-9]*)?")  # a name, or the reference of a version
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ class StoredResult:
             raise ArtefactError(f"{path} is not a stored comparison result")
         check_schema(values, SCHEMA, str(path), "compare anew")
         result = validate(cls, values, str(path))
+        if not SYSTEM.fullmatch(result.name) or (result.test_name and not NAME.fullmatch(result.test_name)):
+            raise ArtefactError(f"{path} is damaged: name or test_name: not part of a file's name")
         for name in ("correct_values", "pointing"):
             if getattr(result, name) and len(getattr(result, name)) != len(result.outputs):
                 raise ArtefactError(f"{path} is damaged: {name}: not one for each output")

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from s2s.comparison.entries import NAME, Entry, Run
+from s2s.comparison.entries import Entry, Run
+from s2s.comparison.stored import NAME
 from s2s.data.corpora import corpora_directory
 from s2s.data.corpus import Corpus
 from s2s.data.prepare import prepare_corpus

@@ -122,6 +122,19 @@ def test_cells_of_another_test_set_are_refused(trained_home: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
+    "names", [{"name": "../evil"}, {"name": "/evil"}, {"name": "evil:0"}, {"test_name": "x/../../evil"}, {"name": ""}]
+)
+def test_names_that_leave_the_directory_are_refused(tmp_path: Path, names: dict[str, str]) -> None:
+    file = tmp_path / "stored.json"
+    values = {"name": "good-1:12", "test_name": "News", "test": "", "outputs": [], "scores": {}, "command": ""}
+    file.write_text(json.dumps(values | {"schema": 6}))
+    StoredResult.read(file)
+    file.write_text(json.dumps(values | {"schema": 6} | names))
+    with pytest.raises(ArtefactError, match="not part of a file's name"):
+        StoredResult.read(file)
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [("[]", "not a stored"), ('{"schema": 6}', "name: field required"), ('{"schema": 99}', "newer"), ("{", "not JSON")],
 )
