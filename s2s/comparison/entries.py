@@ -4,12 +4,15 @@ import logging
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from s2s.comparison.differences import IGNORED
 from s2s.comparison.stored import NAME, StoredResult
 from s2s.comparison.variants import expand_patterns, variants
 from s2s.errors import UsageError
+from s2s.io.digests import digest_json
+from s2s.recipe.flat import flattened
 from s2s.recipe.languages import primary_language
 from s2s.recipe.load import builtin_recipes, load_recipe, parse_stored_recipe
 from s2s.recipe.recipe import Recipe
@@ -119,30 +122,42 @@ def _command(name: str, overrides: Sequence[str]) -> str:
 def _merge_stored(entries: Sequence[Entry]) -> list[Entry]:
     """Merge the stored results of the same system: those of one seed on several test sets, and several seeds.
 
-    Raises: UsageError if there are two of the same seed and test set.
+    Raises: UsageError if results of one name are of different recipes, or of the same seed and test set.
     """
-    merged: dict[str, list[StoredResult]] = {}
+    merged: dict[str, list[Run]] = {}
     for entry in entries:
-        for stored in entry.runs[0].stored:
-            merged.setdefault(entry.name, []).append(stored)
+        if entry.runs[0].stored:
+            merged.setdefault(entry.name, []).append(entry.runs[0])
     result: list[Entry] = []
     for entry in entries:
         if not entry.runs[0].stored:
             result.append(entry)
-        elif results := merged.pop(entry.name, None):
-            result.append(Entry(entry.name, entry.command, _stored_runs(entry, results)))
+        elif runs := merged.pop(entry.name, None):
+            result.append(Entry(entry.name, entry.command, _by_seed(entry.name, runs)))
     return result
 
 
-def _stored_runs(entry: Entry, results: Sequence[StoredResult]) -> list[Run]:
+def _by_seed(name: str, runs: Sequence[Run]) -> list[Run]:
+    """Merge the results of each seed of a system."""
+    rename = "rename one: key name of its file"
+    if len({_recipe_digest(run.recipe) for run in runs}) > 1:
+        raise UsageError(f"the results called {name} are of different recipes", rename)
     by_seed: dict[int | None, list[StoredResult]] = {}
-    for stored in results:
-        by_seed.setdefault(stored.training.seed if stored.training else None, []).append(stored)
+    for run in runs:
+        training = run.stored[0].training
+        by_seed.setdefault(training.seed if training else None, []).extend(run.stored)
     for seed, own in by_seed.items():
         if len({stored.test for stored in own}) < len(own):
             told = "" if seed is None else f" with seed {seed}"
-            raise UsageError(f"two results of {entry.name}{told} on one test set", "name each stored result once")
-    return [Run(entry.recipe, stored=own) for own in by_seed.values()]
+            hint = f"name each stored result once, or {rename}"
+            raise UsageError(f"two results of {name}{told} on one test set", hint)
+    return [replace(runs[0], stored=own) for own in by_seed.values()]
+
+
+def _recipe_digest(recipe: Recipe | None) -> str:
+    """Return a digest of what changes a recipe's results, but for the seed (none: another toolkit's system)."""
+    values = flattened(recipe.as_dict()) if recipe else {}
+    return digest_json({key: value for key, value in values.items() if key not in {*IGNORED, "training.seed"}})
 
 
 def _distinct_names(entries: Sequence[Entry]) -> list[Entry]:

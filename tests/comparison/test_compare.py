@@ -225,6 +225,18 @@ def test_a_system_is_named_once(trained_home: Path, tiny: list[str], tmp_path: P
     assert [stored.name for stored in results] == ["numbers-attention", "numbers-attention:1"]
 
 
+def test_results_of_one_name_are_of_one_recipe(trained_home: Path, tmp_path: Path) -> None:
+    [file] = written(tmp_path, ["numbers-attention"])
+    values = json.loads(file.read_text())
+    training = values["training"]
+    optimizer = training["recipe"]["training"] | {"seed": 2, "lr": 0.5}
+    other = training | {"seed": 2, "recipe": training["recipe"] | {"training": optimizer}}
+    for changed in (other, None):
+        (tmp_path / "other.json").write_text(json.dumps(values | {"training": changed}))
+        with pytest.raises(UsageError, match="the results called numbers-attention are of different recipes"):
+            run([str(file), str(tmp_path / "other.json")])
+
+
 def test_tokenizers_are_varied(trained_home: Path, tiny: list[str]) -> None:
     comparison, _ = run(["numbers/bottleneck"], tiny, vary=["tokenizer.vocab_size=130,140"])
     assert "none of them in training" in comparison.task
