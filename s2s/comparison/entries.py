@@ -87,7 +87,9 @@ def _entries(name: str, request: Request) -> list[Entry]:
     """Resolve a name: the file of a stored result, a recipe with its variants, or a model."""
     if name.endswith(".json"):
         stored = StoredResult.read(Path(name))
-        recipe = parse_stored_recipe(stored.training.recipe, f"recipe of {name}") if stored.training else None
+        recipe = None
+        if stored.training:
+            recipe = _with_root(parse_stored_recipe(stored.training.recipe, f"recipe of {name}"), request.overrides)
         return [Entry(stored.name, stored.command, [Run(recipe, stored=[stored])])]
     if name in builtin_recipes() or name.endswith(".toml") or "/" in name:
         base = load_recipe(name, request.overrides).name
@@ -176,7 +178,7 @@ def _distinct_names(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _with_root(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
-    """Return a model's recipe with the data directory that `--set data.root=` gives."""
+    """Return a stored recipe with the data directory that `--set data.root=` gives."""
     root = next((text.partition("=")[2] for text in overrides if text.startswith("data.root=")), "")
     data = recipe.data.with_root(str(Path(root).resolve()))
     return recipe.model_copy(update={"data": data})

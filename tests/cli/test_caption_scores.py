@@ -167,7 +167,9 @@ def test_training_ends_with_all_scores(run: Callable) -> None:
     assert "on fewer than 100 images" in done.err
 
 
-def test_a_comparison_holds_all_scores(run: Callable) -> None:
+def test_a_comparison_holds_all_scores(
+    run: Callable, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done = run(
         "compare", "own-bottleneck", "own-attention", "--set", f"data.root={Path.cwd()}", "--out", ".", "--json",
     )  # fmt: skip
@@ -191,8 +193,10 @@ def test_a_comparison_holds_all_scores(run: Callable) -> None:
         assert text in table.replace("\\", "")
     (by_length,) = comparison["breakdowns"]
     assert (by_length["by"], by_length["counted"]) == ("reference length", "images")
-    again = run("compare", "results/own-bottleneck.json", "results/own-attention.json", "--set",
-                f"data.root={Path.cwd()}", "--json")  # fmt: skip
+    root = Path.cwd()
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    files = [root / "results/own-bottleneck.json", root / "results/own-attention.json"]
+    again = run("compare", *files, "--set", f"data.root={root}", "--json")
     assert json.loads(again.out)[0]["systems"] == comparison["systems"]
 
 
