@@ -16,7 +16,9 @@ from s2s.comparison.test_set import TestSet, corpus_test_set, read_test_files, w
 from s2s.devices.leases import lease
 from s2s.devices.select import resolve_device
 from s2s.errors import UsageError
+from s2s.registry.store import Registry
 from s2s.report.figures import Comparison
+from s2s.report.format import use_command
 from s2s.training.runs.lifecycle import train
 
 
@@ -112,4 +114,18 @@ def _compare(
 ) -> Compared:
     """Compare systems on one test set."""
     comparison = summarize(systems, test, examples(entries, systems, test, device), tables)
-    return Compared(replace(comparison, demo=recall_demo(entries, test)), systems)
+    commands = _next_commands(entries, systems)
+    return Compared(replace(comparison, commands=commands, demo=recall_demo(entries, test)), systems)
+
+
+def _next_commands(entries: Sequence[Entry], systems: Sequence[SystemResults]) -> list[str]:
+    """Suggest next commands: translate or caption with the best model, showing its attention if it has one."""
+    pairs = zip(entries, systems, strict=True)
+    trained = [(system.score, version) for entry, system in pairs if (version := entry.runs[0].version)]
+    if not trained:
+        return []
+    _, version = max(trained, key=lambda pair: pair[0])
+    is_newest = version.number == max(Registry.default().numbers(version.name), default=0)
+    name = version.name if is_newest else version.reference
+    attention = " --show-attention" if version.card.attention else ""
+    return [f"{use_command(name, of_images=version.card.of_images)}{attention}", f"s2s models show {name}"]

@@ -73,7 +73,7 @@ def find_entries(request: Request) -> list[Entry]:
     overrides, variants or seeds apply to none.
     """
     named = [entry for name in expand_patterns(request.names) for entry in _entries(name, request)]
-    entries = _distinct_names([*_merge_stored(named), *map(_output_entry, request.outputs)])
+    entries = _distinct_names([*_merge_stored(named), *(_output_entry(text, request) for text in request.outputs)])
     if not entries:
         raise UsageError("nothing to compare", "name recipes, models, results or outputs")
     recipes = [(entry.name, entry.recipe) for entry in entries if entry.recipe]
@@ -93,32 +93,38 @@ def _entries(name: str, request: Request) -> list[Entry]:
         return [Entry(stored.name, stored.command, [Run(recipe, stored=[stored])])]
     if name in builtin_recipes() or name.endswith(".toml") or "/" in name:
         base = load_recipe(name, request.overrides).name
-        return [_recipe_entry(name, own, request.seeds) for own in variants(base, request.overrides, request.vary)]
+        return [_recipe_entry(name, own, request) for own in variants(base, request.overrides, request.vary)]
     version = Registry.default().resolve(name)
     recipe = parse_stored_recipe(version.card.recipe, f"recipe of {version.reference}")
     run = Run(_with_root(recipe, request.overrides), version)
-    return [Entry(recipe.name, _command(name, request.overrides), [run])]
+    return [Entry(recipe.name, _command(request, name, *_options("--set", request.overrides)), [run])]
 
 
-def _recipe_entry(name: str, settings: Sequence[str], seeds: int) -> Entry:
+def _recipe_entry(name: str, settings: Sequence[str], request: Request) -> Entry:
     """Return the system of a recipe with its settings; the seeds follow that of the recipe."""
     recipe = load_recipe(name, settings)
     first = recipe.training.seed
-    others = [load_recipe(name, [*settings, f"training.seed={first + place}"]) for place in range(1, seeds)]
-    command = _command(name, settings) + (f" --seeds {seeds}" if seeds > 1 else "")
+    others = [load_recipe(name, [*settings, f"training.seed={first + place}"]) for place in range(1, request.seeds)]
+    seeds = ["--seeds", str(request.seeds)] if request.seeds > 1 else []
+    command = _command(request, name, *_options("--set", settings), *seeds)
     return Entry(recipe.name, command, [Run(own) for own in (recipe, *others)])
 
 
-def _output_entry(text: str) -> Entry:
+def _output_entry(text: str, request: Request) -> Entry:
     """Return the system whose outputs a file holds: `NAME=FILE`. It is read before anything is trained."""
     name, _, file = text.partition("=")
     if not (NAME.fullmatch(name) and file):
         raise UsageError(f"--hyp {text}: expected NAME=FILE", "such as --hyp opus=opus.en")
-    return Entry(name, shlex.join(["s2s", "compare", "--hyp", text]), [Run(file=file, outputs=read_texts(file))])
+    return Entry(name, _command(request, "--hyp", text), [Run(file=file, outputs=read_texts(file))])
 
 
-def _command(name: str, overrides: Sequence[str]) -> str:
-    return shlex.join(["s2s", "compare", name, *(part for override in overrides for part in ("--set", override))])
+def _command(request: Request, *arguments: str) -> str:
+    """Return the command that compares one system on the test sets of a request."""
+    return shlex.join(["s2s", "compare", *arguments, *_options("--test", request.tests)])
+
+
+def _options(option: str, values: Sequence[str]) -> list[str]:
+    return [part for value in values for part in (option, value)]
 
 
 def _merge_stored(entries: Sequence[Entry]) -> list[Entry]:

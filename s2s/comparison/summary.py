@@ -21,9 +21,7 @@ from s2s.metrics.resampling import Floats, LineValues, Statistics, resampled_sco
 from s2s.metrics.scores import Score
 from s2s.metrics.significance import Significance, paired_test
 from s2s.metrics.variance import Estimate, estimate
-from s2s.recipe.load import parse_stored_recipe
 from s2s.report.figures import Comparison, Difference, Example, ExtraScore, System
-from s2s.report.format import use_command
 from s2s.report.table import COLUMNS
 
 Item = TypeVar("Item")
@@ -69,7 +67,6 @@ def summarize(
         breakdowns=breakdowns(systems, test, training_facts(systems, test)),
         examples=examples,
         notes=notes(systems, test),
-        commands=_commands(systems, test),
         ngrams=typical_ngrams(systems, test),
     )
 
@@ -212,14 +209,3 @@ def _extra_scores(tables: Sequence[ScoreTable], name: str, first: str) -> dict[s
             pair = Samples([[LineValues(values) for values in table.values[first]], own])
             found[table.metric] = ExtraScore(pair.estimate(1).value, pair.difference(0, 1))
     return found
-
-
-def _commands(systems: Sequence[SystemResults], test: TestSet) -> list[str]:
-    """Suggest next commands: translate or caption with the best system, showing its attention if it has one."""
-    trained = [(system, system.training) for system in systems if system.training]
-    if not trained:
-        return []
-    best, training = max(trained, key=lambda pair: pair[0].score)
-    model = parse_stored_recipe(training.recipe, best.name).model
-    use = use_command(best.name, of_images=model.of_images)
-    return [f"{use}{' --show-attention' if model.has_attention else ''}", f"s2s models show {best.name}"]

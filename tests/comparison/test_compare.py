@@ -112,6 +112,7 @@ def test_cells_stand_for_their_systems(trained_home: Path, tmp_path: Path, monke
     again, _ = run([str(file) for file in files])
     assert again.systems == comparison.systems
     assert again.breakdowns == comparison.breakdowns
+    assert again.commands == []  # this registry need not have the models
 
 
 def test_cells_of_another_test_set_are_refused(trained_home: Path, tmp_path: Path) -> None:
@@ -210,6 +211,11 @@ def test_versions_of_a_model_are_told_apart(trained_home: Path, tmp_path: Path) 
     found = written(tmp_path, ["numbers-attention:1", "numbers-attention:2"])
     assert [file.name for file in found] == ["numbers-attention-1.json", "numbers-attention-2.json"]
     assert [StoredResult.read(file).name for file in found] == ["numbers-attention:1", "numbers-attention:2"]
+    for name, suggested in [
+        ("numbers-attention:1", "numbers-attention:1"),
+        ("numbers-attention:2", "numbers-attention"),
+    ]:
+        assert run([name])[0].commands[1] == f"s2s models show {suggested}"
 
 
 def test_a_system_is_named_once(trained_home: Path, tiny: list[str], tmp_path: Path) -> None:
@@ -387,7 +393,7 @@ class TestOtherSystems:
         other = compared.comparison.systems[1]
         assert other.scores["exact"].value == pytest.approx(100 * 11 / 12)
         assert (other.parameters, other.network, other.perplexity) == (None, "", None)
-        assert other.command == "s2s compare --hyp other=other.en"
+        assert other.command == "s2s compare --hyp other=other.en --test mine=a.de:a.en"
         stored = [file for file in write_results(tmp_path / "out", [compared]) if file.suffix == ".json"]
         assert [file.name for file in stored] == ["numbers-attention-mine.json", "other-mine.json"]
         again, _ = run([str(file) for file in stored], tests=[files])
