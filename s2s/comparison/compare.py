@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -46,7 +47,8 @@ def compare(request: Request, *, device: str, wait: float) -> list[Compared]:
     entries = [_trained(entry, device, wait) for entry in entries]
     _refuse_twice(entries)
     tests = [with_training(test, entries) for test in tests]
-    with lease(device, wait=wait, command="s2s compare") as leased:
+    has_models = any(run.version for entry in entries for run in entry.runs)
+    with lease(device, wait=wait, command="s2s compare") if has_models else nullcontext("cpu") as leased:
         leased_device = resolve_device(leased)
         results = [[measure(entry, test, leased_device) for entry in entries] for test in tests]
         order = _order(results[0], request)

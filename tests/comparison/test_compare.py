@@ -109,6 +109,7 @@ def test_cells_stand_for_their_systems(trained_home: Path, tmp_path: Path, monke
     ]
     assert StoredResult.read(files[0]) == results[0]
     monkeypatch.setattr(measured, "evaluate", lambda *_, **__: pytest.fail("translated again"))
+    monkeypatch.setattr(module, "lease", lambda *_, **__: pytest.fail("leased a device"))
     again, _ = run([str(file) for file in files])
     assert again.systems == comparison.systems
     assert again.breakdowns == comparison.breakdowns
