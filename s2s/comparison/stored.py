@@ -1,7 +1,7 @@
 """Stored results of one training on one test set, so that a later comparison need not train or translate again."""
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,7 +10,6 @@ from pydantic import ConfigDict
 from s2s.decoding.attention_quality import AttentionQuality
 from s2s.devices.runtime import Machine
 from s2s.errors import ArtefactError
-from s2s.io.atomic import write_json
 from s2s.io.json_values import read_json, validate
 from s2s.io.schema import check_schema
 from s2s.metrics.scenes import Pointing
@@ -86,11 +85,9 @@ class StoredResult:
                 raise ArtefactError(f"{path} is damaged: {name}: not one for each output")
         return result
 
-    def write(self, directory: Path, *, with_seed: bool) -> Path:
-        """Write the result into a directory, named after system, seed (if `with_seed`) and test set."""
+    def file_name(self, *, with_seed: bool) -> str:
+        """Return a name for the result's file, of system, seed (if `with_seed`) and test set."""
         parts = [self.name.replace(":", "-")]
         parts += [f"seed-{self.training.seed}"] if with_seed and self.training else []
         parts += [self.test_name] if self.test_name else []
-        path = directory / f"{'-'.join(parts)}.json"
-        write_json(path, asdict(self))
-        return path
+        return f"{'-'.join(parts)}.json"

@@ -15,11 +15,11 @@ from s2s.comparison import measured, test_set
 from s2s.comparison.compare import Compared, compare
 from s2s.comparison.entries import Request
 from s2s.comparison.measured import SystemResults
-from s2s.comparison.results import as_json, write_results
+from s2s.comparison.results import as_json, check_results_directory, write_results
 from s2s.comparison.stored import StoredResult
 from s2s.comparison.summary import summarize
 from s2s.comparison.variants import expand_patterns, variants
-from s2s.errors import ArtefactError, DataError, UsageError
+from s2s.errors import ArtefactError, DataError, ResourceError, UsageError
 from s2s.metrics.scores import Scoring
 from s2s.recipe.load import load_recipe, parse_recipe
 from s2s.recipe.tokenizer import TokenizerOptions
@@ -121,6 +121,30 @@ def test_cells_of_another_test_set_are_refused(trained_home: Path, tmp_path: Pat
     file.write_text(json.dumps(json.loads(file.read_text()) | {"test": "0" * 64}))
     with pytest.raises(DataError, match="no result on this test set"):
         run(["numbers-attention", str(file)])
+
+
+def test_results_have_files_of_their_own(trained_home: Path, tmp_path: Path) -> None:
+    [compared] = run_all(["numbers-attention"])
+    systems = [
+        replace(compared.systems[0], runs=[replace(compared.systems[0].first, name=name)]) for name in ("x:1", "x-1")
+    ]
+    *_, first, second = write_results(tmp_path, [replace(compared, systems=systems)])
+    assert (first.name, second.name) == ("x-1.json", "x-1-2.json")
+    assert [StoredResult.read(file).name for file in (first, second)] == ["x:1", "x-1"]
+
+
+def test_a_directory_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_results_directory(Path("new/one"), force=False)
+    Path("file").touch()
+    Path("page/report.html").mkdir(parents=True)
+    Path("results").touch()
+    for name in ("file", "file/sub", "page", "."):
+        with pytest.raises(UsageError, match=r"not a directory|is a directory"):
+            check_results_directory(Path(name), force=True)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(ResourceError, match="cannot write to"):
+        check_results_directory(Path("new/one"), force=False)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ def compare(
         typer.Option(
             "--seeds",
             min=1,
-            help="Train each recipe with this many seeds, so that intervals cover chance in training too.",
+            help="Train each recipe with this many seeds, so that intervals also reflect the variance between training "
+            "runs.",
         ),
     ] = 1,
     tests: Annotated[
@@ -67,8 +68,8 @@ def compare(
             "-o",
             "--out",
             metavar="DIR",
-            help="Directory for page, tables, picture and stored results. Default: comparison, where earlier files are "
-            "replaced.",
+            help="Directory for page, tables, picture and stored results. Default: comparison, where earlier files of "
+            "these names are replaced.",
         ),
     ] = None,
     force: Force = False,
@@ -77,7 +78,7 @@ def compare(
     wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
-    """Train recipes without a model, translate test sets with all systems and compare the results.
+    """Train the recipes that have no model yet, translate the test sets with all systems and compare the results.
 
     The first system is the baseline. Unfinished runs are resumed.
 
@@ -92,11 +93,10 @@ def compare(
     from s2s.comparison.compare import compare as run
     from s2s.comparison.entries import Request
     from s2s.comparison.results import as_json as figures_as_json
-    from s2s.comparison.results import refuse_existing_results, write_results
+    from s2s.comparison.results import check_results_directory, write_results
     from s2s.report.terminal import print_comparison
 
-    if directory:
-        refuse_existing_results(directory, force)
+    check_results_directory(directory or DIRECTORY, force or directory is None)
     request = Request(
         names=systems or (),
         overrides=values or (),
@@ -107,11 +107,11 @@ def compare(
         scores=scores or (),
     )
     compared = run(request, device=device, wait=wait)
+    page, *_ = write_results(directory or DIRECTORY, compared)  # before printing: the reader may have gone away
     if as_json:
         print_json([figures_as_json(one.comparison) for one in compared])
     else:
         for one in compared:
             print_comparison(one.comparison, out)
-    page, *_ = write_results(directory or DIRECTORY, compared)
     commands = compared[0].comparison.commands
     note(f"wrote {page.parent}/. Next: " + (commands[0] if commands else f"open {page}"))

@@ -121,7 +121,7 @@ def evaluate(
         option = "--ref" if ref else "--language"
         raise UsageError(f"{option} only applies with --hyp", "s2s evaluate MODEL SRC REF translates and scores")
     if model is None:
-        raise UsageError("no model is named", "s2s models list shows those there are; --hyp FILE scores an output")
+        raise UsageError("no model is named", "s2s models list shows the models; --hyp FILE scores an output")
     if output == "-":
         raise UsageError("-o -: standard output is for the scores", "write the translations to a file")
 
@@ -166,14 +166,14 @@ def _score_model(
     with open_output(output, inputs, force) as file, load_translator(config) as translator:
         result = evaluation.evaluate(translator, test.sources, test.references, scenes=scenes)
         decoding = f"{result.decoding.describe()}; {translator.engine.describe()}"
-        if as_json:
-            scores = _json_scores(result.scores)
-            print_json({"model": model, "decoding": decoding, "scores": scores, "perplexity": result.perplexity})
-        else:
-            _print_scores(result.scores, result.perplexity)
-            note(f"translated by {decoding}")
-        if file:
+        if file:  # before printing: the reader may have gone away
             file.write("".join(f"{line}\n" for line in result.outputs).encode())
+    if as_json:
+        scores = _json_scores(result.scores)
+        print_json({"model": model, "decoding": decoding, "scores": scores, "perplexity": result.perplexity})
+    else:
+        _print_scores(result.scores, result.perplexity)
+        note(f"translated by {decoding}")
     for warning in result.warnings():
         note(f"warning: {warning}")
     if output:
