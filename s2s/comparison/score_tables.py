@@ -1,12 +1,12 @@
 """Scores of another metric, read from a table: a column for each system, a row for each line of the test set."""
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s2s.comparison.stored import NAME
 from s2s.errors import DataError, UsageError
+from s2s.report.format import counted
 from s2s.text.parallel import read_texts
 
 LAYOUT = "the first row names the systems, then there is a row for each line of the test set"
@@ -38,11 +38,14 @@ def read_score_table(text: str, systems: Sequence[tuple[str, int]]) -> ScoreTabl
     metric, _, file = text.partition("=")
     if not (NAME.fullmatch(metric) and file):
         raise UsageError(f"--scores {text}: expected METRIC=FILE", "such as --scores COMET=comet.tsv")
-    rows = list(csv.reader(read_texts(file), delimiter="\t", quoting=csv.QUOTE_NONE))
+    rows = [line.split("\t") for line in read_texts(file)]
     if len(rows) < 2:
         raise DataError(f"{file} has no scores", LAYOUT)
     heads = [name.strip() for name in rows[0]]
     _check_heads(file, heads, systems)
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) != len(heads):
+            raise DataError(f"{file}:{number}: {counted(len(row), 'column')}, not {len(heads)}", LAYOUT)
     values: dict[str, list[list[float]]] = {}
     for column, name in enumerate(heads):
         own = [_number(row, column, f"{file}:{number}") for number, row in enumerate(rows[1:], 2)]
@@ -64,7 +67,7 @@ def _check_heads(file: str, heads: Sequence[str], systems: Sequence[tuple[str, i
 def _number(row: Sequence[str], column: int, where: str) -> float:
     try:
         value = float(row[column])
-    except (ValueError, IndexError):
+    except ValueError:
         value = math.nan
     if not math.isfinite(value):
         raise DataError(f"{where}: column {column + 1} is not a number")

@@ -515,9 +515,13 @@ class TestOtherSystems:
             ("unknown\n" + "1\n" * 12, "no system is called 'unknown'"),
             ("other\tother\n" + "1\t2\n" * 12, "2 columns of other, which has 1 seeds"),
             ("other\n" + "1\n" * 11 + "x\n", r"t\.tsv:13: column 1 is not a number"),
+            ("other\n" + "1\t0.5\n" * 12, r"t\.tsv:2: 2 columns, not 1"),
+            ("other\n\n" + "1\n" * 11, r"t\.tsv:2: column 1 is not a number"),
+            ("\n" + "1\n" * 12, "no system is called ''"),
+            ("other\n" + "1\n" * 11 + "1\r1\n", r"t\.tsv:13: column 1 is not a number"),
             ("other\n" + "1\n" * 11 + "nan\n", r"t\.tsv:13: column 1 is not a number"),
         ],
-        ids=["rows", "none", "system", "seeds", "text", "nan"],
+        ids=["rows", "none", "system", "seeds", "text", "numbered", "blank", "no-heads", "carriage-return", "nan"],
     )
     def test_score_tables_that_do_not_fit_are_refused(self, files: str, content: str, message: str) -> None:
         Path("t.tsv").write_text(content)
