@@ -24,8 +24,8 @@ from s2s.report.table import COLUMNS, Row, TableCell, headline, signatures, tabl
 GAP = 3  # between two columns, in cells
 EXAMPLES = 3  # a page has the others
 LABEL = 10  # the narrowest labels of rows, in cells
-NAME = 20  # the widest name of a system before its line, in cells
-BAR = 24  # the longest bar, in cells
+NAME = 20  # the widest name of a system before its line, and the widest label of bars, in cells
+SHORTEST, BAR = 4, 24  # the shortest scale of bars, and the longest, in cells
 NETWORK = 14  # the width below which the words for a network do not fold, in cells
 INDENT = (0, 0, 0, 2)
 
@@ -72,8 +72,8 @@ def _tables(comparison: Comparison, width: int) -> Iterator[RenderableType]:
     room = width - 2 - GAP * systems  # of labels and columns
     labels = min(max(len(row.label) for row in rows), room - figure * systems)
     if systems > COLUMNS or labels < LABEL:
-        return _lines(comparison, width)
-    return _columns(comparison, width, labels, figure)
+        return _lines(comparison, rows, width)
+    return _columns(comparison, rows, width, labels, figure)
 
 
 def _unbroken(text: str) -> int:
@@ -81,9 +81,10 @@ def _unbroken(text: str) -> int:
     return max(map(cell_len, text.replace(" %", "\N{NO-BREAK SPACE}%").split(" ")))
 
 
-def _columns(comparison: Comparison, width: int, labels: int, figure: int) -> Iterator[RenderableType]:
+def _columns(
+    comparison: Comparison, rows: Sequence[Row], width: int, labels: int, figure: int
+) -> Iterator[RenderableType]:
     """Lay out the systems in columns, beside labels that fold; `figure`: the narrowest column, in cells."""
-    rows = table(comparison)
     systems = len(comparison.systems)
     column_width = (width - 2 - labels - GAP * systems) // systems
     names = [_name(system, column_width, "bold") for system in comparison.systems]
@@ -105,16 +106,20 @@ def _main_breakdowns(comparison: Comparison) -> list[Breakdown]:
     return [figure for figure in comparison.breakdowns if figure.by == comparison.breakdowns[0].by]
 
 
-def _bars(comparison: Comparison, figure: Breakdown, width: int) -> Table:
+def _bars(comparison: Comparison, figure: Breakdown, width: int) -> RenderableType:
+    """Draw bars beside labels that fold; without room for bars, lay out figures alone."""
     systems = len(comparison.systems)
     maximum = max((value for bucket in figure.buckets for value in bucket.values), default=0)
-    labels = max(len(bucket.label) for bucket in figure.buckets)
+    widest = max(len(bucket.label) for bucket in figure.buckets)
     counts = max(len(f"{bucket.count:,}") for bucket in figure.buckets)
-    room = (width - 2 - labels - counts - GAP * (systems + 1)) // systems - 6  # of a bar; 6 for its figure
-    longest = max(4, min(BAR, room))
+    room = width - 2 - counts - GAP * (systems + 1) - 6 * systems  # of labels and bars; 6 for a figure
+    labels = min(widest, NAME, room - SHORTEST * systems)
+    if labels < min(widest, LABEL):
+        return Group(*_figures(comparison, figure, width))
+    longest = min(BAR, (room - labels) // systems)
     grid = _grid()
-    for _ in range(2):
-        grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(justify="right", width=labels, overflow="fold")
+    grid.add_column(justify="right", no_wrap=True)
     for _ in range(systems):
         grid.add_column(no_wrap=True, min_width=longest + 6)
     grid.add_row("", "", *(_name(system, longest + 6, "dim") for system in comparison.systems))
@@ -128,26 +133,34 @@ def _bar(value: float, maximum: float, width: int) -> Text:
     return Text.assemble((bar(value, maximum, width), "bright_blue"), f" {value:.1f}")
 
 
-def _lines(comparison: Comparison, width: int) -> Iterator[RenderableType]:
+def _lines(comparison: Comparison, rows: Sequence[Row], width: int) -> Iterator[RenderableType]:
     """Lay out many systems: one line each, with the columns split into tables that fit the width."""
-    rows = sorted(table(comparison), key=lambda row: row.group != "scores")
+    rows = sorted(rows, key=lambda row: row.group != "scores")
     name = max(6, min(NAME, width // 3))
     for fitting in _row_groups(rows, width - 2 - name):
         yield _transposed_table(comparison, fitting, name)
     for figure in _main_breakdowns(comparison):
-        yield Group(Text(f"{figure.metric} by {figure.by} ({figure.unit})", style="bold"), _figures(comparison, figure))
+        title = Text(f"{figure.metric} by {figure.by} ({figure.unit})", style="bold")
+        yield Group(title, *_figures(comparison, figure, width))
 
 
-def _figures(comparison: Comparison, figure: Breakdown) -> Table:
-    grid = _grid(2)
-    grid.add_column(overflow="fold")
-    for _ in figure.buckets:
-        grid.add_column(justify="right", no_wrap=True)
-    grid.add_row("", *(Text(bucket.label, style="dim") for bucket in figure.buckets))
-    grid.add_row(Text(figure.counted, style="dim"), *(Text(f"{b.count:,}", style="dim") for b in figure.buckets))
-    for place, system in enumerate(comparison.systems):
-        grid.add_row(_name(system, NAME), *(f"{bucket.values[place]:.1f}" for bucket in figure.buckets))
-    return grid
+def _figures(comparison: Comparison, figure: Breakdown, width: int) -> Iterator[Table]:
+    """Lay out a line for each system, with the buckets split into tables that fit the width."""
+    name = max(cell_len(figure.counted), min(NAME, width // 3))
+    columns = []
+    for bucket in figure.buckets:
+        cells = [f"{bucket.count:,}", *(f"{value:.1f}" for value in bucket.values)]
+        columns.append(Row(bucket.label, "scores", tuple(map(TableCell, cells))))
+    for fitting in _row_groups(columns, width - 2 - name):
+        grid = _grid(2)
+        grid.add_column(no_wrap=True)
+        for _ in fitting:
+            grid.add_column(justify="right", no_wrap=True)
+        grid.add_row("", *(Text(column.label.replace(" ", "\n"), style="dim") for column in fitting))
+        grid.add_row(*(Text(text, style="dim") for text in (figure.counted, *(one.cells[0].text for one in fitting))))
+        for place, system in enumerate(comparison.systems, start=1):
+            grid.add_row(_name(system, name), *(column.cells[place].text for column in fitting))
+        yield grid
 
 
 def _row_groups(rows: Sequence[Row], room: int) -> Iterator[list[Row]]:
@@ -237,7 +250,9 @@ def _example(comparison: Comparison, example: Example, plain: bool) -> Table:
     for system, output in zip(comparison.systems, example.outputs, strict=True):
         grid.add_row(_name(system, NAME, "bold"), _mark_differences(output, nearest(output, references), plain))
     if any(output not in references for output in example.outputs):
-        grid.add_row("", Text(f"{'‹ ›' if plain else 'red'} differs from the reference, ‹…› lacks words", style="dim"))
+        grid.add_row(
+            "", Text(f"{'‹ ›' if plain else 'red'} differs from the reference; ‹…› marks missing words", style="dim")
+        )
     return grid
 
 

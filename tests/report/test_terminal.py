@@ -35,7 +35,11 @@ def test_no_figure_is_cut_and_no_line_too_wide(make_comparison, systems, width):
     with_ter = [
         replace(system, scores={**system.scores, "ter": Score("ter", 12.3, "TER|x")}) for system in comparison.systems
     ]
-    text = printed(replace(comparison, systems=with_ter), width)
+    [lengths] = comparison.breakdowns
+    *buckets, last = lengths.buckets
+    buckets.append(replace(last, label="over 80, longer than any in training"))
+    by_length = replace(lengths, buckets=buckets)
+    text = printed(replace(comparison, systems=with_ter, breakdowns=[by_length]), width)
     exempt = {*signatures(comparison), *comparison.commands}
     lines = [line for line in text.splitlines() if line.strip() not in exempt]
     assert max(len(line.rstrip()) for line in lines) <= width
@@ -44,12 +48,16 @@ def test_no_figure_is_cut_and_no_line_too_wide(make_comparison, systems, width):
             if row.label != "network":
                 assert f" {cell.text}" in text
             assert cell.note in text
+    words = text[text.index("BLEU by source length") :].split()
+    assert {"over", "80,", "longer", "than", "training"} <= {*words}
+    for bucket in buckets:
+        assert {f"{bucket.count:,}", *(f"{value:.1f}" for value in bucket.values)} <= {*words}
 
 
 @pytest.mark.parametrize("width", [40, 50])
 def test_in_a_narrow_terminal_nothing_is_lost(make_comparison, width):
     text = printed(make_comparison(6), width)
-    for figure in ("312,456", "1 min 15 s", "+37.5  p < 0.001", "41.2 %", "perplexity"):
+    for figure in ("312,456", "1 min 15 s", "+37.5  p < 0.001", "41.2 %", "perplexity", "204", "94.4", "98.7", "48.9"):
         assert figure in text
 
 
