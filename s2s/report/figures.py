@@ -34,11 +34,6 @@ class Difference:
     randomization: Significance | None = None
     agreement: float | None = None  # percent of such pairs of systems that people judge alike; None if unknown
 
-    @property
-    def p_value(self) -> float:
-        """P-value to go by: of sacrebleu's bootstrap for one seed, of the estimate for several."""
-        return self.bootstrap.p_value if self.bootstrap else self.estimate.p_value
-
 
 @dataclass(frozen=True, slots=True)
 class ExtraScore:

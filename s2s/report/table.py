@@ -130,7 +130,7 @@ def headline(comparison: Comparison) -> str | None:
         return f"None scores above {first.name}."
     if best.difference is None:
         return None
-    gain, p_value = best.difference.estimate.value, best.difference.p_value
+    gain, p_value = best.difference.estimate.value, best.difference.estimate.p_value
     if f"{abs(gain):.1f}" == "0.0":
         return f"{best.name} and {first.name} score the same: {score}."
     doubt = "" if p_value < SIGNIFICANT else ", which may be chance"
@@ -177,7 +177,8 @@ def _scores(comparison: Comparison, metric: str) -> list[Row]:
     if metric != comparison.metric:
         return [replace(row, cells=tuple(cells))]
     differences = [system.difference for system in systems]
-    notes = [f"{signed(one.estimate.value)}  {show_p_value(one.p_value)}" if one else "" for one in differences]
+    found = [one.estimate if one else None for one in differences]
+    notes = [f"{signed(one.value)}  {show_p_value(one.p_value)}" if one else "" for one in found]
     noted = tuple(replace(cell, note=note) for cell, note in zip(cells, notes, strict=True))
     intervals = [system.estimate.interval if system.estimate else None for system in systems]
     return [
@@ -195,9 +196,13 @@ def _extra_scores(comparison: Comparison, metric: str) -> Row:
     """Return the row of a score from a table, with its differences from the first system."""
     found = [system.extra.get(metric) for system in comparison.systems]
     differences = [one.difference if one else None for one in found]
-    notes = [f"{one.value:+.4g}  {show_p_value(one.p_value)}".replace("-", "−") if one else "" for one in differences]
-    row = _row(metric, "scores", [one.value if one else None for one in found], "{:.4g}".format)
+    notes = [f"{_extra_score(one.value, '+')}  {show_p_value(one.p_value)}" if one else "" for one in differences]
+    row = _row(metric, "scores", [one.value if one else None for one in found], _extra_score)
     return replace(row, cells=tuple(replace(cell, note=note) for cell, note in zip(row.cells, notes, strict=True)))
+
+
+def _extra_score(value: float, sign: str = "") -> str:
+    return f"{value:{sign}.4g}".replace("-", "−")
 
 
 def _score(metric: str, value: float) -> str:

@@ -4,6 +4,7 @@ import pytest
 
 from s2s.metrics.scores import Score
 from s2s.metrics.variance import Estimate
+from s2s.report.figures import ExtraScore
 from s2s.report.format import duration, signed
 from s2s.report.table import headline, signatures, table
 
@@ -36,6 +37,13 @@ def test_figures_are_shown_with_their_units(comparison):
 
 def test_bleu_says_the_difference_to_the_first(comparison):
     assert [cell.note for cell in row(comparison, "BLEU").cells] == ["", "+37.5  p < 0.001"]
+
+
+def test_scores_of_other_metrics_have_a_minus_sign(comparison):
+    first, second = comparison.systems
+    second = replace(second, extra={"COMET": ExtraScore(-0.25, Estimate(-0.5, 0.1, None, None))})
+    cell = row(replace(comparison, systems=[first, second]), "COMET").cells[1]
+    assert (cell.text, cell.note) == ("−0.25", "−0.5  p < 0.001")
 
 
 def test_score_has_an_interval_where_it_is_known(comparison):
@@ -82,9 +90,9 @@ def test_signatures_are_listed_once_in_order(comparison):
 def test_headline_names_the_best_and_doubts_what_may_be_chance(comparison):
     assert headline(comparison) == "numbers-attention reaches 98.7 BLEU, 37.5 above numbers-bottleneck (p < 0.001)."
     first, second = comparison.systems
-    chance = replace(second.difference.bootstrap, p_value=0.21)
-    doubtful = replace(second, difference=replace(second.difference, bootstrap=chance))
-    assert "which may be chance (p = 0.210)" in headline(replace(comparison, systems=[first, doubtful]))
+    wide = replace(second.difference.estimate, sentences=30.0)
+    doubtful = replace(second, difference=replace(second.difference, estimate=wide))
+    assert "which may be chance (p = 0.212)" in headline(replace(comparison, systems=[first, doubtful]))
     assert headline(replace(comparison, systems=[second, first])) == "None scores above numbers-attention."
     assert headline(replace(comparison, systems=[first])) is None
 
