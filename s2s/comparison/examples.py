@@ -42,14 +42,14 @@ def examples(
     ]
 
 
-def _heatmaps(entry: Entry, sources: RawSources, device: torch.device) -> list[HeatMap] | list[None]:
-    """Return the attention of a system for each source; None if it has none."""
+def _heatmaps(entry: Entry, sources: RawSources, device: torch.device) -> list[HeatMap | None]:
+    """Return the attention of a system for each source; None if it has none, or translated the source in parts."""
     version = entry.runs[0].version
     if version is None or not version.card.attention:
         return [None] * len(sources)
     translator = reference_translator(version, device)
     return [
-        HeatMap(one.attention, one.source_tokens, one.tokens, one.grid)
+        HeatMap(one.attention, one.source_tokens, one.tokens, one.grid) if one.attention else None
         for one in translator.translate(sources, version.recipe().decoding, need_attention=True)
     ]
 
@@ -95,9 +95,9 @@ def _partly_exact(outputs: Sequence[Sequence[str]], measured: Sequence[str], ref
 
     If there is none, return the first line.
     """
-    best = 0
-    for line, reference in enumerate(references):
-        exact = {own[line] in texts_of(reference) for own in outputs}
-        if len(exact) == 2 and len(measured[best]) * (best > 0) < len(measured[line]) <= MAX_LENGTH:
-            best = line
-    return best
+
+    def suits(line: int) -> bool:
+        exact = {own[line] in texts_of(references[line]) for own in outputs}
+        return len(exact) == 2 and len(measured[line]) <= MAX_LENGTH
+
+    return max(filter(suits, range(len(references))), key=lambda line: len(measured[line]), default=0)
