@@ -130,7 +130,8 @@ def _translate(entry: Entry, run: Run, version: Version, test: TestSet, device: 
         scenes=test.names if test.of_scenes else (),
     )
     references = first_references(test.references)
-    correct_values = count_correct_values(translator, test.names, references) if test.task == "recall" else []
+    counts_values = test.task == "recall" and run.recipe.tokenizer.algorithm == "word"  # a token is a value
+    correct_values = count_correct_values(translator, test.names, references) if counts_values else []
     return StoredResult(
         name=entry.name,
         test=test.digest,
