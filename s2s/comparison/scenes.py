@@ -44,10 +44,12 @@ def scene_notes(systems: Sequence[SystemResults], test: TestSet) -> list[str]:
     seen = [line for line in every if not has_unseen(test.names[line])]
     notes = []
     for system in systems:
-        known, new = (_mean_score("exact", system, test, lines) if lines else 0.0 for lines in (seen, unseen))
-        notes.append(
-            f"{system.name}: {known:.1f} % exact, {new:.1f} % with a colour of a shape that training never had"
-        )
+        shares = [
+            f"{_mean_score('exact', system, test, lines):.1f} % {label}"
+            for lines, label in [(seen, "exact"), (unseen, "with a colour of a shape that training never had")]
+            if lines
+        ]
+        notes.append(f"{system.name}: {', '.join(shares)}")
     return notes
 
 

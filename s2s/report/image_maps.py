@@ -112,7 +112,7 @@ def draw_image_maps(
 
 
 def _shade_uri(attention: Map, aspect: float) -> str:
-    """Return black that is the less opaque the higher a map [h, w] is, enlarged smoothly, as a data URI of a PNG."""
+    """Return a black overlay as a PNG data URI; the higher the attention [h, w], the more transparent it is."""
     from PIL import Image
 
     relative = attention / max(float(attention.max()), 1e-9)
@@ -156,7 +156,7 @@ class _TerminalMaps:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         colored = console.color_system is not None and not console.no_color
-        names = [set_cell_size(printable(one.word), min(cell_len(printable(one.word)), LABEL)) for one in self.maps]
+        names = [clipped(printable(one.word), LABEL) for one in self.maps]
         column = max([2 * self.grid[1], *map(cell_len, names)]) + 2
         across = max(1, (options.max_width + 2) // column)
         for start in range(0, len(self.maps), across):

@@ -136,7 +136,7 @@ def _count(figure: Breakdown, bucket: Bucket) -> str:
 
 
 def _ends(bucket: Bucket, series: int, scale: int) -> tuple[float, float]:
-    """Return the ends of the interval of a value, as far as they are on the scale; twice the value if unknown."""
+    """Return the ends of a value's interval, clipped to the scale; both are the value if the interval is unknown."""
     value, interval = bucket.values[series], bucket.intervals[series] if bucket.intervals else 0.0
     return max(0.0, value - interval), min(scale, value + interval)
 
@@ -150,4 +150,5 @@ def format_values(bucket: Bucket) -> list[str]:
 
 def _tell(figure: Breakdown, bucket: Bucket, names: Sequence[str], series: int) -> str:
     """Return a bar in words: `attention, 20–39 characters: BLEU 98.7 ± 1.5`."""
-    return f"{names[series]}, {bucket.label} {figure.unit}: {figure.metric} {format_values(bucket)[series]}"
+    label = f"{bucket.label} {figure.unit}".rstrip()
+    return f"{names[series]}, {label}: {figure.metric} {format_values(bucket)[series]}"
