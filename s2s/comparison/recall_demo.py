@@ -60,5 +60,5 @@ def _exported(name: str, run: Run) -> DemoModel:
     assert run.version is not None
     tensors = dict(load_network(run.version).named_parameters())  # the shared table of embeddings once, as `weight`
     halves = b"".join(tensor.detach().numpy().astype("<f2").tobytes() for tensor in tensors.values())
-    shapes = [(name, list(tensor.shape)) for name, tensor in tensors.items()]
+    shapes = [(key, list(tensor.shape)) for key, tensor in tensors.items()]
     return DemoModel(name, base64.b64encode(halves).decode(), shapes, run.version.recipe().decoding.max_ratio)

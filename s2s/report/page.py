@@ -139,7 +139,8 @@ def _example(comparison: Comparison, example: Example) -> dict[str, object]:
 
 def _attention(name: str, heatmap: HeatMap, image: Pixels | None) -> list[Markup]:
     """Return the attention of a system as SVG; if it does not fit a telephone, once more for one."""
-    drawings = [draw_attention(heatmap, image, ACROSS, width) for width in (WIDTH, NARROW)]
-    shown = drawings if image is None and drawings[0].width > NARROW else drawings[:1]
+    widths = (WIDTH, NARROW) if image is None else (WIDTH,)
+    drawings = [draw_attention(heatmap, image, ACROSS, width) for width in widths]
+    shown = drawings if drawings[0].width > NARROW else drawings[:1]
     description = describe_attention(heatmap)
     return [Markup(document(drawing, f"Attention of {name}", description)) for drawing in shown]

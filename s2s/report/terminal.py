@@ -55,8 +55,6 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print(Text(printable(note)))
     for signature in signatures(comparison):
         console.print(Text(f"  {printable(signature)}", style="dim"), soft_wrap=True)  # on one line, to be copied
-    for number, command in enumerate(comparison.commands):
-        console.print(Text(f"{'Next:' if number == 0 else '     '} {printable(command)}"), soft_wrap=True)
 
 
 def _is_monochrome(console: Console) -> bool:
