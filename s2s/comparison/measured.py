@@ -140,7 +140,7 @@ def _translate(entry: Entry, run: Run, version: Version, test: TestSet, device: 
         scores=found.scores,
         command=entry.command,
         decoding=found.decoding.describe(),
-        training=_training(run, version),
+        training=training_of(version, run.recipe),
         perplexity=found.perplexity,
         correct_values=correct_values,
         pointing=found.pointing,
@@ -158,12 +158,11 @@ def _attention(
     return attention_quality(translator, test.names, references, **known)
 
 
-def _training(run: Run, version: Version) -> StoredTraining:
-    """Return how a model was trained."""
-    assert run.recipe is not None
+def training_of(version: Version, recipe: Recipe) -> StoredTraining:
+    """Return how a model was trained from its recipe."""
     card, record = version.card, version.card.training
     return StoredTraining(
-        network=run.recipe.model.describe(),
+        network=recipe.model.describe(),
         recipe=card.recipe,
         seed=record.seed,
         corpus=card.corpus,

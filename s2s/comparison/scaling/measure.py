@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from s2s.comparison.measured import training_of
 from s2s.comparison.scaling.ladder import Ladder, LadderModel, grammar_of, sizes
 from s2s.comparison.scaling.law import Interval, Law, Sample, bootstrap, fit_law
 from s2s.comparison.scaling.seal import Prediction, read_prediction, seal
@@ -15,7 +16,6 @@ from s2s.errors import S2SError, UsageError, wrap_os_errors
 from s2s.io.atomic import make_directory, write_json
 from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version, now
-from s2s.report.format import counted
 from s2s.training.runs.lifecycle import find_existing, run_key, train
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def measure(directory: Path, overrides: Sequence[str], *, device: str, wait: flo
     outcome = _run(ladder.large, recipes[ladder.large], version)
     _write_runs(directory, [*runs.values(), outcome])
     prediction, digest = read_prediction(directory / PREDICTION)
-    card = version.card
+    trained = training_of(version, recipes[ladder.large])
     entropy, test_entropy = known_entropy(recipes[ladder.large])
     return Measurement(
         runs=own,
@@ -117,8 +117,8 @@ def measure(directory: Path, overrides: Sequence[str], *, device: str, wait: flo
         prediction=prediction,
         digest=digest,
         outcome=outcome,
-        code=" ".join(filter(None, ("s2s", card.versions.get("s2s"), card.versions.get("commit")))),
-        machine=f"{card.machine.describe()}, {counted(card.training.threads, 'thread')}",
+        code=trained.code,
+        machine=trained.describe_machine(),
     )
 
 
