@@ -96,7 +96,7 @@ def _refuse_twice(entries: Sequence[Entry]) -> None:
     counts = Counter(run.version.reference for entry in entries for run in entry.runs if run.version)
     for reference, count in counts.items():
         if count > 1:
-            raise UsageError(f"two systems are {reference}", "name each system once")
+            raise UsageError(f"{reference} is named twice", "name each system once")
 
 
 def _order(systems: Sequence[SystemResults], request: Request) -> list[int]:

@@ -11,7 +11,10 @@ LIMIT = 10  # n-grams of each system
 
 
 def typical_ngrams(systems: Sequence[SystemResults], test: TestSet) -> list[NgramDifference]:
-    """Return n-grams of the first seeds that tell the best system from the first one, or the last if that is best."""
+    """Return n-grams of the first seeds that distinguish the best system from the first.
+
+    If the first is best, they distinguish the last from the first.
+    """
     if len(systems) == 1:
         return []
     first = systems[0]

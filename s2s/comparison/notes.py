@@ -28,7 +28,7 @@ def notes(systems: Sequence[SystemResults], test: TestSet) -> list[str]:
     found += [f"decoded with {' or '.join(decoded)}"] if decoded else []
     trainings = [system.training for system in systems if system.training]
     if len(systems) > 1:
-        found.append(f"the outputs are those for the same test set ({test.digest[:12]})")
+        found.append(f"all outputs are for the same test set ({test.digest[:12]})")
     return found + (_training_notes(trainings) if len(trainings) > 1 else [])
 
 
@@ -37,7 +37,7 @@ def _difference_notes(systems: Sequence[SystemResults], test: TestSet) -> list[s
     notes = []
     if len(test.names) < FEW_LINES:
         notes.append(
-            f"a test set of fewer than {FEW_LINES} lines says little: differences may be chance, whatever p is"
+            f"a test set of fewer than {FEW_LINES} lines says little: differences may be due to chance, regardless of p"
         )
     if test.of_images:
         notes.append(

@@ -1,4 +1,4 @@
-"""What the training pairs have of a test set, read from the corpus."""
+"""Read from the corpus how often training has the words of a test set."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -16,9 +16,9 @@ GROUP = 2048  # pairs read at once
 
 
 def training_facts(systems: Sequence[SystemResults], test: TestSet) -> TrainingFacts | None:
-    """Return what training had of the sources, references and outputs; None if that is unknown.
+    """Return how often training has the words and n-grams of the test set; None if unknown.
 
-    It is unknown of images, without a corpus, and for more than a million pairs, which would take minutes to read.
+    Unknown for images, without a corpus, and for more than a million pairs, which would take minutes to read.
     """
     if test.corpus is None or test.of_images:
         return None

@@ -23,8 +23,9 @@ class Canvas:
         self.styles: dict[tuple[int, int], str] = {}
 
     def draw(self, places: Sequence[tuple[float, float]], letter: str, style: str, first: int) -> None:
-        """Draw lines from place to place, in a style of rich, with a letter on them in column `first`, in every so
-        many after it, and at the end.
+        """Draw lines from place to place in a rich style.
+
+        The letter stands in column `first`, every EVERY columns after it, and at the end.
         """
         cell, due = (0, 0), first
         for x, y in _interpolate([self._dot(*place) for place in places]):

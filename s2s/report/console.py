@@ -22,5 +22,5 @@ err = PlainConsole(stderr=True)
 
 
 def escape_control(text: str) -> str:
-    """`text` with control characters spelled out, so that a file's name cannot drive the terminal."""
+    """Return text with control characters spelled out, so that a file's name cannot drive the terminal."""
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)

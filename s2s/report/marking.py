@@ -21,7 +21,7 @@ class Span:
 
 
 def printable(text: str) -> str:
-    """`text` on one line and without control characters: these become U+FFFD, tabs and line ends spaces."""
+    """Return text on one line and without control characters: these become U+FFFD, tabs and line ends spaces."""
     return "".join(map(_printable_character, text))
 
 
@@ -43,7 +43,7 @@ def nearest(output: str, references: Sequence[str]) -> str:
 
 
 def marked(output: str, reference: str) -> list[Span]:
-    """`output` in spans, by the words and punctuation marks that it shares with `reference`.
+    """Return `output` in spans, by the words and punctuation marks that it shares with `reference`.
 
     The texts of all spans but those of kind `missing`, joined, are the output.
     """

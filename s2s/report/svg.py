@@ -42,7 +42,10 @@ STYLE = f"""
 
 
 def element(tag: str, content: str = "", **attributes: str | float) -> str:
-    """`<tag …>content</tag>`; attributes are escaped, `content` is markup. `class_` is class, other `_` become `-`."""
+    """Return `<tag …>content</tag>`; attributes are escaped, `content` is markup.
+
+    `class_` is class, other `_` become `-`.
+    """
     named = "".join(f" {_name(name)}={quoteattr(_value(value))}" for name, value in attributes.items())
     return f"<{tag}{named}>{content}</{tag}>" if content else f"<{tag}{named}/>"
 

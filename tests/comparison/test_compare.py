@@ -246,7 +246,7 @@ def test_versions_of_a_model_are_told_apart(trained_home: Path, tmp_path: Path) 
 def test_a_system_is_named_once(trained_home: Path, tiny: list[str], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="two systems are called numbers-attention:1"):
         run(["numbers-attention", "numbers-attention:1"])
-    with pytest.raises(UsageError, match="two systems are numbers-attention:1"):
+    with pytest.raises(UsageError, match="numbers-attention:1 is named twice"):
         run(["numbers/attention", "numbers-attention"], tiny)
     [file] = written(tmp_path, ["numbers-attention"])
     (tmp_path / "copy.json").write_bytes(file.read_bytes())
