@@ -2,10 +2,12 @@
 
 import base64
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from s2s.comparison import test_set
+from s2s.comparison import recall_demo, test_set
 from s2s.comparison.breakdowns import recall_by_length
 from s2s.comparison.compare import compare
 from s2s.comparison.entries import Request
@@ -65,6 +67,25 @@ def test_a_comparison_of_recall_shows_answers_instead_of_bleu_by_length() -> Non
     assert sizes == [2 * (system.parameters or 0) for system in comparison.systems]
     assert {"?", "k1", "v1"} < {*demo.vocabulary}
     assert "demo" not in as_json(comparison)
+
+
+def test_large_models_and_those_of_another_tokenizer_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizers = {digest: SimpleNamespace(digest=digest, size=1, tokens=lambda _: ["▁k1"]) for digest in "ab"}
+    monkeypatch.setattr(recall_demo, "_tokenizer", lambda run: tokenizers[run.version.tokenizer])
+    monkeypatch.setattr(recall_demo, "_exported", lambda name, run: name)
+
+    def entry(name: str, parameters: int, tokenizer: str) -> SimpleNamespace:
+        card = SimpleNamespace(parameters=parameters)
+        recipe = load_recipe("recall/attention")
+        version = SimpleNamespace(card=card, tokenizer=tokenizer, recipe=lambda: recipe)
+        return SimpleNamespace(name=name, runs=[SimpleNamespace(version=version)])
+
+    test = test_set.TestSet(["k1"], ["k1"], ["v1"], "", Scoring(), "bleu", task="recall")
+    entries: list[Any] = [entry("large", 500_001, "b"), entry("first", 500_000, "a"), entry("other", 7, "b")]
+    demo = recall_demo.recall_demo([*entries, entry("second", 7, "a")], test)
+    assert demo is not None
+    assert demo.models == ["first", "second"]
+    assert recall_demo.recall_demo(entries[:1], test) is None
 
 
 @pytest.mark.parametrize(
