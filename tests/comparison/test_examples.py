@@ -38,7 +38,7 @@ def test_each_example_has_its_reason():
         1: "a large win of good (chrF2 22 → 100)",
         3: "a large loss of good (chrF2 100 → 38)",
     }
-    none = system("none", 0.0, ["on", "to"])
-    assert next(iter(example_lines([good, none], made_test_set(2)))) == 0
+    right, none = system("right", 100.0, ["one", "two"]), system("none", 0.0, ["on", "to"])
+    assert next(iter(example_lines([right, none], made_test_set(2)))) == 0
     alone = system("bad", 10.0, ["one", "too"])
     assert example_lines([alone], made_test_set(2)) == {0: "example", 1: "the lowest chrF2 of bad"}

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from s2s.comparison import test_set
 from s2s.comparison.breakdowns import breakdowns
 from s2s.comparison.measured import SystemResults
 from s2s.comparison.notes import notes
 from s2s.comparison.stored import StoredResult, StoredTraining
 from s2s.comparison.summary import summarize
-from s2s.comparison.test_set import TestSet
 from s2s.devices.runtime import Machine
 from s2s.metrics.scores import Scoring, score_corpus
 from s2s.metrics.training_facts import TrainingFacts
@@ -18,7 +18,7 @@ from s2s.recipe.load import load_recipe
 
 REFERENCES = [f"the {word} house has a red door" for word in ("old", "new", "big", "small", "green", "blue", "last")]
 WRONG = [f"the {word} door" for word in ("a", "b", "c", "d", "e", "f", "g")]
-TEST = TestSet(REFERENCES, REFERENCES, [*REFERENCES], "", Scoring(), "bleu")
+TEST = test_set.TestSet(REFERENCES, REFERENCES, [*REFERENCES], "", Scoring(), "bleu")
 
 
 def training(settings: Sequence[str], corpus: str) -> StoredTraining:
