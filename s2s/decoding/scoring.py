@@ -112,7 +112,11 @@ def score_lines(
         tokens = tokenizer.tokens(target_ids[row])
         alignment: Alignment = ()
         if forced.attention is not None:
-            alignment = align_words(forced.attention, tokenizer.tokens(source_ids[row]), tokens)
+            tag, text = translator.settings.split_tag(sources[row])
+            skipped = len(translator.encode([tag])[0]) if tag and text.strip() else 0  # tokens of the tag
+            own = int(text != sources[row] and text[:1] == " ")  # whether the tag is a word of the line itself
+            links = align_words(forced.attention[:, skipped:], tokenizer.tokens(source_ids[row][skipped:]), tokens)
+            alignment = tuple((source + own, target) for source, target in links)
         scored[row] = ScoredLine(
             (*tokens, "</s>"),
             tuple(forced.log_probabilities.tolist()),

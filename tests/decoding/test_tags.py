@@ -1,13 +1,15 @@
 """Tags before sources: of a line's own or of `--tag`, before each part of a line, and never counted as its text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from s2s.decoding import settings
 from s2s.decoding.diagnostics import diagnostics
-from s2s.decoding.engine import Hypothesis, Request
+from s2s.decoding.engine import ForcedSentence, Hypothesis, Request
+from s2s.decoding.scoring import score_lines
 from s2s.decoding.translator import RecipeTranslator
 from s2s.errors import UsageError
 from s2s.recipe.recipe import Recipe
@@ -24,7 +26,7 @@ WORDS = ["A", "man", "goes.", "Two", "dogs", "run;", "fast"]
 
 
 class TagEngine:
-    """An engine whose translation of a source is its tag."""
+    """An engine whose translation of a source is its tag, and whose targets attend to the ends of their sources."""
 
     device = "cpu"
 
@@ -35,6 +37,11 @@ class TagEngine:
     def result(self) -> list[list[Hypothesis]]:
         sources: list[Any] = [one.source for one in self.request.inputs]
         return [[Hypothesis.from_tokens([*source[:2], EOS], -2.0, 0.0, None)] for source in sources]
+
+    def force(self, sources: Any, targets: Any, *, need_attention: bool) -> Iterator[tuple[int, ForcedSentence]]:
+        for row, (source, target) in enumerate(zip(sources, targets, strict=True)):
+            attention = np.eye(len(target) + 1, len(source) + 1, len(source) - len(target), np.float32)
+            yield row, ForcedSentence(np.zeros(len(target) + 1, np.float32), attention if need_attention else None)
 
     def describe(self) -> str:
         return "tags"
@@ -83,6 +90,21 @@ def test_tags_are_not_part_of_the_text(tokenizer: Tokenizer) -> None:
     assert diagnostics("{fr} Two dogs", found) == []  # the tag looks like a placeholder
     (found,) = translator(tokenizer).translate(["{fr}"])
     assert diagnostics("{fr}", found) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "alignment"),
+    [
+        ("Two dogs run;", "0-0 1-1 2-2"),
+        ("{fr} Two dogs run;", "1-0 2-1 3-2"),
+        (" {fr}Two dogs run;", "0-0 1-1 2-2"),
+        ("  Two  dogs run;", "0-0 1-1 2-2"),
+        ("{fr}", ""),
+    ],
+)
+def test_words_are_aligned_with_those_of_the_line(tokenizer: Tokenizer, line: str, alignment: str) -> None:
+    (scored,) = score_lines(translator(tokenizer, "<zh>"), [line], ["Two dogs run;"], need_attention=True)
+    assert scored.as_pharaoh() == alignment
 
 
 def test_a_line_without_tag_is_noticed_if_training_had_none(tokenizer: Tokenizer) -> None:
