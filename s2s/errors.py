@@ -63,14 +63,17 @@ def is_lost_process(error: Exception) -> bool:
     return any(text in str(error) for text in ("Connection closed by peer", "Connection reset by peer"))
 
 
-class StoppedError(S2SError):
+class StoppedError(BaseException):
     """Stopped by a signal, after saving. The exit code is 128 plus the signal number.
 
+    Like KeyboardInterrupt it is no `Exception`, so that code that handles errors does not swallow a signal.
     `reported`: other processes have already printed the message.
     """
 
     def __init__(self, signal: int, message: str = "", hint: str | None = None, *, reported: bool = False) -> None:
-        super().__init__(message or {2: "interrupted", 1: "the terminal was closed"}.get(signal, "terminated"), hint)
+        self.message = message or {2: "interrupted", 1: "the terminal was closed"}.get(signal, "terminated")
+        super().__init__(self.message)
+        self.hint = hint
         self.signal = signal
         self.reported = reported
         self.exit_code = 128 + signal

@@ -65,7 +65,8 @@ def caption_files(
     size = translator.settings.image_size
     assert size is not None
     counts = CaptionCounts()
-    with ThreadPoolExecutor(usable_threads()) as pool:
+    pool = ThreadPoolExecutor(usable_threads())
+    try:
         for group in _read_ahead(pool, paths, size):
             images = _decoded(group, size, counts)
             pending = translator.start(
@@ -80,6 +81,8 @@ def caption_files(
                 counts.add(line.translations[0])
             write(lines)
             progress(len(lines))
+    finally:
+        pool.shutdown(cancel_futures=True)  # when interrupted, images that were read ahead are not decoded
     return counts
 
 

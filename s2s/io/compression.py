@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from s2s.errors import DataError, S2SError
+from s2s.errors import DataError
 
 CHUNK = 1 << 16  # bytes
 MEMORY = 1 << 28  # bytes that unpacking an xz file may take; Zstandard's own limit is a window of 2^27 bytes
@@ -154,7 +154,7 @@ class Unpacker:
             self._member = self._compression.decompressor()
         try:
             unpacked = self._member.decompress(chunk, size)
-        except (S2SError, MemoryError):  # S2SError: the process was told to stop
+        except MemoryError:
             raise
         except Exception as error:  # each library has its own
             raise self._damaged(str(error)) from error

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from PIL import Image
 from tiny_scenes import RECURRENT, TINY_SCENES
 
 from s2s.decoding import captioning
+from s2s.errors import DataError
 from s2s.recipe.load import load_recipe
 from s2s.training.runs.lifecycle import train
 
@@ -64,6 +67,23 @@ def test_an_image_that_cannot_be_read_gets_an_empty_line(pictures: Path, run: Ca
     assert run("caption", "scenes-attention", "pictures", "--strict").code == 3
     lines = run("caption", "scenes-attention", "pictures", "--json").out.splitlines()
     assert [json.loads(line)["image"] for line in lines][2] == "pictures/03.png"
+
+
+def test_terminated_it_reads_no_more_images(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+
+    def read(path: str, _: object) -> None:
+        begun.append(path)
+        time.sleep(0.3)  # until all are to be read, and the first is waited for
+        if len(begun) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise DataError(f"{path}: no picture")
+
+    monkeypatch.setattr(captioning, "SMALL_FILE", 0)  # all are read in a thread
+    monkeypatch.setattr(captioning, "usable_threads", lambda: 1)
+    monkeypatch.setattr(captioning, "read_input", read)
+    assert run("caption", "scenes-attention", "pictures") == (143, "", "s2s: terminated\n")
+    assert len(begun) < 12
 
 
 @pytest.mark.parametrize(

@@ -365,9 +365,9 @@ def fit(trainer: Trainer, directory: Path, training_log: TrainingLog) -> TrainSt
 
 @contextlib.contextmanager
 def hint_on_failure(hint: str) -> Iterator[None]:
-    """Add a hint to errors of the block."""
+    """Add a hint to errors of the block, and to a signal."""
     try:
         yield
-    except S2SError as error:
+    except (S2SError, StoppedError) as error:
         error.hint = f"{error.hint}; {hint}" if error.hint else hint
         raise
