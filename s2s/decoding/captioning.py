@@ -14,7 +14,6 @@ from s2s.decoding.translation import Translation
 from s2s.decoding.translator import Translator
 from s2s.devices.runtime import usable_threads
 from s2s.errors import S2SError
-from s2s.metrics.output_faults import loops
 from s2s.recipe.image_size import ImageSize
 
 WINDOW = 1024  # images that are captioned together, at most
@@ -45,7 +44,7 @@ class CaptionCounts:
         """Count an image and its best caption."""
         self.images += 1
         self.truncated += caption.truncated
-        self.looping += loops(caption.tokens)
+        self.looping += caption.looping
 
 
 def caption_files(

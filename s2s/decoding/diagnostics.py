@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from s2s.decoding.translation import Translation
-from s2s.metrics.output_faults import MIN_COPIED_WORDS, loops
+from s2s.metrics.output_faults import MIN_COPIED_WORDS
 from s2s.text.lines import encoding_hint
 from s2s.text.placeholders import lost_placeholders
 
@@ -31,7 +31,7 @@ def diagnostics(source: str, translation: Translation) -> list[str]:
         return []
     applies = {
         "truncated": translation.truncated,
-        "loop": loops(translation.tokens) and not loops(source.split()),
+        "loop": translation.looping,
         "empty": not translation.text.strip(),
         "copy": translation.text.strip() == source.strip() and len(source.split()) >= MIN_COPIED_WORDS,
         "unknown_tokens": translation.unknown_tokens > MAX_UNKNOWN_RATIO * translation.source_length,

@@ -20,6 +20,7 @@ class Translation:
     tokens: tuple[str, ...] = ()  # ends with `</s>` unless truncated
     parts: tuple["Part", ...] = ()  # if the line was translated in parts
     truncated: bool = False  # whether it ends at the length limit
+    looping: bool = False  # whether it repeats itself, but its source does not
     cut: bool = False  # whether a sentence was longer than the model takes, and was cut
     long_source: bool = False  # whether a sentence is longer than training knew, but was not cut
     incomplete: bool = False  # whether it seems to leave out some of the source
@@ -73,6 +74,7 @@ def join_parts(line: str, parts: Sequence[Part], *, spaces: bool) -> Translation
         tokens=tuple(token for one in translations for token in one.tokens),
         parts=tuple(parts),
         truncated=any(one.truncated for one in translations),
+        looping=any(one.looping for one in translations),
         cut=any(one.cut for one in translations),
         long_source=any(one.long_source for one in translations),
         incomplete=any(one.incomplete for one in translations),

@@ -15,6 +15,7 @@ from s2s.decoding.segments import Line, Segment, cut_lines
 from s2s.decoding.settings import TranslatorSettings, usual_sources
 from s2s.decoding.translation import Part, Translation, join_parts
 from s2s.metrics.alignment import LITTLE_ATTENTION
+from s2s.metrics.output_faults import loops
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.languages import primary_language
 from s2s.text.lines import normalize, single_line
@@ -192,12 +193,14 @@ class Translator(Generic[Engine_co]):
             log_probability=hypothesis.log_probability,
             tokens=(*self.tokenizer.tokens(hypothesis.tokens), *end),
             truncated=hypothesis.truncated,
+            looping=loops(hypothesis.tokens),
         )
         if isinstance(source, Image):
             maps = () if attention is None else _rounded(attention)
             return replace(found, attention=maps, grid=self.settings.grid)
         return replace(
             found,
+            looping=found.looping and not loops(source),
             cut=segment.cut,
             long_source=not segment.cut and self.profile is not None and self.profile.is_longer(len(source)),
             incomplete=self._is_incomplete(len(source), hypothesis),

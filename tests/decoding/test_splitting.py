@@ -25,7 +25,7 @@ WORDS = ["Ein", "Mann", "geht.", "Zwei", "Hunde,", "laufen;", "schnell", "Am", "
 class CopyEngine:
     """An engine whose translations are `copied` of the source's tokens, with attention to the first of them."""
 
-    device, copied, attended = "cpu", 100, 100
+    device, copied, repeated, attended = "cpu", 100, 1, 100
 
     def start(self, request: Request) -> "CopyEngine":
         self.request = request
@@ -35,10 +35,10 @@ class CopyEngine:
         return [[self._hypothesis(one.source)] * self.request.nbest for one in self.request.inputs]
 
     def _hypothesis(self, source: list[int]) -> Hypothesis:
-        tokens = [*source[: self.copied], EOS]
+        tokens = [*source[: self.copied] * self.repeated, EOS]
         attention = np.zeros((len(tokens), len(source) + 1), dtype=np.float32)
         for position in range(len(tokens)):
-            attention[position, min(position, self.attended)] = 1
+            attention[position, min(position, self.attended, len(source))] = 1
         return Hypothesis.from_tokens(tokens, -2.0, 0.0, attention if self.request.need_attention else None)
 
     def describe(self) -> str:
@@ -154,6 +154,14 @@ def test_omissions_are_reported(tokenizer: Tokenizer, copied: int, attended: int
     copy.engine.copied, copy.engine.attended = copied, attended
     (translation,) = copy.translate(["Ein Mann schnell"], need_attention=True)
     assert translation.incomplete is incomplete
+
+
+@pytest.mark.parametrize("source", ["Mann " * 9, "Mann........", "Mann"])
+def test_a_repetition_of_the_source_is_no_fault(tokenizer: Tokenizer, source: str) -> None:
+    copy = translator(tokenizer, None)
+    assert not copy.translate([source])[0].looping
+    copy.engine.repeated = 9
+    assert copy.translate([source])[0].looping is (source == "Mann")
 
 
 def test_split_lines_are_counted_apart(tokenizer: Tokenizer) -> None:
