@@ -26,7 +26,7 @@ NoRepeatNgram = Annotated[
     int | None,
     typer.Option("--no-repeat-ngram", metavar="N", min=0, max=100, help="Never repeat an n-gram of N tokens; 0: off."),
 ]
-Sample = Annotated[bool | None, typer.Option("--sample", help="Sample instead of beam search.")]
+Sample = Annotated[bool | None, typer.Option("--sample/--no-sample", help="Sample instead of beam search.")]
 Temperature = Annotated[
     float | None, typer.Option("--temperature", help="Sampling temperature; below 1 is sharper, above 1 flatter.")
 ]

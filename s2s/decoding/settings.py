@@ -103,11 +103,14 @@ class TranslatorSettings:
         try:
             decoding = DecodingOptions.model_validate(self.decoding.model_dump() | given)
         except ValidationError as error:
-            reason = uncapitalized(error.errors()[0]["msg"])
-            raise UsageError(f"{_flags(given)}: {reason}", f"{self.name} has {self.decoding.describe()}") from error
+            first = error.errors()[0]
+            reason = uncapitalized(first["msg"]).removeprefix("input ")
+            wrong = [str(first["loc"][0])] if first["loc"] else [key for key in given if key in reason]
+            raise UsageError(f"{_flags(wrong)}: {reason}", f"{self.name} has {self.decoding.describe()}") from error
         search, sampling = given.keys() & SEARCH_OPTIONS, given.keys() & SAMPLING_OPTIONS
         if decoding.sample and search:
-            raise UsageError(f"{_flags(search)} only applies to beam search, not with --sample", "drop one of them")
+            hint = "drop one of them" if given.get("sample") else f"add --no-sample: {self.name} samples by default"
+            raise UsageError(f"{_flags(search)} only applies to beam search, not with --sample", hint)
         if sampling and not decoding.sample:
             raise UsageError(f"{_flags(sampling)} only applies with --sample", "add --sample")
         if "patience" in given and decoding.stopping == "exact":
