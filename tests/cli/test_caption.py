@@ -1,5 +1,6 @@
 """`s2s caption` as a user runs it."""
 
+import io
 import json
 import os
 import shutil
@@ -104,6 +105,13 @@ def test_refusals(arguments: tuple[str, ...], said: str, run: Callable, monkeypa
     assert done.code == 2
     assert said in done.err
     assert done.out == ""
+
+
+def test_names_separated_by_nul_bytes_are_refused(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"pictures/01.png\0pictures/02.png\0")))
+    done = run("caption", "scenes-attention", "-")
+    assert done.code == 3
+    assert "file names are separated by NUL bytes" in done.err
 
 
 def test_each_command_names_the_other(trained: Path, own_home: Path, run: Callable) -> None:

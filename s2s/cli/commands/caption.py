@@ -164,9 +164,19 @@ def _paths(names: list[str], *, features: bool) -> "Iterator[str]":
 
 
 def _listed() -> "Iterator[str]":
-    """Yield the files that standard input lists, one per line."""
-    import os
-
+    """Return the files that standard input lists, one per line."""
     from s2s.io.inputs import open_input, read_lines
 
-    return (os.fsdecode(line) for line in read_lines(open_input("-"), "standard input") if line)
+    return (_file_name(line) for line in read_lines(open_input("-"), "standard input") if line)
+
+
+def _file_name(line: bytes) -> str:
+    """Return the file that a line names. Raises DataError if it has NUL bytes."""
+    import os
+
+    from s2s.errors import DataError
+
+    if b"\0" in line:
+        hint = "list one file per line, as find does without -print0"
+        raise DataError("standard input: file names are separated by NUL bytes", hint)
+    return os.fsdecode(line)
