@@ -38,7 +38,7 @@ def converse(translator: "Translator[Any]", stream: "StreamOptions", *, show: bo
             [text],
             nbest=stream.nbest,
             need_attention=stream.need_attention,
-            first_line=number,
+            line_numbers=[number],
             split=stream.splits(translator),
         )
         (found,) = pending.result()

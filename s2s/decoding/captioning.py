@@ -69,7 +69,10 @@ def caption_files(
         for group in _read_ahead(pool, paths, size):
             images = _decoded(group, size, counts)
             pending = translator.start(
-                list(images.values()), nbest=nbest, need_attention=need_attention, first_line=counts.images
+                list(images.values()),
+                nbest=nbest,
+                need_attention=need_attention,
+                line_numbers=[counts.images + number for number in images],
             )
             captions = dict(zip(images, pending.result(), strict=True))
             lines = [

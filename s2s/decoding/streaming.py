@@ -92,7 +92,7 @@ def _translate_windows(
                     nbest=options.nbest,
                     need_attention=options.need_attention,
                     prefixes=prefixes.read(len(lines)) if prefixes else (),
-                    first_line=first_line,
+                    line_numbers=range(first_line, first_line + len(lines)),
                     split=options.splits(translator),
                 )
             )

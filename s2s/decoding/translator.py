@@ -144,17 +144,18 @@ class Translator(Generic[Engine_co]):
         nbest: int = 1,
         need_attention: bool = False,
         prefixes: Sequence[str] = (),
-        first_line: int = 0,
+        line_numbers: Sequence[int] = (),
         split: bool = False,
     ) -> PendingTranslations:
         """Start to translate lines or to caption images.
 
-        `prefixes` is empty or holds the text that each line's translation starts with. `first_line` is the number of
-        the first line, which determines the random numbers of samples. With `split`, the sentences of a line are
-        translated one by one.
+        `prefixes` is empty or holds the text that each line's translation starts with. `line_numbers`, from 0 by
+        default, determine the random numbers of samples. With `split`, the sentences of a line are translated one by
+        one.
         """
         options = options or self.settings.decoding
         prefix_tokens = self.encode(prefixes) if prefixes else [[] for _ in sources]
+        numbers = line_numbers or range(len(sources))
         segments, lines = self._segments(sources, split=split)
         inputs = []
         for segment in segments:
@@ -166,7 +167,7 @@ class Translator(Generic[Engine_co]):
                     max_length=longest + len(prefix),
                     min_length=shortest,
                     prefix=prefix,
-                    sample_key=(first_line + segment.line, segment.index),
+                    sample_key=(numbers[segment.line], segment.index),
                 )
             )
         search = self.engine.start(Request(inputs, options, nbest, need_attention))

@@ -51,11 +51,17 @@ def test_one_line_per_image_in_the_order_given(pictures: Path, run: Callable, sh
     assert "wrote out.txt: 3 captions" in listed.err
 
 
-def test_windows_change_nothing(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = run("caption", "scenes-attention", "pictures", "--sample", "--seed", "3", "--nbest", "2")
+def test_neither_windows_nor_broken_pictures_change_others(
+    pictures: Path, run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("caption", "scenes-attention", "pictures", "--sample", "--seed", "3", "--nbest", "2")
+    whole = run(*arguments).out.splitlines()
+    assert len(whole) == 24
+    (pictures / "03.png").write_bytes(b"no picture")
+    broken = run(*arguments).out.splitlines()
+    assert [line for line in broken if not line.startswith("3\t")] == whole[:4] + whole[6:]
     monkeypatch.setattr(captioning, "WINDOW", 5)
-    assert run("caption", "scenes-attention", "pictures", "--sample", "--seed", "3", "--nbest", "2").out == whole.out
-    assert whole.out.count("\n") == 24
+    assert run(*arguments).out.splitlines() == broken
 
 
 def test_an_image_that_cannot_be_read_gets_an_empty_line(pictures: Path, run: Callable) -> None:

@@ -6,7 +6,6 @@ from s2s.decoding.diagnostics import DiagnosticCounts, diagnostics
 from s2s.decoding.translation import Translation
 
 
-
 @pytest.mark.parametrize(
     ("source", "translation", "names"),
     [

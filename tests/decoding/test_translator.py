@@ -49,14 +49,14 @@ class TestTranslator:
         monkeypatch.setattr(translator.engine, "start", requests.append)
         options = translator.recipe.decoding.model_copy(update={"min_ratio": 0.5, "max_ratio": 2.0})
         lines, prefixes = ["einundzwanzig", "", "12. März 1999"], ["twenty", "", ""]
-        translator.start(lines, options, prefixes=prefixes, first_line=40)
+        translator.start(lines, options, prefixes=prefixes, line_numbers=[40, 43, 47])
         first, last = requests[0].inputs
         assert first.max_length == 2 * len(first.source) + 10 + len(first.prefix)
         assert (first.min_length, last.min_length) == (len(first.source) // 2, len(last.source) // 2)
         assert first.prefix == translator.encode(["twenty"])[0]
         assert last.prefix == []
         assert last.max_length == 2 * len(last.source) + 10
-        assert (first.sample_key, last.sample_key) == ((40, 0), (42, 0))
+        assert (first.sample_key, last.sample_key) == ((40, 0), (47, 0))
 
     def test_attention_comes_with_its_tokens(self) -> None:
         (found,) = load("numbers-attention").translate(["einundzwanzig"], need_attention=True)
