@@ -52,18 +52,18 @@ def cut_lines(
     encoded = encode(
         [_tagged(sentence.strip() if split else sentence, lines[number]) for number, sentence in sentences]
     )
+    tag_lengths = {tag: len(encode([tag])[0]) for tag in {line.tag for line in lines}}  # tokens
     segments: list[Segment] = []
     counts: Counter[int] = Counter()  # segments of each line so far
     starts = [line.start for line in lines]  # characters of each line before the next segment
     for (number, sentence), tokens in zip(sentences, encoded, strict=True):
-        cut, texts, parts = len(tokens) > max_length, [sentence], [tokens]
+        tag, cut, texts, parts = lines[number].tag, len(tokens) > max_length, [sentence], [tokens]
         if cut:
-            room = max(1, max_length - len(encode([lines[number].tag])[0]))
+            room = max(1, max_length - tag_lengths[tag])
             texts = split_long(sentence, room, lambda texts: list(map(len, encode(texts))))
             parts = encode([_tagged(text.strip(), lines[number]) for text in texts])
         for text, text_tokens in zip(texts, parts, strict=True):
-            if text_tokens:
-                tag = lines[number].tag
+            if len(text_tokens) > tag_lengths[tag]:
                 segments.append(Segment(number, counts[number], starts[number], text, cut, text_tokens, tag))
                 counts[number] += 1
             starts[number] += len(text)

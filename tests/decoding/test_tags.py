@@ -10,6 +10,7 @@ from s2s.decoding import settings
 from s2s.decoding.diagnostics import diagnostics
 from s2s.decoding.engine import ForcedSentence, Hypothesis, Request
 from s2s.decoding.scoring import score_lines
+from s2s.decoding.segments import Line, cut_lines
 from s2s.decoding.translator import RecipeTranslator
 from s2s.errors import UsageError
 from s2s.recipe.recipe import Recipe
@@ -78,6 +79,15 @@ def test_parts_of_a_long_sentence_have_it_within_the_limit(
     assert found.text == " ".join(["{fr}"] * len(found.parts))
     assert max(part.translation.source_length for part in found.parts) <= 12
     assert found.parts[0].start == len("{fr} ")
+
+
+def test_a_part_without_text_is_not_translated() -> None:
+    def encode(texts: Sequence[str]) -> list[list[int]]:
+        return [[*text.strip(" ").encode()] for text in texts]
+
+    line = Line("ab" + "\u2003" * 12 + "cd", 0, "{fr}", "fr")
+    segments = cut_lines([line], encode, max_length=12, split=False)
+    assert [(one.text.strip(), one.start, one.tag) for one in segments] == [("ab", 0, "{fr}"), ("cd", 12, "{fr}")]
 
 
 def test_lines_without_text_stay_blank(tokenizer: Tokenizer) -> None:
