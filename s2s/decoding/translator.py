@@ -51,7 +51,7 @@ class PendingTranslations:
         check_finite(hypotheses)
         # decoded together, as a call costs more than most sentences do
         tokens = [hypothesis.tokens for nbest in hypotheses for hypothesis in nbest]
-        texts = iter([SPACES.sub(" ", text).strip() for text in self.translator.tokenizer.decode(tokens)])
+        texts = iter(map(_collapsed, self.translator.tokenizer.decode(tokens)))
         by_line: list[list[list[Part]]] = [[] for _ in self.lines]
         for segment, nbest in zip(self.segments, hypotheses, strict=True):
             parts = [self._part(segment, hypothesis, next(texts)) for hypothesis in nbest]
@@ -69,7 +69,7 @@ class PendingTranslations:
         if not self.prefixes or segment.index or UNK not in self.prefix_tokens[segment.line]:
             return text
         (decoded,) = self.translator.tokenizer.decode([self.prefix_tokens[segment.line]])
-        return self.prefixes[segment.line].strip() + text.removeprefix(decoded)
+        return self.prefixes[segment.line].strip() + text.removeprefix(_collapsed(decoded))
 
     def _translations(self, line: str, segments: list[list[Part]]) -> list[Translation]:
         """Return one line's translations from the n-best lists of its segments."""
@@ -239,6 +239,10 @@ class RecipeTranslator(Translator[Engine_co]):
 
 def _rounded(attention: "NDArray[np.float32]") -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(round(value, 6) for value in row) for row in attention.tolist())
+
+
+def _collapsed(text: str) -> str:
+    return SPACES.sub(" ", text).strip()
 
 
 def _are_images(sources: RawSources) -> bool:

@@ -172,11 +172,9 @@ def test_split_lines_are_counted_apart(tokenizer: Tokenizer) -> None:
 
 
 def test_unknown_characters_of_a_prefix_are_kept(tokenizer: Tokenizer) -> None:
-    copy = translator(tokenizer)
-    pending = copy.start(["Ein", "Ein"], prefixes=["☃ Mann ", "Mann"])
-    decoded = tokenizer.decode([[*tokens, *copy.encode(["geht."])[0]] for tokens in pending.prefix_tokens])
-    texts = [pending._with_prefix(*pair) for pair in zip(pending.segments, decoded, strict=True)]
-    assert texts == ["☃ Mann geht.", "Mann geht."]
+    prefixes = ["☃ Mann ", "Mann", "☃▁ Mann"]
+    lines = [f"{prefix.strip()} geht." for prefix in prefixes]
+    assert [nbest[0].text for nbest in translator(tokenizer).start(lines, prefixes=prefixes).result()] == lines
 
 
 def test_the_profile_of_training_sources() -> None:
