@@ -80,7 +80,7 @@ def lines_by_length(texts: Sequence[str], longest: int | None = None) -> dict[st
 
 
 def _label(low: int, end: int | None) -> str:
-    return f"{low}–{'' if end is None else end - 1}"
+    return str(low) if end == low + 1 else f"{low}–{'' if end is None else end - 1}"
 
 
 def choose_bounds(lengths: Sequence[int]) -> list[int]:

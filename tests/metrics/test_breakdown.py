@@ -28,6 +28,14 @@ def test_lengths_are_characters_and_empty_lines_count() -> None:
     assert lines_by_length(texts) == {"0–19": [0, 1], "20–39": [2, 3], "40–79": [4, 5], "80–": [6, 7]}
 
 
+def test_a_range_of_one_length_is_a_number() -> None:
+    assert lines_by_length(["x", "x", "xx", "xx", "xxx", "xxx", "xxxx", "xxxx"]) == {
+        "1": [0, 1],
+        "2–3": [2, 3, 4, 5],
+        "4–": [6, 7],
+    }
+
+
 def test_lines_longer_than_any_in_training_are_apart() -> None:
     texts = ["x" * length for length in [1, 19, 20, 39, 40, 79, 80, 100, 101, 300]]
     found = lines_by_length(texts, longest=100)
