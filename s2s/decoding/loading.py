@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from s2s.decoding.config import TranslatorConfig
 from s2s.decoding.described_models import DescribedModel, combine
@@ -60,16 +60,6 @@ def load_translator(config: TranslatorConfig) -> Iterator[RecipeTranslator[Engin
         log.debug("%s, %s; %s", engine.describe(), device, options.describe())
         decoding = recipe.model_copy(update={"decoding": options})
         yield RecipeTranslator(engine, models.tokenizer, decoding, versions[0].card.source_profile, config.tag)
-
-
-@contextmanager
-def load_reference_translator(
-    model: str, device: str, wait: float, command: str
-) -> "Iterator[RecipeTranslator[PyTorchEngine]]":
-    """Lease a device and yield a published model's translator in the setting of its test: PyTorch in fp32."""
-    config = TranslatorConfig([model], command, "pytorch", "fp32", device, wait)
-    with load_translator(config) as translator:
-        yield cast("RecipeTranslator[PyTorchEngine]", translator)
 
 
 def reference_translator(version: Version, device: "torch.device") -> "RecipeTranslator[PyTorchEngine]":

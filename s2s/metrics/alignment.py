@@ -59,16 +59,6 @@ class AlignmentCounts:
         total = self.links + self.sure
         return 1 - (self.found_sure + self.found_possible) / total if total else math.nan
 
-    @property
-    def precision(self) -> float:
-        """|A ∩ P| / |A|."""
-        return self.found_possible / self.links if self.links else math.nan
-
-    @property
-    def recall(self) -> float:
-        """|A ∩ S| / |S|."""
-        return self.found_sure / self.sure if self.sure else math.nan
-
 
 @dataclass(frozen=True, slots=True)
 class AttentionSums:

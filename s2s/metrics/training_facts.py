@@ -27,7 +27,6 @@ class TrainingFacts:
     sources: Set[Words]  # sources of the test set that are also sources in training
     ngrams: Set[Words]  # 4-grams of the test set's sources that occur in training sources
     longest_source: int  # characters of the longest training source
-    most_words: int  # of a training source
 
     @classmethod
     def of(
@@ -42,16 +41,16 @@ class TrainingFacts:
         ngrams = {ngram for words in tested for ngram in four_grams(words)}
         same: set[Words] = set()
         seen: set[Words] = set()
-        longest = most = 0
+        longest = 0
         for source, target in pairs:
             words = tuple(split(source))
-            longest, most = max(longest, len(source)), max(most, len(words))
+            longest = max(longest, len(source))
             if words in tested:
                 same.add(words)
             seen.update(ngrams.intersection(four_grams(words)))
             for word in filter(counts.__contains__, split(target)):
                 counts[word] += 1
-        return cls(split, counts, same, seen, longest, most)
+        return cls(split, counts, same, seen, longest)
 
     def frequency(self, words: Sequence[str]) -> str:
         """Return which of `FREQUENCIES` the rarest of at least one word has.

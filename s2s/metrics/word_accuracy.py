@@ -17,18 +17,8 @@ class WordAccuracy:
     wanted: int  # words of references
 
     @property
-    def precision(self) -> float:
-        """Share of the words of outputs that are right, in percent; 0 without any."""
-        return 100 * self.matches / max(self.written, 1)
-
-    @property
-    def recall(self) -> float:
-        """Share of the words of references that outputs have, in percent; 0 without any."""
-        return 100 * self.matches / max(self.wanted, 1)
-
-    @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall, in percent."""
+        """Harmonic mean of precision, matches / written, and recall, matches / wanted, in percent; 0 without words."""
         return 200 * self.matches / max(self.written + self.wanted, 1)
 
 

@@ -55,11 +55,14 @@ def differing(sources: list[str], outputs: list[str]) -> list[tuple[str, str, st
 
 def is_near_tie(source: str, one: str, other: str) -> bool:
     """Return whether the first differing tokens of two translations are about equally probable."""
-    from s2s.decoding.loading import load_reference_translator
-    from s2s.decoding.scoring import score_lines
+    import torch
 
-    with load_reference_translator(MODEL, "cpu", True, "bench") as translator:
-        scored = score_lines(translator, [source, source], [one, other])
+    from s2s.decoding.loading import reference_translator
+    from s2s.decoding.scoring import score_lines
+    from s2s.registry.store import Registry
+
+    translator = reference_translator(Registry.default().resolve(MODEL), torch.device("cpu"))
+    scored = score_lines(translator, [source, source], [one, other])
     pairs = zip(*(zip(line.tokens, line.log_probabilities, strict=True) for line in scored), strict=False)
     gap = next(abs(p - q) for (token, p), (beside, q) in pairs if token != beside)
     print(f"  {source!r}: {one!r}, alone {other!r}: {gap:.3f} nats between the first differing tokens")

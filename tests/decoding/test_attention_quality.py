@@ -87,7 +87,7 @@ def test_rows_belong_to_the_tokens_that_their_steps_predict(tokenizer: Tokenizer
 def test_quality_of_a_copier_is_perfect_and_of_one_that_looks_aside_is_not(tokenizer: Tokenizer) -> None:
     found = attention_quality(translator(tokenizer, Copier()), TEXTS, TEXTS, copied)
     assert found.aligned_lines == len(TEXTS)
-    assert (found.alignment.error_rate, found.alignment.recall) == (0, 1)
+    assert found.alignment.error_rate == 0
     assert (found.sums.effective_positions, found.sums.coverage, found.sums.mean_deviation) == (1, 1, 0)
     assert found.sums.source_tokens == found.sums.target_tokens == sum(map(len, tokenizer.encode(TEXTS)))
     beside = attention_quality(translator(tokenizer, Copier(shift=1)), TEXTS, TEXTS, copied)

@@ -4,27 +4,27 @@ import gzip
 import math
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from s2s.decoding import scoring
-from s2s.decoding.loading import load_reference_translator
+from s2s.decoding.loading import reference_translator
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.scoring import ScoredLine, Totals, align_words, score_files, score_lines
 from s2s.decoding.translator import Translator
 from s2s.errors import DataError, UsageError
+from s2s.registry.store import Registry
 
 SOURCES = ["einundzwanzig", "", "12. März 1999", " \t ", "neunhundertachtundachtzig ; 3. Mai 2020", "x\u2028y"]
 TARGETS = ["twenty-one", "three", "", "  ", "nine hundred and eighty-eight ; 3 May 2020", "x\u2028y <s> ▁"]
 
 
 @pytest.fixture
-def translator(trained_home: Path) -> Iterator[Translator[PyTorchEngine]]:
-    with load_reference_translator("numbers-attention", "cpu", False, "test") as found:
-        yield found
+def translator(trained_home: Path) -> Translator[PyTorchEngine]:
+    return reference_translator(Registry.default().resolve("numbers-attention"), torch.device("cpu"))
 
 
 # words

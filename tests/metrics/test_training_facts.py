@@ -28,7 +28,6 @@ def test_facts_are_those_of_a_search_through_all_pairs(
     ngrams = [tuple(line[start : start + 4]) for line in tested for start in range(len(line) - 3)]
     assert found.ngrams == {ngram for ngram in ngrams if any(has(source, ngram) for source in training)}
     assert found.longest_source == max(map(len, training), default=0)
-    assert found.most_words == max((len(source.split()) for source in training), default=0)
 
 
 def test_words_are_those_of_the_scores() -> None:
@@ -37,13 +36,13 @@ def test_words_are_those_of_the_scores() -> None:
     found = TrainingFacts.of(pairs, ["ein hund , der Bellt."], ["The dog."], split)
     assert found.counts == {"the": 0, "dog": 2, ".": 1}
     assert len(found.sources) == 1
-    assert (found.longest_source, found.most_words) == (21, 6)
+    assert found.longest_source == 21
 
 
 @pytest.mark.parametrize(("lowest", "label"), [(count, label) for label, count in FREQUENCIES.items()])
 def test_frequencies_begin_at_their_minimum(lowest: int, label: str) -> None:
     counts = {"rare": lowest, "rarer": max(0, lowest - 1), "common": 10**6}
-    facts = TrainingFacts(str.split, counts, set(), set(), 0, 0)
+    facts = TrainingFacts(str.split, counts, set(), set(), 0)
     assert facts.frequency(["common", "rare"]) == label
     assert (facts.frequency(["rare", "rarer"]) == label) is (lowest == 0)
 
