@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, get_args
 
 from s2s.decoding.config import TranslatorConfig
 from s2s.decoding.described_models import DescribedModel, combine
@@ -12,7 +12,7 @@ from s2s.decoding.engine import Engine
 from s2s.decoding.settings import max_source_length
 from s2s.decoding.translator import RecipeTranslator
 from s2s.devices.leases import lease
-from s2s.devices.runtime import prepare, threads_for
+from s2s.devices.runtime import Precision, prepare, threads_for
 from s2s.errors import ResourceError, UsageError
 from s2s.recipe.decoding import DecodingOptions
 from s2s.recipe.recipe import Recipe
@@ -27,19 +27,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-AnyEngine = TypeVar("AnyEngine", bound=Engine)
-PRECISIONS = {
-    "pytorch": ("fp32", "tf32", "bf16"),
-    "ctranslate2": ("fp32", "int8", "int8_bf16", "bf16", "int8_fp16", "fp16"),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class EngineSelection:
     """The engine to load, and why."""
 
     name: Literal["pytorch", "ctranslate2"]
-    precision: str  # one of PRECISIONS, or for PyTorch auto
+    precision: str  # one of CTranslate2's COMPUTE_TYPES; for PyTorch a Precision or auto
     reason: str  # `using PyTorch: CTranslate2 does not support RNN encoders`
     may_fall_back: bool = False  # to PyTorch if CTranslate2 fails
 
@@ -92,7 +86,7 @@ def select_engine(recipe: Recipe, device: str, options: DecodingOptions, config:
             hint = "--engine pytorch" if unsupported else "--precision auto"
             raise UsageError(f"--engine ctranslate2: {unsupported_precision}", hint)
         reason = unsupported_precision
-    if config.precision not in ("auto", *PRECISIONS["pytorch"]):
+    if config.precision not in ("auto", *get_args(Precision)):
         raise UsageError(f"--precision {config.precision}: PyTorch has fp32, tf32 and bf16", "--precision auto")
     return EngineSelection("pytorch", config.precision, f"using PyTorch: {reason}")
 
@@ -122,7 +116,7 @@ def _unsupported_precision(precision: str, device: str) -> str | None:
 
     from s2s.decoding.ctranslate2_conversion import COMPUTE_TYPES
 
-    if precision not in PRECISIONS["ctranslate2"]:
+    if precision not in COMPUTE_TYPES:
         return f"CTranslate2 does not support precision {precision}"
     kind, _, index = device.partition(":")
     try:
