@@ -7,11 +7,10 @@ from s2s.comparison.scenes import scenes_by_objects
 from s2s.comparison.stored import StoredResult
 from s2s.comparison.test_set import TestSet
 from s2s.data.generators.recall import answer_positions
-from s2s.decoding.evaluation import first_references
 from s2s.metrics.breakdown import Breakdown, Bucket, lines_by_length, score_buckets
 from s2s.metrics.line_groups import LineGroup, by_capitals, by_digits, by_overlap, by_rarest_word
 from s2s.metrics.resampling import LineValues
-from s2s.metrics.scores import SCORE_NAMES
+from s2s.metrics.scores import SCORE_NAMES, first_references
 from s2s.metrics.training_facts import TrainingFacts
 from s2s.metrics.word_accuracy import word_accuracy
 

@@ -13,14 +13,14 @@ from s2s.comparison.stored import StoredResult, StoredTraining
 from s2s.comparison.test_set import TestSet
 from s2s.data.generators.numbers_alignment import numbers_alignment
 from s2s.decoding.attention_quality import AttentionQuality, attention_quality
-from s2s.decoding.evaluation import evaluate, first_references
+from s2s.decoding.evaluation import evaluate
 from s2s.decoding.loading import reference_translator
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import RecipeTranslator
 from s2s.errors import DataError
 from s2s.metrics.output_checks import check_output
 from s2s.metrics.resampling import LineStatistics
-from s2s.metrics.scores import check_counts, score_corpus
+from s2s.metrics.scores import check_counts, first_references, score_corpus
 from s2s.recipe.recipe import Recipe
 from s2s.registry.version import Version
 

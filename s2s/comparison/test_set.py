@@ -12,14 +12,13 @@ from s2s.data.prepare import prepare_corpus
 from s2s.data.sources import RawSources
 from s2s.decoding.evaluation import (
     TestLines,
-    first_references,
     metrics_of,
     scoring_of,
     test_digest,
 )
 from s2s.decoding.settings import TranslatorSettings
 from s2s.errors import ArtefactError, S2SError, UsageError
-from s2s.metrics.scores import TEXT_SCORES, Headline, Reference, Scoring
+from s2s.metrics.scores import TEXT_SCORES, Headline, Reference, Scoring, first_references
 from s2s.recipe.load import builtin_recipes
 from s2s.recipe.recipe import Recipe
 from s2s.registry.store import Registry

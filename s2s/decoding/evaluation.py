@@ -66,11 +66,6 @@ class TestLines:
         return cls(split.sources(first), names, several)
 
 
-def first_references(references: Sequence[Reference]) -> list[str]:
-    """Return the first reference of each line."""
-    return [texts_of(reference)[0] for reference in references]
-
-
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """A test set, translated and scored."""

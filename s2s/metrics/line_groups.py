@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from s2s.metrics.scores import Reference, texts_of
+from s2s.metrics.scores import Reference, first_references
 from s2s.metrics.training_facts import FREQUENCIES, TrainingFacts, four_grams
 from s2s.recipe.languages import primary_language
 
@@ -28,7 +28,7 @@ class LineGroup:
 
 def by_rarest_word(references: Sequence[Reference], facts: TrainingFacts) -> list[LineGroup]:
     """Group lines by how often training targets have the rarest word of the first reference; skip blank references."""
-    words = [facts.split(texts_of(reference)[0]) for reference in references]
+    words = [facts.split(text) for text in first_references(references)]
     return _grouped([facts.frequency(line) if line else None for line in words], FREQUENCIES)
 
 
@@ -47,8 +47,11 @@ def by_capitals(
     is unknown (an empty code), or no source has such a word. Lines that do not tell are in no group. Returns no groups
     if neither side tells: lower-cased text, scripts without capitals.
     """
-    first = [texts_of(reference)[0] for reference in references]
-    for side, texts, language in (("source", sources, source_language), ("reference", first, target_language)):
+    sides = (
+        ("source", sources, source_language),
+        ("reference", first_references(references), target_language),
+    )
+    for side, texts, language in sides:
         found = [has_inner_capital(text) for text in texts]
         if language and primary_language(language) not in CAPITALIZE_NOUNS and True in found:
             labels = {True: f"a capitalized word inside the {side}", False: f"no capitalized word inside the {side}"}

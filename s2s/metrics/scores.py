@@ -115,6 +115,11 @@ def texts_of(reference: Reference) -> Sequence[str]:
     return [reference] if isinstance(reference, str) else reference
 
 
+def first_references(references: Sequence[Reference]) -> list[str]:
+    """Return the first reference of each line."""
+    return [texts_of(reference)[0] for reference in references]
+
+
 def reference_streams(references: Sequence[Reference]) -> list[list[str | None]]:
     """Return references as sacrebleu takes them: the first of each line, the second of each line …; None for none."""
     return [list(stream) for stream in zip_longest(*map(texts_of, references))]
@@ -163,7 +168,7 @@ def _scene_f1(part: str, hypotheses: Sequence[str], references: Sequence[Referen
     """Return the F1 of the objects, sizes, colours or shapes that captions name, against their first references."""
     from s2s.metrics.scenes import scene_f1
 
-    scores = scene_f1(hypotheses, [texts_of(reference)[0] for reference in references])
+    scores = scene_f1(hypotheses, first_references(references))
     signature = f"F1|nrefs:1|unit:{part}|match:lcs|average:micro|version:s2s-{__version__}"
     return Score(f"f1_{part}", getattr(scores, part), signature)
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s2s.metrics.scores import Reference, check_counts, texts_of
+from s2s.metrics.scores import Reference, check_counts, first_references
 from s2s.metrics.training_facts import FREQUENCIES, TrainingFacts
 
 
@@ -46,7 +46,7 @@ def word_accuracy(
     """
     for outputs in systems:
         check_counts(outputs, references)
-    wanted = [Counter(facts.split(texts_of(reference)[0])) for reference in references]
+    wanted = [Counter(facts.split(text)) for text in first_references(references)]
     in_references = _by_frequency(wanted, facts)
     counts = []
     for outputs in systems:

@@ -12,12 +12,12 @@ from s2s.data.collate import pair_batch
 from s2s.data.sources import select_sources
 from s2s.data.split import Split
 from s2s.decoding.engine import ForcedScore
-from s2s.decoding.evaluation import TestLines, first_references, scoring_of
+from s2s.decoding.evaluation import TestLines, scoring_of
 from s2s.decoding.forced import forced_score, without_empty
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import Translator
 from s2s.devices.runtime import tuning
-from s2s.metrics.scores import Headline, score_corpus
+from s2s.metrics.scores import Headline, first_references, score_corpus
 from s2s.models.network import Network
 from s2s.recipe.recipe import Recipe
 from s2s.training.distributed import DistributedContext
