@@ -5,6 +5,7 @@ resample costs one product of matrices, and all systems are scored on the same r
 N: lines; R: resamples; F: statistics of a line.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,8 +22,22 @@ MAX_CELLS = 10_000_000  # resamples × lines in memory
 CHUNK_CELLS = 2_000_000  # resamples × lines drawn at once
 
 
-class LineStatistics:
-    """What the corpus score of a system is computed from: statistics [N, F] of the lines."""
+class Statistics(ABC):
+    """Statistics of a system's lines, from sums of which its score is computed."""
+
+    values: Floats  # [N, F]
+
+    def score(self, lines: Sequence[int] | None = None) -> float:
+        """Return the score of some lines, by default of all."""
+        return self.scores_of(self.values[lines if lines is not None else slice(None)].sum(0)[None])[0]
+
+    @abstractmethod
+    def scores_of(self, sums: Floats) -> list[float]:
+        """Return the score of each row of summed statistics [R, F]."""
+
+
+class LineStatistics(Statistics):
+    """What the corpus score of a system is computed from."""
 
     def __init__(
         self,
@@ -35,38 +50,24 @@ class LineStatistics:
         check_counts(outputs, references)
         self._scorer: Any = (scoring or Scoring()).scorer(metric)
         extracted = self._scorer._extract_corpus_statistics(list(outputs), reference_streams(references))
-        self.values: Floats = np.array(extracted, np.float64)
-
-    def score(self, lines: Sequence[int] | None = None) -> float:
-        """Return the corpus score of some lines, by default of all."""
-        return self.scores_of(self.values[lines if lines is not None else slice(None)].sum(0)[None])[0]
+        self.values = np.array(extracted, np.float64)
 
     def scores_of(self, sums: Floats) -> list[float]:
         """Return the corpus score of each row of summed statistics [R, F]."""
         return [self._scorer._compute_score_from_stats(row).score for row in sums]
 
 
-class LineValues:
-    """A score that is a ratio of sums over the lines, by default the mean of a value per line.
-
-    It has the interface of `LineStatistics`.
-    """
+class LineValues(Statistics):
+    """A score that is a ratio of sums over the lines, by default the mean of a value per line."""
 
     def __init__(self, values: Sequence[float], weights: Sequence[float] | None = None) -> None:
         """Take the values of N lines, and what their sum is divided by: the sum of N weights, by default ones."""
         divisor = np.ones(len(values)) if weights is None else np.array(weights, np.float64)
-        self.values: Floats = np.stack([np.array(values, np.float64), divisor], 1)
-
-    def score(self, lines: Sequence[int] | None = None) -> float:
-        """Return the ratio on some lines, by default on all."""
-        return self.scores_of(self.values[lines if lines is not None else slice(None)].sum(0)[None])[0]
+        self.values = np.stack([np.array(values, np.float64), divisor], 1)
 
     def scores_of(self, sums: Floats) -> list[float]:
         """Return the ratio of each row of two sums [R, 2]; 0 if nothing is weighed."""
         return [float(total / weight) if weight else 0.0 for total, weight in sums]
-
-
-Statistics = LineStatistics | LineValues
 
 
 def resampled_scores(
