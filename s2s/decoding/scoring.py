@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from s2s.decoding.engine import ForcedScore, ScoringEngine
 from s2s.decoding.translator import Translator
+from s2s.metrics.alignment import SPACE
 from s2s.text.parallel import read_pairs
 
 WINDOW = 2048  # line pairs read ahead, within which they are sorted by length
-WORD_START = "▁"  # first character of a token that starts a word
 
 Alignment = tuple[tuple[int, int], ...]  # (source word, target word), from 0
 
@@ -147,7 +147,7 @@ def _word_starts(tokens: Sequence[str]) -> list[int]:
     return [
         position
         for position, (previous, token) in enumerate(pairwise(("", *tokens)))
-        if position == 0 or (token[:1] == WORD_START and previous.strip(WORD_START))
+        if position == 0 or (token[:1] == SPACE and previous.strip(SPACE))
     ]
 
 

@@ -50,7 +50,7 @@ def cut_lines(
         for sentence in (split_sentences(line.text, line.language) if split else [line.text])
     ]
     encoded = encode(
-        [_tagged(sentence.strip() if split else sentence, lines[number]) for number, sentence in sentences]
+        [tagged(sentence.strip() if split else sentence, lines[number].tag) for number, sentence in sentences]
     )
     tag_lengths = {tag: len(encode([tag])[0]) for tag in {line.tag for line in lines}}  # tokens
     segments: list[Segment] = []
@@ -61,7 +61,7 @@ def cut_lines(
         if cut:
             room = max(1, max_length - tag_lengths[tag])
             texts = split_long(sentence, room, lambda texts: list(map(len, encode(texts))))
-            parts = encode([_tagged(text.strip(), lines[number]) for text in texts])
+            parts = encode([tagged(text.strip(), tag) for text in texts])
         for text, text_tokens in zip(texts, parts, strict=True):
             if len(text_tokens) > tag_lengths[tag]:
                 segments.append(Segment(number, counts[number], starts[number], text, cut, text_tokens, tag))
@@ -70,5 +70,6 @@ def cut_lines(
     return segments
 
 
-def _tagged(text: str, line: Line) -> str:
-    return f"{line.tag} {text}" if line.tag else text
+def tagged(text: str, tag: str) -> str:
+    """Return a text with a tag, if any, before it."""
+    return f"{tag} {text}" if tag else text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from s2s.data.source_profile import SourceProfile
 from s2s.data.sources import Image, RawSources, Sources
 from s2s.decoding.engine import DecodingInput, Engine, Hypothesis, PendingSearch, Request, check_finite
-from s2s.decoding.segments import Line, Segment, cut_lines
+from s2s.decoding.segments import Line, Segment, cut_lines, tagged
 from s2s.decoding.settings import TranslatorSettings, usual_sources
 from s2s.decoding.translation import Part, Translation, join_parts
 from s2s.metrics.alignment import LITTLE_ATTENTION
@@ -119,8 +119,8 @@ class Translator(Generic[Engine_co]):
 
     def encode_lines(self, sources: Sequence[str]) -> list[list[int]]:
         """Return the token ids of raw source lines, with the tag where they have none."""
-        tagged = map(self.settings.split_tag, sources)
-        return self.encode([f"{tag} {text}" if tag and text.strip() else text for tag, text in tagged])
+        lines = map(self.settings.split_tag, sources)
+        return self.encode([tagged(text, tag) if text.strip() else text for tag, text in lines])
 
     def translate(
         self,

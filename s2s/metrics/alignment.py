@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SPACE = "▁"  # what a token has for a space
+SPACE = "▁"  # stands for a space in tokens; begins those that start a word
 LITTLE_ATTENTION = 0.2  # summed over a translation, that a source token gets if it is ignored
 
 Span = tuple[int, int]  # characters of a text: start, end

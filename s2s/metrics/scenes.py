@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2s._version import __version__
+from s2s.metrics.alignment import SPACE
 from s2s.metrics.scores import Score
 
 SIZES = ("small", "medium", "big")
 COLOURS = ("red", "green", "blue", "yellow", "orange", "purple", "black", "cyan")
 SHAPES = ("circle", "square", "triangle", "diamond", "cross", "star", "ring", "heart")
 OBJECT = re.compile(rf"\b({'|'.join(SIZES)}) ({'|'.join(COLOURS)}) ({'|'.join(SHAPES)})\b")
-WORD_START = "▁"  # first character of a token that starts a word
 PUNCTUATION = ",."  # may be tokens of their own, or the end of a word's token
 Box = tuple[int, int, int, int]  # left, top, right and bottom in pixels; right and bottom are outside
 
@@ -126,7 +126,7 @@ def _shape_words(tokens: Sequence[str]) -> list[list[int]]:
     """
     words: list[list[int]] = []
     for position, token in enumerate(tokens):
-        if token.startswith(WORD_START) or not words:
+        if token.startswith(SPACE) or not words:
             words.append([])
         if token != "</s>" and token.strip(PUNCTUATION):
             words[-1].append(position)
@@ -134,7 +134,7 @@ def _shape_words(tokens: Sequence[str]) -> list[list[int]]:
 
 
 def _spelled(tokens: Sequence[str], positions: Sequence[int]) -> str:
-    return "".join(tokens[position] for position in positions).removeprefix(WORD_START).rstrip(PUNCTUATION)
+    return "".join(tokens[position] for position in positions).removeprefix(SPACE).rstrip(PUNCTUATION)
 
 
 def _cells(box: Box, grid: tuple[int, int], size: tuple[int, int], *, margin: int) -> tuple[slice, slice]:
