@@ -1,4 +1,4 @@
-"""Quality of a model's attention to sources while it is made to produce their references.
+"""Attention quality of a model, measured by forced decoding of the references.
 
 Forced decoding measures attention apart from the quality of translations. S source tokens, T target tokens, EOS
 excluded. Free of torch.
@@ -30,7 +30,7 @@ KnownAlignment = Callable[[str, str], list[SpanLink] | None]  # of a source and 
 
 @dataclass(frozen=True, slots=True)
 class ForcedAttention:
-    """The attention of a model to a source while it is made to produce a reference."""
+    """A model's attention to a source during forced decoding of its reference."""
 
     source_tokens: tuple[str, ...]  # S
     target_tokens: tuple[str, ...]  # T

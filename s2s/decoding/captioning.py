@@ -92,7 +92,7 @@ Reading = tuple[str, "Future[Image] | None"]  # None: to be read when it is need
 
 
 def _read_ahead(pool: ThreadPoolExecutor, paths: Iterable[str], size: ImageSize) -> Iterator[list[Reading]]:
-    """Yield windows of images; large files are being decoded, those of the next window, too."""
+    """Yield windows of images; their large files and those of the next window are already being decoded."""
     remaining = iter(paths)
     count = max(1, min(WINDOW, WINDOW_BYTES // size.bytes))
 

@@ -41,7 +41,7 @@ class CTranslate2Engine:
                 intra_threads=1,
                 max_queued_batches=2 * usable_threads(),  # an interrupt waits for batches that have started
             )
-            if kind == "cuda":  # libraries are only loaded when a product is computed
+            if kind == "cuda":  # cuBLAS is loaded at the first matrix product
                 self._translator.translate_batch([tokenizer.tokens([EOS])], beam_size=1, max_decoding_length=1)
         except RuntimeError as error:
             if kind == "cpu":
@@ -62,7 +62,7 @@ class CTranslate2Engine:
         return CTranslate2Search(self, request, results)
 
     def describe(self) -> str:
-        """`CTranslate2, int8`."""
+        """Return `CTranslate2, int8`."""
         return f"CTranslate2, {self.precision}"
 
     def translate_batch(self, request: Request, rows: Sequence[int]) -> list[Any]:

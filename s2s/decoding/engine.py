@@ -27,7 +27,7 @@ class Hypothesis:
     log_probability: float  # natural logarithm, EOS included
     score: float  # log_probability / L^α
     truncated: bool  # whether it ends at the length limit, without EOS
-    attention: "NDArray[np.float32] | None" = None  # [L, S], of a batch's longest source
+    attention: "NDArray[np.float32] | None" = None  # [L, S], padded to the longest source of the batch
 
     @classmethod
     def from_tokens(

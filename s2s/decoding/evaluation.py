@@ -83,7 +83,7 @@ class Evaluation:
         return [translation.text for translation in self.translations]
 
     def warnings(self) -> list[str]:
-        """Return what to know of the scores."""
+        """Return warnings about the scores."""
         return [TOO_FEW_LINES] if "cider" in self.scores and len(self.translations) < MIN_LINES else []
 
 

@@ -1,4 +1,4 @@
-"""What a translator must know of its model: a few figures of its recipe, without the rest."""
+"""What a translator needs to know about its model: a few figures of its recipe."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ def max_source_length(recipe: "Recipe") -> int:
 
 @dataclass(frozen=True, slots=True)
 class TranslatorSettings:
-    """What a translator must know of its model."""
+    """What a translator needs to know about its model."""
 
     name: str
     network: str  # description

@@ -11,7 +11,7 @@ from s2s.metrics.variance import estimate
 DEFAULT_BOUNDS = (1, 20, 40, 80)  # lengths 1–19, 20–39, 40–79 and 80–, in characters
 MIN_SHARE = 0.05  # of the lines in each default range; otherwise bounds are chosen from the lengths
 SAMPLES = 500  # resamples of a bucket
-FEWEST = 10  # lines of a bucket with intervals: resamples of fewer say little of other lines
+FEWEST = 10  # minimum lines for an interval; a bootstrap over fewer is unreliable
 
 
 @dataclass(frozen=True, slots=True)

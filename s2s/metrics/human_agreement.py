@@ -18,7 +18,7 @@ LARGEST = 5.0  # points; larger differences are rare in the data
 
 
 def human_agreement(difference: float, metric: Headline) -> float | None:
-    """Return the share of pairs of systems, in percent, of which people prefer the one that is better by the metric.
+    """Return the percentage of pairs of systems of which people prefer the one with the better score.
 
     `difference`: in points, of either sign. None where the fit says nothing: below 50 %, and above 5 points.
     """

@@ -8,7 +8,7 @@ from s2s.metrics.scores import Reference, first_references
 from s2s.metrics.training_facts import FREQUENCIES, TrainingFacts, four_grams
 from s2s.recipe.languages import primary_language
 
-# Languages that capitalize all nouns, so that a capital does not tell a name
+# Languages that capitalize all nouns, so that a capital letter does not indicate a name
 CAPITALIZE_NOUNS = {"bar", "de", "gsw", "ksh", "lb", "nds", "pdc", "pfl", "stq"}
 INNER_WORD = re.compile(r"(?<=\w)(?:[\s,]+|['’-])(?=(\w\w?))")  # captures the first two characters
 TRAINING_SOURCE, TOO_SHORT = "a training source", "fewer than 4 words"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 SHIFTS = (1, -1, 2, -2, 3, -3)  # from an output to the reference that it matches, in lines
 MARGIN = 0.15  # by which an output must match a reference better than its own
-MIN_GAIN = 6.0  # sum over the lines of a stretch of what they match better, beyond the margin
+MIN_GAIN = 6.0  # minimum total gain of a stretch; a line gains its better match minus its own match and the margin
 MIN_DEVIATIONS = 3.0  # standard errors between the matches of lines with their own references and with others
 
 

@@ -42,7 +42,7 @@ class Score:
     """A corpus score."""
 
     metric: str
-    value: float  # 0 to 100; TER may be higher, CIDEr-D is 0 to 1,000; distinct words are a count, bits not a share
+    value: float  # 0 to 100, but TER may exceed 100, CIDEr-D reaches 1,000, distinct words and bits are unbounded
     signature: str  # begins with the metric's name
 
     @property
@@ -174,7 +174,10 @@ def _scene_f1(part: str, hypotheses: Sequence[str], references: Sequence[Referen
 
 
 def bits_per_byte(nats: float, references: Sequence[Reference], size: int) -> Score:
-    """Return the surprise of a model at references: `nats` in all, of references of `size` bytes in UTF-8."""
+    """Return the negative log-likelihood of references in bits per byte.
+
+    `nats`: that of all references. `size`: their bytes in UTF-8.
+    """
     signature = f"bits per byte|nrefs:{_count_references(references)}|forced:yes|bytes:utf-8|version:s2s-{__version__}"
     return Score("bits_per_byte", nats / math.log(2) / max(size, 1), signature)
 

@@ -14,7 +14,7 @@ from s2s.metrics.scores import SCORE_NAMES, Headline, Reference, Scoring, check_
 TESTS = {"bs": "paired bootstrap", "ar": "approximate randomization"}
 SAMPLES = {"bs": 1000, "ar": 10_000}  # resamples of the lines, or random exchanges between the systems
 MAX_CELLS = 10_000_000  # samples × lines in memory, 40 bytes each
-FEWEST = 100  # samples of a large test set
+FEWEST = 100  # minimum samples, however large the test set
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the training pairs have of a test set: how often its words, which of its sources and n-grams."""
+"""How much of a test set occurs in the training pairs: its words (counted), its sources and their 4-grams."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -20,7 +20,7 @@ Words = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class TrainingFacts:
-    """What the training pairs have of a test set. Texts are compared as words, as `split` returns them."""
+    """How much of a test set occurs in the training pairs. Texts are compared as words, as `split` returns them."""
 
     split: Splitter
     counts: Mapping[str, int]  # occurrences in training targets of each word of the test set's target texts
