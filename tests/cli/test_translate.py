@@ -237,7 +237,9 @@ def test_windows_of_a_pipe_come_out_in_order(
         assert run("translate", "numbers-transformer", "one.de", "--precision", "fp32").out == f"{text}\n"
 
 
-def test_nbest_and_samples_are_numbered_lines(in_directory: Path, run: Callable) -> None:
+def test_nbest_and_samples_are_numbered_lines(
+    in_directory: Path, run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (in_directory / "in.de").write_text("drei\n\nvierzig\n")
     done = run("translate", "numbers-attention", "in.de", "--nbest", 2)
     rows = [line.split("\t") for line in done.out.splitlines()]
@@ -252,6 +254,8 @@ def test_nbest_and_samples_are_numbered_lines(in_directory: Path, run: Callable)
     assert [one.code for one in drawn] == [0, 0, 0]
     assert drawn[0].out == drawn[1].out != drawn[2].out
     assert len(drawn[0].out.splitlines()) == 4 + 1 + 4
+    monkeypatch.setattr(streaming, "WINDOW", 2)
+    assert run("translate", "numbers-attention", "in.de", "--sample", "--nbest", 4, "--seed", 1).out == drawn[0].out
 
 
 def test_prefixes_line_by_line(in_directory: Path, run: Callable) -> None:

@@ -154,10 +154,11 @@ class TestCTranslate2OnAGraphicsCard:
     @staticmethod
     def select(recipe: Recipe, **config: object) -> EngineSelection:
         options = TranslatorConfig(["numbers-transformer"], "test", **config)  # type: ignore[arg-type]
-        return select_engine(recipe, "cuda:0", recipe.decoding, options)
+        return select_engine(recipe, "cuda:1", recipe.decoding, options)
 
     def test_selection(self, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda *_: {"int8_float16", "float16"})
+        supported = {("cuda", 1): {"int8_float16", "float16"}}
+        monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda *device: supported[device])
         assert self.select(recipe).precision == "int8_fp16"
         assert self.select(recipe, precision="fp16").precision == "fp16"
         assert self.select(recipe, precision="bf16").name == "pytorch"
@@ -169,14 +170,14 @@ class TestCTranslate2OnAGraphicsCard:
         monkeypatch.setattr(ctranslate2, "get_supported_compute_types", fail)
         selection = self.select(recipe)
         assert selection.name == "pytorch"
-        assert "CTranslate2 does not work on cuda:0: This CTranslate2 package was not" in selection.reason
+        assert "CTranslate2 does not work on cuda:1: This CTranslate2 package was not" in selection.reason
         with pytest.raises(UsageError, match="not compiled with CUDA"):
             self.select(recipe, engine="ctranslate2")
 
     def test_a_library_that_is_missing(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
         class Translator:
             def __init__(self, *_: object, **options: object) -> None:
-                assert options["device"] == "cuda"
+                assert (options["device"], options["device_index"]) == ("cuda", 1)
 
             def translate_batch(self, *_: object, **__: object) -> None:
                 raise RuntimeError("Library libcublas.so.12 is not found or cannot be loaded")
@@ -186,9 +187,9 @@ class TestCTranslate2OnAGraphicsCard:
         version = Registry.default().resolve("numbers-transformer")
         tokenizer = Tokenizer(version.read("tokenizer.model"))
         selection = EngineSelection("ctranslate2", "int8_fp16", "", may_fall_back=True)
-        assert load_engine(selection, [version], tokenizer, "cuda:0") == ("cuda:0", "auto")
+        assert load_engine(selection, [version], tokenizer, "cuda:1") == ("cuda:1", "auto")
         assert [record.levelname for record in caplog.records] == ["WARNING"]
         assert "using PyTorch instead of CTranslate2" in caplog.text
         assert "libcublas.so.12 is not found" in caplog.text
         with pytest.raises(ResourceError, match="libcublas"):
-            load_engine(replace(selection, may_fall_back=False), [version], tokenizer, "cuda:0")
+            load_engine(replace(selection, may_fall_back=False), [version], tokenizer, "cuda:1")

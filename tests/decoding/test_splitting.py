@@ -1,5 +1,6 @@
 """Lines of several sentences, over-long sentences, and translations that leave out a part."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,30 @@ def test_parts_are_joined_with_the_white_space_between_them(tokenizer: Tokenizer
     assert join_parts("他走了。她也。", parts, spaces=False).text == "He left.She too."
     parts = [Part(0, 2, Translation("a")), Part(5, 7, Translation("b"))]
     assert join_parts("a. \u200b\tb.", parts, spaces=True).text == "a\tb"  # what has no tokens is no part
+
+
+def test_figures_of_parts_are_summed_up() -> None:
+    one = Translation(
+        "a", -1.0, -2.5, ("a", "</s>"), truncated=True, cut=True, incomplete=True, source_length=3, unknown_tokens=1
+    )
+    other = Translation("b", -4.0, -8.0, ("b",), looping=True, long_source=True, source_length=5, unknown_tokens=6)
+    parts = (Part(0, 2, replace(one, tag="{fr}", untagged=True)), Part(3, 5, other))
+    assert join_parts("a. b.", parts, spaces=True) == Translation(
+        "a b",
+        score=-2.5,
+        log_probability=-10.5,
+        tokens=("a", "</s>", "b"),
+        parts=parts,
+        truncated=True,
+        looping=True,
+        cut=True,
+        long_source=True,
+        incomplete=True,
+        source_length=8,
+        unknown_tokens=7,
+        tag="{fr}",
+        untagged=True,
+    )
 
 
 def test_parts_have_attention_of_their_own(tokenizer: Tokenizer) -> None:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from s2s.metrics import resampling
 from s2s.metrics.resampling import Floats, LineStatistics, LineValues, resampled_scores
 from s2s.metrics.scores import score_corpus
 from s2s.metrics.variance import Estimate, estimate, t_quantile, t_tails
@@ -108,6 +109,13 @@ def test_systems_share_resamples() -> None:
     assert (together[0] == together[2]).all()
     assert together[1].mean() == pytest.approx(19.5, abs=1.5)
     assert resampled_scores([values], lines=[0, 1], samples=50).max() <= 1
+
+
+def test_drawing_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = [LineValues(list(range(40)))]
+    whole = resampled_scores(values, samples=30)
+    monkeypatch.setattr(resampling, "CHUNK_CELLS", 120)
+    assert resampled_scores(values, samples=30).tolist() == whole.tolist()
 
 
 def test_many_lines_are_resampled_less_often() -> None:
