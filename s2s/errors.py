@@ -45,6 +45,10 @@ class OutdatedError(ArtefactError):
     """A stored artefact of an older schema, which this version of s2s does not read."""
 
 
+class NewerError(ArtefactError):
+    """A stored artefact of a newer schema, which this version of s2s does not read."""
+
+
 class ResourceError(S2SError):
     """Something missing, busy, full or not permitted: a device, memory, disk, a lock."""
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from s2s.errors import ArtefactError, OutdatedError
+from s2s.errors import ArtefactError, NewerError, OutdatedError
 
 
 def check_schema(values: Any, current: int, what: str, remedy: str = "train anew") -> None:
@@ -12,7 +12,8 @@ def check_schema(values: Any, current: int, what: str, remedy: str = "train anew
 
     Raises:
         OutdatedError: the file is older; `remedy` says what to do about it.
-        ArtefactError: the file is newer, or its schema is not a number.
+        NewerError: the file is newer.
+        ArtefactError: its schema is not a number.
     """
     if not isinstance(values, dict) or "schema" not in values:
         return
@@ -22,4 +23,4 @@ def check_schema(values: Any, current: int, what: str, remedy: str = "train anew
     if schema < current:
         raise OutdatedError(f"{what}: older than this s2s reads; {remedy}")
     if schema > current:
-        raise ArtefactError(f"{what}: schema {schema} is newer than this s2s reads ({current})", "use a newer s2s")
+        raise NewerError(f"{what}: schema {schema} is newer than this s2s reads ({current})", "use a newer s2s")

@@ -5,6 +5,7 @@ directory without a valid manifest does not count. Several processes that share 
 `model-00001-of-00004.safetensors` and so on, which any number of processes can read (see `tensor_files.py`).
 """
 
+import errno
 import logging
 import re
 import shutil
@@ -15,7 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
-from s2s.errors import ArtefactError, OutdatedError, S2SError, wrap_os_errors
+from s2s.errors import ArtefactError, NewerError, OutdatedError, ResourceError, wrap_os_errors
 from s2s.io.atomic import sync_directory, write_json
 from s2s.io.digests import digest_file
 from s2s.io.json_values import read_json, validate
@@ -157,7 +158,7 @@ def newest_intact(directories: Sequence[Path]) -> Path | None:
     """Return the newest intact checkpoint inside any of the directories; None if none was ever saved.
 
     Damaged ones are renamed to `00000190.damaged`, each with a warning.
-    Raises: OutdatedError if a checkpoint has an older schema, ArtefactError if all are damaged.
+    Raises: see `is_intact`; ArtefactError if all are damaged.
     """
     found = [path for directory in directories for path in complete_checkpoints(directory)]
     for path in sorted(found, key=lambda path: int(path.name), reverse=True):
@@ -172,12 +173,17 @@ def newest_intact(directories: Sequence[Path]) -> Path | None:
 
 
 def is_intact(path: Path) -> bool:
-    """Return whether a checkpoint is intact; rename a damaged one, with a warning. Raises OutdatedError."""
+    """Return whether a checkpoint is intact; rename a damaged one, with a warning.
+
+    Raises: OutdatedError or NewerError if it has another schema, ResourceError if it cannot be read now.
+    """
     try:
         verify_checkpoint(path)
-    except OutdatedError:
+    except (OutdatedError, NewerError):
         raise
-    except S2SError as error:
+    except (ArtefactError, ResourceError) as error:
+        if isinstance(error, ResourceError) and getattr(error.__cause__, "errno", None) != errno.EIO:
+            raise
         aside = path.with_name(path.name + DAMAGED)
         log.warning("%s; the checkpoint is set aside as %s", error.message, aside.name)
         shutil.rmtree(aside, ignore_errors=True)

@@ -1,14 +1,19 @@
 """Checkpoints: complete or ignored, verified when read."""
 
+import errno
+import hashlib
 import json
 import shutil
+import signal
+from contextlib import nullcontext
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from s2s.errors import ArtefactError, ResourceError
+from s2s.errors import ArtefactError, NewerError, ResourceError, S2SError, StoppedError
 from s2s.training.checkpoint import (
     MODEL,
     OPTIMIZER,
@@ -119,9 +124,38 @@ def test_older_schema_is_refused(tmp_path: Path, latest: bool) -> None:
         newest_intact([tmp_path]) if latest else load_checkpoint(path)
 
 
-def test_newer_schema_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("latest", [False, True])
+def test_newer_schema_is_refused(tmp_path: Path, latest: bool) -> None:
     path = save_checkpoint(tmp_path, 1, checkpoint(1.0))
     manifest = json.loads((path / MANIFEST).read_text())
     (path / MANIFEST).write_text(json.dumps(manifest | {"schema": SCHEMA + 1}))
-    with pytest.raises(ArtefactError, match="is newer than this s2s reads"):
-        load_checkpoint(path)
+    with pytest.raises(NewerError, match="is newer than this s2s reads"):
+        newest_intact([tmp_path]) if latest else load_checkpoint(path)
+    assert complete_checkpoints(tmp_path) == [path]
+
+
+@pytest.mark.parametrize(
+    ("fault", "damaged"),
+    [
+        (OSError(errno.EIO, ""), True),
+        (OSError(errno.EMFILE, ""), False),
+        (OSError(errno.EACCES, ""), False),
+        (StoppedError(signal.SIGTERM), False),
+    ],
+    ids=["disk", "open files", "permission", "signal"],
+)
+def test_only_a_damaged_checkpoint_is_set_aside(
+    tmp_path: Path, fault: Exception, damaged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = hashlib.file_digest
+
+    def failing(file: BinaryIO, algorithm: str) -> object:
+        if newest.name in file.name:
+            raise fault
+        return digest(file, algorithm)
+
+    previous, newest = (save_checkpoint(tmp_path, update, checkpoint(update)) for update in (1, 2))
+    monkeypatch.setattr(hashlib, "file_digest", failing)
+    with nullcontext() if damaged else pytest.raises(S2SError):
+        assert newest_intact([tmp_path]) == previous
+    assert complete_checkpoints(tmp_path) == [previous, newest][: 1 if damaged else 2]
