@@ -76,8 +76,8 @@ class CheckpointManager:
         try:
             state = validate(TrainState, checkpoint.state["train_state"], "the checkpoint")
             load_stored(self.network.weights(), checkpoint.model)
-            if self.average and checkpoint.average:
-                load_stored(self.average.weights, checkpoint.average)
+            if self.average:  # without one in the checkpoint, it starts from the weights
+                load_stored(self.average.weights, checkpoint.evaluated)
             optimizer = read_optimizer(checkpoint.optimizer, self.network)
             restore_optimizer(self.learner.optimizer, self.network, optimizer)
             restore_rng(checkpoint.state["rng"], self.learner.distributed.rank)
