@@ -6,6 +6,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from s2s.devices.memory import is_out_of_memory
 from s2s.errors import ArtefactError
 from s2s.io.json_values import validate
 from s2s.models.network import Network
@@ -82,6 +83,8 @@ class CheckpointManager:
             restore_optimizer(self.learner.optimizer, self.network, optimizer)
             restore_rng(checkpoint.state["rng"], self.learner.distributed.rank)
         except (KeyError, IndexError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+            if is_out_of_memory(error):
+                raise
             raise ArtefactError(f"the checkpoint does not fit the run: {error}") from error
         return state
 
