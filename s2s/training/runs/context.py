@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from s2s.data.corpus import Corpus
 from s2s.data.prepare import prepare_corpus
 from s2s.devices.leases import lease, lease_several
-from s2s.devices.select import available_devices
+from s2s.devices.select import available_devices, resolve_device
 from s2s.recipe.recipe import Recipe
 from s2s.training.distributed import DistributedContext
 from s2s.training.training_log import board_writer
@@ -51,12 +51,16 @@ class RunContext:
         """Lease this process's device: with several processes, a GPU each, or a share of the CPU.
 
         The first process of a host leases for all of them, so that two trainings never wait for each other's GPUs.
+        Raises: UsageError if s2s does not support the device, ResourceError if it is not available; see `lease`.
         """
         if self.distributed.size == 1:
             with lease(device, wait=self.wait, command=command) as name:
                 yield name
             return
-        on_gpus = device != "cpu" and available_devices() != ["cpu"]
+        wanted = device.partition(":")[0]
+        if wanted != "auto":
+            resolve_device(wanted)
+        on_gpus = wanted != "cpu" and available_devices() != ["cpu"]
         kind, count = ("auto", self.distributed.local_size) if on_gpus else ("cpu", 1)
         with contextlib.ExitStack() as stack:
             names: list[str] = []

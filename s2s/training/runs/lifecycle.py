@@ -107,10 +107,13 @@ def train(
 
     `parent`: the model to fine-tune, whose tokenizer and weights training starts from.
     Raises: ResourceError if an unfinished run with the same key exists and `resume_unfinished` is false; UsageError if
-    the recipe does not fit the parent, or is encoder-only.
+    the recipe does not fit the parent, or is encoder-only, or several processes are to train on one GPU.
     """
     refuse_encoder_only(recipe)
     context = RunContext.current(wait, tensorboard)
+    if context.distributed.size > 1 and ":" in device:
+        hint = "--device cuda, with CUDA_VISIBLE_DEVICES to choose the GPUs"
+        raise UsageError(f"--device {device}: each of several processes needs a GPU of its own", hint)
     Registry.default().check_writable(recipe.name)
     if parent:
         recipe = inherit_from(recipe, parent)
