@@ -6,6 +6,7 @@ The training loop handles the first signal; a second one ends the process at onc
 import contextlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
@@ -31,6 +32,8 @@ class StopSignals:
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
+        if threading.current_thread() is not threading.main_thread():
+            return self  # Python handles signals in the main thread alone
         for number in HANDLED:
             if signal.getsignal(number) is not signal.SIG_IGN:  # ignored under nohup, or in a shell's background
                 self._previous[number] = signal.signal(number, self._handle)
