@@ -259,7 +259,8 @@ def decoding_cost(network: Network, shape: BatchShape, precision: Precision, opt
     network.eval()
     B, K, T = shape.sentences, shape.hypotheses, shape.positions
     source = shape.source()
-    max_steps = max(T, int(options.max_ratio * (T - 1)) + 10)
+    limit = options.max_caption_length if shape.image_size else options.max_length(T - 1)
+    max_steps = max(T, limit)
     flops = []
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
     run = DryRun([*network.parameters(), *network.buffers(), *_tensors(source)])
