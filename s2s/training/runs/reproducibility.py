@@ -49,6 +49,7 @@ def check_unchanged(
         corpus=corpus.digest,
         tokenizer=tokenizer,
         processes=processes,
+        threads=max(1, record.threads * record.processes // processes),
         changes=[*record.changes, *changed.values(), *_environment_changes(record)],
     )
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,8 @@ def test_another_number_of_processes_is_refused_or_noted(interrupted_run: Callab
         check_unchanged(record, recipe, corpus_of(directory), 2, [])
     checked = check_unchanged(record, recipe, corpus_of(directory), 2, ["processes"])
     assert (checked.processes, checked.changes) == (2, ["processes: 1 → 2"])
+    shared = check_unchanged(replace(record, threads=7, processes=3), recipe, corpus_of(directory), 4, ["processes"])
+    assert (shared.processes, shared.threads) == (4, 5)
 
 
 def test_a_run_of_two_processes_goes_on_with_one_where_that_is_allowed(interrupted_run: Callable[..., Path]) -> None:
