@@ -175,12 +175,20 @@ def _epoch_seconds(learner: Learner, examples: Examples, planned: list[Rows], mi
     """Estimate the duration of an epoch from the time of a few of its batches."""
     size = [int(examples.target_lengths[rows].sum()) + len(rows) for rows in planned]
     some = [planned[index] for index in np.linspace(0, len(planned) - 1, min(TIMED, len(planned))).astype(int)]
+    _wait_for(learner.device)
     begun, done = time.perf_counter(), 0
     for rows in some:
         done += train_step_within_memory(
             learner, *examples.encoded(rows), lr=0.0, micro_batch_tokens=micro_batch_tokens
         ).tokens
+    _wait_for(learner.device)
     return (time.perf_counter() - begun) * sum(size) / done
+
+
+def _wait_for(device: torch.device) -> None:
+    """Wait until a GPU has computed what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _count_epochs(recipe: Recipe, examples: Examples, batches: int, epoch_seconds: float) -> float:
