@@ -225,7 +225,9 @@ def create_run(
         recipe=recipe.as_dict(),
         tokenizer=corpus.ledger.tokenizer.digest,
         processes=context.distributed.size,
-        micro_batch_tokens=_micro_batch_tokens(recipe, corpus, resolve_device(device), precision, context),
+        micro_batch_tokens=_micro_batch_tokens(
+            recipe, corpus, resolve_device(device), precision, context, deterministic
+        ),
         deterministic=deterministic,
         parent=parent.reference if parent else None,
         code=CODE,
@@ -241,7 +243,12 @@ def create_run(
 
 
 def _micro_batch_tokens(
-    recipe: Recipe, corpus: Corpus, device: torch.device, precision: Precision, context: RunContext
+    recipe: Recipe,
+    corpus: Corpus,
+    device: torch.device,
+    precision: Precision,
+    context: RunContext,
+    deterministic: bool,
 ) -> int:
     """Return the tokens to compute at once, 0 for the whole batch; `auto` tries on a GPU what fits.
 
@@ -253,7 +260,7 @@ def _micro_batch_tokens(
     processes = context.distributed.size
     if device.type == "cpu" or (recipe.training.parallel == "fsdp" and processes > 1):
         return micro_batch_that_fits(recipe, batches.examples(0), str(device), precision, processes)
-    prepare(device, usable_threads(), precision)
+    prepare(device, usable_threads(), precision, deterministic=deterministic)  # PyTorch looks for its settings once
     network = build_model(recipe.model, corpus.ledger.tokenizer.tokens).train()
     learner = Learner(network, recipe.training, device, precision, DistributedContext())
     return try_largest_batches(learner, batches.examples(0), batches.of_epoch(0), 0)
