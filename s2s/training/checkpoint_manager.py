@@ -101,6 +101,10 @@ class CheckpointManager:
     def prune(self, kept: Collection[int]) -> None:
         """Remove the checkpoints that are neither among the newest nor `kept` by their update."""
         prune_checkpoints(self._validated, self.keep, kept)
+        self.discard_stopped()
+
+    def discard_stopped(self) -> None:
+        """Remove the checkpoint saved after a signal."""
         remove_checkpoints(self._stopped)
 
     def load_mean(self, updates: Sequence[int], network: Network) -> None:

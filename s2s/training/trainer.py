@@ -221,6 +221,7 @@ class Trainer:
             hint = "lower training.lr, raise training.warmup, or check the lines listed in log.txt"
             raise S2SError(f"the training diverges: {reason}{when}", hint)
         self._restore(checkpoint)
+        self.distributed.broadcast_from_main(self.checkpoints.discard_stopped)  # it would be resumed, as a later one
         self.state.rollbacks, self.state.lr_factor, self.state.skipped = rollbacks, factor, skipped
         self.state.consecutive_skips = 0
         self.log.message(f"{reason}: rolled back to update {self.state.update}, at {factor:g} × the learning rate")
