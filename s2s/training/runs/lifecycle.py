@@ -26,7 +26,7 @@ from s2s.devices.select import choose_precision, resolve_device
 from s2s.errors import LostProcessError, ResourceError, S2SError, StoppedError, UsageError, is_lost_process
 from s2s.io.atomic import write_bytes
 from s2s.io.digests import digest_json
-from s2s.io.locks import exclusive_lock
+from s2s.io.locks import exclusive_lock, lock_holder
 from s2s.io.paths import refuse_links
 from s2s.models.build import build_model
 from s2s.models.network import Network
@@ -172,6 +172,10 @@ def find_existing(name: str, key: str, resume_unfinished: bool) -> Version | Pat
         return versions[-1]
     unfinished = unfinished_run(name, key)
     if unfinished and not resume_unfinished:
+        if process := lock_holder(unfinished / LOCK):
+            raise ResourceError(
+                f"process {process} is training run {unfinished.name} of this recipe", "--fresh trains anew"
+            )
         raise ResourceError(
             f"run {unfinished.name} of this recipe is not finished",
             f"s2s resume {unfinished.name} resumes it; --fresh trains anew",

@@ -1,6 +1,7 @@
 """Runs: what they leave, when they are re-used, resumed or refused."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,10 @@ def test_a_run_has_one_writer(
     (directory,) = runs_directory().glob("again-*")
     with module.exclusive_lock(directory / "lock", "at work"), pytest.raises(ResourceError, match="training run again"):
         resume(directory.name, **QUIET)
+    with module.exclusive_lock(directory / "lock", "at work"), pytest.raises(ResourceError) as trained:
+        train(recipe, device="cpu", **QUIET)
+    assert trained.value.message == f"process {os.getpid()} is training run {directory.name} of this recipe"
+    assert trained.value.hint == "--fresh trains anew"
 
 
 def test_unknown_runs_and_newer_schemas(trained_home: Path) -> None:
