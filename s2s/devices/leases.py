@@ -118,7 +118,7 @@ def lease_several(device: str, count: int, *, wait: float, command: str) -> Iter
 
 
 def holders() -> list[Holder]:
-    """Return the holders of devices on this host, longest first, without importing torch or disturbing anybody."""
+    """Return the holders of devices on this host, longest first, without importing torch or blocking others."""
     directory = lease_directory()
     try:
         names = sorted(path.name for path in directory.iterdir())

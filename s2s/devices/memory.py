@@ -36,7 +36,7 @@ def free_memory(device: "torch.device") -> int:
 
 
 def free_without_context(device: str) -> int:
-    """Return the free memory of a device in bytes, without a context on a GPU; 0 if its driver does not tell."""
+    """Return the free memory of a device in bytes, without a context on a GPU; 0 if its driver does not report it."""
     if device == "cpu":
         return _free_for_this_process()
     return select.free_memory_by_identity().get(select.device_identity(device), 0)
@@ -66,8 +66,8 @@ class MemoryMeter:
     def measure(self) -> int:
         """Return the bytes that this process takes now.
 
-        On the CPU: its resident memory, of what it shares with other processes its share. On a GPU: what the device
-        lost between the creation of this meter and the first call, and what torch has reserved more or less since.
+        On the CPU: its resident memory, shared pages in proportion (PSS). On a GPU: the drop in free memory between the
+        creation of this meter and the first call, plus the change in what torch has reserved since.
         """
         if self.device == "cpu":
             return _proportional_memory()

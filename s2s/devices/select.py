@@ -27,7 +27,7 @@ def gpus_by_free_memory() -> list[str]:
 
 
 def free_memory_by_identity() -> dict[str, int]:
-    """Return the free bytes of NVIDIA's GPUs, without a context on any; none if the driver does not tell."""
+    """Return the free bytes of NVIDIA's GPUs, without a context on any; empty if the driver does not report it."""
     import pynvml
 
     free = {}

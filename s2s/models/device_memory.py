@@ -52,12 +52,12 @@ class DeviceMemory:
     gradients: int  # 4 per parameter; FSDP keeps them whole until the last micro-batch of several
     optimizer: int  # 8 per parameter
     copies: int  # bf16 copies of weights
-    gathered: int  # weights, and gradients that are not accumulated, of what FSDP works on
+    gathered: int  # weights, and gradients that are not accumulated, of the units FSDP has gathered
     activations: int
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """Sum of all parts."""
         return self.weights + self.gradients + self.optimizer + self.copies + self.gathered + self.activations
 
 
@@ -67,7 +67,10 @@ def share(recipe: Recipe, devices: int) -> int:
 
 
 def network_of(recipe: Recipe) -> nn.Module:
-    """Build a recipe's network on the meta device; encoder-only ones, too, but relative positions as learned ones."""
+    """Build a recipe's network on the meta device.
+
+    In encoder-only networks, learned positions stand in for relative ones.
+    """
     model = recipe.model
     if not isinstance(model.encoder, TransformerEncoderOptions) or model.decoder is not None:
         return meta_model(recipe)

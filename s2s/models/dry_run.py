@@ -51,7 +51,7 @@ class DryRun(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Return False, so that torch does not import its compiler only to keep it out of here."""
+        """Return False; otherwise torch imports its compiler just to exclude this mode from it."""
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

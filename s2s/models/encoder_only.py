@@ -34,7 +34,7 @@ class EncoderOnly(nn.Module):
         self.pooler = XavierLinear(H, H, bias=True)
 
     def forward(self, batch: Batch, objective: Objective = NLL) -> LossSums:
-        """Return the loss of predicting the labels [B, S] from the states of the source, as masked positions are.
+        """Return the loss of predicting the labels [B, S] from the source's states, as BERT predicts masked tokens.
 
         The head is the embedding table alone; BERT's has another layer before it.
         """

@@ -69,9 +69,10 @@ def tokens_at_once(recipe: Recipe, devices: int) -> int:
 
 
 def _advised(planner: DevicePlanner, devices: int, usable: int, precision: Precision) -> Planned | None:
-    """Return what fits with the fewest changes; of as many, FSDP first, then less at once, then recomputation.
+    """Return the way that fits with the fewest changes.
 
-    If nothing fits, the number of devices is doubled until something does.
+    Among equals, prefer FSDP, then smaller micro-batches, then recomputation. If nothing fits, the number of devices is
+    doubled until something does.
     """
     for factor in POWERS:
         for way in _changed(planner.recipe, devices * factor):

@@ -119,7 +119,7 @@ class Memory:
 
     states: Tensor  # [B, S, D]
     mask: Tensor  # [B, S] bool, True at real positions
-    summary: Tensor  # [B, M]: final states of all layers and directions (RNN) masked mean (Transformer), or
+    summary: Tensor  # [B, M]: final states of all layers and directions (RNN), masked mean (Transformer), or
     # the mean of the grid (CNN)
     grid: tuple[int, int] | None = None  # (height, width) if the positions are an image's
 

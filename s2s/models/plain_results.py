@@ -1,4 +1,4 @@
-"""Empty results of operations on meta tensors, where their shapes are plain.
+"""Empty results of operations on meta tensors whose shapes are easy to compute.
 
 Torch takes milliseconds to find each of them, and imports its compiler first.
 """

@@ -140,7 +140,10 @@ def training_flops(recipe: Recipe, planner: DevicePlanner) -> int:
 
 
 def cached(recipe: Recipe) -> int:
-    """Return the numbers in the cache of a sequence: keys and values of each layer; a source's own besides."""
+    """Return how many numbers the cache of a sequence holds.
+
+    Keys and values of each layer, and those of the source for cross-attention.
+    """
     layers = recipe.model.transformers["decoder"].layers
     attended = 2 if recipe.model.architecture == "encoder_decoder" else 1
     return 2 * layers * attended * context(recipe) * recipe.model.embedding_size

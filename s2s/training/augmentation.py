@@ -13,8 +13,9 @@ from s2s.recipe.training import TrainingOptions
 def augmented(images: list[Image], options: TrainingOptions, seed: list[int]) -> list[Image]:
     """Return B images of one size, changed at random; the same `seed` gives the same changes.
 
-    An image is moved by up to a share `image_shift` of its height and width, with its border repeated; brightness and
-    the three colours are scaled by 1 ± `image_color`; with `image_flip`, half of the images are mirrored.
+    An image is moved by up to a share `image_shift` of its height and width, with its border repeated; each of the
+    three colour channels is scaled by a factor of its own from 1 ± `image_color`; with `image_flip`, half of the images
+    are mirrored.
     """
     random = np.random.default_rng(seed)
     pixels = np.stack([image.picture for image in images])

@@ -53,7 +53,7 @@ class DistributedContext:
         return self.rank == 0
 
     def shard(self, count: int, rank: int | None = None) -> range:
-        """Return which of `count` sentences this process, or that of a rank, computes: every size-th.
+        """Return which of `count` sentences this process (or process `rank`) computes: every `size`-th.
 
         Sentences are sorted by length, so that all processes compute about as much.
         """

@@ -149,7 +149,7 @@ class Examples:
         return tokens[: -len(rows)], tokens[-len(rows) :]
 
     def _tokens(self, rows: Rows, group: int) -> tuple[Sentences, Sentences]:
-        """Segment those of a group of examples that are not as they are in the corpus."""
+        """Return the tokens of a group of examples; segment only those that differ from the corpus."""
         pairs = self._pairs.take(rows)
         known = cast(tuple[Sentences, Sentences], self._split.encoded([int(pair[0]) for pair in pairs]))
         sources, targets = map(list, known)
@@ -162,7 +162,7 @@ class Examples:
         return sources, targets
 
     def _changes(self, rows: Rows, group: int) -> Iterator[tuple[int, Texts, tuple[list[int], list[int]]]]:
-        """Yield those of a group of examples whose texts are changed: index, texts and tokens.
+        """Yield index, texts and tokens of each example of a group whose texts are changed.
 
         A change is left out if it made a side longer than `data.max_length`, or unknown to the tokenizer.
         """

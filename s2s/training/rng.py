@@ -15,7 +15,7 @@ def rng_state() -> dict[str, Any]:
 
 
 def restore_rng(states: list[dict[str, Any]], rank: int) -> None:
-    """Restore what `rng_state` returned in the process of that rank; one that did not exist then goes on as it is."""
+    """Restore what `rng_state` returned in the process `rank`; one that did not exist then keeps its own state."""
     if rank >= len(states):
         return
     state = states[rank]

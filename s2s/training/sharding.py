@@ -35,9 +35,10 @@ def recompute_blocks(network: nn.Module, contexts: Contexts = noop_context_fn) -
 
 
 def shard(network: nn.Module, device: torch.device, group: distributed.ProcessGroup) -> None:
-    """Shard a network over the processes of a group: each block, and all else together, as tables may be shared.
+    """Shard a network over the processes of a group.
 
-    A block is moved to the device only to cut out the part of this process.
+    Each block is sharded by itself, everything else as one unit, because tables may be shared. A block is moved to the
+    device only to cut out the part of this process.
     """
     from torch.distributed.device_mesh import DeviceMesh
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
@@ -57,7 +58,7 @@ def _blocks(network: nn.Module) -> list[Block]:
 
 
 def is_sharded(network: nn.Module) -> bool:
-    """Return whether a network, or a module of one, is sharded as one."""
+    """Return whether a module is a unit of FSDP."""
     return hasattr(network, "reshard")
 
 

@@ -53,7 +53,7 @@ class Share:
 
 
 def compute_share(translator: Translator[PyTorchEngine], split: Split, lines: int, own: slice) -> Share:
-    """Compute the loss of the `own` pairs of `split`, and translate the own ones of its first `lines` greedily."""
+    """Compute the loss of this process's pairs of `split`, and greedily translate its share of the first `lines`."""
     sources, targets = split.encoded(range(len(split))[own])
     forced = forced_score(translator.engine.model, *without_empty(sources, targets), translator.engine.device)
     return translate_share(translator, split, lines, own, forced)

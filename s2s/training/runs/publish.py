@@ -78,7 +78,7 @@ def _shown(score: ScoreRecord) -> str:
 
 
 def warn_if_worse(version: Version) -> None:
-    """Warn if an earlier version of the model has a better score, which the name alone no longer refers to."""
+    """Warn if an earlier version, which the bare name no longer refers to, has a better score."""
     better = Registry.default().best_version(version.name)
     if better and better.number != version.number:
         new, old = version.card.scores[0], better.card.scores[0]
@@ -113,7 +113,7 @@ def portable(recipe: Recipe) -> Recipe:
 
 
 def score_records(evaluation: Evaluation, headline: Headline) -> list[ScoreRecord]:
-    """Return the test scores in the form of a card, the one to go by first."""
+    """Return the test scores in the form of a card, the headline metric first."""
     settings = evaluation.decoding.describe()
     records = [
         ScoreRecord(metric=name, value=score.value, signature=score.signature, test_set="test", settings=settings)
