@@ -121,21 +121,25 @@ def train(
         tokenizer = parent.read("tokenizer.model") if parent else None
         corpus = context.corpus(recipe, tokenizer)
         key = run_key(recipe, corpus, parent)
-        existing = None
-        if not fresh:
-            existing = context.distributed.broadcast_from_main(
-                lambda: find_existing(recipe.name, key, resume_unfinished)
-            )
+
+        def find() -> Version | Path | None:
+            return None if fresh else find_existing(recipe.name, key, resume_unfinished)
+
+        existing = context.distributed.broadcast_from_main(find)
+        if not existing:
+            with context.leased(device, f"s2s train {recipe.name}") as name:
+                # while this process waited for the device, another may have trained the recipe
+                existing = context.distributed.broadcast_from_main(find)
+                if not existing:
+                    directory = context.distributed.broadcast_from_main(
+                        lambda: create_run(recipe, corpus, key, name, context, parent, deterministic)
+                    )
+                    with only_writer(directory, context):
+                        return execute_run(directory, recipe, corpus, context, name)
         if isinstance(existing, Version):
             log.info(f"{existing.reference} is this recipe, trained on {existing.published[:10]}; --fresh trains anew")
             return existing
-        if existing:
-            return resume_run(existing, recipe, corpus, context)
-        with context.leased(device, f"s2s train {recipe.name}") as name:
-            directory = context.distributed.broadcast_from_main(
-                lambda: create_run(recipe, corpus, key, name, context, parent, deterministic)
-            )
-            return execute_run(directory, recipe, corpus, context, name)
+        return resume_run(existing, recipe, corpus, context)
 
 
 def resume(
@@ -186,7 +190,10 @@ def find_existing(name: str, key: str, resume_unfinished: bool) -> Version | Pat
 def resume_run(
     directory: Path, recipe: Recipe, corpus: Corpus, context: RunContext, allowed: Sequence[str] = ()
 ) -> Version:
-    """Resume a run from its last checkpoint after checking that only allowed settings have changed."""
+    """Resume a run from its last checkpoint after checking that only allowed settings have changed.
+
+    If another process has finished it meanwhile, return what that has published.
+    """
     log.info(f"resuming run {directory.name}")
     record = RunRecord.read(directory)
     checked = check_unchanged(record, recipe, corpus, context.distributed.size, allowed)
@@ -194,12 +201,27 @@ def resume_run(
         log.warning("%s: the resumed run will not be bit-exact; its card will say so", change)
     if limit_parts(recipe.training.stop_after)[1] == "minutes":
         log.info("stop_after is in minutes: the resumed run may end at another update than an uninterrupted one")
-    with context.leased(record.device, f"s2s resume {directory.name}") as name:
+    with context.leased(record.device, f"s2s resume {directory.name}") as name, only_writer(directory, context):
+        record = context.distributed.broadcast_from_main(lambda: RunRecord.read(directory))  # as it is after waiting
+        if record.published:
+            log.info(f"run {directory.name} is finished: {record.published}")
+            return Registry.default().resolve(record.published)
+        checked = check_unchanged(record, recipe, corpus, context.distributed.size, allowed)
         if checked.recipe != (record.recipe or checked.recipe) or checked.corpus != record.corpus:
             parent = find_parent(record.parent) if record.parent else None
             checked = replace(checked, key=run_key(recipe, corpus, parent, checked.changes))
         context.distributed.broadcast_from_main(lambda: checked.write(directory))
         return execute_run(directory, recipe, corpus, context, name)
+
+
+@contextlib.contextmanager
+def only_writer(directory: Path, context: RunContext) -> Iterator[None]:
+    """Lock a run for its main process while the block runs. Raises ResourceError if another training holds it."""
+    with contextlib.ExitStack() as stack:
+        if context.distributed.main:
+            refuse_links(directory)
+            stack.enter_context(exclusive_lock(directory / LOCK, f"training run {directory.name}"))
+        yield
 
 
 def create_run(
@@ -279,12 +301,12 @@ def unused_directory(name: str) -> Path:
 
 
 def execute_run(directory: Path, recipe: Recipe, corpus: Corpus, context: RunContext, device_name: str) -> Version:
-    """Train on a leased device from the run's last checkpoint, or from the start; then test and publish the model."""
+    """Train on a leased device from the run's last checkpoint, or from the start; then test and publish the model.
+
+    This process holds the run's lock.
+    """
     record, distributed = RunRecord.read(directory), context.distributed
     with contextlib.ExitStack() as stack:
-        if distributed.main:
-            refuse_links(directory)
-            stack.enter_context(exclusive_lock(directory / LOCK, f"training run {directory.name}"))
         training_log = TrainingLog(recipe.name, directory if distributed.main else None, context.tensorboard)
         stack.enter_context(training_log)
         stop = stack.enter_context(StopSignals(launched=distributed.launched))

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from s2s.data.corpora import corpus_directories, remove_corpus
+from s2s.data.corpus import Corpus
 from s2s.devices.runtime import Machine
 from s2s.errors import ArtefactError, ResourceError, UsageError
 from s2s.recipe.load import load_recipe
 from s2s.registry.store import Registry
 from s2s.training.runs import lifecycle as module
+from s2s.training.runs.context import RunContext
 from s2s.training.runs.lifecycle import resume, run_key, train
 from s2s.training.runs.record import find_run, runs_directory, unfinished_run
 
@@ -137,12 +139,29 @@ def test_a_run_has_one_writer(
     with pytest.raises(KeyboardInterrupt):
         train(recipe, device="cpu", **QUIET)
     (directory,) = runs_directory().glob("again-*")
+    record = json.loads((directory / "run.json").read_text())
+    (directory / "run.json").write_text(before := json.dumps(record | {"features": ["mmx"]}))  # a change to be noted
     with module.exclusive_lock(directory / "lock", "at work"), pytest.raises(ResourceError, match="training run again"):
         resume(directory.name, **QUIET)
+    assert (directory / "run.json").read_text() == before
     with module.exclusive_lock(directory / "lock", "at work"), pytest.raises(ResourceError) as trained:
         train(recipe, device="cpu", **QUIET)
     assert trained.value.message == f"process {os.getpid()} is training run {directory.name} of this recipe"
     assert trained.value.hint == "--fresh trains anew"
+
+
+def test_what_another_process_has_done_meanwhile_counts(
+    trained_home: Path, tiny: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, answers = load_recipe("numbers/attention", tiny), [None, Registry.default().resolve("numbers-attention")]
+    monkeypatch.setattr(module, "find_existing", lambda *_: answers.pop(0))
+    assert train(recipe, device="cpu", **QUIET).reference == "numbers-attention:1"  # published while it waited
+    (directory,) = runs_directory().glob("numbers-attention-*")
+    corpus = Corpus.open(next(path for path in (trained_home / "corpora").iterdir() if path.is_dir()))
+    before = (directory / "run.json").read_bytes()
+    version = module.resume_run(directory, recipe, corpus, RunContext.current(0, tensorboard=False))
+    assert version.reference == "numbers-attention:1"
+    assert (directory / "run.json").read_bytes() == before
 
 
 def test_unknown_runs_and_newer_schemas(trained_home: Path) -> None:
@@ -157,8 +176,6 @@ def test_unknown_runs_and_newer_schemas(trained_home: Path) -> None:
 
 
 def test_the_key_is_of_contents_not_of_places(trained: Path, tiny: list[str]) -> None:
-    from s2s.data.corpus import Corpus
-
     corpus = Corpus.open(next(path for path in (trained / "corpora").iterdir() if path.is_dir()))
     recipe = load_recipe("numbers/attention", tiny)
     described = load_recipe("numbers/attention", [*tiny, "description=other words"])
