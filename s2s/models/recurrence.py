@@ -55,7 +55,7 @@ class _Recurrence(torch.autograd.Function):
         grad_recurrent = grad_inputs if kind.shared else torch.empty_like(grad_inputs)
         grad = torch.zeros_like(states[0])
         for t in reversed(range(len(grad_states))):
-            grad = grad if grad_states is None else grad + grad_states[t]
+            grad = grad + grad_states[t]
             direct = kind.backward(grad, ctx.saved_steps[t], states[t], grad_inputs[t], grad_recurrent[t])
             direct[..., :H] += torch.bmm(grad_recurrent[t].to(weight.dtype), weight.transpose(1, 2)).to(grad.dtype)
             grad = direct
