@@ -51,8 +51,7 @@ def parse_fault(text: str) -> tuple[FaultKind, float]:
         percent = -1.0
     if not share.endswith("%") or not 0 < percent <= 100:
         raise ValueError(f"{text}: expected a share of the lines in percent, such as {name}=10%")
-    kind: FaultKind = name  # type: ignore[assignment]
-    return kind, percent / 100
+    return name, percent / 100
 
 
 class Corruption:
