@@ -1,6 +1,7 @@
 """Memory: check that the largest possible batch of a corpus fits the device, before training fills it."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 from torch import nn
@@ -10,6 +11,7 @@ from s2s.devices.memory import free_memory
 from s2s.devices.runtime import DeviceKind, Precision
 from s2s.devices.select import resolve_device
 from s2s.errors import ResourceError
+from s2s.models.device_memory import share
 from s2s.models.dry_run import DryAutocast
 from s2s.models.interface import Objective
 from s2s.models.profile import (
@@ -37,10 +39,21 @@ def worst_shapes(examples: Examples, tokens: int) -> list[BatchShape]:
     return list(dict.fromkeys([shapes[0], max(shapes, key=lambda shape: shape.sentences * shape.positions)]))
 
 
+def shapes_at_once(recipe: Recipe, examples: Examples, tokens: int, processes: int) -> list[BatchShape]:
+    """Return the largest batches that each of several processes computes at once.
+
+    Those of a micro-batch of `tokens` if it is smaller than a process's share of a batch, else those of the share.
+    """
+    if tokens < share(recipe, processes):
+        return worst_shapes(examples, tokens)
+    whole = worst_shapes(examples, recipe.training.batch_tokens)
+    return [replace(shape, sentences=-(-shape.sentences // processes)) for shape in whole]
+
+
 def memory_needed(
     recipe: Recipe, examples: Examples, tokens: int, device: str, precision: Precision, processes: int = 1
 ) -> int:
-    """Return the bytes that training adds to each of several processes with `tokens` computed at once by each.
+    """Return the bytes that training adds to each of several processes, which compute at most `tokens` at once.
 
     An estimate of weights, gradients, optimizer and activations, from the shapes alone (see `models/profile.py`).
     """
@@ -48,12 +61,12 @@ def memory_needed(
     if recipe.training.recompute:
         recompute_blocks(network, lambda: (nullcontext(), DryAutocast()))
     objective = Objective.of(recipe.training)
-    shapes = worst_shapes(examples, tokens)
+    shapes = shapes_at_once(recipe, examples, tokens, processes)
     kind: DeviceKind = "cuda" if resolve_device(device).type == "cuda" else "cpu"
     work = max(training_cost(network, shape, precision, objective, kind=kind).work for shape in shapes)
     parts = training_memory(network, work)
     if recipe.training.parallel == "fsdp" and processes > 1:
-        parts = sharded_memory(parts, network, processes, accumulating=tokens < recipe.training.batch_tokens)
+        parts = sharded_memory(parts, network, processes, accumulating=tokens < share(recipe, processes))
     if kind == "cpu":
         return parts.on_cpu(precision)
     return parts.weights + parts.gradients + parts.optimizer + parts.activations
@@ -100,20 +113,28 @@ def try_largest_batches(learner: Learner, examples: Examples, planned: list[Rows
     return micro_batch_tokens
 
 
-def micro_batch_that_fits(
-    recipe: Recipe, examples: Examples, device: str, precision: Precision, processes: int = 1
-) -> int:
-    """Return the largest of batch_tokens, a half, a quarter … that by estimate fits a device; 0 for the whole batch.
+def free_for_process(device: str, local_size: int) -> int:
+    """Return the free memory of a device in bytes; on a CPU, the part of each of `local_size` processes."""
+    resolved = resolve_device(device)
+    return free_memory(resolved) // (local_size if resolved.type == "cpu" else 1)
 
+
+def micro_batch_that_fits(
+    recipe: Recipe, examples: Examples, device: str, precision: Precision, processes: int = 1, local_size: int = 1
+) -> int:
+    """Return how many tokens each of several processes can compute at once by estimate; 0 for its whole share.
+
+    The largest of its share of batch_tokens, a half, a quarter … `local_size`: how many of the processes share a host.
     On a CPU only the estimate decides: a process that tries and takes too much is killed.
     Raises: ResourceError if not even one sentence fits.
     """
-    tokens, free = recipe.training.batch_tokens, free_memory(resolve_device(device))
+    own, free = share(recipe, processes), free_for_process(device, local_size)
+    tokens = own
     while (needed := memory_needed(recipe, examples, tokens, device, precision, processes)) > SAFETY * free:
-        if all(shape.sentences == 1 for shape in worst_shapes(examples, tokens)):
+        if all(shape.sentences == 1 for shape in shapes_at_once(recipe, examples, tokens, processes)):
             raise does_not_fit(needed, free)
         tokens //= 2
-    return 0 if tokens == recipe.training.batch_tokens else tokens
+    return 0 if tokens == own else tokens
 
 
 def does_not_fit(needed: int, free: int) -> ResourceError:

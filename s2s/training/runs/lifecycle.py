@@ -285,7 +285,8 @@ def _micro_batch_tokens(
     batches = TrainingBatches(corpus.split("train"), Tokenizer(corpus.tokenizer), recipe)
     processes = context.distributed.size
     if device.type == "cpu" or (recipe.training.parallel == "fsdp" and processes > 1):
-        return micro_batch_that_fits(recipe, batches.examples(0), str(device), precision, processes)
+        local_size = context.distributed.local_size
+        return micro_batch_that_fits(recipe, batches.examples(0), str(device), precision, processes, local_size)
     prepare(device, usable_threads(), precision, deterministic=deterministic)  # PyTorch looks for its settings once
     network = build_model(recipe.model, corpus.ledger.tokenizer.tokens).train()
     learner = Learner(network, recipe.training, device, precision, DistributedContext())

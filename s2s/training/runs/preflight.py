@@ -16,7 +16,7 @@ from s2s.data.corpus import Corpus
 from s2s.decoding.evaluation import TestLines
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import RecipeTranslator
-from s2s.devices.memory import free_memory, peak_memory
+from s2s.devices.memory import peak_memory
 from s2s.devices.runtime import Precision, prepare, threads_for
 from s2s.devices.select import choose_precision, resolve_device
 from s2s.errors import ResourceError
@@ -34,7 +34,13 @@ from s2s.training.batches import TrainingBatches
 from s2s.training.checkpoint import Checkpoint, save_checkpoint
 from s2s.training.distributed import DistributedContext
 from s2s.training.examples import Examples
-from s2s.training.memory import does_not_fit, memory_needed, micro_batch_that_fits, try_largest_batches
+from s2s.training.memory import (
+    does_not_fit,
+    free_for_process,
+    memory_needed,
+    micro_batch_that_fits,
+    try_largest_batches,
+)
 from s2s.training.optimizer import freeze, optimizer_tensors
 from s2s.training.runs.finetune import load_parent
 from s2s.training.runs.record import runs_directory
@@ -134,15 +140,15 @@ def _check_memory(
 
     Raises: ResourceError if the estimate exceeds what is free, unless the largest batches are tried on a GPU.
     """
-    micro, on_cpu = recipe.training.micro_batch_tokens, device.type == "cpu"
-    estimated = on_cpu or distributed.size > 1
-    tried = micro == "auto" and not estimated
-    if micro == "auto":
-        processes = distributed.size
-        micro = micro_batch_that_fits(recipe, examples, str(device), precision, processes) if estimated else 0
-    free = free_memory(device) // (distributed.local_size if on_cpu else 1)
+    micro, processes, local_size = recipe.training.micro_batch_tokens, distributed.size, distributed.local_size
+    tried = micro == "auto" and device.type != "cpu" and processes == 1
+    if tried:
+        micro = 0
+    elif micro == "auto":
+        micro = micro_batch_that_fits(recipe, examples, str(device), precision, processes, local_size)
+    free = free_for_process(str(device), local_size)
     tokens = micro or recipe.training.batch_tokens
-    needed = memory_needed(recipe, examples, tokens, str(device), precision, distributed.size)
+    needed = memory_needed(recipe, examples, int(tokens), str(device), precision, processes)
     if needed > free and not tried:
         raise does_not_fit(needed, free)
     return micro, needed, free

@@ -69,8 +69,7 @@ def checked(
 
 
 def with_free(monkeypatch: pytest.MonkeyPatch, memory_bytes: int) -> None:
-    for module in (memory, preflight):
-        monkeypatch.setattr(module, "free_memory", lambda _: memory_bytes)
+    monkeypatch.setattr(memory, "free_memory", lambda _: memory_bytes)
 
 
 def test_it_says_what_training_takes_and_leaves_nothing(checked: Callable, trained_home: Path, recipe: Recipe) -> None:
@@ -213,6 +212,22 @@ def test_auto_takes_the_largest_part_that_fits(
     monkeypatch.setattr(memory, "memory_needed", lambda _recipe, _split, tokens, *_: 1000 * tokens)
     with_free(monkeypatch, free)
     assert micro_batch_that_fits(recipe, examples, "cpu", "fp32") == expected
+
+
+@pytest.mark.parametrize(("free", "expected"), [(600_000, 0), (400_000, 100)])
+def test_auto_divides_batch_and_memory_among_processes(
+    free: int, expected: int, examples: Examples, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "memory_needed", lambda _recipe, _split, tokens, *_: 1000 * tokens)
+    with_free(monkeypatch, free)
+    assert micro_batch_that_fits(recipe, examples, "cpu", "fp32", processes=2, local_size=2) == expected
+
+
+def test_a_process_needs_memory_for_its_share_of_a_batch(examples: Examples, recipe: Recipe) -> None:
+    alone, shared = (memory_needed(recipe, examples, 400, "cpu", "fp32", processes) for processes in (1, 4))
+    part = memory_needed(recipe, examples, 100, "cpu", "fp32")
+    assert shared < alone
+    assert abs(shared - part) < 0.05 * alone
 
 
 def test_auto_gives_up_where_not_one_sentence_fits(
