@@ -23,6 +23,7 @@ from s2s.report.table import COLUMNS, Row, TableCell, headline, signatures, tabl
 
 GAP = 3  # between two columns, in cells
 EXAMPLES = 3  # a page has the others
+SOURCE = 600  # the longest source shown whole, in characters; a page has all of it
 LABEL = 10  # the narrowest labels of rows, in cells
 NAME = 20  # the widest name of a system before its line, and the widest label of bars, in cells
 SHORTEST, BAR = 4, 24  # the shortest scale of bars, and the longest, in cells
@@ -242,7 +243,7 @@ def _example(comparison: Comparison, example: Example, plain: bool) -> Table:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     references = texts_of(example.reference)
-    grid.add_row(Text("source", style="dim"), Text(printable(example.source)))
+    grid.add_row(Text("source", style="dim"), Text(printable(_without_middle(example.source))))
     for number, reference in enumerate(references):
         grid.add_row(Text("" if number else "reference", style="dim"), Text(printable(reference)))
     for system, output in zip(comparison.systems, example.outputs, strict=True):
@@ -252,6 +253,11 @@ def _example(comparison: Comparison, example: Example, plain: bool) -> Table:
             "", Text(f"{'‹ ›' if plain else 'red'} differs from the reference; ‹…› marks missing words", style="dim")
         )
     return grid
+
+
+def _without_middle(text: str) -> str:
+    """Return a text with `…` for the middle if it is longer than SOURCE."""
+    return text if len(text) <= SOURCE else f"{text[: SOURCE // 2]} … {text[-SOURCE // 2 :]}"
 
 
 def _mark_differences(output: str, reference: str, plain: bool) -> Text:

@@ -94,6 +94,15 @@ def test_text_of_others_is_neither_markup_nor_control(make_comparison):
     assert "bold red" in text
 
 
+def test_a_very_long_source_is_shown_without_its_middle(make_comparison):
+    words = [f"k{number}" for number in range(1000)]
+    shown = re.sub(r"\s+", " ", printed(make_comparison(2, source=" ".join(words))))
+    assert " source k0 k1 k2 " in shown
+    assert " … " in shown
+    assert " k998 k999 " in shown
+    assert "k500" not in shown
+
+
 def test_without_lengths_examples_and_scores_it_still_prints(make_comparison):
     comparison = make_comparison(2)
     bare = replace(
