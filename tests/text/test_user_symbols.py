@@ -152,7 +152,7 @@ def test_a_size_below_the_number_of_symbols_names_the_smallest(fallback: str):
 
 
 def test_words_have_no_symbols():
-    with pytest.raises(ValidationError, match="another algorithm"):
+    with pytest.raises(ValidationError, match="are not supported with algorithm"):
         options(90, algorithm="word", keep_placeholders=True)
 
 
