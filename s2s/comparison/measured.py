@@ -13,7 +13,7 @@ from s2s.comparison.stored import StoredResult, StoredTraining
 from s2s.comparison.test_set import TestSet
 from s2s.data.generators.numbers_alignment import numbers_alignment
 from s2s.decoding.attention_quality import AttentionQuality, attention_quality
-from s2s.decoding.evaluation import evaluate
+from s2s.decoding.evaluation import evaluate, scoring_of
 from s2s.decoding.loading import reference_translator
 from s2s.decoding.pytorch_engine import PyTorchEngine
 from s2s.decoding.translator import RecipeTranslator
@@ -82,7 +82,10 @@ def _result(entry: Entry, run: Run, test: TestSet, device: torch.device) -> Stor
     else:
         assert run.version is not None
         result = _translate(entry, run, run.version, test, device)
-    # With the tokenizer of the test set: those of the systems' recipes may differ.
+    own_scoring = scoring_of(run.recipe) if run.recipe else None
+    if own_scoring == test.scoring and result.scores.keys() >= set(test.metrics):
+        return result
+    # Systems may have been scored with other tokenizers, which would not compare.
     scores = score_corpus(result.outputs, test.references, test.metrics, test.scoring)
     return replace(result, scores=result.scores | scores)
 
