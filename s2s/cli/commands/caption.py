@@ -164,19 +164,14 @@ def _paths(names: list[str], *, features: bool) -> "Iterator[str]":
 
 
 def _listed() -> "Iterator[str]":
-    """Return the files that standard input lists, one per line."""
-    from s2s.io.inputs import open_input, read_lines
-
-    return (_file_name(line) for line in read_lines(open_input("-"), "standard input") if line)
-
-
-def _file_name(line: bytes) -> str:
-    """Return the file that a line names. Raises DataError if it has NUL bytes."""
+    """Yield the files that standard input lists, one per line. Raises DataError if a name has a NUL byte."""
     import os
 
     from s2s.errors import DataError
+    from s2s.io.inputs import open_input, read_lines
 
-    if b"\0" in line:
-        hint = "list one file per line, as find does without -print0"
-        raise DataError("standard input: file names are separated by NUL bytes", hint)
-    return os.fsdecode(line)
+    for line in filter(None, read_lines(open_input("-"), "standard input")):
+        if b"\0" in line:
+            hint = "list one file per line, as find does without -print0"
+            raise DataError("standard input: file names are separated by NUL bytes", hint)
+        yield os.fsdecode(line)
